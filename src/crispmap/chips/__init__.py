@@ -1,0 +1,1 @@
+"""Chips: areas of ground held for training, and random patches of them."""

@@ -1,0 +1,195 @@
+"""Class schema: the ordered classes of a map, their names, colours and OpenStreetMap tag rules.
+
+A tag rule is a conjunction of terms joined by "&"; a term is ``key=value``, ``key=value|value``, ``key=*``
+(any value but "no") or ``key!=value``. A class takes a feature when any of its rules matches; of two classes that both match,
+the one drawn later wins on the ground they share.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crispmap.errors import SchemaError
+from crispmap.types import IGNORE
+
+ROAD_WIDTH_M = 7.0
+"""Total road width where nothing better is known (Maggiori et al. 2016, following Mnih 2013)."""
+
+_TERM = re.compile(r"^\s*([^=!&|\s]+)\s*(!?=)\s*([^=!&]+?)\s*$")
+_COLOUR = re.compile(r"^#[0-9a-fA-F]{6}$")
+
+
+@dataclass(frozen=True)
+class TagTerm:
+    """One condition on one OSM key."""
+
+    key: str
+    values: tuple[str, ...]
+    negated: bool
+
+    def matches(self, tags: Mapping[str, Any]) -> bool:
+        """Return whether the tags meet this condition; an absent or empty tag meets only a negated one."""
+        value = tags.get(self.key)
+        text = "" if value is None or value != value else str(value)
+        if self.values == ("*",):
+            hit = text not in ("", "no")
+        else:
+            hit = text in self.values
+        return hit != self.negated
+
+
+@dataclass(frozen=True)
+class TagRule:
+    """A conjunction of conditions on OSM tags, such as ``highway=primary|secondary & tunnel!=yes``."""
+
+    text: str
+    terms: tuple[TagTerm, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> TagRule:
+        """Read a rule from its text form.
+
+        Raises:
+            SchemaError: If a term is not ``key=value``.
+        """
+        terms = []
+        for part in text.split("&"):
+            match = _TERM.match(part)
+            if match is None:
+                raise SchemaError(
+                    f"OSM tag rule {text!r}: cannot read {part.strip()!r}.",
+                    expected="terms like building=*, highway=primary|secondary or tunnel!=yes, joined by &",
+                )
+            key, operator, values = match.groups()
+            terms.append(TagTerm(key, tuple(v.strip() for v in values.split("|")), operator == "!="))
+        return cls(text, tuple(terms))
+
+    def matches(self, tags: Mapping[str, Any]) -> bool:
+        """Return whether every term holds for these tags."""
+        return all(term.matches(tags) for term in self.terms)
+
+
+@dataclass(frozen=True)
+class ClassDef:
+    """One class of a map.
+
+    Attributes:
+        name: The class name, unique in its schema.
+        colour: ``#rrggbb``, unique in its schema.
+        osm: Tag rules; a feature belongs to the class when any matches. Empty for the background.
+        width_m: Total width, in metres on the ground, given to lines of this class that carry no width of their own.
+    """
+
+    name: str
+    colour: str
+    osm: tuple[str, ...] = ()
+    width_m: float = ROAD_WIDTH_M
+    rules: tuple[TagRule, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise SchemaError("A class has an empty name.", expected="a short name such as building")
+        if not _COLOUR.match(self.colour):
+            raise SchemaError(
+                f"Class {self.name!r} has colour {self.colour!r}.", expected="six hexadecimal digits such as '#d7191c'"
+            )
+        if not self.width_m > 0:
+            raise SchemaError(f"Class {self.name!r} has width_m {self.width_m}.", expected="a width above 0 metres")
+        object.__setattr__(self, "colour", self.colour.lower())
+        object.__setattr__(self, "osm", tuple(self.osm))
+        object.__setattr__(self, "rules", tuple(TagRule.parse(text) for text in self.osm))
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """The colour as three values 0..255."""
+        return int(self.colour[1:3], 16), int(self.colour[3:5], 16), int(self.colour[5:7], 16)
+
+    def matches(self, tags: Mapping[str, Any]) -> bool:
+        """Return whether any rule of the class matches these OSM tags."""
+        return any(rule.matches(tags) for rule in self.rules)
+
+
+@dataclass(frozen=True)
+class ClassSchema:
+    """Ordered classes; a class's id is its place, 0..len-1, and 255 is the ignore value.
+
+    Classes are drawn in order of id: on shared ground the later class wins. Class 0 is the background: what no
+    feature covers.
+
+    Raises:
+        SchemaError: With fewer than two classes, more than 255, or two of one name or colour.
+    """
+
+    classes: tuple[ClassDef, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if not 2 <= len(self.classes) <= IGNORE:
+            raise SchemaError(f"The schema has {len(self.classes)} classes.", expected=f"2 to {IGNORE} classes")
+        for what in ("name", "colour"):
+            seen: dict[str, str] = {}
+            for one in self.classes:
+                value = getattr(one, what)
+                if value in seen:
+                    raise SchemaError(
+                        f"Classes {seen[value]!r} and {one.name!r} have the same {what} {value!r}.",
+                        expected=f"a {what} of its own for every class",
+                    )
+                seen[value] = one.name
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __iter__(self) -> Iterator[ClassDef]:
+        return iter(self.classes)
+
+    def __getitem__(self, class_id: int) -> ClassDef:
+        return self.classes[class_id]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in order of id."""
+        return tuple(one.name for one in self.classes)
+
+    def id_of(self, name: str) -> int:
+        """Return the id of the class with this name.
+
+        Raises:
+            SchemaError: If no class has this name.
+        """
+        if name not in self.names:
+            raise SchemaError(f"There is no class {name!r}.", expected=f"one of {', '.join(self.names)}")
+        return self.names.index(name)
+
+    def class_of(self, tags: Mapping[str, Any]) -> int | None:
+        """Return the id of the last class whose rules match these OSM tags, or None."""
+        hits = [index for index, one in enumerate(self.classes) if one.matches(tags)]
+        return hits[-1] if hits else None
+
+    def to_json(self) -> str:
+        """Return the schema as JSON text, read back by ``from_json``."""
+        return json.dumps(
+            [{"name": c.name, "colour": c.colour, "osm": list(c.osm), "width_m": c.width_m} for c in self.classes]
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> ClassSchema:
+        """Read a schema written by ``to_json``.
+
+        Raises:
+            SchemaError: If the text is not such a schema.
+        """
+        try:
+            entries = json.loads(text)
+            return cls(
+                tuple(
+                    ClassDef(e["name"], e["colour"], tuple(e.get("osm", ())), float(e.get("width_m", ROAD_WIDTH_M)))
+                    for e in entries
+                )
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SchemaError(f"Not a class schema: {error}.", expected="JSON as written by crispmap") from error

@@ -1,0 +1,81 @@
+"""The errors a person can cause, as one tree.
+
+    CrispmapError
+    ├── InputError            a file or value that cannot be used
+    │   ├── SceneError        a raster: missing, unreadable, wrong bands, all nodata
+    │   ├── GridError         grids or coordinate systems that do not fit together
+    │   ├── LabelError        vectors or masks: no overlap, no CRS, no class found
+    │   ├── SchemaError       class definitions that contradict each other
+    │   ├── ProjectError      a project file: unknown key, wrong type, bad polygon
+    │   └── ModelError        a model file: truncated, not ours, newer, wrong bands
+    ├── OutputError           a path that exists, cannot be written, or a full disk
+    └── TrainingError         a training that cannot start or has diverged
+
+Every message says what was given, what is expected and the remedy. The command line prints it and exits with
+status 2. Warnings a person should see derive from CrispmapWarning.
+"""
+
+
+class CrispmapError(Exception):
+    """Root of every error a person can cause and mend.
+
+    Args:
+        given: What was given, with the offending value or path.
+        expected: What would have been accepted.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, given: str, *, expected: str = "", remedy: str = "") -> None:
+        self.given = given
+        self.expected = expected
+        self.remedy = remedy
+        lines = [given]
+        if expected:
+            lines.append(f"Expected: {expected}")
+        if remedy:
+            lines.append(f"Remedy: {remedy}")
+        super().__init__("\n".join(lines))
+
+
+class InputError(CrispmapError):
+    """A file or value that cannot be used as it is."""
+
+
+class SceneError(InputError):
+    """A raster that is missing, unreadable, has the wrong bands, or holds no valid pixel."""
+
+
+class GridError(InputError):
+    """Grids or coordinate systems that do not fit together."""
+
+
+class LabelError(InputError):
+    """Vectors or masks that do not overlap, have no CRS, or hold no pixel of a class."""
+
+
+class SchemaError(InputError):
+    """Class definitions that contradict each other."""
+
+
+class ProjectError(InputError):
+    """A project file with an unknown key, a wrong type or a bad polygon."""
+
+
+class ModelError(InputError):
+    """A model file that is truncated, not ours, of a newer version, or made for other bands."""
+
+
+class OutputError(CrispmapError):
+    """An output path that exists, cannot be written, or a disk that is full."""
+
+
+class TrainingError(CrispmapError):
+    """A training that cannot start, or that has diverged."""
+
+
+class CrispmapWarning(UserWarning):
+    """Root of the warnings a person should see."""
+
+
+class GeoreferenceWarning(CrispmapWarning):
+    """A raster without CRS or transform: its pixels are taken as the unit of length."""

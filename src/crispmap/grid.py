@@ -1,0 +1,191 @@
+"""Grids and blocks: where pixels lie, and windows of them.
+
+A point is (x, y) in the grid's CRS; a pixel position is (col, row) with integers at pixel corners, so the centre
+of the first pixel is (0.5, 0.5). Transforms map pixel positions to points: ``(x, y) = transform * (col, row)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from affine import Affine
+from pyproj import CRS, Geod
+
+from crispmap.errors import GridError
+
+
+@dataclass(frozen=True, order=True)
+class Block:
+    """A window of pixels: rows ``row .. row+height-1`` and columns ``col .. col+width-1``.
+
+    A block may reach outside its grid; readers say what they do there.
+    """
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 0 or self.width < 0:
+            raise GridError(f"A block has shape {self.height} x {self.width}.", expected="sides of 0 or more pixels")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.height, self.width
+
+    @property
+    def row_stop(self) -> int:
+        """The row after the last."""
+        return self.row + self.height
+
+    @property
+    def col_stop(self) -> int:
+        """The column after the last."""
+        return self.col + self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices; meaningful for blocks inside their grid."""
+        return slice(self.row, self.row_stop), slice(self.col, self.col_stop)
+
+    def padded(self, margin_px: int) -> Block:
+        """Return the block grown by a margin on every side."""
+        return Block(
+            self.row - margin_px, self.col - margin_px, self.height + 2 * margin_px, self.width + 2 * margin_px
+        )
+
+    def intersection(self, other: Block) -> Block:
+        """Return the ground shared with another block; of zero size where there is none."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        return Block(
+            row,
+            col,
+            max(0, min(self.row_stop, other.row_stop) - row),
+            max(0, min(self.col_stop, other.col_stop) - col),
+        )
+
+    def relative_to(self, other: Block) -> Block:
+        """Return this block in the pixel positions of another block."""
+        return Block(self.row - other.row, self.col - other.col, self.height, self.width)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the block holds no pixel."""
+        return self.height == 0 or self.width == 0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where pixels lie: a CRS (or None), an affine transform and a shape.
+
+    Attributes:
+        crs: The coordinate reference system, or None for a raster without georeference; its units then count as metres.
+        transform: Maps pixel positions (col, row) to points (x, y).
+        shape: (height, width) in pixels.
+    """
+
+    crs: CRS | None
+    transform: Affine
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise GridError(f"A grid has shape {self.shape}.", expected="at least one pixel on each side")
+        if self.transform.determinant == 0 or not all(math.isfinite(v) for v in self.transform[:6]):
+            raise GridError(
+                f"A grid has transform {tuple(self.transform)[:6]}.", expected="an invertible affine transform"
+            )
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.shape[1]
+
+    @property
+    def block(self) -> Block:
+        """The whole grid as one block."""
+        return Block(0, 0, *self.shape)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """(left, bottom, right, top) of the smallest upright box around the grid, in CRS units."""
+        xs, ys = zip(*self.corners(), strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    def corners(self) -> list[tuple[float, float]]:
+        """Return the four outer corners as points, clockwise from pixel position (0, 0)."""
+        height, width = self.shape
+        return [self.transform * position for position in ((0, 0), (width, 0), (width, height), (0, height))]
+
+    def gsd_m(self) -> tuple[float, float]:
+        """Return the ground sampling distance (along columns x, along rows y) in metres at the grid's centre.
+
+        Measured as geodesic length on the CRS's ellipsoid, so it is true for degrees and for Web Mercator, whose
+        metres are not metres on the ground. Without a CRS the transform's own units are returned.
+        """
+        centre = self.width / 2, self.height / 2
+        ends = [(centre[0] + dx, centre[1] + dy) for dx, dy in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
+        points = [self.transform * end for end in ends]
+        if self.crs is None:
+            return math.dist(points[0], points[1]), math.dist(points[2], points[3])
+        lon, lat = _to_lonlat(self.crs, points)
+        geod = self.crs.get_geod() or Geod(ellps="WGS84")
+        _, _, length = geod.inv([lon[0], lon[2]], [lat[0], lat[2]], [lon[1], lon[3]], [lat[1], lat[3]])
+        return float(length[0]), float(length[1])
+
+    def mean_gsd_m(self) -> float:
+        """Return the geometric mean of the two ground sampling distances, in metres."""
+        x, y = self.gsd_m()
+        return math.sqrt(x * y)
+
+    def window(self, block: Block) -> Grid:
+        """Return the grid of one block of this grid."""
+        return Grid(self.crs, self.transform * Affine.translation(block.col, block.row), block.shape)
+
+    def resampled(self, ratio_y: float, ratio_x: float) -> Grid:
+        """Return the grid over the same ground whose pixels are ``ratio`` times as large.
+
+        The first pixel corner stays; the last row and column may reach beyond the ground by less than one pixel.
+        """
+        shape = (
+            max(1, math.ceil(self.height / ratio_y - 1e-6)),
+            max(1, math.ceil(self.width / ratio_x - 1e-6)),
+        )
+        return Grid(self.crs, self.transform * Affine.scale(ratio_x, ratio_y), shape)
+
+    def blocks(self, size: int) -> Iterator[Block]:
+        """Yield square blocks that cover the grid once, row by row; those at the far edges are cut to fit."""
+        for row in range(0, self.height, size):
+            for col in range(0, self.width, size):
+                yield Block(row, col, min(size, self.height - row), min(size, self.width - col))
+
+    def is_close(self, other: Grid, tolerance_px: float = 0.01) -> bool:
+        """Return whether two grids have one CRS, one shape, and corners within a fraction of a pixel."""
+        if self.shape != other.shape or self.crs != other.crs:
+            return False
+        inverse = ~self.transform
+        return all(
+            math.dist(inverse * a, inverse * b) <= tolerance_px
+            for a, b in zip(self.corners(), other.corners(), strict=True)
+        )
+
+
+def _to_lonlat(crs: CRS, points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Return longitudes and latitudes, in degrees, of points in a CRS."""
+    from pyproj import Transformer
+
+    geographic = crs.geodetic_crs
+    if geographic is None:
+        raise GridError(f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS")
+    transformer = Transformer.from_crs(crs, geographic, always_xy=True)
+    lon, lat = transformer.transform([p[0] for p in points], [p[1] for p in points])
+    return list(lon), list(lat)

@@ -1,0 +1,1 @@
+"""Inference: whole scenes, tile by tile, exactly."""

@@ -1,0 +1,1 @@
+"""Coarse networks, and the file a trained model lives in."""

@@ -1,0 +1,1 @@
+"""Refiners: image + scores -> sharper scores."""

@@ -1,0 +1,1 @@
+"""Scenes: windowed reading and writing of rasters, and resampling between ground sampling distances."""

@@ -1,0 +1,1 @@
+"""The generated town: a place with an exact truth and OpenStreetMap-like imprecise labels."""

@@ -1,0 +1,1 @@
+"""Training of coarse networks and refiners, with presets of the papers."""

@@ -1,0 +1,1 @@
+"""Workflows: a project file or the demo, carried from scene to report."""
