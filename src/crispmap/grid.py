@@ -1,7 +1,7 @@
 """Grids and blocks: where pixels lie, and windows of them.
 
 A point is (x, y) in the grid's CRS; a pixel position is (col, row) with integers at pixel corners, so the centre
-of the first pixel is (0.5, 0.5). Transforms map pixel positions to points: ``(x, y) = transform * (col, row)``.
+of the first pixel is (0.5, 0.5). Transforms map pixel positions to points: ``(x, y) = transform @ (col, row)``.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Grid:
     def corners(self) -> list[tuple[float, float]]:
         """Return the four outer corners as points, clockwise from pixel position (0, 0)."""
         height, width = self.shape
-        return [self.transform * position for position in ((0, 0), (width, 0), (width, height), (0, height))]
+        return [self.transform @ position for position in ((0, 0), (width, 0), (width, height), (0, height))]
 
     def gsd_m(self) -> tuple[float, float]:
         """Return the ground sampling distance (along columns x, along rows y) in metres at the grid's centre.
@@ -134,7 +134,7 @@ class Grid:
         """
         centre = self.width / 2, self.height / 2
         ends = [(centre[0] + dx, centre[1] + dy) for dx, dy in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
-        points = [self.transform * end for end in ends]
+        points = [self.transform @ end for end in ends]
         if self.crs is None:
             return math.dist(points[0], points[1]), math.dist(points[2], points[3])
         lon, lat = _to_lonlat(self.crs, points)
@@ -149,7 +149,7 @@ class Grid:
 
     def window(self, block: Block) -> Grid:
         """Return the grid of one block of this grid."""
-        return Grid(self.crs, self.transform * Affine.translation(block.col, block.row), block.shape)
+        return Grid(self.crs, self.transform @ Affine.translation(block.col, block.row), block.shape)
 
     def resampled(self, ratio_y: float, ratio_x: float) -> Grid:
         """Return the grid over the same ground whose pixels are ``ratio`` times as large.
@@ -160,7 +160,7 @@ class Grid:
             max(1, math.ceil(self.height / ratio_y - 1e-6)),
             max(1, math.ceil(self.width / ratio_x - 1e-6)),
         )
-        return Grid(self.crs, self.transform * Affine.scale(ratio_x, ratio_y), shape)
+        return Grid(self.crs, self.transform @ Affine.scale(ratio_x, ratio_y), shape)
 
     def blocks(self, size: int) -> Iterator[Block]:
         """Yield square blocks that cover the grid once, row by row; those at the far edges are cut to fit."""
@@ -174,7 +174,7 @@ class Grid:
             return False
         inverse = ~self.transform
         return all(
-            math.dist(inverse * a, inverse * b) <= tolerance_px
+            math.dist(inverse @ a, inverse @ b) <= tolerance_px
             for a, b in zip(self.corners(), other.corners(), strict=True)
         )
 
