@@ -1,0 +1,71 @@
+"""Geometries as labels need them: valid plane polygons and lines, one part a feature."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+Geometries: TypeAlias = NDArray[np.object_]
+"""An array of shapely geometries, None where one is missing."""
+
+_POLYGON_TYPES = (3, 6)
+_LINE_TYPES = (1, 2, 5)
+_COLLECTION = 7
+
+
+def is_polygon(geometries: Geometries) -> NDArray[np.bool_]:
+    """Return which geometries are polygons or multi-polygons."""
+    return np.isin(shapely.get_type_id(geometries), _POLYGON_TYPES)
+
+
+def is_line(geometries: Geometries) -> NDArray[np.bool_]:
+    """Return which geometries are lines, rings or multi-lines."""
+    return np.isin(shapely.get_type_id(geometries), _LINE_TYPES)
+
+
+def single_parts(geometries: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
+    """Return every polygon and line among the geometries, valid, plane and single-part, with its source.
+
+    Missing, empty and non-finite geometries are dropped, and so are points. An invalid polygon is repaired
+    (``shapely.make_valid``) and only the polygons of the repair are kept: a spike is no road.
+
+    Args:
+        geometries: Any geometries, of shape (n,).
+
+    Returns:
+        The parts, shape (m,), and for each the place 0..n-1 of the geometry it came from, in order.
+    """
+    geometries = shapely.force_2d(geometries)
+    source = np.flatnonzero(~(shapely.is_missing(geometries) | shapely.is_empty(geometries)))
+    parts, source = _explode(geometries[source], source)
+    finite = np.isfinite(shapely.bounds(parts)).all(axis=1)
+    wanted = finite & (is_polygon(parts) | is_line(parts))
+    parts, source = parts[wanted], source[wanted]
+
+    broken = is_polygon(parts) & ~shapely.is_valid(parts)
+    parts[broken] = shapely.make_valid(parts[broken])
+    from_polygon = is_polygon(parts) | broken
+    parts, place = _explode(parts, np.arange(len(parts)))
+    kept = np.where(
+        from_polygon[place], is_polygon(parts) & (shapely.area(parts) > 0), shapely.length(parts) > 0
+    )
+    for ring in np.flatnonzero(shapely.get_type_id(parts) == 2):
+        parts[ring] = shapely.LineString(parts[ring].coords)
+    return parts[kept], source[place[kept]]
+
+
+def count_points(geometries: Geometries) -> int:
+    """Return how many of the geometries are points or multi-points."""
+    return int(np.isin(shapely.get_type_id(geometries), (0, 4)).sum())
+
+
+def _explode(geometries: Geometries, source: NDArray[np.int64]) -> tuple[Geometries, NDArray[np.int64]]:
+    """Return the single parts of geometries, however deeply nested, with the source of each."""
+    while True:
+        parts, place = shapely.get_parts(geometries, return_index=True)
+        geometries, source = parts, source[place]
+        if not np.isin(shapely.get_type_id(parts), (4, 5, 6, _COLLECTION)).any():
+            return geometries, source

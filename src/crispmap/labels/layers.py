@@ -1,0 +1,188 @@
+"""Layers of vector files: which hold polygons or lines, and their features about a scene."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+from shapely.errors import ShapelyError
+
+from crispmap.errors import LabelError
+from crispmap.grid import Block, Grid
+from crispmap.labels.tags import match_columns
+
+NEIGHBOURHOOD_M = 250.0
+"""Features this far outside the scene are read too: the wide lines that reach into it."""
+
+PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
+
+_OSM_LAYERS = ("lines", "multipolygons")
+_DRAWN_TYPES = ("polygon", "linestring", "curve", "surface", "unknown", "geometrycollection")
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class VectorLayer:
+    """One layer of a vector file, before its features are read.
+
+    Attributes:
+        path: The file.
+        name: The layer's name; None where the format has no layers.
+        crs: Its coordinate reference system, or None.
+        columns: The attribute columns.
+        loaded: The features, where the format is read whole.
+    """
+
+    path: Path
+    name: str | None
+    crs: CRS | None
+    columns: tuple[str, ...]
+    loaded: gpd.GeoDataFrame | None = field(default=None, repr=False, compare=False)
+
+
+def drawn_layers(path: Path, layer: str | None = None) -> list[VectorLayer]:
+    """Return the layers that hold polygons or lines, or the one layer asked for.
+
+    Raises:
+        LabelError: If the file is missing or unreadable, or has no such layer.
+    """
+    if not path.exists():
+        raise LabelError(f"There is no file {path}.", expected="a vector file", remedy="Check the path.")
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        frame = _read_parquet(path)
+        return [VectorLayer(path, None, frame.crs, tuple(frame.columns.drop(frame.geometry.name)), frame)]
+    if path.suffix.lower() in (".osm", ".pbf") and "OSM" not in pyogrio.list_drivers():
+        raise LabelError(
+            f"{path} is an OpenStreetMap file, which the installed pyogrio cannot read.",
+            expected="a pyogrio built with GDAL's OSM driver",
+            remedy="Install pyogrio from its wheel, or convert the file to GeoPackage.",
+        )
+    try:
+        with _quiet():
+            types = {str(name): str(kind) for name, kind in pyogrio.list_layers(path)}
+            return [_describe(path, name) for name in _choose(path, types, layer)]
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, CRSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> gpd.GeoDataFrame:
+    """Return the features of a layer whose bounding box touches a box, with the wanted columns that it has.
+
+    Args:
+        layer: The layer.
+        wanted: Column names, in any case; other columns are not read.
+        box: (left, bottom, right, top) in the layer's CRS, or None for all features.
+
+    Raises:
+        LabelError: If the features cannot be read.
+    """
+    columns = list(dict.fromkeys(match_columns(layer.columns, wanted).values()))
+    if layer.loaded is not None:
+        frame = layer.loaded[[*columns, layer.loaded.geometry.name]]
+        if box is None:
+            return frame
+        bounds = frame.geometry.bounds.to_numpy()
+        touching = (bounds[:, :2] <= box[2:]).all(axis=1) & (bounds[:, 2:] >= box[:2]).all(axis=1)
+        return frame[touching]
+    try:
+        with _quiet():
+            return pyogrio.read_dataframe(
+                layer.path, layer=layer.name, columns=columns, bbox=box, force_2d=True, on_invalid="ignore"
+            )
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, ShapelyError, ValueError) as error:
+        raise _unreadable(layer.path, error) from error
+
+
+def layer_box(layer: VectorLayer) -> Box | None:
+    """Return the bounding box of all features of a layer in its CRS, or None where it has none."""
+    if layer.loaded is not None:
+        box = tuple(layer.loaded.total_bounds)
+    else:
+        with _quiet():
+            found = pyogrio.read_info(layer.path, layer=layer.name, force_total_bounds=True)["total_bounds"]
+        box = (np.nan,) * 4 if found is None else tuple(found)
+    return tuple(float(value) for value in box) if np.isfinite(box).all() else None  # type: ignore[return-value]
+
+
+def grid_box(grid: Grid, crs: CRS | None, margin_m: float = 0.0) -> Box | None:
+    """Return the bounding box, in a CRS, of a grid grown by a margin, or None if the CRS cannot hold it."""
+    across, down = (int(np.ceil(margin_m / size)) for size in grid.gsd_m())
+    grown = grid.window(Block(-down, -across, grid.height + 2 * down, grid.width + 2 * across))
+    if crs is None or grid.crs is None or crs == grid.crs:
+        return grown.bounds
+    transformer = Transformer.from_crs(grid.crs.to_2d(), crs.to_2d(), always_xy=True)
+    box = transformer.transform_bounds(*grown.bounds, densify_pts=21)
+    return box if np.isfinite(box).all() and box[0] <= box[2] else None
+
+
+def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
+    """Return the names of the layers to read."""
+    if layer is not None:
+        if layer not in types:
+            raise LabelError(
+                f"{path} has no layer {layer!r}.", expected=f"one of {', '.join(types) or 'none'}"
+            )
+        return [layer]
+    if set(_OSM_LAYERS) <= set(types) and "other_relations" in types:
+        return list(_OSM_LAYERS)
+    drawn = [name for name, kind in types.items() if kind.lower().startswith(_drawn_prefixes())]
+    if not drawn:
+        held = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no layer"
+        raise LabelError(f"{path} holds {held}.", expected="at least one layer of polygons or lines")
+    return drawn
+
+
+def _drawn_prefixes() -> tuple[str, ...]:
+    kinds = (*_DRAWN_TYPES, "geometry")
+    return (
+        *kinds,
+        *(f"multi{kind}" for kind in kinds),
+        "2.5d",
+        "3d",
+        "measured",
+        "compoundcurve",
+        "tin",
+        "triangle",
+    )
+
+
+def _describe(path: Path, name: str) -> VectorLayer:
+    info = pyogrio.read_info(path, layer=name)
+    crs = CRS.from_user_input(info["crs"]) if info["crs"] else None
+    return VectorLayer(path, name, crs, tuple(str(field) for field in info["fields"]))
+
+
+def _read_parquet(path: Path) -> gpd.GeoDataFrame:
+    try:
+        return gpd.read_parquet(path)
+    except ImportError as error:
+        raise LabelError(
+            f"{path} is a GeoParquet file and pyarrow is not installed.",
+            expected="pyarrow",
+            remedy="pip install 'crispmap[parquet]', or convert the file to GeoPackage.",
+        ) from error
+    except (ValueError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> LabelError:
+    return LabelError(
+        f"{path} cannot be read as vectors: {error}",
+        expected="GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, .osm or .osm.pbf",
+        remedy="Check that the file is whole and of the format its name says.",
+    )
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801 - used like a function
+    """Silences GDAL's notes on measures, odd rings and the like: what is dropped is counted and logged."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")

@@ -1,0 +1,222 @@
+"""Vectors drawn onto a grid as class ids, with lines of their true width on the ground.
+
+Everything is first brought to pixel positions of the whole grid, rounded to 1/1024 of a pixel. Positions
+relative to any block are then exact in floating point, so that a block is drawn the same whichever way the
+grid is cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import rasterio.features
+import shapely
+from affine import Affine
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import GridError, InputError, LabelError
+from crispmap.grid import Block, Grid
+from crispmap.labels.geometry import Geometries, is_line
+from crispmap.labels.ground import GroundFrame
+from crispmap.labels.reader import LabelReader
+from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
+
+_STEPS_PER_PIXEL = 1024
+_LONGEST_SEGMENT_M = 500.0  # a line straight in degrees strays up to 1 cm from one straight on the ground
+
+
+class VectorLabels:
+    """Features drawn onto a grid; a ``LabelReader``.
+
+    Of two classes on the same ground the one of higher id is seen; IGNORE features cover all. A pixel belongs
+    to a polygon that holds its centre. A line is drawn as the ground within half its total width, ends
+    rounded, so that the ways of a road join without gaps.
+
+    Args:
+        features: Columns geometry (polygons and lines), class_id and width_m, as from ``read_vectors``.
+        grid: Where to draw. Features in another CRS are brought to its CRS.
+        schema: What the ids mean; its width_m is the total width of lines that have none of their own.
+        road_width_m: Total width in metres of every line, in place of its own and its class's.
+        all_touched: Draw every pixel a feature touches.
+
+    Raises:
+        LabelError: If an id is not of the schema, or only one of features and grid has a CRS.
+        InputError: If ``road_width_m`` is not above 0.
+    """
+
+    def __init__(
+        self,
+        features: gpd.GeoDataFrame,
+        grid: Grid,
+        schema: ClassSchema,
+        *,
+        road_width_m: float | None = None,
+        all_touched: bool = False,
+    ) -> None:
+        self.grid = grid
+        self.schema = schema
+        self._all_touched = all_touched
+        areas = lines_as_areas(_on_grid_crs(features, grid), grid, schema, road_width_m=road_width_m)
+        order = np.argsort(areas["class_id"].to_numpy(), kind="stable")
+        self._ids = areas["class_id"].to_numpy()[order]
+        self._shapes = _to_pixels(areas.geometry.to_numpy()[order], grid)
+        self._index = shapely.STRtree(self._shapes)
+
+    def read(self, block: Block) -> LabelArray:
+        """Return the class ids (row, col) of a block inside the grid.
+
+        Raises:
+            GridError: If the block reaches outside the grid.
+        """
+        if self.grid.block.intersection(block) != block:
+            raise GridError(
+                f"{block} reaches outside a grid of shape {self.grid.shape}.", expected="a block inside"
+            )
+        window = shapely.box(block.col, block.row, block.col_stop, block.row_stop)
+        hits = np.sort(self._index.query(window))
+        if block.is_empty or not len(hits):
+            return np.zeros(block.shape, dtype=np.uint8)
+        drawn: LabelArray = rasterio.features.rasterize(
+            zip(self._shapes[hits], self._ids[hits].tolist(), strict=True),
+            out_shape=block.shape,
+            transform=Affine.translation(block.col, block.row),
+            all_touched=self._all_touched,
+            dtype=np.uint8,
+        )
+        return drawn
+
+    def close(self) -> None:
+        """Do nothing: the features are in memory."""
+
+
+def rasterize(
+    features: gpd.GeoDataFrame,
+    grid: Grid,
+    schema: ClassSchema,
+    *,
+    road_width_m: float | None = None,
+    all_touched: bool = False,
+) -> LabelArray:
+    """Return the class ids (row, col) of features drawn onto a whole grid; see ``VectorLabels``."""
+    painter = VectorLabels(features, grid, schema, road_width_m=road_width_m, all_touched=all_touched)
+    return painter.read(grid.block)
+
+
+def rasterize_file(
+    labels: LabelReader,
+    out: str | Path,
+    *,
+    force: bool = False,
+    block_px: int = 1024,
+    progress: Callable[[int, int], None] | None = None,
+) -> CountArray:
+    """Write labels to a class map, block by block, and return the number of pixels of each id.
+
+    Args:
+        labels: Where they come from: ``open_labels`` or ``VectorLabels``.
+        out: The GeoTIFF to write: uint8, nodata 255, colour table and class names in its tags.
+        force: Whether a file of that name may be replaced.
+        block_px: Side of a block; the file does not depend on it.
+        progress: Called after each block with the pixels done and the pixels in all.
+
+    Returns:
+        Pixels by id, shape (256,); place 255 holds those left out.
+
+    Raises:
+        OutputError: If the file exists and ``force`` is false, or it cannot be written.
+    """
+    from crispmap.scene.writer import class_map_writer
+
+    counts = np.zeros(IGNORE + 1, dtype=np.int64)
+    with class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer:
+        for block in labels.grid.blocks(block_px):
+            ids = labels.read(block)
+            writer.write(block, ids)
+            counts += np.bincount(ids.ravel(), minlength=IGNORE + 1)
+            if progress is not None:
+                progress(int(counts.sum()), math.prod(labels.grid.shape))
+    return counts
+
+
+def lines_as_areas(
+    features: gpd.GeoDataFrame, grid: Grid, schema: ClassSchema, *, road_width_m: float | None = None
+) -> gpd.GeoDataFrame:
+    """Return the features with every line replaced by the ground within half its total width of it.
+
+    Widths are true on the ground to 1 part in 1,000 within 500 km of the grid's centre, in any CRS: the
+    buffer is drawn in a plane of metres about that centre.
+
+    Args:
+        features: Columns geometry, class_id and width_m, in the grid's CRS.
+        grid: Its centre is the centre of the plane.
+        schema: Gives the width of lines that have none.
+        road_width_m: The width of every line, in place of its own and its class's.
+
+    Raises:
+        LabelError: If an id is not of the schema.
+        InputError: If ``road_width_m`` is not above 0.
+    """
+    if road_width_m is not None and not road_width_m > 0:
+        raise InputError(f"The road width is {road_width_m} m.", expected="a total width above 0 metres")
+    ids = features["class_id"].to_numpy()
+    strange = sorted(set(ids.tolist()) - set(range(len(schema))) - {IGNORE})
+    if strange:
+        raise LabelError(
+            f"Features have class ids {strange[:5]}.",
+            expected=f"0..{len(schema) - 1} of the schema, or {IGNORE}",
+        )
+    geometries = features.geometry.to_numpy().copy()
+    lines = np.flatnonzero(is_line(geometries))
+    if len(lines):
+        widths = _line_widths(features.iloc[lines], schema, road_width_m)
+        geometries[lines] = _buffered(geometries[lines], widths / 2, GroundFrame.of_grid(grid), grid)
+    return features.set_geometry(gpd.GeoSeries(geometries, index=features.index, crs=features.crs))
+
+
+def _line_widths(lines: gpd.GeoDataFrame, schema: ClassSchema, road_width_m: float | None) -> DoubleArray:
+    """Return the total width of each line in metres: the override, else its own, else its class's."""
+    if road_width_m is not None:
+        return np.full(len(lines), road_width_m)
+    by_class = np.full(IGNORE + 1, schema[0].width_m)
+    by_class[: len(schema)] = [one.width_m for one in schema]
+    usual = by_class[lines["class_id"].to_numpy()]
+    own = lines["width_m"].to_numpy(dtype=np.float64) if "width_m" in lines else np.full(len(lines), np.nan)
+    return np.where(own > 0, own, usual)
+
+
+def _buffered(lines: Geometries, radius_m: DoubleArray, frame: GroundFrame, grid: Grid) -> Geometries:
+    """Return the ground within a distance of each line, in the CRS of the frame."""
+    unit_m = math.sqrt(np.prod(grid.gsd_m()) / abs(grid.transform.determinant))
+    dense = shapely.segmentize(lines, _LONGEST_SEGMENT_M / unit_m)
+    metric = shapely.transform(dense, frame.to_metres)
+    areas = shapely.buffer(metric, radius_m, quad_segs=8, cap_style="round", join_style="round")
+    return np.asarray(shapely.transform(areas, frame.to_crs))
+
+
+def _on_grid_crs(features: gpd.GeoDataFrame, grid: Grid) -> gpd.GeoDataFrame:
+    if (features.crs is None) != (grid.crs is None):
+        lacking = "The features" if features.crs is None else "The grid"
+        raise LabelError(
+            f"{lacking} have no coordinate reference system, and the other side has one.",
+            expected="a CRS on both sides, or on neither",
+            remedy="Set the CRS that is missing.",
+        )
+    if grid.crs is None or features.crs == grid.crs:
+        return features
+    return features.to_crs(grid.crs)
+
+
+def _to_pixels(geometries: Geometries, grid: Grid) -> Geometries:
+    """Return geometries in pixel positions of the grid, rounded to 1/1024 pixel."""
+    inverse = ~grid.transform
+
+    def convert(points: DoubleArray) -> DoubleArray:
+        cols = inverse.a * points[:, 0] + inverse.b * points[:, 1] + inverse.c
+        rows = inverse.d * points[:, 0] + inverse.e * points[:, 1] + inverse.f
+        return np.round(np.column_stack([cols, rows]) * _STEPS_PER_PIXEL) / _STEPS_PER_PIXEL
+
+    return np.asarray(shapely.transform(geometries, convert), dtype=object)
