@@ -1,0 +1,105 @@
+"""The plan of a computation: which tiles a raster is computed in, and in which order its blocks are read.
+
+Convolution kernels round differently for inputs of different shapes. A raster is therefore computed in tiles that
+depend on nothing but its own shape and the network's stride: all of one shape, on one fixed grid. Blocks, the windows
+in which results are read and written, only group pixels of tiles and change no value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from crispmap.errors import InputError
+from crispmap.grid import Block
+
+TILE_PX = 512
+"""Longest side of a tile: large beside the halo of the networks, small beside memory."""
+BLOCK_PX = 1024
+"""Default side of the blocks in which maps are read and written."""
+STRIP_PX = 4096
+"""Width of the strips in which blocks are visited; bounds what must be kept between two rows of blocks."""
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """Equal tiles that cover a raster once; the last row and column of tiles may reach beyond it.
+
+    Attributes:
+        shape: (height, width) of the raster in pixels.
+        tile_shape: (height, width) of every tile in pixels; tile origins are its multiples.
+    """
+
+    shape: tuple[int, int]
+    tile_shape: tuple[int, int]
+
+    def over(self, block: Block) -> Iterator[Block]:
+        """Yield the tiles that share ground with a block and with the raster, row by row."""
+        inside = block.intersection(Block(0, 0, *self.shape))
+        if inside.is_empty:
+            return
+        height, width = self.tile_shape
+        for row in range(inside.row // height * height, inside.row_stop, height):
+            for col in range(inside.col // width * width, inside.col_stop, width):
+                yield Block(row, col, height, width)
+
+    @property
+    def count(self) -> int:
+        """The number of tiles."""
+        rows, cols = (math.ceil(length / side) for length, side in zip(self.shape, self.tile_shape, strict=True))
+        return rows * cols
+
+    def tiles_to_keep(self, block_shape: tuple[float, float], strip_width: float) -> int:
+        """Return how many tiles to remember so that none is computed twice within a strip of blocks.
+
+        Args:
+            block_shape: (height, width) of the blocks, in pixels of this raster.
+            strip_width: Width of the strips of blocks, in pixels of this raster.
+        """
+        # Beyond the block itself: tiles cut by its border, and the neighbours that halos reach into.
+        rows = math.ceil(block_shape[0] / self.tile_shape[0]) + 3
+        cols = math.ceil(max(strip_width, block_shape[1]) / self.tile_shape[1]) + 2
+        return min(self.count, rows * cols)
+
+
+def plan_tiles(shape: tuple[int, int], *, tile_px: int = TILE_PX, stride_px: int = 1) -> TilePlan:
+    """Return the canonical tiles of a raster: as few as ``tile_px`` allows, as even as the stride allows.
+
+    Tile sides are multiples of the stride, so tile origins lie on the network's stride grid.
+
+    Args:
+        shape: (height, width) of the raster in pixels.
+        tile_px: Longest side of a tile; rounded down to a multiple of the stride, but at least one stride.
+        stride_px: The network's stride in pixels.
+    """
+    limit = max(1, tile_px // stride_px) * stride_px
+    sides = []
+    for length in shape:
+        count = math.ceil(length / limit)
+        sides.append(math.ceil(math.ceil(length / count) / stride_px) * stride_px)
+    return TilePlan(shape, (sides[0], sides[1]))
+
+
+def visit_blocks(shape: tuple[int, int], block_px: int, strip_px: int = STRIP_PX) -> Iterator[Block]:
+    """Yield the blocks that cover a raster once: strip by strip from the left, each strip from top to bottom.
+
+    Strips bound the tiles that must be remembered between two rows of blocks, whatever the raster's width.
+
+    Args:
+        shape: (height, width) of the raster in pixels.
+        block_px: Side of the blocks; those at the far edges are cut to fit.
+        strip_px: Width of a strip; rounded down to whole blocks, but at least one.
+
+    Raises:
+        InputError: If ``block_px`` is below 1.
+    """
+    if block_px < 1:
+        raise InputError(f"The block size is {block_px} pixels.", expected="at least 1, such as 1024")
+    height, width = shape
+    strip = max(1, strip_px // block_px) * block_px
+    for left in range(0, width, strip):
+        right = min(left + strip, width)
+        for row in range(0, height, block_px):
+            for col in range(left, right, block_px):
+                yield Block(row, col, min(block_px, height - row), min(block_px, right - col))
