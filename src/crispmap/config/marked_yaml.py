@@ -175,19 +175,22 @@ def _syntax_error(error: yaml.YAMLError, text: str, name: str) -> ProjectError:
         position = getattr(error, "position", 0)
         line = text.count("\n", 0, position if isinstance(position, int) else 0) + 1
         problem = "found a character that may not stand in a text file"
+    colour = _UNQUOTED_COLOUR.search(text)
+    if colour is not None:
+        line = text.count("\n", 0, colour.start()) + 1
     return ProjectError(
         f"{name}, line {line}: {problem}.",
         expected="plain YAML: keys, colons and values, indented with spaces; no aliases or tags",
-        remedy=_syntax_remedy(problem, text),
+        remedy=_syntax_remedy(problem, colour is not None),
     )
 
 
-def _syntax_remedy(problem: str, text: str) -> str:
+def _syntax_remedy(problem: str, colour_unquoted: bool) -> str:
     """Return what usually mends a YAML error of this kind."""
     if "twice" in problem:
         return "Keep one of the two."
     if "\\t" in problem:
         return "Indent with spaces, not tabs."
-    if _UNQUOTED_COLOUR.search(text):
+    if colour_unquoted:
         return 'Put colours in quotes: colour: "#d7191c" (without quotes, # starts a comment).'
     return "Check the colon, indentation and brackets there; put text with special characters in quotes."

@@ -1,0 +1,255 @@
+"""A project: the file's values, checked for how they fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from crispmap.areas import AREA_ROLES, AreaPiece
+from crispmap.classes import ClassSchema
+from crispmap.config.findings import Finding, findings_of, named, project_error, shown
+from crispmap.config.marked_yaml import Location, MarkedYaml, read_marked_yaml
+from crispmap.config.sections import (
+    FORMAT,
+    AreaEntry,
+    CoarseSection,
+    LabelSection,
+    ProjectFile,
+    ReferenceSection,
+    RefinerSection,
+    SceneSection,
+)
+from crispmap.errors import CrispmapError, ProjectError
+
+PROJECT_FILE = "project.yaml"
+"""What a project file is called where nobody names it."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checked project.
+
+    Attributes:
+        path: The project file.
+        name: What the project is called.
+        seed: From which all randomness follows.
+        scene: The image.
+        schema: The classes.
+        labels: Imprecise labels, or None where another tool gave coarse scores.
+        reference: Precise labels, or None where only a coarse map is wanted.
+        areas: Pieces of ground by role; a role that is not given is absent.
+        coarse: The coarse network or scores.
+        refiner: The refiner; None exactly where there is no reference.
+        output_folder: Where results go; it may not exist yet.
+    """
+
+    path: Path
+    name: str
+    seed: int
+    scene: SceneSection
+    schema: ClassSchema
+    labels: LabelSection | None
+    reference: ReferenceSection | None
+    areas: Mapping[str, tuple[AreaPiece, ...]]
+    coarse: CoarseSection
+    refiner: RefinerSection | None
+    output_folder: Path
+
+
+def load_project(path: Path | str, *, check_files: bool = True) -> Project:
+    """Return the project of a project file, or of the ``project.yaml`` in a folder.
+
+    Args:
+        path: The project file, or its folder.
+        check_files: Whether the files it names must exist.
+
+    Raises:
+        ProjectError: If the file cannot be read, or anything in it is not as it should be.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / PROJECT_FILE
+    marked = read_marked_yaml(path)
+    file = _parse(marked, path, check_files)
+    pieces, findings = _pieces(file, marked, path)
+    schema, schema_findings = _schema(file)
+    findings += [*schema_findings, *_contradictions(file)]
+    if findings or schema is None:
+        raise project_error(findings, marked, path)
+    reference = file.reference
+    return Project(
+        path=path,
+        name=file.name,
+        seed=file.seed,
+        scene=file.scene,
+        schema=schema,
+        labels=file.labels,
+        reference=reference,
+        areas=pieces,
+        coarse=file.coarse,
+        refiner=None if reference is None else file.refiner or RefinerSection(),
+        output_folder=file.output.folder or path.parent / file.name,
+    )
+
+
+def _parse(marked: MarkedYaml, path: Path, check_files: bool) -> ProjectFile:
+    """Return the file's values, each checked by itself."""
+    if not isinstance(marked.value, dict):
+        raise ProjectError(
+            f"{path.name} holds {shown(marked.value)}.",
+            expected="a project file: keys such as name, scene and classes",
+            remedy="Write a new project file with: crispmap init",
+        )
+    version = marked.value.get("crispmap")
+    if isinstance(version, int) and version > FORMAT:
+        raise ProjectError(
+            f"{path.name}, line {marked.line_of(('crispmap',))}: the file has format {shown(version)}.",
+            expected=f"format {FORMAT}, which this version of crispmap reads",
+            remedy="Use a newer crispmap, or write a new project file with: crispmap init",
+        )
+    context = {"folder": path.parent, "check_files": check_files}
+    try:
+        return ProjectFile.model_validate(marked.value, context=context)
+    except ValidationError as error:
+        raise project_error(findings_of(error, ProjectFile), marked, path) from error
+
+
+def _schema(file: ProjectFile) -> tuple[ClassSchema | None, list[Finding]]:
+    """Return the class schema, or what is wrong with it."""
+    classes = []
+    findings = []
+    for index, entry in enumerate(file.classes):
+        try:
+            classes.append(entry.class_def())
+        except CrispmapError as error:
+            findings.append(
+                Finding(("classes", index), error.given.rstrip("."), error.expected, error.remedy)
+            )
+    if findings:
+        return None, findings
+    try:
+        return ClassSchema(tuple(classes)), []
+    except CrispmapError as error:
+        return None, [Finding(("classes",), error.given.rstrip("."), error.expected, error.remedy)]
+
+
+def _pieces(
+    file: ProjectFile, marked: MarkedYaml, path: Path
+) -> tuple[dict[str, tuple[AreaPiece, ...]], list[Finding]]:
+    """Return the pieces of ground by role, and what is wrong with some."""
+    pieces: dict[str, tuple[AreaPiece, ...]] = {}
+    findings = []
+    for role in AREA_ROLES:
+        good = []
+        for index, entry in enumerate(getattr(file.areas, role) or ()):
+            at = ("areas", role, index)
+            name = named(at)
+            try:
+                good.append(entry.piece(f"{name} ({path.name}, line {marked.line_of(at)})"))
+            except ProjectError:
+                findings.append(_piece_finding(entry, at, name))
+        if good:
+            pieces[role] = tuple(good)
+    return pieces, findings
+
+
+def _piece_finding(entry: AreaEntry, at: Location, name: str) -> Finding:
+    """Return what is wrong with a piece, told without the line, which the message gives already."""
+    try:
+        entry.piece(name)
+    except ProjectError as error:
+        return Finding(at, error.given.rstrip("."), error.expected, error.remedy)
+    raise RuntimeError(f"{name} is sound after all")
+
+
+def _contradictions(file: ProjectFile) -> Iterator[Finding]:
+    """Yield what is wrong with how the values of a file fit together."""
+    yield from _contradictions_of_sources(file)
+    yield from _contradictions_of_reference(file)
+    yield from _contradictions_of_weights(file)
+    fine, coarse = file.scene.gsd_m, file.coarse.gsd_m
+    if fine is not None and coarse is not None and coarse < fine:
+        yield Finding(
+            ("coarse", "gsd_m"),
+            f"coarse.gsd_m is {coarse:g}, finer than scene.gsd_m, {fine:g}",
+            "a ground sampling distance as coarse as the scene's, or coarser",
+            "Raise coarse.gsd_m, or lower scene.gsd_m.",
+        )
+
+
+def _contradictions_of_sources(file: ProjectFile) -> Iterator[Finding]:
+    """Yield what is wrong with where coarse scores come from."""
+    if file.coarse.scores is not None:
+        beside = sorted(file.coarse.model_fields_set - {"scores"})
+        if beside:
+            yield Finding(
+                ("coarse", beside[0]),
+                f"coarse gives scores and {', '.join(beside)} too",
+                "either scores of another tool, or a network to train",
+                f"Remove {', '.join(beside)}, or remove scores.",
+            )
+        if file.reference is None:
+            yield Finding(
+                ("coarse", "scores"),
+                "coarse gives scores, but there is no reference",
+                "a reference the refiner learns from",
+                "Add reference, areas.refiner and areas.test.",
+            )
+        return
+    if file.labels is None:
+        yield Finding(
+            (),
+            "there are neither labels nor coarse.scores",
+            "labels the coarse network learns from, or scores of another tool",
+            "Add labels: {path: ...}, or coarse: {scores: {path: ...}}.",
+        )
+    elif file.areas.coarse is None:
+        yield Finding(
+            ("areas",),
+            "areas.coarse is missing",
+            "the ground the coarse network learns from",
+            "Add areas: coarse with a window, bounds, polygon or file.",
+        )
+
+
+def _contradictions_of_reference(file: ProjectFile) -> Iterator[Finding]:
+    """Yield what is wrong with what needs the precise reference, or is needed by it."""
+    if file.reference is not None:
+        for role in ("refiner", "test"):
+            if getattr(file.areas, role) is None:
+                yield Finding(
+                    ("areas",),
+                    f"a reference is given, but areas.{role} is missing",
+                    "areas.refiner, where the refiner learns, and areas.test, where scores are taken",
+                    f"Add areas: {role} with a window, bounds, polygon or file.",
+                )
+        return
+    needing = {
+        "refiner": file.refiner,
+        "areas.refiner": file.areas.refiner,
+        "areas.test": file.areas.test,
+    }
+    for key, value in needing.items():
+        if value is not None:
+            yield Finding(
+                tuple(key.split(".")),
+                f"{key} is given, but there is no reference",
+                "a precise reference to learn from or to score against",
+                f"Add reference: {{path: ...}}, or remove {key}.",
+            )
+
+
+def _contradictions_of_weights(file: ProjectFile) -> Iterator[Finding]:
+    """Yield lists of class weights that do not have one weight a class."""
+    for key, section in (("coarse", file.coarse), ("refiner", file.refiner)):
+        weights = section.class_weights if section is not None else None
+        if isinstance(weights, tuple) and len(weights) != len(file.classes):
+            yield Finding(
+                (key, "class_weights"),
+                f"{key}.class_weights has {len(weights)} weights for {len(file.classes)} classes",
+                "one weight a class",
+                "Give the weights in the order of the classes.",
+            )

@@ -1,0 +1,342 @@
+"""The sections of a project file, each value checked by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+
+from crispmap.areas import AREA_ROLES, AreaPiece, parse_crs
+from crispmap.classes import ROAD_WIDTH_M, ClassDef, TagRule
+from crispmap.config.findings import bad_value, did_you_mean, shown
+from crispmap.errors import CrispmapError, ProjectError
+from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
+
+FORMAT = 1
+"""The layout of project files this version reads."""
+
+COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss")
+"""Coarse networks: that of the RNN paper, for any classes, and that of the IGARSS 2016 paper, for two."""
+
+
+def _as_path(value: object, info: ValidationInfo) -> Path:
+    """Return text as a path, counted from the project file's folder."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise bad_value(
+            f"is {shown(value)}", remedy="Write the path as text; put it in quotes where it has : or #."
+        )
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise bad_value(f"is {shown(value)}: {error}") from error
+    return Path((info.context or {}).get("folder", Path())) / path
+
+
+def _must_exist(path: Path, info: ValidationInfo) -> Path:
+    """Check that an input is there, unless it lies in one of GDAL's virtual file systems."""
+    if (info.context or {}).get("check_files") and not str(path).startswith("/vsi"):
+        try:
+            missing = not path.exists()
+        except OSError:
+            missing = True
+        if missing:
+            raise bad_value(
+                f"names {path}, which does not exist",
+                remedy="Check the path: it counts from the folder of the project file.",
+            )
+    return path
+
+
+def _checked_crs(text: str) -> str:
+    """Check that a coordinate reference system is known."""
+    try:
+        parse_crs(text, "it")
+    except ProjectError as error:
+        raise bad_value(f"is {text!r}, which is not known", error.expected, error.remedy) from error
+    return text
+
+
+def _checked_network(name: str) -> str:
+    """Check that there is a coarse network of this name."""
+    if name not in COARSE_NETWORKS:
+        raise bad_value(
+            f"is {name!r}", f"one of {', '.join(COARSE_NETWORKS)}", did_you_mean(name, COARSE_NETWORKS)
+        )
+    return name
+
+
+def _checked_weights(value: object) -> object:
+    """Check class weights: none, balanced, or one weight above 0 a class."""
+    listed = isinstance(value, tuple) and all(
+        isinstance(one, int | float) and not isinstance(one, bool) and 0 < one <= 1e6 for one in value
+    )
+    if not listed and value not in (None, "none", "balanced"):
+        raise bad_value(f"is {shown(value)}")
+    return tuple(float(one) for one in value) if isinstance(value, tuple) else value
+
+
+def _as_rules(value: object) -> object:
+    """Return one rule or preset as a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _checked_rule(text: str) -> str:
+    """Check that text is a tag rule or the name of a preset."""
+    if text in OSM_PRESETS:
+        return text
+    if "=" not in text:
+        raise bad_value(
+            f"is {text!r}, which is neither a rule nor a preset",
+            f"rules such as building=* or highway=primary|secondary, or one of {', '.join(OSM_PRESETS)}",
+            did_you_mean(text, OSM_PRESETS),
+        )
+    try:
+        TagRule.parse(text)
+    except CrispmapError as error:
+        raise bad_value(f"is {text!r}, which cannot be read", error.expected, error.remedy) from error
+    return text
+
+
+ProjectPath = Annotated[Path, BeforeValidator(_as_path)]
+InputPath = Annotated[Path, BeforeValidator(_as_path), AfterValidator(_must_exist)]
+CrsText = Annotated[str, AfterValidator(_checked_crs)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Weights = Annotated[str | tuple[float, ...] | None, BeforeValidator(_checked_weights)]
+Balance = Literal["uniform", "balanced"]
+Preset = Literal["fast", "paper"]
+
+_ABOVE_0 = "a number above 0"
+_COUNT = "a whole number above 0"
+_CRS = "a coordinate reference system such as EPSG:4326"
+_WEIGHTS = "none, balanced, or a list of one number above 0 for every class"
+
+
+class _Section(BaseModel):
+    """A part of the project file: no unknown keys, no values of another type, no infinities."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SceneSection(_Section):
+    """The image.
+
+    Attributes:
+        path: Any raster GDAL reads.
+        bands: Bands to use, counted from 1; None means all.
+        gsd_m: The working ground sampling distance; None means the scene's own.
+        assume_gsd_m: The ground sampling distance of a scene that has no georeference.
+    """
+
+    path: InputPath = Field(description="the path of a raster file, such as scene.tif")
+    bands: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
+        None, description="a list of band numbers, counted from 1, such as [1, 2, 3]"
+    )
+    gsd_m: Positive | None = Field(None, description=f"{_ABOVE_0}: metres on the ground a pixel")
+    assume_gsd_m: Positive | None = Field(None, description=f"{_ABOVE_0}: metres on the ground a pixel")
+
+
+class ClassEntry(_Section):
+    """One class as the file gives it."""
+
+    name: Text = Field(
+        description="a short name such as building, in quotes if it reads as a number or yes/no"
+    )
+    colour: str = Field(description='six hexadecimal digits in quotes, such as "#d7191c"')
+    osm: Annotated[tuple[Annotated[str, AfterValidator(_checked_rule)], ...], BeforeValidator(_as_rules)] = (
+        Field((), description="tag rules such as [building=*], or the name of a preset such as road")
+    )
+    width_m: Positive | None = Field(None, description=f"{_ABOVE_0}: the total width of lines, in metres")
+
+    def class_def(self) -> ClassDef:
+        """Return the class, presets written out as rules.
+
+        Raises:
+            SchemaError: If the name or colour will not do.
+        """
+        rules = tuple(rule for entry in self.osm for rule in OSM_PRESETS.get(entry, (entry,)))
+        widths = [PRESET_WIDTHS_M[entry] for entry in self.osm if entry in PRESET_WIDTHS_M]
+        return ClassDef(self.name, self.colour, rules, self.width_m or (widths or [ROAD_WIDTH_M])[0])
+
+
+class NoiseSection(_Section):
+    """Imprecision to add to good labels, so that it is known; everything absent is not added.
+
+    Attributes:
+        shift_m: Standard deviation of a smooth random shift.
+        smooth_m: The distance over which that shift changes.
+        offset_m: A constant shift (x, y).
+        omission: The share of features left out.
+        road_width_m: The width given to every line, whatever its true width.
+        generalise_m: The tolerance to which outlines are simplified.
+    """
+
+    shift_m: NotNegative = Field(0.0, description="0 or more metres")
+    smooth_m: Positive = Field(100.0, description="a distance above 0 metres")
+    offset_m: tuple[float, float] = Field((0.0, 0.0), description="[x, y] in metres")
+    omission: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="a share from 0 to 1")
+    road_width_m: Positive | None = Field(None, description="a width above 0 metres")
+    generalise_m: NotNegative = Field(0.0, description="0 or more metres")
+
+
+class _LabelFile(_Section):
+    """Vectors or masks.
+
+    Attributes:
+        path: A vector file, or a raster of class ids or colours.
+        layer: The layer of a vector file that has several.
+        assume_crs: The CRS of a file that declares none.
+    """
+
+    path: InputPath = Field(description="the path of a vector file or a mask raster, such as labels.gpkg")
+    layer: Text | None = Field(None, description="the name of a layer in the file")
+    assume_crs: CrsText | None = Field(None, description=_CRS)
+
+
+class ReferenceSection(_LabelFile):
+    """Precise labels: the refiner learns from them, and scores are taken against them."""
+
+
+class LabelSection(_LabelFile):
+    """Plentiful, imprecise labels the coarse network learns from.
+
+    Attributes:
+        noise: Imprecision to simulate on labels that are good.
+    """
+
+    noise: NoiseSection | None = Field(None, description="a mapping such as {shift_m: 3, smooth_m: 100}")
+
+
+class AreaEntry(_Section):
+    """One piece of ground as the file gives it: see ``crispmap.areas.AreaPiece``."""
+
+    window: tuple[int, int, int, int] | None = Field(
+        None, description="[row, col, height, width] in pixels of the scene"
+    )
+    bounds: tuple[float, float, float, float] | None = Field(None, description="[left, bottom, right, top]")
+    polygon: tuple[tuple[float, float], ...] | None = Field(
+        None, description="a list of points such as [[x, y], [x, y], [x, y]]"
+    )
+    file: InputPath | None = Field(None, description="the path of a vector file of polygons")
+    layer: Text | None = Field(None, description="the name of a layer in the file")
+    crs: CrsText | None = Field(None, description=_CRS)
+
+    def piece(self, origin: str) -> AreaPiece:
+        """Return the piece of ground; ``origin`` is what errors call it.
+
+        Raises:
+            ProjectError: If the piece encloses no ground.
+        """
+        return AreaPiece(**dict(self), origin=origin)
+
+
+_AreaList = Annotated[tuple[AreaEntry, ...], Field(min_length=1)]
+_AREA_LIST = "a list of pieces, such as [{window: [0, 0, 512, 512]}]"
+
+
+class AreasSection(_Section):
+    """What ground is for; pieces of different roles share none."""
+
+    coarse: _AreaList | None = Field(None, description=_AREA_LIST)
+    refiner: _AreaList | None = Field(None, description=_AREA_LIST)
+    validation: _AreaList | None = Field(None, description=_AREA_LIST)
+    test: _AreaList | None = Field(None, description=_AREA_LIST)
+
+
+class ScoreSource(_Section):
+    """Coarse scores made by another tool.
+
+    Attributes:
+        path: A raster with one band a class, or one band for the second of two classes.
+        kind: Logits, probabilities (0..1 or 0..255), or told from the values.
+    """
+
+    path: InputPath = Field(description="the path of a raster of scores, such as coarse.tif")
+    kind: Literal["auto", "logit", "probability"] = Field("auto", description="auto, logit or probability")
+
+
+class _Learning(_Section):
+    """What may be set of a training; everything absent comes from the preset."""
+
+    preset: Preset = Field("fast", description="fast or paper")
+    batch: Count | None = Field(None, description=_COUNT)
+    learning_rate: Positive | None = Field(None, description=_ABOVE_0)
+    patch_px: Count | None = Field(None, description=f"{_COUNT}, in pixels")
+    balance: Balance | None = Field(None, description="uniform or balanced")
+    class_weights: Weights = Field(None, description=_WEIGHTS)
+
+
+class CoarseSection(_Learning):
+    """The coarse network, or the scores another tool gave in its place.
+
+    Attributes:
+        network: One of ``COARSE_NETWORKS``.
+        gsd_m: The ground sampling distance the network works at; None means the working one.
+        steps: Training steps.
+        scores: Scores of another tool: then no coarse network is trained.
+    """
+
+    network: Annotated[str, AfterValidator(_checked_network)] = Field(
+        COARSE_NETWORKS[0], description=f"one of {', '.join(COARSE_NETWORKS)}"
+    )
+    gsd_m: Positive | None = Field(None, description=f"{_ABOVE_0}: metres on the ground a pixel")
+    steps: Count | None = Field(None, description=_COUNT)
+    scores: ScoreSource | None = Field(None, description="a mapping such as {path: coarse.tif, kind: auto}")
+
+
+class RefinerSection(_Learning):
+    """The refiner.
+
+    Attributes:
+        variant: Whether every class has weights of its own, all share them, or every step has its own.
+        steps: Iterations of the refiner on a map.
+        features: What it sees of the image: the bands, or their derivatives too.
+        training_steps: Training steps.
+    """
+
+    variant: Literal["class-specific", "class-agnostic", "untied"] = Field(
+        "class-specific", description="class-specific, class-agnostic or untied"
+    )
+    steps: Annotated[int, Field(ge=1, le=100)] = Field(5, description="a whole number from 1 to 100")
+    features: Literal["image", "derivatives"] = Field("image", description="image or derivatives")
+    training_steps: Count | None = Field(None, description=_COUNT)
+
+
+class OutputSection(_Section):
+    """Where results go."""
+
+    folder: ProjectPath | None = Field(None, description="the path of a folder")
+
+
+_NAME = r"^\w[\w .+-]*$"
+
+
+class ProjectFile(_Section):
+    """The project file as a whole, each value checked by itself."""
+
+    crispmap: Literal[1] = Field(description=f"{FORMAT}, the format of project files this version reads")
+    name: Annotated[str, StringConstraints(pattern=_NAME, max_length=100)] = Field(
+        description="text of letters, digits, spaces and . _ + -, in quotes if it reads as a number or a date"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="a whole number from 0 to 4294967295")
+    scene: SceneSection = Field(description="a mapping with the key path")
+    classes: tuple[ClassEntry, ...] = Field(description="a list of classes, the background first")
+    labels: LabelSection | None = Field(None, description="a mapping with the key path")
+    reference: ReferenceSection | None = Field(None, description="a mapping with the key path")
+    areas: AreasSection = Field(AreasSection(), description=f"a mapping of {', '.join(AREA_ROLES)}")
+    coarse: CoarseSection = Field(
+        CoarseSection(), description="a mapping such as {network: fcn-rnn, gsd_m: 1.0}"
+    )
+    refiner: RefinerSection | None = Field(None, description="a mapping such as {variant: class-specific}")
+    output: OutputSection = Field(OutputSection(), description="a mapping with the key folder")
