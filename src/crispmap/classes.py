@@ -1,13 +1,14 @@
 """Class schema: the ordered classes of a map, their names, colours and OpenStreetMap tag rules.
 
 A tag rule is a conjunction of terms joined by "&"; a term is ``key=value``, ``key=value|value``, ``key=*``
-(any value but "no") or ``key!=value``. A class takes a feature when any of its rules matches; of two classes that both match,
-the one drawn later wins on the ground they share.
+(any value but "no") or ``key!=value``. A class takes a feature when any of its rules matches; of two classes that both
+match, the one drawn later wins on the ground they share.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ _TERM = re.compile(r"^\s*([^=!&|\s]+)\s*(!?=)\s*([^=!&]+?)\s*$")
 _COLOUR = re.compile(r"^#[0-9a-fA-F]{6}$")
 
 
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 @dataclass(frozen=True)
 class TagTerm:
     """One condition on one OSM key."""
@@ -34,11 +39,8 @@ class TagTerm:
     def matches(self, tags: Mapping[str, Any]) -> bool:
         """Return whether the tags meet this condition; an absent or empty tag meets only a negated one."""
         value = tags.get(self.key)
-        text = "" if value is None or value != value else str(value)
-        if self.values == ("*",):
-            hit = text not in ("", "no")
-        else:
-            hit = text in self.values
+        text = "" if value is None or _is_nan(value) else str(value)
+        hit = text not in ("", "no") if self.values == ("*",) else text in self.values
         return hit != self.negated
 
 
@@ -95,7 +97,8 @@ class ClassDef:
             raise SchemaError("A class has an empty name.", expected="a short name such as building")
         if not _COLOUR.match(self.colour):
             raise SchemaError(
-                f"Class {self.name!r} has colour {self.colour!r}.", expected="six hexadecimal digits such as '#d7191c'"
+                f"Class {self.name!r} has colour {self.colour!r}.",
+                expected="six hexadecimal digits such as '#d7191c'",
             )
         if not self.width_m > 0:
             raise SchemaError(f"Class {self.name!r} has width_m {self.width_m}.", expected="a width above 0 metres")

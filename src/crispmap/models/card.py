@@ -1,0 +1,115 @@
+"""The model card: everything besides the weights that is needed to use a model, and to trust it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import ModelError
+
+Kind = Literal["coarse", "refiner"]
+FORMAT = 1
+"""Version of the model file; a newer one is refused, never guessed at."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is, what it expects and where it comes from.
+
+    Attributes:
+        kind: "coarse" (image -> scores) or "refiner" (image + scores -> scores).
+        architecture: Name in the registry of ``crispmap.models.store``.
+        arguments: Keyword arguments that build the architecture.
+        schema: The classes of its scores, in order.
+        band_names: Names of the bands it expects, in order.
+        scaling_offset: A number a band; the network sees (value - offset) / scale.
+        scaling_scale: A number a band, above 0.
+        gsd_m: Ground sampling distance it works at, in metres.
+        radius_px: Influence radius in its own pixels, or None where unbounded.
+        stride_px: Window origins are multiples of it.
+        provenance: Free facts of the training: data, settings, seed, figures, versions. JSON values.
+    """
+
+    kind: Kind
+    architecture: str
+    arguments: dict[str, Any]
+    schema: ClassSchema
+    band_names: tuple[str, ...]
+    scaling_offset: tuple[float, ...]
+    scaling_scale: tuple[float, ...]
+    gsd_m: float
+    radius_px: int | None
+    stride_px: int
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        bands = len(self.band_names)
+        if not bands or len(self.scaling_offset) != bands or len(self.scaling_scale) != bands:
+            raise ModelError(
+                f"A model card has {bands} band names, {len(self.scaling_offset)} offsets and "
+                f"{len(self.scaling_scale)} scales.",
+                expected="one of each for every band",
+            )
+        if not all(scale > 0 for scale in self.scaling_scale) or not self.gsd_m > 0:
+            raise ModelError("A model card has a scale or ground sampling distance that is not above 0.")
+
+    def to_json(self) -> str:
+        """Return the card as JSON text, read back by ``from_json``."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "kind": self.kind,
+                "architecture": self.architecture,
+                "arguments": self.arguments,
+                "classes": json.loads(self.schema.to_json()),
+                "band_names": self.band_names,
+                "scaling_offset": self.scaling_offset,
+                "scaling_scale": self.scaling_scale,
+                "gsd_m": self.gsd_m,
+                "radius_px": self.radius_px,
+                "stride_px": self.stride_px,
+                "provenance": self.provenance,
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """Read a card written by ``to_json``.
+
+        Raises:
+            ModelError: If the text is not a card, or is one of a newer format.
+        """
+        try:
+            facts = json.loads(text)
+            version = facts["format"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(
+                f"The model card cannot be read: {error}.", expected="a card written by crispmap"
+            ) from error
+        if version != FORMAT:
+            raise ModelError(
+                f"The model file has format {version!r}.",
+                expected=f"format {FORMAT}",
+                remedy="update crispmap, or train the model again with this version",
+            )
+        try:
+            if facts["kind"] not in get_args(Kind):
+                raise ValueError(f"unknown kind {facts['kind']!r}")
+            return cls(
+                kind=facts["kind"],
+                architecture=str(facts["architecture"]),
+                arguments=dict(facts["arguments"]),
+                schema=ClassSchema.from_json(json.dumps(facts["classes"])),
+                band_names=tuple(str(name) for name in facts["band_names"]),
+                scaling_offset=tuple(float(value) for value in facts["scaling_offset"]),
+                scaling_scale=tuple(float(value) for value in facts["scaling_scale"]),
+                gsd_m=float(facts["gsd_m"]),
+                radius_px=None if facts["radius_px"] is None else int(facts["radius_px"]),
+                stride_px=int(facts["stride_px"]),
+                provenance=dict(facts["provenance"]),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"The model card is damaged: {error}.", expected="a card written by crispmap") from error

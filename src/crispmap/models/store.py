@@ -1,0 +1,120 @@
+"""The model file: one ``.safetensors`` with the weights and, in its metadata, the model card. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from crispmap.errors import ModelError, OutputError
+from crispmap.models.card import ModelCard
+from crispmap.models.fcn import fcn_igarss, fcn_rnn
+from crispmap.refine.rnn import RecurrentRefiner
+
+_CARD_KEY = "crispmap"
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "fcn-rnn": fcn_rnn,
+    "fcn-igarss": fcn_igarss,
+    "rnn": RecurrentRefiner,
+}
+"""Builders by architecture name."""
+
+COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss")
+"""Names of the coarse networks among them."""
+
+
+def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = False) -> Path:
+    """Write a model file; the file at ``path`` is complete or absent, never half written.
+
+    Raises:
+        OutputError: If the file exists and ``force`` is not given, or cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists.", remedy="give --force to replace it, or another path")
+    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(weights, partial, metadata={_CARD_KEY: card.to_json()})
+        os.replace(partial, path)  # noqa: PTH105 - the atomic rename
+    except (OSError, SafetensorError) as error:
+        raise OutputError(
+            f"{path} cannot be written: {error}.", remedy="check the folder and the free space"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return the card of a model file without reading its weights.
+
+    Raises:
+        ModelError: If the file is missing, truncated, not a model of ours, or of a newer format.
+    """
+    return _read(Path(path), weights=False)[0]
+
+
+def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
+    """Return a model in evaluation mode on the CPU, and its card.
+
+    Args:
+        path: The model file.
+        kind: "coarse" or "refiner" where only one of them will do.
+
+    Raises:
+        ModelError: If the file is missing, truncated, not a model of ours, of a newer format, or of another kind.
+    """
+    path = Path(path)
+    card, weights = _read(path, weights=True)
+    if kind is not None and card.kind != kind:
+        raise ModelError(f"{path} holds a {card.kind} model.", expected=f"a {kind} model")
+    builder = ARCHITECTURES.get(card.architecture)
+    if builder is None:
+        raise ModelError(
+            f"{path} has architecture {card.architecture!r}.", expected=f"one of {', '.join(ARCHITECTURES)}"
+        )
+    try:
+        # On the meta device a false claim of a huge layer costs nothing: shapes are compared before memory is taken.
+        with torch.device("meta"):
+            module = builder(**card.arguments)
+        module.load_state_dict(weights, strict=True, assign=True)
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{path}: the weights do not fit the architecture {card.architecture!r}: {str(error).splitlines()[0]}",
+            remedy="the file is damaged; train or fetch the model again",
+        ) from error
+    return module.eval(), card
+
+
+def model_hash(path: Path) -> str:
+    """Return the SHA-256 of a model file as hexadecimal text, as maps carry it in their tags."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path, *, weights: bool) -> tuple[ModelCard, dict[str, torch.Tensor]]:
+    if not path.is_file():
+        raise ModelError(f"{path} is not there.", expected="a model file written by crispmap train")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if weights else {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} cannot be read: {error}.",
+            expected="a complete .safetensors file",
+            remedy="the file is truncated or of another kind; copy or train it again",
+        ) from error
+    if _CARD_KEY not in metadata:
+        raise ModelError(f"{path} has no crispmap model card.", expected="a model file written by crispmap train")
+    return ModelCard.from_json(metadata[_CARD_KEY]), tensors
