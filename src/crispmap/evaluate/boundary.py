@@ -1,0 +1,400 @@
+"""How well the outlines of a map follow those of a reference, at stated widths in metres on the ground.
+
+The two maps are first reduced to the pixels that have a class in both. A boundary pixel of a class is a
+pixel of it with a 4-neighbour of another class; unknown ground and the edge of the grid make no boundary.
+Distances are Euclidean between pixel centres, with the ground sampling distance of each axis, so pixels
+need not be square.
+
+Three figures, each per class:
+
+- boundary F1: precision is the share of predicted boundary pixels within the width of a reference boundary
+  pixel of the same class, recall the share of reference boundary pixels within it of a predicted one
+  (Martin et al. 2004; Csurka et al. 2013).
+- boundary IoU: intersection over union of the inner boundary regions, the pixels of a class that have a
+  pixel of another class within the width (the class less its erosion; Cheng et al. 2021). A region is never
+  thinner than the boundary pixels themselves.
+- relaxed precision and recall: the share of predicted pixels of a class within a slack, in pixels, of a
+  reference pixel of it, and the reverse (Mnih 2013).
+
+All are sums of pixel counts. Counted on the core of blocks read with a halo of ``BoundaryRule.margin_px``,
+the sums over any cut equal those of the whole image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from crispmap.errors import InputError
+from crispmap.grid import Block
+from crispmap.metrics import check_labels, counts_from, ratio
+from crispmap.types import IGNORE, BoolArray, CountArray, DoubleArray, LabelArray
+
+DISTANCE_TOLERANCE = 0.002
+"""Distances longer than a width by this share still count as within it.
+
+The pixels of a projected grid measure up to 0.1 % more or less on the ground than their name says; without
+the tolerance a width of 1 m would reach the next 1 m pixel in one part of a UTM zone and miss it in
+another.
+"""
+
+_CountsT = TypeVar("_CountsT", bound="_Counts")
+_CROSS = (1, 0)  # half-widths of the 4-neighbourhood, as from half_widths_px
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """Pixel counts that add up piece by piece; fields that are not arrays say what was counted."""
+
+    def __add__(self, other: Self) -> Self:
+        summed = {}
+        for name, mine, theirs in self._pairs(other):
+            if isinstance(mine, np.ndarray):
+                summed[name] = mine + theirs
+            elif mine != theirs:
+                raise InputError(
+                    f"Counts of {name} {mine} and {theirs} cannot be added.", expected=f"the same {name}"
+                )
+        return dataclasses.replace(self, **summed)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and all(np.array_equal(a, b) for _, a, b in self._pairs(other))
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
+    def _pairs(self, other: object) -> list[tuple[str, Any, Any]]:
+        names = [one.name for one in dataclasses.fields(self)]
+        return [(name, getattr(self, name), getattr(other, name)) for name in names]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as plain numbers and lists."""
+        entries = {name: mine for name, mine, _ in self._pairs(self)}
+        return {name: np.asarray(value).tolist() for name, value in entries.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryCounts(_Counts):
+    """Counts of boundary pixels and of inner boundary regions, by width and class.
+
+    Attributes:
+        widths_m: The widths, in metres.
+        predicted_px: (class,) boundary pixels of the map.
+        reference_px: (class,) boundary pixels of the reference.
+        predicted_near_px: (width, class) those of the map within the width of one of the reference.
+        reference_near_px: (width, class) those of the reference within the width of one of the map.
+        inner_shared_px: (width, class) pixels in the inner boundary region of both.
+        inner_any_px: (width, class) pixels in the inner boundary region of either.
+    """
+
+    widths_m: tuple[float, ...]
+    predicted_px: CountArray
+    reference_px: CountArray
+    predicted_near_px: CountArray
+    reference_near_px: CountArray
+    inner_shared_px: CountArray
+    inner_any_px: CountArray
+
+    @classmethod
+    def zeros(cls, widths_m: tuple[float, ...], class_count: int) -> BoundaryCounts:
+        """Return the counts of no pixel."""
+        by_class = [np.zeros(class_count, np.int64) for _ in range(2)]
+        by_width = [np.zeros((len(widths_m), class_count), np.int64) for _ in range(4)]
+        return cls(widths_m, *by_class, *by_width)
+
+    @property
+    def precision(self) -> DoubleArray:
+        """(width, class) share of the map's boundary pixels near a reference boundary; NaN without any."""
+        return ratio(self.predicted_near_px, self.predicted_px)
+
+    @property
+    def recall(self) -> DoubleArray:
+        """(width, class) share of the reference's boundary pixels near one of the map; NaN without any."""
+        return ratio(self.reference_near_px, self.reference_px)
+
+    @property
+    def f1(self) -> DoubleArray:
+        """(width, class) harmonic mean of precision and recall.
+
+        0 where nothing is near or one map alone has a boundary; NaN where neither has one.
+        """
+        return _f1(self.predicted_near_px, self.predicted_px, self.reference_near_px, self.reference_px)
+
+    @property
+    def iou(self) -> DoubleArray:
+        """(width, class) boundary IoU; NaN where neither map has a boundary."""
+        return ratio(self.inner_shared_px, self.inner_any_px)
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> BoundaryCounts:
+        """Return the counts that ``to_dict`` wrote.
+
+        Raises:
+            InputError: If the entries are something else.
+        """
+        try:
+            widths = tuple(float(width) for width in entries["widths_m"])
+            counts = cls.zeros(widths, len(entries["predicted_px"]))
+            return _filled(counts, entries)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"Not boundary counts: {error!r}.", expected="counts as written by crispmap"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxedCounts(_Counts):
+    """Counts of the pixels of each class that have a pixel of it within a slack in the other map.
+
+    Attributes:
+        slack_px: The slack, in pixels.
+        predicted_px: (class,) pixels of the map.
+        reference_px: (class,) pixels of the reference.
+        predicted_near_px: (class,) those of the map within the slack of one of the reference.
+        reference_near_px: (class,) those of the reference within the slack of one of the map.
+    """
+
+    slack_px: float
+    predicted_px: CountArray
+    reference_px: CountArray
+    predicted_near_px: CountArray
+    reference_near_px: CountArray
+
+    @classmethod
+    def zeros(cls, slack_px: float, class_count: int) -> RelaxedCounts:
+        """Return the counts of no pixel."""
+        return cls(slack_px, *(np.zeros(class_count, np.int64) for _ in range(4)))
+
+    @property
+    def precision(self) -> DoubleArray:
+        """(class,) share of the map's pixels of a class near a reference pixel of it; NaN without any."""
+        return ratio(self.predicted_near_px, self.predicted_px)
+
+    @property
+    def recall(self) -> DoubleArray:
+        """(class,) share of the reference's pixels of a class near one in the map; NaN without any."""
+        return ratio(self.reference_near_px, self.reference_px)
+
+    @property
+    def f1(self) -> DoubleArray:
+        """(class,) harmonic mean of relaxed precision and recall; NaN where neither map has the class."""
+        return _f1(self.predicted_near_px, self.predicted_px, self.reference_near_px, self.reference_px)
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> RelaxedCounts:
+        """Return the counts that ``to_dict`` wrote.
+
+        Raises:
+            InputError: If the entries are something else.
+        """
+        try:
+            return _filled(cls.zeros(float(entries["slack_px"]), len(entries["predicted_px"])), entries)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"Not relaxed counts: {error!r}.", expected="counts as written by crispmap"
+            ) from error
+
+
+@dataclass(frozen=True)
+class BoundaryRule:
+    """What is counted at boundaries: the widths, the slack, and what a pixel measures.
+
+    Attributes:
+        class_count: Number of classes; ids are 0..class_count-1.
+        gsd_m: Ground sampling distance (between rows y, between columns x), in metres.
+        widths_m: Widths at which boundaries are compared, in metres.
+        slack_px: Slack of relaxed precision and recall, in pixels.
+
+    Raises:
+        InputError: If a width or ground sampling distance is not above 0, or the slack below 0.
+    """
+
+    class_count: int
+    gsd_m: tuple[float, float]
+    widths_m: tuple[float, ...]
+    slack_px: float = 3
+
+    def __post_init__(self) -> None:
+        for what, values in (("ground sampling distance", self.gsd_m), ("boundary width", self.widths_m)):
+            if not all(math.isfinite(value) and value > 0 for value in values):
+                raise InputError(f"A {what} of {values} metres.", expected="numbers above 0")
+        if not (math.isfinite(self.slack_px) and self.slack_px >= 0):
+            raise InputError(f"A slack of {self.slack_px} pixels.", expected="0 or more")
+
+    @property
+    def margin_px(self) -> int:
+        """Halo, in pixels, with which the core of a block is counted as in the whole image."""
+        widest = max(self.widths_m, default=0.0) * (1 + DISTANCE_TOLERANCE) / min(self.gsd_m)
+        return math.ceil(max(widest, self.slack_px)) + 2
+
+    def zeros(self) -> tuple[BoundaryCounts, RelaxedCounts]:
+        """Return the counts of no pixel."""
+        return BoundaryCounts.zeros(self.widths_m, self.class_count), RelaxedCounts.zeros(
+            self.slack_px, self.class_count
+        )
+
+    def count(
+        self, predicted: LabelArray, reference: LabelArray, core: Block | None = None
+    ) -> tuple[BoundaryCounts, RelaxedCounts]:
+        """Return the counts of the pixels of a core, seen with the ground around it.
+
+        Args:
+            predicted: Class ids of the map, (row, col) uint8, 255 where it has no class.
+            reference: Class ids of the reference, same shape.
+            core: The pixels that count, as a block of the arrays; all by default. Counts are those of the
+                whole image if the arrays reach ``margin_px`` beyond the core, or to the edge of the image.
+
+        Raises:
+            GridError: If the shapes differ.
+            LabelError: If an array is not uint8.
+        """
+        check_labels(predicted, reference)
+        counted = (core or Block(0, 0, *predicted.shape)).slices
+        known = (predicted != IGNORE) & (reference != IGNORE)
+        boundary, relaxed = self.zeros()
+        for class_id in _classes_of(predicted, reference, known, self.class_count):
+            ours, theirs = (_Region.of(labels, class_id, known) for labels in (predicted, reference))
+            self._add_boundary(boundary, class_id, (ours, theirs), counted)
+            self._add_relaxed(relaxed, class_id, (ours, theirs), counted)
+        return boundary, relaxed
+
+    def _add_boundary(
+        self,
+        counts: BoundaryCounts,
+        class_id: int,
+        regions: tuple[_Region, _Region],
+        counted: tuple[slice, slice],
+    ) -> None:
+        ours, theirs = regions
+        counts.predicted_px[class_id] = np.count_nonzero(ours.boundary[counted])
+        counts.reference_px[class_id] = np.count_nonzero(theirs.boundary[counted])
+        for index, width in enumerate(self.widths_m):
+            reach = half_widths_px(width, self.gsd_m)
+            counts.predicted_near_px[index, class_id] = _near(ours.boundary, theirs.boundary, reach, counted)
+            counts.reference_near_px[index, class_id] = _near(theirs.boundary, ours.boundary, reach, counted)
+            inner, other = ours.inner(reach)[counted], theirs.inner(reach)[counted]
+            counts.inner_shared_px[index, class_id] = np.count_nonzero(inner & other)
+            counts.inner_any_px[index, class_id] = np.count_nonzero(inner | other)
+
+    def _add_relaxed(
+        self,
+        counts: RelaxedCounts,
+        class_id: int,
+        regions: tuple[_Region, _Region],
+        counted: tuple[slice, slice],
+    ) -> None:
+        ours, theirs = regions
+        reach = half_widths_px(self.slack_px, (1.0, 1.0))
+        counts.predicted_px[class_id] = np.count_nonzero(ours.inside[counted])
+        counts.reference_px[class_id] = np.count_nonzero(theirs.inside[counted])
+        counts.predicted_near_px[class_id] = _near(ours.inside, theirs.inside, reach, counted)
+        counts.reference_near_px[class_id] = _near(theirs.inside, ours.inside, reach, counted)
+
+
+@dataclass(frozen=True)
+class _Region:
+    """One class in one map: its pixels, the known pixels of other classes, and its boundary pixels."""
+
+    inside: BoolArray
+    outside: BoolArray
+    boundary: BoolArray
+
+    @classmethod
+    def of(cls, labels: LabelArray, class_id: int, known: BoolArray) -> _Region:
+        inside = (labels == class_id) & known
+        outside = known & ~inside
+        return cls(inside, outside, inside & within(outside, _CROSS))
+
+    def inner(self, reach: tuple[int, ...]) -> BoolArray:
+        return self.inside & (self.boundary | within(self.outside, reach))
+
+
+def boundary_pixels(labels: LabelArray, class_id: int) -> BoolArray:
+    """Return which pixels of a class have a 4-neighbour of another class, (row, col).
+
+    Pixels of value 255 and the ground beyond the array are no other class.
+    """
+    return _Region.of(labels, class_id, labels != IGNORE).boundary
+
+
+def half_widths_px(distance: float, steps: tuple[float, float]) -> tuple[int, ...]:
+    """Return the pixels within a distance of a pixel, as half-widths by row offset.
+
+    Item ``i`` is the largest column offset whose centre is within the distance (and its tolerance) at ``i``
+    rows away.
+
+    Args:
+        distance: The distance, in the unit of the steps.
+        steps: Distance between neighbouring rows, and between neighbouring columns.
+    """
+    limit = distance * (1 + DISTANCE_TOLERANCE)
+    step_y, step_x = steps
+    rows = range(math.floor(limit / step_y) + 1)
+    return tuple(math.floor(math.sqrt(max(0.0, limit**2 - (row * step_y) ** 2)) / step_x) for row in rows)
+
+
+def within(mask: BoolArray, reach: tuple[int, ...]) -> BoolArray:
+    """Return which pixels have a set pixel within reach: the dilation of a mask by a disk, (row, col).
+
+    Exact, and quicker than a distance transform up to reaches of some hundred pixels: the rows of a disk
+    nest, so each half-width extends the one before by one column.
+
+    Args:
+        mask: (row, col) bool.
+        reach: Half-widths by row offset, never growing, as from ``half_widths_px``.
+    """
+    height, width = mask.shape
+    near = np.zeros_like(mask)
+    if not mask.any():
+        return near
+    widened = mask.copy()
+    half_width = 0
+    for row in reversed(range(min(len(reach), height))):
+        while half_width < min(reach[row], width):
+            half_width += 1
+            widened[:, half_width:] |= mask[:, :-half_width]
+            widened[:, :-half_width] |= mask[:, half_width:]
+        near[row:] |= widened[: height - row]
+        near[: height - row] |= widened[row:]
+    return near
+
+
+def _near(pixels: BoolArray, others: BoolArray, reach: tuple[int, ...], counted: tuple[slice, slice]) -> int:
+    """Return how many of the counted pixels have one of the others within reach."""
+    return int(np.count_nonzero(pixels[counted] & within(others, reach)[counted]))
+
+
+def _classes_of(
+    predicted: LabelArray, reference: LabelArray, known: BoolArray, class_count: int
+) -> list[int]:
+    """Return the ids of the classes that lie in either map where both are known."""
+    seen = np.bincount(predicted[known], minlength=IGNORE) + np.bincount(reference[known], minlength=IGNORE)
+    return [int(class_id) for class_id in np.flatnonzero(seen[:class_count])]
+
+
+def _f1(
+    predicted_near: CountArray, predicted: CountArray, reference_near: CountArray, reference: CountArray
+) -> DoubleArray:
+    """Return 2PR / (P + R); 0 where only one map has pixels, NaN where neither has."""
+    hits = predicted_near.astype(np.float64) * reference + reference_near.astype(np.float64) * predicted
+    twice = 2.0 * predicted_near * reference_near
+    f1 = ratio(twice, hits)
+    alone = np.isnan(f1) & (predicted + reference > 0)
+    return np.where(alone, 0.0, f1)
+
+
+def _filled(counts: _CountsT, entries: Mapping[str, Any]) -> _CountsT:
+    """Return counts of the same shape with the numbers of a dictionary."""
+    shapes = {one.name: getattr(counts, one.name) for one in dataclasses.fields(counts)}
+    return dataclasses.replace(
+        counts,
+        **{
+            name: counts_from(entries[name], was.shape)
+            for name, was in shapes.items()
+            if isinstance(was, np.ndarray)
+        },
+    )
