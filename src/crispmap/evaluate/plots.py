@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +35,11 @@ _TRANSPARENT = 255
 _STRETCH_SAMPLES = 1_000_000
 
 ERROR_COLOURS: Mapping[str, tuple[int, int, int, int]] = {
-    # After Okabe and Ito, told apart with any colour vision; ground that both leave out is a veil, no colour.
-    "neither": (128, 128, 128, 44),
+    # After Okabe and Ito: told apart with any colour vision, and on light ground.
+    "neither": (226, 226, 222, 255),
     "hit": (0, 158, 115, 255),
     "miss": (213, 94, 0, 255),
-    "false alarm": (86, 140, 255, 255),
+    "false alarm": (58, 92, 222, 255),
 }
 """RGBA of what an error map shows, in order of palette index."""
 
@@ -243,10 +243,11 @@ class Curve:
     baseline: float = math.nan
 
 
-_WIDTH, _HEIGHT = 440.0, 280.0
-_LEFT, _TOP, _BOTTOM = 40.0, 14.0, 46.0
-_LETTER_PX = 6.4  # mean width of a letter at 12 px in the usual sans-serif faces
-_NAME_LETTERS = 20
+_WIDTH, _HEIGHT = 370.0, 250.0
+_LEFT, _TOP, _BOTTOM = 32.0, 10.0, 44.0
+_LABEL_GAP, _KEY_PX = 15.0, 16.0
+_LETTER_PX = 7.0  # width of a letter at 12 px in the wider of the usual sans-serif faces
+_NAME_LETTERS = 14
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,7 @@ class _Frame:
     """The plotting area of a chart and its two scales."""
 
     right: float
+    bottom: float
     last_step: int
     low: float
     high: float
@@ -265,7 +267,7 @@ class _Frame:
 
     def y(self, percent: float) -> float:
         """Vertical place of a percentage."""
-        return _HEIGHT - _BOTTOM - (percent - self.low) / (self.high - self.low) * (_HEIGHT - _BOTTOM - _TOP)
+        return self.bottom - (percent - self.low) / (self.high - self.low) * (self.bottom - _TOP)
 
 
 def curve_svg(curves: Sequence[Curve], *, title: str, baseline_name: str = "re-thresholded") -> str:
@@ -286,37 +288,68 @@ def curve_svg(curves: Sequence[Curve], *, title: str, baseline_name: str = "re-t
     dashes = [100 * curve.baseline for curve in curves]
     low, high, ticks = _axis([v for values in percents for v in values] + dashes)
     labels = _end_labels(curves, percents, dashes, baseline_name)
-    room = max((len(text) for text, _ in labels), default=0) * _LETTER_PX + 12
+    room = max((len(label.text) for label in labels), default=0) * _LETTER_PX + _KEY_PX + 12
     last_step = max((len(values) for values in percents), default=1) - 1
-    frame = _Frame(_WIDTH - room, max(0, last_step), low, high)
+    bottom = max(_HEIGHT, _TOP + _LABEL_GAP * len(labels) + _BOTTOM) - _BOTTOM
+    frame = _Frame(_WIDTH - room, bottom, max(0, last_step), low, high)
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" class="chart" font-size="12">',
+        f'<svg viewBox="0 0 {_WIDTH:g} {bottom + _BOTTOM:g}" role="img" class="chart" font-size="12">',
         f"<title>{escape(title)}</title>",
         *_axes(frame, ticks),
     ]
     for curve, values, dash in zip(curves, percents, dashes, strict=True):
         parts += _line(frame, curve, values, dash)
-    places = _spread([frame.y(value) for _, value in labels], 15.0, _TOP + 2, _HEIGHT - _BOTTOM + 6)
-    parts += [
-        f'<text x="{frame.right + 4:.1f}" y="{place + 4:.1f}">{escape(text)}</text>'
-        for (text, _), place in zip(labels, places, strict=True)
-    ]
-    return "\n".join([*parts, "</svg>"])
+    return "\n".join([*parts, *_keys(frame, labels), "</svg>"])
+
+
+class _Label(NamedTuple):
+    """A text at the right end of a chart, and the line it belongs to."""
+
+    text: str
+    percent: float
+    colour: str
+    dashed: bool
 
 
 def _end_labels(
     curves: Sequence[Curve], percents: Sequence[Sequence[float]], dashes: Sequence[float], baseline_name: str
-) -> list[tuple[str, float]]:
-    """Return the texts at the right end and the percentages they stand at."""
+) -> list[_Label]:
+    """Return the texts at the right end."""
     labels = []
     for curve, values in zip(curves, percents, strict=True):
         last = values[-1] if values else math.nan
         if math.isfinite(last):
             name = curve.name if len(curve.name) <= _NAME_LETTERS else curve.name[: _NAME_LETTERS - 1] + "…"
-            labels.append((f"{name} {last:.1f}".strip(), last))
+            labels.append(_Label(f"{name} {last:.1f}", last, curve.colour, False))
     if len(curves) == 1 and math.isfinite(dashes[0]):
-        labels.append((f"{baseline_name} {dashes[0]:.1f}", dashes[0]))
+        labels.append(_Label(f"{baseline_name} {dashes[0]:.1f}", dashes[0], curves[0].colour, True))
     return labels
+
+
+def _keys(frame: _Frame, labels: Sequence[_Label]) -> list[str]:
+    """Return the labels beside the ends of their lines, each with a piece of its line, moved apart."""
+    places = _spread([frame.y(label.percent) for label in labels], _LABEL_GAP, _TOP + 2, frame.bottom)
+    parts = []
+    for label, place in zip(labels, places, strict=True):
+        start, y = frame.right + 6, f"{place:.1f}"
+        ends = f'x1="{start:.1f}" x2="{start - 4 + _KEY_PX:.1f}" y1="{y}" y2="{y}"'
+        parts += _stroked(f"<line {ends}", label.colour, dashed=label.dashed)
+        parts.append(f'<text x="{start + 2 + _KEY_PX:.1f}" y="{place + 4:.1f}">{escape(label.text)}</text>')
+    return parts
+
+
+def _stroked(shape: str, colour: str, *, dashed: bool) -> list[str]:
+    """Return an unfinished SVG element as a line; under a solid one lies a thin rim in the colour of text.
+
+    The rim keeps white or black classes visible on a page of the same colour.
+    """
+    if dashed:
+        return [f'{shape} stroke="{escape(colour)}" stroke-width="1.5" stroke-dasharray="5 4"/>']
+    return [
+        f'{shape} stroke="{stroke}" stroke-width="{width}" stroke-opacity="{opacity}" '
+        'stroke-linejoin="round" stroke-linecap="round"/>'
+        for stroke, width, opacity in (("currentColor", 3.6, 0.35), (escape(colour), 2.2, 1))
+    ]
 
 
 def _axis(percents: Sequence[float]) -> tuple[float, float, list[float]]:
@@ -326,7 +359,7 @@ def _axis(percents: Sequence[float]) -> tuple[float, float, list[float]]:
         return 0.0, 100.0, [0.0, 25.0, 50.0, 75.0, 100.0]
     low, high = min(known), max(known)
     span = max(high - low, 0.5)
-    rough = span / 4
+    rough = span / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)
     first, last = math.floor((low - 0.08 * span) / step), math.ceil((high + 0.08 * span) / step)
@@ -349,11 +382,11 @@ def _axes(frame: _Frame, ticks: Sequence[float]) -> list[str]:
     stride = max(1, math.ceil(frame.last_step / 10))
     for step in range(0, frame.last_step + 1, stride):
         parts.append(
-            f'<text x="{frame.x(step):.1f}" y="{_HEIGHT - _BOTTOM + 20:g}" text-anchor="middle" '
+            f'<text x="{frame.x(step):.1f}" y="{frame.bottom + 20:g}" text-anchor="middle" '
             f'fill-opacity=".7">{step}</text>'
         )
     parts.append(
-        f'<text x="{(_LEFT + frame.right) / 2:.1f}" y="{_HEIGHT - 6:g}" '
+        f'<text x="{(_LEFT + frame.right) / 2:.1f}" y="{frame.bottom + _BOTTOM - 6:g}" '
         'text-anchor="middle" fill-opacity=".7">'
         "refinement step (0 = coarse)</text>"
     )
@@ -362,23 +395,16 @@ def _axes(frame: _Frame, ticks: Sequence[float]) -> list[str]:
 
 def _line(frame: _Frame, curve: Curve, values: Sequence[float], dash: float) -> list[str]:
     """Return one line with its points, and its dashed baseline."""
-    colour = escape(curve.colour)
     parts = []
     if math.isfinite(dash):
-        parts.append(
-            f'<line class="baseline" x1="{_LEFT:g}" x2="{frame.right:.1f}" y1="{frame.y(dash):.1f}" '
-            f'y2="{frame.y(dash):.1f}" stroke="{colour}" stroke-width="1.5" stroke-dasharray="5 4"/>'
-        )
+        y = f"{frame.y(dash):.1f}"
+        ends = f'x1="{_LEFT:g}" x2="{frame.right:.1f}" y1="{y}" y2="{y}"'
+        parts += _stroked(f'<line class="baseline" {ends}', curve.colour, dashed=True)
     for run in _runs(values):
         points = " ".join(f"{frame.x(step):.1f},{frame.y(values[step]):.1f}" for step in run)
-        # A thin rim in the text's colour keeps white or black classes visible on a page of the same colour.
-        parts += [
-            f'<polyline points="{points}" fill="none" stroke="{stroke}" stroke-opacity="{opacity}" '
-            f'stroke-width="{width}" stroke-linejoin="round" stroke-linecap="round"/>'
-            for stroke, opacity, width in (("currentColor", ".35", "3.6"), (colour, "1", "2.2"))
-        ]
+        parts += _stroked(f'<polyline points="{points}" fill="none"', curve.colour, dashed=False)
     parts += [
-        f'<circle cx="{frame.x(step):.1f}" cy="{frame.y(value):.1f}" r="3.4" fill="{colour}" '
+        f'<circle cx="{frame.x(step):.1f}" cy="{frame.y(value):.1f}" r="3.4" fill="{escape(curve.colour)}" '
         f'stroke="currentColor" stroke-opacity=".5">'
         f"<title>{escape(curve.name)}, step {step}: {value:.2f} %</title></circle>"
         for step, value in enumerate(values)
@@ -427,10 +453,11 @@ def strip_png(
 
     Args:
         rows: For each row its pictures, uint8 (3, row, col), of any shapes; each is fitted into a square
-            tile, enlarged by a whole factor where it is small, so that pixels stay crisp.
+            tile, enlarged by a whole factor, so that pixels stay crisp, or averaged down.
         headings: One text a column.
         legend: Names and colours, in order.
-        tile_px: Side of a tile, in pixels.
+        tile_px: Wished side of a tile, in pixels; the tiles get the whole multiple of the largest picture
+            that comes nearest, or this where that picture is larger.
 
     Raises:
         InputError: If a row has not one picture a heading, or there is no row.
@@ -440,6 +467,8 @@ def strip_png(
             f"Rows of {[len(row) for row in rows]} pictures under {len(headings)} headings.",
             expected="at least one row, each with a picture for every heading",
         )
+    longest = max(max(picture.shape[1:]) for row in rows for picture in row)
+    tile_px = longest * max(1, round(tile_px / longest)) if longest <= tile_px else tile_px
     gap, head, foot = 8, 30, 34 if legend else 0
     width = gap + len(headings) * (tile_px + gap)
     height = head + len(rows) * (tile_px + gap) + foot
