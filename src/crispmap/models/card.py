@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import ModelError
+from crispmap.errors import ModelError, SchemaError
 
 Kind = Literal["coarse", "refiner"]
 FORMAT = 1
@@ -111,5 +111,5 @@ class ModelCard:
                 stride_px=int(facts["stride_px"]),
                 provenance=dict(facts["provenance"]),
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (SchemaError, ValueError, TypeError, KeyError) as error:
             raise ModelError(f"The model card is damaged: {error}.", expected="a card written by crispmap") from error

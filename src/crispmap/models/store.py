@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -51,7 +52,8 @@ def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = 
             f"{path} cannot be written: {error}.", remedy="check the folder and the free space"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 

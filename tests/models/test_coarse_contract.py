@@ -1,0 +1,131 @@
+"""What every coarse network promises, checked on each of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from crispmap.models.base import CoarseNetwork, bilinear_kernel
+from crispmap.models.fcn import fcn_igarss, fcn_rnn
+from crispmap.models.store import ARCHITECTURES, COARSE_NETWORKS
+
+NETWORKS = {
+    "fcn-rnn": lambda: fcn_rnn(3, 3),
+    "fcn-rnn, 7 bands, 5 classes": lambda: fcn_rnn(7, 5),
+    "fcn-rnn, binary": lambda: fcn_rnn(4, 2, binary=True),
+    "fcn-igarss": lambda: fcn_igarss(3),
+    "fcn-igarss, 1 band, 4 classes": lambda: fcn_igarss(1, 4),
+}
+
+
+@pytest.fixture(params=list(NETWORKS))
+def network(request: pytest.FixtureRequest) -> CoarseNetwork:
+    torch.manual_seed(0)
+    return NETWORKS[request.param]().double().eval()
+
+
+def scores_of(network: CoarseNetwork, image: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return network(image)
+
+
+def random_image(network: CoarseNetwork, height: int, width: int, batch: int = 1) -> torch.Tensor:
+    margin = 2 * network.margin_px
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(batch, network.bands, height + margin, width + margin, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (16, 32), (40, 12)])
+def test_scores_cover_the_image_less_its_margin(network: CoarseNetwork, shape: tuple[int, int]) -> None:
+    scores = scores_of(network, random_image(network, *shape, batch=2))
+    assert scores.shape == (2, network.classes, *shape)
+
+
+def test_a_window_on_the_stride_grid_gives_the_scores_of_the_whole(network: CoarseNetwork) -> None:
+    image = random_image(network, 48, 64)
+    whole = scores_of(network, image)
+    row, col, height, width = 12, 20, 16, 24
+    margin = 2 * network.margin_px
+    part = scores_of(network, image[..., row : row + height + margin, col : col + width + margin])
+    torch.testing.assert_close(part, whole[..., row : row + height, col : col + width], rtol=0, atol=1e-12)
+
+
+def test_the_declared_radius_is_true_and_tight(network: CoarseNetwork) -> None:
+    size = 4 * ((2 * network.radius_px) // 4 + 4)
+    image = random_image(network, size, size)
+    plain = scores_of(network, image)
+    reach = 0
+    for shift in range(network.stride_px):
+        row, col = size // 2 + shift, size // 2 - shift
+        touched = image.clone()
+        touched[..., row + network.margin_px, col + network.margin_px] += 10.0
+        changed = (scores_of(network, touched) != plain).any(dim=1)[0].nonzero()
+        distance = (changed - torch.tensor([row, col])).abs().max().item()
+        assert distance <= network.radius_px
+        reach = max(reach, distance)
+    assert reach == network.radius_px
+
+
+def test_the_arguments_build_the_same_architecture(network: CoarseNetwork) -> None:
+    again = ARCHITECTURES[network.architecture](**network.arguments)
+    assert {n: p.shape for n, p in again.state_dict().items()} == {n: p.shape for n, p in network.state_dict().items()}
+
+
+def test_gradients_reach_every_weight(network: CoarseNetwork) -> None:
+    network(random_image(network, 8, 8)).square().sum().backward()
+    for name, weight in network.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.abs().sum() > 0, name
+
+
+def test_the_registry_holds_every_coarse_network() -> None:
+    assert set(COARSE_NETWORKS) <= set(ARCHITECTURES)
+
+
+def layers_of(network: nn.Module) -> list[tuple[int, int, int, int]]:
+    return [
+        (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0])
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+
+
+def test_fcn_rnn_has_the_layers_of_the_paper() -> None:
+    assert layers_of(fcn_rnn(3, 3)) == [(3, 64, 12, 4), (64, 128, 3, 1), (128, 128, 3, 1), (128, 3, 9, 1), (3, 3, 8, 4)]
+
+
+def test_fcn_igarss_has_the_layers_of_the_paper() -> None:
+    assert layers_of(fcn_igarss(3)) == [(3, 64, 12, 4), (64, 112, 4, 1), (112, 80, 3, 1), (80, 1, 9, 1), (1, 1, 8, 4)]
+
+
+@pytest.mark.parametrize(("side", "expected"), [(80, 16), (482, 416), (480, 416)])
+def test_fcn_igarss_has_the_sizes_of_the_published_network(side: int, expected: int) -> None:
+    assert scores_of(fcn_igarss(3), torch.zeros(1, 3, side, side)).shape[-2:] == (expected, expected)
+
+
+def test_binary_scores_are_the_sigmoid_of_one_map() -> None:
+    network = fcn_igarss(3).double()
+    scores = scores_of(network, random_image(network, 8, 8))
+    z = scores[:, 1] - scores[:, 0]
+    torch.testing.assert_close(scores.softmax(1)[:, 1], z.sigmoid())
+    torch.testing.assert_close(scores.sum(1), torch.zeros_like(z))
+
+
+def test_a_binary_network_refuses_three_classes() -> None:
+    with pytest.raises(ValueError, match="2 classes"):
+        fcn_rnn(3, 3, binary=True)
+
+
+def test_the_bilinear_kernel_keeps_a_constant() -> None:
+    up = nn.functional.conv_transpose2d(torch.ones(1, 1, 6, 6), bilinear_kernel(8, 4)[None, None], stride=4, padding=4)
+    torch.testing.assert_close(up[..., 4:-4, 4:-4], torch.ones(1, 1, 12, 12))
+
+
+def test_another_seed_gives_other_weights_and_the_same_seed_the_same() -> None:
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return nn.utils.parameters_to_vector(fcn_rnn(3, 3).parameters())
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
