@@ -49,9 +49,7 @@ def single_parts(geometries: Geometries) -> tuple[Geometries, NDArray[np.int64]]
     parts[broken] = shapely.make_valid(parts[broken])
     from_polygon = is_polygon(parts) | broken
     parts, place = _explode(parts, np.arange(len(parts)))
-    kept = np.where(
-        from_polygon[place], is_polygon(parts) & (shapely.area(parts) > 0), shapely.length(parts) > 0
-    )
+    kept = np.where(from_polygon[place], is_polygon(parts) & (shapely.area(parts) > 0), shapely.length(parts) > 0)
     for ring in np.flatnonzero(shapely.get_type_id(parts) == 2):
         parts[ring] = shapely.LineString(parts[ring].coords)
     return parts[kept], source[place[kept]]

@@ -40,9 +40,7 @@ class GroundFrame:
             return
         geographic = crs.to_2d().geodetic_crs
         if geographic is None:
-            raise GridError(
-                f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS"
-            )
+            raise GridError(f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS")
         lon, lat = Transformer.from_crs(crs.to_2d(), geographic, always_xy=True).transform(*centre)
         if not (np.isfinite(lon) and np.isfinite(lat)):
             raise GridError(

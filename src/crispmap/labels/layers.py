@@ -126,9 +126,7 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
     """Return the names of the layers to read."""
     if layer is not None:
         if layer not in types:
-            raise LabelError(
-                f"{path} has no layer {layer!r}.", expected=f"one of {', '.join(types) or 'none'}"
-            )
+            raise LabelError(f"{path} has no layer {layer!r}.", expected=f"one of {', '.join(types) or 'none'}")
         return [layer]
     if set(_OSM_LAYERS) <= set(types) and "other_relations" in types:
         return list(_OSM_LAYERS)

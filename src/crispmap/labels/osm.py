@@ -96,9 +96,7 @@ def preset_class(name: str) -> ClassDef:
             expected=f"one of {', '.join(OSM_PRESETS)}",
             remedy="Name one of these, or write the class with its own OSM rules into a file of classes.",
         )
-    return ClassDef(
-        name, PRESET_COLOURS[name], OSM_PRESETS.get(name, ()), PRESET_WIDTHS_M.get(name, ROAD_WIDTH_M)
-    )
+    return ClassDef(name, PRESET_COLOURS[name], OSM_PRESETS.get(name, ()), PRESET_WIDTHS_M.get(name, ROAD_WIDTH_M))
 
 
 def preset_schema(names: tuple[str, ...] | list[str] = DEFAULT_CLASSES) -> ClassSchema:

@@ -73,9 +73,7 @@ class VectorLabels:
             GridError: If the block reaches outside the grid.
         """
         if self.grid.block.intersection(block) != block:
-            raise GridError(
-                f"{block} reaches outside a grid of shape {self.grid.shape}.", expected="a block inside"
-            )
+            raise GridError(f"{block} reaches outside a grid of shape {self.grid.shape}.", expected="a block inside")
         window = shapely.box(block.col, block.row, block.col_stop, block.row_stop)
         hits = np.sort(self._index.query(window))
         if block.is_empty or not len(hits):

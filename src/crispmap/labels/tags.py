@@ -48,9 +48,7 @@ def columns_wanted(schema: ClassSchema) -> tuple[str, ...]:
     """Return the names of the columns that may decide the class or the width of a feature."""
     extra = ("type", "fclass")
     return tuple(
-        dict.fromkeys(
-            (*rule_keys(schema), *WIDTH_KEYS, *LANE_KEYS, *CLASS_COLUMNS, *extra, *MANY_TAGS_COLUMNS)
-        )
+        dict.fromkeys((*rule_keys(schema), *WIDTH_KEYS, *LANE_KEYS, *CLASS_COLUMNS, *extra, *MANY_TAGS_COLUMNS))
     )
 
 

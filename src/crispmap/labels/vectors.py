@@ -181,9 +181,7 @@ def _class_ids(table: pd.DataFrame, schema: ClassSchema, fixed_id: int | None, p
     return np.where(ids == tags.NO_CLASS, by_tags, ids)
 
 
-def _features(
-    geometries: gpd.GeoSeries, table: pd.DataFrame, ids: np.ndarray, crs: CRS | None
-) -> gpd.GeoDataFrame:
+def _features(geometries: gpd.GeoSeries, table: pd.DataFrame, ids: np.ndarray, crs: CRS | None) -> gpd.GeoDataFrame:
     """Return the frame of parts of a class, logging what was left out."""
     kept = np.flatnonzero(ids != tags.NO_CLASS)
     chosen = geometries.to_numpy()[kept]
@@ -218,12 +216,9 @@ def _require_class(ids: np.ndarray, layers: list[VectorLayer], schema: ClassSche
     if (ids != tags.NO_CLASS).any():
         return
     columns = ", ".join(dict.fromkeys(column for one in layers for column in one.columns)) or "none"
-    rules = "; ".join(
-        f"{one.name}: {_shortened(' or '.join(one.osm) or 'no rule')}" for one in schema.classes[1:]
-    )
+    rules = "; ".join(f"{one.name}: {_shortened(' or '.join(one.osm) or 'no rule')}" for one in schema.classes[1:])
     raise LabelError(
-        f"None of the {len(ids)} features of {layers[0].path} about the scene belongs to a class. "
-        f"Columns: {columns}.",
+        f"None of the {len(ids)} features of {layers[0].path} about the scene belongs to a class. Columns: {columns}.",
         expected=f"features that match the rules ({rules}), or a column class or class_name of class names",
         remedy="Write rules for these columns, or say that every feature is of one class (all_as, --all-as).",
     )
@@ -233,9 +228,7 @@ def _require_on_grid(
     features: gpd.GeoDataFrame, grid: Grid | None, layers: list[VectorLayer], assumed: CRS | str | None
 ) -> None:
     if features.empty:
-        raise LabelError(
-            f"{layers[0].path} holds no polygon or line of any class.", expected="polygons or lines"
-        )
+        raise LabelError(f"{layers[0].path} holds no polygon or line of any class.", expected="polygons or lines")
     if grid is None:
         return
     half = np.nan_to_num(features["width_m"].to_numpy(), nan=0.0).max() / 2
@@ -251,17 +244,14 @@ def _off_scene(layers: list[VectorLayer], grid: Grid, assumed: CRS | str | None)
     scene = _lonlat(grid.bounds, grid.crs)
     boxes = [(layer_box(one), _source_crs(one, assumed, grid)) for one in layers]
     found = np.array([_lonlat(box, crs) for box, crs in boxes if box is not None])
-    vectors = (
-        tuple(found[:, :2].min(axis=0)) + tuple(found[:, 2:].max(axis=0)) if len(found) else (np.nan,) * 4
-    )
+    vectors = tuple(found[:, :2].min(axis=0)) + tuple(found[:, 2:].max(axis=0)) if len(found) else (np.nan,) * 4
     unit = "lon/lat" if grid.crs is not None else "x/y"
     swapped = vectors[1], vectors[0], vectors[3], vectors[2]
     hint = "Check that the two files are of one place, and the CRS of each."
     if _meet(swapped, scene) and not _meet(vectors, scene):
         hint = "They would overlap with x and y swapped: the vectors were written as latitude, longitude."
     return LabelError(
-        f"No feature of {layers[0].path} lies on the scene. "
-        f"Vectors: {unit} {_show(vectors)}; scene: {_show(scene)}.",
+        f"No feature of {layers[0].path} lies on the scene. Vectors: {unit} {_show(vectors)}; scene: {_show(scene)}.",
         expected="vectors that overlap the scene",
         remedy=hint,
     )

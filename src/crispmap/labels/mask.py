@@ -1,0 +1,307 @@
+"""Labels from rasters: class ids, class colours or binary masks, brought to a scene's grid.
+
+What the values mean is told from the values themselves, over the ground of the grid:
+
+* three or four bands: colours of the schema; if no pixel has one and the schema has two classes, black and
+  white;
+* one band whose colour table gives every value a colour of the schema: those colours;
+* one band of 0 and 255 only (or lossily compressed), and a schema of two classes: 255 is class 1, unless 255
+  is the file's nodata value;
+* one band otherwise: class ids, 255 for unknown.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import rasterio.crs
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import GeoreferenceWarning, GridError, LabelError, SceneError
+from crispmap.grid import Block, Grid
+from crispmap.labels.layers import PARQUET_SUFFIXES, grid_box
+from crispmap.labels.palette import (
+    NOT_WHOLE,
+    UNKNOWN,
+    Codes,
+    Decoder,
+    MaskTraits,
+    choose_decoder,
+    colour_code,
+    show_code,
+)
+from crispmap.labels.rasterize import VectorLabels
+from crispmap.labels.reader import LabelOptions, LabelReader
+from crispmap.labels.vectors import SCENE_COORDINATES, read_vectors
+from crispmap.scene.raster import open_dataset
+from crispmap.types import IGNORE, BoolArray, LabelArray
+
+_SURVEY_PX = 1024
+_MOST_VALUES = 1 << 16  # a one-band raster of more distinct values is an image, whatever they are
+_LOSSY = {"JPEG", "JP2OPENJPEG", "WEBP", "JPEG2000"}
+_VECTOR_SUFFIXES = (
+    *PARQUET_SUFFIXES,
+    *(".geojson", ".json", ".geojsonl", ".gpkg", ".shp", ".fgb", ".osm", ".pbf"),
+    *(".kml", ".kmz", ".gml", ".gpx", ".gdb", ".tab", ".zip"),
+)
+
+
+def open_labels(
+    path: str | Path, schema: ClassSchema, grid: Grid, *, options: LabelOptions | None = None
+) -> LabelReader:
+    """Return the labels of a file, vectors or a mask, on a grid.
+
+    Args:
+        path: A vector file (see ``read_vectors``) or a raster (see this module).
+        schema: The classes.
+        grid: Where the labels are wanted.
+        options: How they are read.
+
+    Raises:
+        LabelError: If the file is missing or unreadable, does not overlap the grid, or holds no class.
+    """
+    options = options or LabelOptions()
+    path = Path(path)
+    if not path.exists():
+        raise LabelError(f"There is no file {path}.", expected="a vector file or a mask raster")
+    if path.suffix.lower() not in _VECTOR_SUFFIXES:
+        return MaskLabels(path, schema, grid, options=options)
+    features = read_vectors(
+        path, schema, grid=grid, layer=options.layer, assume_crs=options.assume_crs, all_as=options.all_as
+    )
+    return VectorLabels(features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched)
+
+
+class MaskLabels:
+    """A mask raster as class ids on a grid; a ``LabelReader``.
+
+    A mask on another grid is warped to this one, each pixel taking the value at its centre; where the mask
+    does not reach, or holds nodata, the label is IGNORE.
+
+    Args:
+        path: Any raster GDAL reads.
+        schema: The classes: their ids, or their colours.
+        grid: Where the labels are wanted.
+        options: ``assume_crs``, ``unknown`` and ``tolerance`` apply.
+
+    Raises:
+        LabelError: If the file cannot be read, lies elsewhere, or holds values or colours of no class.
+    """
+
+    def __init__(
+        self, path: str | Path, schema: ClassSchema, grid: Grid, *, options: LabelOptions | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.schema = schema
+        self.grid = grid
+        self._options = options or LabelOptions()
+        try:
+            self._file = open_dataset(self.path)
+        except SceneError as error:
+            raise LabelError(error.given, expected=error.expected, remedy=error.remedy) from error
+        self._source = self._file
+        try:
+            self._traits = _traits_of(self._file, self.path)
+            self._source = self._on_grid()
+            self._decode = self._choose_decoder()
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, block: Block) -> LabelArray:
+        """Return the class ids (row, col) of a block inside the grid.
+
+        Raises:
+            GridError: If the block reaches outside the grid.
+            LabelError: If the file cannot be read there.
+        """
+        if self.grid.block.intersection(block) != block:
+            raise GridError(f"{block} reaches outside a grid of shape {self.grid.shape}.", expected="a block inside")
+        if block.is_empty:
+            return np.zeros(block.shape, dtype=np.uint8)
+        codes, valid = self._codes(block)
+        ids = self._decode(codes)
+        ids[(ids == UNKNOWN) | ~valid] = IGNORE
+        return ids.astype(np.uint8)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._source is not self._file:
+            self._source.close()
+        self._file.close()
+
+    def _on_grid(self) -> DatasetReader:
+        """Return the file as it is where it lies on our grid, else a warped view of it."""
+        crs = _crs_of(self._file, self._options.assume_crs, self.grid, self.path)
+        shape = (self._file.height, self._file.width)
+        if crs is None or self.grid.crs is None:
+            self._require_same_pixels(crs)
+            return self._file
+        if Grid(crs, self._file.transform, shape).is_close(self.grid):
+            return self._file
+        self._require_overlap(crs)
+        return WarpedVRT(
+            self._file,
+            src_crs=rasterio.crs.CRS.from_wkt(crs.to_wkt()),
+            crs=rasterio.crs.CRS.from_wkt(self.grid.crs.to_wkt()),
+            transform=self.grid.transform,
+            height=self.grid.height,
+            width=self.grid.width,
+            resampling=Resampling.nearest,
+            tolerance=0,  # exact everywhere, so that no block depends on another
+            add_alpha=self._file.nodata is None and not _has_alpha(self._file),  # to tell what lies outside
+        )
+
+    def _require_overlap(self, crs: CRS) -> None:
+        """Check that mask and grid meet, before GDAL fails on it in its own words."""
+        wanted = grid_box(self.grid, crs)
+        file = Grid(crs, self._file.transform, (self._file.height, self._file.width)).bounds
+        if wanted is not None and not (
+            wanted[0] < file[2] and file[0] < wanted[2] and wanted[1] < file[3] and file[1] < wanted[3]
+        ):
+            raise self._empty_error()
+
+    def _require_same_pixels(self, crs: CRS | None) -> None:
+        """Check that a mask can be laid on the scene pixel by pixel, as one of them is not georeferenced."""
+        file, grid = self._file, self.grid
+        placed = crs is None and grid.crs is not None and not file.transform.is_identity
+        if placed and not Grid(grid.crs, file.transform, (file.height, file.width)).is_close(grid):
+            raise LabelError(
+                f"{self.path} has a transform but no coordinate reference system, and the scene has both.",
+                expected="a CRS on both sides, or no georeference on one",
+                remedy="Give the CRS of the mask (assume_crs, --assume-crs EPSG:...).",
+            )
+        if (file.height, file.width) != grid.shape:
+            raise LabelError(
+                f"{self.path} ({file.height} x {file.width} pixels) and the scene ({grid.height} x {grid.width}) "
+                "are not both georeferenced, and differ in shape.",
+                expected="a mask of the scene's shape, or a CRS on both sides",
+                remedy="Georeference the mask (gdal_edit.py), or cut it to the scene.",
+            )
+        if (crs is None) != (grid.crs is None):
+            warnings.warn(
+                f"Only one of {self.path} and the scene is georeferenced; they have one shape and are laid on each "
+                "other pixel by pixel.",
+                GeoreferenceWarning,
+                stacklevel=4,
+            )
+
+    def _codes(self, block: Block) -> tuple[Codes, BoolArray]:
+        """Return one code a pixel of a block, and where the mask says something."""
+        window = Window(block.col, block.row, block.width, block.height)
+        try:
+            bands = self._source.read([1, 2, 3] if self._traits.colour else [1], window=window)
+            valid = self._source.dataset_mask(window=window) > 0
+        except RasterioError as error:
+            raise LabelError(f"{self.path} cannot be read at {block}: {error}", expected="a whole file") from error
+        finite = np.isfinite(bands).all(axis=0)
+        whole = finite & (bands == np.trunc(bands)).all(axis=0) & (np.abs(bands) < 1 << 53).all(axis=0)
+        if self._traits.colour:
+            whole &= ((bands >= 0) & (bands <= 255)).all(axis=0)
+        numbers = np.where(whole, bands, 0).astype(np.int64)
+        codes = numbers[0]
+        if self._traits.colour:
+            codes = (numbers[0] << 16) | (numbers[1] << 8) | numbers[2]
+        return np.where(whole, codes, NOT_WHOLE), valid & finite
+
+    def _choose_decoder(self) -> Decoder:
+        """Return how the mask's codes are to be read, after looking at all of them on the grid.
+
+        Raises:
+            LabelError: If nothing lies on the grid, or codes stand for no class and may not.
+        """
+        found = self._survey()
+        if not found:
+            raise self._empty_error()
+        codes = np.array(sorted(found), dtype=np.int64)
+        decode = choose_decoder(codes, self._traits, self.schema, self._options.tolerance)
+        unknown = {int(code): found[int(code)] for code in codes[decode(codes) == UNKNOWN]}
+        if len(unknown) == len(codes) or (unknown and self._options.unknown == "error"):
+            raise self._unknown_error(unknown)
+        return decode
+
+    def _survey(self) -> dict[int, int]:
+        """Return the number of pixels of each code on the grid."""
+        found: dict[int, int] = {}
+        for block in self.grid.blocks(_SURVEY_PX):
+            codes, valid = self._codes(block)
+            values, counts = np.unique(codes[valid], return_counts=True)
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+                found[value] = found.get(value, 0) + count
+            if len(found) > _MOST_VALUES:
+                break
+        return found
+
+    def _empty_error(self) -> LabelError:
+        scene = self.grid.crs.to_string() if self.grid.crs else "no CRS"
+        mask = self._file.crs.to_string() if self._file.crs else "no CRS"
+        return LabelError(
+            f"{self.path} says nothing about the scene: it lies elsewhere, or holds nodata only. "
+            f"Mask: {mask}, {tuple(self._file.bounds)}; scene: {scene}, {self.grid.bounds}.",
+            expected="a mask that overlaps the scene",
+            remedy="Check that the two files are of one place, and the CRS of each.",
+        )
+
+    def _unknown_error(self, unknown: dict[int, int]) -> LabelError:
+        """Return the error that lists the commonest codes of no class."""
+        colour = self._traits.colour
+        common = sorted(unknown.items(), key=lambda item: -item[1])[:5]
+        shown = ", ".join(f"{show_code(code, colour)} ({count} pixels)" for code, count in common)
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        classes = (f"{one.colour if colour else index} {one.name}" for index, one in enumerate(self.schema))
+        return LabelError(
+            f"{self.path} holds {'colours' if colour else 'values'} of no class: {shown}{more}.",
+            expected=", ".join(classes),
+            remedy="Add the classes, or leave such pixels out with unknown='ignore' (--unknown ignore).",
+        )
+
+
+def _traits_of(file: DatasetReader, path: Path) -> MaskTraits:
+    """Return what a file says of itself.
+
+    Raises:
+        LabelError: If it has neither one, three nor four bands.
+    """
+    bands = file.count - int(_has_alpha(file))
+    if bands not in (1, 3, 4):
+        raise LabelError(
+            f"{path} has {file.count} bands.", expected="one band of class ids, or three or four of colours"
+        )
+    palette = None
+    if bands == 1 and file.colorinterp[0] == ColorInterp.palette:
+        palette = {value: colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
+    compression = file.compression.value.upper() if file.compression else ""
+    return MaskTraits(bands >= 3, palette, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata)
+
+
+def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, path: Path) -> CRS | None:
+    """Return the CRS of a mask: its own, else the assumed one; None for a mask without georeference.
+
+    Raises:
+        LabelError: If it cannot be understood.
+    """
+    if assumed == SCENE_COORDINATES:
+        return grid.crs
+    if file.transform.is_identity:
+        return None
+    try:
+        code = file.crs.to_epsg() if file.crs else None
+        text = f"EPSG:{code}" if code else file.crs.to_wkt() if file.crs else assumed
+        return CRS.from_user_input(text) if text else None
+    except CRSError as error:
+        raise LabelError(
+            f"The CRS of {path} cannot be understood: {error}", expected="a code such as EPSG:32631"
+        ) from error
+
+
+def _has_alpha(file: DatasetReader) -> bool:
+    return ColorInterp.alpha in file.colorinterp

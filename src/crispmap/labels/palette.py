@@ -1,0 +1,111 @@
+"""What the values of a mask stand for: class ids, colours of a schema, or black and white."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.classes import ClassSchema
+from crispmap.types import IGNORE
+
+Codes: TypeAlias = NDArray[np.int64]
+"""One whole number a pixel: its value, or its colour as 65536 red + 256 green + blue."""
+
+Decoder: TypeAlias = Callable[[Codes], NDArray[np.int64]]
+"""From codes to class ids, UNKNOWN where a code stands for no class."""
+
+UNKNOWN = -1
+
+NOT_WHOLE = -(1 << 60)
+"""The code of a value that is no whole number, or of a colour outside 0..255."""
+
+_BLACK_WHITE = {0: 0x000000, 1: 0xFFFFFF}
+
+
+@dataclass(frozen=True)
+class MaskTraits:
+    """What is known of a mask's file before its values.
+
+    Attributes:
+        colour: Whether its codes are colours.
+        palette: Colour code by value, for a file with a colour table; else None.
+        lossy: Whether its compression alters values a little.
+        nodata: The value that means "no data", or None.
+    """
+
+    colour: bool
+    palette: Mapping[int, int] | None
+    lossy: bool
+    nodata: float | None
+
+
+def choose_decoder(codes: Codes, traits: MaskTraits, schema: ClassSchema, tolerance: int) -> Decoder:
+    """Return the decoder that suits a mask whose codes are these.
+
+    Args:
+        codes: All distinct codes of the mask.
+        traits: What else is known of it.
+        schema: The classes.
+        tolerance: How far each channel of a colour may be from a class colour.
+    """
+    two = len(schema) == 2
+    by_colour = nearest_colour({index: colour_code(one.rgb) for index, one in enumerate(schema)}, tolerance)
+    black_white = nearest_colour(_BLACK_WHITE, tolerance)
+    if traits.colour:
+        none = bool((by_colour(codes) == UNKNOWN).all())
+        return black_white if two and none else by_colour
+    if traits.palette is not None:
+        table = traits.palette
+        if all(value in table and (by_colour(np.array([table[value]])) >= 0).all() for value in codes.tolist()):
+            return lambda values: by_colour(np.vectorize(lambda v: table.get(v, NOT_WHOLE), otypes=[np.int64])(values))
+    only_ends = set(codes.tolist()) <= {0, 255} and traits.nodata != IGNORE
+    if two and (only_ends or traits.lossy):
+        return lambda values: black_white(np.where((values >= 0) & (values <= 255), values * 0x010101, NOT_WHOLE))
+    return lambda values: by_id(values, len(schema))
+
+
+def by_id(codes: Codes, classes: int) -> NDArray[np.int64]:
+    """Return codes that are class ids or IGNORE as they are, others as UNKNOWN."""
+    known = ((codes >= 0) & (codes < classes)) | (codes == IGNORE)
+    return np.where(known, codes, UNKNOWN)
+
+
+def nearest_colour(colours: Mapping[int, int], tolerance: int) -> Decoder:
+    """Return a decoder to the class of the nearest colour, if no channel is further than a tolerance from it.
+
+    Args:
+        colours: Colour code by class id.
+        tolerance: Largest difference in any channel, 0..255.
+    """
+    ids = np.array(list(colours), dtype=np.int64)
+    channels = split_colour(np.array(list(colours.values()), dtype=np.int64))
+
+    def decode(codes: Codes) -> NDArray[np.int64]:
+        distinct, place = np.unique(codes, return_inverse=True)
+        furthest = np.abs(split_colour(distinct)[:, None] - channels[None]).max(axis=2)
+        nearest = furthest.argmin(axis=1)
+        near = (furthest.min(axis=1) <= tolerance) & (distinct >= 0)
+        return np.where(near, ids[nearest], UNKNOWN)[place].reshape(codes.shape)
+
+    return decode
+
+
+def colour_code(rgb: tuple[int, int, int]) -> int:
+    """Return a colour as one number."""
+    return (rgb[0] << 16) | (rgb[1] << 8) | rgb[2]
+
+
+def split_colour(codes: Codes) -> NDArray[np.int64]:
+    """Return colours as three values 0..255, in a new last axis."""
+    return np.stack([(codes >> 16) & 255, (codes >> 8) & 255, codes & 255], axis=-1)
+
+
+def show_code(code: int, colour: bool) -> str:
+    """Return a code as a person would write it: ``17`` or ``#00ffff``."""
+    if code == NOT_WHOLE:
+        return "colours outside 0..255" if colour else "values that are no whole numbers"
+    return f"#{code:06x}" if colour else str(code)
