@@ -169,7 +169,6 @@ def _contradictions(file: ProjectFile) -> Iterator[Finding]:
     """Yield what is wrong with how the values of a file fit together."""
     yield from _contradictions_of_sources(file)
     yield from _contradictions_of_reference(file)
-    yield from _contradictions_of_weights(file)
     fine, coarse = file.scene.gsd_m, file.coarse.gsd_m
     if fine is not None and coarse is not None and coarse < fine:
         yield Finding(
@@ -239,17 +238,4 @@ def _contradictions_of_reference(file: ProjectFile) -> Iterator[Finding]:
                 f"{key} is given, but there is no reference",
                 "a precise reference to learn from or to score against",
                 f"Add reference: {{path: ...}}, or remove {key}.",
-            )
-
-
-def _contradictions_of_weights(file: ProjectFile) -> Iterator[Finding]:
-    """Yield lists of class weights that do not have one weight a class."""
-    for key, section in (("coarse", file.coarse), ("refiner", file.refiner)):
-        weights = section.class_weights if section is not None else None
-        if isinstance(weights, tuple) and len(weights) != len(file.classes):
-            yield Finding(
-                (key, "class_weights"),
-                f"{key}.class_weights has {len(weights)} weights for {len(file.classes)} classes",
-                "one weight a class",
-                "Give the weights in the order of the classes.",
             )

@@ -74,16 +74,6 @@ def _checked_network(name: str) -> str:
     return name
 
 
-def _checked_weights(value: object) -> object:
-    """Check class weights: none, balanced, or one weight above 0 a class."""
-    listed = isinstance(value, tuple) and all(
-        isinstance(one, int | float) and not isinstance(one, bool) and 0 < one <= 1e6 for one in value
-    )
-    if not listed and value not in (None, "none", "balanced"):
-        raise bad_value(f"is {shown(value)}")
-    return tuple(float(one) for one in value) if isinstance(value, tuple) else value
-
-
 def _as_rules(value: object) -> object:
     """Return one rule or preset as a list of one."""
     return (value,) if isinstance(value, str) else value
@@ -113,14 +103,13 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Weights = Annotated[str | tuple[float, ...] | None, BeforeValidator(_checked_weights)]
+Weighting = Literal["none", "inverse", "inverse-sqrt"]
 Balance = Literal["uniform", "balanced"]
 Preset = Literal["fast", "paper"]
 
 _ABOVE_0 = "a number above 0"
 _COUNT = "a whole number above 0"
 _CRS = "a coordinate reference system such as EPSG:4326"
-_WEIGHTS = "none, balanced, or a list of one number above 0 for every class"
 
 
 class _Section(BaseModel):
@@ -274,7 +263,7 @@ class _Learning(_Section):
     learning_rate: Positive | None = Field(None, description=_ABOVE_0)
     patch_px: Count | None = Field(None, description=f"{_COUNT}, in pixels")
     balance: Balance | None = Field(None, description="uniform or balanced")
-    class_weights: Weights = Field(None, description=_WEIGHTS)
+    class_weights: Weighting | None = Field(None, description="none, inverse or inverse-sqrt")
 
 
 class CoarseSection(_Learning):

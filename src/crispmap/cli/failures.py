@@ -1,0 +1,94 @@
+"""How a failed command ends: a short message that helps, and an exit status.
+
+Status 2 means bad input, which a person can mend; 1 that the work failed; 130 that it was interrupted. A
+traceback is shown only where ``--debug`` asks for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from crispmap.cli.console import tell, tell_of_problem
+from crispmap.errors import CrispmapError, CrispmapWarning
+
+FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+@contextmanager
+def failures_told(debug: bool) -> Iterator[None]:
+    """Turn whatever goes wrong inside into a message on standard error and an exit status.
+
+    Raises:
+        typer.Exit: With the status, once the message is out.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        tell("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from error
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+        raise  # typer ends these itself; with a broken pipe nobody is left to tell
+    except Exception as error:
+        raise typer.Exit(_tell_of_failure(error, debug)) from error
+
+
+@contextmanager
+def warnings_told(debug: bool) -> Iterator[None]:
+    """Print every warning meant for a person once, as a line; others only to those who debug."""
+    told: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: object = None,
+        line: str | None = None,
+    ) -> None:
+        text = str(message) if issubclass(category, CrispmapWarning) else f"{category.__name__}: {message}"
+        if text not in told and (debug or issubclass(category, CrispmapWarning)):
+            told.add(text)
+            tell_of_problem("warning", text, "bold yellow")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=CrispmapWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _tell_of_failure(error: Exception, debug: bool) -> int:
+    """Print what went wrong and return the exit status."""
+    if debug:
+        tell("".join(traceback.format_exception(error)).rstrip())
+    status, message = _status_and_message(error)
+    tell_of_problem("error", message, "bold red")
+    return status
+
+
+def _status_and_message(error: Exception) -> tuple[int, str]:
+    """Return the exit status an error leads to, and what to tell of it."""
+    if isinstance(error, CrispmapError):
+        return BAD_INPUT, str(error)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f" while writing {error.filename}" if error.filename else ""
+        return FAILED, f"The disk is full{where}.\nRemedy: Free some space, or write to another disk."
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(phrase in text.lower() for phrase in _NO_MEMORY):
+        return FAILED, "There is not enough memory.\nRemedy: Use smaller blocks (--block) or smaller batches."
+    if isinstance(error, OSError) and error.filename is not None:
+        return FAILED, f"{error.filename}: {error.strerror}."
+    return FAILED, (
+        f"crispmap failed: {type(error).__name__}: {text}\n"
+        "This is a fault of crispmap. Run the command again with --debug to see where it happened."
+    )

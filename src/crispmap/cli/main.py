@@ -1,0 +1,167 @@
+"""The command ``crispmap``: its verbs, and how it starts and ends.
+
+A verb's module is imported only when the verb is named, so that help is fast; what the list of verbs shows stands
+in the table here.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from crispmap import __version__
+from crispmap.cli.console import print_line
+from crispmap.cli.failures import failures_told, warnings_told
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of the command.
+
+    Attributes:
+        target: Module and function that do it, as ``module:function``.
+        summary: What the list of verbs says of it.
+        example: A command line, shown at the end of its help.
+    """
+
+    target: str
+    summary: str
+    example: str
+
+    def load(self) -> Callable[..., Any]:
+        """Import the verb's module and return its function."""
+        module, _, function = self.target.partition(":")
+        loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        return loaded
+
+
+VERBS = {
+    "demo": Verb(
+        "crispmap.cli.demo:demo",
+        "Make a town, map it, refine the map: a first look.",
+        "crispmap demo --out demo",
+    ),
+    "init": Verb(
+        "crispmap.cli.init:init",
+        "Write a project file to fill in.",
+        "crispmap init myproject --scene scene.tif --labels osm.gpkg --reference precise.gpkg",
+    ),
+    "train": Verb(
+        "crispmap.cli.train:train",
+        "Train the coarse network and the refiner of a project.",
+        "crispmap train myproject/project.yaml",
+    ),
+    "predict": Verb(
+        "crispmap.cli.predict:predict",
+        "Map a project's scene, or any scene with model files.",
+        "crispmap predict scene.tif --model coarse.safetensors --refiner refiner.safetensors --out map.tif",
+    ),
+    "refine": Verb(
+        "crispmap.cli.refine:refine",
+        "Sharpen the scores of any tool with a trained refiner.",
+        "crispmap refine scores.tif --scene scene.tif --refiner refiner.safetensors --out map.tif",
+    ),
+    "evaluate": Verb(
+        "crispmap.cli.evaluate:evaluate",
+        "Score maps against a reference and write a report.",
+        "crispmap evaluate map.tif --reference precise.gpkg",
+    ),
+    "rasterize": Verb(
+        "crispmap.cli.rasterize:rasterize",
+        "Draw vectors as a class map on a scene's grid.",
+        "crispmap rasterize osm.gpkg --like scene.tif --out labels.tif",
+    ),
+    "info": Verb(
+        "crispmap.cli.info:info",
+        "Tell what a scene, map, model, label or project file holds.",
+        "crispmap info scene.tif",
+    ),
+}
+"""The verbs by name, in the order of the list."""
+
+
+class _LazyGroup(TyperGroup):
+    """The verbs: their names and summaries at once, the code of a verb when it is called."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options of the command itself, among them ``--debug`` wherever it stands."""
+        own = args[: args.index("--")] if "--" in args else args
+        if "--debug" in own:
+            args = ["--debug", *(one for one in own if one != "--debug"), *args[len(own) :]]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the verb that is called before it is looked up."""
+        if args and args[0] in VERBS:
+            self.commands[args[0]] = _command(args[0], debug=bool(ctx.params.get("debug")))
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    help="Crisp, georeferenced class maps from satellite and aerial scenes, learned from imprecise labels.",
+    epilog="\b\nExample:\n  crispmap demo --out demo\n  crispmap train --help",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_line(f"crispmap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show where an error happened."),
+) -> None:
+    pass
+
+
+def _stub() -> None:
+    """Stand in the list of verbs for a verb that is not loaded."""
+
+
+for _name, _verb in VERBS.items():
+    app.command(_name, help=_verb.summary)(_stub)
+
+
+def _command(name: str, *, debug: bool) -> Any:
+    """Return a loaded verb as a command."""
+    verb = VERBS[name]
+    function = verb.load()
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        with failures_told(debug), warnings_told(debug):
+            return function(*args, **kwargs)
+
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    single.command(name, help=_help(function, verb), epilog=f"\b\nExample:\n  {verb.example}")(guarded)
+    return typer.main.get_command(single)
+
+
+def _help(function: Callable[..., Any], verb: Verb) -> str:
+    """Return a verb's help: its docstring up to the part written for programmers."""
+    text = inspect.getdoc(function) or verb.summary
+    for section in ("Args:", "Returns:", "Raises:"):
+        text = text.partition(f"\n\n{section}")[0]
+    return text
+
+
+def main() -> None:
+    """Run the command with the arguments of the process, and exit with its status."""
+    app(prog_name="crispmap")

@@ -1,0 +1,78 @@
+"""The verb ``predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crispmap.cli.console import progress_bar
+from crispmap.cli.options import BLOCK_PX, BlockOption, Device, DeviceOption, ForceOption, tell_written
+from crispmap.errors import InputError
+
+_PROJECT_SUFFIXES = (".yaml", ".yml")
+
+
+def predict(
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="TARGET", help="A project file or its folder; or, with --model, any scene."),
+    ] = Path("project.yaml"),
+    model: Annotated[Path | None, typer.Option(help="A coarse network, to map a scene with.")] = None,
+    refiner: Annotated[Path | None, typer.Option(help="A refiner, to sharpen the map with.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The class map to write.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="The scores to write too, one band a class.")] = None,
+    block: BlockOption = BLOCK_PX,
+    force: ForceOption = False,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Map a project's scene with its trained models, or any scene with model files.
+
+    The map is the same whatever the size of the blocks.
+    """
+    if model is None:
+        _check_project(target, {"--refiner": refiner, "--out": out, "--scores": scores})
+        from crispmap.workflow.project import predict_project
+
+        with progress_bar("Mapping") as progress:
+            written = predict_project(target, block_px=block, device=device.value, force=force, progress=progress)
+    else:
+        if out is None:
+            raise InputError(
+                "predict --model has no file to write to.",
+                expected="--out with the path of the class map",
+                remedy="Add --out map.tif",
+            )
+        from crispmap.workflow.scene import predict_scene
+
+        with progress_bar("Mapping") as progress:
+            written = predict_scene(
+                target,
+                model=model,
+                refiner=refiner,
+                out=out,
+                scores=scores,
+                block_px=block,
+                device=device.value,
+                force=force,
+                progress=progress,
+            )
+    tell_written(written)
+
+
+def _check_project(target: Path, options: dict[str, Path | None]) -> None:
+    """Raise InputError unless a target is a project, and comes without options meant for a scene."""
+    given = [name for name, value in options.items() if value is not None]
+    if target.suffix.lower() not in _PROJECT_SUFFIXES and not target.is_dir():
+        raise InputError(
+            f"{target} is no project file, and there is no --model.",
+            expected="a project file, or a scene with --model",
+            remedy="Add --model coarse.safetensors to map a scene.",
+        )
+    if given:
+        raise InputError(
+            f"{', '.join(given)} does not go with a project file.",
+            expected="these only beside --model",
+            remedy="Set the output folder in the project file; or give a scene and --model.",
+        )

@@ -1,0 +1,43 @@
+"""The verb ``train``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crispmap.cli.options import Device, DeviceOption, ForceOption, tell_written
+
+
+class Stage(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
+    """A part of the training."""
+
+    COARSE = "coarse"
+    REFINER = "refiner"
+
+
+def train(
+    project: Annotated[
+        Path, typer.Argument(metavar="PROJECT", help="The project file, or the folder it lies in.")
+    ] = Path("project.yaml"),
+    stage: Annotated[Stage | None, typer.Option(help="Train only the coarse network, or only the refiner.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
+    force: ForceOption = False,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Train the coarse network on a project's labels, then the refiner on its precise piece.
+
+    The models go to the project's output folder. A training that was interrupted goes on with --resume.
+    """
+    from crispmap.workflow.project import train_project
+
+    written = train_project(
+        project,
+        stage=None if stage is None else stage.value,
+        resume=resume,
+        force=force,
+        device=device.value,
+    )
+    tell_written(written)
