@@ -34,9 +34,7 @@ class ConfusionMatrix:
 
     def __init__(self, class_names: Sequence[str]) -> None:
         if not 1 <= len(class_names) <= IGNORE:
-            raise SchemaError(
-                f"A confusion matrix of {len(class_names)} classes.", expected=f"1 to {IGNORE} classes"
-            )
+            raise SchemaError(f"A confusion matrix of {len(class_names)} classes.", expected=f"1 to {IGNORE} classes")
         self.class_names = tuple(class_names)
         self.counts: CountArray = np.zeros((len(class_names), len(class_names)), np.int64)
         self.unmapped: CountArray = np.zeros(len(class_names), np.int64)
@@ -96,9 +94,7 @@ class ConfusionMatrix:
     __hash__ = None  # type: ignore[assignment]  # it grows by update
 
     def __repr__(self) -> str:
-        return (
-            f"ConfusionMatrix({self.class_names}, valid_px={self.valid_px}, unmapped_px={self.unmapped_px})"
-        )
+        return f"ConfusionMatrix({self.class_names}, valid_px={self.valid_px}, unmapped_px={self.unmapped_px})"
 
     @property
     def valid_px(self) -> int:
@@ -204,9 +200,7 @@ class ConfusionMatrix:
         try:
             entries = json.loads(text)
         except ValueError as error:
-            raise InputError(
-                f"Not a confusion matrix: {error}.", expected="JSON as written by crispmap"
-            ) from error
+            raise InputError(f"Not a confusion matrix: {error}.", expected="JSON as written by crispmap") from error
         return cls.from_dict(entries)
 
 

@@ -57,9 +57,7 @@ class _Counts:
             if isinstance(mine, np.ndarray):
                 summed[name] = mine + theirs
             elif mine != theirs:
-                raise InputError(
-                    f"Counts of {name} {mine} and {theirs} cannot be added.", expected=f"the same {name}"
-                )
+                raise InputError(f"Counts of {name} {mine} and {theirs} cannot be added.", expected=f"the same {name}")
         return dataclasses.replace(self, **summed)
 
     def __eq__(self, other: object) -> bool:
@@ -141,9 +139,7 @@ class BoundaryCounts(_Counts):
             counts = cls.zeros(widths, len(entries["predicted_px"]))
             return _filled(counts, entries)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(
-                f"Not boundary counts: {error!r}.", expected="counts as written by crispmap"
-            ) from error
+            raise InputError(f"Not boundary counts: {error!r}.", expected="counts as written by crispmap") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,9 +190,7 @@ class RelaxedCounts(_Counts):
         try:
             return _filled(cls.zeros(float(entries["slack_px"]), len(entries["predicted_px"])), entries)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(
-                f"Not relaxed counts: {error!r}.", expected="counts as written by crispmap"
-            ) from error
+            raise InputError(f"Not relaxed counts: {error!r}.", expected="counts as written by crispmap") from error
 
 
 @dataclass(frozen=True)
@@ -368,9 +362,7 @@ def _near(pixels: BoolArray, others: BoolArray, reach: tuple[int, ...], counted:
     return int(np.count_nonzero(pixels[counted] & within(others, reach)[counted]))
 
 
-def _classes_of(
-    predicted: LabelArray, reference: LabelArray, known: BoolArray, class_count: int
-) -> list[int]:
+def _classes_of(predicted: LabelArray, reference: LabelArray, known: BoolArray, class_count: int) -> list[int]:
     """Return the ids of the classes that lie in either map where both are known."""
     seen = np.bincount(predicted[known], minlength=IGNORE) + np.bincount(reference[known], minlength=IGNORE)
     return [int(class_id) for class_id in np.flatnonzero(seen[:class_count])]
@@ -392,9 +384,5 @@ def _filled(counts: _CountsT, entries: Mapping[str, Any]) -> _CountsT:
     shapes = {one.name: getattr(counts, one.name) for one in dataclasses.fields(counts)}
     return dataclasses.replace(
         counts,
-        **{
-            name: counts_from(entries[name], was.shape)
-            for name, was in shapes.items()
-            if isinstance(was, np.ndarray)
-        },
+        **{name: counts_from(entries[name], was.shape) for name, was in shapes.items() if isinstance(was, np.ndarray)},
     )

@@ -10,7 +10,7 @@ sorting the thresholds gives the objective at every possible bias of that class 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.errors import GridError, InputError, LabelError
+from crispmap.evaluate.readers import Ground, LabelSource
+from crispmap.grid import Block, Grid
+from crispmap.scene.reader import SceneReader
 from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
 
 Objective = Literal["mean_iou", "accuracy"]
@@ -30,6 +33,7 @@ _SORTED_PIXELS = 200_000  # above, thresholds of three and more classes fall int
 _STEPS = 1 << 15
 _RANDOM_STARTS = 6
 _MAX_SWEEPS = 50
+_BLOCK_PX = 1024
 _LEAST_GAIN = 1e-12  # smaller gains are rounding, and would keep the ascent from ending
 _LEAST_GAIN_OF_MANY = 1e-7  # of more pixels than are sorted
 _BEYOND = 1.0  # how far beyond the last threshold a bias lies that gives all pixels to one class
@@ -101,6 +105,75 @@ def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> L
         unknown |= np.isnan(scores[class_id])
     labels[unknown] = IGNORE
     return labels
+
+
+def fit_biases_on(
+    scores: SceneReader,
+    reference: LabelSource,
+    ground: Ground,
+    *,
+    seed: int = 0,
+) -> DoubleArray:
+    """Return biases fitted to a raster of scores on a piece of ground; see ``fit_biases``.
+
+    Where more than ``MAX_FIT_PIXELS`` pixels are labelled, a random part of them is read.
+
+    Args:
+        scores: One band a class, such as from ``open_scores``.
+        reference: Labels on the grid of the scores.
+        ground: The piece the refiner learns from.
+        seed: Chooses the pixels and the random starts.
+
+    Returns:
+        (class,) float64; the first is 0.
+
+    Raises:
+        LabelError: If a class has no labelled pixel there, or a label is no class.
+    """
+    total = sum(int((labels != IGNORE).sum()) for _, labels in _labelled(reference, ground, scores.grid))
+    share = min(1.0, MAX_FIT_PIXELS / max(total, 1))
+    rng = np.random.default_rng(seed)
+    parts: list[tuple[FloatArray, LabelArray]] = [(np.empty((scores.band_count, 0), np.float32), np.empty(0, np.uint8))]
+    for block, labels in _labelled(reference, ground, scores.grid):
+        values, valid = scores.read(block)
+        used = (labels != IGNORE) & valid & (rng.random(labels.shape) < share)
+        parts.append((values[:, used], labels[used]))
+    return fit_biases(
+        np.concatenate([values for values, _ in parts], axis=1),
+        np.concatenate([labels for _, labels in parts]),
+        class_names=scores.band_names,
+        seed=seed,
+    )
+
+
+def _labelled(reference: LabelSource, ground: Ground, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
+    """Yield the blocks that hold labels on the ground, with the labels, 255 elsewhere."""
+    for block in grid.blocks(_BLOCK_PX):
+        chosen = ground.mask(block)
+        if chosen.any():
+            labels = np.where(chosen, reference.read(block), np.uint8(IGNORE))
+            if (labels != IGNORE).any():
+                yield block, labels
+
+
+@dataclass(frozen=True, eq=False)
+class BiasedLabels:
+    """The arg max of scores plus biases as a ``LabelSource``, 255 where there are no scores.
+
+    Attributes:
+        scores: One band a class.
+        biases: (class,).
+    """
+
+    scores: SceneReader
+    biases: DoubleArray
+
+    def read(self, block: Block) -> LabelArray:
+        """Return the class ids (row, col) of a block."""
+        values, valid = self.scores.read(block)
+        labels = apply_biases(values, self.biases)
+        labels[~valid] = IGNORE
+        return labels
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,215 @@
+"""The verb ``evaluate``."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crispmap.cli.console import print_json, progress_bar, tell
+from crispmap.errors import InputError, SchemaError
+
+if TYPE_CHECKING:
+    from crispmap.areas import AreaPiece
+    from crispmap.classes import ClassSchema
+    from crispmap.evaluate.compare import Evaluation
+
+_PROJECT_SUFFIXES = (".yaml", ".yml")
+_WINDOW = re.compile(r"^\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$")
+_AREA = "Polygons in a file, or a window row,col,height,width in pixels of the map"
+
+
+def evaluate(  # noqa: PLR0913 - one parameter an option
+    targets: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="TARGET...", help="A project file or its folder; or, with --reference, class maps."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="Vectors or a mask to score the maps against.")
+    ] = None,
+    area: Annotated[
+        list[str] | None, typer.Option("--area", help=f"Ground to score. {_AREA}. May be given several times.")
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option("--scores", help="The coarse scores: shows the coarse map too, as it is and re-thresholded."),
+    ] = None,
+    fit_area: Annotated[
+        list[str] | None,
+        typer.Option("--fit-area", help=f"Ground the refiner learned from: never scored. {_AREA}."),
+    ] = None,
+    fit_reference: Annotated[
+        Path | None, typer.Option("--fit-reference", help="Labels of the fit area, if not in the reference.")
+    ] = None,
+    width_m: Annotated[
+        list[float] | None,
+        typer.Option("--width-m", help="Compare boundaries at this width in metres. May be given several times."),
+    ] = None,
+    slack_px: Annotated[float, typer.Option("--slack-px", help="Slack of relaxed precision and recall.")] = 3.0,
+    classes: Annotated[
+        Path | None,
+        typer.Option("--classes", help="A project file that names the classes, for maps that do not."),
+    ] = None,
+    layer: Annotated[str | None, typer.Option("--layer", help="The layer of the reference file.")] = None,
+    assume_crs: Annotated[
+        str | None, typer.Option("--assume-crs", help="The CRS of a reference without one, such as EPSG:4326.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")] = False,
+) -> None:
+    """Score class maps against a reference, side by side, or a project's maps with a report.
+
+    Figures are percentages of the pixels that have a class both in the map and in the reference. With
+    --scores and --fit-area the coarse map is shown too, as it is and with class biases fitted on the fit
+    area: what a refined map gains beyond that, it gains by reading the image.
+    """
+    targets = targets or [Path("project.yaml")]
+    if reference is None:
+        _evaluate_project(targets, as_json)
+        return
+    from crispmap.labels.reader import LabelOptions
+
+    schema = _schema(targets, classes)
+    areas = {"test": _pieces(area, "--area"), "refiner": _pieces(fit_area, "--fit-area")}
+    rules: dict[str, Any] = {
+        "schema": schema,
+        "areas": areas,
+        "widths_m": width_m or _common_widths_m([*targets, *([scores] if scores else [])], areas),
+        "slack_px": slack_px,
+        "options": LabelOptions(layer=layer, assume_crs=assume_crs),
+    }
+    evaluations = _evaluate_maps(targets, reference, rules)
+    biases = None
+    if scores is not None:
+        coarse, biases = _evaluate_coarse(scores, reference, fit_reference, rules)
+        evaluations = {**coarse, **evaluations}
+    _show(evaluations, reference, schema, biases, as_json)
+
+
+def _evaluate_project(targets: Sequence[Path], as_json: bool) -> None:
+    """Evaluate the one project named, or raise InputError where a map was named."""
+    target = targets[0]
+    if len(targets) > 1 or not (target.suffix.lower() in _PROJECT_SUFFIXES or target.is_dir()):
+        raise InputError(
+            f"There is nothing to score {target} against.",
+            expected="a project file alone, or class maps with --reference",
+            remedy="Add --reference precise.gpkg",
+        )
+    importlib.import_module("crispmap.workflow.project").evaluate_project(target, json=as_json)
+
+
+def _schema(maps: Sequence[Path], classes: Path | None) -> ClassSchema:
+    """Return the classes of the maps: those given, else those in the maps' tags, which must agree."""
+    if classes is not None:
+        from crispmap.config import load_project
+
+        return load_project(classes, check_files=False).schema
+    from crispmap.evaluate.compare import schema_of_map
+
+    found = {path: schema_of_map(path) for path in maps}
+    first = found[maps[0]]
+    for path, schema in found.items():
+        if schema.names != first.names:
+            raise SchemaError(
+                f"{maps[0]} has classes {', '.join(first.names)}, {path} has {', '.join(schema.names)}.",
+                expected="maps of the same classes in the same order",
+                remedy="Score them one by one.",
+            )
+    return first
+
+
+def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
+    """Return the pieces of ground that an option names, by window or by file."""
+    from crispmap.areas import AreaPiece
+
+    pieces = []
+    for text in texts or ():
+        origin = f"{option} {text}"
+        match = _WINDOW.match(text)
+        if match:
+            row, col, height, width = (int(number) for number in match.groups())
+            pieces.append(AreaPiece(window=(row, col, height, width), origin=origin))
+        elif Path(text).exists():
+            pieces.append(AreaPiece(file=Path(text), origin=origin))
+        else:
+            raise InputError(
+                f"{origin}: there is no such file, and it is no window.",
+                expected="a file of polygons, or four whole numbers row,col,height,width",
+            )
+    return pieces
+
+
+def _common_widths_m(rasters: Sequence[Path], areas: dict[str, list[AreaPiece]]) -> tuple[float, ...]:
+    """Return boundary widths that suit every raster.
+
+    Raises:
+        InputError: If the rasters' grids differ and an area is a window, which counts pixels.
+    """
+    from crispmap.evaluate.compare import default_widths_m
+    from crispmap.scene.raster import open_scene
+
+    grids = []
+    for path in rasters:
+        with open_scene(path) as scene:
+            grids.append(scene.grid)
+    windows = [piece.origin for pieces in areas.values() for piece in pieces if piece.window is not None]
+    if windows and not all(grid.is_close(grids[0]) for grid in grids):
+        raise InputError(
+            f"{windows[0]} counts pixels, but the maps have different pixels.",
+            expected="polygons, or maps on one grid",
+        )
+    steps = [grid.gsd_m() for grid in grids]
+    return default_widths_m((max(y for _, y in steps), max(x for x, _ in steps)))
+
+
+def _evaluate_maps(maps: Sequence[Path], reference: Path, rules: dict[str, Any]) -> dict[str, Evaluation]:
+    """Return the evaluation of each map by its file name, or by its path where two have one name."""
+    from crispmap.evaluate.compare import evaluate_file
+
+    evaluations = {}
+    often = Counter(path.name for path in maps)
+    for path in maps:
+        name = path.name if often[path.name] == 1 else str(path)
+        with progress_bar(f"Scoring {name}") as progress:
+            evaluations[name] = evaluate_file(path, reference, progress=progress, **rules)
+    return evaluations
+
+
+def _evaluate_coarse(
+    scores: Path, reference: Path, fit_reference: Path | None, rules: dict[str, Any]
+) -> tuple[dict[str, Evaluation], list[float]]:
+    """Return the evaluations of the coarse map by name, and the biases of the re-thresholded one."""
+    from crispmap.evaluate.coarse import evaluate_coarse_file
+
+    result = evaluate_coarse_file(scores, reference, fit_reference_path=fit_reference, **rules)
+    rows = {f"{scores.name} (coarse)": result.coarse, f"{scores.name} (re-thresholded)": result.rethresholded}
+    return rows, result.biases.tolist()
+
+
+def _show(
+    evaluations: dict[str, Evaluation],
+    reference: Path,
+    schema: ClassSchema,
+    biases: list[float] | None,
+    as_json: bool,
+) -> None:
+    """Print the figures, and what a reader must know about them."""
+    if as_json:
+        print_json(
+            {
+                "reference": reference,
+                "maps": {name: one.to_dict() for name, one in evaluations.items()},
+                "biases": None if biases is None else dict(zip(schema.names, biases, strict=True)),
+            }
+        )
+        return
+    from crispmap.evaluate.table import print_evaluations
+
+    print_evaluations(evaluations)
+    for name, one in evaluations.items():
+        if one.unmapped_share:
+            tell(f"{name} has no class on {one.confusion.unmapped_px} labelled pixels; its figures leave them out.")

@@ -1,0 +1,100 @@
+"""A coarse map from a raster of scores, scored as it is and re-thresholded: what a refined map is measured by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crispmap.areas import AreaPiece, resolve_areas
+from crispmap.classes import ClassSchema
+from crispmap.errors import InputError
+from crispmap.evaluate.compare import SLACK_PX, Evaluation, evaluate_maps, ground_to_score
+from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.rethreshold import BiasedLabels, fit_biases_on
+from crispmap.labels.mask import open_labels
+from crispmap.labels.reader import LabelOptions
+from crispmap.scene.scores import open_scores
+from crispmap.types import DoubleArray
+
+FIT_ROLE = "refiner"
+"""The role of the ground that biases are fitted on: the piece the refiner learns from."""
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseEvaluation:
+    """The figures of a coarse map.
+
+    Attributes:
+        coarse: Of the arg max of the scores.
+        biases: (class,) fitted on the ground of the role ``FIT_ROLE``; the first is 0.
+        rethresholded: Of the arg max of scores + biases.
+    """
+
+    coarse: Evaluation
+    biases: DoubleArray
+    rethresholded: Evaluation
+
+
+def evaluate_coarse_file(
+    scores_path: str | Path,
+    reference_path: str | Path,
+    *,
+    schema: ClassSchema,
+    areas: Mapping[str, Sequence[AreaPiece]],
+    fit_reference_path: str | Path | None = None,
+    widths_m: Sequence[float] | None = None,
+    slack_px: float = SLACK_PX,
+    options: LabelOptions | None = None,
+) -> CoarseEvaluation:
+    """Return how well a coarse map does as it is and re-thresholded, on ground its biases were not fitted on.
+
+    Args:
+        scores_path: Scores or probabilities, one band a class, see ``open_scores``.
+        reference_path: Vectors or a mask to score against.
+        schema: The classes.
+        areas: Pieces of ground by role, see ``ground_to_score``; ``FIT_ROLE`` is where biases are fitted.
+        fit_reference_path: Vectors or a mask to fit to, if other than the reference.
+        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if
+            not given.
+        slack_px: Slack of relaxed precision and recall, in pixels.
+        options: How reference and fit reference are read.
+
+    Raises:
+        InputError: If there is no area to fit on, or a width or the slack is out of range.
+        LabelError: If a file cannot be read as labels or does not overlap the scores, no pixel is labelled,
+            or no pixel of some class in the fit area.
+        ProjectError: If an area lies outside the scores or cannot be read, or areas of two roles share
+            pixels.
+        SceneError: If the scores cannot be read, or are not of these classes.
+    """
+    if not areas.get(FIT_ROLE):
+        raise InputError(
+            "There is no area to fit the coarse map's biases on.",
+            expected="the piece of ground the refiner learns from",
+            remedy="Give it (--fit-area).",
+        )
+    with ExitStack() as stack:
+        scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
+        grid = scores.grid
+        reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
+        fit_reference = reference
+        if fit_reference_path is not None:
+            fit_reference = stack.enter_context(closing(open_labels(fit_reference_path, schema, grid, options=options)))
+        biases = fit_biases_on(scores, fit_reference, UnitedGround(resolve_areas(areas, grid, grid)[FIT_ROLE]))
+        coarse, rethresholded = (
+            evaluate_maps(
+                BiasedLabels(scores, one),
+                reference,
+                grid,
+                schema,
+                widths_m=widths_m,
+                slack_px=slack_px,
+                area=ground_to_score(areas, grid),
+            )
+            for one in (np.zeros_like(biases), biases)
+        )
+    return CoarseEvaluation(coarse, biases, rethresholded)

@@ -1,0 +1,81 @@
+"""What an evaluation reads: class ids block by block, and the ground on which they are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from crispmap.grid import Block
+from crispmap.types import BoolArray, LabelArray
+
+
+class LabelSource(Protocol):
+    """Class ids on a grid that the caller knows: a map, a reference, or labels of any kind."""
+
+    def read(self, block: Block) -> LabelArray:
+        """Return the class ids (row, col) of a block inside the grid, 255 where nothing is known."""
+
+
+class Ground(Protocol):
+    """Pixels of a grid that are chosen: an ``Area``, or any set of pixels."""
+
+    def mask(self, block: Block) -> BoolArray:
+        """Return which pixels (row, col) of a block inside the grid are chosen."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayLabels:
+    """Class ids in memory as a ``LabelSource``.
+
+    Attributes:
+        array: uint8 (row, col) of the whole grid.
+    """
+
+    array: LabelArray
+
+    def read(self, block: Block) -> LabelArray:
+        """Return the class ids of a block inside the grid; a view of the array."""
+        return self.array[block.slices]
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayGround:
+    """Chosen pixels in memory as ``Ground``.
+
+    Attributes:
+        array: bool (row, col) of the whole grid.
+    """
+
+    array: BoolArray
+
+    def mask(self, block: Block) -> BoolArray:
+        """Return which pixels of a block inside the grid are chosen; a view of the array."""
+        return self.array[block.slices]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitedGround:
+    """The pixels of any of several pieces of ground; none of no piece."""
+
+    pieces: Sequence[Ground]
+
+    def mask(self, block: Block) -> BoolArray:
+        """Return which pixels of a block inside the grid belong to any piece."""
+        chosen = np.zeros(block.shape, np.bool_)
+        for piece in self.pieces:
+            chosen |= piece.mask(block)
+        return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class OtherGround:
+    """The pixels that do not belong to some ground."""
+
+    ground: Ground
+
+    def mask(self, block: Block) -> BoolArray:
+        """Return which pixels of a block inside the grid do not belong to the ground."""
+        return ~self.ground.mask(block)
