@@ -45,9 +45,7 @@ def test_a_raster_is_cut_into_as_few_tiles_as_their_longest_side_allows(height, 
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    height=sides, width=sides, row=st.integers(-50, 700), col=st.integers(-50, 700), size=st.tuples(sides, sides)
-)
+@given(height=sides, width=sides, row=st.integers(-50, 700), col=st.integers(-50, 700), size=st.tuples(sides, sides))
 def test_tiles_over_a_block_are_those_of_the_plan_that_meet_it(height, width, row, col, size):
     plan = plan_tiles((height, width), tile_px=100, stride_px=4)
     block = Block(row, col, *size)

@@ -1,0 +1,100 @@
+"""Scores brought to the grid of a scene, whatever the size of their pixels."""
+
+from __future__ import annotations
+
+from affine import Affine
+
+from crispmap.errors import GridError
+from crispmap.grid import Block, Grid
+from crispmap.inference.tiled import Pixels
+from crispmap.scene.reader import Scene, SceneReader
+from crispmap.scene.resample import ResampledScene
+
+_CORNER_PX = 0.5
+"""How far the origins of scores and scene may lie apart, in pixels of the scene."""
+
+
+class ScoresOnScene(Scene):
+    """Scores with the pixels of a scene, cut to its grid and valid only where the scene is.
+
+    Scores with larger pixels are interpolated linearly between pixel centres, those with smaller ones averaged by
+    area, by global coordinates (``ResampledScene``). Scores are float32, 0 where invalid.
+
+    Args:
+        scores: Scores whose first pixel corner is the scene's.
+        image: The scene.
+        ratio: (y, x) sides of a pixel of the scores in pixels of the scene.
+
+    Attributes:
+        image: The scene.
+    """
+
+    def __init__(self, scores: SceneReader, image: SceneReader, ratio: tuple[float, float]) -> None:
+        self.grid = image.grid
+        self.band_names = scores.band_names
+        self.path = scores.path
+        self._scores = scores if ratio == (1.0, 1.0) else ResampledScene(scores, 1 / ratio[0], 1 / ratio[1])
+        self.image = image
+
+    def _read_inside(self, block: Block) -> Pixels:
+        values, known = self._scores.read(block)
+        valid = known & self.image.read(block)[1]
+        values[:, ~valid] = 0.0
+        return values, valid
+
+    def close(self) -> None:
+        """Do nothing: whoever opened scores and scene closes them."""
+
+
+def scores_on_scene(scores: SceneReader, image: SceneReader) -> SceneReader:
+    """Return scores on a scene's grid, valid where scores and scene are.
+
+    Scores without georeference are taken to start at the scene's corner and to have pixels of a whole number of the
+    scene's.
+
+    Raises:
+        GridError: If scores and scene do not cover the same ground, to a pixel of either.
+    """
+    if isinstance(scores, ScoresOnScene) and scores.image is image:
+        return scores
+    to_scene = _to_scene(scores.grid, image.grid)
+    if to_scene is None or not _fits(to_scene, scores.grid, image.grid):
+        raise GridError(
+            f"The scores do not cover the scene's ground.\n"
+            f"  scores: {_described(scores.grid)}\n  scene: {_described(image.grid)}",
+            expected="scores in the scene's coordinate system, from corner to corner, with pixels of any size",
+            remedy="warp the scores to the scene's bounds, for example with gdalwarp -te -t_srs -r bilinear",
+        )
+    same = scores.grid.shape == image.grid.shape
+    return ScoresOnScene(scores, image, (1.0, 1.0) if same else (to_scene.e, to_scene.a))
+
+
+def _to_scene(scores: Grid, scene: Grid) -> Affine | None:
+    """Return the map from pixel positions of the scores to those of the scene; None where there is none."""
+    if scores.crs is None and scores.transform.is_identity:
+        # Only a whole ratio, and one: a map cut along its borders must not be stretched over the whole scene.
+        return Affine.scale(max(1, round(scene.width / scores.width)))
+    if scores.crs != scene.crs:
+        return None
+    to_scene: Affine = ~scene.transform @ scores.transform
+    return to_scene
+
+
+def _fits(to_scene: Affine, scores: Grid, scene: Grid) -> bool:
+    """Return whether the scores start at the scene's corner, upright, and end at the other to a pixel of either."""
+    if to_scene.a <= 0 or to_scene.e <= 0:
+        return False
+    if max(abs(to_scene.b) * scores.height, abs(to_scene.d) * scores.width) > _CORNER_PX:
+        return False
+    if max(abs(to_scene.c), abs(to_scene.f)) > _CORNER_PX:
+        return False
+    right, bottom = to_scene @ (scores.width, scores.height)
+    return abs(right - scene.width) <= max(1.0, to_scene.a) and abs(bottom - scene.height) <= max(1.0, to_scene.e)
+
+
+def _described(grid: Grid) -> str:
+    """Return a grid in words: shape, pixel size, coordinate system, bounds."""
+    x, y = grid.gsd_m()
+    name = "no coordinate system" if grid.crs is None else grid.crs.name
+    bounds = ", ".join(f"{value:.10g}" for value in grid.bounds)
+    return f"{grid.height} x {grid.width} pixels of {y:.3g} x {x:.3g} m, {name}, bounds ({bounds})"

@@ -1,0 +1,111 @@
+"""Scores of a coarse network on a scene of any ground sampling distance, computed when read."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from crispmap.errors import ModelError, SceneError
+from crispmap.grid import Block
+from crispmap.inference.align import ScoresOnScene
+from crispmap.inference.engine import TorchEngine
+from crispmap.inference.plan import BLOCK_PX, STRIP_PX, TILE_PX, TilePlan, plan_tiles
+from crispmap.inference.scaled import scaled_input
+from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
+from crispmap.models.base import CoarseNetwork
+from crispmap.models.card import ModelCard
+from crispmap.scene.reader import Scene, SceneReader
+from crispmap.scene.resample import ResampledScene
+from crispmap.types import FloatArray
+
+_SAME_GSD = 0.01
+_RATIOS = (0.25, 64.0)
+"""Model over scene pixel size: below, pixels are invented by the dozen; above, nothing of the scene is left."""
+_SOURCE_PX = 2048
+_MIN_TILE_PX = 64
+"""Tiles shrink with the ratio to about this much of the scene, so that memory does not grow with it."""
+
+
+def coarse_scores(
+    image: SceneReader,
+    network: CoarseNetwork,
+    card: ModelCard,
+    *,
+    device: str = "auto",
+    block_px: int = BLOCK_PX,
+    tile_px: int = TILE_PX,
+) -> Scene:
+    """Return a network's scores on a scene as a raster on the scene's grid, computed when read.
+
+    However it is read, its values are those of the network applied to the whole scene at once. Where the scene's
+    ground sampling distance differs from the model's by more than 1 %, the image is averaged by area to the model's,
+    the network runs there, and the scores are brought back bilinearly (IGARSS 2016, section 3). Outside the scene the
+    network sees the image's reflection; invalid pixels enter it as 0. Valid exactly where the scene is.
+
+    Args:
+        image: The scene's bands, raw.
+        network: The network.
+        card: Its model card: scaling constants, ground sampling distance, class names.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        block_px: Side of the blocks it will be read in; sizes what is kept in memory and changes no value.
+        tile_px: Longest side of the tiles computed at once, in pixels of the network.
+
+    Raises:
+        ModelError: If the number of bands is not the network's.
+        SceneError: If the scene's pixels are far smaller or larger than the model's.
+    """
+    if image.band_count != network.bands:
+        raise ModelError(
+            f"{image.path} is read with {image.band_count} bands ({', '.join(image.band_names)}); the model was "
+            f"trained on {network.bands} ({', '.join(card.band_names)}).",
+            expected=f"{network.bands} bands",
+            remedy="choose the bands the model was trained on, in its order, with --bands",
+        )
+    ratio = gsd_ratio(image, card.gsd_m)
+    seen = image if ratio == (1.0, 1.0) else ResampledScene(image, *ratio)
+    side = min(tile_px, max(_MIN_TILE_PX, int(_SOURCE_PX / max(ratio))))
+    plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=network.stride_px)
+    keep = plan.tiles_to_keep((block_px / ratio[0], block_px / ratio[1]), STRIP_PX / ratio[1])
+    compute = _tile_computer(seen, network, card, TorchEngine(network, device), plan)
+    coarse = TiledScores(seen.grid, card.schema.names, image.path, plan, compute, keep)
+    return ScoresOnScene(coarse, image, ratio)
+
+
+def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:
+    """Return the model's pixel size over the scene's along (y, x); 1 and 1 where both are within 1 %.
+
+    Raises:
+        SceneError: If a ratio is out of ``_RATIOS``.
+    """
+    x, y = image.grid.gsd_m()
+    ratios = gsd_m / y, gsd_m / x
+    if all(abs(1 / ratio - 1) <= _SAME_GSD for ratio in ratios):
+        return 1.0, 1.0
+    if not all(_RATIOS[0] <= ratio <= _RATIOS[1] for ratio in ratios):
+        raise SceneError(
+            f"{image.path} has pixels of {y:.4g} x {x:.4g} m; the model was trained at {gsd_m:.4g} m.",
+            expected=f"pixels of {gsd_m / _RATIOS[1]:.4g} to {gsd_m / _RATIOS[0]:.4g} m",
+            remedy="train a model at the scene's ground sampling distance; if the scene has no georeference, "
+            "give the size of its pixels with --assume-gsd",
+        )
+    return ratios
+
+
+def _tile_computer(
+    image: SceneReader, network: CoarseNetwork, card: ModelCard, engine: TorchEngine, plan: TilePlan
+) -> ComputeTile:
+    """Return what computes a tile on the network's own grid; a score stands at every pixel, valid or not."""
+    margin = network.margin_px
+
+    @cache
+    def blank() -> FloatArray:
+        height, width = plan.tile_shape
+        return engine(np.zeros((network.bands, height + 2 * margin, width + 2 * margin), np.float32))
+
+    def compute(tile: Block) -> Pixels:
+        pixels, valid = image.read(tile.padded(margin))
+        scores = engine(scaled_input(pixels, valid, card)) if valid.any() else blank()
+        return scores, np.ones(tile.shape, np.bool_)
+
+    return compute

@@ -1,0 +1,203 @@
+"""Refined scores are those of the refiner on the whole scene, from a network just run as from a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import CRS
+from small_models import (
+    ArrayScene,
+    StridedNetwork,
+    coarse_card,
+    random_image,
+    refiner_card,
+    scaled,
+    small_refiner,
+    whole_coarse,
+    whole_refined,
+)
+
+from crispmap.errors import GridError, ModelError
+from crispmap.inference.coarse import coarse_scores
+from crispmap.inference.plan import visit_blocks
+from crispmap.inference.refine import refine_area, refined_scores
+from crispmap.scene.reader import read_whole
+from crispmap.scene.resample import ResampledScene
+
+CARD = refiner_card()
+SHAPES = [(97, 61), (64, 64), (1, 1), (130, 1), (3, 40)]
+
+
+def random_scores(shape, seed=7):
+    return np.random.default_rng(seed).normal(0, 3, (3, *shape)).astype(np.float32)
+
+
+def fused(scene, refiner, **sizes):
+    return refined_scores(coarse_scores(scene, StridedNetwork(), coarse_card(), **sizes), scene, refiner, CARD, **sizes)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("tile_px", [16, 512])
+def test_tiled_refinement_is_that_of_the_whole_area(shape, tile_px):
+    refiner, image, scores = small_refiner(), random_image(shape), random_scores(shape)
+    result, valid = read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), refiner, CARD, tile_px=tile_px))
+    assert valid.all()
+    np.testing.assert_allclose(result, whole_refined(refiner, scores, scaled(image)), atol=1e-5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(height=st.integers(1, 60), width=st.integers(1, 60), tile_px=st.integers(4, 70), block_px=st.integers(5, 80))
+def test_network_and_refiner_in_one_are_those_of_the_whole_scene(height, width, tile_px, block_px):
+    refiner, image = small_refiner(), random_image((height, width))
+    coarse = whole_coarse(StridedNetwork(), scaled(image))
+    expected = whole_refined(refiner, coarse, scaled(image))
+    result = fused(ArrayScene(image), refiner, tile_px=tile_px, block_px=block_px)
+    labels = np.zeros((height, width), int)
+    for block in visit_blocks((height, width), block_px):
+        scores = result.read(block)[0]
+        np.testing.assert_allclose(scores, expected[:, *block.slices], atol=1e-5)
+        labels[block.slices] = scores.argmax(0)
+    top = np.sort(expected, axis=0)
+    clear = top[-1] - top[-2] > 1e-4  # ties may fall either way
+    assert (labels == expected.argmax(0))[clear].all()
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.5])
+def test_refining_saved_coarse_scores_gives_the_same_bytes(ratio):
+    valid = np.random.default_rng(0).random((90, 75)) > 0.1
+    scene = ArrayScene(random_image((90, 75)), valid, gsd=(1 / ratio, 1 / ratio))
+    coarse = coarse_scores(scene, StridedNetwork(), coarse_card(), tile_px=16)
+    values, known = read_whole(coarse)
+    saved = ArrayScene(values, known, gsd=(1 / ratio, 1 / ratio))
+    at_once = read_whole(fused(scene, small_refiner(), tile_px=16))
+    from_saved = read_whole(refined_scores(saved, scene, small_refiner(), CARD, tile_px=16))
+    for one, other in zip(at_once, from_saved, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_bytes_do_not_depend_on_the_block():
+    scene = ArrayScene(random_image((203, 151)))
+    results = []
+    for block_px in (16, 37, 500):
+        result = np.zeros((3, 203, 151), np.float32)
+        scores = fused(scene, small_refiner(), tile_px=32, block_px=block_px)
+        for block in visit_blocks((203, 151), block_px):
+            result[:, *block.slices] = scores.read(block)[0]
+        results.append(result)
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
+
+
+def test_coarse_tiles_are_not_computed_again_for_the_refiners_halo():
+    network = StridedNetwork()
+    scene = ArrayScene(random_image((300, 300)))
+    coarse = coarse_scores(scene, network, coarse_card(), tile_px=60, block_px=100)
+    result = refined_scores(coarse, scene, small_refiner(), CARD, tile_px=60, block_px=100)
+    for block in visit_blocks((300, 300), 100):
+        result.read(block)
+    assert network.calls == 25
+
+
+def test_invalid_pixels_enter_as_zero_and_leave_invalid():
+    rng = np.random.default_rng(3)
+    image_valid, scores_valid = rng.random((50, 40)) > 0.2, rng.random((50, 40)) > 0.2
+    image_valid[:25, :25] = False
+    image, scores = random_image((50, 40)), random_scores((50, 40))
+    result, valid = read_whole(
+        refined_scores(
+            ArrayScene(scores, scores_valid), ArrayScene(image, image_valid), small_refiner(), CARD, tile_px=20
+        )
+    )
+    both = image_valid & scores_valid
+    expected = whole_refined(small_refiner(), scores * both, scaled(image) * both)
+    assert np.array_equal(valid, both)
+    np.testing.assert_allclose(result, expected * both, atol=1e-5)
+
+
+def test_the_declared_radius_is_true():
+    refiner, image, scores = small_refiner(), random_image((50, 50)), random_scores((50, 50))
+
+    def refined(scores, image):
+        return read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), refiner, CARD, tile_px=20))[0]
+
+    before = refined(scores, image)
+    for index in range(2):
+        inputs = [scores.copy(), image.copy()]
+        inputs[index][:, 25, 20] += 300
+        rows, cols = np.nonzero((before != refined(*inputs)).any(axis=0))
+        assert max(np.abs(rows - 25).max(), np.abs(cols - 20).max()) == refiner.radius_px
+
+
+@pytest.mark.parametrize("ratio", [2, 3])
+def test_scores_with_larger_pixels_are_brought_to_the_scene(ratio):
+    image, scores = random_image((60, 48)), random_scores((60 // ratio, 48 // ratio))
+    coarse = ArrayScene(scores, gsd=(ratio, ratio))
+    result, _ = read_whole(refined_scores(coarse, ArrayScene(image), small_refiner(), CARD))
+    upsampled, _ = read_whole(ResampledScene(coarse, 1 / ratio, 1 / ratio))
+    np.testing.assert_allclose(result, whole_refined(small_refiner(), upsampled, scaled(image)), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(30, 24), (60, 48), (31, 25), (20, 16)])
+def test_scores_without_georeference_cover_the_scene(shape):
+    scores = ArrayScene(random_scores(shape), transform=Affine.identity())
+    image = ArrayScene(random_image((60, 48)), transform=Affine(0.5, 0, 1e5, 0, -0.5, 5e6), crs=CRS.from_epsg(32631))
+    assert refined_scores(scores, image, small_refiner(), CARD).grid == image.grid
+
+
+SCENE_GRID = Affine(0.5, 0, 1e5, 0, -0.5, 5e6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "transform", "epsg"),
+    [
+        ((60, 48), SCENE_GRID, 32632),
+        ((60, 48), Affine(0.5, 0, 1e5 + 3, 0, -0.5, 5e6), 32631),
+        ((50, 48), SCENE_GRID, 32631),
+        ((20, 20), Affine(1, 0, 1e5, 0, -1, 5e6), 32631),
+        ((60, 48), Affine(0.5, 0.1, 1e5, 0, -0.5, 5e6), 32631),
+        ((60, 48), Affine(0.5, 0, 1e5, 0, 0.5, 5e6), 32631),
+        ((50, 40), Affine.identity(), None),
+        ((30, 48), Affine.identity(), None),
+    ],
+    ids=["crs", "shifted", "shorter", "less ground", "rotated", "upside down", "cut, no georeference", "stretched"],
+)
+def test_scores_over_other_ground_are_refused_with_both_grids(shape, transform, epsg):
+    scores = ArrayScene(random_scores(shape), transform=transform, crs=epsg and CRS.from_epsg(epsg))
+    image = ArrayScene(random_image((60, 48)), transform=SCENE_GRID, crs=CRS.from_epsg(32631))
+    with pytest.raises(GridError, match=rf"(?s)scores: {shape[0]} x {shape[1]} .*scene: 60 x 48 .*gdalwarp"):
+        refined_scores(scores, image, small_refiner(), CARD)
+
+
+def test_wrong_counts_are_refused_with_both_counts():
+    image, scores = ArrayScene(random_image((9, 9))), ArrayScene(random_scores((9, 9)))
+    with pytest.raises(ModelError, match=r"(?s)3 bands.*made for 2.*--bands"):
+        refined_scores(scores, ArrayScene(random_image((9, 9), bands=3)), small_refiner(), CARD)
+    with pytest.raises(ModelError, match="3 classes and was made for 4"):
+        refined_scores(scores, image, small_refiner(classes=4), CARD)
+    with pytest.raises(ModelError, match="2 classes"):
+        refine_area(small_refiner(), scores.image[:2], scaled(image.image))
+    with pytest.raises(GridError, match="shape"):
+        refine_area(small_refiner(), scores.image, scaled(image.image)[:, 1:])
+
+
+@pytest.mark.parametrize("variant", ["class-specific", "untied"])
+def test_steps_of_an_area_end_with_the_map_and_begin_with_the_scores(variant):
+    shape = (41, 23)
+    refiner = small_refiner(variant=variant)
+    image, scores = random_image(shape), random_scores(shape)
+    steps = refine_area(refiner, scores, scaled(image), tile_px=16)
+    assert len(steps) == refiner.steps + 1
+    assert np.array_equal(steps[0], scores)
+    whole, _ = read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), refiner, CARD))
+    np.testing.assert_allclose(steps[-1], whole, atol=1e-5)
+
+
+def test_a_step_of_an_area_is_the_end_of_a_shorter_refinement():
+    shape = (30, 30)
+    image, scores = scaled(random_image(shape)), random_scores(shape)
+    longer, shorter = small_refiner(steps=3), small_refiner(steps=2)
+    steps = refine_area(longer, scores, image, tile_px=16)
+    np.testing.assert_allclose(steps[2], refine_area(shorter, scores, image)[-1], atol=1e-5)
