@@ -121,12 +121,6 @@ class FileScene(Scene):
         """The type the file stores its values in (the widest, where bands differ)."""
         return self._masks.dtype
 
-    @property
-    def nodata(self) -> float | None:
-        """The nodata value of the first band read, if the file declares one."""
-        value = self._dataset.nodatavals[self._bands[0] - 1]
-        return None if value is None else float(value)
-
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Return one block that lies inside the grid."""
         window = Window(block.col, block.row, block.width, block.height)
@@ -238,9 +232,7 @@ def open_dataset(path: str | Path) -> DatasetReader:
     return dataset
 
 
-def _checked_bands(
-    dataset: DatasetReader, path: Path, wanted: Sequence[int] | None, alpha: list[int]
-) -> list[int]:
+def _checked_bands(dataset: DatasetReader, path: Path, wanted: Sequence[int] | None, alpha: list[int]) -> list[int]:
     """Return the band numbers to read.
 
     Raises:

@@ -54,9 +54,7 @@ def area_weights(out_start: int, out_count: int, ratio: float, in_start: int, in
     return _dense(_area_taps(out_start, out_count, ratio, in_start, in_count), in_start, in_count)
 
 
-def bilinear_weights(
-    out_start: int, out_count: int, ratio: float, in_start: int, in_count: int
-) -> FloatArray:
+def bilinear_weights(out_start: int, out_count: int, ratio: float, in_start: int, in_count: int) -> FloatArray:
     """Return the weights that interpolate a coarse line linearly at the pixel centres of a finer one.
 
     Output pixel i has its centre at ``(i + 0.5) / ratio - 0.5`` in coarse pixel positions, clamped to the
@@ -125,9 +123,7 @@ class ResampledScene(Scene):
 
     def __init__(self, reader: SceneReader, ratio_y: float, ratio_x: float) -> None:
         if not (0 < ratio_y < math.inf and 0 < ratio_x < math.inf):
-            raise GridError(
-                f"Resampling ratios are {ratio_y} and {ratio_x}.", expected="finite ratios above 0"
-            )
+            raise GridError(f"Resampling ratios are {ratio_y} and {ratio_x}.", expected="finite ratios above 0")
         self._reader = reader
         self._ratio_y = ratio_y
         self._ratio_x = ratio_x

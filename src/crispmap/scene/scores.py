@@ -25,9 +25,7 @@ _SUM_SLACK = 0.02
 _SAMPLE_PX = 256
 _SAMPLE_BLOCKS = 64
 _FULL_SCALES = {"uint8": (255.0,), "uint16": (10_000.0, 65_535.0), "int16": (10_000.0, 32_767.0)}
-_REMEDY = (
-    'Say what the values are: kind="probability" or kind="logit", and full_scale where they are integers.'
-)
+_REMEDY = 'Say what the values are: kind="probability" or kind="logit", and full_scale where they are integers.'
 
 
 def open_scores(

@@ -1,0 +1,45 @@
+"""Rasters made on the spot."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning
+
+RasterMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_raster(tmp_path: Path) -> RasterMaker:
+    """Write an array (band, row, col) as a GeoTIFF, UTM 31N at 2 m unless told otherwise; return its path."""
+
+    def make(array: Any, name: str = "scene.tif", **options: Any) -> Path:
+        array = np.asarray(array)
+        after = options.pop("after", None)
+        profile = {
+            "driver": "GTiff",
+            "count": array.shape[0],
+            "height": array.shape[1],
+            "width": array.shape[2],
+            "dtype": array.dtype.name,
+            "crs": "EPSG:32631",
+            "transform": Affine(2.0, 0.0, 500_000.0, 0.0, -2.0, 5_000_000.0),
+            **options,
+        }
+        path = tmp_path / name
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **profile) as dataset:
+                dataset.write(array)
+                if after is not None:
+                    after(dataset)
+        return path
+
+    return make
