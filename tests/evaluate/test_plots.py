@@ -247,7 +247,8 @@ def test_curve_marks_every_step_and_names_its_end() -> None:
     assert heights(root) == sorted(heights(root), reverse=True)
     assert "refined 72.9" in texts(root)
     assert "re-thresholded 61.0" in texts(root)
-    (dashed,) = [line for line in root.iter("line") if line.get("class") == "baseline"]
+    rim, dashed = (line for line in root.iter("line") if line.get("class") == "baseline")
+    assert rim.attrib["y1"] == dashed.attrib["y1"]
     assert heights(root)[1] > float(dashed.attrib["y1"]) > heights(root)[2]
 
 

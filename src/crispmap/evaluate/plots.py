@@ -339,16 +339,15 @@ def _keys(frame: _Frame, labels: Sequence[_Label]) -> list[str]:
 
 
 def _stroked(shape: str, colour: str, *, dashed: bool) -> list[str]:
-    """Return an unfinished SVG element as a line; under a solid one lies a thin rim in the colour of text.
+    """Return an unfinished SVG element as a line over a thin rim in the colour of text.
 
     The rim keeps white or black classes visible on a page of the same colour.
     """
-    if dashed:
-        return [f'{shape} stroke="{escape(colour)}" stroke-width="1.5" stroke-dasharray="5 4"/>']
+    dashes = ' stroke-dasharray="5 4"' if dashed else ' stroke-linejoin="round" stroke-linecap="round"'
+    thin = 1.5 if dashed else 2.2
     return [
-        f'{shape} stroke="{stroke}" stroke-width="{width}" stroke-opacity="{opacity}" '
-        'stroke-linejoin="round" stroke-linecap="round"/>'
-        for stroke, width, opacity in (("currentColor", 3.6, 0.35), (escape(colour), 2.2, 1))
+        f'{shape} stroke="{stroke}" stroke-width="{width:g}" stroke-opacity="{opacity:g}"{dashes}/>'
+        for stroke, width, opacity in (("currentColor", thin + 1.4, 0.35), (escape(colour), thin, 1))
     ]
 
 
@@ -508,9 +507,7 @@ def _fitted(picture: ByteArray, tile_px: int) -> Image.Image:
     return tile.resize((tile.width * n, tile.height * n), Image.Resampling.NEAREST)
 
 
-def _draw_legend(
-    draw: ImageDraw.ImageDraw, legend: Sequence[tuple[str, Colour]], start: tuple[int, int]
-) -> None:
+def _draw_legend(draw: ImageDraw.ImageDraw, legend: Sequence[tuple[str, Colour]], start: tuple[int, int]) -> None:
     """Draw coloured squares with their names in one line."""
     x, y = start
     for name, colour in legend:

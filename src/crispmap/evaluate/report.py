@@ -411,7 +411,7 @@ def _cells(columns: Sequence[_Column], methods: Sequence[MethodResult], class_id
         values = [float(column.value(method.evaluation, class_id)) for method in methods]
         texts = [_percent(value) for value in values]
         known = [value for value in values if math.isfinite(value)]
-        best = _percent(max(known)) if known and len(set(texts)) > 1 else None
+        best = _percent(max(known)) if len({_percent(value) for value in known}) > 1 else None
         marked.append([_Cell(text, text == best) for text in texts])
     return [list(row) for row in zip(*marked, strict=True)]
 
