@@ -231,6 +231,8 @@ def counts_from(values: Any, shape: tuple[int, ...]) -> CountArray:
         ValueError: If they are something else.
     """
     counts = np.array(values)
+    if counts.size == 0 and 0 in shape:  # an empty list says neither its type nor all of its shape
+        return np.zeros(shape, np.int64)
     if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise ValueError(f"expected whole numbers of shape {shape}, not {values!r:.80}")
     return counts.astype(np.int64)

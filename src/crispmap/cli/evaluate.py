@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crispmap.areas import AreaPiece
     from crispmap.classes import ClassSchema
     from crispmap.evaluate.compare import Evaluation
+    from crispmap.grid import Grid
 
 _PROJECT_SUFFIXES = (".yaml", ".yml")
 _WINDOW = re.compile(r"^\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$")
@@ -29,6 +30,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         list[Path] | None,
         typer.Argument(metavar="TARGET...", help="A project file or its folder; or, with --reference, class maps."),
     ] = None,
+    *,
     reference: Annotated[
         Path | None, typer.Option("--reference", help="Vectors or a mask to score the maps against.")
     ] = None,
@@ -73,20 +75,22 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         return
     from crispmap.labels.reader import LabelOptions
 
+    _check_together(scores, fit_area, fit_reference)
     schema = _schema(targets, classes)
     areas = {"test": _pieces(area, "--area"), "refiner": _pieces(fit_area, "--fit-area")}
+    grids = _grids([*targets, *([scores] if scores else [])], areas)
     rules: dict[str, Any] = {
         "schema": schema,
         "areas": areas,
-        "widths_m": width_m or _common_widths_m([*targets, *([scores] if scores else [])], areas),
+        "widths_m": width_m or _common_widths_m(grids),
         "slack_px": slack_px,
         "options": LabelOptions(layer=layer, assume_crs=assume_crs),
     }
-    evaluations = _evaluate_maps(targets, reference, rules)
+    evaluations: dict[str, Evaluation] = {}
     biases = None
     if scores is not None:
-        coarse, biases = _evaluate_coarse(scores, reference, fit_reference, rules)
-        evaluations = {**coarse, **evaluations}
+        evaluations, biases = _evaluate_coarse(scores, reference, fit_reference, rules)
+    evaluations |= _evaluate_maps(targets, reference, rules)
     _show(evaluations, reference, schema, biases, as_json)
 
 
@@ -100,6 +104,18 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool) -> None:
             remedy="Add --reference precise.gpkg",
         )
     importlib.import_module("crispmap.workflow.project").evaluate_project(target, json=as_json)
+
+
+def _check_together(scores: Path | None, fit_area: list[str] | None, fit_reference: Path | None) -> None:
+    """Raise InputError where an option lacks the one it needs."""
+    if scores is not None and not fit_area:
+        raise InputError(
+            "--scores is given without --fit-area.",
+            expected="the ground the refiner learned from, to fit the biases of the re-thresholded map on",
+            remedy="Add --fit-area piece.gpkg, or row,col,height,width.",
+        )
+    if fit_reference is not None and scores is None:
+        raise InputError("--fit-reference is given without --scores.", expected="scores to fit biases to")
 
 
 def _schema(maps: Sequence[Path], classes: Path | None) -> ClassSchema:
@@ -143,13 +159,12 @@ def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
     return pieces
 
 
-def _common_widths_m(rasters: Sequence[Path], areas: dict[str, list[AreaPiece]]) -> tuple[float, ...]:
-    """Return boundary widths that suit every raster.
+def _grids(rasters: Sequence[Path], areas: dict[str, list[AreaPiece]]) -> list[Grid]:
+    """Return the grid of every raster.
 
     Raises:
-        InputError: If the rasters' grids differ and an area is a window, which counts pixels.
+        InputError: If they differ and an area is a window, which counts pixels.
     """
-    from crispmap.evaluate.compare import default_widths_m
     from crispmap.scene.raster import open_scene
 
     grids = []
@@ -162,6 +177,13 @@ def _common_widths_m(rasters: Sequence[Path], areas: dict[str, list[AreaPiece]])
             f"{windows[0]} counts pixels, but the maps have different pixels.",
             expected="polygons, or maps on one grid",
         )
+    return grids
+
+
+def _common_widths_m(grids: Sequence[Grid]) -> tuple[float, ...]:
+    """Return boundary widths that suit the largest pixels."""
+    from crispmap.evaluate.compare import default_widths_m
+
     steps = [grid.gsd_m() for grid in grids]
     return default_widths_m((max(y for _, y in steps), max(x for x, _ in steps)))
 
