@@ -85,6 +85,17 @@ def test_preview_shows_the_rare_pixels_of_a_nearly_constant_band() -> None:
     assert rgb_preview(image)[0, 3, 4] == 255
 
 
+def test_preview_leaves_out_what_a_mask_calls_unknown() -> None:
+    image = np.random.default_rng(2).normal(100, 5, (3, 20, 20))
+    valid = np.ones((20, 20), bool)
+    valid[:12] = False
+    masked = rgb_preview(np.where(valid, image, 0), valid=valid)
+    np.testing.assert_array_equal(masked[:, 12:], rgb_preview(image[:, 12:]))
+    assert (masked[:, :12] == UNKNOWN_GREY).all()
+    with pytest.raises(InputError, match="mask"):
+        rgb_preview(image, valid=valid[1:])
+
+
 def test_preview_picks_bands() -> None:
     image = np.random.default_rng(1).normal(size=(4, 5, 5))
     np.testing.assert_array_equal(rgb_preview(image, (3, 0, 1)), rgb_preview(image[[3, 0, 1]]))
@@ -321,6 +332,14 @@ def test_strip_fits_large_and_mixed_pictures() -> None:
 def test_strip_tiles_grow_to_the_nearest_whole_multiple() -> None:
     sheet = rgba(strip_png([[np.zeros((3, 160, 160), np.uint8)]], ("a",), tile_px=256))
     assert sheet.shape[1] == 320 + 16
+
+
+def test_strip_breaks_a_long_legend_into_lines() -> None:
+    picture = np.zeros((3, 64, 64), np.uint8)
+    legend = [(f"a rather long name {k}", (200, 10 * k, 7)) for k in range(9)]
+    sheet = rgba(strip_png([[picture] * 4], ("a",) * 4, legend, tile_px=64))[..., :3]
+    for _, colour in legend:
+        assert (sheet == colour).all(-1).sum() == 14 * 14
 
 
 def test_strip_refuses_rows_that_do_not_fit() -> None:

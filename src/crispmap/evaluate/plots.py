@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
-from crispmap.types import IGNORE, FloatArray, LabelArray
+from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
 
 ByteArray = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -44,18 +44,22 @@ ERROR_COLOURS: Mapping[str, tuple[int, int, int, int]] = {
 """RGBA of what an error map shows, in order of palette index."""
 
 
-def rgb_preview(image: NDArray[Any], bands: tuple[int, int, int] = (0, 1, 2)) -> ByteArray:
+def rgb_preview(
+    image: NDArray[Any], bands: tuple[int, int, int] = (0, 1, 2), valid: BoolArray | None = None
+) -> ByteArray:
     """Return a picture of an image in which 2 % of each band's pixels are darkest and 2 % brightest.
 
     Args:
         image: (band, row, col) of any number type; NaN and infinite pixels count as unknown.
         bands: Which bands show as red, green and blue; an image of one or two bands shows its first in grey.
+        valid: bool (row, col), False where the image holds no value although a number stands there.
 
     Returns:
         uint8 (3, row, col). Unknown pixels, and bands of one constant value, are mid-grey.
 
     Raises:
-        InputError: If the image has not three axes, is empty, or lacks one of the bands.
+        InputError: If the image has not three axes, is empty, lacks one of the bands, or has another shape
+            than the mask.
     """
     if image.ndim != 3 or 0 in image.shape:
         raise InputError(f"An image of shape {image.shape}.", expected="(band, row, col), none of them 0")
@@ -63,12 +67,18 @@ def rgb_preview(image: NDArray[Any], bands: tuple[int, int, int] = (0, 1, 2)) ->
     chosen = (0, 0, 0) if count < 3 else bands
     if not all(0 <= band < count for band in chosen):
         raise InputError(f"Bands {bands} of an image with {count} bands.", expected=f"bands 0 to {count - 1}")
-    return np.stack([_stretched(np.asarray(image[band], dtype=np.float64)) for band in chosen])
+    if valid is not None and valid.shape != image.shape[1:]:
+        raise InputError(
+            f"A mask of shape {valid.shape} for an image of shape {image.shape}.",
+            expected="the image's rows and columns",
+        )
+    mask = np.True_ if valid is None else valid
+    return np.stack([_stretched(np.asarray(image[band], dtype=np.float64), mask) for band in chosen])
 
 
-def _stretched(band: NDArray[np.float64]) -> ByteArray:
+def _stretched(band: NDArray[np.float64], valid: BoolArray | np.bool_) -> ByteArray:
     """Return one band (row, col) as bytes between its 2nd and 98th percentile."""
-    known = np.isfinite(band)
+    known = np.isfinite(band) & valid
     out = np.full(band.shape, UNKNOWN_GREY, dtype=np.uint8)
     values = band[known]
     if values.size == 0:
@@ -468,9 +478,11 @@ def strip_png(
         )
     longest = max(max(picture.shape[1:]) for row in rows for picture in row)
     tile_px = longest * max(1, round(tile_px / longest)) if longest <= tile_px else tile_px
-    gap, head, foot = 8, 30, 34 if legend else 0
+    gap, head = 8, 30
     width = gap + len(headings) * (tile_px + gap)
-    height = head + len(rows) * (tile_px + gap) + foot
+    foot = head + len(rows) * (tile_px + gap)
+    places = _legend_places([name for name, _ in legend], (gap, foot + 4), width)
+    height = places[-1][1] + 30 if places else foot
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     for col, heading in enumerate(headings):
@@ -481,7 +493,9 @@ def strip_png(
             corner = gap + col * (tile_px + gap), head + row * (tile_px + gap)
             centred = tuple(c + (tile_px - s) // 2 for c, s in zip(corner, tile.size, strict=True))
             sheet.paste(tile, (centred[0], centred[1]))
-    _draw_legend(draw, legend, (gap, height - foot + 4))
+    for (name, colour), (x, y) in zip(legend, places, strict=True):
+        draw.rectangle((x, y, x + 15, y + 15), fill=colour, outline="#777777")
+        draw.text((x + 22, y - 1), name, "#222222", _font())
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -507,13 +521,17 @@ def _fitted(picture: ByteArray, tile_px: int) -> Image.Image:
     return tile.resize((tile.width * n, tile.height * n), Image.Resampling.NEAREST)
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, legend: Sequence[tuple[str, Colour]], start: tuple[int, int]) -> None:
-    """Draw coloured squares with their names in one line."""
+def _legend_places(names: Sequence[str], start: tuple[int, int], width: int) -> list[tuple[int, int]]:
+    """Return where the entries of a legend begin, in lines no wider than the sheet."""
+    places: list[tuple[int, int]] = []
     x, y = start
-    for name, colour in legend:
-        draw.rectangle((x, y, x + 15, y + 15), fill=colour, outline="#777777")
-        draw.text((x + 22, y - 1), name, "#222222", _font())
-        x += 22 + round(draw.textlength(name, _font())) + 24
+    for name in names:
+        room = 22 + round(_font().getlength(name))
+        if x > start[0] and x + room > width:
+            x, y = start[0], y + 24
+        places.append((x, y))
+        x += room + 24
+    return places
 
 
 @functools.cache
