@@ -53,7 +53,7 @@ def drawn_layers(path: Path, layer: str | None = None) -> list[VectorLayer]:
     Raises:
         LabelError: If the file is missing or unreadable, or has no such layer.
     """
-    if not path.exists():
+    if not path.exists() and not str(path).startswith("/vsi"):
         raise LabelError(f"There is no file {path}.", expected="a vector file", remedy="Check the path.")
     if path.suffix.lower() in PARQUET_SUFFIXES:
         frame = _read_parquet(path)

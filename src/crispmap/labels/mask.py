@@ -71,7 +71,7 @@ def open_labels(
     """
     options = options or LabelOptions()
     path = Path(path)
-    if not path.exists():
+    if not path.exists() and not str(path).startswith("/vsi"):
         raise LabelError(f"There is no file {path}.", expected="a vector file or a mask raster")
     if path.suffix.lower() not in _VECTOR_SUFFIXES:
         return MaskLabels(path, schema, grid, options=options)

@@ -1,0 +1,157 @@
+"""The verb ``rasterize``."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crispmap.cli.console import print_json, print_line, progress_bar
+from crispmap.cli.options import ForceOption, tell_written
+from crispmap.errors import InputError
+
+if TYPE_CHECKING:
+    from crispmap.classes import ClassSchema
+    from crispmap.grid import Grid
+    from crispmap.types import CountArray
+
+
+class Unknown(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
+    """What a mask's pixels of no class do."""
+
+    ERROR = "error"
+    IGNORE = "ignore"
+
+
+def rasterize(  # noqa: PLR0913 - one parameter an option
+    labels: Annotated[Path, typer.Argument(metavar="VECTORS", help="Vectors, or a mask of ids or colours.")],
+    *,
+    like: Annotated[Path, typer.Option("--like", help="The scene whose grid the class map gets.")],
+    out: Annotated[Path, typer.Option("--out", help="The class map to write, a GeoTIFF.")],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes",
+            help="Preset classes such as building,road,water; or a YAML file of classes, or a project file. "
+            "By default building,road.",
+        ),
+    ] = None,
+    road_width_m: Annotated[
+        float | None,
+        typer.Option("--road-width-m", help="Total width on the ground of every line, whatever its tags say."),
+    ] = None,
+    all_as: Annotated[
+        str | None, typer.Option("--all-as", metavar="CLASS", help="The class of every feature, whatever its tags.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option("--layer", help="The layer to read; by default all.")] = None,
+    assume_crs: Annotated[
+        str | None, typer.Option("--assume-crs", help="The CRS of a file without one, such as EPSG:4326.")
+    ] = None,
+    all_touched: Annotated[
+        bool, typer.Option("--all-touched", help="Draw every pixel touched, not only those whose centre is.")
+    ] = False,
+    unknown: Annotated[Unknown, typer.Option("--unknown", help="What a mask's values of no class do.")] = Unknown.ERROR,
+    force: ForceOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Draw vectors as a class map on a scene's grid.
+
+    Features belong to classes by their OpenStreetMap tags, or by a column class or class_name. Lines are
+    drawn with their width on the ground: their own (width, lanes), else that of their class.
+    """
+    from crispmap.labels.mask import open_labels
+    from crispmap.labels.rasterize import rasterize_file
+    from crispmap.labels.reader import LabelOptions
+    from crispmap.scene.raster import open_scene
+    from crispmap.scene.writer import check_target
+
+    check_target(out, force=force)
+    schema = _schema(classes, all_as)
+    with open_scene(like) as scene:
+        grid = scene.grid
+    options = LabelOptions(
+        layer=layer,
+        assume_crs=assume_crs,
+        all_as=all_as,
+        road_width_m=road_width_m,
+        all_touched=all_touched,
+        unknown=unknown.value,
+    )
+    reader = open_labels(labels, schema, grid, options=options)
+    try:
+        with progress_bar(f"Drawing {labels.name}") as progress:
+            counts = rasterize_file(reader, out, force=force, progress=progress)
+    finally:
+        reader.close()
+    _show(out, grid, schema, counts, as_json)
+
+
+def _schema(text: str | None, all_as: str | None) -> ClassSchema:
+    """Return the classes: presets by name, those of a file, or the default ones.
+
+    Raises:
+        CrispmapError: If a preset is not known, or the file is no file of classes.
+    """
+    from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
+
+    if text is not None and (Path(text).suffix.lower() in (".yaml", ".yml") or Path(text).is_dir()):
+        return _schema_of_file(Path(text))
+    if text is None and all_as is not None and all_as not in DEFAULT_CLASSES and all_as in OSM_PRESETS:
+        return preset_schema((*DEFAULT_CLASSES, all_as))
+    names = list(DEFAULT_CLASSES) if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError("--classes names no class.", expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file")
+    return preset_schema(names)
+
+
+def _schema_of_file(path: Path) -> ClassSchema:
+    """Return the classes of a project file, or of a YAML file with a list of classes and nothing else."""
+    from pydantic import BaseModel, Field, ValidationError
+
+    from crispmap.classes import ClassSchema
+    from crispmap.config import load_project
+    from crispmap.config.findings import findings_of, project_error
+    from crispmap.config.marked_yaml import MarkedYaml, read_marked_yaml
+    from crispmap.config.sections import ClassEntry
+
+    class ClassesFile(BaseModel):
+        """A file that holds classes only."""
+
+        classes: tuple[ClassEntry, ...] = Field(description="a list of classes, the background first")
+
+    if path.is_dir():
+        return load_project(path, check_files=False).schema
+    marked = read_marked_yaml(path)
+    value = marked.value
+    if isinstance(value, list | tuple):
+        marked = MarkedYaml({"classes": value}, {("classes", *at): line for at, line in marked.lines.items()})
+    elif not isinstance(value, dict) or set(value) != {"classes"}:
+        return load_project(path, check_files=False).schema
+    try:
+        file = ClassesFile.model_validate(marked.value)
+    except ValidationError as error:
+        raise project_error(findings_of(error, ClassesFile), marked, path) from error
+    return ClassSchema(tuple(entry.class_def() for entry in file.classes))
+
+
+def _show(out: Path, grid: Grid, schema: ClassSchema, counts: CountArray, as_json: bool) -> None:
+    """Print how much of each class was drawn."""
+    pixel_m2 = math.prod(grid.gsd_m())
+    total = int(counts.sum())
+    rows: list[dict[str, Any]] = [
+        {"id": index, "name": one.name, "pixels": int(counts[index]), "area_m2": counts[index] * pixel_m2}
+        for index, one in enumerate(schema)
+    ]
+    if as_json:
+        print_json({"path": out, "height_px": grid.height, "width_px": grid.width, "classes": rows,
+                    "ignored_pixels": int(counts[255])})  # fmt: skip
+        return
+    for row in rows:
+        share = 100 * row["pixels"] / total
+        print_line(f"{row['name']:<16} {row['pixels']:>12} pixels  {share:6.2f} %  {row['area_m2'] / 1e4:12.2f} ha")
+    if counts[255]:
+        print_line(f"{'left out':<16} {int(counts[255]):>12} pixels  {100 * int(counts[255]) / total:6.2f} %")
+    tell_written([out])
