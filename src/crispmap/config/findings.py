@@ -115,16 +115,8 @@ def shown(value: object) -> str:
     elif isinstance(value, tuple):
         text = f"[{', '.join(shown(one) for one in value[:6])}{', ...' if len(value) > 6 else ''}]"
     else:
-        text = repr(value) if isinstance(value, str) else _number(value)
+        text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]} ..."
-
-
-def _number(value: object) -> str:
-    """Return a number, or a date, as text."""
-    try:
-        return str(value)
-    except ValueError:  # Python refuses to write out integers of thousands of digits
-        return "a number of thousands of digits"
 
 
 def named(at: Location) -> str:
@@ -142,8 +134,7 @@ def project_error(findings: Iterable[Finding], marked: MarkedYaml, path: Path) -
     if others:
         remedy += f"\nAlso wrong in {path.name}:"
         remedy += "".join(
-            f"\n  line {number}: {one.given}. {one.remedy}".rstrip()
-            for number, one in others[:_SHOWN_FINDINGS]
+            f"\n  line {number}: {one.given}. {one.remedy}".rstrip() for number, one in others[:_SHOWN_FINDINGS]
         )
     if len(others) > _SHOWN_FINDINGS:
         remedy += f"\n  and {len(others) - _SHOWN_FINDINGS} more."

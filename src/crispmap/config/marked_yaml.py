@@ -52,9 +52,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             mark = self.get_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(
-                problem="found an alias (a word that starts with *)", problem_mark=mark
-            )
+            raise yaml.MarkedYAMLError(problem="found an alias (a word that starts with *)", problem_mark=mark)
         return super().compose_node(parent, index)
 
 
@@ -109,9 +107,7 @@ def _read_text(path: Path) -> str:
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ProjectError(
-            f"Cannot read {path}: {reason}.", expected="the path of a readable project file"
-        ) from error
+        raise ProjectError(f"Cannot read {path}: {reason}.", expected="the path of a readable project file") from error
     if len(raw) > MAX_BYTES or b"\0" in raw:
         raise ProjectError(
             f"{path} is not a text file of at most {MAX_BYTES // 1_000_000} MB.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,10 +11,9 @@ from pydantic import ValidationError
 from crispmap.areas import AREA_ROLES, AreaPiece
 from crispmap.classes import ClassSchema
 from crispmap.config.findings import Finding, findings_of, named, project_error, shown
-from crispmap.config.marked_yaml import Location, MarkedYaml, read_marked_yaml
+from crispmap.config.marked_yaml import MarkedYaml, read_marked_yaml
 from crispmap.config.sections import (
     FORMAT,
-    AreaEntry,
     CoarseSection,
     LabelSection,
     ProjectFile,
@@ -125,9 +124,7 @@ def _schema(file: ProjectFile) -> tuple[ClassSchema | None, list[Finding]]:
         try:
             classes.append(entry.class_def())
         except CrispmapError as error:
-            findings.append(
-                Finding(("classes", index), error.given.rstrip("."), error.expected, error.remedy)
-            )
+            findings.append(Finding(("classes", index), error.given.rstrip("."), error.expected, error.remedy))
     if findings:
         return None, findings
     try:
@@ -148,21 +145,14 @@ def _pieces(
             at = ("areas", role, index)
             name = named(at)
             try:
-                good.append(entry.piece(f"{name} ({path.name}, line {marked.line_of(at)})"))
-            except ProjectError:
-                findings.append(_piece_finding(entry, at, name))
+                piece = entry.piece(name)
+            except ProjectError as error:
+                findings.append(Finding(at, error.given.rstrip("."), error.expected, error.remedy))
+            else:
+                good.append(replace(piece, origin=f"{name} ({path.name}, line {marked.line_of(at)})"))
         if good:
             pieces[role] = tuple(good)
     return pieces, findings
-
-
-def _piece_finding(entry: AreaEntry, at: Location, name: str) -> Finding:
-    """Return what is wrong with a piece, told without the line, which the message gives already."""
-    try:
-        entry.piece(name)
-    except ProjectError as error:
-        return Finding(at, error.given.rstrip("."), error.expected, error.remedy)
-    raise RuntimeError(f"{name} is sound after all")
 
 
 def _contradictions(file: ProjectFile) -> Iterator[Finding]:

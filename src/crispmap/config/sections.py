@@ -31,9 +31,7 @@ COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss")
 def _as_path(value: object, info: ValidationInfo) -> Path:
     """Return text as a path, counted from the project file's folder."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise bad_value(
-            f"is {shown(value)}", remedy="Write the path as text; put it in quotes where it has : or #."
-        )
+        raise bad_value(f"is {shown(value)}", remedy="Write the path as text; put it in quotes where it has : or #.")
     try:
         path = Path(value).expanduser()
     except RuntimeError as error:
@@ -68,9 +66,7 @@ def _checked_crs(text: str) -> str:
 def _checked_network(name: str) -> str:
     """Check that there is a coarse network of this name."""
     if name not in COARSE_NETWORKS:
-        raise bad_value(
-            f"is {name!r}", f"one of {', '.join(COARSE_NETWORKS)}", did_you_mean(name, COARSE_NETWORKS)
-        )
+        raise bad_value(f"is {name!r}", f"one of {', '.join(COARSE_NETWORKS)}", did_you_mean(name, COARSE_NETWORKS))
     return name
 
 
@@ -139,12 +135,10 @@ class SceneSection(_Section):
 class ClassEntry(_Section):
     """One class as the file gives it."""
 
-    name: Text = Field(
-        description="a short name such as building, in quotes if it reads as a number or yes/no"
-    )
+    name: Text = Field(description="a short name such as building, in quotes if it reads as a number or yes/no")
     colour: str = Field(description='six hexadecimal digits in quotes, such as "#d7191c"')
-    osm: Annotated[tuple[Annotated[str, AfterValidator(_checked_rule)], ...], BeforeValidator(_as_rules)] = (
-        Field((), description="tag rules such as [building=*], or the name of a preset such as road")
+    osm: Annotated[tuple[Annotated[str, AfterValidator(_checked_rule)], ...], BeforeValidator(_as_rules)] = Field(
+        (), description="tag rules such as [building=*], or the name of a preset such as road"
     )
     width_m: Positive | None = Field(None, description=f"{_ABOVE_0}: the total width of lines, in metres")
 
@@ -314,7 +308,9 @@ _NAME = r"^\w[\w .+-]*$"
 class ProjectFile(_Section):
     """The project file as a whole, each value checked by itself."""
 
-    crispmap: Literal[1] = Field(description=f"{FORMAT}, the format of project files this version reads")
+    crispmap: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = Field(
+        description=f"{FORMAT}, the format of project files this version reads"
+    )
     name: Annotated[str, StringConstraints(pattern=_NAME, max_length=100)] = Field(
         description="text of letters, digits, spaces and . _ + -, in quotes if it reads as a number or a date"
     )
@@ -324,8 +320,6 @@ class ProjectFile(_Section):
     labels: LabelSection | None = Field(None, description="a mapping with the key path")
     reference: ReferenceSection | None = Field(None, description="a mapping with the key path")
     areas: AreasSection = Field(AreasSection(), description=f"a mapping of {', '.join(AREA_ROLES)}")
-    coarse: CoarseSection = Field(
-        CoarseSection(), description="a mapping such as {network: fcn-rnn, gsd_m: 1.0}"
-    )
+    coarse: CoarseSection = Field(CoarseSection(), description="a mapping such as {network: fcn-rnn, gsd_m: 1.0}")
     refiner: RefinerSection | None = Field(None, description="a mapping such as {variant: class-specific}")
     output: OutputSection = Field(OutputSection(), description="a mapping with the key folder")
