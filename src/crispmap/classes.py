@@ -21,7 +21,7 @@ ROAD_WIDTH_M = 7.0
 """Total road width where nothing better is known (Maggiori et al. 2016, following Mnih 2013)."""
 
 _TERM = re.compile(r"^\s*([^=!&|\s]+)\s*(!?=)\s*([^=!&]+?)\s*$")
-_COLOUR = re.compile(r"^#[0-9a-fA-F]{6}$")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def _is_nan(value: object) -> bool:
@@ -56,7 +56,7 @@ class TagRule:
         """Read a rule from its text form.
 
         Raises:
-            SchemaError: If a term is not ``key=value``.
+            SchemaError: If a term is not ``key=value``, or one of its values is empty.
         """
         terms = []
         for part in text.split("&"):
@@ -66,8 +66,15 @@ class TagRule:
                     f"OSM tag rule {text!r}: cannot read {part.strip()!r}.",
                     expected="terms like building=*, highway=primary|secondary or tunnel!=yes, joined by &",
                 )
-            key, operator, values = match.groups()
-            terms.append(TagTerm(key, tuple(v.strip() for v in values.split("|")), operator == "!="))
+            key, operator, alternatives = match.groups()
+            values = tuple(value.strip() for value in alternatives.split("|"))
+            # An empty alternative would match every feature without the key, a * beside others only itself.
+            if "" in values or ("*" in values and len(values) > 1):
+                raise SchemaError(
+                    f"OSM tag rule {text!r}: cannot read the values {alternatives!r}.",
+                    expected="values joined by |, such as primary|secondary, or a single *",
+                )
+            terms.append(TagTerm(key, values, operator == "!="))
         return cls(text, tuple(terms))
 
     def matches(self, tags: Mapping[str, Any]) -> bool:
@@ -95,7 +102,7 @@ class ClassDef:
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise SchemaError("A class has an empty name.", expected="a short name such as building")
-        if not _COLOUR.match(self.colour):
+        if not _COLOUR.fullmatch(self.colour):
             raise SchemaError(
                 f"Class {self.name!r} has colour {self.colour!r}.",
                 expected="six hexadecimal digits such as '#d7191c'",

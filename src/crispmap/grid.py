@@ -55,7 +55,10 @@ class Block:
     def padded(self, margin_px: int) -> Block:
         """Return the block grown by a margin on every side."""
         return Block(
-            self.row - margin_px, self.col - margin_px, self.height + 2 * margin_px, self.width + 2 * margin_px
+            self.row - margin_px,
+            self.col - margin_px,
+            self.height + 2 * margin_px,
+            self.width + 2 * margin_px,
         )
 
     def intersection(self, other: Block) -> Block:
@@ -97,7 +100,8 @@ class Grid:
             raise GridError(f"A grid has shape {self.shape}.", expected="at least one pixel on each side")
         if self.transform.determinant == 0 or not all(math.isfinite(v) for v in self.transform[:6]):
             raise GridError(
-                f"A grid has transform {tuple(self.transform)[:6]}.", expected="an invertible affine transform"
+                f"A grid has transform {tuple(self.transform)[:6]}.",
+                expected="an invertible affine transform",
             )
 
     @property
@@ -131,6 +135,9 @@ class Grid:
 
         Measured as geodesic length on the CRS's ellipsoid, so it is true for degrees and for Web Mercator, whose
         metres are not metres on the ground. Without a CRS the transform's own units are returned.
+
+        Raises:
+            GridError: If the CRS is not tied to the earth, or the grid's centre is no place in it.
         """
         centre = self.width / 2, self.height / 2
         ends = [(centre[0] + dx, centre[1] + dy) for dx, dy in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
@@ -140,6 +147,13 @@ class Grid:
         lon, lat = _to_lonlat(self.crs, points)
         geod = self.crs.get_geod() or Geod(ellps="WGS84")
         _, _, length = geod.inv([lon[0], lon[2]], [lat[0], lat[2]], [lon[1], lon[3]], [lat[1], lat[3]])
+        if not all(0 < value < math.inf for value in length):
+            x, y = self.transform @ centre
+            raise GridError(
+                f"The grid's centre ({x:.6g}, {y:.6g}) is no place on earth in the CRS {self.crs.name!r}.",
+                expected="coordinates that belong to the CRS",
+                remedy="The CRS or the transform is wrong; gdalinfo shows both.",
+            )
         return float(length[0]), float(length[1])
 
     def mean_gsd_m(self) -> float:
