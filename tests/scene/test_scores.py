@@ -16,7 +16,7 @@ from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.grid import Block, Grid
 from crispmap.scene.raster import read_whole
 from crispmap.scene.scores import open_scores
-from crispmap.scene.writer import scores_writer
+from crispmap.scene.writer import RasterWriter, scores_writer
 
 Maker = Callable[..., Path]
 
@@ -111,7 +111,7 @@ def test_bands_of_probabilities_become_centred_logs(
     p = probabilities(count, seed=seed)
     grid = Grid(None, Affine.scale(2, -2), p.shape[1:])
     path = tmp_path_factory.mktemp("p") / "p.tif"
-    with scores_writer(path, grid, [f"c{i}" for i in range(count)]) as writer:
+    with RasterWriter(path, grid, count=count, dtype="float32", nodata=None) as writer:
         writer.write(grid.block, p)
     scores, _ = read(path)
     np.testing.assert_allclose(special.softmax(scores, axis=0), p, atol=2e-3)
@@ -261,7 +261,7 @@ def test_a_plain_picture_of_probabilities(tmp_path: Path) -> None:
 
 
 def test_our_own_scores_come_back_as_they_were(tmp_path: Path) -> None:
-    z = np.random.default_rng(0).normal(size=(3, 50, 60)).astype(np.float32)
+    z = np.random.default_rng(0).uniform(size=(3, 50, 60)).astype(np.float32)  # looks like probabilities
     z[:, :4] = np.nan
     grid = Grid(None, Affine.scale(2, -2), (50, 60))
     with scores_writer(tmp_path / "s.tif", grid, ("a", "b", "c")) as writer:

@@ -59,6 +59,7 @@ def open_scene(
     Raises:
         SceneError: If the file is missing, cannot be read as a raster, has no band, complex values or only
             ground control points, or if a band number or a distance is out of range.
+        GridError: If ``gsd_m`` is given and the file's CRS and transform give no distance on the ground.
 
     Warns:
         GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given: a pixel then
@@ -68,8 +69,15 @@ def open_scene(
         if value is not None and not (math.isfinite(value) and value > 0):
             raise SceneError(f"{name} is {value}.", expected="a finite distance above 0 metres")
     scene = FileScene(path, bands=bands, assume_gsd_m=assume_gsd_m)
-    if gsd_m is None:
-        return scene
+    try:
+        return scene if gsd_m is None else _at_distance(scene, gsd_m)
+    except BaseException:
+        scene.close()
+        raise
+
+
+def _at_distance(scene: Scene, gsd_m: float) -> Scene:
+    """Return a scene resampled to square pixels of a size, or itself where its own are close enough."""
     own_x, own_y = scene.grid.gsd_m()
     if max(abs(own_x / gsd_m - 1), abs(own_y / gsd_m - 1)) <= _GSD_TOLERANCE:
         return scene
@@ -115,6 +123,11 @@ class FileScene(Scene):
         except BaseException:
             self._dataset.close()
             raise
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The file's metadata."""
+        return dict(self._dataset.tags())
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -246,6 +259,7 @@ def _checked_bands(dataset: DatasetReader, path: Path, wanted: Sequence[int] | N
         raise SceneError(
             f"{path} has no band {', '.join(map(str, wrong))}.", expected=f"band numbers 1..{dataset.count}"
         )
+    bands = [int(band) for band in bands]
     complex_bands = [band for band in bands if "complex" in dataset.dtypes[band - 1]]
     if complex_bands:
         raise SceneError(

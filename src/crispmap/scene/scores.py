@@ -13,6 +13,7 @@ from crispmap.errors import SceneError
 from crispmap.grid import Block, Grid
 from crispmap.scene.raster import FileScene
 from crispmap.scene.reader import Scene
+from crispmap.scene.writer import SCORES_TAG
 from crispmap.types import BoolArray, FloatArray
 
 ScoreKind: TypeAlias = Literal["auto", "logit", "probability"]
@@ -44,7 +45,8 @@ def open_scores(
     level from 0 and 1 in integer ones. Invalid pixels (see ``FileScene``; an alpha band is no class) have
     score 0 in every class.
 
-    ``kind="auto"`` decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster:
+    ``kind="auto"`` believes the tag that crispmap's own score rasters carry (logits). For others it
+    decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster:
 
     - Integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16
       and int16 it is 10,000 where no sampled value is larger, else the type's maximum. An 8-bit raster
@@ -177,7 +179,7 @@ def _rule(source: FileScene, kind: ScoreKind, full_scale: float | None) -> _Rule
         SceneError: If that cannot be told.
     """
     integers = source.dtype.kind in "iu"
-    if kind == "logit":
+    if kind == "logit" or (kind == "auto" and source.tags.get(SCORES_TAG) == "logit"):
         return _Rule(None)
     if kind == "probability" and not integers:
         return _Rule(full_scale or 1.0)

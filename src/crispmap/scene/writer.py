@@ -39,6 +39,9 @@ from crispmap.types import IGNORE
 CLASSES_TAG = "CRISPMAP_CLASSES"
 """The tag of a class map that holds its class schema as JSON."""
 
+SCORES_TAG = "CRISPMAP_SCORES"
+"""The tag of a score raster that tells what its values are: ``logit``."""
+
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 
@@ -344,7 +347,7 @@ def scores_writer(
         nodata=float("nan"),
         force=force,
         descriptions=tuple(names),
-        tags=tags,
+        tags={**(tags or {}), SCORES_TAG: "logit"},
     )
 
 
