@@ -21,9 +21,7 @@ from crispmap.types import IGNORE
 class ArrayScene:
     """A scene held in memory, which remembers what was read of it."""
 
-    def __init__(
-        self, image: np.ndarray, valid: np.ndarray | None = None, names: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, image: np.ndarray, valid: np.ndarray | None = None, names: tuple[str, ...] = ()) -> None:
         self.image = image.astype(np.float32)
         self.valid = np.ones(image.shape[1:], bool) if valid is None else valid
         self.image[:, ~self.valid] = 0
@@ -64,9 +62,7 @@ def test_ground_is_the_scaled_block_with_invalid_pixels_ignored(small_strips):
     block = Block(2, 3, 9, 10)
     labels = rng.integers(0, 3, block.shape).astype(np.uint8)
     ground = load_ground(scene, block, labels, Scaling((1, 2, 3), (4, 5, 6)))
-    expected = (scene.image[:, 2:11, 3:13] - np.array([1, 2, 3])[:, None, None]) / np.array([4, 5, 6])[
-        :, None, None
-    ]
+    expected = (scene.image[:, 2:11, 3:13] - np.array([1, 2, 3])[:, None, None]) / np.array([4, 5, 6])[:, None, None]
     np.testing.assert_allclose(ground.image, expected, rtol=1e-6)
     np.testing.assert_array_equal(ground.labels, np.where(valid[2:11, 3:13], labels, IGNORE))
     assert len(scene.blocks) > 1
@@ -113,14 +109,10 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize(
-    "block", [Block(0, 0, 13, 5), Block(-1, 0, 4, 4), Block(0, 0, 0, 4), Block(0, 12, 4, 4)]
-)
+@pytest.mark.parametrize("block", [Block(0, 0, 13, 5), Block(-1, 0, 4, 4), Block(0, 0, 0, 4), Block(0, 12, 4, 4)])
 def test_an_area_outside_the_scene_is_refused(block):
     with pytest.raises(GridError, match="training area"):
-        load_ground(
-            ArrayScene(np.ones((1, 12, 15))), block, np.zeros(block.shape, np.uint8), paper_scaling(1)
-        )
+        load_ground(ArrayScene(np.ones((1, 12, 15))), block, np.zeros(block.shape, np.uint8), paper_scaling(1))
 
 
 def test_labels_of_another_shape_are_refused():
@@ -186,9 +178,7 @@ class TestScaling:
     @settings(deadline=None, max_examples=25)
     def test_measured_constants_are_mean_and_deviation_of_the_valid_pixels(self, offset, spread, seed):
         rng = np.random.default_rng(seed)
-        scenes = [
-            ArrayScene(rng.normal(offset, spread, (2, 9, 11)), rng.random((9, 11)) > 0.3) for _ in range(3)
-        ]
+        scenes = [ArrayScene(rng.normal(offset, spread, (2, 9, 11)), rng.random((9, 11)) > 0.3) for _ in range(3)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(scaling_module, "STRIP_PIXELS", 20)
             measured = measure_scaling([(scene, Block(1, 2, 7, 8)) for scene in scenes])
@@ -202,9 +192,7 @@ class TestScaling:
         assert scene.blocks == [Block(5, 5, 4, 4)]
 
     def test_a_constant_band_keeps_its_scale(self):
-        assert measure_scaling([(ArrayScene(np.full((1, 5, 5), 7.0)), Block(0, 0, 5, 5))]) == Scaling(
-            (7,), (1,)
-        )
+        assert measure_scaling([(ArrayScene(np.full((1, 5, 5), 7.0)), Block(0, 0, 5, 5))]) == Scaling((7,), (1,))
 
     def test_no_valid_pixel_or_other_bands_are_refused(self):
         empty = ArrayScene(np.ones((1, 5, 5)), np.zeros((5, 5), bool))

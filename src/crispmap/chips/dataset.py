@@ -30,9 +30,7 @@ class PatchBatches(Dataset[Batch]):
         TrainingError: If the batch cannot be shared evenly among the processes.
     """
 
-    def __init__(
-        self, sampler: PatchSampler, batch: int, steps: range, *, rank: int = 0, world_size: int = 1
-    ) -> None:
+    def __init__(self, sampler: PatchSampler, batch: int, steps: range, *, rank: int = 0, world_size: int = 1) -> None:
         if batch < 1 or batch % world_size:
             raise TrainingError(
                 f"A batch of {batch} patches is to be shared by {world_size} devices.",
@@ -97,7 +95,9 @@ def in_order(dataset: Dataset[Batch], *, workers: int = 0, pinned: bool = False)
         workers: Processes that cut batches ahead of time; 0 cuts them in this one.
         pinned: Whether the batches lie in page-locked memory, which makes copying to a GPU faster.
     """
-    return DataLoader(dataset, batch_size=None, shuffle=False, num_workers=workers, pin_memory=pinned)
+    # A generator of its own: a loader draws a number whenever it begins, and must not draw it from the network's.
+    own = torch.Generator()
+    return DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=pinned, generator=own)
 
 
 def _tensors(image: np.ndarray, labels: LabelArray, scores: np.ndarray | None) -> Batch:

@@ -180,9 +180,7 @@ class PatchSampler:
                 hits = np.flatnonzero(ground.labels[strip.slices] == class_id)
                 low, high = np.searchsorted(chosen, (passed, passed + hits.size))
                 rows, cols = np.divmod(hits[chosen[low:high] - passed], strip.width)
-                found.append(
-                    np.stack([np.full_like(rows, piece), rows + strip.row, cols], axis=1).astype(np.int32)
-                )
+                found.append(np.stack([np.full_like(rows, piece), rows + strip.row, cols], axis=1).astype(np.int32))
                 passed += hits.size
         return np.concatenate(found)
 

@@ -1,0 +1,180 @@
+"""The Lightning tasks: the loss, the optimiser and the validation of coarse networks and refiners."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+from crispmap.chips.dataset import Batch
+from crispmap.classes import ClassSchema
+from crispmap.errors import TrainingError
+from crispmap.metrics import ConfusionMatrix
+from crispmap.models.base import CoarseNetwork
+from crispmap.refine.base import Refiner
+from crispmap.training.settings import CoarseSettings, RefinerSettings, TrainingSettings
+from crispmap.types import IGNORE, FloatArray
+
+
+class SegmentationTask(pl.LightningModule, ABC):
+    """What the training of a coarse network and of a refiner have in common.
+
+    Attributes:
+        title: What a person calls it.
+        network: What is trained.
+        settings: How.
+        schema: The classes.
+        margin_px: Context a patch needs on every side.
+        stride_px: Patch and tile sides are multiples of it.
+        figures: ``val_mean_iou`` and ``val_accuracy``, 0..1, of the last validation; empty before the first.
+    """
+
+    title: str
+
+    def __init__(self, network: nn.Module, settings: TrainingSettings, schema: ClassSchema, margin_px: int) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.schema = schema
+        self.margin_px = margin_px
+        self.stride_px = 1
+        self.register_buffer("class_weights", None, persistent=False)
+        self.figures: dict[str, float] = {}
+        self._confusion = ConfusionMatrix(schema.names)
+
+    @abstractmethod
+    def scores(self, batch: Batch) -> Tensor:
+        """Return the network's scores (batch, class, P, P) of a batch of patches."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch, a scalar."""
+
+    def weigh_classes(self, weights: FloatArray | None) -> None:
+        """Let each class's pixels count by these weights, float32 (class,), in the loss; None: all alike."""
+        self.class_weights = None if weights is None else torch.from_numpy(weights).to(self.device)
+
+    def cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighted mean cross-entropy over the labelled pixels, float32; of them there must be one.
+
+        Args:
+            scores: (batch, class, row, col) logits.
+            labels: int64 (batch, row, col), IGNORE where unknown.
+        """
+        return functional.cross_entropy(scores.float(), labels, self.class_weights, ignore_index=IGNORE)
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """Return the loss of one step."""
+        return self.loss(batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count anew."""
+        self._confusion = ConfusionMatrix(self.schema.names)
+
+    def validation_step(self, batch: Batch) -> None:
+        """Compare the map of one tile with its labels."""
+        predicted = self.scores(batch).argmax(dim=1).to(torch.uint8).cpu().numpy()
+        self._confusion.update(predicted, batch["labels"].to(torch.uint8).cpu().numpy())
+
+    def on_validation_epoch_end(self) -> None:
+        """Note the figures of the whole validation ground."""
+        self.figures = {
+            "val_mean_iou": self._confusion.mean_iou,
+            "val_accuracy": self._confusion.overall_accuracy,
+        }
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimiser and its schedule."""
+        optimizer = _optimizer(self.network, self.settings)
+        total, rate = self.settings.training_steps, self.settings.learning_rate
+        if self.settings.schedule == "constant":
+            return optimizer
+        if self.settings.schedule == "cosine":
+            schedule: Any = CosineAnnealingLR(optimizer, total)
+        else:
+            schedule = OneCycleLR(optimizer, rate, total_steps=total, cycle_momentum=False)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class CoarseTask(SegmentationTask):
+    """Trains a coarse network on images and labels.
+
+    Raises:
+        TrainingError: If the network has another number of classes than the schema.
+    """
+
+    title = "the coarse network"
+    network: CoarseNetwork
+
+    def __init__(self, network: CoarseNetwork, settings: CoarseSettings, schema: ClassSchema) -> None:
+        _check_classes(network.classes, schema)
+        super().__init__(network, settings, schema, network.margin_px)
+        self.stride_px = network.stride_px
+
+    def scores(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
+        scores: Tensor = self.network(batch["image"])
+        return scores
+
+    def loss(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
+        return self.cross_entropy(self.scores(batch), batch["labels"])
+
+
+class RefinerTask(SegmentationTask):
+    """Trains a refiner on images, coarse scores and labels.
+
+    Raises:
+        TrainingError: If the refiner has another number of classes than the schema.
+    """
+
+    title = "the refiner"
+    network: Refiner
+    settings: RefinerSettings
+
+    def __init__(self, network: Refiner, settings: RefinerSettings, schema: ClassSchema) -> None:
+        _check_classes(network.classes, schema)
+        super().__init__(network, settings, schema, network.margin_px)
+
+    def scores(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
+        scores: Tensor = self.network(batch["scores"], batch["image"])
+        return scores
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the last step, mixed by deep supervision with the mean of the steps between."""
+        share = self.settings.deep_supervision
+        if share == 0:
+            return self.cross_entropy(self.scores(batch), batch["labels"])
+        _, *between, last = self.network.all_steps(batch["scores"], batch["image"])
+        loss = self.cross_entropy(last, batch["labels"])
+        if not between:
+            return loss
+        earlier = torch.stack([self.cross_entropy(one, batch["labels"]) for one in between]).mean()
+        return (1 - share) * loss + share * earlier
+
+
+def _check_classes(classes: int, schema: ClassSchema) -> None:
+    if classes != len(schema):
+        raise TrainingError(
+            f"The network gives {classes} classes.",
+            expected=f"the {len(schema)} of the schema: {', '.join(schema.names)}",
+        )
+
+
+def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Return the optimiser of all parameters that are trained."""
+    parameters = [one for one in network.parameters() if one.requires_grad]
+    if not parameters:
+        raise TrainingError(
+            f"{type(network).__name__} has no weights to train.", remedy="use it as it is, without training"
+        )
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=settings.momentum, weight_decay=decay)
+    if settings.optimizer == "adagrad":
+        return torch.optim.Adagrad(parameters, rate, weight_decay=decay)
+    return torch.optim.AdamW(parameters, rate, weight_decay=decay)

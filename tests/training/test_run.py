@@ -1,0 +1,382 @@
+"""Trainings: interrupted or not, they end in the same weights; what cannot work is refused before it begins."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from rich.console import Console
+
+from crispmap.chips.ground import Ground
+from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
+from crispmap.models.fcn import fcn_igarss, fcn_rnn
+from crispmap.refine.rnn import VARIANTS, RecurrentRefiner
+from crispmap.training.checkpoint import load_tree, load_weights, save_tree
+from crispmap.training.progress import BarReporter, StepReport
+from crispmap.training.run import Machine, train
+from crispmap.training.task import CoarseTask, RefinerTask, SegmentationTask
+from crispmap.types import IGNORE
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def silent(report: StepReport) -> None:
+    pass
+
+
+def run(task: SegmentationTask, folder: Path, **arguments):
+    return train(task, [tiny.ground(0)], [tiny.ground(1)], folder, **{"progress": silent, **arguments})
+
+
+def stop_at(step: int, error: type[BaseException] = KeyboardInterrupt):
+    def report(report: StepReport) -> None:
+        if report.step == step:
+            raise error
+
+    return report
+
+
+def assert_same_state(folder: Path, other: Path) -> None:
+    """Weights, optimiser, schedule and history agree to the last bit; only the clock may differ."""
+    states = [load_tree(one / "last.safetensors") for one in (folder, other)]
+    for state in states:
+        keeper = state["callbacks"]["Keeper"]
+        keeper["seconds"] = 0
+        for row in keeper["history"]:
+            row["seconds"] = 0
+    assert_equal(*states)
+    assert (folder / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
+
+
+def assert_equal(a, b) -> None:
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert list(a) == list(b)
+        for key in a:
+            assert_equal(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_equal(x, y)
+    else:
+        assert a == b
+
+
+class TestResume:
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"optimizer": "sgd", "schedule": "constant", "balance": "uniform", "class_weights": "none"},
+            {"optimizer": "adagrad", "schedule": "cosine", "gradient_clip": 0.0},
+            {"precision": "bfloat16"},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("make", [tiny.coarse_task, tiny.refiner_task])
+    def test_interrupted_and_resumed_equals_uninterrupted(self, make, changes, tmp_path):
+        whole = run(make(**changes), tmp_path / "whole")
+        for step in (10, 30, 50):
+            with pytest.raises(KeyboardInterrupt):
+                run(make(**changes), tmp_path / "parts", resume=True, progress=stop_at(step))
+        parts = run(make(**changes), tmp_path / "parts", resume=True)
+        assert_same_state(tmp_path / "whole", tmp_path / "parts")
+        assert parts.best_score == whole.best_score
+        assert parts.steps == whole.steps == 50
+
+    @pytest.mark.parametrize(("kill", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_killed_process_resumes(self, kill, status, tmp_path):
+        script = Path(__file__).with_name("interrupted.py")
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(script.parent),
+            "PYTHONWARNINGS": "error",
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, str(script), str(tmp_path / "parts")]
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stdout is not None
+            while (line := child.stdout.readline()) and int(line) < 30:
+                pass
+            child.send_signal(kill)
+            (tmp_path / "parts" / "go").touch()
+            _, errors = child.communicate(timeout=60)
+        assert child.returncode == status, errors
+        assert errors == ""
+        assert load_tree(tmp_path / "parts" / "last.safetensors")["global_step"] == 20
+        run(tiny.coarse_task(), tmp_path / "parts", resume=True)
+        run(tiny.coarse_task(), tmp_path / "whole")
+        assert_same_state(tmp_path / "whole", tmp_path / "parts")
+
+    def test_ctrl_c_works_after_an_interrupted_training(self, tmp_path):
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny.coarse_task(), tmp_path, progress=stop_at(10))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+    def test_a_finished_training_returns_its_result_at_once(self, tmp_path):
+        first = run(tiny.coarse_task(), tmp_path)
+        written = (tmp_path / "last.safetensors").stat().st_mtime_ns
+        task = tiny.coarse_task()
+        again = run(task, tmp_path, resume=True, progress=stop_at(0, AssertionError))
+        assert again == first
+        assert (tmp_path / "last.safetensors").stat().st_mtime_ns == written
+        best = tiny.TinyNetwork(seed=5)
+        load_weights(best, again.best_path)
+        assert_equal(dict(task.network.state_dict()), dict(best.state_dict()))
+
+    def test_resume_without_a_training_begins_one(self, tmp_path):
+        assert run(tiny.coarse_task(training_steps=3), tmp_path, resume=True).steps == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "told"),
+        [({"learning_rate": 0.5}, "learning_rate was 0.01 and is 0.5"), ({"batch": 4}, "batch was 2 and is 4")],
+    )
+    def test_other_settings_are_refused_by_name(self, changes, told, tmp_path):
+        run(tiny.coarse_task(training_steps=3), tmp_path)
+        with pytest.raises(TrainingError, match=told):
+            run(tiny.coarse_task(training_steps=3, **changes), tmp_path, resume=True)
+
+    def test_other_ground_or_another_network_is_refused(self, tmp_path):
+        run(tiny.coarse_task(training_steps=3), tmp_path)
+        task = tiny.coarse_task(training_steps=3)
+        with pytest.raises(TrainingError, match="training ground was"):
+            train(task, [tiny.ground(7)], [tiny.ground(1)], tmp_path, resume=True)
+        with pytest.raises(TrainingError, match="validation ground was"):
+            train(task, [tiny.ground(0)], [tiny.ground(7)], tmp_path, resume=True)
+        with pytest.raises(TrainingError, match="network was"):
+            run(tiny.refiner_task(training_steps=3), tmp_path, resume=True)
+
+    def test_how_often_is_logged_may_change(self, tmp_path):
+        run(tiny.coarse_task(training_steps=3), tmp_path)
+        run(tiny.coarse_task(training_steps=3, log_every=1, validate_tile_px=16), tmp_path, resume=True)
+
+    def test_a_damaged_checkpoint_is_told(self, tmp_path):
+        run(tiny.coarse_task(training_steps=3), tmp_path)
+        last = tmp_path / "last.safetensors"
+        last.write_bytes(last.read_bytes()[:-10])
+        with pytest.raises(ModelError, match="cannot be read"):
+            run(tiny.coarse_task(training_steps=3), tmp_path, resume=True)
+        save_tree({"something": "else"}, last)
+        with pytest.raises(ModelError, match="written by a training"):
+            run(tiny.coarse_task(training_steps=3), tmp_path, resume=True)
+
+    def test_a_training_is_overwritten_only_by_force(self, tmp_path):
+        run(tiny.coarse_task(training_steps=3), tmp_path)
+        before = (tmp_path / "last.safetensors").read_bytes()
+        with pytest.raises(OutputError, match="already holds"):
+            run(tiny.coarse_task(training_steps=4), tmp_path)
+        assert (tmp_path / "last.safetensors").read_bytes() == before
+        (tmp_path / "mine.txt").write_text("kept")
+        assert run(tiny.coarse_task(training_steps=4), tmp_path, force=True).steps == 4
+        assert (tmp_path / "mine.txt").exists()
+
+
+class TestResult:
+    def test_the_best_weights_are_those_of_the_best_validation(self, tmp_path):
+        # A rate so high that the score goes up and down.
+        task = tiny.coarse_task(learning_rate=2.0, schedule="constant", validate_every=5, gradient_clip=0.0)
+        result = run(task, tmp_path)
+        scores = [row["val_mean_iou"] for row in result.history if "val_mean_iou" in row]
+        assert result.best_score == max(scores)
+        assert scores[-1] < max(scores)
+        labels = tiny.ground(1).labels
+        padded = np.pad(tiny.ground(1).image, ((0, 0), (1, 1), (1, 1)), mode="symmetric")
+        with torch.inference_mode():
+            mapped = task.network(torch.from_numpy(padded)[None])[0].argmax(0).numpy()
+        ious = [np.sum((mapped == k) & (labels == k)) / np.sum((mapped == k) | (labels == k)) for k in range(3)]
+        assert np.isclose(np.mean(ious), result.best_score, atol=1e-6)
+        assert not task.training
+
+    def test_history_counts_steps_and_is_written_as_csv(self, tmp_path):
+        result = run(tiny.coarse_task(), tmp_path)
+        assert [row["step"] for row in result.history if "loss" in row] == [10, 20, 30, 40, 50]
+        assert [row["step"] for row in result.history if "val_mean_iou" in row] == [20, 40, 50]
+        with (tmp_path / "history.csv").open() as file:
+            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        assert tuple(rows) == result.history
+        assert list((tmp_path / "tensorboard").glob("events*"))
+        assert result.steps_per_second > 0
+        assert sorted(p.name for p in tmp_path.iterdir()) == [
+            "best.safetensors",
+            "history.csv",
+            "last.safetensors",
+            "tensorboard",
+        ]
+
+    def test_losses_between_two_entries_are_averaged(self, tmp_path):
+        fine = run(tiny.coarse_task(log_every=1), tmp_path / "fine").history
+        rough = run(tiny.coarse_task(log_every=7), tmp_path / "rough").history
+        each = [row["loss"] for row in fine if "loss" in row]
+        # Rows end every 7 steps and at validations (after steps 20, 40 and 50).
+        bounds = [0, 7, 14, 20, 27, 34, 40, 47, 50]
+        expected = [np.mean(each[a:b]) for a, b in pairwise(bounds)]
+        np.testing.assert_allclose([row["loss"] for row in rough if "loss" in row], expected, rtol=1e-5)
+
+    def test_without_validation_the_last_weights_are_kept(self, tmp_path):
+        task = tiny.coarse_task()
+        result = train(task, [tiny.ground(0)], [], tmp_path, progress=silent)
+        assert result.best_score is None
+        state = load_tree(tmp_path / "last.safetensors")["state_dict"]
+        assert torch.equal(state["network.convolution.weight"], task.network.convolution.weight)
+
+    def test_the_same_seed_gives_the_same_weights_and_another_one_others(self, tmp_path):
+        for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+            torch.manual_seed(len(name) + seed)
+            run(tiny.coarse_task(seed=seed, training_steps=5), tmp_path / name)
+        weights = [load_tree(tmp_path / name / "last.safetensors")["state_dict"] for name in "abc"]
+        assert torch.equal(weights[0]["network.convolution.weight"], weights[1]["network.convolution.weight"])
+        assert not torch.equal(weights[0]["network.convolution.weight"], weights[2]["network.convolution.weight"])
+
+    def test_the_callers_random_numbers_logging_and_warnings_stay_as_they_were(self, tmp_path, capfd):
+        task = tiny.coarse_task(training_steps=3)
+        torch.manual_seed(11)
+        expected = torch.rand(3)
+        torch.manual_seed(11)
+        level = logging.getLogger("lightning.pytorch").level
+        run(task, tmp_path, progress=None)
+        assert torch.equal(torch.rand(3), expected)
+        assert logging.getLogger("lightning.pytorch").level == level
+        assert capfd.readouterr() == ("", "")
+
+    def test_it_runs_outside_the_main_thread(self, tmp_path):
+        results = []
+        thread = threading.Thread(target=lambda: results.append(run(tiny.coarse_task(training_steps=3), tmp_path)))
+        thread.start()
+        thread.join()
+        assert results[0].steps == 3
+
+    def test_workers_change_nothing(self, tmp_path):
+        run(tiny.coarse_task(training_steps=6), tmp_path / "none")
+        run(tiny.coarse_task(training_steps=6), tmp_path / "one", machine=Machine(workers=1))
+        assert_same_state(tmp_path / "none", tmp_path / "one")
+
+
+class TestRefusals:
+    def test_a_training_that_diverges_says_what_to_do(self, tmp_path):
+        task = tiny.coarse_task(optimizer="sgd", schedule="constant", learning_rate=1e38, gradient_clip=0.0)
+        with pytest.raises(TrainingError, match="learning_rate to 3e\\+37 or less"):
+            run(task, tmp_path)
+        assert not (tmp_path / "last.safetensors").exists()
+
+    def test_weights_that_break_in_the_last_step_are_never_kept(self, tmp_path):
+        task = tiny.coarse_task(optimizer="sgd", learning_rate=3e38, gradient_clip=0.0, weight_decay=1e30)
+        with pytest.raises(TrainingError, match="diverged"):
+            run(task.__class__(task.network, task.settings.but(training_steps=1), task.schema), tmp_path)
+        assert not (tmp_path / "best.safetensors").exists()
+
+    def test_ground_smaller_than_a_patch(self, tmp_path):
+        with pytest.raises(TrainingError, match="14 x 50 pixels is smaller than a patch of 16"):
+            train(tiny.coarse_task(), [tiny.ground(0, (14, 50))], [], tmp_path)
+
+    def test_a_class_without_a_pixel(self, tmp_path):
+        piece = tiny.ground(0)
+        piece.labels[piece.labels == 2] = IGNORE
+        with pytest.raises(LabelError, match="'house'"):
+            train(tiny.coarse_task(), [piece], [], tmp_path)
+
+    def test_other_bands(self, tmp_path):
+        with pytest.raises(TrainingError, match="4 bands"):
+            train(tiny.coarse_task(), [tiny.ground(0, bands=4)], [], tmp_path)
+
+    def test_a_refiner_without_scores(self, tmp_path):
+        with pytest.raises(TrainingError, match="no coarse scores"):
+            train(tiny.refiner_task(), [tiny.ground(0, with_scores=False)], [], tmp_path)
+
+    def test_validation_without_labels(self, tmp_path):
+        blank = tiny.ground(0)
+        blank = Ground(blank.image, np.full_like(blank.labels, IGNORE), blank.scores)
+        with pytest.raises(TrainingError, match="validation ground holds no labelled"):
+            train(tiny.coarse_task(), [tiny.ground(0)], [blank], tmp_path)
+
+    def test_other_classes_than_the_schemas(self):
+        with pytest.raises(TrainingError, match="gives 4 classes"):
+            CoarseTask(tiny.TinyNetwork(classes=4), tiny.coarse_settings(), tiny.SCHEMA)
+
+    def test_nothing_to_train(self, tmp_path):
+        task = tiny.coarse_task()
+        task.network.requires_grad_(False)
+        with pytest.raises(TrainingError, match="no weights to train"):
+            run(task, tmp_path)
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+    def test_a_device_that_is_not_there(self, tmp_path):
+        for device in ("cuda", "abacus"):
+            with pytest.raises(TrainingError, match=device):
+                run(tiny.coarse_task(), tmp_path, machine=Machine(device))
+
+    def test_a_batch_that_cannot_be_shared(self, tmp_path):
+        with pytest.raises(TrainingError, match="2 patches on 3 devices"):
+            run(tiny.coarse_task(), tmp_path, machine=Machine(devices=3))
+
+    def test_a_folder_that_cannot_be_written(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(OutputError, match="cannot be written"):
+            run(tiny.coarse_task(), tmp_path / "file" / "folder")
+
+
+class TestProgress:
+    def test_a_terminal_shows_rate_loss_and_score(self):
+        console = Console(file=io.StringIO(), force_terminal=True, width=120)
+        with BarReporter("training a network", console) as bar:
+            bar(StepReport(30, 120, 0.5, 2.0, 0.25))
+        shown = console.file.getvalue()
+        assert "30/120 steps" in shown
+        assert "2.0/s  loss 0.5000  best mean IoU 0.250" in shown
+
+    def test_time_left(self):
+        assert StepReport(30, 120, 0.5, 2.0, None).seconds_left == 45
+        assert StepReport(0, 120, 0.5, 0.0, None).seconds_left == float("inf")
+
+
+NETWORKS = {"tiny": tiny.TinyNetwork, "fcn-igarss": fcn_igarss, "fcn-rnn": fcn_rnn}
+REFINERS = {"tiny": tiny.TinyRefiner} | {
+    variant: lambda variant=variant: RecurrentRefiner(3, 2, steps=3, variant=variant) for variant in VARIANTS
+}
+
+
+class TestContract:
+    """What every coarse network and every refiner does in a training."""
+
+    @pytest.mark.parametrize("name", NETWORKS)
+    def test_every_coarse_network_learns(self, name, tmp_path):
+        torch.manual_seed(1)
+        settings = tiny.coarse_settings(
+            training_steps=30, learning_rate=3e-3, validate_every=30, log_every=5, patch_px=24
+        )
+        task = CoarseTask(NETWORKS[name](bands=2, classes=3), settings, tiny.SCHEMA)
+        self._check(run(task, tmp_path))
+
+    @pytest.mark.parametrize("name", REFINERS)
+    def test_every_refiner_learns(self, name, tmp_path):
+        torch.manual_seed(1)
+        settings = tiny.refiner_settings(training_steps=30, learning_rate=0.01, validate_every=30, log_every=5)
+        self._check(run(RefinerTask(REFINERS[name](), settings, tiny.SCHEMA), tmp_path))
+
+    @staticmethod
+    def _check(result):
+        losses = [row["loss"] for row in result.history if "loss" in row]
+        assert losses[-1] < 0.95 * losses[0]
+        assert 0 < result.best_score <= 1

@@ -1,0 +1,93 @@
+"""A coarse network and a refiner of a few weights, and ground they learn at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from crispmap.chips.ground import Ground
+from crispmap.classes import ClassDef, ClassSchema
+from crispmap.models.base import CoarseNetwork
+from crispmap.refine.base import Refiner, crop
+from crispmap.training.settings import CoarseSettings, RefinerSettings
+from crispmap.training.task import CoarseTask, RefinerTask
+
+SCHEMA = ClassSchema((ClassDef("field", "#808080"), ClassDef("road", "#ff0000"), ClassDef("house", "#0000ff")))
+
+
+class TinyNetwork(CoarseNetwork):
+    """One convolution, and dropout, so that randomness in the network is tested too."""
+
+    def __init__(self, bands: int = 2, classes: int = 3, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.architecture, self.arguments = "tiny", {}
+        self.bands, self.classes, self.margin_px, self.stride_px, self.radius_px = bands, classes, 1, 2, 1
+        self.convolution = nn.Conv2d(bands, classes, 3)
+        self.dropout = nn.Dropout(0.2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.convolution(self.dropout(image))
+
+
+class TinyRefiner(Refiner):
+    """Adds a convolution of the image to the scores, at every step."""
+
+    architecture = "tiny"
+
+    def __init__(self, classes: int = 3, bands: int = 2, steps: int = 3, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.arguments = {}
+        self.classes, self.bands, self.steps = classes, bands, steps
+        self.margin_px = self.radius_px = steps
+        self.update = nn.Conv2d(bands, classes, 3)
+
+    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:
+        steps = [crop(scores, self.margin_px)]
+        for _ in range(self.steps):
+            steps.append(steps[-1] + crop(self.update(image), self.margin_px - 1))
+        return steps
+
+
+def ground(seed: int, shape: tuple[int, int] = (60, 50), bands: int = 2, with_scores: bool = True) -> Ground:
+    """Blocks of classes, each class with a brightness of its own in each band; blurred, misplaced scores."""
+    rng = np.random.default_rng(seed)
+    rows, cols = (-(-side // 6) for side in shape)
+    labels = np.kron(rng.integers(0, 3, (rows, cols)), np.ones((6, 6))).astype(np.uint8)[: shape[0], : shape[1]]
+    brightness = np.random.default_rng(99).normal(0, 1, (bands, 3))
+    image = (brightness[:, labels] + rng.normal(0, 0.2, (bands, *shape))).astype(np.float32)
+    scores = np.stack([np.roll(labels, 2, axis=1) == k for k in range(3)]).astype(np.float32)
+    return Ground(image, labels, scores if with_scores else None)
+
+
+def coarse_settings(**changes: object) -> CoarseSettings:
+    base = CoarseSettings(
+        optimizer="adamw",
+        learning_rate=0.01,
+        schedule="one-cycle",
+        training_steps=50,
+        batch=2,
+        patch_px=16,
+        balance="balanced",
+        class_weights="inverse-sqrt",
+        validate_every=20,
+        validate_tile_px=32,
+        log_every=10,
+        gradient_clip=1.0,
+        seed=3,
+    )
+    return base.but(**changes)
+
+
+def refiner_settings(**changes: object) -> RefinerSettings:
+    return RefinerSettings(**coarse_settings().to_dict(), deep_supervision=0.3).but(**changes)
+
+
+def coarse_task(**changes: object) -> CoarseTask:
+    return CoarseTask(TinyNetwork(), coarse_settings(**changes), SCHEMA)
+
+
+def refiner_task(**changes: object) -> RefinerTask:
+    return RefinerTask(TinyRefiner(), refiner_settings(**changes), SCHEMA)
