@@ -1,0 +1,230 @@
+"""A project carried from its file to models, maps, figures and report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crispmap.chips.scaling import Scaling
+from crispmap.config import Project, load_project
+from crispmap.errors import ModelError, OutputError, ProjectError
+from crispmap.inference.coarse import coarse_scores
+from crispmap.inference.plan import BLOCK_PX
+from crispmap.inference.refine import refined_scores
+from crispmap.inference.run import Output, write_outputs
+from crispmap.models.card import ModelCard
+from crispmap.models.store import load_model, model_hash, read_card
+from crispmap.scene.reader import Scene
+from crispmap.workflow.sources import Sources, open_sources
+from crispmap.workflow.training import Run, train_coarse, train_refiner
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Products:
+    """Where a project's results lie, whether they are there yet or not."""
+
+    folder: Path
+
+    @property
+    def coarse_model(self) -> Path:
+        """The trained coarse network."""
+        return self.folder / "coarse.safetensors"
+
+    @property
+    def refiner_model(self) -> Path:
+        """The trained refiner."""
+        return self.folder / "refiner.safetensors"
+
+    @property
+    def coarse_map(self) -> Path:
+        """The class map before refinement."""
+        return self.folder / "coarse.tif"
+
+    @property
+    def coarse_scores(self) -> Path:
+        """The scores before refinement."""
+        return self.folder / "coarse_scores.tif"
+
+    @property
+    def refined_map(self) -> Path:
+        """The class map after refinement."""
+        return self.folder / "refined.tif"
+
+    @property
+    def refined_scores(self) -> Path:
+        """The scores after refinement."""
+        return self.folder / "refined_scores.tif"
+
+    @property
+    def figures(self) -> Path:
+        """The figures of the evaluation, as JSON."""
+        return self.folder / "figures.json"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.folder / "report.html"
+
+    @property
+    def training(self) -> Path:
+        """The folder of checkpoints and logs."""
+        return self.folder / "training"
+
+
+def train_project(
+    path: Path,
+    *,
+    stage: str | None = None,
+    resume: bool = False,
+    force: bool = False,
+    device: str = "auto",
+    devices: int = 1,
+) -> list[Path]:
+    """Train a project's coarse network and refiner, or one of them; return the model files written.
+
+    Args:
+        path: The project file, or its folder.
+        stage: "coarse" or "refiner"; None for all the project needs.
+        resume: Continue an interrupted training; what is finished is not done again.
+        force: Replace models that are there.
+        device: "auto", "cpu" or "cuda".
+        devices: How many devices share a training.
+
+    Raises:
+        ProjectError: If the project does not name what the stage needs.
+        OutputError: If a model is there already and neither ``resume`` nor ``force`` is given.
+        TrainingError: If a training cannot start, or diverges.
+    """
+    project = load_project(path)
+    products = Products(project.output_folder)
+    wanted = _stages(project, stage)
+    if not resume and not force:
+        _refuse_existing([products.coarse_model] if "coarse" in wanted else [])
+        _refuse_existing([products.refiner_model] if "refiner" in wanted else [])
+    run = Run(products.training, resume=resume, force=force, device=device, devices=devices)
+    written = []
+    with open_sources(project) as sources:
+        if "coarse" in wanted:
+            train_coarse(sources, products.coarse_model, run)
+            written.append(products.coarse_model)
+        if "refiner" in wanted:
+            scores, card = _coarse(sources, products, device)
+            scaling = None if card is None else Scaling(card.scaling_offset, card.scaling_scale)
+            train_refiner(sources, scores, scaling, products.refiner_model, run)
+            written.append(products.refiner_model)
+    return written
+
+
+def _stages(project: Project, stage: str | None) -> list[str]:
+    """Return which trainings are wanted and possible."""
+    needed = [] if project.coarse.scores is not None else ["coarse"]
+    if project.refiner is not None:
+        needed.append("refiner")
+    if stage is None:
+        return needed
+    if stage not in needed:
+        why = "its coarse scores are given" if stage == "coarse" else "it names no reference"
+        raise ProjectError(
+            f"{project.path.name} has no {stage} to train: {why}.", expected=f"one of {', '.join(needed) or 'none'}"
+        )
+    return [stage]
+
+
+def _coarse(sources: Sources, products: Products, device: str, block_px: int = BLOCK_PX) -> tuple[Scene, Any]:
+    """Return the coarse scores, given or computed when read, and the card of the network if there is one."""
+    given = sources.given_scores()
+    if given is not None:
+        return given, None
+    if not products.coarse_model.exists():
+        raise ModelError(
+            f"{products.coarse_model} is not there.",
+            expected="a trained coarse network",
+            remedy=f"run: crispmap train {sources.project.path}",
+        )
+    network, card = load_model(products.coarse_model, kind="coarse")
+    _check_schema(card, sources.project, products.coarse_model)
+    return coarse_scores(sources.image, network, card, device=device, block_px=block_px), card
+
+
+def _check_schema(card: ModelCard, project: Project, path: Path) -> None:
+    if card.schema.names != project.schema.names:
+        raise ModelError(
+            f"{path} knows the classes {', '.join(card.schema.names)}.",
+            expected=f"those of {project.path.name}: {', '.join(project.schema.names)}",
+            remedy="train again with --force, or put the classes back",
+        )
+
+
+def predict_project(
+    path: Path,
+    *,
+    block_px: int = BLOCK_PX,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Map a project's scene with its trained models; return the files written.
+
+    Class map and scores before refinement and, where the project has a refiner, after it. The coarse scores are
+    computed once for both.
+
+    Raises:
+        ModelError: If a model is missing, damaged or made for other classes.
+        OutputError: If a file is there already and ``force`` is not given, or cannot be written.
+    """
+    project = load_project(path)
+    products = Products(project.output_folder)
+    refined = project.refiner is not None
+    targets = [products.coarse_map, products.coarse_scores]
+    targets += [products.refined_map, products.refined_scores] if refined else []
+    if not force:
+        _refuse_existing(targets)
+    with open_sources(project) as sources:
+        scores, card = _coarse(sources, products, device, block_px)
+        outputs = [Output(scores, products.coarse_map, products.coarse_scores)]
+        if refined:
+            refiner, refiner_card = load_refiner(products, project)
+            sharper = refined_scores(scores, sources.image, refiner, refiner_card, device=device, block_px=block_px)
+            outputs.append(Output(sharper, products.refined_map, products.refined_scores))
+        products.folder.mkdir(parents=True, exist_ok=True)
+        tags = _tags(products, coarse=card is not None, refined=refined)
+        write_outputs(outputs, project.schema, block_px=block_px, force=force, progress=progress, tags=tags)
+    return targets
+
+
+def load_refiner(products: Products, project: Project) -> tuple[Any, ModelCard]:
+    """Return a project's trained refiner and its card.
+
+    Raises:
+        ModelError: If it is not there, damaged or made for other classes.
+    """
+    if not products.refiner_model.exists():
+        raise ModelError(
+            f"{products.refiner_model} is not there.",
+            expected="a trained refiner",
+            remedy=f"run: crispmap train {project.path}",
+        )
+    refiner, card = load_model(products.refiner_model, kind="refiner")
+    _check_schema(card, project, products.refiner_model)
+    return refiner, card
+
+
+def _tags(products: Products, *, coarse: bool, refined: bool) -> dict[str, str]:
+    """Return what the maps say of the models they come from."""
+    tags = {}
+    if coarse:
+        tags["CRISPMAP_COARSE_SHA256"] = model_hash(products.coarse_model)
+    if refined:
+        tags["CRISPMAP_REFINER_SHA256"] = model_hash(products.refiner_model)
+        tags["CRISPMAP_REFINER"] = read_card(products.refiner_model).architecture
+    return tags
+
+
+def _refuse_existing(paths: list[Path]) -> None:
+    for path in paths:
+        if path.exists():
+            raise OutputError(f"{path} exists.", remedy="give --force to replace it, or --resume to go on")

@@ -1,0 +1,278 @@
+"""What a project's maps are worth: figures on its test areas, and the report that shows them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crispmap.areas import Area
+from crispmap.chips.scaling import Scaling
+from crispmap.classes import ClassSchema
+from crispmap.config import Project, load_project
+from crispmap.errors import ProjectError
+from crispmap.evaluate.compare import Evaluation, evaluate_maps
+from crispmap.evaluate.plots import rgb_preview
+from crispmap.evaluate.readers import LabelSource, UnitedGround
+from crispmap.evaluate.report import Crop, MethodResult, Overview, ReportData, write_report
+from crispmap.evaluate.rethreshold import apply_biases
+from crispmap.grid import Block
+from crispmap.inference.refine import refine_area
+from crispmap.inference.run import class_map
+from crispmap.labels.mask import open_labels
+from crispmap.labels.reader import LabelReader
+from crispmap.metrics import ConfusionMatrix
+from crispmap.models.card import ModelCard
+from crispmap.models.store import read_card
+from crispmap.refine.base import Refiner
+from crispmap.scene.raster import open_scene
+from crispmap.scene.reader import Scene
+from crispmap.scene.scores import open_scores
+from crispmap.types import IGNORE, FloatArray, LabelArray
+from crispmap.workflow.crops import choose_crops
+from crispmap.workflow.project import Products, load_refiner
+from crispmap.workflow.sources import Sources, in_blocks, open_sources
+
+COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"
+_CHUNK_PX = 1024
+_OVERVIEW_PX = 4_000_000
+"""Test ground above this size is shown in the report by its crops alone."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The figures of a project's maps on its test areas.
+
+    Attributes:
+        methods: Evaluations by name: the coarse map, the re-thresholded one and the refined one, in this order.
+        steps: Confusion matrix after every refinement step, the coarse map's first.
+        biases: The class biases of the re-thresholded map, fitted on the refiner's training piece.
+    """
+
+    methods: Mapping[str, Evaluation]
+    steps: Sequence[ConfusionMatrix]
+    biases: Sequence[float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every figure as plain values, safe for JSON."""
+        return {
+            "methods": {name: evaluation.to_dict() for name, evaluation in self.methods.items()},
+            "mean_iou_by_step": [matrix.mean_iou for matrix in self.steps],
+            "class_biases": list(self.biases),
+        }
+
+
+class RethresholdedLabels:
+    """The class map of scores with a bias a class, read block by block."""
+
+    def __init__(self, scores: Scene, biases: Sequence[float]) -> None:
+        self._scores, self._biases = scores, biases
+
+    def read(self, block: Block) -> LabelArray:
+        """Return the class ids of a block, IGNORE where the scores are invalid."""
+        values, valid = self._scores.read(block)
+        return np.where(valid, apply_biases(values, self._biases), np.uint8(IGNORE))
+
+
+def evaluate_project(
+    path: Path,
+    *,
+    force: bool = False,
+    timings: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
+    title: str | None = None,
+) -> Results:
+    """Score a project's maps on its test areas, write the figures and the report; return the figures.
+
+    Args:
+        path: The project file, or its folder.
+        force: Replace figures and report that are there.
+        timings: Seconds by stage, for the report.
+        notes: Paragraphs for the report.
+        title: Title of the report; the project's name by default.
+
+    Raises:
+        ProjectError: If the project names no reference or no test area.
+        SceneError: If the maps are not there: predict first.
+        LabelError: If nothing is labelled in the test areas.
+        OutputError: If a report is there already and ``force`` is not given.
+    """
+    project = load_project(path)
+    products = Products(project.output_folder)
+    _check_mapped(project, products)
+    with open_sources(project) as sources, open_scores(products.coarse_scores, kind="logit") as scores:
+        refiner, card = load_refiner(products, project)
+        ground = _TestGround(sources, scores, refiner, card)
+        results = ground.results(products)
+        data = ground.report(results, timings or {}, notes, title or project.name)
+    write_report(products.report, data, force=force)
+    products.figures.write_text(json.dumps(results.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return results
+
+
+def _check_mapped(project: Project, products: Products) -> None:
+    if project.reference is None or not project.areas.get("test"):
+        missing = "reference" if project.reference is None else "test area"
+        raise ProjectError(
+            f"{project.path.name} names no {missing}.",
+            expected="precise labels under reference:, and pieces under areas: test:",
+            remedy="without them there is nothing to score the map against",
+        )
+    for needed in (products.coarse_map, products.coarse_scores, products.refined_map):
+        if not needed.exists():
+            raise ProjectError(
+                f"{needed} is not there.",
+                expected="the maps of this project",
+                remedy=f"run: crispmap predict {project.path}",
+            )
+
+
+class _TestGround:
+    """A project's test areas, with everything that is compared on them."""
+
+    def __init__(self, sources: Sources, scores: Scene, refiner: Refiner, card: ModelCard) -> None:
+        self.sources, self.scores, self.refiner, self.card = sources, scores, refiner, card
+        self.project = sources.project
+        self.schema: ClassSchema = sources.project.schema
+        self.grid = sources.image.grid
+        self.areas: list[Area] = sources.areas(self.grid)["test"]
+        self.reference: LabelReader = sources.reference(self.grid)
+        self.biases = [float(value) for value in card.provenance["class_biases"]]
+        self.rethresholded = RethresholdedLabels(scores, self.biases)
+
+    def results(self, products: Products) -> Results:
+        """Return the figures of the three maps and of every step."""
+        maps: dict[str, LabelSource] = {
+            COARSE: open_labels(products.coarse_map, self.schema, self.grid),
+            RETHRESHOLDED: self.rethresholded,
+            REFINED: open_labels(products.refined_map, self.schema, self.grid),
+        }
+        methods = {
+            name: evaluate_maps(one, self.reference, self.grid, self.schema, area=self.areas)
+            for name, one in maps.items()
+        }
+        return Results(methods, self._curve(), self.biases)
+
+    def _curve(self) -> list[ConfusionMatrix]:
+        counts = [ConfusionMatrix(self.schema.names) for _ in range(self.refiner.steps + 1)]
+        ground = UnitedGround(self.areas)
+        for area in self.areas:
+            for block in in_blocks(area.block, _CHUNK_PX):
+                reference = np.where(ground.mask(block), self.reference.read(block), np.uint8(IGNORE))
+                for count, (_, labels) in zip(counts, self.steps(block), strict=True):
+                    count.update(labels, reference)
+        return counts
+
+    def steps(self, block: Block) -> list[tuple[FloatArray, LabelArray]]:
+        """Return scores and class ids of a block after every step, the coarse map's first."""
+        margin = self.refiner.margin_px
+        around = block.padded(margin)
+        scores, valid = self.scores.read(around)
+        pixels, _ = self.sources.image.read(around)
+        image = Scaling(self.card.scaling_offset, self.card.scaling_scale).apply(pixels)
+        image[:, ~valid] = 0.0
+        core = block.relative_to(around).slices
+        steps = [step[:, *core] for step in refine_area(self.refiner, scores, image)]
+        return [(step, class_map(step, valid[core])) for step in steps]
+
+    def report(self, results: Results, timings: Mapping[str, float], notes: Sequence[str], title: str) -> ReportData:
+        """Return what the report shows."""
+        named = {name: MethodResult(name, evaluation) for name, evaluation in results.methods.items()}
+        return ReportData(
+            title=title,
+            schema=self.schema,
+            coarse=named[COARSE],
+            rethresholded=named[RETHRESHOLDED],
+            refined=named[REFINED],
+            curve=results.steps,
+            crops=[self._crop(block, number) for number, block in enumerate(self._chosen(), 1)],
+            overview=self._overview(),
+            settings=self._settings(results),
+            provenance=_provenance(self.project),
+            timings=timings,
+            notes=notes,
+        )
+
+    def _chosen(self) -> list[Block]:
+        def maps(block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
+            steps = self.steps(block)
+            return self.reference.read(block), steps[0][1], steps[-1][1]
+
+        return choose_crops([area.block for area in self.areas], maps, len(self.schema))
+
+    def _crop(self, block: Block, number: int) -> Crop:
+        steps = self.steps(block)
+        heat: dict[str, list[FloatArray]] = {name: [] for name in self.schema.names[1:]}
+        for scores, _ in steps:
+            probability = _softmax(scores)
+            for class_id, name in enumerate(self.schema.names[1:], 1):
+                heat[name].append(probability[class_id])
+        return Crop(
+            title=f"Crop {number}: rows {block.row} to {block.row_stop}, columns {block.col} to {block.col_stop}",
+            image=self._picture(block),
+            reference=self.reference.read(block),
+            steps=[labels for _, labels in steps],
+            heat=heat,
+            rethresholded=self.rethresholded.read(block),
+        )
+
+    def _overview(self) -> Overview | None:
+        block = max((area.block for area in self.areas), key=lambda one: one.height * one.width)
+        if block.height * block.width > _OVERVIEW_PX:
+            return None
+        steps = self.steps(block)
+        return Overview(
+            image=self._picture(block),
+            reference=self.reference.read(block),
+            coarse=steps[0][1],
+            rethresholded=self.rethresholded.read(block),
+            refined=steps[-1][1],
+        )
+
+    def _picture(self, block: Block) -> Any:
+        pixels, valid = self.sources.image.read(block)
+        pixels[:, ~valid] = np.nan
+        return rgb_preview(pixels)
+
+    def _settings(self, results: Results) -> dict[str, Any]:
+        cards = {"refiner": self.card}
+        coarse_model = Products(self.project.output_folder).coarse_model
+        if self.project.coarse.scores is None and coarse_model.exists():
+            cards = {"coarse network": read_card(coarse_model)} | cards
+        settings: dict[str, Any] = {
+            name: {
+                "architecture": card.architecture,
+                **card.arguments,
+                "ground sampling distance (m)": card.gsd_m,
+                "influence radius (px)": card.radius_px,
+                **card.provenance["settings"],
+            }
+            for name, card in cards.items()
+        }
+        biases = dict(zip(self.schema.names, results.biases, strict=True))
+        return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
+
+
+def _softmax(scores: FloatArray) -> FloatArray:
+    exponential = np.exp(scores - scores.max(axis=0))
+    return np.asarray(exponential / exponential.sum(axis=0), np.float32)
+
+
+def _provenance(project: Project) -> dict[str, Any]:
+    with open_scene(project.scene.path, bands=project.scene.bands, assume_gsd_m=project.scene.assume_gsd_m) as scene:
+        height, width = scene.grid.shape
+    return {
+        "project": project.path.name,
+        "scene": f"{project.scene.path.name}, {height} x {width} px",
+        "seed": project.seed,
+        "crispmap": importlib.metadata.version("crispmap"),
+        "torch": importlib.metadata.version("torch"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }

@@ -1,0 +1,190 @@
+"""What a project names, opened: its scene, its labels, its reference, its areas and its coarse scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from crispmap.areas import Area, hold_out_strip, resolve_areas
+from crispmap.config import Project
+from crispmap.config.sections import LabelSection, NoiseSection
+from crispmap.errors import LabelError, ProjectError
+from crispmap.evaluate.readers import UnitedGround
+from crispmap.grid import Block, Grid
+from crispmap.inference.align import scores_on_scene
+from crispmap.inference.coarse import gsd_ratio
+from crispmap.labels.mask import open_labels
+from crispmap.labels.noise import LabelNoise, simulate_noise
+from crispmap.labels.rasterize import VectorLabels
+from crispmap.labels.reader import LabelOptions, LabelReader
+from crispmap.labels.vectors import read_vectors
+from crispmap.scene.raster import open_scene
+from crispmap.scene.reader import Scene
+from crispmap.scene.resample import ResampledScene
+from crispmap.scene.scores import open_scores
+from crispmap.types import IGNORE, LabelArray
+
+_MASK_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".vrt", ".img", ".jp2")
+
+
+class Sources:
+    """A project's inputs on its working grid; made by ``open_sources``.
+
+    Attributes:
+        project: The project.
+        image: The scene at the working ground sampling distance.
+        file_grid: The grid of the scene's own file, whose pixels windows count.
+    """
+
+    def __init__(self, project: Project, stack: ExitStack) -> None:
+        self.project = project
+        self._stack = stack
+        scene = project.scene
+        native = stack.enter_context(open_scene(scene.path, bands=scene.bands, assume_gsd_m=scene.assume_gsd_m))
+        self.file_grid = native.grid
+        self.image: Scene = native
+        if scene.gsd_m is not None:
+            ratio = gsd_ratio(native, scene.gsd_m)
+            if ratio != (1.0, 1.0):
+                self.image = ResampledScene(native, *ratio)
+
+    @property
+    def gsd_m(self) -> float:
+        """The working ground sampling distance in metres: as given, or the scene's own."""
+        return self.project.scene.gsd_m or self.image.grid.mean_gsd_m()
+
+    def image_at(self, gsd_m: float) -> Scene:
+        """Return the scene as a network of another ground sampling distance sees it."""
+        ratio = gsd_ratio(self.image, gsd_m)
+        return self.image if ratio == (1.0, 1.0) else ResampledScene(self.image, *ratio)
+
+    def areas(self, grid: Grid) -> dict[str, list[Area]]:
+        """Return the project's areas by role on a grid over the scene's ground."""
+        return resolve_areas(self.project.areas, self.file_grid, grid)
+
+    def pieces(self, role: str, grid: Grid) -> tuple[list[Area], list[Area]]:
+        """Return the areas to learn from and those to validate on for the role "coarse" or "refiner".
+
+        The validation areas are the project's own, or a strip held out of every area of the role.
+
+        Raises:
+            ProjectError: If the project gives no area for the role.
+        """
+        areas = self.areas(grid)
+        if not areas.get(role):
+            raise ProjectError(
+                f"{self.project.path.name} gives no area for {role!r}.",
+                expected=f"a list of pieces under areas: {role}:",
+                remedy=f"add for example areas: {{{role}: [{{window: [0, 0, 1024, 1024]}}]}}",
+            )
+        if areas.get("validation"):
+            return areas[role], areas["validation"]
+        parts = [hold_out_strip(area) for area in areas[role]]
+        return [train for train, _ in parts], [held for _, held in parts]
+
+    def labels(self, grid: Grid) -> LabelReader:
+        """Return the imprecise labels on a grid, with the noise the project simulates.
+
+        Raises:
+            ProjectError: If the project names no labels.
+            LabelError: If noise is asked for on a mask raster.
+        """
+        section = self.project.labels
+        if section is None:
+            raise ProjectError(
+                f"{self.project.path.name} names no labels.",
+                expected="labels: with the path of vectors or a mask to learn the coarse network from",
+            )
+        if section.noise is None:
+            return self._opened(section.path, grid, _options(section))
+        return self._noisy(section, section.noise, grid)
+
+    def _noisy(self, section: LabelSection, noise: NoiseSection, grid: Grid) -> LabelReader:
+        if section.path.suffix.lower() in _MASK_SUFFIXES:
+            raise LabelError(
+                f"Noise is to be simulated on {section.path}, a raster.",
+                expected="vectors, whose objects can be shifted and left out",
+                remedy="name the vectors under labels: path:, or remove noise:",
+            )
+        schema = self.project.schema
+        features = read_vectors(section.path, schema, grid=grid, layer=section.layer, assume_crs=section.assume_crs)
+        noisy = simulate_noise(features, LabelNoise(**dict(noise)), seed=self.project.seed)
+        return VectorLabels(noisy, grid, schema)
+
+    def reference(self, grid: Grid) -> LabelReader:
+        """Return the precise labels on a grid.
+
+        Raises:
+            ProjectError: If the project names no reference.
+        """
+        section = self.project.reference
+        if section is None:
+            raise ProjectError(
+                f"{self.project.path.name} names no reference.",
+                expected="reference: with the path of precise vectors or a precise mask",
+            )
+        return self._opened(section.path, grid, _options(section))
+
+    def given_scores(self) -> Scene | None:
+        """Return the coarse scores another tool gave, on the working grid, or None where a network is trained."""
+        given = self.project.coarse.scores
+        if given is None:
+            return None
+        scores = self._stack.enter_context(
+            open_scores(
+                given.path,
+                kind=given.kind,
+                class_names=self.project.schema.names,
+                assume_gsd_m=self.project.scene.assume_gsd_m,
+            )
+        )
+        aligned = scores_on_scene(scores, self.image)
+        if not isinstance(aligned, Scene):
+            raise TypeError("scores on a scene are a scene")
+        return aligned
+
+    def _opened(self, path: Path, grid: Grid, options: LabelOptions) -> LabelReader:
+        reader = open_labels(path, self.project.schema, grid, options=options)
+        self._stack.callback(reader.close)
+        return reader
+
+
+def _options(section: LabelSection | object) -> LabelOptions:
+    return LabelOptions(layer=getattr(section, "layer", None), assume_crs=getattr(section, "assume_crs", None))
+
+
+@contextmanager
+def open_sources(project: Project) -> Iterator[Sources]:
+    """Open a project's scene, and close with it whatever was opened through it.
+
+    Raises:
+        SceneError: If the scene cannot be read.
+        ProjectError: If its areas do not fit the scene.
+    """
+    with ExitStack() as stack:
+        sources = Sources(project, stack)
+        sources.areas(sources.image.grid)  # says at once where a piece is wrong, before an hour of training
+        yield sources
+
+
+def inside(labels: LabelReader, areas: Sequence[Area]) -> Callable[[Block], LabelArray]:
+    """Return a reader of labels that knows nothing, IGNORE, outside the areas."""
+    ground = UnitedGround(areas)
+
+    def read(block: Block) -> LabelArray:
+        return np.where(ground.mask(block), labels.read(block), np.uint8(IGNORE))
+
+    return read
+
+
+def in_blocks(block: Block, side_px: int) -> Iterator[Block]:
+    """Yield the parts of a block, at most ``side_px`` wide and high, row by row."""
+    rows, cols = math.ceil(block.height / side_px), math.ceil(block.width / side_px)
+    for row in range(rows):
+        for col in range(cols):
+            part = Block(block.row + row * side_px, block.col + col * side_px, side_px, side_px)
+            yield part.intersection(block)

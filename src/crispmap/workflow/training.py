@@ -1,0 +1,226 @@
+"""The two trainings of a project: the coarse network on imprecise labels, the refiner on the precise piece."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+
+from crispmap.areas import Area
+from crispmap.chips.ground import Ground, load_ground
+from crispmap.chips.scaling import Scaling, measure_scaling, paper_scaling
+from crispmap.config import Project
+from crispmap.errors import TrainingError
+from crispmap.evaluate.rethreshold import fit_biases
+from crispmap.labels.reader import LabelReader
+from crispmap.models.base import CoarseNetwork
+from crispmap.models.card import Kind, ModelCard
+from crispmap.models.store import ARCHITECTURES, save_model
+from crispmap.refine.base import Refiner
+from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.scene.reader import Scene
+from crispmap.training.run import Machine, TrainingResult, train
+from crispmap.training.settings import (
+    CoarseSettings,
+    RefinerSettings,
+    TrainingSettings,
+    fast_coarse,
+    fast_refiner,
+    paper_coarse,
+    paper_refiner,
+)
+from crispmap.training.task import CoarseTask, RefinerTask
+from crispmap.types import IGNORE, DoubleArray, FloatArray, LabelArray
+from crispmap.workflow.sources import Sources, inside
+
+SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
+
+_OVERRIDES = ("batch", "learning_rate", "patch_px", "balance", "class_weights")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How trainings go on: where they are kept, whether they go on, and on what.
+
+    Attributes:
+        folder: Where checkpoints and logs are kept.
+        resume: Continue an interrupted training.
+        force: Replace a finished one.
+        device: "auto", "cpu" or "cuda".
+        devices: How many devices share a training.
+    """
+
+    folder: Path
+    resume: bool = False
+    force: bool = False
+    device: str = "auto"
+    devices: int = 1
+
+    def train(
+        self, name: str, task: CoarseTask | RefinerTask, grounds: Sequence[Ground], validation: Sequence[Ground]
+    ) -> TrainingResult:
+        """Train a task in the folder of this name; the task's network then holds the best weights."""
+        machine = Machine(device="gpu" if self.device == "cuda" else self.device, devices=self.devices)
+        return train(
+            task,
+            grounds,
+            validation,
+            self.folder / name,
+            resume=self.resume,
+            force=self.force,
+            machine=machine,
+        )
+
+
+def coarse_settings(project: Project) -> CoarseSettings:
+    """Return the settings of a project's coarse training: its preset, with what the file sets otherwise."""
+    section = project.coarse
+    preset = paper_coarse(section.network) if section.preset == "paper" else fast_coarse()
+    return _overridden(preset, section, section.steps, project.seed)
+
+
+def refiner_settings(project: Project) -> RefinerSettings:
+    """Return the settings of a project's refiner training: its preset, with what the file sets otherwise."""
+    section = project.refiner
+    if section is None:
+        raise TrainingError(
+            f"{project.path.name} names no reference, so there is nothing to train a refiner on.",
+            expected="reference: with precise labels, and areas: refiner:",
+        )
+    preset = paper_refiner() if section.preset == "paper" else fast_refiner()
+    return _overridden(preset, section, section.training_steps, project.seed)
+
+
+def _overridden(preset: SettingsT, section: object, steps: int | None, seed: int) -> SettingsT:
+    changes: dict[str, Any] = {
+        name: getattr(section, name) for name in _OVERRIDES if getattr(section, name) is not None
+    }
+    if steps is not None:
+        changes["training_steps"] = steps
+        changes["validate_every"] = min(preset.validate_every, max(1, steps // 5))
+    return preset.but(seed=seed, **changes)
+
+
+def train_coarse(sources: Sources, path: Path, run: Run) -> ModelCard:
+    """Train the project's coarse network and write its model file; return its card.
+
+    The network learns at its own ground sampling distance, from labels drawn on that grid.
+    """
+    project = sources.project
+    settings = coarse_settings(project)
+    image = sources.image_at(project.coarse.gsd_m or sources.gsd_m)
+    areas, held = sources.pieces("coarse", image.grid)
+    eight_bit = project.coarse.preset == "paper"
+    scaling = paper_scaling(image.band_count) if eight_bit else measure_scaling([(image, area.block) for area in areas])
+    labels = sources.labels(image.grid)
+    torch.manual_seed(project.seed)
+    build = ARCHITECTURES[project.coarse.network]
+    network = cast(CoarseNetwork, build(bands=image.band_count, classes=len(project.schema)))
+    task = CoarseTask(network, settings, project.schema)
+    result = run.train("coarse", task, _grounds(image, areas, labels, scaling), _grounds(image, held, labels, scaling))
+    gsd_m = project.coarse.gsd_m or sources.gsd_m
+    card = _card("coarse", network, project, image, scaling, gsd_m, settings, result)
+    save_model(path, network, card, force=True)
+    return card
+
+
+def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path: Path, run: Run) -> ModelCard:
+    """Train the project's refiner on given coarse scores and write its model file; return its card.
+
+    Args:
+        sources: The project's inputs.
+        scores: Coarse scores on the working grid.
+        scaling: Constants of the coarse network; measured on the precise piece where there is none.
+        path: The model file.
+        run: Where and how.
+    """
+    project = sources.project
+    settings = refiner_settings(project)
+    image = sources.image
+    areas, held = sources.pieces("refiner", image.grid)
+    scaling = scaling or measure_scaling([(image, area.block) for area in areas])
+    labels = sources.reference(image.grid)
+    section = project.refiner
+    torch.manual_seed(project.seed)
+    refiner: Refiner = RecurrentRefiner(
+        classes=len(project.schema),
+        bands=image.band_count,
+        steps=5 if section is None else section.steps,
+        variant="class-specific" if section is None else section.variant,
+        features="image" if section is None else section.features,
+    )
+    grounds = [_with_scores(one, area, scores) for one, area in _pairs(image, areas, labels, scaling)]
+    validation = [_with_scores(one, area, scores) for one, area in _pairs(image, held, labels, scaling)]
+    biases = _biases([*grounds, *validation], project)
+    result = run.train("refiner", RefinerTask(refiner, settings, project.schema), grounds, validation)
+    card = _card("refiner", refiner, project, image, scaling, sources.gsd_m, settings, result, class_biases=biases)
+    save_model(path, refiner, card, force=True)
+    return card
+
+
+def _grounds(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[Ground]:
+    return [ground for ground, _ in _pairs(image, areas, labels, scaling)]
+
+
+def _pairs(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[tuple[Ground, Area]]:
+    return [(load_ground(image, area.block, inside(labels, [area]), scaling), area) for area in areas]
+
+
+def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:
+    """Return the ground with its coarse scores; where there are none its labels are IGNORE."""
+    values, valid = scores.read(area.block)
+    labels: LabelArray = np.where(valid, ground.labels, np.uint8(IGNORE))
+    return Ground(ground.image, labels, values)
+
+
+def _biases(grounds: Sequence[Ground], project: Project) -> list[float]:
+    """Return the class biases that serve the coarse map best on the refiner's training piece."""
+    values = np.concatenate([_flat(ground.scores) for ground in grounds if ground.scores is not None], axis=1)
+    labels = np.concatenate([ground.labels.ravel() for ground in grounds])
+    biases: DoubleArray = fit_biases(values, labels, class_names=project.schema.names, seed=project.seed)
+    return [float(value) for value in biases]
+
+
+def _flat(scores: FloatArray) -> FloatArray:
+    return scores.reshape(len(scores), -1)
+
+
+def _card(
+    kind: Kind,
+    module: Any,
+    project: Project,
+    image: Scene,
+    scaling: Scaling,
+    gsd_m: float,
+    settings: TrainingSettings,
+    result: TrainingResult,
+    **facts: Any,
+) -> ModelCard:
+    return ModelCard(
+        kind=kind,
+        architecture=module.architecture,
+        arguments=module.arguments,
+        schema=project.schema,
+        band_names=image.band_names,
+        scaling_offset=scaling.offset,
+        scaling_scale=scaling.scale,
+        gsd_m=gsd_m,
+        radius_px=module.radius_px,
+        stride_px=getattr(module, "stride_px", 1),
+        provenance={
+            "project": project.name,
+            "seed": project.seed,
+            "settings": settings.to_dict(),
+            "steps": result.steps,
+            "seconds": round(result.seconds, 1),
+            "validation_mean_iou": result.best_score,
+            "crispmap": importlib.metadata.version("crispmap"),
+            "torch": torch.__version__,
+            **facts,
+        },
+    )
