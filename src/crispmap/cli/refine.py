@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import progress_bar
-from crispmap.cli.options import BLOCK_PX, BlockOption, Device, DeviceOption, ForceOption, tell_written
+from crispmap.cli.options import (
+    BLOCK_PX,
+    AssumeGsdOption,
+    BandsOption,
+    BlockOption,
+    Device,
+    DeviceOption,
+    ForceOption,
+    parse_bands,
+    tell_written,
+)
 
 
 class ScoreKind(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
@@ -20,8 +30,9 @@ class ScoreKind(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its 
     PROBABILITY = "probability"
 
 
-def refine(  # noqa: PLR0913, PLR0917 - one an option
+def refine(  # noqa: PLR0913 - one parameter an option
     scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, one band a class.")],
+    *,
     scene: Annotated[Path, typer.Option(help="The scene the scores were made from.")],
     refiner: Annotated[Path, typer.Option(help="The refiner's model file.")],
     out: Annotated[Path, typer.Option(help="The class map to write.")],
@@ -31,6 +42,11 @@ def refine(  # noqa: PLR0913, PLR0917 - one an option
     kind: Annotated[
         ScoreKind, typer.Option(help="What the scores are; auto tells it from their values.")
     ] = ScoreKind.AUTO,
+    full_scale: Annotated[
+        float | None, typer.Option(help="The value of whole numbers that stands for probability 1, such as 255.")
+    ] = None,
+    bands: BandsOption = None,
+    assume_gsd_m: AssumeGsdOption = None,
     block: BlockOption = BLOCK_PX,
     force: ForceOption = False,
     device: DeviceOption = Device.AUTO,
@@ -39,6 +55,7 @@ def refine(  # noqa: PLR0913, PLR0917 - one an option
 
     Scores are logits, or probabilities from 0 to 1 or from 0 to 255; a single band is the second of two classes.
     """
+    band_numbers = parse_bands(bands)
     from crispmap.workflow.scene import refine_scene
 
     with progress_bar("Refining") as progress:
@@ -49,6 +66,9 @@ def refine(  # noqa: PLR0913, PLR0917 - one an option
             out=out,
             refined_scores=refined_scores,
             kind=kind.value,
+            full_scale=full_scale,
+            bands=band_numbers,
+            assume_gsd_m=assume_gsd_m,
             block_px=block,
             device=device.value,
             force=force,

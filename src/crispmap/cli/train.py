@@ -22,10 +22,12 @@ def train(
     project: Annotated[
         Path, typer.Argument(metavar="PROJECT", help="The project file, or the folder it lies in.")
     ] = Path("project.yaml"),
+    *,
     stage: Annotated[Stage | None, typer.Option(help="Train only the coarse network, or only the refiner.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
     force: ForceOption = False,
     device: DeviceOption = Device.AUTO,
+    devices: Annotated[int, typer.Option(min=1, help="How many GPUs share a training.")] = 1,
 ) -> None:
     """Train the coarse network on a project's labels, then the refiner on its precise piece.
 
@@ -39,5 +41,6 @@ def train(
         resume=resume,
         force=force,
         device=device.value,
+        devices=devices,
     )
     tell_written(written)

@@ -1,0 +1,111 @@
+"""What is printed, and where."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from crispmap.cli import console as console_module
+from crispmap.cli.console import print_json, print_line, progress_bar, tell, tell_of_problem
+from crispmap.cli.options import parse_bands
+from crispmap.errors import InputError
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def without_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_infinities(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [without_infinities(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@settings(deadline=None, max_examples=60)
+@given(values)
+def test_json_is_strict_and_comes_back(value: Any) -> None:
+    out, sys.stdout = sys.stdout, io.StringIO()
+    try:
+        print_json(value)
+        text = sys.stdout.getvalue()
+    finally:
+        sys.stdout = out
+    assert json.loads(text) == without_infinities(value)
+    assert text.isascii()
+
+
+def test_json_takes_paths_and_figures_of_numpy(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": Path("b/c"), 1: (np.float32(0.5), np.int64(7), np.float64("nan"))})
+    assert json.loads(capsys.readouterr().out) == {"a": "b/c", "1": [0.5, 7, None]}
+
+
+def test_lines_survive_a_narrow_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    print_line("Straße")
+    sys.stdout.flush()
+    assert raw.getvalue() == b"Stra\\xdfe\n"
+
+
+def test_messages_go_to_standard_error_unwrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("[b]" + "x" * 300)
+    tell_of_problem("error", "/a/path" * 40, "bold red")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "[b]" + "x" * 300 + "\nerror: " + "/a/path" * 40 + "\n"
+
+
+def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("Mapping") as advance:
+        advance(1, 2)
+        advance(2, 2)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_progress_on_a_terminal_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    seconds = iter(range(1000))
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(
+        console_module,
+        "console",
+        Console(file=terminal, force_terminal=True, width=100, get_time=lambda: float(next(seconds))),
+    )
+    with progress_bar("Mapping") as advance:
+        for done in range(1, 10):
+            advance(done * 1_000_000, 20_000_000)
+    text = terminal.getvalue()
+    assert "Mapping" in text
+    assert "Mpx/s" in text
+    assert ":" in text
+
+
+@pytest.mark.parametrize(("text", "numbers"), [(None, None), ("3,2, 1", (3, 2, 1)), ("1", (1,))])
+def test_band_numbers_are_read(text: str | None, numbers: tuple[int, ...] | None) -> None:
+    assert parse_bands(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "a", "1;2", "1,,2", "1.0"])
+def test_what_is_no_band_number_is_told(text: str) -> None:
+    with pytest.raises(InputError, match="--bands is") as caught:
+        parse_bands(text)
+    assert caught.value.remedy

@@ -1,0 +1,155 @@
+"""``train``, ``predict`` and ``refine``: what they hand to the workflow, and what they refuse."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from crispmap.cli.main import app
+
+
+class Calls:
+    """Stands for the workflow: notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def module(self, *names: str) -> types.SimpleNamespace:
+        def function(name: str) -> Any:
+            def call(*args: Any, **kwargs: Any) -> list[Path]:
+                if "progress" in kwargs:
+                    kwargs.pop("progress")(1, 2)
+                self.made.append((name, args, kwargs))
+                return [Path("a.tif"), Path("b.tif")]
+
+            return call
+
+        return types.SimpleNamespace(**{name: function(name) for name in names})
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    calls = Calls()
+    project = calls.module("train_project", "predict_project")
+    monkeypatch.setitem(sys.modules, "crispmap.workflow.project", project)  # type: ignore[arg-type]
+    scene = calls.module("predict_scene", "refine_scene")
+    monkeypatch.setitem(sys.modules, "crispmap.workflow.scene", scene)  # type: ignore[arg-type]
+    return calls
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(app, list(args))
+
+
+def test_train_defaults(calls: Calls) -> None:
+    result = run("train")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "Wrote a.tif\nWrote b.tif\n"
+    assert calls.made == [
+        (
+            "train_project",
+            (Path("project.yaml"),),
+            {"stage": None, "resume": False, "force": False, "device": "auto", "devices": 1},
+        )
+    ]
+
+
+def test_train_with_everything(calls: Calls) -> None:
+    args = ["--stage", "refiner", "--resume", "--force", "--device", "cuda", "--devices", "2"]
+    assert run("train", "x/p.yaml", *args).exit_code == 0
+    assert calls.made == [
+        (
+            "train_project",
+            (Path("x/p.yaml"),),
+            {"stage": "refiner", "resume": True, "force": True, "device": "cuda", "devices": 2},
+        )
+    ]
+
+
+@pytest.mark.parametrize("target", [".", "p.yaml", "p.YML"])
+def test_predict_of_a_project(calls: Calls, target: str) -> None:
+    assert run("predict", target, "--block", "256", "--force", "--device", "cpu").exit_code == 0
+    assert calls.made == [
+        ("predict_project", (Path(target),), {"block_px": 256, "device": "cpu", "force": True}),
+    ]
+
+
+def test_predict_of_a_scene(calls: Calls) -> None:
+    result = run("predict", "s.tif", "--model", "c.safetensors", "--out", "m.tif")
+    assert result.exit_code == 0, result.output
+    args = ["--refiner", "r.safetensors", "--scores", "u.tif", "--coarse-scores", "v.tif"]
+    args += ["--bands", "3,2,1", "--assume-gsd-m", "0.5"]
+    assert run("predict", "s.tif", "--model", "c.safetensors", "--out", "m.tif", *args).exit_code == 0
+    plain = {
+        "model": Path("c.safetensors"),
+        "refiner": None,
+        "out": Path("m.tif"),
+        "scores": None,
+        "coarse": None,
+        "bands": None,
+        "assume_gsd_m": None,
+        "block_px": 512,
+        "device": "auto",
+        "force": False,
+    }
+    full = plain | {
+        "refiner": Path("r.safetensors"),
+        "scores": Path("u.tif"),
+        "coarse": Path("v.tif"),
+        "bands": (3, 2, 1),
+        "assume_gsd_m": 0.5,
+    }
+    assert calls.made == [
+        ("predict_scene", (Path("s.tif"),), plain),
+        ("predict_scene", (Path("s.tif"),), full),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["s.tif"], "s.tif is no project file, and there is no --model"),
+        (["s.tif", "--out", "m.tif"], "Add --model"),
+        (["p.yaml", "--out", "m.tif", "--bands", "1"], "--out, --bands does not go with a project file"),
+        (["s.tif", "--model", "c.safetensors"], "Add --out"),
+        (["s.tif", "--model", "c.safetensors", "--out", "m.tif", "--bands", "x"], "--bands is 'x'"),
+    ],
+)
+def test_what_predict_refuses(calls: Calls, args: list[str], said: str) -> None:
+    result = run("predict", *args)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not calls.made
+
+
+def test_refine(calls: Calls) -> None:
+    needed = ["u.tif", "--scene", "s.tif", "--refiner", "r.safetensors", "--out", "m.tif"]
+    assert run("refine", *needed).exit_code == 0
+    more = ["--scores", "v.tif", "--kind", "probability", "--full-scale", "200", "--bands", "1", "--force"]
+    assert run("refine", *needed, *more).exit_code == 0
+    plain = {
+        "scene": Path("s.tif"),
+        "refiner": Path("r.safetensors"),
+        "out": Path("m.tif"),
+        "refined_scores": None,
+        "kind": "auto",
+        "full_scale": None,
+        "bands": None,
+        "assume_gsd_m": None,
+        "block_px": 512,
+        "device": "auto",
+        "force": False,
+    }
+    full = plain | {
+        "refined_scores": Path("v.tif"),
+        "kind": "probability",
+        "full_scale": 200.0,
+        "bands": (1,),
+        "force": True,
+    }
+    assert calls.made == [("refine_scene", (Path("u.tif"),), plain), ("refine_scene", (Path("u.tif"),), full)]
