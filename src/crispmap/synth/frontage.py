@@ -142,12 +142,12 @@ class Site:
     def plant(self, x: float, y: float, radius_m: float, species: str) -> None:
         """Plant a tree, unless its trunk would stand in a building."""
         trunk = Point(x, y)
-        clear = 0.45 * radius_m
+        clear = 0.3 + 0.25 * radius_m
         if self.taken and shapely.dwithin(np.array(self.taken, dtype=object), trunk, clear).any():
             return
-        slender = {"conifer": 3.2, "poplar": 4.5, "bush": 1.1}.get(species, 2.1)
+        slender = {"conifer": 3.2, "poplar": 4.5, "bush": 1.1, "fruit": 2.0}.get(species, 2.9)
         height = slender * radius_m * self.between(0.8, 1.15) + 0.6
-        self.works.trees.append(Tree(x, y, radius_m, min(height, 21.0), species))
+        self.works.trees.append(Tree(x, y, radius_m, min(height, 18.0), species))
 
     def park(self, frame: Frame, lorry: bool = False) -> None:
         """Stand a car at a frame's origin, along its ``u``."""

@@ -69,7 +69,7 @@ class Catalogue:
         """Enter a surface and return its number."""
         material = MATERIALS[name]
         tone = tone or self.draw_tone(name)
-        tint = self.rng.normal(0, 0.018, 3)
+        tint = self.rng.normal(0, 0.014, 3)
         red, green, blue, infrared = material.colour
         shade = light * tone
         self.colours.append(

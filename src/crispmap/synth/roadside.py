@@ -112,7 +112,7 @@ def _car(frame: Frame, rng: Generator) -> Car:
 
 def _trees(road: Road, carriageway: BaseGeometry, standing: shapely.STRtree, works: Works, rng: Generator) -> None:
     """Plant a row of trees on one or both verges; their crowns reach over the road."""
-    radius = float(rng.uniform(2.2, 3.9))
+    radius = float(rng.uniform(2.3, 4.2))
     pitch = float(rng.uniform(7.0, 13.0))
     for side in ((1,), (-1,), (1, -1))[int(rng.integers(3))]:
         for frame in _frames(road, 10.0, (pitch, pitch + 1.0), rng):
@@ -120,9 +120,9 @@ def _trees(road: Road, carriageway: BaseGeometry, standing: shapely.STRtree, wor
             trunk = Point(x, y)
             if rng.random() < 0.14 or carriageway.intersects(trunk):
                 continue
-            if len(standing.query(trunk, predicate="dwithin", distance=0.45 * radius)) == 0:
+            if len(standing.query(trunk, predicate="dwithin", distance=0.3 * radius)) == 0:
                 size = radius * float(rng.uniform(0.75, 1.15))
-                works.trees.append(Tree(x, y, size, 2.3 * size + 1.0, "broad"))
+                works.trees.append(Tree(x, y, size, 2.7 * size + 1.0, "broad"))
 
 
 def river_area(setting: Setting, rng: Generator) -> BaseGeometry:

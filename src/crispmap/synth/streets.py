@@ -134,12 +134,13 @@ def plan_streets(setting: Setting, rng: Generator) -> list[Road]:
     tracer = _Tracer(setting, rng)
     roads: list[Road] = []
     queue: deque[tuple[DoubleArray, int]] = deque()
+    main, through = ("secondary", "tertiary") if setting.radius_m >= 90 else ("tertiary", "residential")
     for points in setting.mains:
         tracer.add(points)
-        roads.append(_dressed(points, "secondary", setting, rng))
+        roads.append(_dressed(points, main, setting, rng))
         queue.append((points, 0))
     for points in _through_roads(setting, tracer):
-        roads.append(_dressed(points, "tertiary", setting, rng))
+        roads.append(_dressed(points, through, setting, rng))
         queue.append((points, 1))
     while queue and len(roads) < _STREET_LIMIT:
         parent, generation = queue.popleft()

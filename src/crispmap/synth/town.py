@@ -23,7 +23,7 @@ from crispmap.synth.setting import Setting, draw_setting
 from crispmap.synth.streets import plan_streets
 from crispmap.types import DoubleArray
 
-LEAST_SIDE_M = 32.0
+LEAST_SIDE_M = 64.0
 _FILLET_M = 3.5
 
 
@@ -73,7 +73,7 @@ def plan_town(size_m: tuple[float, float], seed: int = 0) -> Town:
         seed: Any integer from 0.
 
     Raises:
-        InputError: If a side is shorter than 32 m, or the seed is negative.
+        InputError: If a side is shorter than 64 m, or the seed is negative.
     """
     if not (min(size_m) >= LEAST_SIDE_M and math.isfinite(max(size_m))):
         raise InputError(f"A town of {size_m[0]} x {size_m[1]} m.", expected=f"sides of {LEAST_SIDE_M:g} m or more")
