@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -216,6 +217,10 @@ class TestGood:
         assert get_args(sections_module.Weighting) == get_args(Weighting)
         assert get_args(sections_module.Balance) == get_args(Balance)
         assert BUILT == COARSE_NETWORKS
+        from crispmap.labels.noise import LabelNoise
+
+        noise = {field.name: field.default for field in dataclasses.fields(LabelNoise)}
+        assert dict(NoiseSection()) == noise
         variant = sections_module.RefinerSection.model_fields["variant"].annotation
         assert get_args(variant) == get_args(Variant)
 
@@ -269,8 +274,8 @@ BAD_VALUES = [
     ("EPSG:4326\n  noise", "EPSG:1\n  noise", 17, "labels.assume_crs is 'EPSG:1', which is not known", "epsg.io"),
     ("EPSG:4326\n  noise", "4326\n  noise", 17, "labels.assume_crs is 4326", "quotes"),
     ("omission: 0.1", "omission: 10", 18, "omission is 10", "from 0 to 1"),
-    ("[1, -1]", "[1]", 18, "offset_m is \\[1\\]", "\\[x, y\\]"),
-    ("[1, -1]", "[1, 2, 3]", 18, "offset_m is \\[1, 2, 3\\]", "\\[x, y\\]"),
+    ("[1, -1]", "[1]", 18, "offset_m is \\[1\\]", "\\[east, north\\]"),
+    ("[1, -1]", "[1, 2, 3]", 18, "offset_m is \\[1, 2, 3\\]", "\\[east, north\\]"),
     ("smooth_m: 100", "smooth_m: 0", 18, "smooth_m is 0", "above 0"),
     ("{window: [0, 0, 512, 512]}", "[0, 0, 512, 512]", 22, "areas.coarse\\[0\\] is \\[0, 0", "list of pieces"),
     ("{window: [0, 0, 512, 512]}", "{}", 22, "areas.coarse\\[0\\] gives no ground", "one of window"),

@@ -154,23 +154,16 @@ class ClassEntry(_Section):
 
 
 class NoiseSection(_Section):
-    """Imprecision to add to good labels, so that it is known; everything absent is not added.
+    """Imprecision to simulate on good labels: see ``crispmap.labels.noise.LabelNoise``, whose names these are."""
 
-    Attributes:
-        shift_m: Standard deviation of a smooth random shift.
-        smooth_m: The distance over which that shift changes.
-        offset_m: A constant shift (x, y).
-        omission: The share of features left out.
-        road_width_m: The width given to every line, whatever its true width.
-        generalise_m: The tolerance to which outlines are simplified.
-    """
-
-    shift_m: NotNegative = Field(0.0, description="0 or more metres")
-    smooth_m: Positive = Field(100.0, description="a distance above 0 metres")
-    offset_m: tuple[float, float] = Field((0.0, 0.0), description="[x, y] in metres")
+    shift_m: NotNegative = Field(0.0, description="0 or more metres: how far objects are moved, neighbours alike")
+    smooth_m: Positive = Field(100.0, description="a distance above 0 metres, over which that shift changes")
+    offset_m: tuple[float, float] = Field((0.0, 0.0), description="[east, north] in metres, of everything")
+    jitter_m: NotNegative = Field(0.0, description="0 or more metres: how far each object is moved by itself")
     omission: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="a share from 0 to 1")
-    road_width_m: Positive | None = Field(None, description="a width above 0 metres")
-    generalise_m: NotNegative = Field(0.0, description="0 or more metres")
+    omission_cluster_m: NotNegative = Field(0.0, description="0 or more metres: the size of gaps in the labels")
+    road_width_m: Positive | None = Field(None, description="a width above 0 metres, for every line")
+    generalise_m: NotNegative = Field(0.0, description="0 or more metres: detail finer than this is lost")
 
 
 class _LabelFile(_Section):
