@@ -208,8 +208,7 @@ def _evaluate_coarse(
     from crispmap.evaluate.coarse import evaluate_coarse_file
 
     result = evaluate_coarse_file(scores, reference, fit_reference_path=fit_reference, **rules)
-    rows = {f"{scores.name} (coarse)": result.coarse, f"{scores.name} (re-thresholded)": result.rethresholded}
-    return rows, result.biases.tolist()
+    return {"coarse": result.coarse, "re-thresholded": result.rethresholded}, result.biases.tolist()
 
 
 def _show(

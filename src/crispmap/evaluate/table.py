@@ -23,6 +23,9 @@ DASH = "-"
 
 _CLASSES_IN_SUMMARY = 8  # more do not fit a terminal; they are in the table by class
 
+_WIDE = 10_000
+_NAME_WIDTH = 8
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -34,7 +37,7 @@ class _Column:
 
 
 def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | None = None) -> None:
-    """Print the summary and the table by class of maps by name.
+    """Print the summary of maps by name, their figures by class, and their boundary figures by class.
 
     Args:
         evaluations: Name of each map and its figures, in the order of the rows.
@@ -45,10 +48,9 @@ def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | 
     """
     _check_alike(evaluations)
     console = console or Console(highlight=False)
-    for table in (summary_table(evaluations), class_table(evaluations)):
+    for table in (summary_table(evaluations), class_table(evaluations), boundary_table(evaluations)):
         if console.is_terminal:
-            table.box = box.SIMPLE_HEAD
-            console.print(table)
+            _print_in_columns(table, console)
         else:
             _print_plain(table, console)
 
@@ -63,11 +65,22 @@ def summary_table(evaluations: Mapping[str, Evaluation]) -> Table:
 
 
 def class_table(evaluations: Mapping[str, Evaluation]) -> Table:
-    """Return one row a map for every class, with every figure of that class."""
+    """Return one row a map for every class: IoU, precision, recall and F1."""
+    return _table_by_class(evaluations, lambda _, class_id: _area_columns(class_id))
+
+
+def boundary_table(evaluations: Mapping[str, Evaluation]) -> Table:
+    """Return one row a map for every class: boundary F1 and IoU, and relaxed precision and recall."""
+    return _table_by_class(evaluations, _boundary_columns)
+
+
+def _table_by_class(
+    evaluations: Mapping[str, Evaluation], columns_of: Callable[[Evaluation, int], list[_Column]]
+) -> Table:
     maps = list(evaluations.values())
-    table = _table(_class_columns(maps[0], 0), "Class", "Map")
+    table = _table(columns_of(maps[0], 0), "Class", "Map")
     for class_id, class_name in enumerate(maps[0].class_names):
-        rows = _cells(_class_columns(maps[0], class_id), maps)
+        rows = _cells(columns_of(maps[0], class_id), maps)
         for index, (name, cells) in enumerate(zip(evaluations, rows, strict=True)):
             table.add_row(
                 Text(class_name if index == 0 else ""), Text(name), *cells, end_section=index == len(rows) - 1
@@ -92,14 +105,19 @@ def _summary_columns(maps: Sequence[Evaluation]) -> list[_Column]:
     return columns
 
 
-def _class_columns(one: Evaluation, class_id: int) -> list[_Column]:
-    widths = list(enumerate(one.widths_m))
-    slack = f"{one.relaxed.slack_px:g} px"
+def _area_columns(class_id: int) -> list[_Column]:
     return [
         _of_class("IoU", lambda e, k: e.iou[k], class_id),
         _of_class("Precision", lambda e, k: e.confusion.precision[k], class_id),
         _of_class("Recall", lambda e, k: e.confusion.recall[k], class_id),
         _of_class("F1", lambda e, k: e.confusion.f1[k], class_id),
+    ]
+
+
+def _boundary_columns(one: Evaluation, class_id: int) -> list[_Column]:
+    widths = list(enumerate(one.widths_m))
+    slack = f"{one.relaxed.slack_px:g} px"
+    return [
         *(_of_class(f"Boundary F1 {width:g} m", _boundary_f1(index), class_id) for index, width in widths),
         *(_of_class(f"Boundary IoU {width:g} m", _boundary_iou(index), class_id) for index, width in widths),
         _of_class(f"Precision within {slack}", lambda e, k: e.relaxed.precision[k], class_id),
@@ -121,11 +139,12 @@ def _of_class(head: str, figure: Callable[[Evaluation, int], float], index: int)
 
 
 def _table(columns: Sequence[_Column], *names: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for head in names:
-        table.add_column(head, no_wrap=True)
+        table.add_column(head, overflow="fold", min_width=_NAME_WIDTH)
     for column in columns:
-        table.add_column(Text(column.head), justify="right")
+        longest = max(len(word) for word in column.head.split())
+        table.add_column(Text(column.head), justify="right", min_width=max(longest, len("100.00")))
     return table
 
 
@@ -146,10 +165,17 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f}" if math.isfinite(share) else DASH
 
 
+def _print_in_columns(table: Table, console: Console) -> None:
+    """Print a table in the width of a terminal, or beyond it where figures would be cut."""
+    table.box = box.SIMPLE_HEAD
+    console.print(table, crop=False)
+
+
 def _print_plain(table: Table, console: Console) -> None:
     """Print a table without lines or styles, as wide as it is, so that programs can read it."""
-    wide = Console(file=console.file, width=10_000, color_system=None, highlight=False)
+    wide = Console(file=console.file, width=_WIDE, color_system=None, highlight=False)
     with wide.capture() as capture:
+        table.padding = (0, 2, 0, 0)  # two spaces part columns, for names may hold one
         wide.print(table)
     encoding = console.encoding
     for line in (*capture.get().splitlines(), ""):

@@ -1,0 +1,233 @@
+"""The verb ``evaluate`` and what it runs: maps side by side, and the re-thresholded coarse map beside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from pyproj import CRS
+from scipy import ndimage
+from typer.testing import CliRunner
+
+from crispmap.areas import AreaPiece
+from crispmap.classes import ClassDef, ClassSchema
+from crispmap.cli.main import app
+from crispmap.errors import InputError, LabelError
+from crispmap.evaluate.coarse import evaluate_coarse_file
+from crispmap.evaluate.compare import Evaluation, evaluate_arrays
+from crispmap.evaluate.rethreshold import apply_biases, fit_biases
+from crispmap.grid import Grid
+from crispmap.scene.writer import class_map_writer, scores_writer
+from crispmap.types import IGNORE
+
+SCHEMA = ClassSchema((ClassDef("background", "#202020"), ClassDef("building", "#d7191c", ("building=*",))))
+GRID = Grid(CRS.from_epsg(32633), Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000), (80, 100))
+GSD = GRID.gsd_m()[::-1]
+
+
+def write_map(path, labels, grid=GRID, schema=SCHEMA):
+    with class_map_writer(path, grid, schema, force=True) as writer:
+        writer.write(grid.block, labels)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    """Files of one place: reference, timid scores, a map with a hole, a map of another size."""
+    folder = tmp_path_factory.mktemp("ground")
+    rng = np.random.default_rng(0)
+    field = ndimage.gaussian_filter(rng.normal(size=GRID.shape), 3) * 10
+    reference = (field > 0).astype(np.uint8)
+    blurred = ndimage.gaussian_filter(field, 1) + rng.normal(0, 0.05, GRID.shape) - 0.4  # too few buildings
+    scores = np.stack([-blurred / 2, blurred / 2]).astype(np.float32)
+    holed = reference.copy()
+    holed[70:, :7] = IGNORE
+    with scores_writer(folder / "scores.tif", GRID, SCHEMA.names) as writer:
+        writer.write(GRID.block, scores)
+    wide = Grid(GRID.crs, GRID.transform @ Affine.scale(4), (20, 25))
+    box = shapely.box(500_000, 5_000_000 - 40, 500_020, 5_000_000)  # columns 0 to 39
+    gpd.GeoDataFrame(geometry=[box], crs=GRID.crs).to_crs(4326).to_file(folder / "piece.gpkg")
+    return types.SimpleNamespace(
+        folder=folder,
+        reference=write_map(folder / "reference.tif", reference),
+        map=write_map(folder / "map.tif", holed),
+        wide=write_map(folder / "wide.tif", reference[2::4, 2::4], wide),
+        scores=folder / "scores.tif",
+        piece=folder / "piece.gpkg",
+        arrays=types.SimpleNamespace(reference=reference, map=holed, scores=scores),
+    )
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def figures(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+# --- the coarse map --------------------------------------------------------------------------------------
+
+
+def fit_and_score(ground):
+    """The same by arrays: biases from the left 40 columns, figures of the others."""
+    arrays = ground.arrays
+    biases = fit_biases(arrays.scores[:, :, :40], arrays.reference[:, :40])
+    rest = np.zeros(GRID.shape, bool)
+    rest[:, 40:] = True
+    maps = (apply_biases(arrays.scores, one) for one in ((0, 0), biases))
+    return biases, [evaluate_arrays(one, arrays.reference, GSD, SCHEMA, area=rest) for one in maps]
+
+
+def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(ground):
+    biases, (coarse, rethresholded) = fit_and_score(ground)
+    areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
+    found = evaluate_coarse_file(ground.scores, ground.reference, schema=SCHEMA, areas=areas)
+    assert np.array_equal(found.biases, biases)
+    assert found.coarse == coarse
+    assert found.rethresholded == rethresholded
+    assert found.rethresholded.mean_iou > found.coarse.mean_iou
+
+
+def test_biases_may_be_fitted_to_labels_of_their_own(ground):
+    odd = write_map(ground.folder / "odd.tif", 1 - ground.arrays.reference)
+    areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
+    found = evaluate_coarse_file(ground.scores, ground.reference, schema=SCHEMA, areas=areas, fit_reference_path=odd)
+    assert np.array_equal(
+        found.biases, fit_biases(ground.arrays.scores[:, :, :40], 1 - ground.arrays.reference[:, :40])
+    )
+
+
+def test_there_must_be_ground_to_fit_on_with_every_class(ground):
+    with pytest.raises(InputError, match="no area to fit"):
+        evaluate_coarse_file(ground.scores, ground.reference, schema=SCHEMA, areas={"refiner": []})
+    row, col = np.argwhere(ground.arrays.reference == 0)[0].tolist()
+    areas = {"refiner": [AreaPiece(window=(row, col, 1, 1))]}
+    with pytest.raises(LabelError, match="building"):
+        evaluate_coarse_file(ground.scores, ground.reference, schema=SCHEMA, areas=areas)
+
+
+# --- the verb --------------------------------------------------------------------------------------------
+
+
+def test_one_map_as_json(ground):
+    found = figures(run(ground.map, "--reference", ground.reference, "--json", "--width-m", 2))
+    expected = evaluate_arrays(ground.arrays.map, ground.arrays.reference, GSD, SCHEMA, widths_m=(2.0,))
+    assert found["reference"] == str(ground.reference)
+    assert found["biases"] is None
+    assert list(found["maps"]) == ["map.tif"]
+    assert Evaluation.from_dict(found["maps"]["map.tif"]) == expected
+
+
+@pytest.mark.parametrize("form", ["window", "file"])
+def test_rows_of_the_coarse_map_stand_before_the_maps(ground, form):
+    area = "0,0,80,40" if form == "window" else ground.piece
+    result = run(ground.map, "--reference", ground.reference, "--scores", ground.scores, "--fit-area", area, "--json")
+    found = figures(result)
+    biases, (coarse, rethresholded) = fit_and_score(ground)
+    assert found["biases"] == dict(zip(SCHEMA.names, biases.tolist(), strict=True))
+    assert list(found["maps"]) == ["coarse", "re-thresholded", "map.tif"]
+    assert Evaluation.from_dict(found["maps"]["coarse"]) == coarse
+    assert Evaluation.from_dict(found["maps"]["re-thresholded"]) == rethresholded
+    assert found["maps"]["map.tif"]["valid_px"] == 80 * 60, "the fit area is never scored"
+
+
+def test_a_table_tells_of_holes(ground):
+    result = run(ground.map, ground.reference, "--reference", ground.reference)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[1].startswith("map.tif")
+    assert lines[2].startswith("reference.tif")
+    assert "100.00" in lines[2]
+    assert "map.tif has no class on 70 labelled pixels" in result.stderr
+
+
+def test_maps_of_one_name_are_told_apart_by_path(ground):
+    other = ground.folder / "other"
+    other.mkdir()
+    twin = write_map(other / "map.tif", ground.arrays.reference)
+    found = figures(run(ground.map, twin, "--reference", ground.reference, "--json"))
+    assert list(found["maps"]) == [str(ground.map), str(twin)]
+
+
+def test_maps_of_other_pixels_share_widths_that_suit_the_largest(ground):
+    found = figures(run(ground.map, ground.wide, "--reference", ground.reference, "--json"))
+    for one in found["maps"].values():
+        assert [at["width_m"] for at in one["boundary"]] == [2.0, 6.0]
+
+
+def test_classes_may_come_from_a_project_file(ground, tmp_path):
+    project = tmp_path / "project.yaml"
+    project.write_text(
+        "crispmap: 1\nname: town\nscene: {path: scene.tif}\nlabels: {path: osm.gpkg}\n"
+        "classes:\n"
+        "  - {name: background, colour: '#202020'}\n"
+        "  - {name: house, colour: '#d7191c', osm: ['building=*']}\n"
+        "areas:\n  coarse:\n    - {window: [0, 0, 64, 64]}\n"
+    )
+    found = figures(run(ground.map, "--reference", ground.reference, "--classes", project, "--json"))
+    assert list(found["maps"]["map.tif"]["classes"]) == ["background", "house"]
+
+
+def test_a_project_is_left_to_its_workflow(monkeypatch, tmp_path):
+    calls = []
+    workflow = types.ModuleType("crispmap.workflow.project")
+    workflow.evaluate_project = lambda path, *, json: calls.append((path, json))
+    monkeypatch.setitem(sys.modules, "crispmap.workflow.project", workflow)
+    project = tmp_path / "my.yml"
+    assert run(project, "--json").exit_code == 0
+    assert run(tmp_path).exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    assert run().exit_code == 0
+    assert [(path.name, json) for path, json in calls] == [
+        ("my.yml", True),
+        (tmp_path.name, False),
+        ("project.yaml", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{map}"], "nothing to score"),
+        (["a.yaml", "b.yaml"], "nothing to score"),
+        (["{map}", "--reference", "{reference}", "--scores", "{scores}"], "without --fit-area"),
+        (["{map}", "--reference", "{reference}", "--fit-reference", "{reference}"], "without --scores"),
+        (["{map}", "--reference", "{reference}", "--area", "nowhere.gpkg"], "no such file"),
+        (["{map}", "--reference", "{reference}", "--area", "0,0,90,10"], "outside"),
+        (["{map}", "--reference", "{reference}", "--area", "0,0,9,9", "--fit-area", "5,5,9,9"], "share"),
+        (["{map}", "{wide}", "--reference", "{reference}", "--area", "0,0,9,9"], "different pixels"),
+        (["{map}", "--reference", "{reference}", "--width-m", "-1"], "boundary width"),
+        (["{map}", "--reference", "{reference}", "--slack-px", "-1"], "slack"),
+        (["{map}", "--reference", "missing.gpkg"], "no file"),
+        (["missing.tif", "--reference", "{reference}"], "does not exist"),
+        (["{map}", "{other}", "--reference", "{reference}"], "maps of the same classes"),
+        (["{scores}", "--reference", "{reference}"], "does not name its classes"),
+    ],
+)
+def test_bad_input_is_told_with_status_2(ground, arguments, message):
+    other = ClassSchema((ClassDef("a", "#202020"), ClassDef("b", "#d7191c")))
+    paths = {
+        "map": ground.map,
+        "wide": ground.wide,
+        "reference": ground.reference,
+        "scores": ground.scores,
+        "other": write_map(ground.folder / "other.tif", ground.arrays.reference, schema=other),
+    }
+    result = run(*(argument.format(**paths) for argument in arguments))
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_help_shows_an_example():
+    result = run("--help")
+    assert result.exit_code == 0
+    assert "crispmap evaluate" in result.stdout
+    assert "--fit-area" in result.stdout
