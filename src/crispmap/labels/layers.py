@@ -107,8 +107,18 @@ def layer_box(layer: VectorLayer) -> Box | None:
     else:
         with _quiet():
             found = pyogrio.read_info(layer.path, layer=layer.name, force_total_bounds=True)["total_bounds"]
-        box = (np.nan,) * 4 if found is None else tuple(found)
+            if found is None:  # OpenStreetMap files do not tell
+                found = _box_of_features(layer)
+        box = tuple(found)
     return tuple(float(value) for value in box) if np.isfinite(box).all() else None  # type: ignore[return-value]
+
+
+def _box_of_features(layer: VectorLayer) -> Box:
+    """Return the bounding box of a layer by reading it through, not finite where it is empty."""
+    _, bounds = pyogrio.read_bounds(layer.path, layer=layer.name)
+    if not bounds.shape[1]:
+        return np.nan, np.nan, np.nan, np.nan
+    return (*bounds[:2].min(axis=1), *bounds[2:].max(axis=1))
 
 
 def grid_box(grid: Grid, crs: CRS | None, margin_m: float = 0.0) -> Box | None:

@@ -157,7 +157,7 @@ class MaskLabels:
             height=self.grid.height,
             width=self.grid.width,
             resampling=Resampling.nearest,
-            tolerance=0,  # exact everywhere, so that no block depends on another
+            tolerance=1e-6,  # pixels: as good as exact, which rasterio cannot be asked for
             add_alpha=self._file.nodata is None and not _has_alpha(self._file),  # to tell what lies outside
         )
 

@@ -29,7 +29,8 @@ MANY_TAGS_COLUMNS = ("other_tags", "all_tags", "tags")
 
 NO_CLASS = -1
 
-TextColumn: TypeAlias = "pd.Series[Any]"
+TagTable: TypeAlias = dict[str, NDArray[np.object_]]
+"""Text by key, one entry a feature, None where the feature has no such tag."""
 
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*=>\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
@@ -77,8 +78,8 @@ def parse_many_tags(text: object) -> dict[str, str]:
     return {_ESCAPE.sub(r"\1", key): _ESCAPE.sub(r"\1", value) for key, value in _PAIR.findall(text)}
 
 
-def tag_table(attributes: pd.DataFrame, schema: ClassSchema, layer: str) -> pd.DataFrame:
-    """Return one text column per key that decides a class or width; None where a tag is absent.
+def tag_table(attributes: pd.DataFrame, schema: ClassSchema, layer: str) -> TagTable:
+    """Return one array per key that decides a class or width: text, None where a tag is absent.
 
     Args:
         attributes: The columns of a layer, without geometry.
@@ -87,42 +88,45 @@ def tag_table(attributes: pd.DataFrame, schema: ClassSchema, layer: str) -> pd.D
     """
     wanted = columns_wanted(schema)
     columns = match_columns(attributes.columns, wanted)
-    table = pd.DataFrame(
-        {key: _as_text(attributes[columns[key]]) if key in columns else None for key in wanted},
-        index=attributes.index,
-        dtype=object,
-    )
+    table = {key: _texts(attributes[columns[key]]) if key in columns else _absent(len(attributes)) for key in wanted}
     for column in MANY_TAGS_COLUMNS:
-        _spread(table, table[column], [key for key in wanted if key not in MANY_TAGS_COLUMNS])
-    _spread_pair(table, table["class"], table["type"])
-    key = _geofabrik_key(layer)
-    if key in table.columns:
-        table[key] = table[key].where(table[key].notna(), table["fclass"])
+        _spread(table, table[column])
+    _spread_pair(table)
+    _fill(table, _geofabrik_key(layer), table["fclass"])
     return table
 
 
-def class_column_ids(table: pd.DataFrame, schema: ClassSchema) -> NDArray[np.int64]:
+def join_tables(tables: Iterable[TagTable]) -> TagTable:
+    """Return tag tables of one schema as one, row below row."""
+    several = list(tables)
+    return {key: np.concatenate([table[key] for table in several]) for key in several[0]}
+
+
+def row_count(table: TagTable) -> int:
+    """Return the number of features of a tag table."""
+    return len(next(iter(table.values())))
+
+
+def class_column_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
     """Return the class id that a class column gives each feature, NO_CLASS where it gives none.
 
     Names count in any case, ids as whole numbers; 255 and ``ignore`` mean ground to leave out.
     """
     by_text = {str(index): index for index in range(len(schema))} | {str(IGNORE): IGNORE, "ignore": IGNORE}
     by_text |= {name.casefold(): index for index, name in enumerate(schema.names)}
-    ids = np.full(len(table), NO_CLASS, dtype=np.int64)
+    ids = np.full(row_count(table), NO_CLASS, dtype=np.int64)
     for column in CLASS_COLUMNS:
-        texts = table[column].map(lambda text: text.strip().casefold(), na_action="ignore")
-        found = texts.map(by_text).fillna(NO_CLASS).to_numpy(dtype=np.int64)
+        found = [NO_CLASS if text is None else by_text.get(text.strip().casefold(), NO_CLASS) for text in table[column]]
         ids = np.where(ids == NO_CLASS, found, ids)
     return ids
 
 
-def tag_ids(table: pd.DataFrame, schema: ClassSchema) -> NDArray[np.int64]:
+def tag_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
     """Return the class id that the schema's tag rules give each feature, NO_CLASS where none matches."""
-    keys = list(rule_keys(schema))
+    keys = rule_keys(schema)
     known: dict[tuple[object, ...], int] = {}
-    ids = np.full(len(table), NO_CLASS, dtype=np.int64)
-    rows = zip(*(table[key] for key in keys), strict=True) if keys else ()
-    for place, values in enumerate(rows):
+    ids = np.full(row_count(table), NO_CLASS, dtype=np.int64)
+    for place, values in enumerate(zip(*(table[key] for key in keys), strict=True)):
         if values not in known:
             found = schema.class_of(dict(zip(keys, values, strict=True)))
             known[values] = NO_CLASS if found is None else found
@@ -130,15 +134,25 @@ def tag_ids(table: pd.DataFrame, schema: ClassSchema) -> NDArray[np.int64]:
     return ids
 
 
-def widths_m(table: pd.DataFrame) -> NDArray[np.float64]:
+def widths_m(table: TagTable) -> NDArray[np.float64]:
     """Return the total width each feature's own tags give, in metres, NaN where they give none."""
     keys = (*WIDTH_KEYS, *LANE_KEYS)
     rows = zip(*(table[key] for key in keys), strict=True)
     return np.array([width_from_tags(dict(zip(keys, row, strict=True))) for row in rows], dtype=np.float64)
 
 
-def _as_text(column: TextColumn) -> TextColumn:
-    return column.astype(object).map(_text)
+def _texts(column: Any) -> NDArray[np.object_]:
+    texts = _absent(len(column))
+    texts[:] = [_text(value) for value in column]
+    return texts
+
+
+def _absent(count: int) -> NDArray[np.object_]:
+    return np.full(count, None, dtype=object)
+
+
+def _missing(column: NDArray[np.object_]) -> NDArray[np.bool_]:
+    return np.array([value is None for value in column], dtype=bool)
 
 
 def _text(value: Any) -> str | None:
@@ -152,26 +166,25 @@ def _text(value: Any) -> str | None:
     return json.dumps(dict(value)) if isinstance(value, Mapping) else str(value)
 
 
-def _spread(table: pd.DataFrame, packed: TextColumn, keys: list[str]) -> None:
+def _spread(table: TagTable, packed: NDArray[np.object_]) -> None:
     """Copy tags out of a column of many tags, where a feature has no column of its own for them."""
-    rows = np.flatnonzero(packed.notna().to_numpy())
-    if not len(rows):
-        return
-    values = {key: table[key].to_numpy(dtype=object, copy=True) for key in keys}
-    for row in rows:
-        for key, value in parse_many_tags(packed.iloc[row]).items():
-            if key in values and values[key][row] is None:
-                values[key][row] = value
-    for key, column in values.items():
-        table[key] = column
+    for row in np.flatnonzero(~_missing(packed)):
+        for key, value in parse_many_tags(packed[row]).items():
+            if key in table and key not in MANY_TAGS_COLUMNS and table[key][row] is None:
+                table[key][row] = value
 
 
-def _spread_pair(table: pd.DataFrame, keys: TextColumn, values: TextColumn) -> None:
+def _spread_pair(table: TagTable) -> None:
     """Read class=highway, type=residential as highway=residential."""
-    for key in keys.dropna().unique():
-        if key in table.columns and key not in (*CLASS_COLUMNS, "type"):
-            pair = values.where((keys == key) & table[key].isna())
-            table[key] = table[key].where(table[key].notna(), pair)
+    keys = table["class"]
+    for key in set(keys[~_missing(keys)]) - {*CLASS_COLUMNS, "type"}:
+        _fill(table, key, np.where(keys == key, table["type"], _absent(len(keys))))
+
+
+def _fill(table: TagTable, key: str | None, values: NDArray[np.object_]) -> None:
+    """Give a tag to the features that have none of that key, if the key is looked for."""
+    if key in table:
+        table[key] = np.where(_missing(table[key]), values, table[key])
 
 
 def _geofabrik_key(layer: str) -> str | None:

@@ -81,7 +81,7 @@ def read_vectors(
     read = [_read_near(one, schema, _source_crs(one, assumed, grid), target, grid) for one in layers]
     _require_any(read, layers, grid, assumed)
     geometries = pd.concat([geometry for geometry, _ in read], ignore_index=True)
-    table = pd.concat([table for _, table in read], ignore_index=True)
+    table = tags.join_tables(table for _, table in read)
     ids = _class_ids(table, schema, fixed_id, path)
     _require_class(ids, layers, schema)
     features = _features(geometries, table, ids, target)
@@ -91,7 +91,7 @@ def read_vectors(
 
 def _read_near(
     layer: VectorLayer, schema: ClassSchema, source: CRS | None, target: CRS | None, grid: Grid | None
-) -> tuple[gpd.GeoSeries, pd.DataFrame]:
+) -> tuple[gpd.GeoSeries, tags.TagTable]:
     """Return the geometries of a layer about the grid in the target CRS, and their tags as a text table."""
     box = None if grid is None else grid_box(grid, source, NEIGHBOURHOOD_M)
     frame = read_layer(layer, tags.columns_wanted(schema), box)
@@ -164,10 +164,10 @@ def _parse_crs(text: str | CRS | None) -> CRS | str | None:
         ) from error
 
 
-def _class_ids(table: pd.DataFrame, schema: ClassSchema, fixed_id: int | None, path: Path) -> np.ndarray:
+def _class_ids(table: tags.TagTable, schema: ClassSchema, fixed_id: int | None, path: Path) -> np.ndarray:
     """Return the class id of every row of the tag table, NO_CLASS where there is none."""
     if fixed_id is not None:
-        return np.full(len(table), fixed_id, dtype=np.int64)
+        return np.full(tags.row_count(table), fixed_id, dtype=np.int64)
     ids = tags.class_column_ids(table, schema)
     foreground = schema.classes[1:]
     without_rule = [one.name for one in foreground if not one.osm]
@@ -177,11 +177,13 @@ def _class_ids(table: pd.DataFrame, schema: ClassSchema, fixed_id: int | None, p
             expected="a rule for every class but the background, or a column class or class_name",
             remedy="Write a rule such as building=*, or say that all is of one class (all_as, --all-as).",
         )
-    by_tags = np.full(len(table), 1) if without_rule and len(foreground) == 1 else tags.tag_ids(table, schema)
+    by_tags = (
+        np.full(tags.row_count(table), 1) if without_rule and len(foreground) == 1 else tags.tag_ids(table, schema)
+    )
     return np.where(ids == tags.NO_CLASS, by_tags, ids)
 
 
-def _features(geometries: gpd.GeoSeries, table: pd.DataFrame, ids: np.ndarray, crs: CRS | None) -> gpd.GeoDataFrame:
+def _features(geometries: gpd.GeoSeries, table: tags.TagTable, ids: np.ndarray, crs: CRS | None) -> gpd.GeoDataFrame:
     """Return the frame of parts of a class, logging what was left out."""
     kept = np.flatnonzero(ids != tags.NO_CLASS)
     chosen = geometries.to_numpy()[kept]
@@ -191,7 +193,7 @@ def _features(geometries: gpd.GeoSeries, table: pd.DataFrame, ids: np.ndarray, c
         "%d of %d features belong to a class: %d parts; left out %d points and %d empty or broken geometries",
         len(kept), len(ids), len(parts), points, lost - points,
     )  # fmt: skip
-    widths = tags.widths_m(table.iloc[kept])[source]
+    widths = tags.widths_m({key: column[kept] for key, column in table.items()})[source]
     return gpd.GeoDataFrame(
         {"class_id": ids[kept][source], "width_m": np.where(is_line(parts), widths, np.nan)},
         geometry=parts,
@@ -200,12 +202,12 @@ def _features(geometries: gpd.GeoSeries, table: pd.DataFrame, ids: np.ndarray, c
 
 
 def _require_any(
-    read: list[tuple[gpd.GeoSeries, pd.DataFrame]],
+    read: list[tuple[gpd.GeoSeries, tags.TagTable]],
     layers: list[VectorLayer],
     grid: Grid | None,
     assumed: CRS | str | None,
 ) -> None:
-    if any(len(table) for _, table in read):
+    if any(len(geometry) for geometry, _ in read):
         return
     if grid is None or all(layer_box(one) is None for one in layers):
         raise LabelError(f"{layers[0].path} holds no feature.", expected="polygons or lines")
