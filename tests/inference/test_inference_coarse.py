@@ -16,6 +16,7 @@ from crispmap.errors import ModelError, SceneError
 from crispmap.grid import Block
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import visit_blocks
+from crispmap.scene.raster import open_scene
 from crispmap.scene.reader import read_whole
 from crispmap.scene.resample import ResampledScene
 
@@ -195,3 +196,27 @@ def test_the_raster_carries_the_scenes_grid_and_the_class_names():
     assert scores.grid == scene.grid
     assert scores.band_names == CARD.schema.names
     assert scores.path == scene.path
+
+
+@pytest.mark.realdata
+def test_scores_of_a_finer_zoom_lie_on_the_same_ground(real_data):
+    """Two zooms of one ground: scores of the finer agree best where nothing is shifted."""
+    network = StridedNetwork(bands=3)
+    with (
+        open_scene(real_data / "kampala/A_z19_rgb.tif") as own,
+        open_scene(real_data / "kampala/A_z20_rgb.tif") as finer,
+    ):
+        card = coarse_card(
+            gsd_m=own.grid.mean_gsd_m(), band_names=("red", "green", "blue"), scaling_offset=(127.0,) * 3,
+            scaling_scale=(64.0,) * 3,
+        )  # fmt: skip
+        expected, _ = read_whole(coarse_scores(own, network, card))
+        scores, _ = read_whole(coarse_scores(finer, network, card))
+    scores = scores.reshape(3, 512, 2, 768, 2).mean(axis=(2, 4))
+    inside = (slice(None), slice(4, -4), slice(4, -4))
+    agreement = {
+        shift: np.corrcoef(np.roll(scores, shift, (1, 2))[inside].ravel(), expected[inside].ravel())[0, 1]
+        for shift in [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
+    }
+    assert max(agreement, key=agreement.get) == (0, 0)
+    assert agreement[0, 0] > 0.9

@@ -141,8 +141,9 @@ def test_scores_with_larger_pixels_are_brought_to_the_scene(ratio):
 
 
 @pytest.mark.parametrize("shape", [(30, 24), (60, 48), (31, 25), (20, 16)])
-def test_scores_without_georeference_cover_the_scene(shape):
-    scores = ArrayScene(random_scores(shape), transform=Affine.identity())
+@pytest.mark.parametrize("side", [Affine.identity(), Affine.scale(3, -3)])
+def test_scores_without_georeference_cover_the_scene(shape, side):
+    scores = ArrayScene(random_scores(shape), transform=side)
     image = ArrayScene(random_image((60, 48)), transform=Affine(0.5, 0, 1e5, 0, -0.5, 5e6), crs=CRS.from_epsg(32631))
     assert refined_scores(scores, image, small_refiner(), CARD).grid == image.grid
 

@@ -71,7 +71,7 @@ def scores_on_scene(scores: SceneReader, image: SceneReader) -> SceneReader:
 
 def _to_scene(scores: Grid, scene: Grid) -> Affine | None:
     """Return the map from pixel positions of the scores to those of the scene; None where there is none."""
-    if scores.crs is None and scores.transform.is_identity:
+    if scores.crs is None and scores.transform.c == scores.transform.f == 0:
         # Only a whole ratio, and one: a map cut along its borders must not be stretched over the whole scene.
         return Affine.scale(max(1, round(scene.width / scores.width)))
     if scores.crs != scene.crs:
