@@ -117,7 +117,7 @@ class Relief:
         self.height_m: FloatArray = np.zeros(shape, dtype=np.float32)
         self.crown: NDArray[np.bool_] = np.zeros(shape, dtype=np.bool_)
         self.transform = Affine(gsd_m, 0, 0, 0, -gsd_m, shape[0] * gsd_m)
-        self._rag = smooth_noise((512, 512), 1.1 / gsd_m, rng)
+        self._rag = smooth_noise((640, 640), 1.1 / gsd_m, rng)
 
     def lay(self, pieces: Iterable[tuple[BaseGeometry, int]]) -> None:
         """Paint ground surfaces, later ones over earlier ones."""
@@ -209,8 +209,6 @@ class Relief:
         rows, cols, east, north = place
         r0, c0 = (int(start) for start in self.rng.integers(0, 400, 2))
         rag = self._rag[r0 : r0 + north.shape[0], c0 : c0 + east.shape[1]]
-        if rag.shape != (north.shape[0], east.shape[1]):
-            rag = np.resize(rag, (north.shape[0], east.shape[1]))
         off = np.sqrt(east**2 + north**2) / tree.radius_m + 0.11 * rag
         dome = 1 - off if tree.species == "conifer" else np.sqrt(np.clip(1 - off**2, 0, None))
         rough = 0.22 * min(tree.radius_m, 3.0) * rag

@@ -31,7 +31,10 @@ def true_classes(town: Town, grid: Grid) -> LabelArray:
     """
     transform = ground_transform(grid)
     shapes = [(town.carriageway, ROAD)] + [(one.outline, BUILDING) for one in town.buildings]
-    classes: LabelArray = rasterize(shapes, grid.shape, fill=0, transform=transform, dtype="uint8")
+    classes: LabelArray = np.zeros(grid.shape, dtype=np.uint8)
+    drawn = [(shape, class_id) for shape, class_id in shapes if not shape.is_empty]
+    if drawn:
+        rasterize(drawn, out=classes, transform=transform)
     return classes
 
 

@@ -58,11 +58,11 @@ def town_grid(size_px: tuple[int, int] = (1600, 2400), gsd_m: float = 0.5) -> Gr
     """Return the grid of a town of (height, width) pixels.
 
     Raises:
-        InputError: If a side is under 64 pixels or over 20,000, or a pixel not of 0.2 to 2 m.
+        InputError: If a side is under 64 pixels or over 6,000, or a pixel not of 0.2 to 2 m.
     """
     height, width = size_px
-    if min(size_px) < 64 or max(size_px) > 20_000:
-        raise InputError(f"A town of {height} x {width} pixels.", expected="sides of 64 to 20,000 pixels")
+    if min(size_px) < 64 or max(size_px) > 6_000:
+        raise InputError(f"A town of {height} x {width} pixels.", expected="sides of 64 to 6,000 pixels")
     if not 0.2 <= gsd_m <= 2.0:
         raise InputError(f"A town with pixels of {gsd_m} m.", expected="pixels of 0.2 to 2 m")
     transform = Affine(gsd_m, 0, TOWN_ORIGIN[0], 0, -gsd_m, TOWN_ORIGIN[1] + height * gsd_m)
