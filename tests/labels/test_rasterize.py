@@ -19,6 +19,7 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GridError, InputError, LabelError, OutputError
 from crispmap.grid import Block, Grid
 from crispmap.labels.rasterize import VectorLabels, lines_as_areas, rasterize, rasterize_file
+from crispmap.labels.vectors import read_vectors
 
 SCHEMA = ClassSchema(
     (
@@ -120,7 +121,7 @@ scene = st.lists(st.tuples(st.one_of(triangle, line), st.sampled_from([0, 1, 2, 
 
 
 @given(scene, st.integers(1, 31), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_block_by_block_equals_whole(shapes: list, size: int, all_touched: bool) -> None:
     features = frame([s for s, _ in shapes], [i for _, i in shapes])
     painter = VectorLabels(features, PLAIN, SCHEMA, all_touched=all_touched)
@@ -185,6 +186,14 @@ def test_features_in_another_crs_are_brought_to_the_grid() -> None:
     assert (drawn == 1).sum() == 2000
 
 
+def test_what_the_crs_of_the_grid_cannot_hold_is_not_drawn() -> None:
+    grid = grid_at("EPSG:3857", 60.0, 10.0, 1.0, 50)
+    pole = shapely.box(0, 89.9, 10, 90)
+    here = shapely.box(9.99, 59.99, 10.01, 60.01)
+    drawn = rasterize(frame([pole, here, shapely.Polygon()], [1, 2, 1], 4326), grid, SCHEMA)
+    assert (drawn == 2).all()
+
+
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 
@@ -234,3 +243,36 @@ def test_file_holds_the_same_pixels_however_it_was_cut(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         rasterize_file(painter, tmp_path / "a.tif")
     rasterize_file(painter, tmp_path / "a.tif", force=True)
+
+
+# --- real files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("scene", "vectors", "class_id", "utm"),
+    [
+        ("banepa/banepa_rgb.tif", "banepa/banepa_osm_buildings.geojson", 1, 32645),
+        ("spacenet/RGB-PanSharpen_img1447.tif", "spacenet/OSMroads_img1447.geojson", 2, 32631),
+        ("spacenet/RGB-PanSharpen_AOI_2_Vegas_img0.tif", "spacenet/AOI_2_Vegas_img0.geojson", 2, 32611),
+        ("spacenet/atlanta_pan.tif", "spacenet/atlanta_buildings.geojson", 1, 32616),
+        ("kampala/A_z19_rgb.tif", "kampala/A_buildings.geojson", 1, 32636),
+    ],
+)
+def test_real_areas_on_the_ground(real_data: Path, scene: str, vectors: str, class_id: int, utm: int) -> None:
+    with rasterio.open(real_data / scene) as file:
+        grid = Grid(CRS.from_wkt(file.crs.to_wkt()), file.transform, file.shape)
+    features = read_vectors(real_data / vectors, SCHEMA, grid=grid, all_as=SCHEMA[class_id].name)
+    drawn = float((rasterize(features, grid, SCHEMA) == class_id).sum()) * math.prod(grid.gsd_m())
+
+    # By another way: buffers in the UTM zone, united, cut to the scene.
+    ground = features.to_crs(utm)
+    half = ground["width_m"].fillna(7.0) / 2
+    shapes = [
+        shape if shape.geom_type == "Polygon" else shape.buffer(width, quad_segs=32)
+        for shape, width in zip(ground.geometry, half, strict=True)
+    ]
+    outline = shapely.Polygon(grid.corners())
+    frame_utm = gpd.GeoSeries([outline.segmentize(outline.length / 100)], crs=grid.crs).to_crs(utm).iloc[0]
+    expected = shapely.union_all(shapes).intersection(frame_utm).area
+    assert drawn == pytest.approx(expected, rel=0.004)

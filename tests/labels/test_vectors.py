@@ -290,6 +290,24 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
             read_vectors(path, SCHEMA)
 
 
+def test_truncated_features(tmp_path: Path) -> None:
+    many = gpd.GeoDataFrame(
+        {"building": ["yes"] * 500},
+        geometry=[shapely.Point(450_100, 5_400_100 + step).buffer(20) for step in range(500)],
+        crs=UTM,
+    )
+    path = write(many, tmp_path / "a.fgb")
+    path.write_bytes(path.read_bytes()[:-100_000])
+    with pytest.raises(LabelError, match="cannot be read"):
+        read_vectors(path, SCHEMA)
+
+
+def test_a_parquet_table_without_geometry(tmp_path: Path) -> None:
+    tagged().drop(columns="geometry").to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(LabelError, match="cannot be read"):
+        read_vectors(tmp_path / "a.parquet", SCHEMA)
+
+
 def test_empty_files(tmp_path: Path) -> None:
     path = write(tagged().iloc[:0], tmp_path / "a.gpkg", geometry_type="Polygon")
     for grid in (None, GRID):

@@ -11,7 +11,7 @@ import typer
 
 from crispmap.cli.console import print_json, print_line, progress_bar
 from crispmap.cli.options import ForceOption, tell_written
-from crispmap.errors import InputError
+from crispmap.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
@@ -113,7 +113,7 @@ def _schema_of_file(path: Path) -> ClassSchema:
 
     from crispmap.classes import ClassSchema
     from crispmap.config import load_project
-    from crispmap.config.findings import findings_of, project_error
+    from crispmap.config.findings import Finding, findings_of, project_error
     from crispmap.config.marked_yaml import MarkedYaml, read_marked_yaml
     from crispmap.config.sections import ClassEntry
 
@@ -134,7 +134,14 @@ def _schema_of_file(path: Path) -> ClassSchema:
         file = ClassesFile.model_validate(marked.value)
     except ValidationError as error:
         raise project_error(findings_of(error, ClassesFile), marked, path) from error
-    return ClassSchema(tuple(entry.class_def() for entry in file.classes))
+    classes = []
+    for index, entry in enumerate(file.classes):
+        try:
+            classes.append(entry.class_def())
+        except SchemaError as error:
+            finding = Finding(("classes", index), error.given.rstrip("."), error.expected, error.remedy)
+            raise project_error([finding], marked, path) from error
+    return ClassSchema(tuple(classes))
 
 
 def _show(out: Path, grid: Grid, schema: ClassSchema, counts: CountArray, as_json: bool) -> None:

@@ -113,14 +113,13 @@ def _reach_px(
             expected="labels (row, col) and a target (band or class, row, col) of the grid's shape",
         )
     along_x, along_y = grid.gsd_m()
-    reach = math.ceil(max_shift_m / along_y), math.ceil(max_shift_m / along_x)
-    if max_shift_m < max(along_x, along_y) or reach[0] > grid.height // 4 or reach[1] > grid.width // 4:
+    least, most = max(along_x, along_y), min(grid.height * along_y, grid.width * along_x) / 4
+    if not least <= max_shift_m <= most:
         raise InputError(
             f"max_shift_m is {max_shift_m}.",
-            expected=f"at least a pixel ({max(along_x, along_y):.3g} m) and at most a quarter of the scene "
-            f"({min(grid.height * along_y, grid.width * along_x) / 4:.3g} m)",
+            expected=f"at least a pixel ({least:.3g} m) and at most a quarter of the scene ({most:.3g} m)",
         )
-    return reach
+    return math.ceil(max_shift_m / along_y), math.ceil(max_shift_m / along_x)
 
 
 def _one_hot(labels: LabelArray, classes: int) -> FloatArray:
@@ -195,16 +194,20 @@ def _judge(surfaces: DoubleArray, reach: tuple[int, int], metres: DoubleArray) -
     middle = np.array(total.shape) // 2
     best = _peak(total)
     inside = bool((np.abs(best - middle) <= np.array(reach) + 0.5).all())
-    shifts = np.array([_peak(total - one) for one in surfaces if np.any(one)])
-    count = len(shifts)
-    spread = (shifts - shifts.mean(axis=0))[:, ::-1] @ metres.T
-    error_m = math.sqrt((count - 1) / count * float((spread**2).sum())) if count > 1 else math.inf
+    without = np.array([_peak(total - one) for one in surfaces if np.any(one)])
+    error_m = _jackknife_error(without[:, ::-1] @ metres.T) if len(without) > 1 else math.inf
     prominence, rivalled = _standing(total, best)
     low, high = _PROMINENCE
     confidence = 0.0 if rivalled else max(0.0, min(1.0, (prominence - low) / (high - low)))
     note = _doubt(inside, confidence, error_m / math.sqrt(abs(float(np.linalg.det(metres)))))
     dx_m, dy_m = -(metres @ (best - middle)[::-1])
     return Offset(float(dx_m), float(dy_m), error_m, confidence, not note, note)
+
+
+def _jackknife_error(values: DoubleArray) -> float:
+    """Return the standard error of an estimate from its values (n, 2) with one part left out each (Tukey, 1958)."""
+    count = len(values)
+    return math.sqrt((count - 1) / count * float(((values - values.mean(axis=0)) ** 2).sum()))
 
 
 def _standing(surface: DoubleArray, best: DoubleArray) -> tuple[float, bool]:

@@ -60,7 +60,9 @@ class VectorLabels:
         self.grid = grid
         self.schema = schema
         self._all_touched = all_touched
-        areas = lines_as_areas(_on_grid_crs(features, grid), grid, schema, road_width_m=road_width_m)
+        placed = _on_grid_crs(features, grid)
+        placed = placed[np.isfinite(placed.geometry.bounds).all(axis=1)]  # the grid's CRS may not hold all of the earth
+        areas = lines_as_areas(placed, grid, schema, road_width_m=road_width_m)
         order = np.argsort(areas["class_id"].to_numpy(), kind="stable")
         self._ids = areas["class_id"].to_numpy()[order]
         self._shapes = _to_pixels(areas.geometry.to_numpy()[order], grid)
