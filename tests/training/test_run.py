@@ -84,16 +84,16 @@ def assert_equal(a, b) -> None:
 
 class TestResume:
     @pytest.mark.parametrize(
-        "changes",
+        ("make", "changes"),
         [
-            {},
-            {"optimizer": "sgd", "schedule": "constant", "balance": "uniform", "class_weights": "none"},
-            {"optimizer": "adagrad", "schedule": "cosine", "gradient_clip": 0.0},
-            {"precision": "bfloat16"},
+            (tiny.coarse_task, {}),
+            (tiny.coarse_task, {"precision": "bfloat16"}),
+            (tiny.coarse_task, {"optimizer": "adagrad", "schedule": "cosine", "gradient_clip": 0.0}),
+            (tiny.refiner_task, {}),
+            (tiny.refiner_task, {"optimizer": "sgd", "schedule": "constant", "balance": "uniform"}),
         ],
         ids=str,
     )
-    @pytest.mark.parametrize("make", [tiny.coarse_task, tiny.refiner_task])
     def test_interrupted_and_resumed_equals_uninterrupted(self, make, changes, tmp_path):
         whole = run(make(**changes), tmp_path / "whole")
         for step in (10, 30, 50):
@@ -104,15 +104,26 @@ class TestResume:
         assert parts.best_score == whole.best_score
         assert parts.steps == whole.steps == 50
 
-    @pytest.mark.parametrize(("kill", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
-    def test_killed_process_resumes(self, kill, status, tmp_path):
+    @pytest.mark.parametrize(("signum", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+    def test_signalled_training_resumes(self, signum, error, tmp_path):
+        def signal_itself(report: StepReport) -> None:
+            if report.step == 30:
+                os.kill(os.getpid(), signum)
+
+        with pytest.raises(error) as stopped:
+            run(tiny.coarse_task(), tmp_path / "parts", progress=signal_itself)
+        if error is SystemExit:
+            assert stopped.value.code == 143
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert load_tree(tmp_path / "parts" / "last.safetensors")["global_step"] == 20
+        run(tiny.coarse_task(), tmp_path / "parts", resume=True)
+        run(tiny.coarse_task(), tmp_path / "whole")
+        assert_same_state(tmp_path / "whole", tmp_path / "parts")
+
+    def test_killed_process_resumes(self, tmp_path):
         script = Path(__file__).with_name("interrupted.py")
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(script.parent),
-            "PYTHONWARNINGS": "error",
-            "OMP_NUM_THREADS": "1",
-        }
+        environment = {**os.environ, "PYTHONPATH": str(script.parent), "PYTHONWARNINGS": "error"}
         command = [sys.executable, str(script), str(tmp_path / "parts")]
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -120,21 +131,13 @@ class TestResume:
             assert child.stdout is not None
             while (line := child.stdout.readline()) and int(line) < 30:
                 pass
-            child.send_signal(kill)
-            (tmp_path / "parts" / "go").touch()
+            child.kill()
             _, errors = child.communicate(timeout=60)
-        assert child.returncode == status, errors
-        assert errors == ""
+        assert (child.returncode, errors) == (-signal.SIGKILL, "")
         assert load_tree(tmp_path / "parts" / "last.safetensors")["global_step"] == 20
         run(tiny.coarse_task(), tmp_path / "parts", resume=True)
         run(tiny.coarse_task(), tmp_path / "whole")
         assert_same_state(tmp_path / "whole", tmp_path / "parts")
-
-    def test_ctrl_c_works_after_an_interrupted_training(self, tmp_path):
-        with pytest.raises(KeyboardInterrupt):
-            run(tiny.coarse_task(), tmp_path, progress=stop_at(10))
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
     def test_a_finished_training_returns_its_result_at_once(self, tmp_path):
         first = run(tiny.coarse_task(), tmp_path)
@@ -268,6 +271,19 @@ class TestResult:
         thread.join()
         assert results[0].steps == 3
 
+    def test_two_devices_come_to_the_weights_of_one(self, tmp_path):
+        # Without class weights the mean over a batch is the mean of its halves' means: all patches are fully labelled.
+        changes = {"class_weights": "none", "optimizer": "sgd", "learning_rate": 0.1, "training_steps": 25}
+        tasks = [tiny.coarse_task(**changes) for _ in range(2)]
+        for task in tasks:
+            task.network.dropout.p = 0.0  # every device draws its own
+        one = run(tasks[0], tmp_path / "one")
+        two = run(tasks[1], tmp_path / "two", machine=Machine("cpu", devices=2))
+        assert two.steps == one.steps == 25
+        assert [row["step"] for row in two.history] == [row["step"] for row in one.history]
+        torch.testing.assert_close(tasks[1].network.state_dict(), tasks[0].network.state_dict(), rtol=1e-4, atol=1e-5)
+        assert np.isclose(two.best_score, one.best_score, atol=1e-3)
+
     def test_workers_change_nothing(self, tmp_path):
         run(tiny.coarse_task(training_steps=6), tmp_path / "none")
         run(tiny.coarse_task(training_steps=6), tmp_path / "one", machine=Machine(workers=1))
@@ -280,6 +296,11 @@ class TestRefusals:
         with pytest.raises(TrainingError, match="learning_rate to 3e\\+37 or less"):
             run(task, tmp_path)
         assert not (tmp_path / "last.safetensors").exists()
+
+    def test_what_fails_on_one_of_several_devices_is_told(self, tmp_path):
+        task = tiny.coarse_task(optimizer="sgd", schedule="constant", learning_rate=1e38, gradient_clip=0.0)
+        with pytest.raises(TrainingError, match="One of 2 training processes failed: The training diverged"):
+            run(task, tmp_path, machine=Machine("cpu", devices=2))
 
     def test_weights_that_break_in_the_last_step_are_never_kept(self, tmp_path):
         task = tiny.coarse_task(optimizer="sgd", learning_rate=3e38, gradient_clip=0.0, weight_decay=1e30)

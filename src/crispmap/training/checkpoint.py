@@ -106,9 +106,12 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             names = file.keys()
             notes = json.loads((file.metadata() or {})[_ENTRY])
-            return notes, {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise not_ours(path, str(error)) from error
+    if not isinstance(notes, dict):
+        raise not_ours(path, "its notes are no dictionary")
+    return notes, tensors
 
 
 def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:

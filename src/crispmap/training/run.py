@@ -209,8 +209,9 @@ def _fit(task: SegmentationTask, data: _Data, keeper: Keeper, state: dict[str, A
     try:
         trainer.fit(task, datamodule=data, ckpt_path=None if state is None else str(folder / LAST_NAME))
     except ProcessRaisedException as error:
-        *_, last_line = str(error).strip().splitlines()
-        raise TrainingError(f"One of {data.machine.devices} training processes failed: {last_line}") from error
+        # All that is left of the process's error is its text.
+        _, _, told = str(error).rpartition("Error: ")
+        raise TrainingError(f"One of {data.machine.devices} training processes failed: {told.strip()}") from error
     except SIGTERMException:
         raise SystemExit(_SIGTERM_STATUS) from None
     except SystemExit as stop:

@@ -139,6 +139,7 @@ class RefinerSettings(TrainingSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("deep_supervision", 0 <= self.deep_supervision <= 1, "a share within 0..1")
+        self._require("precision", self.precision == "float32", "'float32': bfloat16 loses the small updates of a step")
 
 
 def paper_coarse(architecture: str) -> CoarseSettings:
