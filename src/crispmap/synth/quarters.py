@@ -227,7 +227,10 @@ def _garden_things(site: Site, lot: Polygon, frame: Frame) -> None:
 
 
 def _plant_garden(site: Site, x: float, y: float) -> None:
-    """Plant one garden tree or bush."""
+    """Plant one garden tree or bush; an old tree now and then reaches over the roof."""
+    if site.chance(0.1):
+        site.plant(x, y, site.between(3.6, 5.4), "broad")
+        return
     species = site.pick("broad", "broad", "fruit", "fruit", "bush", "bush", "bush", "conifer", "dark")
     low, high = {"broad": (1.8, 4.0), "dark": (1.8, 4.2), "conifer": (1.2, 2.4), "bush": (0.6, 1.5)}.get(
         species, (1.3, 2.4)

@@ -212,7 +212,7 @@ class Relief:
         off = np.sqrt(east**2 + north**2) / tree.radius_m + 0.11 * rag
         dome = 1 - off if tree.species == "conifer" else np.sqrt(np.clip(1 - off**2, 0, None))
         rough = 0.22 * min(tree.radius_m, 3.0) * rag
-        height = tree.height_m * (0.45 + 0.55 * dome) + rough
+        height = tree.height_m * (0.6 + 0.4 * dome) + rough
         shown = (off < 1) & (height > self.height_m[rows, cols])
         self.height_m[rows, cols][shown] = height[shown]
         self.surface[rows, cols][shown] = number

@@ -139,7 +139,7 @@ def _write_scene(path: Path, image: NDArray[np.uint8], grid: Grid, seed: int) ->
             dataset.write(image)
             for band, name in enumerate(BAND_NAMES, 1):
                 dataset.set_band_description(band, name)
-            dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.nir)
+            dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined)
             dataset.update_tags(CRISPMAP_TOWN_SEED=str(seed))
         part.replace(path)
 
