@@ -109,7 +109,7 @@ def _source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None
         LabelError: If it cannot be known, or the grid has none while the vectors have.
     """
     crs: CRS | str | None = layer.crs
-    if assumed is not None and (crs is None or assumed == SCENE_COORDINATES or _not_degrees(layer)):
+    if assumed is not None and (crs is None or isinstance(assumed, str) or _not_degrees(layer)):
         crs = assumed
     elif crs is not None and _not_degrees(layer):
         raise LabelError(
@@ -124,9 +124,7 @@ def _source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None
 
 def _agree(path: Path, crs: CRS | str | None, grid: Grid) -> CRS | None:
     """Return the CRS of the vectors after checking that vectors and scene both have one, or neither."""
-    if crs == SCENE_COORDINATES and grid.crs is None:
-        return None
-    if crs == SCENE_COORDINATES:
+    if isinstance(crs, str):
         return grid.crs
     if grid.crs is None:
         raise LabelError(
@@ -141,7 +139,7 @@ def _agree(path: Path, crs: CRS | str | None, grid: Grid) -> CRS | None:
             expected="vectors with a CRS (a Shapefile keeps it in its .prj file)",
             remedy="Give the CRS they are in (assume_crs, --assume-crs EPSG:...).",
         )
-    return CRS.from_user_input(crs)
+    return crs
 
 
 def _not_degrees(layer: VectorLayer) -> bool:
@@ -153,7 +151,11 @@ def _not_degrees(layer: VectorLayer) -> bool:
 
 
 def _parse_crs(text: str | CRS | None) -> CRS | str | None:
-    if text is None or text == SCENE_COORDINATES:
+    """Return a CRS, or the one text SCENE_COORDINATES.
+
+    A CRS is never compared with a text here: pyproj would look that up among thousands of names.
+    """
+    if text is None or isinstance(text, CRS) or text == SCENE_COORDINATES:
         return text
     try:
         return CRS.from_user_input(text)
