@@ -109,6 +109,14 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_space_is_reserved_where_the_system_has_no_call_for_it(tmp_path, monkeypatch):
+    monkeypatch.delattr("os.posix_fallocate")
+    monkeypatch.setattr("crispmap.chips.ground._ZEROS", 7)
+    array = allocate((3, 5), np.float32, tmp_path)
+    array[:] = 2
+    assert array.sum() == 30
+
+
 @pytest.mark.parametrize("block", [Block(0, 0, 13, 5), Block(-1, 0, 4, 4), Block(0, 0, 0, 4), Block(0, 12, 4, 4)])
 def test_an_area_outside_the_scene_is_refused(block):
     with pytest.raises(GridError, match="training area"):

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from rich.console import Console
 
 from crispmap.chips.ground import Ground
 from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
-from crispmap.models.fcn import fcn_igarss, fcn_rnn
+from crispmap.models.store import ARCHITECTURES, COARSE_NETWORKS
 from crispmap.refine.rnn import VARIANTS, RecurrentRefiner
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
 from crispmap.training.progress import BarReporter, StepReport
@@ -175,6 +176,13 @@ class TestResume:
     def test_how_often_is_logged_may_change(self, tmp_path):
         run(tiny.coarse_task(training_steps=3), tmp_path)
         run(tiny.coarse_task(training_steps=3, log_every=1, validate_tile_px=16), tmp_path, resume=True)
+
+    def test_killed_before_the_first_state_was_whole(self, tmp_path):
+        run(tiny.coarse_task(training_steps=3), tmp_path)
+        (tmp_path / "last.safetensors").unlink()
+        with pytest.raises(OutputError, match="already holds"):
+            run(tiny.coarse_task(training_steps=3), tmp_path)
+        assert run(tiny.coarse_task(training_steps=3), tmp_path, resume=True).steps == 3
 
     def test_a_damaged_checkpoint_is_told(self, tmp_path):
         run(tiny.coarse_task(training_steps=3), tmp_path)
@@ -372,10 +380,12 @@ class TestProgress:
         assert StepReport(0, 120, 0.5, 0.0, None).seconds_left == float("inf")
 
 
-NETWORKS = {"tiny": tiny.TinyNetwork, "fcn-igarss": fcn_igarss, "fcn-rnn": fcn_rnn}
-REFINERS = {"tiny": tiny.TinyRefiner} | {
-    variant: lambda variant=variant: RecurrentRefiner(3, 2, steps=3, variant=variant) for variant in VARIANTS
-}
+NETWORKS = {"tiny": tiny.TinyNetwork} | {name: ARCHITECTURES[name] for name in COARSE_NETWORKS}
+REFINERS = (
+    {"tiny": tiny.TinyRefiner}
+    | {name: build for name, build in ARCHITECTURES.items() if name not in COARSE_NETWORKS}
+    | {variant: partial(RecurrentRefiner, variant=variant) for variant in VARIANTS}
+)
 
 
 class TestContract:
@@ -394,7 +404,7 @@ class TestContract:
     def test_every_refiner_learns(self, name, tmp_path):
         torch.manual_seed(1)
         settings = tiny.refiner_settings(training_steps=30, learning_rate=0.01, validate_every=30, log_every=5)
-        self._check(run(RefinerTask(REFINERS[name](), settings, tiny.SCHEMA), tmp_path))
+        self._check(run(RefinerTask(REFINERS[name](classes=3, bands=2), settings, tiny.SCHEMA), tmp_path))
 
     @staticmethod
     def _check(result):

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -33,6 +33,7 @@ MEMORY_LIMIT_BYTES = 1_500_000_000
 """Ground above this size is kept in a file, and only what a patch needs is read from it."""
 
 _FINGERPRINT_BYTES = 1 << 26
+_ZEROS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +175,7 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            # Reserved now: on a full disk a write to a mapped file would kill the process.
-            os.posix_fallocate(file.fileno(), 0, size)
+            _reserve(file, size)
             return np.memmap(file, dtype, mode="r+", shape=shape)
     except OSError as error:
         raise OutputError(
@@ -183,6 +183,16 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None) -> N
             expected="a folder that can be written, with that much space",
             remedy="choose another cache folder, or a smaller training area",
         ) from error
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Take the space on disk now: once the disk is full, a write to a mapped file kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, _ZEROS):
+        file.write(bytes(min(_ZEROS, size - start)))
+    file.flush()
 
 
 def count_classes(grounds: Sequence[Ground], class_names: Sequence[str]) -> CountArray:

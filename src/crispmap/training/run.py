@@ -283,7 +283,9 @@ def _prepared(folder: Path, resume: bool, force: bool, identity: dict[str, Any])
         state: dict[str, Any] = load_tree(last)
         _check_same(json.loads(_kept(state, last)["identity"]), identity)
         return state
-    if last.exists() and not force:
+    begun = [name for name in (LAST_NAME, BEST_NAME) if (folder / name).exists()]
+    # Resumed without a last state: killed while the first one was written, so there is nothing to lose.
+    if begun and not (force or resume):
         raise OutputError(
             f"{folder} already holds a training.",
             expected="an empty folder",
