@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crispmap.cli.console import print_json, progress_bar, tell
+from crispmap.cli.options import tell_written
 from crispmap.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         str | None, typer.Option("--assume-crs", help="The CRS of a reference without one, such as EPSG:4326.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a project's report and figures.")] = False,
 ) -> None:
     """Score class maps against a reference, side by side, or a project's maps with a report.
 
@@ -71,7 +72,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     """
     targets = targets or [Path("project.yaml")]
     if reference is None:
-        _evaluate_project(targets, as_json)
+        _evaluate_project(targets, as_json, force)
         return
     from crispmap.labels.reader import LabelOptions
 
@@ -94,7 +95,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     _show(evaluations, reference, schema, biases, as_json)
 
 
-def _evaluate_project(targets: Sequence[Path], as_json: bool) -> None:
+def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> None:
     """Evaluate the one project named, or raise InputError where a map was named."""
     target = targets[0]
     if len(targets) > 1 or not (target.suffix.lower() in _PROJECT_SUFFIXES or target.is_dir()):
@@ -103,7 +104,17 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool) -> None:
             expected="a project file alone, or class maps with --reference",
             remedy="Add --reference precise.gpkg",
         )
-    importlib.import_module("crispmap.workflow.project").evaluate_project(target, json=as_json)
+    from crispmap.workflow.results import evaluate_project, project_products
+
+    results = evaluate_project(target, force=force)
+    products = project_products(target)
+    if as_json:
+        print_json(results.to_dict())
+    else:
+        from crispmap.evaluate.table import print_evaluations
+
+        print_evaluations(results.methods)
+    tell_written([products.report, products.figures])
 
 
 def _check_together(scores: Path | None, fit_area: list[str] | None, fit_reference: Path | None) -> None:

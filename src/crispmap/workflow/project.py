@@ -103,8 +103,8 @@ def train_project(
     products = Products(project.output_folder)
     wanted = _stages(project, stage)
     if not resume and not force:
-        _refuse_existing([products.coarse_model] if "coarse" in wanted else [])
-        _refuse_existing([products.refiner_model] if "refiner" in wanted else [])
+        models = {"coarse": products.coarse_model, "refiner": products.refiner_model}
+        _refuse_existing([models[one] for one in wanted], "give --resume to go on, or --force to train anew")
     run = Run(products.training, resume=resume, force=force, device=device, devices=devices)
     written = []
     with open_sources(project) as sources:
@@ -182,7 +182,7 @@ def predict_project(
     targets = [products.coarse_map, products.coarse_scores]
     targets += [products.refined_map, products.refined_scores] if refined else []
     if not force:
-        _refuse_existing(targets)
+        _refuse_existing(targets, "give --force to replace it")
     with open_sources(project) as sources:
         scores, card = _coarse(sources, products, device, block_px)
         outputs = [Output(scores, products.coarse_map, products.coarse_scores)]
@@ -224,7 +224,7 @@ def _tags(products: Products, *, coarse: bool, refined: bool) -> dict[str, str]:
     return tags
 
 
-def _refuse_existing(paths: list[Path]) -> None:
+def _refuse_existing(paths: list[Path], remedy: str) -> None:
     for path in paths:
         if path.exists():
-            raise OutputError(f"{path} exists.", remedy="give --force to replace it, or --resume to go on")
+            raise OutputError(f"{path} exists.", remedy=remedy)

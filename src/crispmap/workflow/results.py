@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from crispmap.evaluate.compare import Evaluation, evaluate_maps
 from crispmap.evaluate.plots import rgb_preview
 from crispmap.evaluate.readers import LabelSource, UnitedGround
 from crispmap.evaluate.report import Crop, MethodResult, Overview, ReportData, write_report
-from crispmap.evaluate.rethreshold import apply_biases
+from crispmap.evaluate.rethreshold import BiasedLabels
 from crispmap.grid import Block
 from crispmap.inference.refine import refine_area
 from crispmap.inference.run import class_map
@@ -68,34 +68,38 @@ class Results:
         }
 
 
-class RethresholdedLabels:
-    """The class map of scores with a bias a class, read block by block."""
+@dataclass(frozen=True)
+class Story:
+    """What the report says besides figures.
 
-    def __init__(self, scores: Scene, biases: Sequence[float]) -> None:
-        self._scores, self._biases = scores, biases
+    Attributes:
+        title: Its title.
+        timings: Seconds by stage.
+        notes: Paragraphs.
+    """
 
-    def read(self, block: Block) -> LabelArray:
-        """Return the class ids of a block, IGNORE where the scores are invalid."""
-        values, valid = self._scores.read(block)
-        return np.where(valid, apply_biases(values, self._biases), np.uint8(IGNORE))
+    title: str
+    timings: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def project_products(path: Path) -> Products:
+    """Return where the results of a project lie."""
+    return Products(load_project(path).output_folder)
 
 
 def evaluate_project(
     path: Path,
     *,
     force: bool = False,
-    timings: Mapping[str, float] | None = None,
-    notes: Sequence[str] = (),
-    title: str | None = None,
+    story: Story | None = None,
 ) -> Results:
     """Score a project's maps on its test areas, write the figures and the report; return the figures.
 
     Args:
         path: The project file, or its folder.
         force: Replace figures and report that are there.
-        timings: Seconds by stage, for the report.
-        notes: Paragraphs for the report.
-        title: Title of the report; the project's name by default.
+        story: Words and timings for the report.
 
     Raises:
         ProjectError: If the project names no reference or no test area.
@@ -110,7 +114,7 @@ def evaluate_project(
         refiner, card = load_refiner(products, project)
         ground = _TestGround(sources, scores, refiner, card)
         results = ground.results(products)
-        data = ground.report(results, timings or {}, notes, title or project.name)
+        data = ground.report(results, story or Story(project.name))
     write_report(products.report, data, force=force)
     products.figures.write_text(json.dumps(results.to_dict(), indent=2) + "\n", encoding="utf-8")
     return results
@@ -144,7 +148,7 @@ class _TestGround:
         self.areas: list[Area] = sources.areas(self.grid)["test"]
         self.reference: LabelReader = sources.reference(self.grid)
         self.biases = [float(value) for value in card.provenance["class_biases"]]
-        self.rethresholded = RethresholdedLabels(scores, self.biases)
+        self.rethresholded = BiasedLabels(scores, np.asarray(self.biases))
 
     def results(self, products: Products) -> Results:
         """Return the figures of the three maps and of every step."""
@@ -181,11 +185,11 @@ class _TestGround:
         steps = [step[:, *core] for step in refine_area(self.refiner, scores, image)]
         return [(step, class_map(step, valid[core])) for step in steps]
 
-    def report(self, results: Results, timings: Mapping[str, float], notes: Sequence[str], title: str) -> ReportData:
+    def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""
         named = {name: MethodResult(name, evaluation) for name, evaluation in results.methods.items()}
         return ReportData(
-            title=title,
+            title=story.title,
             schema=self.schema,
             coarse=named[COARSE],
             rethresholded=named[RETHRESHOLDED],
@@ -195,8 +199,8 @@ class _TestGround:
             overview=self._overview(),
             settings=self._settings(results),
             provenance=_provenance(self.project),
-            timings=timings,
-            notes=notes,
+            timings=story.timings or self._training_times(),
+            notes=story.notes,
         )
 
     def _chosen(self) -> list[Block]:
@@ -237,14 +241,17 @@ class _TestGround:
 
     def _picture(self, block: Block) -> Any:
         pixels, valid = self.sources.image.read(block)
-        pixels[:, ~valid] = np.nan
-        return rgb_preview(pixels)
+        return rgb_preview(pixels, valid=valid)
+
+    def _cards(self) -> dict[str, ModelCard]:
+        coarse_model = Products(self.project.output_folder).coarse_model
+        trained = self.project.coarse.scores is None and coarse_model.exists()
+        return ({"coarse network": read_card(coarse_model)} if trained else {}) | {"refiner": self.card}
+
+    def _training_times(self) -> dict[str, float]:
+        return {f"train the {name}": card.provenance["seconds"] for name, card in self._cards().items()}
 
     def _settings(self, results: Results) -> dict[str, Any]:
-        cards = {"refiner": self.card}
-        coarse_model = Products(self.project.output_folder).coarse_model
-        if self.project.coarse.scores is None and coarse_model.exists():
-            cards = {"coarse network": read_card(coarse_model)} | cards
         settings: dict[str, Any] = {
             name: {
                 "architecture": card.architecture,
@@ -253,7 +260,7 @@ class _TestGround:
                 "influence radius (px)": card.radius_px,
                 **card.provenance["settings"],
             }
-            for name, card in cards.items()
+            for name, card in self._cards().items()
         }
         biases = dict(zip(self.schema.names, results.biases, strict=True))
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}

@@ -16,7 +16,8 @@ from crispmap.chips.ground import Ground, load_ground
 from crispmap.chips.scaling import Scaling, measure_scaling, paper_scaling
 from crispmap.config import Project
 from crispmap.errors import TrainingError
-from crispmap.evaluate.rethreshold import fit_biases
+from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.rethreshold import fit_biases_on
 from crispmap.labels.reader import LabelReader
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import Kind, ModelCard
@@ -35,7 +36,7 @@ from crispmap.training.settings import (
     paper_refiner,
 )
 from crispmap.training.task import CoarseTask, RefinerTask
-from crispmap.types import IGNORE, DoubleArray, FloatArray, LabelArray
+from crispmap.types import IGNORE, LabelArray
 from crispmap.workflow.sources import Sources, inside
 
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
@@ -156,9 +157,11 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
     )
     grounds = [_with_scores(one, area, scores) for one, area in _pairs(image, areas, labels, scaling)]
     validation = [_with_scores(one, area, scores) for one, area in _pairs(image, held, labels, scaling)]
-    biases = _biases([*grounds, *validation], project)
+    biases = fit_biases_on(scores, labels, UnitedGround([*areas, *held]), seed=project.seed)
     result = run.train("refiner", RefinerTask(refiner, settings, project.schema), grounds, validation)
-    card = _card("refiner", refiner, project, image, scaling, sources.gsd_m, settings, result, class_biases=biases)
+    card = _card(
+        "refiner", refiner, project, image, scaling, sources.gsd_m, settings, result, class_biases=biases.tolist()
+    )
     save_model(path, refiner, card, force=True)
     return card
 
@@ -176,18 +179,6 @@ def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:
     values, valid = scores.read(area.block)
     labels: LabelArray = np.where(valid, ground.labels, np.uint8(IGNORE))
     return Ground(ground.image, labels, values)
-
-
-def _biases(grounds: Sequence[Ground], project: Project) -> list[float]:
-    """Return the class biases that serve the coarse map best on the refiner's training piece."""
-    values = np.concatenate([_flat(ground.scores) for ground in grounds if ground.scores is not None], axis=1)
-    labels = np.concatenate([ground.labels.ravel() for ground in grounds])
-    biases: DoubleArray = fit_biases(values, labels, class_names=project.schema.names, seed=project.seed)
-    return [float(value) for value in biases]
-
-
-def _flat(scores: FloatArray) -> FloatArray:
-    return scores.reshape(len(scores), -1)
 
 
 def _card(
