@@ -176,12 +176,9 @@ def _grids(rasters: Sequence[Path], areas: dict[str, list[AreaPiece]]) -> list[G
     Raises:
         InputError: If they differ and an area is a window, which counts pixels.
     """
-    from crispmap.scene.raster import open_scene
+    from crispmap.scene.raster import read_grid
 
-    grids = []
-    for path in rasters:
-        with open_scene(path) as scene:
-            grids.append(scene.grid)
+    grids = [read_grid(path) for path in rasters]
     windows = [piece.origin for pieces in areas.values() for piece in pieces if piece.window is not None]
     if windows and not all(grid.is_close(grids[0]) for grid in grids):
         raise InputError(

@@ -65,13 +65,12 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     from crispmap.labels.mask import open_labels
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
-    from crispmap.scene.raster import open_scene
+    from crispmap.scene.raster import read_grid
     from crispmap.scene.writer import check_target
 
     check_target(out, force=force)
     schema = _schema(classes, all_as)
-    with open_scene(like) as scene:
-        grid = scene.grid
+    grid = read_grid(like)
     options = LabelOptions(
         layer=layer,
         assume_crs=assume_crs,

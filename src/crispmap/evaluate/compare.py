@@ -25,7 +25,7 @@ from crispmap.grid import Block, Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions
 from crispmap.metrics import ConfusionMatrix, mean_defined
-from crispmap.scene.raster import open_scene
+from crispmap.scene.raster import read_grid
 from crispmap.scene.writer import read_class_schema
 from crispmap.types import IGNORE, BoolArray, DoubleArray, LabelArray
 
@@ -304,8 +304,7 @@ def evaluate_file(
         SchemaError: If the map names no classes and none are given.
     """
     schema = schema or schema_of_map(map_path)
-    with open_scene(map_path) as scene:
-        grid = scene.grid
+    grid = read_grid(map_path)
     ground = ground_to_score(areas or {}, grid)
     with ExitStack() as stack:
         predicted = stack.enter_context(closing(open_labels(map_path, schema, grid)))

@@ -22,6 +22,7 @@ from rasterio.windows import Window
 
 from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.grid import Block, Grid
+from crispmap.scene.odd_bands import warn_of_odd_bands
 from crispmap.scene.reader import Scene, SceneReader, has_valid, read_whole
 from crispmap.scene.resample import ResampledScene
 from crispmap.types import BoolArray, FloatArray
@@ -64,16 +65,32 @@ def open_scene(
     Warns:
         GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given: a pixel then
             counts as one metre.
+        CrispmapWarning: If the values are indices into a colour table, or a band left out as alpha looks
+            measured.
     """
     for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", assume_gsd_m)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise SceneError(f"{name} is {value}.", expected="a finite distance above 0 metres")
     scene = FileScene(path, bands=bands, assume_gsd_m=assume_gsd_m)
     try:
+        scene.warn_of_odd_bands(chosen=bands is not None)
         return scene if gsd_m is None else _at_distance(scene, gsd_m)
     except BaseException:
         scene.close()
         raise
+
+
+def read_grid(path: str | Path, *, assume_gsd_m: float | None = None) -> Grid:
+    """Return where the pixels of a raster lie, whatever they hold: an image, classes, labels.
+
+    Raises:
+        SceneError: If the file is missing, or cannot be read as a raster.
+
+    Warns:
+        GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given.
+    """
+    with open_dataset(path) as dataset:
+        return _grid_of(dataset, Path(path), assume_gsd_m)
 
 
 def _at_distance(scene: Scene, gsd_m: float) -> Scene:
@@ -90,8 +107,8 @@ class FileScene(Scene):
     A pixel is invalid where any of these holds:
 
     - A selected band is NaN or infinite (also once rounded to float32).
-    - An alpha band (told by its colour interpretation) is 0; alpha is no image band unless asked for by
-      number.
+    - An alpha band (told by its colour interpretation) is 0. An alpha band asked for by number is an image band
+      like any other and masks nothing.
     - The file's mask band is 0.
     - A selected band holds its nodata value and that value is a sentinel, outside what a sensor measures
       (-9999, 65535): one such band makes the pixel useless.
@@ -117,7 +134,7 @@ class FileScene(Scene):
         try:
             alpha = [i for i, c in enumerate(self._dataset.colorinterp, 1) if c is ColorInterp.alpha]
             self._bands = _checked_bands(self._dataset, self.path, bands, alpha)
-            self._masks = _MaskRule(self._dataset, self._bands, alpha)
+            self._masks = _MaskRule(self._dataset, self._bands, [band for band in alpha if band not in self._bands])
             self.grid = _grid_of(self._dataset, self.path, assume_gsd_m)
             self.band_names = _names_of(self._dataset, self._bands)
         except BaseException:
@@ -155,6 +172,10 @@ class FileScene(Scene):
         image[:, ~valid] = 0.0
         return image, valid
 
+    def warn_of_odd_bands(self, *, chosen: bool) -> None:
+        """Warn where the bands are probably not what they seem; see ``crispmap.scene.odd_bands``."""
+        warn_of_odd_bands(self._dataset, self.path, self._bands, chosen=chosen)
+
     def close(self) -> None:
         """Close the file."""
         self._dataset.close()
@@ -170,7 +191,7 @@ class _MaskRule:
         self._plausible: list[tuple[int, Any]] = []
         for place, band in enumerate(bands):
             value = _stored_value(dataset.nodatavals[band - 1], np.dtype(dataset.dtypes[band - 1]))
-            if value is None or band in alpha:
+            if value is None:
                 continue
             plausible = value == 0 or dataset.dtypes[band - 1] == "uint8"
             (self._plausible if plausible else self._sentinels).append((place, value))
