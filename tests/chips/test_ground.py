@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crispmap.chips import scaling as scaling_module
 from crispmap.chips.ground import Ground, allocate, count_classes, cut, load_ground
-from crispmap.chips.scaling import Scaling, measure_scaling, paper_scaling
+from crispmap.chips.scaling import Scaling, measure_scaling, paper_scaling, scaled_input
 from crispmap.errors import GridError, InputError, LabelError, OutputError, SceneError
 from crispmap.grid import Block, Grid
 from crispmap.types import IGNORE
@@ -63,11 +63,28 @@ def test_ground_is_the_scaled_block_with_invalid_pixels_ignored(small_strips):
     labels = rng.integers(0, 3, block.shape).astype(np.uint8)
     ground = load_ground(scene, block, labels, Scaling((1, 2, 3), (4, 5, 6)))
     expected = (scene.image[:, 2:11, 3:13] - np.array([1, 2, 3])[:, None, None]) / np.array([4, 5, 6])[:, None, None]
-    np.testing.assert_allclose(ground.image, expected, rtol=1e-6)
+    known = valid[2:11, 3:13]
+    np.testing.assert_allclose(ground.image[:, known], expected[:, known], rtol=1e-6)
+    np.testing.assert_array_equal(ground.image[:, ~known], 0)  # as in inference, not the scaled raw 0
     np.testing.assert_array_equal(ground.labels, np.where(valid[2:11, 3:13], labels, IGNORE))
     assert len(scene.blocks) > 1
     assert all(one.intersection(block) == one for one in scene.blocks)
     assert ground.memory_bytes == 9 * 10 * (3 * 4 + 1)
+
+
+@given(seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_a_network_sees_invalid_pixels_as_average_ones(seed):
+    rng = np.random.default_rng(seed)
+    valid = rng.random((8, 9)) > 0.5
+    valid[0, 0] = True
+    scene = ArrayScene(rng.integers(1, 10_000, (2, 8, 9)), valid)
+    raw = scene.image.copy()
+    constants = measure_scaling([(scene, scene.grid.block)])
+    seen = scaled_input(scene.image, valid, constants)
+    np.testing.assert_allclose(seen.mean(axis=(1, 2)), 0, atol=1e-4)
+    np.testing.assert_array_equal(seen[:, ~valid], 0)
+    np.testing.assert_array_equal(scene.image, raw)
 
 
 def test_labels_may_come_from_a_function_of_scene_blocks(small_strips):

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from crispmap.chips.scaling import Scaling, strips
+from crispmap.chips.scaling import Scaling, scaled_input, strips
 from crispmap.errors import GridError, InputError, LabelError, OutputError
 from crispmap.grid import Block
 from crispmap.scene.reader import reflected_indices
@@ -41,7 +41,7 @@ class Ground:
     """One piece of ground.
 
     Attributes:
-        image: float32 (band, row, col), scaled as the network sees it.
+        image: float32 (band, row, col), scaled as the network sees it, 0 where the scene is invalid.
         labels: uint8 (row, col), class ids; IGNORE where nothing is known, outside the area, or where the
             image is invalid.
         scores: float32 (class, row, col) of the coarse network, or None.
@@ -124,7 +124,7 @@ def load_ground(
     cache_folder: Path | None = None,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> Ground:
-    """Return the ground of one block of a scene, scaled, its labels IGNORE wherever the image is invalid.
+    """Return the ground of one block of a scene: scaled, with image 0 and label IGNORE where the scene is invalid.
 
     The scene is read in strips. Ground that is larger than the limit goes to an unnamed file in the cache
     folder, which vanishes with the process.
@@ -158,7 +158,7 @@ def load_ground(
     for strip in strips(block):
         rows = slice(strip.row - block.row, strip.row_stop - block.row)
         raw, valid = reader.read(strip)
-        image[:, rows] = scaling.apply(raw)
+        image[:, rows] = scaled_input(raw, valid, scaling)
         kept[rows] = np.where(valid, _labels_of(labels, strip, block), IGNORE)
     return Ground(image, kept)
 

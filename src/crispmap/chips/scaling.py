@@ -15,9 +15,10 @@ import numpy as np
 
 from crispmap.errors import InputError, SceneError
 from crispmap.grid import Block
-from crispmap.types import DoubleArray, FloatArray
+from crispmap.types import BoolArray, DoubleArray, FloatArray
 
 if TYPE_CHECKING:
+    from crispmap.models.card import ModelCard
     from crispmap.scene.reader import SceneReader
 
 STRIP_PIXELS = 1 << 20
@@ -26,9 +27,9 @@ STRIP_PIXELS = 1 << 20
 
 @dataclass(frozen=True)
 class Scaling:
-    """Constants of each band; a network sees ``(raw - offset) / scale``.
+    """Constants of each band; a network sees ``(raw - offset) / scale``, and 0 at invalid pixels.
 
-    Invalid pixels are scaled like all others (their raw value is 0), so that training and inference agree.
+    ``scaled_input`` gives what a network sees, in training and in inference alike.
 
     Raises:
         InputError: If there is no band, the lengths differ, or a value is not finite or a scale not above 0.
@@ -51,13 +52,18 @@ class Scaling:
                 expected="finite numbers, and scales above 0",
             )
 
+    @classmethod
+    def of(cls, card: ModelCard) -> Scaling:
+        """Return the constants that a model was trained with."""
+        return cls(card.scaling_offset, card.scaling_scale)
+
     @property
     def band_count(self) -> int:
         """How many bands are scaled."""
         return len(self.offset)
 
     def apply(self, image: FloatArray) -> FloatArray:
-        """Return the scaled image, (band, row, col) float32; the given one stays as it is.
+        """Return the image with every pixel scaled, (band, row, col) float32; the given one stays as it is.
 
         Raises:
             InputError: If the image has another number of bands.
@@ -70,6 +76,22 @@ class Scaling:
         scale = np.asarray(self.scale, np.float32)[:, None, None]
         scaled: FloatArray = (image - offset) / scale
         return scaled
+
+
+def scaled_input(pixels: FloatArray, valid: BoolArray, scaling: Scaling) -> FloatArray:
+    """Return what a network sees of raw pixels: scaled, (band, row, col) float32, and 0 where invalid.
+
+    Args:
+        pixels: Raw values (band, row, col); they stay as they are.
+        valid: (row, col).
+        scaling: The constants the network was, or is to be, trained with.
+
+    Raises:
+        InputError: If the pixels have another number of bands.
+    """
+    scaled = scaling.apply(pixels)
+    scaled[:, ~valid] = 0.0
+    return scaled
 
 
 def paper_scaling(band_count: int) -> Scaling:

@@ -6,12 +6,12 @@ from functools import cache
 
 import numpy as np
 
+from crispmap.chips.scaling import Scaling, scaled_input
 from crispmap.errors import ModelError, SceneError
 from crispmap.grid import Block
 from crispmap.inference.align import ScoresOnScene
 from crispmap.inference.engine import TorchEngine
 from crispmap.inference.plan import BLOCK_PX, STRIP_PX, TILE_PX, TilePlan, plan_tiles
-from crispmap.inference.scaled import scaled_input
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
@@ -67,7 +67,7 @@ def coarse_scores(
     side = min(tile_px, max(_MIN_TILE_PX, int(_SOURCE_PX / max(ratio))))
     plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=network.stride_px)
     keep = plan.tiles_to_keep((block_px / ratio[0], block_px / ratio[1]), STRIP_PX / ratio[1])
-    compute = _tile_computer(seen, network, card, TorchEngine(network, device), plan)
+    compute = _tile_computer(seen, network, Scaling.of(card), TorchEngine(network, device), plan)
     coarse = TiledScores(seen.grid, card.schema.names, image.path, plan, compute, keep)
     return ScoresOnScene(coarse, image, ratio)
 
@@ -93,7 +93,7 @@ def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:
 
 
 def _tile_computer(
-    image: SceneReader, network: CoarseNetwork, card: ModelCard, engine: TorchEngine, plan: TilePlan
+    image: SceneReader, network: CoarseNetwork, scaling: Scaling, engine: TorchEngine, plan: TilePlan
 ) -> ComputeTile:
     """Return what computes a tile on the network's own grid; a score stands at every pixel, valid or not."""
     margin = network.margin_px
@@ -105,7 +105,7 @@ def _tile_computer(
 
     def compute(tile: Block) -> Pixels:
         pixels, valid = image.read(tile.padded(margin))
-        scores = engine(scaled_input(pixels, valid, card)) if valid.any() else blank()
+        scores = engine(scaled_input(pixels, valid, scaling)) if valid.any() else blank()
         return scores, np.ones(tile.shape, np.bool_)
 
     return compute

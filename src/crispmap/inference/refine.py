@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from crispmap.chips.scaling import Scaling, scaled_input
 from crispmap.errors import GridError, ModelError
 from crispmap.grid import Block
 from crispmap.inference.align import scores_on_scene
 from crispmap.inference.engine import TorchEngine
 from crispmap.inference.plan import BLOCK_PX, STRIP_PX, plan_tiles
-from crispmap.inference.scaled import scaled_input
 from crispmap.inference.tiled import Pixels, TiledScores
 from crispmap.models.card import ModelCard
 from crispmap.refine.base import Refiner
@@ -54,6 +54,7 @@ def refined_scores(
     engine = TorchEngine(refiner, device)
     plan = plan_tiles(image.grid.shape, tile_px=tile_px)
     margin = refiner.margin_px
+    scaling = Scaling.of(card)
 
     def compute(tile: Block) -> Pixels:
         coarse, valid = scores.read(tile.padded(margin))
@@ -61,7 +62,7 @@ def refined_scores(
         if not core.any():
             return np.zeros((scores.band_count, *tile.shape), np.float32), core
         pixels, _ = image.read(tile.padded(margin))
-        refined = engine(coarse, scaled_input(pixels, valid, card))
+        refined = engine(coarse, scaled_input(pixels, valid, scaling))
         refined[:, ~core] = 0
         return refined, core
 
