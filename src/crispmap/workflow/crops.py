@@ -34,7 +34,7 @@ def choose_crops(grounds: Sequence[Block], maps: Maps, classes: int) -> list[Blo
     candidates = [block for block in candidates if min(block.shape) >= side // 2]
     candidates = candidates[:: 1 + len(candidates) // _MOST_CANDIDATES]
     scored = [(_interest(*maps(block), classes), block) for block in candidates]
-    busy = sorted((one for one in scored if one[0][0] > 0), key=lambda one: one[0][0], reverse=True)
+    busy = sorted((one for one in scored if one[0][0] >= 0), key=lambda one: one[0][0], reverse=True)
     busy = busy[: max(_COUNT, len(busy) // 3)]
     by_gain = sorted(busy, key=lambda one: one[0][1], reverse=True)
     if len(by_gain) <= _COUNT:
@@ -44,10 +44,10 @@ def choose_crops(grounds: Sequence[Block], maps: Maps, classes: int) -> list[Blo
 
 
 def _interest(reference: LabelArray, coarse: LabelArray, refined: LabelArray, classes: int) -> tuple[float, float]:
-    """Return how busy a crop is, and by how much refinement raised the share of right pixels on it."""
+    """Return how busy a crop is (below 0 if nothing is known), and by how much refinement raised the share of right pixels on it."""
     known = reference != IGNORE
     if not known.any():
-        return 0.0, 0.0
+        return -1.0, 0.0
     shares = np.bincount(reference[known], minlength=classes)[:classes] / known.sum()
     positive = shares[shares > 0]
     busyness = float(-(positive * np.log(positive)).sum())

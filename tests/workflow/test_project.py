@@ -1,0 +1,223 @@
+"""A project from its file to models, maps, figures and report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from crispmap.errors import CrispmapError, LabelError, ModelError, OutputError, ProjectError, TrainingError
+from crispmap.metrics import ConfusionMatrix
+from crispmap.models.store import model_hash, read_card
+from crispmap.scene.writer import read_class_schema
+from crispmap.types import IGNORE
+from crispmap.workflow.project import Products, predict_project, train_project
+from crispmap.workflow.results import COARSE, REFINED, RETHRESHOLDED, evaluate_project
+from crispmap.workflow.scene import refine_scene
+
+
+def pixels(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return dataset.read()
+
+
+def change(project: Path, *replacements: tuple[str, str]) -> Path:
+    text = project.read_text()
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    project.write_text(text)
+    return project
+
+
+def test_the_models_tell_where_they_come_from(mapped_town: Path) -> None:
+    products = Products(mapped_town / "results")
+    coarse, refiner = read_card(products.coarse_model), read_card(products.refiner_model)
+    assert (coarse.kind, coarse.architecture, coarse.gsd_m) == ("coarse", "fcn-rnn", 1.0)
+    assert (refiner.kind, refiner.gsd_m, refiner.radius_px) == ("refiner", pytest.approx(0.5, rel=1e-3), 4)
+    assert coarse.band_names == ("red", "green", "blue", "nir")
+    assert coarse.scaling_offset == refiner.scaling_offset
+    assert coarse.provenance["seed"] == 3
+    assert coarse.provenance["settings"]["training_steps"] == 12
+    assert len(refiner.provenance["class_biases"]) == 3
+
+
+def test_maps_lie_on_the_scenes_grid_and_name_classes_and_models(mapped_town: Path) -> None:
+    products = Products(mapped_town / "results")
+    with rasterio.open(mapped_town / "scene.tif") as scene, rasterio.open(products.refined_map) as refined:
+        assert (refined.transform, refined.crs, refined.shape) == (scene.transform, scene.crs, scene.shape)
+        assert refined.nodata == IGNORE
+        assert refined.colormap(1)[1][:3] == (0xD7, 0x19, 0x1C)
+        assert refined.tags()["CRISPMAP_REFINER_SHA256"] == model_hash(products.refiner_model)
+    schema = read_class_schema(products.refined_map)
+    assert schema is not None
+    assert schema.names == ("background", "building", "road")
+    np.testing.assert_array_equal(pixels(products.coarse_scores).argmax(axis=0), pixels(products.coarse_map)[0])
+    np.testing.assert_array_equal(pixels(products.refined_scores).argmax(axis=0), pixels(products.refined_map)[0])
+
+
+def test_refining_the_saved_coarse_scores_gives_the_same_map(mapped_town: Path, tmp_path: Path) -> None:
+    products = Products(mapped_town / "results")
+    refine_scene(
+        products.coarse_scores,
+        scene=mapped_town / "scene.tif",
+        refiner=products.refiner_model,
+        out=tmp_path / "again.tif",
+        bands=(1, 2, 3, 4),
+    )
+    np.testing.assert_array_equal(pixels(tmp_path / "again.tif"), pixels(products.refined_map))
+
+
+def test_figures_are_those_of_the_maps_on_the_test_area(mapped_town: Path) -> None:
+    products = Products(mapped_town / "results")
+    results = evaluate_project(mapped_town, force=True)
+    reference = pixels(mapped_town / "truth.tif")[0, :, 600:]
+    for name, path in ((COARSE, products.coarse_map), (REFINED, products.refined_map)):
+        expected = ConfusionMatrix(("background", "building", "road"))
+        expected.update(pixels(path)[0, :, 600:], reference)
+        assert results.methods[name].confusion == expected
+    assert [len(results.steps), len(results.biases)] == [3, 3]
+    assert results.steps[0] == results.methods[COARSE].confusion
+    assert results.steps[-1] == results.methods[REFINED].confusion
+    scores = pixels(products.coarse_scores)[:, :, 600:] + np.asarray(results.biases)[:, None, None]
+    shifted = ConfusionMatrix(("background", "building", "road"))
+    shifted.update(scores.argmax(axis=0).astype(np.uint8), reference)
+    assert results.methods[RETHRESHOLDED].confusion == shifted
+
+
+def test_the_report_and_the_figures_are_written(mapped_town: Path) -> None:
+    results = evaluate_project(mapped_town, force=True)
+    products = Products(mapped_town / "results")
+    saved = json.loads(products.figures.read_text())
+    assert saved["methods"][REFINED]["mean_iou"] == pytest.approx(results.methods[REFINED].mean_iou)
+    page = products.report.read_text()
+    assert "re-thresholded coarse map" in page
+    assert "hamlet" in page
+
+
+def test_a_report_that_is_there_is_kept_unless_forced(mapped_town: Path) -> None:
+    evaluate_project(mapped_town, force=True)
+    before = Products(mapped_town / "results").report.read_bytes()
+    with pytest.raises(OutputError, match="force"):
+        evaluate_project(mapped_town)
+    assert Products(mapped_town / "results").report.read_bytes() == before
+
+
+def test_models_and_maps_that_are_there_are_kept_unless_forced(mapped_town: Path) -> None:
+    with pytest.raises(OutputError, match="--resume"):
+        train_project(mapped_town)
+    with pytest.raises(OutputError, match="--force"):
+        predict_project(mapped_town)
+
+
+def test_the_same_seed_gives_the_same_models_and_resuming_redoes_nothing(project: Path) -> None:
+    change(project, ("steps: 12", "steps: 3"), ("training_steps: 20", "training_steps: 3"))
+    products = Products(project.parent / "results")
+    train_project(project)
+    first = products.coarse_model.read_bytes(), products.refiner_model.read_bytes()
+    train_project(project, resume=True)
+    again = [read_card(path).provenance for path in (products.coarse_model, products.refiner_model)]
+    assert [one["steps"] for one in again] == [3, 3]
+    train_project(project, force=True)
+    for before, path in zip(first, (products.coarse_model, products.refiner_model), strict=True):
+        after = path.read_bytes()
+        assert len(after) - len(before) in range(-8, 9)  # seconds differ in the card
+        assert after[-4096:] == before[-4096:]  # weights do not
+
+
+def test_scores_of_another_tool_take_the_place_of_the_coarse_network(mapped_town: Path, project: Path) -> None:
+    given = Products(mapped_town / "results").coarse_scores
+    change(
+        project,
+        (
+            "coarse: {network: fcn-rnn, gsd_m: 1.0, steps: 12, batch: 4, patch_px: 32}",
+            f"coarse: {{scores: {{path: {given}}}}}",
+        ),
+        ("labels: ", "# labels: "),
+        ("  coarse: [", "  # coarse: ["),
+    )
+    written = train_project(project)
+    assert [path.name for path in written] == ["refiner.safetensors"]
+    predict_project(project)
+    products = Products(project.parent / "results")
+    np.testing.assert_array_equal(pixels(products.coarse_map), pixels(Products(mapped_town / "results").coarse_map))
+    assert evaluate_project(project).methods[REFINED].mean_iou > 0
+    with pytest.raises(ProjectError, match="given"):
+        train_project(project, stage="coarse")
+
+
+def test_noise_is_simulated_on_good_labels(town: Path, project: Path) -> None:
+    change(
+        project,
+        (
+            f"labels: {{path: {town / 'osm.gpkg'}}}",
+            f"labels: {{path: {town / 'truth.gpkg'}, layer: roads, noise: {{shift_m: 2, omission: 0.2}}}}",
+        ),
+    )
+    # The layer carries no building, and a class without a pixel cannot be learned.
+    with pytest.raises(LabelError, match="building"):
+        train_project(project, stage="coarse")
+
+
+@pytest.mark.parametrize(
+    ("replacement", "error", "message"),
+    [
+        (("patch_px: 32", "patch_px: 640"), TrainingError, "patch"),
+        (("window: [0, 600, 320, 200]", "window: [0, 590, 320, 200]"), ProjectError, "share"),
+        (("window: [0, 600, 320, 200]", "window: [0, 700, 320, 200]"), ProjectError, "outside the scene"),
+        (("  coarse: [{window: [0, 0, 320, 400]}]\n", ""), ProjectError, "coarse"),
+    ],
+)
+def test_a_project_that_cannot_be_trained_says_why(
+    project: Path, replacement: tuple[str, str], error: type[CrispmapError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        train_project(change(project, replacement))
+    assert not (project.parent / "results" / "coarse.safetensors").exists()
+
+
+def test_predict_before_train_and_evaluate_before_predict_say_what_to_run(project: Path) -> None:
+    with pytest.raises(ModelError, match="crispmap train"):
+        predict_project(project)
+    with pytest.raises(ProjectError, match="crispmap predict"):
+        evaluate_project(project)
+
+
+def test_models_of_other_classes_are_refused(mapped_town: Path, project: Path) -> None:
+    results = project.parent / "results"
+    results.mkdir()
+    for name in ("coarse.safetensors", "refiner.safetensors"):
+        (results / name).write_bytes((mapped_town / "results" / name).read_bytes())
+    with pytest.raises(ModelError, match="building, street"):
+        predict_project(change(project, ("name: road", "name: street")))
+
+
+def test_without_a_reference_only_the_coarse_map_is_made(project: Path) -> None:
+    text = [line for line in project.read_text().splitlines() if not line.startswith(("reference", "refiner"))]
+    text = [line for line in text if not line.startswith(("  refiner", "  test"))]
+    project.write_text("\n".join(text).replace("steps: 12", "steps: 2"))
+    train_project(project)
+    written = predict_project(project)
+    assert [path.name for path in written] == ["coarse.tif", "coarse_scores.tif"]
+    with pytest.raises(ProjectError, match="reference"):
+        evaluate_project(project)
+    with pytest.raises(ProjectError, match="no refiner"):
+        train_project(project, stage="refiner", force=True)
+
+
+def test_own_validation_areas_take_the_place_of_the_strips(project: Path) -> None:
+    change(
+        project,
+        (
+            "  coarse: [{window: [0, 0, 320, 400]}]",
+            "  coarse: [{window: [0, 0, 320, 300]}]\n  validation: [{window: [0, 300, 320, 100]}]",
+        ),
+        ("steps: 12", "steps: 2"),
+        ("training_steps: 20", "training_steps: 2"),
+    )
+    train_project(project)
+    card = read_card(Products(project.parent / "results").refiner_model)
+    assert card.provenance["validation_mean_iou"] is not None
