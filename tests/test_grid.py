@@ -98,6 +98,12 @@ def test_blocks_cover_a_grid_once_in_order(shape: tuple[int, int], size: int) ->
     assert blocks == sorted(blocks)
 
 
+@pytest.mark.parametrize("size", [0, -3])
+def test_blocks_of_no_pixel_are_refused(size: int) -> None:
+    with pytest.raises(GridError, match=f"Blocks of {size} pixels"):
+        next(Grid(None, Affine.identity(), (4, 5)).blocks(size))
+
+
 # --- places -------------------------------------------------------------------------------------------------
 
 

@@ -177,7 +177,13 @@ class Grid:
         return Grid(self.crs, self.transform @ Affine.scale(ratio_x, ratio_y), shape)
 
     def blocks(self, size: int) -> Iterator[Block]:
-        """Yield square blocks that cover the grid once, row by row; those at the far edges are cut to fit."""
+        """Yield square blocks that cover the grid once, row by row; those at the far edges are cut to fit.
+
+        Raises:
+            GridError: If the size is below 1, when the first block is asked for.
+        """
+        if size < 1:
+            raise GridError(f"Blocks of {size} pixels were asked for.", expected="a side of 1 pixel or more")
         for row in range(0, self.height, size):
             for col in range(0, self.width, size):
                 yield Block(row, col, min(size, self.height - row), min(size, self.width - col))

@@ -21,7 +21,18 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GeoreferenceWarning, GridError, LabelError
 from crispmap.grid import Block, Grid
 from crispmap.labels.mask import MaskLabels, open_labels
-from crispmap.labels.palette import NOT_WHOLE, UNKNOWN, by_id, colour_code, nearest_colour, show_code, split_colour
+from crispmap.labels.palette import (
+    NOT_WHOLE,
+    UNKNOWN,
+    MaskTraits,
+    by_id,
+    by_table,
+    choose_decoder,
+    colour_code,
+    nearest_colour,
+    show_code,
+    split_colour,
+)
 from crispmap.labels.rasterize import VectorLabels, rasterize_file
 from crispmap.labels.reader import LabelOptions
 from crispmap.types import IGNORE
@@ -108,6 +119,38 @@ def test_colour_tables_of_the_schema_decide(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(write(tmp_path / "a.tif", values, colours=shuffled)), IDS)
     other = {0: (1, 1, 1, 255), 1: (2, 2, 2, 255), 2: (3, 3, 3, 255)}
     np.testing.assert_array_equal(read(write(tmp_path / "b.tif", IDS, colours=other)), IDS)
+
+
+@given(
+    table=st.dictionaries(st.integers(-300, 300), st.integers(0, 5), min_size=1),
+    values=st.lists(st.one_of(st.integers(-310, 310), st.just(NOT_WHOLE))),
+)
+@settings(deadline=None, max_examples=60)
+def test_values_are_read_through_a_table_as_through_a_dictionary(table: dict[int, int], values: list[int]) -> None:
+    decode = by_table(table, lambda codes: codes * 10)
+    found = decode(np.array(values, np.int64).reshape(1, -1))
+    assert found.tolist() == [[table[value] * 10 if value in table else UNKNOWN for value in values]]
+
+
+class CountingTable(dict[int, int]):
+    """A colour table that counts how often it is asked."""
+
+    asked = 0
+
+    def __getitem__(self, key: int) -> int:
+        self.asked += 1
+        return super().__getitem__(key)
+
+    def get(self, key: int, default: int | None = None) -> int | None:
+        self.asked += 1
+        return super().get(key, default)
+
+
+def test_a_colour_table_is_not_asked_for_every_pixel() -> None:
+    table = CountingTable({index: colour_code(one.rgb) for index, one in enumerate(THREE)})
+    decode = choose_decoder(np.arange(3), MaskTraits(False, table, False, None), THREE, 16)
+    np.testing.assert_array_equal(decode(IDS.astype(np.int64)), IDS)
+    assert table.asked < IDS.size / 2
 
 
 def test_black_and_white_is_two_classes(tmp_path: Path) -> None:

@@ -58,10 +58,10 @@ def choose_decoder(codes: Codes, traits: MaskTraits, schema: ClassSchema, tolera
     if traits.colour:
         none = bool((by_colour(codes) == UNKNOWN).all())
         return black_white if two and none else by_colour
-    if traits.palette is not None:
-        table = traits.palette
-        if all(value in table and (by_colour(np.array([table[value]])) >= 0).all() for value in codes.tolist()):
-            return lambda values: by_colour(np.vectorize(lambda v: table.get(v, NOT_WHOLE), otypes=[np.int64])(values))
+    if traits.palette:
+        through_table = by_table(traits.palette, by_colour)
+        if (through_table(codes) != UNKNOWN).all():
+            return through_table
     only_ends = set(codes.tolist()) <= {0, 255} and traits.nodata != IGNORE
     if two and (only_ends or traits.lossy):
         return lambda values: black_white(np.where((values >= 0) & (values <= 255), values * 0x010101, NOT_WHOLE))
@@ -72,6 +72,23 @@ def by_id(codes: Codes, classes: int) -> NDArray[np.int64]:
     """Return codes that are class ids or IGNORE as they are, others as UNKNOWN."""
     known = ((codes >= 0) & (codes < classes)) | (codes == IGNORE)
     return np.where(known, codes, UNKNOWN)
+
+
+def by_table(table: Mapping[int, int], decode: Decoder) -> Decoder:
+    """Return a decoder of values whose colours stand in a table, by what another decoder makes of the colours.
+
+    Args:
+        table: Colour code by value, one or more.
+        decode: From colour codes to class ids. A value that is not in the table is UNKNOWN.
+    """
+    values = np.array(sorted(table), dtype=np.int64)
+    ids = decode(np.array([table[value] for value in values.tolist()], dtype=np.int64))
+
+    def look_up(codes: Codes) -> NDArray[np.int64]:
+        place = np.minimum(np.searchsorted(values, codes), len(values) - 1)
+        return np.where(values[place] == codes, ids[place], UNKNOWN)
+
+    return look_up
 
 
 def nearest_colour(colours: Mapping[int, int], tolerance: int) -> Decoder:
