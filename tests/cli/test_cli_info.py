@@ -139,7 +139,9 @@ class TestModels:
         path = tmp_path / "m.safetensors"
         save_file({"a": np.zeros((200, 3), dtype=np.float32)}, path, metadata={"crispmap": "{"})
         whole = path.read_bytes()
-        assert run(path).exit_code == 2  # the card is not JSON
+        damaged = run(path)
+        assert damaged.exit_code == 2  # the card is not JSON
+        assert str(path) in damaged.stderr
         for raw in (b"", b"\x05", whole[:50], whole[:-8], b"\xff" * 64, b"PK\x03\x04" + b"\0" * 60):
             path.write_bytes(raw)
             result = run(path)

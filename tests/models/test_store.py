@@ -124,6 +124,11 @@ def rewrite(path: Path, **changes: object) -> None:
         ({"kind": "oracle"}, "damaged"),
         ({"classes": [{"name": "only"}]}, "damaged"),
         ({"scaling_scale": [1.0, 0.0, 1.0]}, "above 0"),
+        ({"scaling_scale": [1.0, float("inf"), 1.0]}, "finite"),
+        ({"scaling_offset": [1.0, float("nan"), 1.0]}, "finite"),
+        ({"gsd_m": float("nan")}, "above 0"),
+        ({"stride_px": 0}, "stride of 1 or more"),
+        ({"radius_px": -1}, "radius of 0 or more"),
         ({"scaling_scale": [1.0]}, "one of each"),
         ({"arguments": {"bands": 3, "classes": 10**9}}, "do not fit"),
         ({"arguments": {"depth": 3}}, "do not fit"),
@@ -132,15 +137,28 @@ def rewrite(path: Path, **changes: object) -> None:
 )
 def test_a_card_that_cannot_be_used_says_why(model: Path, changes: dict[str, object], message: str) -> None:
     rewrite(model, **changes)
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         load_model(model)
+    assert str(model) in caught.value.given
 
 
 def test_a_card_that_is_no_json_says_so(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_file({"w": torch.zeros(3)}, path, metadata={"crispmap": "{"})
-    with pytest.raises(ModelError, match="cannot be read"):
+    for read in (load_model, read_card):
+        with pytest.raises(ModelError, match="cannot be read") as caught:
+            read(path)
+        assert str(path) in caught.value.given
+
+
+def test_a_card_of_other_bands_than_the_weights_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    network = fcn_igarss(3)
+    card = replace(card_of(network, "coarse"), band_names=("grey",), scaling_offset=(0.0,), scaling_scale=(1.0,))
+    save_model(path, network, card)
+    with pytest.raises(ModelError, match="names 1 bands and 2 classes, its weights are for 3 and 2") as caught:
         load_model(path)
+    assert str(path) in caught.value.given
 
 
 def test_the_wrong_kind_says_which_is_expected(model: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from crispmap.cli.console import print_json, print_line
-from crispmap.errors import InputError, LabelError, ModelError, SceneError
+from crispmap.errors import InputError, LabelError, SceneError
 
 _VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet", ".geoparquet", ".pq")
 
@@ -98,24 +98,15 @@ def _crs_name(crs: Any) -> str:
 
 def _model_facts(path: Path) -> dict[str, Any]:
     """Return what a model file holds, from its header alone."""
-    from safetensors import SafetensorError, safe_open
+    from crispmap.models.card import CARD_KEY, card_in, opened_model
 
-    from crispmap.models.card import ModelCard
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            sizes = [math.prod(file.get_slice(name).get_shape()) for name in file.keys()]  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read: {error}.",
-            expected="a complete .safetensors file",
-            remedy="The file is truncated or of another kind; copy or train it again.",
-        ) from error
+    with opened_model(path, "numpy") as file:
+        metadata = file.metadata() or {}
+        sizes = [math.prod(file.get_slice(name).get_shape()) for name in file.keys()]  # noqa: SIM118 - no mapping
     facts: dict[str, Any] = {"kind": "model", "path": path, "weights": sum(sizes)}
-    if "crispmap" not in metadata:
+    if CARD_KEY not in metadata:
         return facts | {"card": None, "metadata": metadata}
-    card = ModelCard.from_json(metadata["crispmap"])
+    card = card_in(metadata, path)
     return facts | {
         "kind": f"{card.kind} model",
         "architecture": card.architecture,

@@ -1,10 +1,19 @@
-"""The model card: everything besides the weights that is needed to use a model, and to trust it."""
+"""The model card: everything besides the weights that is needed to use a model, and to trust it.
+
+It is read here without torch: a model file's header is all it takes.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
+
+from safetensors import SafetensorError, safe_open
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import ModelError, SchemaError
@@ -12,6 +21,8 @@ from crispmap.errors import ModelError, SchemaError
 Kind = Literal["coarse", "refiner"]
 FORMAT = 1
 """Version of the model file; a newer one is refused, never guessed at."""
+CARD_KEY = "crispmap"
+"""The entry of a model file's metadata that holds its card."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +63,18 @@ class ModelCard:
                 f"{len(self.scaling_scale)} scales.",
                 expected="one of each for every band",
             )
-        if not all(scale > 0 for scale in self.scaling_scale) or not self.gsd_m > 0:
-            raise ModelError("A model card has a scale or ground sampling distance that is not above 0.")
+        if not all(0 < number < math.inf for number in (*self.scaling_scale, self.gsd_m)):
+            raise ModelError(
+                f"A model card has the scales {self.scaling_scale} and a ground sampling distance of {self.gsd_m} m.",
+                expected="finite numbers above 0",
+            )
+        if not all(math.isfinite(offset) for offset in self.scaling_offset):
+            raise ModelError(f"A model card has the offsets {self.scaling_offset}.", expected="finite numbers")
+        if self.stride_px < 1 or (self.radius_px is not None and self.radius_px < 0):
+            raise ModelError(
+                f"A model card has a stride of {self.stride_px} and a radius of {self.radius_px} pixels.",
+                expected="a stride of 1 or more, a radius of 0 or more or none",
+            )
 
     def to_json(self) -> str:
         """Return the card as JSON text, read back by ``from_json``."""
@@ -113,3 +134,49 @@ class ModelCard:
             )
         except (SchemaError, ValueError, TypeError, KeyError) as error:
             raise ModelError(f"The model card is damaged: {error}.", expected="a card written by crispmap") from error
+
+
+@contextmanager
+def opened_model(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
+    """Open a model file for its metadata and tensors, as safetensors gives them.
+
+    Raises:
+        ModelError: If the file is missing, truncated or of another kind, found at once or while it is read.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} is not there.", expected="a model file written by crispmap train")
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} cannot be read: {error}.",
+            expected="a complete .safetensors file",
+            remedy="the file is truncated or of another kind; copy or train it again",
+        ) from error
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return the card of a model file without reading its weights.
+
+    Raises:
+        ModelError: If the file is missing, truncated, not a model of ours, or of a newer format.
+    """
+    path = Path(path)
+    with opened_model(path, "numpy") as file:
+        metadata = file.metadata() or {}
+    return card_in(metadata, path)
+
+
+def card_in(metadata: dict[str, str], path: Path) -> ModelCard:
+    """Return the card in the metadata of a model file.
+
+    Raises:
+        ModelError: If there is none, or it is damaged or of a newer format; the error names the file.
+    """
+    if CARD_KEY not in metadata:
+        raise ModelError(f"{path} has no crispmap model card.", expected="a model file written by crispmap train")
+    try:
+        return ModelCard.from_json(metadata[CARD_KEY])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.given}", expected=error.expected, remedy=error.remedy) from error

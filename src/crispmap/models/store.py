@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
 from crispmap.errors import ModelError, OutputError
-from crispmap.models.card import ModelCard
+from crispmap.models.base import CoarseNetwork
+from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
 from crispmap.models.fcn import fcn_igarss, fcn_rnn
+from crispmap.refine.base import Refiner
 from crispmap.refine.rnn import RecurrentRefiner
 
-_CARD_KEY = "crispmap"
+__all__ = ["ARCHITECTURES", "COARSE_NETWORKS", "load_model", "model_hash", "read_card", "save_model"]
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
     "fcn-rnn": fcn_rnn,
     "fcn-igarss": fcn_igarss,
     "rnn": RecurrentRefiner,
@@ -45,7 +47,7 @@ def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = 
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(weights, partial, metadata={_CARD_KEY: card.to_json()})
+        save_file(weights, partial, metadata={CARD_KEY: card.to_json()})
         os.replace(partial, path)  # noqa: PTH105 - the atomic rename
     except (OSError, SafetensorError) as error:
         raise OutputError(
@@ -55,15 +57,6 @@ def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = 
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
     return path
-
-
-def read_card(path: Path) -> ModelCard:
-    """Return the card of a model file without reading its weights.
-
-    Raises:
-        ModelError: If the file is missing, truncated, not a model of ours, or of a newer format.
-    """
-    return _read(Path(path), weights=False)[0]
 
 
 def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
@@ -77,7 +70,10 @@ def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
         ModelError: If the file is missing, truncated, not a model of ours, of a newer format, or of another kind.
     """
     path = Path(path)
-    card, weights = _read(path, weights=True)
+    with opened_model(path, "pt") as file:
+        metadata = file.metadata() or {}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    card = card_in(metadata, path)
     if kind is not None and card.kind != kind:
         raise ModelError(f"{path} holds a {card.kind} model.", expected=f"a {kind} model")
     builder = ARCHITECTURES.get(card.architecture)
@@ -95,6 +91,13 @@ def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
             f"{path}: the weights do not fit the architecture {card.architecture!r}: {str(error).splitlines()[0]}",
             remedy="the file is damaged; train or fetch the model again",
         ) from error
+    if (module.bands, module.classes) != (len(card.band_names), len(card.schema)):
+        raise ModelError(
+            f"{path}: its card names {len(card.band_names)} bands and {len(card.schema)} classes, its weights are for "
+            f"{module.bands} and {module.classes}.",
+            expected="a name for every band and class",
+            remedy="the file is damaged; train or fetch the model again",
+        )
     return module.eval(), card
 
 
@@ -102,21 +105,3 @@ def model_hash(path: Path) -> str:
     """Return the SHA-256 of a model file as hexadecimal text, as maps carry it in their tags."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read(path: Path, *, weights: bool) -> tuple[ModelCard, dict[str, torch.Tensor]]:
-    if not path.is_file():
-        raise ModelError(f"{path} is not there.", expected="a model file written by crispmap train")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()} if weights else {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read: {error}.",
-            expected="a complete .safetensors file",
-            remedy="the file is truncated or of another kind; copy or train it again",
-        ) from error
-    if _CARD_KEY not in metadata:
-        raise ModelError(f"{path} has no crispmap model card.", expected="a model file written by crispmap train")
-    return ModelCard.from_json(metadata[_CARD_KEY]), tensors
