@@ -162,6 +162,16 @@ class TestGood:
         assert project.output_folder == folder / "a"
         assert project.seed == 0
 
+    @pytest.mark.parametrize("section", ["labels", "reference"])
+    def test_labels_and_reference_say_how_they_are_read(
+        self, load: Callable[[dict[str, Any]], Project], section: str
+    ) -> None:
+        given = {"assume_crs": "scene", "all_as": "rail", "road_width_m": 4.5, "unknown": "ignore"}
+        values = changed()
+        values[section] |= given
+        read = getattr(load(values), section)
+        assert {key: getattr(read, key) for key in given} == given
+
     def test_a_reference_brings_a_refiner(self, load: Callable[[dict[str, Any]], Project]) -> None:
         project = load(changed(refiner=None))
         assert project.refiner is not None
@@ -273,6 +283,11 @@ BAD_VALUES = [
     ("width_m: 9", "width_m: -1", 12, "width_m is -1", "above 0"),
     ("EPSG:4326\n  noise", "EPSG:1\n  noise", 17, "labels.assume_crs is 'EPSG:1', which is not known", "epsg.io"),
     ("EPSG:4326\n  noise", "4326\n  noise", 17, "labels.assume_crs is 4326", "quotes"),
+    ("EPSG:4326\n  noise", "scenes\n  noise", 17, "'scenes', which is not known", "EPSG:4326"),
+    ("layer: lines", "unknown: skip", 16, "labels.unknown is 'skip'", "error or ignore"),
+    ("layer: lines", "road_width_m: 0", 16, "labels.road_width_m is 0", "above 0"),
+    ("layer: lines", "all_as: 1", 16, "labels.all_as is 1", "quotes"),
+    ("crs: EPSG:4326}]\n  test", "crs: scene}]\n  test", 23, "'scene', which is not known", "EPSG:4326"),
     ("omission: 0.1", "omission: 10", 18, "omission is 10", "from 0 to 1"),
     ("[1, -1]", "[1]", 18, "offset_m is \\[1\\]", "\\[east, north\\]"),
     ("[1, -1]", "[1, 2, 3]", 18, "offset_m is \\[1, 2, 3\\]", "\\[east, north\\]"),
@@ -335,6 +350,8 @@ class TestBad:
             ({"coarse": {"scores": {"path": "data/coarse.tif", "kind": "logits"}}}, "kind is 'logits'"),
             ({"classes": [{"name": "a", "colour": "#000000"}]}, "1 classes"),
             ({"classes": []}, "0 classes"),
+            ({"labels__all_as": "rode"}, "labels.all_as is 'rode', which is no class"),
+            ({"reference__all_as": "moat"}, "reference.all_as is 'moat', which is no class"),
         ],
     )
     def test_what_does_not_fit_together_is_told(

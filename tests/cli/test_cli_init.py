@@ -84,6 +84,18 @@ class TestWrites:
         assert project.refiner is not None
         assert "placeholders" in (tmp_path / "project.yaml").read_text()
 
+    def test_what_is_proposed_for_labels_in_comments_is_understood(self, inputs: Path, tmp_path: Path) -> None:
+        given = ["--scene", inputs / "scene.tif", "--labels", inputs / "osm.gpkg", "--reference", inputs / "osm.gpkg"]
+        assert run(tmp_path, *given).exit_code == 0
+        path = tmp_path / "project.yaml"
+        keys = "layer|assume_crs|all_as|road_width_m|unknown"
+        opened, count = re.subn(rf"(?m)^  # (?=({keys}): )", "  ", path.read_text())
+        assert count == 5
+        path.write_text(opened)
+        labels = load_project(tmp_path).labels
+        assert labels is not None
+        assert (labels.all_as, labels.road_width_m, labels.unknown) == ("building", 7, "ignore")
+
     def test_without_a_reference_what_needs_it_waits_in_comments(self, inputs: Path, tmp_path: Path) -> None:
         assert run(tmp_path, "--scene", inputs / "scene.tif", "--labels", inputs / "osm.gpkg").exit_code == 0
         project = load_project(tmp_path)

@@ -155,12 +155,16 @@ def _label_sections(labels: Path | None, reference: Path | None, folder: Path, *
     precise = f"""\
 reference:  # precise: the refiner learns from them inside areas.refiner; scores are taken inside areas.test
   path: {_relative(reference, "precise.gpkg", folder)}
+  # layer, assume_crs, all_as, road_width_m and unknown: as for labels
 """
     return f"""\
 labels:  # plentiful and imprecise: the coarse network learns from these
   path: {_relative(labels, "osm.gpkg", folder)}
   # layer: buildings  # the layer of a file that has several
-  # assume_crs: EPSG:4326  # only for a file that does not declare its own
+  # assume_crs: EPSG:4326  # only for a file that does not declare its own; scene: drawn in the scene's coordinates
+  # all_as: building  # the class of every vector feature, whatever its tags
+  # road_width_m: 7  # the total width of every line, whatever its tags and its class say
+  # unknown: ignore  # a mask's values or colours of no class are left out, in place of an error
   # noise: {{shift_m: 3, smooth_m: 100, omission: 0.1}}  # simulate imprecision on labels that are good
 
 {_commented(precise) if commented else precise}"""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from crispmap.areas import AREA_ROLES, AreaPiece
 from crispmap.classes import ClassSchema
-from crispmap.config.findings import Finding, findings_of, named, project_error, shown
+from crispmap.config.findings import Finding, did_you_mean, findings_of, named, project_error, shown
 from crispmap.config.marked_yaml import MarkedYaml, read_marked_yaml
 from crispmap.config.sections import (
     FORMAT,
@@ -159,6 +159,7 @@ def _contradictions(file: ProjectFile) -> Iterator[Finding]:
     """Yield what is wrong with how the values of a file fit together."""
     yield from _contradictions_of_sources(file)
     yield from _contradictions_of_reference(file)
+    yield from _contradictions_of_classes(file)
     fine, coarse = file.scene.gsd_m, file.coarse.gsd_m
     if fine is not None and coarse is not None and coarse < fine:
         yield Finding(
@@ -167,6 +168,19 @@ def _contradictions(file: ProjectFile) -> Iterator[Finding]:
             "a ground sampling distance as coarse as the scene's, or coarser",
             "Raise coarse.gsd_m, or lower scene.gsd_m.",
         )
+
+
+def _contradictions_of_classes(file: ProjectFile) -> Iterator[Finding]:
+    """Yield where a class is named that there is not."""
+    names = [entry.name for entry in file.classes]
+    for key, section in (("labels", file.labels), ("reference", file.reference)):
+        if section is not None and section.all_as is not None and section.all_as not in names:
+            yield Finding(
+                (key, "all_as"),
+                f"{key}.all_as is {section.all_as!r}, which is no class",
+                f"one of {', '.join(names)}",
+                did_you_mean(section.all_as, names),
+            )
 
 
 def _contradictions_of_sources(file: ProjectFile) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from crispmap.classes import ROAD_WIDTH_M, ClassDef, TagRule
 from crispmap.config.findings import bad_value, did_you_mean, shown
 from crispmap.errors import CrispmapError, ProjectError
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
+from crispmap.labels.reader import SCENE_COORDINATES
 
 FORMAT = 1
 """The layout of project files this version reads."""
@@ -63,6 +64,11 @@ def _checked_crs(text: str) -> str:
     return text
 
 
+def _checked_label_crs(text: str) -> str:
+    """Check that text is a coordinate reference system that is known, or the scene's."""
+    return text if text == SCENE_COORDINATES else _checked_crs(text)
+
+
 def _checked_network(name: str) -> str:
     """Check that there is a coarse network of this name."""
     if name not in COARSE_NETWORKS:
@@ -95,6 +101,7 @@ def _checked_rule(text: str) -> str:
 ProjectPath = Annotated[Path, BeforeValidator(_as_path)]
 InputPath = Annotated[Path, BeforeValidator(_as_path), AfterValidator(_must_exist)]
 CrsText = Annotated[str, AfterValidator(_checked_crs)]
+LabelCrsText = Annotated[str, AfterValidator(_checked_label_crs)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -172,12 +179,20 @@ class _LabelFile(_Section):
     Attributes:
         path: A vector file, or a raster of class ids or colours.
         layer: The layer of a vector file that has several.
-        assume_crs: The CRS of a file that declares none.
+        assume_crs: The CRS of a file that declares none; "scene" for vectors in the scene's own coordinates.
+        all_as: The class of every vector feature, whatever its tags.
+        road_width_m: The total width of every line, whatever its tags and its class say.
+        unknown: Whether a mask's values or colours of no class are an error, or ground to leave out.
     """
 
     path: InputPath = Field(description="the path of a vector file or a mask raster, such as labels.gpkg")
     layer: Text | None = Field(None, description="the name of a layer in the file")
-    assume_crs: CrsText | None = Field(None, description=_CRS)
+    assume_crs: LabelCrsText | None = Field(
+        None, description=f"{_CRS}, or {SCENE_COORDINATES} for vectors in the scene's own coordinates"
+    )
+    all_as: Text | None = Field(None, description="the name of a class")
+    road_width_m: Positive | None = Field(None, description="a width above 0 metres, for every line")
+    unknown: Literal["error", "ignore"] = Field("error", description="error or ignore")
 
 
 class ReferenceSection(_LabelFile):

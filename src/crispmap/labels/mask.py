@@ -40,8 +40,8 @@ from crispmap.labels.palette import (
     show_code,
 )
 from crispmap.labels.rasterize import VectorLabels
-from crispmap.labels.reader import LabelOptions, LabelReader
-from crispmap.labels.vectors import SCENE_COORDINATES, read_vectors
+from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
+from crispmap.labels.vectors import read_vectors
 from crispmap.scene.raster import open_dataset
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
@@ -73,12 +73,17 @@ def open_labels(
     path = Path(path)
     if not path.exists() and not str(path).startswith("/vsi"):
         raise LabelError(f"There is no file {path}.", expected="a vector file or a mask raster")
-    if path.suffix.lower() not in _VECTOR_SUFFIXES:
+    if not is_vector_file(path):
         return MaskLabels(path, schema, grid, options=options)
     features = read_vectors(
         path, schema, grid=grid, layer=options.layer, assume_crs=options.assume_crs, all_as=options.all_as
     )
     return VectorLabels(features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched)
+
+
+def is_vector_file(path: Path) -> bool:
+    """Return whether labels in a file of this name are vectors; else they are a mask."""
+    return path.suffix.lower() in _VECTOR_SUFFIXES
 
 
 class MaskLabels:

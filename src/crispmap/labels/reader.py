@@ -9,6 +9,9 @@ from crispmap.classes import ClassSchema
 from crispmap.grid import Block, Grid
 from crispmap.types import LabelArray
 
+SCENE_COORDINATES = "scene"
+"""As ``assume_crs``: the labels were drawn in the coordinates of a scene, which may have no CRS."""
+
 
 class LabelReader(Protocol):
     """Labels on a grid, read block by block.
@@ -40,7 +43,7 @@ class LabelOptions:
 
     Attributes:
         layer: The layer of a vector file; by default all of polygons or lines.
-        assume_crs: The CRS of a file that carries none.
+        assume_crs: The CRS of a file that carries none, or SCENE_COORDINATES.
         all_as: The class every vector feature belongs to, whatever its columns say.
         road_width_m: A total width in metres given to every line, in place of its own and its class's.
         all_touched: Burn every pixel that a vector touches, rather than those whose centre it holds.

@@ -25,14 +25,12 @@ from crispmap.labels.layers import (
     layer_box,
     read_layer,
 )
+from crispmap.labels.reader import SCENE_COORDINATES
 
 _log = logging.getLogger(__name__)
 
 _LONLAT = CRS.from_epsg(4326)
 _DEFAULT_DEGREES = (".json", ".geojson", ".geojsonl")
-
-SCENE_COORDINATES = "scene"
-"""As ``assume_crs``: the vectors were drawn in the coordinates of a scene, which may have no CRS."""
 
 
 def read_vectors(

@@ -11,13 +11,13 @@ import numpy as np
 
 from crispmap.areas import Area, hold_out_strip, resolve_areas
 from crispmap.config import Project
-from crispmap.config.sections import LabelSection, NoiseSection
+from crispmap.config.sections import LabelSection, NoiseSection, ReferenceSection
 from crispmap.errors import LabelError, ProjectError
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.grid import Block, Grid
 from crispmap.inference.align import scores_on_scene
 from crispmap.inference.coarse import gsd_ratio
-from crispmap.labels.mask import open_labels
+from crispmap.labels.mask import is_vector_file, open_labels
 from crispmap.labels.noise import LabelNoise, simulate_noise
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import LabelOptions, LabelReader
@@ -27,8 +27,6 @@ from crispmap.scene.reader import Scene
 from crispmap.scene.resample import ResampledScene
 from crispmap.scene.scores import open_scores
 from crispmap.types import IGNORE, LabelArray
-
-_MASK_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".vrt", ".img", ".jp2")
 
 
 class Sources:
@@ -104,16 +102,25 @@ class Sources:
         return self._noisy(section, section.noise, grid)
 
     def _noisy(self, section: LabelSection, noise: NoiseSection, grid: Grid) -> LabelReader:
-        if section.path.suffix.lower() in _MASK_SUFFIXES:
+        if not is_vector_file(section.path):
             raise LabelError(
                 f"Noise is to be simulated on {section.path}, a raster.",
                 expected="vectors, whose objects can be shifted and left out",
                 remedy="name the vectors under labels: path:, or remove noise:",
             )
         schema = self.project.schema
-        features = read_vectors(section.path, schema, grid=grid, layer=section.layer, assume_crs=section.assume_crs)
+        features = read_vectors(
+            section.path,
+            schema,
+            grid=grid,
+            layer=section.layer,
+            assume_crs=section.assume_crs,
+            all_as=section.all_as,
+        )
         noisy = simulate_noise(features, LabelNoise(**dict(noise)), seed=self.project.seed)
-        return VectorLabels(noisy, grid, schema)
+        # A width that is part of the noise stands in the features already.
+        width = section.road_width_m if noise.road_width_m is None else None
+        return VectorLabels(noisy, grid, schema, road_width_m=width)
 
     def reference(self, grid: Grid) -> LabelReader:
         """Return the precise labels on a grid.
@@ -153,8 +160,15 @@ class Sources:
         return reader
 
 
-def _options(section: LabelSection | object) -> LabelOptions:
-    return LabelOptions(layer=getattr(section, "layer", None), assume_crs=getattr(section, "assume_crs", None))
+def _options(section: LabelSection | ReferenceSection) -> LabelOptions:
+    """Return how a project wants its labels or its reference to be read."""
+    return LabelOptions(
+        layer=section.layer,
+        assume_crs=section.assume_crs,
+        all_as=section.all_as,
+        road_width_m=section.road_width_m,
+        unknown=section.unknown,
+    )
 
 
 @contextmanager
