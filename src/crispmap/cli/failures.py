@@ -1,16 +1,18 @@
 """How a failed command ends: a short message that helps, and an exit status.
 
-Status 2 means bad input, which a person can mend; 1 that the work failed; 130 that it was interrupted. A
-traceback is shown only where ``--debug`` asks for it.
+Status 2 means bad input, which a person can mend; 1 that the work failed; 130 that it was interrupted (Ctrl-C), 143
+that it was terminated (SIGTERM). A traceback is shown only where ``--debug`` asks for it.
 """
 
 from __future__ import annotations
 
 import errno
+import signal
 import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -20,6 +22,7 @@ from crispmap.errors import CrispmapError, CrispmapWarning
 FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
@@ -37,10 +40,32 @@ def failures_told(debug: bool) -> Iterator[None]:
     except KeyboardInterrupt as error:
         tell("Interrupted.")
         raise typer.Exit(INTERRUPTED) from error
+    except SystemExit as stop:
+        if stop.code == TERMINATED:
+            tell("Terminated.")
+        raise
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise  # typer ends these itself; with a broken pipe nobody is left to tell
     except Exception as error:
         raise typer.Exit(_tell_of_failure(error, debug)) from error
+
+
+@contextmanager
+def termination_raised() -> Iterator[None]:
+    """Let SIGTERM end the work inside by an exception, as Ctrl-C does, so that scratch files are removed.
+
+    Raises:
+        SystemExit: With status 143, where the signal arrives.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

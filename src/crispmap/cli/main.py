@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from crispmap import __version__
 from crispmap.cli.console import print_line
-from crispmap.cli.failures import failures_told, warnings_told
+from crispmap.cli.failures import failures_told, termination_raised, warnings_told
 
 
 @dataclass(frozen=True)
@@ -164,4 +164,5 @@ def _help(function: Callable[..., Any], verb: Verb) -> str:
 
 def main() -> None:
     """Run the command with the arguments of the process, and exit with its status."""
-    app(prog_name="crispmap")
+    with termination_raised():
+        app(prog_name="crispmap")

@@ -1,0 +1,57 @@
+"""The command told to stop by the system: it cleans up behind itself."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_place import CRISPMAP, contents, write_models, write_raster, write_vectors
+
+from crispmap.cli.failures import TERMINATED, termination_raised
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with more ground than is mapped before a signal arrives."""
+    folder = tmp_path_factory.mktemp("wide")
+    side = 6000
+    write_raster(folder / "scene.tif", np.broadcast_to(np.uint8(7), (3, side, side)), compress="deflate", tiled=True)
+    write_raster(folder / "scores.tif", np.broadcast_to(np.float32(1), (3, side, side)), compress="deflate", tiled=True)
+    write_raster(folder / "like.tif", np.broadcast_to(np.uint8(7), (1, 4 * side, 4 * side)), compress="deflate")
+    write_vectors(folder / "osm.gpkg")
+    write_models(folder)
+    return folder
+
+
+COMMANDS = {
+    "predict": "predict scene.tif --model coarse.safetensors --out map.tif --scores u.tif",
+    "refine": "refine scores.tif --kind logit --scene scene.tif --refiner refiner.safetensors --out map.tif",
+    "rasterize": "rasterize osm.gpkg --like like.tif --out map.tif --road-width-m 3000",
+}
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_terminated_command_leaves_nothing_behind(wide: Path, verb: str) -> None:
+    before = contents(wide)
+    command = [*CRISPMAP, *COMMANDS[verb].split()]
+    with subprocess.Popen(command, cwd=wide, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        until = time.monotonic() + 60
+        while not list(wide.glob(".*.part/scratch.tif")) and child.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        child.send_signal(signal.SIGTERM)
+        output, errors = child.communicate(timeout=60)
+    assert child.returncode == TERMINATED, errors
+    assert (output, errors) == ("", "Terminated.\n")
+    assert contents(wide) == before
+
+
+def test_what_stood_for_the_signal_before_stands_again() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped, termination_raised():
+        signal.raise_signal(signal.SIGTERM)
+    assert stopped.value.code == TERMINATED
+    assert signal.getsignal(signal.SIGTERM) is before
