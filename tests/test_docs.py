@@ -1,0 +1,325 @@
+"""Documents say what is so: their commands, keys, settings, messages, links and code are held to the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from crispmap.areas import AREA_ROLES
+from crispmap.cli.main import VERBS, app
+from crispmap.config.marked_yaml import parse_marked_yaml
+from crispmap.config.sections import ProjectFile
+from crispmap.labels.osm import OSM_PRESETS
+from crispmap.models.card import Kind, ModelCard
+from crispmap.models.fcn import fcn_rnn
+from crispmap.models.store import save_model
+from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.scene.writer import read_class_schema
+from crispmap.synth import TOWN_SCHEMA, write_town
+from crispmap.synth.write import BAND_NAMES
+from crispmap.training.settings import TrainingSettings, fast_coarse, fast_refiner, paper_coarse, paper_refiner
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide.md"
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+PICTURE = "docs/pictures/town.png"
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_IN_LINE = re.compile(r"`([^`\n]+)`")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for kind, body in _FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        lines = [line for body in blocks(page, "sh") for line in body.replace("\\\n", " ").splitlines()]
+        lines += _IN_LINE.findall(prose(page))
+        for line in dict.fromkeys(line.strip() for line in lines):
+            if line.startswith("crispmap ") and not line.startswith("crispmap VERB"):
+                yield name_of(page), line
+
+
+def links() -> Iterator[Any]:
+    waits = pytest.mark.xfail(not (ROOT / PICTURE).exists(), reason=f"{PICTURE} is made from the demo before a release")
+    for page in PAGES:
+        for target in dict.fromkeys(_LINK.findall(prose(page))):
+            if not re.match(r"[a-z]+:", target):
+                yield pytest.param(page, target, marks=[waits] if target.endswith(Path(PICTURE).name) else [])
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    return [(name_of(page), body) for page in PAGES for body in blocks(page, "python")]
+
+
+def tables(page: Path, head: str) -> list[list[str]]:
+    """The rows of the tables whose first heading is this."""
+    rows, inside = [], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")] if line.startswith("|") else []
+        inside = bool(cells) and (inside or cells[0] == head)
+        if inside and not line.startswith("|---"):
+            rows.append([cell.removesuffix(" |").strip() for cell in cells])
+    return rows
+
+
+def anchor_of(heading: str) -> str:
+    """The anchor a heading gets on the usual hosts."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small town with untrained models, under the names the documents use."""
+    folder = tmp_path_factory.mktemp("town")
+    grid_px, gsd_m = (160, 200), 0.5
+    write_town(folder, size_px=grid_px, gsd_m=gsd_m)
+    torch.manual_seed(0)
+    modules: dict[Kind, Any] = {"coarse": fcn_rnn(4, 3), "refiner": RecurrentRefiner(3, 4, steps=2)}
+    for kind, module in modules.items():
+        card = ModelCard(
+            kind=kind, architecture=module.architecture, arguments=module.arguments, schema=TOWN_SCHEMA,
+            band_names=BAND_NAMES, scaling_offset=(127.0,) * 4, scaling_scale=(64.0,) * 4,
+            gsd_m=1.0 if kind == "coarse" else gsd_m, radius_px=module.radius_px,
+            stride_px=getattr(module, "stride_px", 1),
+        )  # fmt: skip
+        save_model(folder / f"{kind}.safetensors", module, card)
+    return folder
+
+
+class TestCommands:
+    @pytest.mark.parametrize(("page", "line"), list(commands()))
+    def test_every_command_shown_can_be_given(self, page: str, line: str) -> None:
+        group: Any = typer.main.get_command(app)
+        words = shlex.split(line, comments=True)[1:]
+        try:
+            context = group.make_context("crispmap", words[:1])
+            name, verb, rest = group.resolve_command(context, words)
+            if rest:  # a verb alone is spoken of, not called
+                verb.make_context(name, rest, parent=context)
+        except typer.Exit:
+            assert {"--help", "--version"} & set(words)
+
+    def test_every_verb_is_in_the_readme_and_explained_in_the_guide(self) -> None:
+        shown = {cells[0].strip("`").removeprefix("crispmap "): cells[1] for cells in tables(README, "verb")[1:]}
+        assert shown == {name: verb.summary for name, verb in VERBS.items()}
+        headings = re.findall(r"^### (\w+)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(VERBS) <= set(headings)
+
+    def test_every_option_spoken_of_exists(self) -> None:
+        group: Any = typer.main.get_command(app)
+        context = group.make_context("crispmap", ["info"])
+        known = {option for param in group.params for option in param.opts}
+        for name in VERBS:
+            verb = group.resolve_command(context, [name])[1]
+            known |= {option for param in verb.params for option in param.opts} | {"--help"}
+        for page in PAGES:
+            text = "\n".join(line for line in prose(page).splitlines() if "pip install" not in line)
+            assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*\w", text)) - known <= {"--logdir"}, page
+
+    def test_every_make_target_shown_exists(self) -> None:
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        for page in PAGES:
+            lines = [*_IN_LINE.findall(prose(page)), *"\n".join(blocks(page, "sh")).splitlines()]
+            shown = [match[1] for line in lines if (match := re.match(r"make ([a-z-]+)", line))]
+            assert set(shown) <= set(targets), page
+
+
+class TestProjectFile:
+    def test_every_key_is_in_the_guide_as_it_is_and_no_other(self) -> None:
+        described = {}
+        for keys, default, takes, _ in tables(GUIDE, "key")[1:]:
+            described.update({key: (default, takes) for key in _IN_LINE.findall(keys)})
+        assert described == dict(schema_keys(ProjectFile, ""))
+
+    def test_every_yaml_block_is_of_known_keys(self) -> None:
+        known = {re.sub(r"\[\]", "", key) for key, _ in schema_keys(ProjectFile, "")}
+        for page in PAGES:
+            for body in blocks(page, "yaml"):
+                for location in parse_marked_yaml(body, name_of(page)).lines:
+                    words = [str(part) for part in location if isinstance(part, str)]
+                    if len(words) > 2 and words[0] == "areas":
+                        words[1] = "ROLE"
+                    assert not words or ".".join(words) in known, (page, location)
+
+    def test_the_whole_project_in_the_guide_is_read(self, tmp_path: Path) -> None:
+        from crispmap.config import load_project
+
+        (whole,) = (body for body in blocks(GUIDE, "yaml") if body.startswith("crispmap:"))
+        (tmp_path / "project.yaml").write_text(whole, encoding="utf-8")
+        assert load_project(tmp_path, check_files=False).refiner is not None
+
+    def test_keys_spoken_of_in_passing_exist(self) -> None:
+        known = {re.sub(r"\[\]", "", key) for key, _ in schema_keys(ProjectFile, "")}
+        sections = {key for key in known if "." not in key}
+        for page in PAGES:
+            for code in _IN_LINE.findall(prose(page)):
+                match = re.match(r"^(\w+): (\w+)$", code)
+                if match and match[1] in sections:
+                    assert ".".join(match.groups()) in known, (page, code)
+
+    def test_the_presets_of_tag_rules_are_listed(self) -> None:
+        sentence = re.search(r"The presets are (.*?)\.\n", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+        assert sentence is not None
+        assert _IN_LINE.findall(sentence[1]) == list(OSM_PRESETS)
+
+
+class TestTraining:
+    @pytest.mark.parametrize(
+        ("head", "presets"),
+        [
+            ("coarse network", [paper_coarse("fcn-igarss"), paper_coarse("fcn-rnn"), fast_coarse()]),
+            ("refiner", [paper_refiner(), fast_refiner()]),
+        ],
+    )
+    def test_the_presets_are_those_of_the_code(self, head: str, presets: list[TrainingSettings]) -> None:
+        rows = tables(GUIDE, head)[1:]
+        shown = {cells[0]: cells[1:] for cells in rows}
+        settings = [preset.to_dict() for preset in presets]
+        assert shown == {name: [_number(one[name]) for one in settings] for name in shown}
+        differing = {name for name in settings[0] if len({repr(one[name]) for one in settings}) > 1}
+        assert differing - {"validate_every"} <= set(shown)
+
+
+class TestTroubleshooting:
+    def test_every_message_is_one_the_source_can_give(self) -> None:
+        text = GUIDE.read_text(encoding="utf-8").partition("\n## Troubleshooting\n")[2]
+        headings = re.findall(r"^### `(.+)`$", text, re.MULTILINE)
+        assert len(headings) >= 10
+        messages = list(source_texts())
+        for heading in headings:
+            pattern = ".*".join(re.escape(part) for part in heading.split("..."))
+            assert any(re.search(pattern, message, re.DOTALL) for message in messages), heading
+
+
+class TestLinks:
+    @pytest.mark.parametrize(("page", "target"), list(links()))
+    def test_every_link_within_the_project_leads_somewhere(self, page: Path, target: str) -> None:
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists()
+        assert file.is_relative_to(ROOT)
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", prose(file), re.MULTILINE)
+            assert anchor in [anchor_of(one) for one in headings]
+
+    def test_no_page_names_a_path_of_a_machine(self) -> None:
+        for page in PAGES:
+            assert not re.search(r"(?<![\w.])/(?:home|root|work|tmp|Users)/", page.read_text(encoding="utf-8")), page
+
+    def test_lines_fit(self) -> None:
+        for page in PAGES:
+            for line in page.read_text(encoding="utf-8").splitlines():
+                assert len(line) <= 120 or line.startswith("|") or "](" in line, (page, line)
+
+
+class TestDecisions:
+    def test_they_are_numbered_without_gaps(self) -> None:
+        assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+    @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.name[:4])
+    def test_each_tells_context_decision_and_consequences_under_its_number(self, page: Path) -> None:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        assert lines[0].startswith(f"# {page.name[:4]} ")
+        assert [line for line in lines if line.startswith("## ")] == ["## Context", "## Decision", "## Consequences"]
+        assert 10 <= len(lines) <= 25
+
+    def test_the_list_of_decisions_is_complete(self) -> None:
+        rows = tables(ROOT / "docs" / "decisions" / "README.md", "number")[1:]
+        shown = [(_LINK.findall(number)[0], f"# {number[1:5]} {title}") for number, title in rows]
+        assert shown == [(page.name, page.read_text(encoding="utf-8").splitlines()[0]) for page in DECISIONS]
+
+
+class TestCode:
+    @pytest.mark.parametrize(("page", "body"), python_blocks())
+    def test_every_block_compiles(self, page: str, body: str) -> None:
+        compile(body, page, "exec")
+
+    def test_the_example_of_the_readme_runs(
+        self, town: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (body,) = blocks(README, "python")
+        monkeypatch.chdir(town)
+        exec(compile(body, "README.md", "exec"), {})  # noqa: S102 - that is the test
+        pixels = ast.literal_eval(capsys.readouterr().out)
+        assert sum(pixels.values()) == 160 * 200
+        assert read_class_schema(town / "map.tif") == TOWN_SCHEMA
+
+    def test_the_examples_of_the_guide_run_one_after_the_other(
+        self, town: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(town)
+        names: dict[str, Any] = {}
+        for body in blocks(GUIDE, "python"):
+            exec(compile(body.replace("if offset.reliable:", "if True:"), "guide.md", "exec"), names)  # noqa: S102
+        assert "standard error" in capsys.readouterr().out
+        again = names["read_vectors"]("mended.gpkg", names["schema"], grid=names["grid"])
+        assert again["class_id"].tolist() == names["mended"]["class_id"].tolist()
+
+
+def schema_keys(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Every key of a section with its default and what it takes; the areas' roles are one, called ROLE."""
+    for name, field in section.model_fields.items():
+        yield f"{prefix}{name}", (_default(field), field.description or "")
+        inner = _section_of(field.annotation)
+        if inner is not None:
+            within = f"{prefix}{name}{'[]' if inner[1] else ''}."
+            role = re.fullmatch(rf"areas\.(?:{'|'.join(AREA_ROLES)})\[\]\.", within)
+            yield from schema_keys(inner[0], "areas.ROLE[]." if role else within)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is None or isinstance(field.default, BaseModel):
+        return "none"
+    if isinstance(field.default, tuple):
+        return f"[{', '.join(_number(one) for one in field.default)}]"
+    return _number(field.default)
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _section_of(annotation: Any) -> tuple[type[BaseModel], bool] | None:
+    """The section inside an annotation, and whether there is a list of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for one in typing.get_args(annotation):
+        inner = _section_of(one)
+        if inner is not None:
+            return inner[0], inner[1] or typing.get_origin(annotation) is tuple
+    return None
+
+
+def source_texts() -> Iterator[str]:
+    """Every text in the source, with ... where something is filled in."""
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(one.value) if isinstance(one, ast.Constant) else "..." for one in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
