@@ -216,5 +216,5 @@ class TestRefuses:
     def test_a_folder_that_is_a_file_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         result = run(tmp_path / "file")
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "fault of crispmap" not in result.stderr

@@ -15,6 +15,7 @@ import typer
 from crispmap.cli.console import tell
 from crispmap.cli.options import ForceOption
 from crispmap.errors import InputError, OutputError
+from crispmap.whole_file import write_whole
 
 PLACEHOLDER_SHAPE = (1000, 1000)
 """The scene's (height, width) where nobody has given the scene: the areas proposed are for the person to change."""
@@ -70,8 +71,7 @@ def init(
             _learning_sections(facts, commented=bool(given) and reference is None),
         ]
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    write_whole(target, text.encode())
     tell(f"Wrote {target}. Look through it, then run: crispmap train {target}")
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import InputError, OutputError, SchemaError
+from crispmap.errors import InputError, SchemaError
 from crispmap.evaluate.plots import (
     ERROR_COLOURS,
     HEAT_LEVELS,
@@ -39,6 +37,7 @@ from crispmap.evaluate.plots import (
 )
 from crispmap.metrics import ConfusionMatrix
 from crispmap.types import FloatArray, LabelArray
+from crispmap.whole_file import check_free, write_whole
 
 if TYPE_CHECKING:  # showing figures needs none of the readers that making them needs
     from crispmap.evaluate.compare import Evaluation
@@ -195,8 +194,8 @@ def write_report(path: str | Path, data: ReportData, *, force: bool = False) -> 
     Raises:
         OutputError: If the path exists and ``force`` is not given, or cannot be written.
     """
-    target = _free(path, force=force)
-    _write(target, render_report(data).encode("utf-8"))
+    target = check_free(path, force=force)
+    write_whole(target, render_report(data).encode("utf-8"))
     return target
 
 
@@ -216,7 +215,7 @@ def compare_strip(
         InputError: If there is no crop.
         OutputError: If the path exists and ``force`` is not given, or cannot be written.
     """
-    target = _free(path, force=force)
+    target = check_free(path, force=force)
     rows = [
         [
             crop.image,
@@ -225,43 +224,8 @@ def compare_strip(
         for crop in crops
     ]
     legend = [(one.name, one.rgb) for one in schema]
-    _write(target, strip_png(rows, ("image", "reference", "coarse", "refined"), legend, tile_px=tile_px))
+    write_whole(target, strip_png(rows, ("image", "reference", "coarse", "refined"), legend, tile_px=tile_px))
     return target
-
-
-def _free(path: str | Path, *, force: bool) -> Path:
-    """Return a path that may be written."""
-    target = Path(path)
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder.", expected="the name of a file")
-    if target.exists() and not force:
-        raise OutputError(f"{target} exists.", remedy="choose another name, or replace it with force (--force)")
-    return target
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write a file through a temporary one beside it."""
-    beside: str | None = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            beside = file.name
-            file.write(content)
-        Path(beside).chmod(0o666 & ~_umask())
-        Path(beside).replace(target)
-    except OSError as error:
-        if beside is not None:
-            Path(beside).unlink(missing_ok=True)
-        raise OutputError(
-            f"{target} cannot be written: {error.strerror or error}.", expected="a writable folder with room"
-        ) from error
-
-
-def _umask() -> int:
-    """Return the process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def render_report(data: ReportData) -> str:

@@ -87,7 +87,7 @@ def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:
             f"{image.path} has pixels of {y:.4g} x {x:.4g} m; the model was trained at {gsd_m:.4g} m.",
             expected=f"pixels of {gsd_m / _RATIOS[1]:.4g} to {gsd_m / _RATIOS[0]:.4g} m",
             remedy="train a model at the scene's ground sampling distance; if the scene has no georeference, "
-            "give the size of its pixels with --assume-gsd",
+            "give the size of its pixels with --assume-gsd-m",
         )
     return ratios
 

@@ -21,6 +21,8 @@ from crispmap.errors import ModelError, SchemaError
 Kind = Literal["coarse", "refiner"]
 FORMAT = 1
 """Version of the model file; a newer one is refused, never guessed at."""
+_DAMAGED = "the file is damaged; train or fetch the model again"
+
 CARD_KEY = "crispmap"
 """The entry of a model file's metadata that holds its card."""
 
@@ -144,7 +146,11 @@ def opened_model(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]
         ModelError: If the file is missing, truncated or of another kind, found at once or while it is read.
     """
     if not path.is_file():
-        raise ModelError(f"{path} is not there.", expected="a model file written by crispmap train")
+        raise ModelError(
+            f"{path} is not there.",
+            expected="a model file written by crispmap train",
+            remedy="check the path, or train the model",
+        )
     try:
         with safe_open(path, framework=framework) as file:
             yield file
@@ -175,8 +181,12 @@ def card_in(metadata: dict[str, str], path: Path) -> ModelCard:
         ModelError: If there is none, or it is damaged or of a newer format; the error names the file.
     """
     if CARD_KEY not in metadata:
-        raise ModelError(f"{path} has no crispmap model card.", expected="a model file written by crispmap train")
+        raise ModelError(
+            f"{path} has no crispmap model card.",
+            expected="a model file written by crispmap train",
+            remedy="train a model, or ask where the file comes from",
+        )
     try:
         return ModelCard.from_json(metadata[CARD_KEY])
     except ModelError as error:
-        raise ModelError(f"{path}: {error.given}", expected=error.expected, remedy=error.remedy) from error
+        raise ModelError(f"{path}: {error.given}", expected=error.expected, remedy=error.remedy or _DAMAGED) from error

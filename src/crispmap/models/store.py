@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
-from crispmap.errors import ModelError, OutputError
+from crispmap.errors import ModelError
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
 from crispmap.models.fcn import fcn_igarss, fcn_rnn
 from crispmap.refine.base import Refiner
 from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.whole_file import check_free, write_whole
 
 __all__ = ["ARCHITECTURES", "COARSE_NETWORKS", "load_model", "model_hash", "read_card", "save_model"]
 
@@ -40,22 +38,9 @@ def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = 
     Raises:
         OutputError: If the file exists and ``force`` is not given, or cannot be written.
     """
-    path = Path(path)
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists.", remedy="give --force to replace it, or another path")
+    path = check_free(path, force=force)
     weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(weights, partial, metadata={CARD_KEY: card.to_json()})
-        os.replace(partial, path)  # noqa: PTH105 - the atomic rename
-    except (OSError, SafetensorError) as error:
-        raise OutputError(
-            f"{path} cannot be written: {error}.", remedy="check the folder and the free space"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    write_whole(path, save(weights, metadata={CARD_KEY: card.to_json()}))
     return path
 
 
@@ -75,11 +60,15 @@ def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     card = card_in(metadata, path)
     if kind is not None and card.kind != kind:
-        raise ModelError(f"{path} holds a {card.kind} model.", expected=f"a {kind} model")
+        raise ModelError(
+            f"{path} holds a {card.kind} model.", expected=f"a {kind} model", remedy="give the other model file here"
+        )
     builder = ARCHITECTURES.get(card.architecture)
     if builder is None:
         raise ModelError(
-            f"{path} has architecture {card.architecture!r}.", expected=f"one of {', '.join(ARCHITECTURES)}"
+            f"{path} has architecture {card.architecture!r}.",
+            expected=f"one of {', '.join(ARCHITECTURES)}",
+            remedy="update crispmap, or train the model again with this version",
         )
     try:
         # On the meta device a false claim of a huge layer costs nothing: shapes are compared before memory is taken.
@@ -89,6 +78,7 @@ def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         raise ModelError(
             f"{path}: the weights do not fit the architecture {card.architecture!r}: {str(error).splitlines()[0]}",
+            expected="the weights that the card describes",
             remedy="the file is damaged; train or fetch the model again",
         ) from error
     if (module.bands, module.classes) != (len(card.band_names), len(card.schema)):

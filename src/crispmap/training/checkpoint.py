@@ -8,7 +8,6 @@ infinity survive.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from crispmap.errors import ModelError, OutputError
+from crispmap.whole_file import write_whole
 
 _ENTRY = "crispmap"
 _FORMAT = "crispmap-checkpoint-1"
@@ -71,7 +71,7 @@ def load_tree(path: Path) -> Any:
 
 
 def write_safetensors(tensors: dict[str, Tensor], notes: dict[str, Any], path: Path) -> None:
-    """Write tensors and plain values, through a temporary file beside the target: whole or not at all.
+    """Write tensors and plain values: the file is whole, or what it was before.
 
     The same contents give the same bytes: the values are one entry of the metadata, since safetensors stores
     several in an order that changes from run to run.
@@ -79,21 +79,7 @@ def write_safetensors(tensors: dict[str, Tensor], notes: dict[str, Any], path: P
     Raises:
         OutputError: If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, {_ENTRY: json.dumps(notes)})
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(
-            f"{path} cannot be written: {error}.",
-            expected="a folder that can be written, with enough space",
-            remedy="free some space or choose another folder; a training continues from its last checkpoint",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, save(tensors, {_ENTRY: json.dumps(notes)}))
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -150,6 +136,15 @@ def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
     return builders[kind]()
 
 
+def cannot_write(path: Path, error: Exception) -> OutputError:
+    """Return the error that tells why a training cannot write a file."""
+    return OutputError(
+        f"{path} cannot be written: {error}.",
+        expected="a folder that can be written, with enough space",
+        remedy="free some space or choose another folder; a training continues from its last checkpoint (--resume)",
+    )
+
+
 def not_ours(path: Path, why: str) -> ModelError:
     """Return the error that tells why a file cannot be a training's."""
     return ModelError(
@@ -172,4 +167,5 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
         raise ModelError(
             f"The weights in {path} are of another network: {error}.",
             expected=f"weights of {type(module).__name__}",
+            remedy="train again with --force",
         ) from error

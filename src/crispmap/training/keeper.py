@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crispmap.errors import OutputError, TrainingError
-from crispmap.training.checkpoint import write_safetensors
+from crispmap.errors import TrainingError
+from crispmap.training.checkpoint import cannot_write, write_safetensors
 from crispmap.training.progress import Reporter, StepReport
 from crispmap.training.settings import TrainingSettings
 from crispmap.training.task import SegmentationTask
@@ -152,7 +152,7 @@ class Keeper(pl.Callback):
                 writer.writerows(self.history)
             temporary.replace(path)
         except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error}.") from error
+            raise cannot_write(path, error) from error
         finally:
             temporary.unlink(missing_ok=True)
 

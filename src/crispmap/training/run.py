@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -26,7 +27,7 @@ from crispmap.chips.dataset import Batch, GroundTiles, PatchBatches, in_order
 from crispmap.chips.ground import Ground
 from crispmap.chips.sampling import PatchSampler, class_weights
 from crispmap.errors import OutputError, TrainingError
-from crispmap.training.checkpoint import SafetensorsCheckpointIO, load_tree, load_weights, not_ours
+from crispmap.training.checkpoint import SafetensorsCheckpointIO, cannot_write, load_tree, load_weights, not_ours
 from crispmap.training.keeper import BEST_NAME, HISTORY_NAME, KEEPER_KEY, LAST_NAME, HistoryRow, Keeper
 from crispmap.training.progress import BarReporter, Reporter
 from crispmap.training.settings import TrainingSettings
@@ -36,6 +37,10 @@ from crispmap.types import IGNORE
 _TENSORBOARD_NAME = "tensorboard"
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 _SIGTERM_STATUS = 128 + 15
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_LOGS_BYTES = 1_000_000
+# How many numbers an optimiser keeps beside each weight.
+_MOMENTS = {"sgd": 1, "adagrad": 1, "adamw": 2}
 # Settings that change neither weights nor scores, and may change when a training is resumed.
 _FREE = ("log_every", "validate_tile_px")
 
@@ -90,6 +95,7 @@ class Machine:
             raise TrainingError(
                 f"A batch of {batch} patches on {self.devices} devices with {self.workers} workers.",
                 expected="1 device or more, a batch that is a multiple of their number, 0 workers or more",
+                remedy="change the batch, or the number of devices",
             )
 
 
@@ -140,6 +146,7 @@ def train(
             progress = stack.enter_context(BarReporter(f"training {task.title}"))
         keeper = Keeper(folder, settings, identity, progress)
         if state is None or state["global_step"] < settings.training_steps:
+            _check_room(folder, task)
             stack.enter_context(_quiet())
             stack.enter_context(torch.random.fork_rng())
             _fit(task, _Data(sampler, validation, task, machine), keeper, state, folder)
@@ -211,7 +218,15 @@ def _fit(task: SegmentationTask, data: _Data, keeper: Keeper, state: dict[str, A
     except ProcessRaisedException as error:
         # All that is left of the process's error is its text.
         _, _, told = str(error).rpartition("Error: ")
-        raise TrainingError(f"One of {data.machine.devices} training processes failed: {told.strip()}") from error
+        raise TrainingError(
+            f"One of {data.machine.devices} training processes failed: {told.strip()}",
+            expected="devices that share a training",
+            remedy="mend what it says, or train on one device",
+        ) from error
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise cannot_write(folder, error) from error
     except SIGTERMException:
         raise SystemExit(_SIGTERM_STATUS) from None
     except SystemExit as stop:
@@ -289,7 +304,7 @@ def _prepared(folder: Path, resume: bool, force: bool, identity: dict[str, Any])
         raise OutputError(
             f"{folder} already holds a training.",
             expected="an empty folder",
-            remedy="resume that training, force a new one in its place, or choose another folder",
+            remedy="resume that training (--resume), force a new one in its place (--force), or choose another folder",
         )
     try:
         for name in (LAST_NAME, BEST_NAME, HISTORY_NAME):
@@ -298,8 +313,23 @@ def _prepared(folder: Path, resume: bool, force: bool, identity: dict[str, Any])
             shutil.rmtree(folder / _TENSORBOARD_NAME)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror}.", expected="a folder") from error
+        raise cannot_write(folder, error) from error
     return None
+
+
+def _check_room(folder: Path, task: SegmentationTask) -> None:
+    """Refuse to begin what the disk cannot hold: the best weights and, written anew beside the old, the state."""
+    weights = sum(one.numel() * one.element_size() for one in task.network.state_dict().values())
+    state = weights * (1 + _MOMENTS[task.settings.optimizer])
+    old = sum((folder / name).stat().st_size for name in (LAST_NAME, BEST_NAME) if (folder / name).exists())
+    needed = weights + 2 * state + _LOGS_BYTES - old
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"A training in {folder} needs {needed / 1e6:.1f} MB; the disk has {free / 1e6:.1f} MB free.",
+            expected="a disk with enough space",
+            remedy="free some space, or choose another folder",
+        )
 
 
 def _identity(task: SegmentationTask, sampler: PatchSampler, validation: Sequence[Ground]) -> dict[str, Any]:

@@ -171,7 +171,9 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     parameters = [one for one in network.parameters() if one.requires_grad]
     if not parameters:
         raise TrainingError(
-            f"{type(network).__name__} has no weights to train.", remedy="use it as it is, without training"
+            f"{type(network).__name__} has no weights to train.",
+            expected="a network with weights",
+            remedy="use it as it is, without training",
         )
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":

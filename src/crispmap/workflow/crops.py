@@ -44,7 +44,7 @@ def choose_crops(grounds: Sequence[Block], maps: Maps, classes: int) -> list[Blo
 
 
 def _interest(reference: LabelArray, coarse: LabelArray, refined: LabelArray, classes: int) -> tuple[float, float]:
-    """Return how busy a crop is (below 0 if nothing is known), and by how much refinement raised the share of right pixels on it."""
+    """Return how busy a crop is (below 0: nothing known), and how much refinement raised its share of right pixels."""
     known = reference != IGNORE
     if not known.any():
         return -1.0, 0.0

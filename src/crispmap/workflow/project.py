@@ -15,8 +15,9 @@ from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.refine import refined_scores
 from crispmap.inference.run import Output, write_outputs
 from crispmap.models.card import ModelCard
-from crispmap.models.store import load_model, model_hash, read_card
+from crispmap.models.store import load_model
 from crispmap.scene.reader import Scene
+from crispmap.workflow.scene import model_tags
 from crispmap.workflow.sources import Sources, open_sources
 from crispmap.workflow.training import Run, train_coarse, train_refiner
 
@@ -191,7 +192,9 @@ def predict_project(
             sharper = refined_scores(scores, sources.image, refiner, refiner_card, device=device, block_px=block_px)
             outputs.append(Output(sharper, products.refined_map, products.refined_scores))
         products.folder.mkdir(parents=True, exist_ok=True)
-        tags = _tags(products, coarse=card is not None, refined=refined)
+        tags = model_tags(
+            coarse=None if card is None else products.coarse_model, refiner=products.refiner_model if refined else None
+        )
         write_outputs(outputs, project.schema, block_px=block_px, force=force, progress=progress, tags=tags)
     return targets
 
@@ -211,17 +214,6 @@ def load_refiner(products: Products, project: Project) -> tuple[Any, ModelCard]:
     refiner, card = load_model(products.refiner_model, kind="refiner")
     _check_schema(card, project, products.refiner_model)
     return refiner, card
-
-
-def _tags(products: Products, *, coarse: bool, refined: bool) -> dict[str, str]:
-    """Return what the maps say of the models they come from."""
-    tags = {}
-    if coarse:
-        tags["CRISPMAP_COARSE_SHA256"] = model_hash(products.coarse_model)
-    if refined:
-        tags["CRISPMAP_REFINER_SHA256"] = model_hash(products.refiner_model)
-        tags["CRISPMAP_REFINER"] = read_card(products.refiner_model).architecture
-    return tags
 
 
 def _refuse_existing(paths: list[Path], remedy: str) -> None:

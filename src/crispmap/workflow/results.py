@@ -35,6 +35,7 @@ from crispmap.scene.raster import open_scene
 from crispmap.scene.reader import Scene
 from crispmap.scene.scores import open_scores
 from crispmap.types import IGNORE, FloatArray, LabelArray
+from crispmap.whole_file import write_whole
 from crispmap.workflow.crops import choose_crops
 from crispmap.workflow.project import Products, load_refiner
 from crispmap.workflow.sources import Sources, in_blocks, open_sources
@@ -116,7 +117,7 @@ def evaluate_project(
         results = ground.results(products)
         data = ground.report(results, story or Story(project.name))
     write_report(products.report, data, force=force)
-    products.figures.write_text(json.dumps(results.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write_whole(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
     return results
 
 

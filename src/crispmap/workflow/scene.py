@@ -14,13 +14,13 @@ from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.engine import choose_device
 from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.refine import refined_scores as refined_scores_of
-from crispmap.inference.run import Output, Progress, check_paths, write_outputs
+from crispmap.inference.run import Output, Progress, write_outputs
 from crispmap.models.card import ModelCard
 from crispmap.models.store import load_model, model_hash, read_card
 from crispmap.scene.raster import open_scene
 from crispmap.scene.reader import Scene, SceneReader
 from crispmap.scene.scores import ScoreKind, open_scores
-from crispmap.scene.writer import check_target
+from crispmap.scene.writer import check_paths, check_target
 
 _OTHER_GSD = 0.1
 """Relative difference of ground sampling distance from which a refiner is out of its range."""
@@ -84,7 +84,7 @@ def predict_scene(  # noqa: PLR0913 - what a person may choose
         products = [Output(best, out, scores), Output(before, scores_path=coarse)]
         write_outputs(
             [product for product in products if product.paths], card.schema,
-            block_px=block_px, force=force, progress=progress, tags=_tags(coarse=model, refiner=refiner),
+            block_px=block_px, force=force, progress=progress, tags=model_tags(coarse=model, refiner=refiner),
         )  # fmt: skip
     return outputs
 
@@ -147,7 +147,7 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
         best = _refined(before, image, sharpener, card, device=device, block_px=block_px)
         write_outputs(
             [Output(best, out, refined_scores)], card.schema,
-            block_px=block_px, force=force, progress=progress, tags=_tags(refiner=refiner),
+            block_px=block_px, force=force, progress=progress, tags=model_tags(refiner=refiner),
         )  # fmt: skip
     return outputs
 
@@ -212,7 +212,7 @@ def _check_class_order(scores: Scene, card: ModelCard) -> None:
         )
 
 
-def _tags(**models: Path | None) -> dict[str, str]:
+def model_tags(**models: Path | None) -> dict[str, str]:
     """Return what a map says of its making: the version, and architecture and hash of its models by role."""
     tags = {"CRISPMAP_VERSION": version("crispmap")}
     for role, path in models.items():

@@ -96,6 +96,7 @@ class Sources:
             raise ProjectError(
                 f"{self.project.path.name} names no labels.",
                 expected="labels: with the path of vectors or a mask to learn the coarse network from",
+                remedy="add for example labels: {path: osm.gpkg}",
             )
         if section.noise is None:
             return self._opened(section.path, grid, _options(section))
@@ -133,6 +134,7 @@ class Sources:
             raise ProjectError(
                 f"{self.project.path.name} names no reference.",
                 expected="reference: with the path of precise vectors or a precise mask",
+                remedy="add for example reference: {path: precise.gpkg}",
             )
         return self._opened(section.path, grid, _options(section))
 
