@@ -238,9 +238,7 @@ def _resolve(piece: AreaPiece, scene_grid: Grid, working_grid: Grid) -> Iterator
         yield _area_of_rings(origin, rings, working_grid)
 
 
-def _area_of_window(
-    origin: str, window: tuple[int, int, int, int], scene_grid: Grid, working_grid: Grid
-) -> Area:
+def _area_of_window(origin: str, window: tuple[int, int, int, int], scene_grid: Grid, working_grid: Grid) -> Area:
     """Return the area of a window of the scene's own pixels."""
     block = Block(*window)
     inside = block.intersection(scene_grid.block)
@@ -308,7 +306,11 @@ def _polygons_of_file(
 
     geometries, declared = _read_geometries(path, layer, origin)
     if not geometries:
-        raise ProjectError(f"{origin}: {path} holds no geometry.", expected="a vector file of polygons")
+        raise ProjectError(
+            f"{origin}: {path} holds no geometry.",
+            expected="a vector file of polygons",
+            remedy="Draw the areas into it, or name another file or layer.",
+        )
     crs = fallback if declared is None else parse_crs(declared, f"{origin}: {path}")
     for number, geometry in enumerate(geometries, 1):
         name = f"{origin}, {path.name} feature {number}"

@@ -65,6 +65,7 @@ class TagRule:
                 raise SchemaError(
                     f"OSM tag rule {text!r}: cannot read {part.strip()!r}.",
                     expected="terms like building=*, highway=primary|secondary or tunnel!=yes, joined by &",
+                    remedy="Correct the rule; each term takes one key, one = or != and its values.",
                 )
             key, operator, alternatives = match.groups()
             values = tuple(value.strip() for value in alternatives.split("|"))
@@ -73,6 +74,7 @@ class TagRule:
                 raise SchemaError(
                     f"OSM tag rule {text!r}: cannot read the values {alternatives!r}.",
                     expected="values joined by |, such as primary|secondary, or a single *",
+                    remedy="Remove the empty value, or the * beside other values.",
                 )
             terms.append(TagTerm(key, values, operator == "!="))
         return cls(text, tuple(terms))
@@ -101,14 +103,21 @@ class ClassDef:
 
     def __post_init__(self) -> None:
         if not self.name.strip():
-            raise SchemaError("A class has an empty name.", expected="a short name such as building")
+            raise SchemaError(
+                "A class has an empty name.", expected="a short name such as building", remedy="Give it one."
+            )
         if not _COLOUR.fullmatch(self.colour):
             raise SchemaError(
                 f"Class {self.name!r} has colour {self.colour!r}.",
                 expected="six hexadecimal digits such as '#d7191c'",
+                remedy="Write the colour as # and two digits each for red, green and blue.",
             )
         if not self.width_m > 0:
-            raise SchemaError(f"Class {self.name!r} has width_m {self.width_m}.", expected="a width above 0 metres")
+            raise SchemaError(
+                f"Class {self.name!r} has width_m {self.width_m}.",
+                expected="a width above 0 metres",
+                remedy="Give the total width of its lines on the ground, or leave width_m out.",
+            )
         object.__setattr__(self, "colour", self.colour.lower())
         object.__setattr__(self, "osm", tuple(self.osm))
         object.__setattr__(self, "rules", tuple(TagRule.parse(text) for text in self.osm))
@@ -139,7 +148,11 @@ class ClassSchema:
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         if not 2 <= len(self.classes) <= IGNORE:
-            raise SchemaError(f"The schema has {len(self.classes)} classes.", expected=f"2 to {IGNORE} classes")
+            raise SchemaError(
+                f"The schema has {len(self.classes)} classes.",
+                expected=f"2 to {IGNORE} classes",
+                remedy="Name the background first, then one class or more.",
+            )
         for what in ("name", "colour"):
             seen: dict[str, str] = {}
             for one in self.classes:
@@ -148,6 +161,7 @@ class ClassSchema:
                     raise SchemaError(
                         f"Classes {seen[value]!r} and {one.name!r} have the same {what} {value!r}.",
                         expected=f"a {what} of its own for every class",
+                        remedy=f"Give one of them another {what}.",
                     )
                 seen[value] = one.name
 
@@ -172,7 +186,11 @@ class ClassSchema:
             SchemaError: If no class has this name.
         """
         if name not in self.names:
-            raise SchemaError(f"There is no class {name!r}.", expected=f"one of {', '.join(self.names)}")
+            raise SchemaError(
+                f"There is no class {name!r}.",
+                expected=f"one of {', '.join(self.names)}",
+                remedy="Correct the name, or add the class to the schema.",
+            )
         return self.names.index(name)
 
     def class_of(self, tags: Mapping[str, Any]) -> int | None:

@@ -117,7 +117,7 @@ def write_models(folder: Path, *, bands: int = 3) -> None:
             scaling_scale=(64.0,) * bands, gsd_m=1.0, radius_px=module.radius_px,
             stride_px=getattr(module, "stride_px", 1),
         )  # fmt: skip
-        save_model(folder / f"{kind}.safetensors", module, card)
+        save_model(folder / f"{kind}.safetensors", module, card, force=True)
 
 
 def write_place(folder: Path) -> None:

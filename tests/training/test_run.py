@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import logging
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import namedtuple
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -364,6 +366,22 @@ class TestRefusals:
         (tmp_path / "file").write_text("")
         with pytest.raises(OutputError, match="cannot be written"):
             run(tiny.coarse_task(), tmp_path / "file" / "folder")
+
+    def test_a_disk_too_small_for_the_training_is_refused_before_it_begins(self, tmp_path, monkeypatch):
+        usage = namedtuple("usage", "free")
+        monkeypatch.setattr("crispmap.training.run.shutil.disk_usage", lambda folder: usage(900_000))
+        with pytest.raises(OutputError, match=r"needs 1\.0 MB; the disk has 0\.9 MB free"):
+            run(tiny.coarse_task(), tmp_path)
+        monkeypatch.setattr("crispmap.training.run.shutil.disk_usage", lambda folder: usage(1_100_000))
+        assert run(tiny.coarse_task(training_steps=3), tmp_path).steps == 3
+
+    @pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, OutputError), (errno.EPIPE, OSError)])
+    def test_a_disk_that_fills_up_is_told_with_the_folder(self, number, error, tmp_path):
+        def fail(report: StepReport) -> None:
+            raise OSError(number, "No space left on device")
+
+        with pytest.raises(error, match="No space left" if error is OSError else str(tmp_path)):
+            run(tiny.coarse_task(), tmp_path, progress=fail)
 
 
 class TestProgress:

@@ -211,6 +211,7 @@ def count_classes(grounds: Sequence[Ground], class_names: Sequence[str]) -> Coun
         raise LabelError(
             f"The training labels hold the ids {', '.join(map(str, strange))}.",
             expected=f"ids 0 to {known - 1} ({', '.join(class_names)}), or {IGNORE} where nothing is known",
+            remedy="add the classes, or leave such pixels out",
         )
     missing = [name for name, count in zip(class_names, counts, strict=False) if count == 0]
     if missing:

@@ -68,10 +68,12 @@ class PatchPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.patch_px < 1 or self.stride_px < 1 or self.patch_px % self.stride_px:
+        stride = max(1, self.stride_px)
+        if self.patch_px < 1 or self.stride_px < 1 or self.patch_px % stride:
             raise TrainingError(
                 f"Patches of {self.patch_px} pixels were asked for.",
                 expected=f"a positive multiple of the network's stride, {self.stride_px}",
+                remedy=f"set patch_px to {max(1, round(self.patch_px / stride)) * stride}",
             )
         if self.margin_px < 0 or not 0 <= self.min_labelled <= 1 or not 0 <= self.seed < 2**63:
             raise TrainingError(

@@ -55,11 +55,12 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     slack_px: Annotated[float, typer.Option("--slack-px", help="Slack of relaxed precision and recall.")] = 3.0,
     classes: Annotated[
         Path | None,
-        typer.Option("--classes", help="A project file that names the classes, for maps that do not."),
+        typer.Option("--classes", help="A project file, or a YAML file of classes, for maps that do not name theirs."),
     ] = None,
     layer: Annotated[str | None, typer.Option("--layer", help="The layer of the reference file.")] = None,
     assume_crs: Annotated[
-        str | None, typer.Option("--assume-crs", help="The CRS of a reference without one, such as EPSG:4326.")
+        str | None,
+        typer.Option("--assume-crs", help="The CRS of a reference without one, such as EPSG:4326; or scene."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a project's report and figures.")] = False,
@@ -126,15 +127,19 @@ def _check_together(scores: Path | None, fit_area: list[str] | None, fit_referen
             remedy="Add --fit-area piece.gpkg, or row,col,height,width.",
         )
     if fit_reference is not None and scores is None:
-        raise InputError("--fit-reference is given without --scores.", expected="scores to fit biases to")
+        raise InputError(
+            "--fit-reference is given without --scores.",
+            expected="scores to fit biases to",
+            remedy="Add --scores, or leave it out.",
+        )
 
 
 def _schema(maps: Sequence[Path], classes: Path | None) -> ClassSchema:
     """Return the classes of the maps: those given, else those in the maps' tags, which must agree."""
     if classes is not None:
-        from crispmap.config import load_project
+        from crispmap.config import load_classes
 
-        return load_project(classes, check_files=False).schema
+        return load_classes(classes)
     from crispmap.evaluate.compare import schema_of_map
 
     found = {path: schema_of_map(path) for path in maps}
@@ -166,6 +171,7 @@ def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
             raise InputError(
                 f"{origin}: there is no such file, and it is no window.",
                 expected="a file of polygons, or four whole numbers row,col,height,width",
+                remedy="Check the path, or write a window such as 0,0,512,512.",
             )
     return pieces
 
@@ -184,6 +190,7 @@ def _grids(rasters: Sequence[Path], areas: dict[str, list[AreaPiece]]) -> list[G
         raise InputError(
             f"{windows[0]} counts pixels, but the maps have different pixels.",
             expected="polygons, or maps on one grid",
+            remedy="Give the area as a file of polygons.",
         )
     return grids
 

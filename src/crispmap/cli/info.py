@@ -138,6 +138,7 @@ def _vector_facts(path: Path) -> dict[str, Any]:
             raise LabelError(
                 f"{path} cannot be read as a raster or as vectors: {error}",
                 expected="a scene, class map, model, vector or project file",
+                remedy="Check that the file is whole and of the format its name says.",
             ) from error
     return {"kind": "vectors", "path": path, "layers": layers}
 

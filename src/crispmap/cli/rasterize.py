@@ -11,7 +11,7 @@ import typer
 
 from crispmap.cli.console import print_json, print_line, progress_bar
 from crispmap.cli.options import ForceOption, tell_written
-from crispmap.errors import InputError, SchemaError
+from crispmap.errors import InputError
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
@@ -48,7 +48,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     ] = None,
     layer: Annotated[str | None, typer.Option("--layer", help="The layer to read; by default all.")] = None,
     assume_crs: Annotated[
-        str | None, typer.Option("--assume-crs", help="The CRS of a file without one, such as EPSG:4326.")
+        str | None, typer.Option("--assume-crs", help="The CRS of a file without one, such as EPSG:4326; or scene.")
     ] = None,
     all_touched: Annotated[
         bool, typer.Option("--all-touched", help="Draw every pixel touched, not only those whose centre is.")
@@ -66,8 +66,9 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
     from crispmap.scene.raster import read_grid
-    from crispmap.scene.writer import check_target
+    from crispmap.scene.writer import check_paths, check_target
 
+    check_paths([out], [labels, like])
     check_target(out, force=force)
     schema = _schema(classes, all_as)
     grid = read_grid(like)
@@ -97,50 +98,19 @@ def _schema(text: str | None, all_as: str | None) -> ClassSchema:
     from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
 
     if text is not None and (Path(text).suffix.lower() in (".yaml", ".yml") or Path(text).is_dir()):
-        return _schema_of_file(Path(text))
+        from crispmap.config import load_classes
+
+        return load_classes(Path(text))
     if text is None and all_as is not None and all_as not in DEFAULT_CLASSES and all_as in OSM_PRESETS:
         return preset_schema((*DEFAULT_CLASSES, all_as))
     names = list(DEFAULT_CLASSES) if text is None else [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise InputError("--classes names no class.", expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file")
+        raise InputError(
+            "--classes names no class.",
+            expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file",
+            remedy="Write them with commas between, such as --classes building,road.",
+        )
     return preset_schema(names)
-
-
-def _schema_of_file(path: Path) -> ClassSchema:
-    """Return the classes of a project file, or of a YAML file with a list of classes and nothing else."""
-    from pydantic import BaseModel, Field, ValidationError
-
-    from crispmap.classes import ClassSchema
-    from crispmap.config import load_project
-    from crispmap.config.findings import Finding, findings_of, project_error
-    from crispmap.config.marked_yaml import MarkedYaml, read_marked_yaml
-    from crispmap.config.sections import ClassEntry
-
-    class ClassesFile(BaseModel):
-        """A file that holds classes only."""
-
-        classes: tuple[ClassEntry, ...] = Field(description="a list of classes, the background first")
-
-    if path.is_dir():
-        return load_project(path, check_files=False).schema
-    marked = read_marked_yaml(path)
-    value = marked.value
-    if isinstance(value, list | tuple):
-        marked = MarkedYaml({"classes": value}, {("classes", *at): line for at, line in marked.lines.items()})
-    elif not isinstance(value, dict) or set(value) != {"classes"}:
-        return load_project(path, check_files=False).schema
-    try:
-        file = ClassesFile.model_validate(marked.value)
-    except ValidationError as error:
-        raise project_error(findings_of(error, ClassesFile), marked, path) from error
-    classes = []
-    for index, entry in enumerate(file.classes):
-        try:
-            classes.append(entry.class_def())
-        except SchemaError as error:
-            finding = Finding(("classes", index), error.given.rstrip("."), error.expected, error.remedy)
-            raise project_error([finding], marked, path) from error
-    return ClassSchema(tuple(classes))
 
 
 def _show(out: Path, grid: Grid, schema: ClassSchema, counts: CountArray, as_json: bool) -> None:

@@ -5,6 +5,7 @@ returns a frozen ``Project``; paths in it count from the folder the file lies in
 the line, what was given, what is expected and the remedy; all errors of a file are told at once.
 """
 
+from crispmap.config.classes_file import load_classes
 from crispmap.config.project import PROJECT_FILE, Project, load_project
 from crispmap.config.sections import (
     COARSE_NETWORKS,
@@ -30,5 +31,6 @@ __all__ = [
     "RefinerSection",
     "SceneSection",
     "ScoreSource",
+    "load_classes",
     "load_project",
 ]

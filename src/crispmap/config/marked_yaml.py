@@ -87,7 +87,11 @@ def parse_marked_yaml(text: str, name: str) -> MarkedYaml:
     except yaml.YAMLError as error:
         raise _syntax_error(error, text, name) from error
     except RecursionError as error:
-        raise ProjectError(f"{name} is nested too deeply to read.", expected="a project file") from error
+        raise ProjectError(
+            f"{name} is nested too deeply to read.",
+            expected="a project file",
+            remedy="Write a new project file with: crispmap init",
+        ) from error
     finally:
         if loader is not None:
             loader.dispose()
@@ -107,7 +111,11 @@ def _read_text(path: Path) -> str:
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ProjectError(f"Cannot read {path}: {reason}.", expected="the path of a readable project file") from error
+        raise ProjectError(
+            f"Cannot read {path}: {reason}.",
+            expected="the path of a readable project file",
+            remedy="Check the path and the rights of the file.",
+        ) from error
     if len(raw) > MAX_BYTES or b"\0" in raw:
         raise ProjectError(
             f"{path} is not a text file of at most {MAX_BYTES // 1_000_000} MB.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from crispmap.config.findings import Finding, did_you_mean, findings_of, named, 
 from crispmap.config.marked_yaml import MarkedYaml, read_marked_yaml
 from crispmap.config.sections import (
     FORMAT,
+    ClassEntry,
     CoarseSection,
     LabelSection,
     ProjectFile,
@@ -74,7 +75,7 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
     marked = read_marked_yaml(path)
     file = _parse(marked, path, check_files)
     pieces, findings = _pieces(file, marked, path)
-    schema, schema_findings = _schema(file)
+    schema, schema_findings = schema_of(file.classes)
     findings += [*schema_findings, *_contradictions(file)]
     if findings or schema is None:
         raise project_error(findings, marked, path)
@@ -116,11 +117,11 @@ def _parse(marked: MarkedYaml, path: Path, check_files: bool) -> ProjectFile:
         raise project_error(findings_of(error, ProjectFile), marked, path) from error
 
 
-def _schema(file: ProjectFile) -> tuple[ClassSchema | None, list[Finding]]:
-    """Return the class schema, or what is wrong with it."""
+def schema_of(entries: Sequence[ClassEntry]) -> tuple[ClassSchema | None, list[Finding]]:
+    """Return the schema of the classes of a file, or what is wrong with them, found under the key ``classes``."""
     classes = []
     findings = []
-    for index, entry in enumerate(file.classes):
+    for index, entry in enumerate(entries):
         try:
             classes.append(entry.class_def())
         except CrispmapError as error:

@@ -11,11 +11,11 @@ from types import TracebackType
 import numpy as np
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import ModelError, OutputError, SceneError
+from crispmap.errors import ModelError, SceneError
 from crispmap.grid import Block
 from crispmap.inference.plan import BLOCK_PX, visit_blocks
 from crispmap.scene.reader import SceneReader
-from crispmap.scene.writer import RasterWriter, class_map_writer, scores_writer
+from crispmap.scene.writer import RasterWriter, check_paths, class_map_writer, scores_writer
 from crispmap.types import IGNORE, BoolArray, CountArray, FloatArray, LabelArray
 
 Progress = Callable[[int, int], None]
@@ -114,22 +114,6 @@ def write_outputs(
     return [tuple(int(value) for value in count) for count in counts]
 
 
-def check_paths(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Check that every output has a path of its own that is no input's.
-
-    Raises:
-        OutputError: If a path is given twice.
-    """
-    seen = {path.resolve() for path in inputs}
-    for path in outputs:
-        if path.resolve() in seen:
-            raise OutputError(
-                f"{path} is to be written but is also an input or another output.",
-                expected="a path of its own for every file",
-            )
-        seen.add(path.resolve())
-
-
 class _Sink:
     """The open files of one output."""
 
@@ -208,4 +192,5 @@ def _check_classes(scores: SceneReader, schema: ClassSchema) -> None:
         raise ModelError(
             f"{scores.path} gives {scores.band_count} scores a pixel for {len(schema)} classes.",
             expected=f"one score for each of {', '.join(schema.names)}",
+            remedy="give the scores of these classes, one band a class",
         )

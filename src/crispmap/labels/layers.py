@@ -136,14 +136,22 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
     """Return the names of the layers to read."""
     if layer is not None:
         if layer not in types:
-            raise LabelError(f"{path} has no layer {layer!r}.", expected=f"one of {', '.join(types) or 'none'}")
+            raise LabelError(
+                f"{path} has no layer {layer!r}.",
+                expected=f"one of {', '.join(types) or 'none'}",
+                remedy="Correct the name of the layer, or leave it out to read all.",
+            )
         return [layer]
     if set(_OSM_LAYERS) <= set(types) and "other_relations" in types:
         return list(_OSM_LAYERS)
     drawn = [name for name, kind in types.items() if kind.lower().startswith(_drawn_prefixes())]
     if not drawn:
         held = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no layer"
-        raise LabelError(f"{path} holds {held}.", expected="at least one layer of polygons or lines")
+        raise LabelError(
+            f"{path} holds {held}.",
+            expected="at least one layer of polygons or lines",
+            remedy="Give a file of polygons or lines: points cover no ground.",
+        )
     return drawn
 
 

@@ -72,7 +72,9 @@ def open_labels(
     options = options or LabelOptions()
     path = Path(path)
     if not path.exists() and not str(path).startswith("/vsi"):
-        raise LabelError(f"There is no file {path}.", expected="a vector file or a mask raster")
+        raise LabelError(
+            f"There is no file {path}.", expected="a vector file or a mask raster", remedy="Check the path."
+        )
     if not is_vector_file(path):
         return MaskLabels(path, schema, grid, options=options)
     features = read_vectors(
@@ -207,7 +209,11 @@ class MaskLabels:
             bands = self._source.read([1, 2, 3] if self._traits.colour else [1], window=window)
             valid = self._source.dataset_mask(window=window) > 0
         except RasterioError as error:
-            raise LabelError(f"{self.path} cannot be read at {block}: {error}", expected="a whole file") from error
+            raise LabelError(
+                f"{self.path} cannot be read at {block}: {error}",
+                expected="a whole file",
+                remedy="Copy or download the file again; gdalinfo -checksum tells whether it is whole.",
+            ) from error
         finite = np.isfinite(bands).all(axis=0)
         whole = finite & (bands == np.trunc(bands)).all(axis=0) & (np.abs(bands) < 1 << 53).all(axis=0)
         if self._traits.colour:
@@ -279,7 +285,9 @@ def _traits_of(file: DatasetReader, path: Path) -> MaskTraits:
     bands = file.count - int(_has_alpha(file))
     if bands not in (1, 3, 4):
         raise LabelError(
-            f"{path} has {file.count} bands.", expected="one band of class ids, or three or four of colours"
+            f"{path} has {file.count} bands.",
+            expected="one band of class ids, or three or four of colours",
+            remedy="Give a mask; if this is an image, it is no labels.",
         )
     palette = None
     if bands == 1 and file.colorinterp[0] == ColorInterp.palette:
@@ -304,7 +312,9 @@ def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, path: Path) ->
         return CRS.from_user_input(text) if text else None
     except CRSError as error:
         raise LabelError(
-            f"The CRS of {path} cannot be understood: {error}", expected="a code such as EPSG:32631"
+            f"The CRS of {path} cannot be understood: {error}",
+            expected="a code such as EPSG:32631",
+            remedy="Give the CRS it is in (assume_crs, --assume-crs EPSG:...), or assign it anew (gdal_edit.py).",
         ) from error
 
 

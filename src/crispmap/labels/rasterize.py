@@ -161,7 +161,11 @@ def lines_as_areas(
         InputError: If ``road_width_m`` is not above 0.
     """
     if road_width_m is not None and not road_width_m > 0:
-        raise InputError(f"The road width is {road_width_m} m.", expected="a total width above 0 metres")
+        raise InputError(
+            f"The road width is {road_width_m} m.",
+            expected="a total width above 0 metres",
+            remedy="Give the width on the ground, such as 7, or leave it out.",
+        )
     ids = features["class_id"].to_numpy()
     strange = sorted(set(ids.tolist()) - set(range(len(schema))) - {IGNORE})
     if strange:

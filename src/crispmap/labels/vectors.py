@@ -161,6 +161,7 @@ def _parse_crs(text: str | CRS | None) -> CRS | str | None:
         raise LabelError(
             f"The assumed CRS {text!r} is not known.",
             expected=f"a code such as EPSG:32631, WKT, or {SCENE_COORDINATES!r}",
+            remedy="Look the code up at https://epsg.io.",
         ) from error
 
 
@@ -210,7 +211,11 @@ def _require_any(
     if any(len(geometry) for geometry, _ in read):
         return
     if grid is None or all(layer_box(one) is None for one in layers):
-        raise LabelError(f"{layers[0].path} holds no feature.", expected="polygons or lines")
+        raise LabelError(
+            f"{layers[0].path} holds no feature.",
+            expected="polygons or lines",
+            remedy="Check the file and, where it has several, the layer.",
+        )
     raise _off_scene(layers, grid, assumed)
 
 
@@ -230,7 +235,11 @@ def _require_on_grid(
     features: gpd.GeoDataFrame, grid: Grid | None, layers: list[VectorLayer], assumed: CRS | str | None
 ) -> None:
     if features.empty:
-        raise LabelError(f"{layers[0].path} holds no polygon or line of any class.", expected="polygons or lines")
+        raise LabelError(
+            f"{layers[0].path} holds no polygon or line of any class.",
+            expected="polygons or lines",
+            remedy="Points cover no ground: draw the outlines of what the classes stand for.",
+        )
     if grid is None:
         return
     half = np.nan_to_num(features["width_m"].to_numpy(), nan=0.0).max() / 2

@@ -70,7 +70,11 @@ def open_scene(
     """
     for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", assume_gsd_m)):
         if value is not None and not (math.isfinite(value) and value > 0):
-            raise SceneError(f"{name} is {value}.", expected="a finite distance above 0 metres")
+            raise SceneError(
+                f"{name} is {value}.",
+                expected="a finite distance above 0 metres",
+                remedy="Give the side of a pixel on the ground, such as 0.5.",
+            )
     scene = FileScene(path, bands=bands, assume_gsd_m=assume_gsd_m)
     try:
         scene.warn_of_odd_bands(chosen=bands is not None)
@@ -243,17 +247,18 @@ def open_dataset(path: str | Path) -> DatasetReader:
     """
     name = os.fspath(path)
     if Path(name).is_dir() and not name.startswith("/vsi"):
-        raise SceneError(f"{name} is a folder.", expected="a raster file")
+        raise SceneError(f"{name} is a folder.", expected="a raster file", remedy="Give the path of a file in it.")
     try:
         with warnings.catch_warnings(), rasterio.Env(**_GDAL_OPTIONS):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset: DatasetReader = rasterio.open(name)
     except (RasterioError, OSError) as error:
         if not Path(name).exists() and "/vsi" not in name and ":" not in name:
-            raise SceneError(f"{name} does not exist.", expected="a raster file") from error
+            raise SceneError(f"{name} does not exist.", expected="a raster file", remedy="Check the path.") from error
         raise SceneError(
             f"{name} cannot be opened as a raster: {error}",
             expected="a GeoTIFF, JPEG, PNG or another raster GDAL reads",
+            remedy="Check that the file is whole and of the format its name says (gdalinfo tells).",
         ) from error
     if dataset.count == 0:
         inner = ", ".join(dataset.subdatasets)
@@ -274,11 +279,17 @@ def _checked_bands(dataset: DatasetReader, path: Path, wanted: Sequence[int] | N
     """
     bands = [b for b in dataset.indexes if b not in alpha] if wanted is None else list(wanted)
     if not bands:
-        raise SceneError(f"No band of {path} is to be read.", expected="at least one band besides alpha")
+        raise SceneError(
+            f"No band of {path} is to be read.",
+            expected="at least one band besides alpha",
+            remedy="Choose bands by number (--bands, scene: bands:); crispmap info lists them.",
+        )
     wrong = [band for band in bands if band not in dataset.indexes]
     if wrong:
         raise SceneError(
-            f"{path} has no band {', '.join(map(str, wrong))}.", expected=f"band numbers 1..{dataset.count}"
+            f"{path} has no band {', '.join(map(str, wrong))}.",
+            expected=f"band numbers 1..{dataset.count}",
+            remedy="Correct the numbers (--bands, scene: bands:); crispmap info lists the bands.",
         )
     bands = [int(band) for band in bands]
     complex_bands = [band for band in bands if "complex" in dataset.dtypes[band - 1]]
@@ -342,7 +353,9 @@ def _crs_of(dataset: DatasetReader, path: Path) -> CRS | None:
         return CRS.from_epsg(code) if code else CRS.from_wkt(dataset.crs.to_wkt())
     except CRSError as error:
         raise SceneError(
-            f"The CRS of {path} cannot be understood: {error}", remedy="Assign it anew (gdal_edit.py)."
+            f"The CRS of {path} cannot be understood: {error}",
+            expected="a CRS that PROJ knows",
+            remedy="Assign it anew (gdal_edit.py -a_srs EPSG:...).",
         ) from error
 
 

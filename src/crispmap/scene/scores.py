@@ -77,7 +77,11 @@ def open_scores(
     if kind not in ("auto", "logit", "probability"):
         raise SceneError(f"The kind of scores is {kind!r}.", expected="auto, logit or probability")
     if full_scale is not None and not full_scale > 0:
-        raise SceneError(f"full_scale is {full_scale}.", expected="a number above 0")
+        raise SceneError(
+            f"full_scale is {full_scale}.",
+            expected="a number above 0",
+            remedy="Give the value that stands for probability 1, such as 255.",
+        )
     source = FileScene(path, assume_gsd_m=assume_gsd_m)
     try:
         return ScoreScene(source, _rule(source, kind, full_scale), class_names)
@@ -160,6 +164,7 @@ def _class_names(source: FileScene, given: Sequence[str] | None) -> tuple[str, .
             raise SceneError(
                 f"{len(given)} class names are given for {source.path}.",
                 expected=f"{count} names: {_meaning(source)}",
+                remedy="Give scores of these classes, one band a class.",
             )
         return tuple(given)
     return ("background", *source.band_names) if source.band_count == 1 else source.band_names

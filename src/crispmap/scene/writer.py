@@ -35,6 +35,7 @@ from crispmap.errors import OutputError, SceneError, SchemaError
 from crispmap.grid import Block, Grid
 from crispmap.scene.raster import open_dataset
 from crispmap.types import IGNORE
+from crispmap.whole_file import check_free
 
 CLASSES_TAG = "CRISPMAP_CLASSES"
 """The tag of a class map that holds its class schema as JSON."""
@@ -54,19 +55,42 @@ def check_target(path: str | Path, *, force: bool = False) -> Path:
         OutputError: If the target is a folder, exists and ``force`` is not given, or its folder is missing or
             cannot be written to.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder.", expected="the path of a file to write")
-    if target.exists() and not force:
-        raise OutputError(
-            f"{target} exists already.", expected="a path that is free", remedy="Give --force to replace it."
-        )
+    target = check_free(path, force=force)
     folder = target.absolute().parent
     if not folder.is_dir():
-        raise OutputError(f"The folder {folder} does not exist.", remedy=f"Create it: mkdir -p {folder}")
+        if folder.exists():
+            raise OutputError(
+                f"{folder} is no folder.", expected="a path in a folder that is there", remedy="Choose another path."
+            )
+        raise OutputError(
+            f"The folder {folder} does not exist.",
+            expected="a path in a folder that is there",
+            remedy=f"Create it: mkdir -p {folder}",
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"The folder {folder} cannot be written to.", remedy="Choose another folder.")
+        raise OutputError(
+            f"The folder {folder} cannot be written to.",
+            expected="a folder you may write to",
+            remedy="Choose another folder.",
+        )
     return target
+
+
+def check_paths(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Check that every output has a path of its own that is no input's.
+
+    Raises:
+        OutputError: If a path is given twice.
+    """
+    seen = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in seen:
+            raise OutputError(
+                f"{path} is to be written but is also an input or another output.",
+                expected="a path of its own for every file",
+                remedy="Give another path.",
+            )
+        seen.add(path.resolve())
 
 
 @dataclass
@@ -140,6 +164,7 @@ class RasterWriter:
         if free < needed:
             raise OutputError(
                 f"{self.path} needs {_size(needed)} while it is written; the disk has {_size(free)} free.",
+                expected="a disk with enough space",
                 remedy="Free some space, or choose another disk.",
             )
 
@@ -274,6 +299,7 @@ class RasterWriter:
             free = _size(shutil.disk_usage(self.path.absolute().parent).free)
         return OutputError(
             f"{self.path} cannot be written: {error.__cause__ or error}. The disk has {free} free.",
+            expected="a folder you may write to, with enough space",
             remedy="Free some space or choose another disk; what was written so far has been removed.",
         )
 
@@ -367,4 +393,5 @@ def read_class_schema(path: str | Path) -> ClassSchema | None:
         raise SceneError(
             f"{path} carries class names that cannot be read: {error.given}",
             expected=f"a class schema in its tag {CLASSES_TAG}",
+            remedy="The file is damaged; make the map again.",
         ) from error
