@@ -458,10 +458,13 @@ def test_a_full_disk(place: Path, tiny_disk: Path, command: str, free: int) -> N
     assert not [name for name in left if name.endswith((".tif", ".safetensors", ".part", ".partial", ".tmp"))]
 
 
-# --- Ctrl-C ---------------------------------------------------------------------------------------------------
+# --- interruptions ---------------------------------------------------------------------------------------------------
 
 
-def test_a_training_interrupted_is_kept_and_resumed(place: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGINT, 130, b"Interrupted.\n"), (signal.SIGTERM, 143, b"Terminated.\n")]
+)
+def test_a_training_interrupted_is_kept_and_resumed(place: Path, number: int, status: int, said: bytes) -> None:
     changed("coarse: {steps: 2,", "coarse: {steps: 150,")
     checkpoint = Path("results/training/coarse/last.safetensors")
     with subprocess.Popen(
@@ -473,10 +476,10 @@ def test_a_training_interrupted_is_kept_and_resumed(place: Path) -> None:
         until = time.monotonic() + 60
         while not checkpoint.exists() and child.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         output, errors = child.communicate(timeout=60)
-    assert (child.returncode, output) == (130, b""), errors
-    assert errors.endswith(b"Interrupted.\n")
+    assert (child.returncode, output) == (status, b""), errors
+    assert errors.endswith(said)
     assert 0 < load_tree(checkpoint)["global_step"] < 150
     assert not list(Path().rglob("*.tmp"))
     assert not Path("results/coarse.safetensors").exists()

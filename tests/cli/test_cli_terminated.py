@@ -1,4 +1,4 @@
-"""The command told to stop by the system: it cleans up behind itself."""
+"""The command told to stop, by the system or by Ctrl-C: it cleans up behind itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_place import CRISPMAP, contents, write_models, write_raster, write_vectors
 
-from crispmap.cli.failures import TERMINATED, termination_raised
+from crispmap.cli.failures import INTERRUPTED, TERMINATED, termination_raised
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +34,23 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("verb", COMMANDS)
-def test_a_terminated_command_leaves_nothing_behind(wide: Path, verb: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "number", "status", "said"),
+    [
+        *((verb, signal.SIGTERM, TERMINATED, "Terminated.\n") for verb in COMMANDS),
+        ("predict", signal.SIGINT, INTERRUPTED, "Interrupted.\n"),
+    ],
+)
+def test_a_command_stopped_leaves_nothing_behind(wide: Path, verb: str, number: int, status: int, said: str) -> None:
     before = contents(wide)
     command = [*CRISPMAP, *COMMANDS[verb].split()]
     with subprocess.Popen(command, cwd=wide, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         until = time.monotonic() + 60
         while not list(wide.glob(".*.part/scratch.tif")) and child.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
-        child.send_signal(signal.SIGTERM)
+        child.send_signal(number)
         output, errors = child.communicate(timeout=60)
-    assert child.returncode == TERMINATED, errors
-    assert (output, errors) == ("", "Terminated.\n")
+    assert (child.returncode, output, errors) == (status, "", said)
     assert contents(wide) == before
 
 
