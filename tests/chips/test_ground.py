@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.chips import scaling as scaling_module
-from crispmap.chips.ground import Ground, allocate, count_classes, cut, load_ground
+from crispmap.chips.ground import Ground, allocate, count_classes, load_ground
 from crispmap.chips.scaling import Scaling, measure_scaling, paper_scaling, scaled_input
 from crispmap.errors import GridError, InputError, LabelError, OutputError, SceneError
 from crispmap.grid import Block, Grid
+from crispmap.scene.reader import cut_reflected
 from crispmap.types import IGNORE
 
 
@@ -52,7 +53,7 @@ def test_cut_beyond_the_border_is_numpy_symmetric_padding(size, start, extent):
     far = 60
     padded = np.pad(array, ((0, 0), (far, far), (far, far)), mode="symmetric")
     expected = padded[:, far + start[0] :, far + start[1] :][:, : extent[0], : extent[1]]
-    np.testing.assert_array_equal(cut(array, Block(*start, *extent)), expected)
+    np.testing.assert_array_equal(cut_reflected(array, Block(*start, *extent)), expected)
 
 
 def test_ground_is_the_scaled_block_with_invalid_pixels_ignored(small_strips):

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from crispmap.chips.ground import Ground, cut
+from crispmap.chips.ground import Ground
 from crispmap.chips.sampling import PatchSampler
 from crispmap.errors import TrainingError
 from crispmap.grid import Block
+from crispmap.scene.reader import cut_reflected
 from crispmap.types import IGNORE, LabelArray
 
 Batch = dict[str, Tensor]
@@ -83,8 +84,8 @@ class GroundTiles(Dataset[Batch]):
         labels: LabelArray = np.full(block.shape, IGNORE, np.uint8)
         inside = block.intersection(Block(0, 0, *ground.shape))
         labels[inside.relative_to(block).slices] = ground.labels[inside.slices]
-        scores = None if ground.scores is None else cut(ground.scores, around)[None]
-        return _tensors(cut(ground.image, around)[None], labels[None], scores)
+        scores = None if ground.scores is None else cut_reflected(ground.scores, around)[None]
+        return _tensors(cut_reflected(ground.image, around)[None], labels[None], scores)
 
 
 def in_order(dataset: Dataset[Batch], *, workers: int = 0, pinned: bool = False) -> DataLoader[Batch]:

@@ -20,7 +20,6 @@ from numpy.typing import DTypeLike, NDArray
 from crispmap.chips.scaling import Scaling, scaled_input, strips
 from crispmap.errors import GridError, InputError, LabelError, OutputError
 from crispmap.grid import Block
-from crispmap.scene.reader import reflected_indices
 from crispmap.types import IGNORE, CountArray, FloatArray, LabelArray
 
 if TYPE_CHECKING:
@@ -98,21 +97,6 @@ class Ground:
             if array is not None:
                 code = _check_sum(array, code)
         return code
-
-
-def cut(array: NDArray[Any], block: Block) -> NDArray[Any]:
-    """Return the block of an array (…, row, col), reflected about its border where the block reaches outside.
-
-    The reflection repeats the border pixel (… 2 1 0 | 0 1 2 …), as often as needed. A view where the block
-    lies inside, a copy elsewhere.
-    """
-    height, width = array.shape[-2:]
-    if block.row >= 0 and block.col >= 0 and block.row_stop <= height and block.col_stop <= width:
-        return array[(..., *block.slices)]
-    rows = reflected_indices(block.row, block.height, height)
-    cols = reflected_indices(block.col, block.width, width)
-    gathered: NDArray[Any] = array[..., rows[:, None], cols]
-    return gathered
 
 
 def load_ground(

@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.chips.ground import Ground, count_classes, cut
+from crispmap.chips.ground import Ground, count_classes
 from crispmap.chips.scaling import strips
 from crispmap.errors import TrainingError
 from crispmap.grid import Block
+from crispmap.scene.reader import cut_reflected
 from crispmap.types import IGNORE, CountArray, DoubleArray, FloatArray, LabelArray
 
 Balance = Literal["uniform", "balanced"]
@@ -126,10 +127,10 @@ class PatchSampler:
             symmetry = int(rng.integers(8)) if self.plan.symmetries else 0
             ground = self.grounds[piece]
             around = block.padded(self.plan.margin_px)
-            image[i] = _turned(cut(ground.image, around), symmetry)
+            image[i] = _turned(cut_reflected(ground.image, around), symmetry)
             labels[i] = _turned(ground.labels[block.slices], symmetry)
             if scores is not None and ground.scores is not None:
-                scores[i] = _turned(cut(ground.scores, around), symmetry)
+                scores[i] = _turned(cut_reflected(ground.scores, around), symmetry)
         return Patch(image, labels, scores)
 
     def describe(self) -> dict[str, object]:

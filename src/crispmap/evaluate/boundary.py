@@ -75,8 +75,35 @@ class _Counts:
         return {name: np.asarray(value).tolist() for name, value in entries.items()}
 
 
+class _NearShares:
+    """How much of a map lies near the reference, and the other way round, from counts (…, class)."""
+
+    predicted_px: CountArray
+    reference_px: CountArray
+    predicted_near_px: CountArray
+    reference_near_px: CountArray
+
+    @property
+    def precision(self) -> DoubleArray:
+        """(…, class) share of the map's pixels near one of the reference; NaN without any."""
+        return ratio(self.predicted_near_px, self.predicted_px)
+
+    @property
+    def recall(self) -> DoubleArray:
+        """(…, class) share of the reference's pixels near one of the map; NaN without any."""
+        return ratio(self.reference_near_px, self.reference_px)
+
+    @property
+    def f1(self) -> DoubleArray:
+        """(…, class) harmonic mean of precision and recall.
+
+        0 where nothing is near or one map alone has such pixels; NaN where neither has one.
+        """
+        return _f1(self.predicted_near_px, self.predicted_px, self.reference_near_px, self.reference_px)
+
+
 @dataclass(frozen=True, eq=False)
-class BoundaryCounts(_Counts):
+class BoundaryCounts(_NearShares, _Counts):
     """Counts of boundary pixels and of inner boundary regions, by width and class.
 
     Attributes:
@@ -105,24 +132,6 @@ class BoundaryCounts(_Counts):
         return cls(widths_m, *by_class, *by_width)
 
     @property
-    def precision(self) -> DoubleArray:
-        """(width, class) share of the map's boundary pixels near a reference boundary; NaN without any."""
-        return ratio(self.predicted_near_px, self.predicted_px)
-
-    @property
-    def recall(self) -> DoubleArray:
-        """(width, class) share of the reference's boundary pixels near one of the map; NaN without any."""
-        return ratio(self.reference_near_px, self.reference_px)
-
-    @property
-    def f1(self) -> DoubleArray:
-        """(width, class) harmonic mean of precision and recall.
-
-        0 where nothing is near or one map alone has a boundary; NaN where neither has one.
-        """
-        return _f1(self.predicted_near_px, self.predicted_px, self.reference_near_px, self.reference_px)
-
-    @property
     def iou(self) -> DoubleArray:
         """(width, class) boundary IoU; NaN where neither map has a boundary."""
         return ratio(self.inner_shared_px, self.inner_any_px)
@@ -143,7 +152,7 @@ class BoundaryCounts(_Counts):
 
 
 @dataclass(frozen=True, eq=False)
-class RelaxedCounts(_Counts):
+class RelaxedCounts(_NearShares, _Counts):
     """Counts of the pixels of each class that have a pixel of it within a slack in the other map.
 
     Attributes:
@@ -164,21 +173,6 @@ class RelaxedCounts(_Counts):
     def zeros(cls, slack_px: float, class_count: int) -> RelaxedCounts:
         """Return the counts of no pixel."""
         return cls(slack_px, *(np.zeros(class_count, np.int64) for _ in range(4)))
-
-    @property
-    def precision(self) -> DoubleArray:
-        """(class,) share of the map's pixels of a class near a reference pixel of it; NaN without any."""
-        return ratio(self.predicted_near_px, self.predicted_px)
-
-    @property
-    def recall(self) -> DoubleArray:
-        """(class,) share of the reference's pixels of a class near one in the map; NaN without any."""
-        return ratio(self.reference_near_px, self.reference_px)
-
-    @property
-    def f1(self) -> DoubleArray:
-        """(class,) harmonic mean of relaxed precision and recall; NaN where neither map has the class."""
-        return _f1(self.predicted_near_px, self.predicted_px, self.reference_near_px, self.reference_px)
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any]) -> RelaxedCounts:

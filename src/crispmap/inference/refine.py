@@ -13,7 +13,7 @@ from crispmap.inference.plan import BLOCK_PX, STRIP_PX, plan_tiles
 from crispmap.inference.tiled import Pixels, TiledScores
 from crispmap.models.card import ModelCard
 from crispmap.refine.base import Refiner
-from crispmap.scene.reader import SceneReader, reflected_indices
+from crispmap.scene.reader import SceneReader, cut_reflected
 from crispmap.types import FloatArray
 
 TILE_PX = 128
@@ -108,16 +108,10 @@ def refine_area(
     for tile in plan.over(Block(0, 0, *shape)):
         window = tile.padded(refiner.margin_px)
         shared = tile.intersection(Block(0, 0, *shape))
-        for step, result in zip(steps, engine.all_steps(_window(scores, window), _window(image, window)), strict=True):
+        results = engine.all_steps(cut_reflected(scores, window), cut_reflected(image, window))
+        for step, result in zip(steps, results, strict=True):
             step[:, *shared.slices] = result[:, : shared.height, : shared.width]
     return steps
-
-
-def _window(values: FloatArray, block: Block) -> FloatArray:
-    """Return a block of an array (map, row, col), the reflection of the array where it reaches outside."""
-    rows = reflected_indices(block.row, block.height, values.shape[1])
-    cols = reflected_indices(block.col, block.width, values.shape[2])
-    return values[:, rows[:, None], cols]
 
 
 def _check_maps(what: str, given: int, expected: int, remedy: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,20 @@ def reflected_indices(start: int, count: int, size: int) -> NDArray[np.intp]:
     """
     place = np.arange(start, start + count) % (2 * size)
     return np.where(place < size, place, 2 * size - 1 - place)
+
+
+def cut_reflected(array: NDArray[Any], block: Block) -> NDArray[Any]:
+    """Return the block of an array (…, row, col), reflected about its border where the block reaches outside.
+
+    The reflection is that of ``reflected_indices``. A view where the block lies inside, a copy elsewhere.
+    """
+    height, width = array.shape[-2:]
+    if block.row >= 0 and block.col >= 0 and block.row_stop <= height and block.col_stop <= width:
+        return array[(..., *block.slices)]
+    rows = reflected_indices(block.row, block.height, height)
+    cols = reflected_indices(block.col, block.width, width)
+    gathered: NDArray[Any] = array[..., rows[:, None], cols]
+    return gathered
 
 
 def _bounding_block(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Block:
