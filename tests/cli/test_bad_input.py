@@ -257,6 +257,22 @@ def test_a_file_of_classes_that_will_not_do(place: Path, text: str) -> None:
     refused(f"{RASTERIZE} --classes classes.yaml", r"classes\.yaml")
 
 
+def test_classes_of_a_file_that_is_not_there(place: Path) -> None:
+    refused(f"{RASTERIZE} --classes classes.yaml", r"no file classes\.yaml")
+
+
+@pytest.mark.parametrize(
+    "given", ["--layer moon", "--assume-crs moon", "--road-width-m 0", "--road-width-m nan", "--all-as moon"]
+)
+def test_options_of_labels_that_will_not_do(place: Path, given: str) -> None:
+    refused(f"{RASTERIZE} {given}", given.split()[1])
+
+
+@pytest.mark.parametrize("given", ["--assume-gsd-m -1", "--assume-gsd-m inf", "--scores map.tif"])
+def test_options_of_mapping_that_will_not_do(place: Path, given: str) -> None:
+    refused(f"{PREDICT} {given}", given.split()[1])
+
+
 @pytest.mark.parametrize("names", ["castle", "building,castle", ","])
 def test_a_class_nobody_knows(place: Path, names: str) -> None:
     refused(f"{RASTERIZE} --classes {names}", "castle" if "castle" in names else "no class")
@@ -398,6 +414,11 @@ def test_results_that_are_there_are_kept_unless_forced(place: Path, command: str
 
 def test_a_project_that_is_there_is_kept_unless_forced(place: Path) -> None:
     refused(f"init {place} --scene scene.tif", r"project\.yaml exists", "--force")
+
+
+@pytest.mark.parametrize("out", ["scene.tif", "scene.tif/town"])
+def test_a_demo_where_a_file_is(place: Path, out: str) -> None:
+    refused(f"demo --out {out}", "cannot be made")
 
 
 @pytest.mark.parametrize("command", WRITING)

@@ -62,9 +62,15 @@ def town_grid(size_px: tuple[int, int] = (1600, 2400), gsd_m: float = 0.5) -> Gr
     """
     height, width = size_px
     if min(size_px) < 64 or max(size_px) > 6_000:
-        raise InputError(f"A town of {height} x {width} pixels.", expected="sides of 64 to 6,000 pixels")
+        raise InputError(
+            f"A town of {height} x {width} pixels.",
+            expected="sides of 64 to 6,000 pixels",
+            remedy="Choose another size.",
+        )
     if not 0.2 <= gsd_m <= 2.0:
-        raise InputError(f"A town with pixels of {gsd_m} m.", expected="pixels of 0.2 to 2 m")
+        raise InputError(
+            f"A town with pixels of {gsd_m} m.", expected="pixels of 0.2 to 2 m", remedy="Choose another pixel size."
+        )
     transform = Affine(gsd_m, 0, TOWN_ORIGIN[0], 0, -gsd_m, TOWN_ORIGIN[1] + height * gsd_m)
     return Grid(TOWN_CRS, transform, (height, width))
 
@@ -110,7 +116,11 @@ def _targets(folder: Path, force: bool) -> TownFiles:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error}.", remedy="Choose another folder.") from error
+        raise OutputError(
+            f"The folder {folder} cannot be made: {error}.",
+            expected="a folder, new or old",
+            remedy="Choose another one.",
+        ) from error
     names = ("scene.tif", "truth.tif", "truth.gpkg", "osm.gpkg")
     scene, truth, truth_vectors, osm = (check_target(folder / name, force=force) for name in names)
     return TownFiles(folder, scene, truth, truth_vectors, osm, TOWN_SCHEMA)
@@ -164,4 +174,6 @@ def _beside(path: Path) -> Iterator[Path]:
         try:
             yield Path(folder) / path.name
         except (OSError, RasterioError, DataSourceError) as error:
-            raise OutputError(f"{path} cannot be written: {error}.", remedy="Free some space.") from error
+            raise OutputError(
+                f"{path} cannot be written: {error}.", expected="a disk with room", remedy="Free some space."
+            ) from error
