@@ -81,26 +81,33 @@ def _backward_chunk(
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Walk one chunk's steps back; return the gradients of its scores, its maps and the weights."""
     kernel, image_kernel, hidden_bias, readout, bias = weights
+    # Readout is a number a hidden unit: it is taken out of the large maps and multiplied into the small kernels, so
+    # that the gradient of the hidden layer needs one pass over memory instead of two.
+    per_unit = readout.reshape(-1, 1, 1, 1)
+    weighted_kernel = kernel * per_unit
     d_kernel, d_readout, d_bias = torch.zeros_like(kernel), torch.zeros_like(readout), torch.zeros_like(bias)
     d_term = torch.zeros_like(row[0][1])
-    d_u = torch.zeros_like(crop(row[-1][0], 2)) if grads[-1] is None else grads[-1].contiguous()
+    last = grads[-1]
+    d_u = torch.zeros_like(crop(row[-1][0], 2)) if last is None else last.contiguous()
     for step in reversed(range(len(row))):
         u, hidden = row[step]
         d_bias += d_u.sum((0, 2, 3))
         d_readout += _readout_gradient(d_u, hidden, readout)
-        d_hidden = _masked_outer(d_u, hidden, readout)
-        crop(d_term, 2 * step).add_(d_hidden)
+        active = _where_active(d_u, hidden, readout.shape)
+        crop(d_term, 2 * step).add_(active)
         needed = [step > 0 or wanted[0], True, False]
-        before, d_kernel_step, _ = _convolution_backward(d_hidden, u, kernel, bias.shape[0], needed)
+        before, d_kernel_step, _ = _convolution_backward(active, u, weighted_kernel, bias.shape[0], needed)
         d_kernel += d_kernel_step
         if before is not None:
             crop(before, 2).add_(d_u)
             earlier = grads[step - 1] if step > 0 else None
             d_u = before if earlier is None else before.add_(earlier)
     d_maps, d_image_kernel, d_hidden_bias = _convolution_backward(
-        d_term, maps, image_kernel, 1, [wanted[1], True, True], hidden_bias.shape[0]
+        d_term, maps, image_kernel * per_unit, 1, [wanted[1], True, True], hidden_bias.shape[0]
     )
-    return d_u, d_maps, [d_kernel, d_image_kernel, d_hidden_bias, d_readout, d_bias]
+    return d_u, d_maps, [
+        d_kernel * per_unit, d_image_kernel * per_unit, d_hidden_bias * per_unit.flatten(), d_readout, d_bias
+    ]  # fmt: skip
 
 
 def _convolution_backward(
@@ -134,10 +141,11 @@ def _readout_gradient(d_u: Tensor, hidden: Tensor, readout: Tensor) -> Tensor:
     return torch.as_tensor(gradient).view(classes, units)
 
 
-def _masked_outer(d_u: Tensor, hidden: Tensor, readout: Tensor) -> Tensor:
-    """Return readout x d_u where the hidden unit is active, (batch, class * unit, row, col)."""
-    outer = (d_u[:, :, None] * readout[:, :, None, None]).view_as(hidden)
-    return torch.as_tensor(_aten.threshold_backward(outer, hidden, 0))
+def _where_active(d_u: Tensor, hidden: Tensor, shape: torch.Size) -> Tensor:
+    """Return d_u of the class for every hidden unit that is active, else 0: (batch, class * unit, row, col)."""
+    batch, _, height, width = hidden.shape
+    units = hidden.view(batch, *shape, height, width)
+    return torch.as_tensor(_aten.threshold_backward(d_u[:, :, None].expand_as(units), units, 0)).view_as(hidden)
 
 
 class Folded(NamedTuple):
