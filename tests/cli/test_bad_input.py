@@ -250,7 +250,12 @@ def test_a_rule_nobody_can_read(place: Path, command: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["- {name: a, colour: '#000000'}\n", "- {name: a, colour: '#000000'}\n- {name: b, colour: '#000000'}\n"],
+    [
+        "- {name: 7, colour: '#000000'}\n",
+        "classes: [a, b]\n",
+        "- {name: a, colour: '#000000'}\n",
+        "- {name: a, colour: '#000000'}\n- {name: b, colour: '#000000'}\n",
+    ],
 )
 def test_a_file_of_classes_that_will_not_do(place: Path, text: str) -> None:
     Path("classes.yaml").write_text(text)

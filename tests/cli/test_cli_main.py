@@ -200,6 +200,12 @@ class TestFailures:
         result = run_verb(failing(KeyboardInterrupt()))
         assert (result.exit_code, result.output) == (130, "Interrupted.\n")
 
+    def test_a_termination_is_one_line_and_143(self, run_verb: RunVerb) -> None:
+        result = run_verb(failing(SystemExit(143)))
+        assert (result.exit_code, result.output) == (143, "Terminated.\n")
+        result = run_verb(failing(SystemExit(7)))
+        assert (result.exit_code, result.output) == (7, "")
+
     def test_a_broken_pipe_is_quiet(self, run_verb: RunVerb) -> None:
         result = run_verb(failing(BrokenPipeError(errno.EPIPE, "Broken pipe")))
         assert result.exit_code == 1
