@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import types
 
 import geopandas as gpd
@@ -174,23 +173,6 @@ def test_classes_may_come_from_a_project_file(ground, tmp_path):
     )
     found = figures(run(ground.map, "--reference", ground.reference, "--classes", project, "--json"))
     assert list(found["maps"]["map.tif"]["classes"]) == ["background", "house"]
-
-
-def test_a_project_is_left_to_its_workflow(monkeypatch, tmp_path):
-    calls = []
-    workflow = types.ModuleType("crispmap.workflow.project")
-    workflow.evaluate_project = lambda path, *, json: calls.append((path, json))
-    monkeypatch.setitem(sys.modules, "crispmap.workflow.project", workflow)
-    project = tmp_path / "my.yml"
-    assert run(project, "--json").exit_code == 0
-    assert run(tmp_path).exit_code == 0
-    monkeypatch.chdir(tmp_path)
-    assert run().exit_code == 0
-    assert [(path.name, json) for path, json in calls] == [
-        ("my.yml", True),
-        (tmp_path.name, False),
-        ("project.yaml", False),
-    ]
 
 
 @pytest.mark.parametrize(

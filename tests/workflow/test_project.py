@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from typer.testing import CliRunner
 
+from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, LabelError, ModelError, OutputError, ProjectError, TrainingError
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.store import model_hash, read_card
@@ -104,6 +106,17 @@ def test_a_report_that_is_there_is_kept_unless_forced(mapped_town: Path) -> None
     with pytest.raises(OutputError, match="force"):
         evaluate_project(mapped_town)
     assert Products(mapped_town / "results").report.read_bytes() == before
+
+
+def test_the_verb_prints_figures_and_names_the_report(mapped_town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = CliRunner().invoke(app, ["evaluate", str(mapped_town / "project.yaml"), "--force", "--json"])
+    assert said.exit_code == 0, said.output
+    assert set(json.loads(said.stdout)["methods"]) == {COARSE, RETHRESHOLDED, REFINED}
+    assert "report.html" in said.stderr
+    monkeypatch.chdir(mapped_town)
+    table = CliRunner().invoke(app, ["evaluate", "--force"])
+    assert table.exit_code == 0, table.output
+    assert RETHRESHOLDED in table.stdout
 
 
 def test_models_and_maps_that_are_there_are_kept_unless_forced(mapped_town: Path) -> None:

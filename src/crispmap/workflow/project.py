@@ -114,7 +114,7 @@ def train_project(
             written.append(products.coarse_model)
         if "refiner" in wanted:
             scores, card = _coarse(sources, products, device)
-            scaling = None if card is None else Scaling(card.scaling_offset, card.scaling_scale)
+            scaling = None if card is None else Scaling.of(card)
             train_refiner(sources, scores, scaling, products.refiner_model, run)
             written.append(products.refiner_model)
     return written
@@ -219,4 +219,4 @@ def load_refiner(products: Products, project: Project) -> tuple[Any, ModelCard]:
 def _refuse_existing(paths: list[Path], remedy: str) -> None:
     for path in paths:
         if path.exists():
-            raise OutputError(f"{path} exists.", remedy=remedy)
+            raise OutputError(f"{path} exists.", expected="a folder without results", remedy=remedy)

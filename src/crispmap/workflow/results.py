@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from crispmap.areas import Area
-from crispmap.chips.scaling import Scaling
+from crispmap.chips.scaling import Scaling, scaled_input
 from crispmap.classes import ClassSchema
 from crispmap.config import Project, load_project
 from crispmap.errors import ProjectError
@@ -180,8 +180,7 @@ class _TestGround:
         around = block.padded(margin)
         scores, valid = self.scores.read(around)
         pixels, _ = self.sources.image.read(around)
-        image = Scaling(self.card.scaling_offset, self.card.scaling_scale).apply(pixels)
-        image[:, ~valid] = 0.0
+        image = scaled_input(pixels, valid, Scaling.of(self.card))
         core = block.relative_to(around).slices
         steps = [step[:, *core] for step in refine_area(self.refiner, scores, image)]
         return [(step, class_map(step, valid[core])) for step in steps]

@@ -36,7 +36,7 @@ from crispmap.training.settings import (
     paper_refiner,
 )
 from crispmap.training.task import CoarseTask, RefinerTask
-from crispmap.types import IGNORE, LabelArray
+from crispmap.types import IGNORE, FloatArray, LabelArray
 from crispmap.workflow.sources import Sources, inside
 
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
@@ -175,10 +175,11 @@ def _pairs(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Sc
 
 
 def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:
-    """Return the ground with its coarse scores; where there are none its labels are IGNORE."""
+    """Return the ground with its coarse scores; where there are none its labels are IGNORE and its image is 0."""
     values, valid = scores.read(area.block)
     labels: LabelArray = np.where(valid, ground.labels, np.uint8(IGNORE))
-    return Ground(ground.image, labels, values)
+    image: FloatArray = np.where(valid, ground.image, np.float32(0))
+    return Ground(image, labels, values)
 
 
 def _card(
