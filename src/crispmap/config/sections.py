@@ -266,6 +266,7 @@ class _Learning(_Section):
     patch_px: Count | None = Field(None, description=f"{_COUNT}, in pixels")
     balance: Balance | None = Field(None, description="uniform or balanced")
     class_weights: Weighting | None = Field(None, description="none, inverse or inverse-sqrt")
+    symmetries: bool | None = Field(None, description="true or false: whether patches are flipped and turned")
 
 
 class CoarseSection(_Learning):

@@ -41,7 +41,7 @@ from crispmap.workflow.sources import Sources, inside
 
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
 
-_OVERRIDES = ("batch", "learning_rate", "patch_px", "balance", "class_weights")
+_OVERRIDES = ("batch", "learning_rate", "patch_px", "balance", "class_weights", "symmetries")
 
 
 @dataclass(frozen=True)
