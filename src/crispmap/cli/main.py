@@ -78,6 +78,11 @@ VERBS = {
         "Draw vectors as a class map on a scene's grid.",
         "crispmap rasterize osm.gpkg --like scene.tif --out labels.tif",
     ),
+    "offset": Verb(
+        "crispmap.cli.offset:offset",
+        "Tell how far vectors lie from a scene, and move them back.",
+        "crispmap offset osm.gpkg --against scene.tif --out moved.gpkg",
+    ),
     "info": Verb(
         "crispmap.cli.info:info",
         "Tell what a scene, map, model, label or project file holds.",

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from crispmap.cli.console import tell
 from crispmap.errors import InputError
+
+if TYPE_CHECKING:
+    from crispmap.classes import ClassSchema
 
 
 class Device(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
@@ -49,6 +52,22 @@ AssumeGsdOption: TypeAlias = Annotated[
     typer.Option("--assume-gsd-m", help="Side of a pixel in metres, for a scene without georeference."),
 ]
 
+ClassesOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        help="Preset classes such as building,road,water; or a YAML file of classes, or a project file. "
+        "By default building,road.",
+    ),
+]
+AllAsOption: TypeAlias = Annotated[
+    str | None, typer.Option("--all-as", metavar="CLASS", help="The class of every feature, whatever its tags.")
+]
+LayerOption: TypeAlias = Annotated[str | None, typer.Option("--layer", help="The layer to read; by default all.")]
+AssumeCrsOption: TypeAlias = Annotated[
+    str | None, typer.Option("--assume-crs", help="The CRS of a file without one, such as EPSG:4326; or scene.")
+]
+
 BLOCK_PX = 512
 """The side of the blocks of work unless one is given."""
 
@@ -69,6 +88,30 @@ def parse_bands(text: str | None) -> tuple[int, ...] | None:
             remedy="Write them like --bands 3,2,1; crispmap info lists the bands of a scene.",
         )
     return tuple(int(word) for word in words)
+
+
+def named_classes(text: str | None, all_as: str | None = None) -> ClassSchema:
+    """Return the classes: presets by name, those of a file, or the default ones.
+
+    Raises:
+        CrispmapError: If a preset is not known, or the file is no file of classes.
+    """
+    from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
+
+    if text is not None and (Path(text).suffix.lower() in (".yaml", ".yml") or Path(text).is_dir()):
+        from crispmap.config import load_classes
+
+        return load_classes(Path(text))
+    if text is None and all_as is not None and all_as not in DEFAULT_CLASSES and all_as in OSM_PRESETS:
+        return preset_schema((*DEFAULT_CLASSES, all_as))
+    names = list(DEFAULT_CLASSES) if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError(
+            "--classes names no class.",
+            expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file",
+            remedy="Write them with commas between, such as --classes building,road.",
+        )
+    return preset_schema(names)
 
 
 def tell_written(paths: Iterable[Path]) -> None:

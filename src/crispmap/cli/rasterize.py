@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crispmap.cli.console import print_json, print_line, progress_bar
-from crispmap.cli.options import ForceOption, tell_written
-from crispmap.errors import InputError
+from crispmap.cli.options import (
+    AllAsOption,
+    AssumeCrsOption,
+    ClassesOption,
+    ForceOption,
+    LayerOption,
+    named_classes,
+    tell_written,
+)
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
@@ -31,25 +38,14 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     *,
     like: Annotated[Path, typer.Option("--like", help="The scene whose grid the class map gets.")],
     out: Annotated[Path, typer.Option("--out", help="The class map to write, a GeoTIFF.")],
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            "--classes",
-            help="Preset classes such as building,road,water; or a YAML file of classes, or a project file. "
-            "By default building,road.",
-        ),
-    ] = None,
+    classes: ClassesOption = None,
     road_width_m: Annotated[
         float | None,
         typer.Option("--road-width-m", help="Total width on the ground of every line, whatever its tags say."),
     ] = None,
-    all_as: Annotated[
-        str | None, typer.Option("--all-as", metavar="CLASS", help="The class of every feature, whatever its tags.")
-    ] = None,
-    layer: Annotated[str | None, typer.Option("--layer", help="The layer to read; by default all.")] = None,
-    assume_crs: Annotated[
-        str | None, typer.Option("--assume-crs", help="The CRS of a file without one, such as EPSG:4326; or scene.")
-    ] = None,
+    all_as: AllAsOption = None,
+    layer: LayerOption = None,
+    assume_crs: AssumeCrsOption = None,
     all_touched: Annotated[
         bool, typer.Option("--all-touched", help="Draw every pixel touched, not only those whose centre is.")
     ] = False,
@@ -70,7 +66,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
 
     check_paths([out], [labels, like])
     check_target(out, force=force)
-    schema = _schema(classes, all_as)
+    schema = named_classes(classes, all_as)
     grid = read_grid(like)
     options = LabelOptions(
         layer=layer,
@@ -87,30 +83,6 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     finally:
         reader.close()
     _show(out, grid, schema, counts, as_json)
-
-
-def _schema(text: str | None, all_as: str | None) -> ClassSchema:
-    """Return the classes: presets by name, those of a file, or the default ones.
-
-    Raises:
-        CrispmapError: If a preset is not known, or the file is no file of classes.
-    """
-    from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
-
-    if text is not None and (Path(text).suffix.lower() in (".yaml", ".yml") or Path(text).is_dir()):
-        from crispmap.config import load_classes
-
-        return load_classes(Path(text))
-    if text is None and all_as is not None and all_as not in DEFAULT_CLASSES and all_as in OSM_PRESETS:
-        return preset_schema((*DEFAULT_CLASSES, all_as))
-    names = list(DEFAULT_CLASSES) if text is None else [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise InputError(
-            "--classes names no class.",
-            expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file",
-            remedy="Write them with commas between, such as --classes building,road.",
-        )
-    return preset_schema(names)
 
 
 def _show(out: Path, grid: Grid, schema: ClassSchema, counts: CountArray, as_json: bool) -> None:

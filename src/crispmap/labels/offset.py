@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,16 @@ from crispmap.grid import Block, Grid
 from crispmap.labels.ground import metres_per_pixel
 from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
 
-_PARTS = 4  # a side: the scene is cut into 4 x 4 parts
+PARTS = 4
+"""A scene is cut into this many parts a side, to see whether they agree."""
+
+BEYOND_PX = 16
+"""Searched beyond what is asked for: to see how high unrelated shifts come, and a greater offset."""
+
+TargetKind: TypeAlias = Literal["image", "scores"]
+"""What labels are laid over."""
+
 _SMOOTH_PX = 1.0
-_BEYOND_PX = 16  # searched beyond what is asked for: to see how high unrelated shifts come, and a greater offset
 _RIVAL_PX = 8.0
 _PROMINENCE = (5.0, 11.0)  # confidence 0 and 1; on real images labels of elsewhere reach 5.6, right ones 13 to 26
 _LEAST_CONFIDENCE = 0.25
@@ -63,7 +70,7 @@ def estimate_offset(
     grid: Grid,
     *,
     max_shift_m: float,
-    kind: Literal["image", "scores"] = "image",
+    kind: TargetKind = "image",
     valid: BoolArray | None = None,
 ) -> Offset:
     """Return how far labels lie, as a whole, from an image or from a map of scores.
@@ -81,43 +88,72 @@ def estimate_offset(
         LabelError: If the labels have no outline, being of one class all over.
     """
     valid = np.ones(grid.shape, dtype=bool) if valid is None else valid
-    reach = _reach_px(labels, target, grid, max_shift_m, valid)
-    known = labels != IGNORE
-    if kind == "image":
-        outline = _doubled(_gradients(_one_hot(labels, int(labels[known].max(initial=0)) + 1), known))
-        edges = _flattened(_doubled(_gradients(target, valid)))
-    else:
-        outline = _gradients(_one_hot(labels, len(target)), known)
-        edges = _gradients(target[1:] if len(target) == 2 else target, valid)
-    if not np.any(outline):
-        raise LabelError(
-            "The labels have no outline to compare: they are of one class all over.",
-            expected="labels of two classes or more",
-        )
-    wide = reach[0] + _BEYOND_PX, reach[1] + _BEYOND_PX
-    surfaces = np.stack([_correlate(outline, edges, part, wide) for part in _parts(grid)])
-    return _judge(surfaces, reach, metres_per_pixel(grid))
-
-
-def _reach_px(
-    labels: LabelArray, target: FloatArray, grid: Grid, max_shift_m: float, valid: BoolArray
-) -> tuple[int, int]:
-    """Return how many (rows, columns) the search reaches each way.
-
-    Raises:
-        InputError: If shapes disagree or the reach is out of bounds.
-    """
     if labels.shape != grid.shape or target.shape[1:] != grid.shape or valid.shape != grid.shape or target.ndim != 3:
         raise InputError(
             f"Labels of shape {labels.shape}, a target of shape {target.shape} and a grid of shape {grid.shape}.",
             expected="labels (row, col) and a target (band or class, row, col) of the grid's shape",
         )
+    reach = reach_px(grid, max_shift_m)
+    classes = len(target) if kind == "scores" else int(labels[labels != IGNORE].max(initial=0)) + 1
+    surfaces = correlations(labels, target, valid, parts_of(grid.block, PARTS), reach, kind=kind, classes=classes)
+    if surfaces is None:
+        raise LabelError(
+            "The labels have no outline to compare: they are of one class all over.",
+            expected="labels of two classes or more",
+        )
+    return judged(surfaces, reach, metres_per_pixel(grid))
+
+
+def correlations(
+    labels: LabelArray,
+    target: FloatArray,
+    valid: BoolArray,
+    parts: list[Block],
+    reach: tuple[int, int],
+    *,
+    kind: TargetKind,
+    classes: int,
+) -> DoubleArray | None:
+    """Return how well outlines lie on edges at every shift, by part; None where the labels have no outline.
+
+    Args:
+        labels: Class ids (row, col).
+        target: The image or the scores (plane, row, col), on the same pixels.
+        valid: Its pixels that hold data.
+        parts: Blocks of these pixels, whose outlines count; edges count wherever they are.
+        reach: The largest shifts looked for, (rows, columns).
+        kind: What the target is.
+        classes: How many classes there are.
+
+    Returns:
+        Correlations (part, row shift, column shift) for shifts up to ``BEYOND_PX`` beyond the reach, both ways.
+    """
+    known = labels != IGNORE
+    if kind == "image":
+        outline = _doubled(_gradients(_one_hot(labels, classes), known))
+        edges = _flattened(_doubled(_gradients(target, valid)))
+    else:
+        outline = _gradients(_one_hot(labels, classes), known)
+        edges = _gradients(target[1:] if len(target) == 2 else target, valid)
+    if not np.any(outline):
+        return None
+    wide = reach[0] + BEYOND_PX, reach[1] + BEYOND_PX
+    return np.stack([_correlate(outline, edges, part, wide) for part in parts])
+
+
+def reach_px(grid: Grid, max_shift_m: float) -> tuple[int, int]:
+    """Return how many (rows, columns) the search reaches each way.
+
+    Raises:
+        InputError: If the reach is below a pixel, or above a quarter of the scene.
+    """
     along_x, along_y = grid.gsd_m()
     least, most = max(along_x, along_y), min(grid.height * along_y, grid.width * along_x) / 4
     if not least <= max_shift_m <= most:
         raise InputError(
             f"max_shift_m is {max_shift_m}.",
             expected=f"at least a pixel ({least:.3g} m) and at most a quarter of the scene ({most:.3g} m)",
+            remedy="Give another distance (max_shift_m, --max-shift-m).",
         )
     return math.ceil(max_shift_m / along_y), math.ceil(max_shift_m / along_x)
 
@@ -154,10 +190,10 @@ def _flattened(edges: _Gradient) -> _Gradient:
     return np.asarray(edges / (strength + usual))
 
 
-def _parts(grid: Grid) -> list[Block]:
-    """Return the scene cut into _PARTS x _PARTS blocks."""
-    rows = np.linspace(0, grid.height, _PARTS + 1).astype(int).tolist()
-    cols = np.linspace(0, grid.width, _PARTS + 1).astype(int).tolist()
+def parts_of(block: Block, across: int, down: int | None = None) -> list[Block]:
+    """Return a block cut evenly into ``across`` x ``down`` parts (as many down as across by default), row by row."""
+    rows = np.linspace(block.row, block.row_stop, (down or across) + 1).astype(int).tolist()
+    cols = np.linspace(block.col, block.col_stop, across + 1).astype(int).tolist()
     return [
         Block(top, left, bottom - top, right - left) for top, bottom in pairwise(rows) for left, right in pairwise(cols)
     ]
@@ -182,7 +218,7 @@ def _correlate(outline: _Gradient, edges: _Gradient, part: Block, reach: tuple[i
     return total
 
 
-def _judge(surfaces: DoubleArray, reach: tuple[int, int], metres: DoubleArray) -> Offset:
+def judged(surfaces: DoubleArray, reach: tuple[int, int], metres: DoubleArray) -> Offset:
     """Return the offset at the best shift of the summed surfaces, and how far to trust it.
 
     Args:
@@ -231,7 +267,7 @@ def _standing(surface: DoubleArray, best: DoubleArray) -> tuple[float, bool]:
 def _doubt(inside: bool, confidence: float, error_px: float) -> str:
     """Return what speaks against an offset, or an empty text."""
     if not inside:
-        return "The best shift lies beyond the search: the labels may be further off than max_shift_m."
+        return "The best shift lies beyond the search: the labels may be further off than max_shift_m (--max-shift-m)."
     if confidence < _LEAST_CONFIDENCE:
         return "Other shifts fit nearly as well: the labels' outlines are hardly edges of the image."
     if error_px > _LARGEST_ERROR_PX:

@@ -74,9 +74,9 @@ def read_vectors(
     path = Path(path)
     fixed_id = None if all_as is None else schema.id_of(all_as)
     layers = drawn_layers(path, layer)
-    assumed = _parse_crs(assume_crs)
-    target = grid.crs if grid is not None else _source_crs(layers[0], assumed, grid)
-    read = [_read_near(one, schema, _source_crs(one, assumed, grid), target, grid) for one in layers]
+    assumed = parse_crs(assume_crs)
+    target = grid.crs if grid is not None else source_crs(layers[0], assumed, grid)
+    read = [_read_near(one, schema, source_crs(one, assumed, grid), target, grid) for one in layers]
     _require_any(read, layers, grid, assumed)
     geometries = pd.concat([geometry for geometry, _ in read], ignore_index=True)
     table = tags.join_tables(table for _, table in read)
@@ -100,7 +100,7 @@ def _read_near(
     return geometry, tags.tag_table(attributes, schema, layer.name or layer.path.stem)
 
 
-def _source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None) -> CRS | None:
+def source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None) -> CRS | None:
     """Return the CRS of a layer's coordinates, or None where they are the scene's own.
 
     Raises:
@@ -148,7 +148,7 @@ def _not_degrees(layer: VectorLayer) -> bool:
     return box is not None and bool(np.abs(box).max() > 360.5)
 
 
-def _parse_crs(text: str | CRS | None) -> CRS | str | None:
+def parse_crs(text: str | CRS | None) -> CRS | str | None:
     """Return a CRS, or the one text SCENE_COORDINATES.
 
     A CRS is never compared with a text here: pyproj would look that up among thousands of names.
@@ -253,7 +253,7 @@ def _require_on_grid(
 def _off_scene(layers: list[VectorLayer], grid: Grid, assumed: CRS | str | None) -> LabelError:
     """Return the error that shows where scene and vectors lie, and guesses why they do not meet."""
     scene = _lonlat(grid.bounds, grid.crs)
-    boxes = [(layer_box(one), _source_crs(one, assumed, grid)) for one in layers]
+    boxes = [(layer_box(one), source_crs(one, assumed, grid)) for one in layers]
     found = np.array([_lonlat(box, crs) for box, crs in boxes if box is not None])
     vectors = tuple(found[:, :2].min(axis=0)) + tuple(found[:, 2:].max(axis=0)) if len(found) else (np.nan,) * 4
     unit = "lon/lat" if grid.crs is not None else "x/y"

@@ -1,0 +1,148 @@
+"""The offset of vectors against a whole scene, from a bounded sample of windows.
+
+A scene of any size is compared in at most ``MOST_WINDOWS`` windows of ``WINDOW_PX`` pixels a side, so that memory and
+time are bounded. They are drawn at random, always the same ones, from the half of the windows that hold most outline.
+Pixels finer than ``LEAST_GSD_M`` are averaged first: outlines drawn by people are no finer, and tiles are no edges.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import shapely
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import LabelError
+from crispmap.grid import Block, Grid
+from crispmap.labels.ground import metres_per_pixel
+from crispmap.labels.offset import BEYOND_PX, PARTS, Offset, TargetKind, correlations, judged, parts_of, reach_px
+from crispmap.labels.rasterize import VectorLabels
+from crispmap.scene.reader import Scene
+from crispmap.scene.resample import ResampledScene
+from crispmap.types import CountArray, DoubleArray
+
+WINDOW_PX = 1024
+"""The side of a window, in pixels as they are compared."""
+
+MOST_WINDOWS = 16
+"""How many windows are compared."""
+
+LEAST_GSD_M = 0.3
+"""Pixels are compared no finer than this."""
+
+_MOST_REACH_PX = 128
+_FILTER_PX = 8  # more than the gradients' filters reach
+_STEP_PX = 16.0  # outlines are counted by a point this often
+
+
+@dataclass(frozen=True)
+class SampledOffset:
+    """An offset, and what of a scene it was read from.
+
+    Attributes:
+        offset: How far the labels lie from where they should.
+        gsd_m: The ground sampling distance at which they were compared.
+        windows: How many windows were compared.
+        windows_in_all: How many windows of the scene hold labels.
+    """
+
+    offset: Offset
+    gsd_m: float
+    windows: int
+    windows_in_all: int
+
+
+def estimate_offset_on(
+    scene: Scene,
+    features: gpd.GeoDataFrame,
+    schema: ClassSchema,
+    *,
+    max_shift_m: float,
+    kind: TargetKind = "image",
+    progress: Callable[[int, int], None] | None = None,
+) -> SampledOffset:
+    """Return how far features lie, as a whole, from an image or from a map of scores of any size.
+
+    Args:
+        scene: The image; or scores, one band for each class of the schema.
+        features: Columns geometry, class_id and width_m in the scene's CRS, as from ``read_vectors``.
+        schema: What the ids mean.
+        max_shift_m: How far the labels may be off, in metres.
+        kind: What the scene is.
+        progress: Called after each window with the windows done and the windows in all.
+
+    Raises:
+        InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
+        LabelError: If the features have no outline where the scene holds data.
+    """
+    reach_px(scene.grid, max_shift_m)  # told in the scene's own pixels
+    target = _as_compared(scene, max_shift_m)
+    reach = reach_px(target.grid, max_shift_m)
+    labels = VectorLabels(features, target.grid, schema)
+    windows, in_all = _busy_windows(features, target.grid)
+    across = math.ceil(math.sqrt(PARTS**2 / max(1, min(len(windows), MOST_WINDOWS))))
+    surfaces: list[DoubleArray] = []
+    used = 0
+    for window in windows:
+        found = _compared(labels, target, window, across, reach, kind)
+        if found is not None:
+            surfaces.append(found)
+            used += 1
+        if progress is not None:
+            progress(used, min(len(windows), MOST_WINDOWS))
+        if used == MOST_WINDOWS:
+            break
+    if not surfaces:
+        raise LabelError(
+            f"The labels have no outline to compare on the valid ground of {scene.path}.",
+            expected="outlines of objects that can be seen in the scene",
+            remedy="Check that both are of one place, and that the classes are those to be compared.",
+        )
+    offset = judged(np.concatenate(surfaces), reach, metres_per_pixel(target.grid))
+    return SampledOffset(offset, target.grid.mean_gsd_m(), used, in_all)
+
+
+def _as_compared(scene: Scene, max_shift_m: float) -> Scene:
+    """Return the scene with pixels large enough for outlines, and for the search."""
+    least = max(LEAST_GSD_M, max_shift_m / _MOST_REACH_PX)
+    along_x, along_y = (max(1.0, least / own) for own in scene.grid.gsd_m())
+    return scene if along_x == along_y == 1.0 else ResampledScene(scene, along_y, along_x)
+
+
+def _busy_windows(features: gpd.GeoDataFrame, grid: Grid) -> tuple[list[Block], int]:
+    """Return the windows to look at, in the order to do so, and the number of windows that hold labels."""
+    down, across = (math.ceil(side / WINDOW_PX) for side in grid.shape)
+    windows = parts_of(grid.block, across, down)
+    counts = _outline_points(features, grid, down, across).ravel()
+    busiest = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())]
+    chosen = busiest[: max(MOST_WINDOWS, math.ceil(len(busiest) / 2))]
+    order = np.random.default_rng(0).permutation(chosen)
+    return [windows[int(index)] for index in order], len(busiest)
+
+
+def _outline_points(features: gpd.GeoDataFrame, grid: Grid, down: int, across: int) -> CountArray:
+    """Return how many points, spaced evenly along the outlines, lie in each of down x across parts of a grid."""
+    unit = math.sqrt(abs(grid.transform.determinant))
+    near = shapely.clip_by_rect(features.geometry.to_numpy(), *grid.bounds)
+    points = shapely.get_coordinates(shapely.segmentize(near, _STEP_PX * unit))
+    inverse = ~grid.transform
+    cols = inverse.a * points[:, 0] + inverse.b * points[:, 1] + inverse.c
+    rows = inverse.d * points[:, 0] + inverse.e * points[:, 1] + inverse.f
+    counts, _, _ = np.histogram2d(rows, cols, bins=(down, across), range=((0, grid.height), (0, grid.width)))
+    return np.asarray(counts, dtype=np.int64)
+
+
+def _compared(
+    labels: VectorLabels, target: Scene, window: Block, across: int, reach: tuple[int, int], kind: TargetKind
+) -> DoubleArray | None:
+    """Return the correlations of a window's parts, with what lies about it; None where there is nothing to compare."""
+    around = window.padded(max(reach) + BEYOND_PX + _FILTER_PX).intersection(target.grid.block)
+    image, valid = target.read(around)
+    if not valid[window.relative_to(around).slices].any():
+        return None
+    parts = parts_of(window.relative_to(around), across)
+    return correlations(labels.read(around), image, valid, parts, reach, kind=kind, classes=len(labels.schema))
