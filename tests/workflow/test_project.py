@@ -192,6 +192,22 @@ def test_a_project_that_cannot_be_trained_says_why(
     assert not (project.parent / "results" / "coarse.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("replacement", "error", "message"),
+    [
+        (("truth.tif}", "truth.gpkg, layer: buildings}"), LabelError, "no pixel of class 'road'"),
+        (("patch_px: 24", "patch_px: 240"), TrainingError, "200 pixels is smaller than a patch of 240"),
+        (("truth.tif}", "truth.gpkg, layer: streets}"), LabelError, "no layer 'streets'"),
+    ],
+)
+def test_what_keeps_the_refiner_from_training_is_told_before_the_coarse_network_is_trained(
+    project: Path, town: Path, replacement: tuple[str, str], error: type[CrispmapError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        train_project(change(project, replacement))
+    assert not (project.parent / "results").exists()
+
+
 def test_predict_before_train_and_evaluate_before_predict_say_what_to_run(project: Path) -> None:
     with pytest.raises(ModelError, match="crispmap train"):
         predict_project(project)

@@ -203,7 +203,7 @@ def fast_coarse() -> CoarseSettings:
         training_steps=1_000,
         batch=16,
         patch_px=64,
-        validate_every=200,
+        validate_every=250,
     )
 
 
@@ -222,5 +222,5 @@ def fast_refiner() -> RefinerSettings:
         patch_px=64,
         balance="balanced",
         symmetries=False,
-        validate_every=300,
+        validate_every=500,
     )

@@ -30,9 +30,10 @@ classes:
 labels: {{path: osm.gpkg}}        # plentiful and imprecise: shifted, incomplete, roads as lines
 reference: {{path: truth.tif}}    # precise
 areas:                          # windows [row, col, height, width]; no two share ground
-  coarse: [{{window: [0, 0, {height}, {coarse}]}}]
-  refiner: [{{window: [0, {coarse}, {height}, {refiner}]}}]
-  test: [{{window: [0, {test_col}, {height}, {test}]}}]
+  coarse: [{{window: [0, 0, {height}, {left}]}}]
+  validation: [{{window: [0, {left}, {half}, {held}]}}]
+  refiner: [{{window: [0, {precise}, {half}, {right}]}}]
+  test: [{{window: [{half}, {left}, {rest}, {east}]}}]
 coarse: {{network: fcn-rnn, gsd_m: 1.0, preset: fast}}
 refiner: {{variant: class-specific, steps: 5, preset: fast}}
 output: {{folder: results}}
@@ -42,8 +43,9 @@ _NOTES = (
     "The town is generated, and so is its truth; the labels the coarse network learned from are its map as volunteers "
     "might have drawn it: displaced by a smooth drift of 2.75 m and an offset of 1 to 2 m, a tenth of the buildings "
     "missing in clusters, rows of houses merged, roads as lines without widths.",
-    "The three areas share no ground: the coarse network learned on the left three fifths, the refiner and the "
-    "biases of the re-thresholded map on the next fifth, and every figure is from the last.",
+    "The areas share no ground: the coarse network learned on the western three fifths, the refiner and the biases of "
+    "the re-thresholded map on the north-eastern fifth, a part of which chose the best weights of both, and every "
+    "figure is from the south-eastern fifth.",
 )
 
 Say = Callable[[str], None]
@@ -116,12 +118,16 @@ def run_demo(
 
 def _project_text(size_px: tuple[int, int], seed: int) -> str:
     height, width = size_px
-    coarse, refiner = width * 3 // 5, width // 5
+    left, half = width * 3 // 5, height // 2
+    held = (width - left) * 3 // 20
     return _PROJECT.format(
         seed=seed,
         height=height,
-        coarse=coarse,
-        refiner=refiner,
-        test_col=coarse + refiner,
-        test=width - coarse - refiner,
+        left=left,
+        half=half,
+        held=held,
+        precise=left + held,
+        right=width - left - held,
+        rest=height - half,
+        east=width - left,
     )

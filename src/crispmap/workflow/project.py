@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from crispmap.chips.ground import checked_counts
+from crispmap.chips.sampling import check_patch
 from crispmap.chips.scaling import Scaling
 from crispmap.config import Project, load_project
-from crispmap.errors import ModelError, OutputError, ProjectError
+from crispmap.errors import LabelError, ModelError, OutputError, ProjectError, TrainingError
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.refine import refined_scores
@@ -17,11 +21,14 @@ from crispmap.inference.run import Output, write_outputs
 from crispmap.models.card import ModelCard
 from crispmap.models.store import load_model
 from crispmap.scene.reader import Scene
+from crispmap.types import IGNORE
 from crispmap.workflow.scene import model_tags
-from crispmap.workflow.sources import Sources, open_sources
-from crispmap.workflow.training import Run, train_coarse, train_refiner
+from crispmap.workflow.sources import Sources, in_blocks, inside, open_sources
+from crispmap.workflow.training import Run, refiner_settings, train_coarse, train_refiner
 
 Progress = Callable[[int, int], None]
+
+_CHECKED_PX = 1024
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,8 @@ def train_project(
     run = Run(products.training, resume=resume, force=force, device=device, devices=devices)
     written = []
     with open_sources(project) as sources:
+        if len(wanted) == 2:
+            _check_refiner_ground(sources)
         if "coarse" in wanted:
             train_coarse(sources, products.coarse_model, run)
             written.append(products.coarse_model)
@@ -133,6 +142,24 @@ def _stages(project: Project, stage: str | None) -> list[str]:
             f"{project.path.name} has no {stage} to train: {why}.", expected=f"one of {', '.join(needed) or 'none'}"
         )
     return [stage]
+
+
+def _check_refiner_ground(sources: Sources) -> None:
+    """Raise now, before the coarse network is trained, what would keep the refiner from being trained after it."""
+    image, project = sources.image, sources.project
+    areas, _ = sources.pieces("refiner", image.grid)
+    labels = sources.reference(image.grid)
+    counts = np.zeros(IGNORE + 1, dtype=np.int64)
+    try:
+        for area in areas:
+            check_patch(area.block.shape, refiner_settings(project).patch_px)
+            read = inside(labels, [area])
+            for block in in_blocks(area.block, _CHECKED_PX):
+                counts += np.bincount(read(block).ravel(), minlength=IGNORE + 1)
+        checked_counts(counts, project.schema.names)
+    except (LabelError, TrainingError) as error:
+        told = f"The refiner cannot be trained on areas: refiner: of {project.path.name}. {error.given}"
+        raise type(error)(told, expected=error.expected, remedy=error.remedy) from error
 
 
 def _coarse(sources: Sources, products: Products, device: str, block_px: int = BLOCK_PX) -> tuple[Scene, Any]:
