@@ -189,6 +189,15 @@ def count_classes(grounds: Sequence[Ground], class_names: Sequence[str]) -> Coun
     for ground in grounds:
         for strip in strips(Block(0, 0, *ground.shape)):
             counts += np.bincount(ground.labels[strip.slices].ravel(), minlength=256)
+    return checked_counts(counts, class_names)
+
+
+def checked_counts(counts: CountArray, class_names: Sequence[str]) -> CountArray:
+    """Return the number of pixels of each class, int64 (class,), from that of each id, int64 (256,).
+
+    Raises:
+        LabelError: If a class has no pixel, or a label is no class's id.
+    """
     known = len(class_names)
     strange = np.flatnonzero(counts[known:IGNORE]) + known
     if strange.size:

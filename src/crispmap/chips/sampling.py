@@ -217,19 +217,26 @@ def _turned(array: NDArray[np.generic], symmetry: int) -> NDArray[np.generic]:
     return turned[..., ::-1] if symmetry >= 4 else turned
 
 
+def check_patch(shape: tuple[int, int], patch_px: int, stride_px: int = 1) -> None:
+    """Check that a piece of ground (height, width) holds a patch.
+
+    Raises:
+        TrainingError: If it does not.
+    """
+    if min(shape) < patch_px:
+        raise TrainingError(
+            f"A training area of {shape[0]} x {shape[1]} pixels is smaller than a patch of {patch_px} pixels.",
+            expected=f"an area of at least {patch_px} x {patch_px} pixels",
+            remedy=f"enlarge the area, or set patch_px to {min(shape) // stride_px * stride_px} or less",
+        )
+
+
 def _check_pieces(grounds: tuple[Ground, ...], plan: PatchPlan) -> None:
     """Refuse pieces no patch can be drawn from, and pieces that are not alike."""
     if not grounds:
         raise TrainingError("There is no training area.", expected="at least one piece of ground")
-    patch_px, stride = plan.patch_px, plan.stride_px
     for ground in grounds:
-        if min(ground.shape) < patch_px:
-            height, width = ground.shape
-            raise TrainingError(
-                f"A training area of {height} x {width} pixels is smaller than a patch of {patch_px} pixels.",
-                expected=f"an area of at least {patch_px} x {patch_px} pixels",
-                remedy=f"enlarge the area, or set patch_px to {min(ground.shape) // stride * stride} or less",
-            )
+        check_patch(ground.shape, plan.patch_px, plan.stride_px)
     kinds = {(g.image.shape[0], None if g.scores is None else g.scores.shape[0]) for g in grounds}
     if len(kinds) > 1:
         raise TrainingError(
