@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+_BAR_WIDTH = 8  # what is left of a terminal of 80 columns
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,22 @@ Reporter: TypeAlias = Callable[[StepReport], None]
 
 
 class BarReporter:
-    """Draws a bar on standard error; silent where that is no terminal."""
+    """Draws a bar with steps, rate, time left, loss and best mean IoU so far; silent where there is no terminal."""
 
     def __init__(self, title: str, console: Console | None = None) -> None:
         console = console or Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+            BarColumn(bar_width=_BAR_WIDTH),
+            TextColumn("{task.fields[steps]}"),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task: TaskID = self._progress.add_task(title, total=1, figures="")
+        self._task: TaskID = self._progress.add_task(title, total=None, steps="", rate="", left="", figures="")
 
     def __enter__(self) -> BarReporter:
         self._progress.start()
@@ -63,6 +67,22 @@ class BarReporter:
 
     def __call__(self, report: StepReport) -> None:
         """Draw a report."""
-        score = "" if report.best_score is None else f"  best mean IoU {report.best_score:.3f}"
-        figures = f"{report.steps_per_second:.1f}/s  loss {report.loss:.4f}{score}"
-        self._progress.update(self._task, total=report.steps, completed=report.step, figures=figures)
+        score = "" if report.best_score is None else f"  IoU {report.best_score:.3f}"
+        self._progress.update(
+            self._task,
+            total=report.steps,
+            completed=report.step,
+            steps=f"{report.step}/{report.steps}",
+            rate=f"{report.steps_per_second:.1f}/s",
+            left=f"{_clock(report.seconds_left)} left",
+            figures=f"loss {report.loss:.3f}{score}",
+        )
+
+
+def _clock(seconds: float) -> str:
+    """Return a time as ``1:02:03`` or ``2:03``."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

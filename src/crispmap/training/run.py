@@ -143,7 +143,7 @@ def train(
     state = _prepared(folder, resume, force, identity)
     with ExitStack() as stack:
         if progress is None:
-            progress = stack.enter_context(BarReporter(f"training {task.title}"))
+            progress = stack.enter_context(BarReporter(task.title.removeprefix("the ")))
         keeper = Keeper(folder, settings, identity, progress)
         if state is None or state["global_step"] < settings.training_steps:
             _check_room(folder, task)
