@@ -88,8 +88,17 @@ def test_no_figure_is_cut_in_a_narrow_terminal(width):
     text = plain(MAPS, force_terminal=True, color_system=None, width=width)
     assert re.findall(r"\d+\.\d\d", text) == figures
     assert "…" not in text
-    if width >= 100:
+    if width >= 80:
         assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 90, 110, 150])
+def test_names_break_between_words_alone(width):
+    maps = {"coarse map": scored(4), "re-thresholded coarse map": scored(2), "refined map": scored(1)}
+    text = plain(maps, force_terminal=True, color_system=None, width=width)
+    assert len(re.findall(r"re-thresholded( coarse map)? ", text)) == 7
+    assert max(map(len, text.splitlines())) <= width
+    assert len(re.findall("background ", text)) >= 3
 
 
 def test_nothing_is_best_where_maps_do_not_differ():

@@ -7,11 +7,12 @@ differ.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,7 @@ _CLASSES_IN_SUMMARY = 8  # more do not fit a terminal; they are in the table by 
 
 _WIDE = 10_000
 _NAME_WIDTH = 8
+_LONGEST_WORD = 24
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | 
 def summary_table(evaluations: Mapping[str, Evaluation]) -> Table:
     """Return one row a map: overall accuracy, mean IoU, IoU of each class and mean boundary F1."""
     columns = _summary_columns(list(evaluations.values()))
-    table = _table(columns, "Map")
+    table = _table(columns, Map=evaluations)
     for name, cells in zip(evaluations, _cells(columns, list(evaluations.values())), strict=True):
         table.add_row(Text(name), *cells)
     return table
@@ -78,7 +80,7 @@ def _table_by_class(
     evaluations: Mapping[str, Evaluation], columns_of: Callable[[Evaluation, int], list[_Column]]
 ) -> Table:
     maps = list(evaluations.values())
-    table = _table(columns_of(maps[0], 0), "Class", "Map")
+    table = _table(columns_of(maps[0], 0), Class=maps[0].class_names, Map=evaluations)
     for class_id, class_name in enumerate(maps[0].class_names):
         rows = _cells(columns_of(maps[0], class_id), maps)
         for index, (name, cells) in enumerate(zip(evaluations, rows, strict=True)):
@@ -138,14 +140,19 @@ def _of_class(head: str, figure: Callable[[Evaluation, int], float], index: int)
     return _Column(head, lambda e: float(figure(e, index)))
 
 
-def _table(columns: Sequence[_Column], *names: str) -> Table:
+def _table(columns: Sequence[_Column], **names: Iterable[str]) -> Table:
+    """Return an empty table: columns of names by their head, which break between words alone, then the figures."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for head in names:
-        table.add_column(head, overflow="fold", min_width=_NAME_WIDTH)
+    for head, entries in names.items():
+        width = min(_LONGEST_WORD, max(_longest_word(name) for name in entries))
+        table.add_column(head, overflow="fold", min_width=max(_NAME_WIDTH, width))
     for column in columns:
-        longest = max(len(word) for word in column.head.split())
-        table.add_column(Text(column.head), justify="right", min_width=max(longest, len("100.00")))
+        table.add_column(Text(column.head), justify="right", min_width=max(_longest_word(column.head), len("100.00")))
     return table
+
+
+def _longest_word(text: str) -> int:
+    return max((len(word) for word in text.split()), default=0)
 
 
 def _cells(columns: Sequence[_Column], maps: Sequence[Evaluation]) -> list[list[Text]]:
@@ -167,8 +174,26 @@ def _percent(share: float) -> str:
 
 def _print_in_columns(table: Table, console: Console) -> None:
     """Print a table in the width of a terminal, or beyond it where figures would be cut."""
-    table.box = box.SIMPLE_HEAD
+    table.box, table.show_edge = box.SIMPLE_HEAD, False
+    if Measurement.get(console, console.options.update_width(_WIDE), table).maximum > console.width:
+        _narrow(table, console.width)
     console.print(table, crop=False)
+    console.print()
+
+
+def _narrow(table: Table, width: int) -> None:
+    """Give every column its least width, and what is left of the terminal's to the names of the maps."""
+    least = [column.min_width or 0 for column in table.columns]
+    gaps = len(least) - 1
+    table.padding = (0, 1, 0, 0) if sum(least) + 2 * gaps <= width else (0, 0)  # the box adds a space
+    for column, own in zip(table.columns, least, strict=True):
+        column.width = own
+    names = next(column for column in table.columns if column.header == "Map")
+    longest = max(len(str(cell)) for cell in names.cells)
+    spare = width - sum(least) - 2 * gaps
+    names.width = (names.min_width or 0) + max(0, min(spare, longest - (names.min_width or 0)))
+    if sum(least) + gaps > width:
+        table.width = sum(least) + gaps
 
 
 def _print_plain(table: Table, console: Console) -> None:
