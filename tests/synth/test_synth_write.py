@@ -85,6 +85,13 @@ def test_the_truth_vectors_carry_sizes_and_stay_in_the_scene(files: TownFiles) -
     assert lines["width_m"].between(3.5, 12.0).all()
 
 
+def test_the_truth_vectors_read_as_labels_are_the_truth(files: TownFiles) -> None:
+    grid = town_grid(SIZE_PX)
+    labels = open_labels(files.truth_vectors, TOWN_SCHEMA, grid).read(grid.block)
+    with rasterio.open(files.truth) as truth:
+        assert np.count_nonzero(labels != truth.read(1)) < 30  # centres on an outline
+
+
 def test_the_imprecise_map_reads_as_labels_and_is_imprecise(files: TownFiles) -> None:
     assert geopandas.read_file(files.osm, layer="roads").crs.to_epsg() == 4326
     grid = town_grid(SIZE_PX)

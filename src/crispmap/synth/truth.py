@@ -41,11 +41,13 @@ def true_classes(town: Town, grid: Grid) -> LabelArray:
 def true_vectors(town: Town) -> dict[str, geopandas.GeoDataFrame]:
     """Return the layers ``buildings``, ``roads`` (polygons) and ``roads_lines``, cut at the scene's edge.
 
-    Coordinates are metres of the town. Buildings carry kind, height_m and area_m2; lines highway, name and width_m.
+    Coordinates are metres of the town. Buildings carry class, kind, height_m and area_m2; road areas class; lines
+    kind, name and width_m, but no class: read as labels, the file is the exact truth.
     """
     frame = town.setting.frame
     buildings = geopandas.GeoDataFrame(
         {
+            "class": "building",
             "kind": [one.kind for one in town.buildings],
             "height_m": np.round([one.height_m for one in town.buildings], 1),
         },
@@ -53,13 +55,13 @@ def true_vectors(town: Town) -> dict[str, geopandas.GeoDataFrame]:
     )
     lines = geopandas.GeoDataFrame(
         {
-            "highway": [road.highway for road in town.roads],
+            "kind": [road.highway for road in town.roads],
             "name": [road.name for road in town.roads],
             "width_m": [road.width_m for road in town.roads],
         },
         geometry=[road.line for road in town.roads],
     )
-    areas = geopandas.GeoDataFrame({"kind": ["road"]}, geometry=[town.carriageway.intersection(frame)])
+    areas = geopandas.GeoDataFrame({"class": ["road"]}, geometry=[town.carriageway.intersection(frame)])
     layers = {"buildings": buildings, "roads": areas, "roads_lines": lines}
     clipped = {name: layer.clip(frame).explode(ignore_index=True) for name, layer in layers.items()}
     clipped["buildings"] = clipped["buildings"][clipped["buildings"].geom_type == "Polygon"].reset_index(drop=True)
