@@ -352,6 +352,15 @@ def test_a_missing_file_a_folder_and_a_text_are_told_apart(tmp_path: Path) -> No
         open_scene(tmp_path / "empty.tif")
 
 
+def test_vectors_in_place_of_a_raster_are_guessed(tmp_path: Path) -> None:
+    for name, guessed in (("osm.gpkg", True), ("OSM.GeoJSON", True), ("scene.tif", False)):
+        path = tmp_path / name
+        path.write_text("no raster")
+        with pytest.raises(SceneError, match="cannot be opened") as caught:
+            open_scene(path)
+        assert ("These seem to be vectors" in caught.value.remedy) is guessed
+
+
 def test_a_container_without_bands_lists_what_is_inside(make_raster: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     class Container:
         count = 0

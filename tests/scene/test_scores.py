@@ -92,6 +92,15 @@ def test_one_logit_band_that_looks_like_probabilities(make_raster: Maker) -> Non
     np.testing.assert_allclose(scores, np.stack([-z[0] / 2, z[0] / 2]))
 
 
+def test_a_class_map_is_no_scores(make_raster: Maker) -> None:
+    ids = np.array([[[0, 1], [2, 1]]], np.uint8)
+    path = make_raster(ids, after=lambda dataset: dataset.update_tags(CRISPMAP_CLASSES="[]"))
+    for kind in ("auto", "probability"):
+        with pytest.raises(SceneError, match="is a class map") as caught:
+            open_scores(path, kind=kind)  # type: ignore[arg-type]
+        assert "scores" in caught.value.remedy
+
+
 def test_order_is_kept(make_raster: Maker) -> None:
     """The larger the stored value, the larger the score of class 1: re-thresholding loses nothing."""
     scores, _ = read(make_raster(np.arange(256, dtype=np.uint8).reshape(1, 16, 16)))

@@ -21,6 +21,7 @@ from crispmap.grid import Block, Grid
 from crispmap.scene.raster import open_scene, read_grid, read_whole
 from crispmap.scene.writer import (
     RasterWriter,
+    check_raster_target,
     check_target,
     class_map_writer,
     read_class_schema,
@@ -181,6 +182,8 @@ def test_a_class_map_carries_its_classes(tmp_path: Path) -> None:
         assert dataset.colormap(1)[1] == (0xD7, 0x19, 0x1C, 255)
         assert dataset.colormap(1)[255][3] == 0
         assert dataset.colorinterp[0].name == "palette"
+        legend = ", ".join(f"{index} {name}" for index, name in enumerate(SCHEMA.names))
+        assert dataset.descriptions == (f"class ({legend})",)
 
 
 def test_a_full_schema_of_255_classes_fits(tmp_path: Path) -> None:
@@ -189,6 +192,19 @@ def test_a_full_schema_of_255_classes_fits(tmp_path: Path) -> None:
     with class_map_writer(tmp_path / "m.tif", grid, many) as writer:
         writer.write(grid.block, np.full((4, 4), 254, np.uint8))
     assert read_class_schema(tmp_path / "m.tif") == many
+    with rasterio.open(tmp_path / "m.tif") as dataset:
+        assert dataset.descriptions == ("class",)  # too many for a line
+
+
+@pytest.mark.parametrize(("name", "better"), [("map", "map.tif"), ("map.png", "map.tif"), ("a.b", "a.tif")])
+def test_a_raster_is_called_as_what_it_is(tmp_path: Path, name: str, better: str) -> None:
+    with pytest.raises(OutputError, match="is to be a GeoTIFF") as caught:
+        check_raster_target(tmp_path / name)
+    assert caught.value.remedy == f"Name it {tmp_path / better}."
+    for good in ("map.tif", "map.TIF", "map.tiff"):
+        assert check_raster_target(tmp_path / good) == tmp_path / good
+    with pytest.raises(OutputError, match="is a folder"):
+        check_raster_target(tmp_path)
 
 
 def test_a_raster_of_another_tool_has_no_schema(make_raster: Maker) -> None:

@@ -62,10 +62,10 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
     from crispmap.scene.raster import read_grid
-    from crispmap.scene.writer import check_paths, check_target
+    from crispmap.scene.writer import check_paths, check_raster_target
 
     check_paths([out], [labels, like])
-    check_target(out, force=force)
+    check_raster_target(out, force=force)
     schema = named_classes(classes, all_as)
     grid = read_grid(like)
     options = LabelOptions(

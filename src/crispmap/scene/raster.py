@@ -33,6 +33,7 @@ __all__ = ["FileScene", "Scene", "SceneReader", "has_valid", "open_dataset", "op
 # short.
 _GDAL_OPTIONS = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
 _NAMELESS = {ColorInterp.undefined, ColorInterp.gray, ColorInterp.palette}
+_VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet")
 _GSD_TOLERANCE = 0.01
 _DEGREE_LIKE = 1e-3
 
@@ -255,10 +256,13 @@ def open_dataset(path: str | Path) -> DatasetReader:
     except (RasterioError, OSError) as error:
         if not Path(name).exists() and "/vsi" not in name and ":" not in name:
             raise SceneError(f"{name} does not exist.", expected="a raster file", remedy="Check the path.") from error
+        vectors = name.lower().endswith(_VECTOR_SUFFIXES)
         raise SceneError(
             f"{name} cannot be opened as a raster: {error}",
             expected="a GeoTIFF, JPEG, PNG or another raster GDAL reads",
-            remedy="Check that the file is whole and of the format its name says (gdalinfo tells).",
+            remedy="These seem to be vectors: give the raster here, and check the order of the arguments."
+            if vectors
+            else "Check that the file is whole and of the format its name says (gdalinfo tells).",
         ) from error
     if dataset.count == 0:
         inner = ", ".join(dataset.subdatasets)

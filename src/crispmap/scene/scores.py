@@ -13,7 +13,7 @@ from crispmap.errors import SceneError
 from crispmap.grid import Block, Grid
 from crispmap.scene.raster import FileScene
 from crispmap.scene.reader import Scene
-from crispmap.scene.writer import SCORES_TAG
+from crispmap.scene.writer import CLASSES_TAG, SCORES_TAG
 from crispmap.types import BoolArray, FloatArray
 
 ScoreKind: TypeAlias = Literal["auto", "logit", "probability"]
@@ -26,7 +26,10 @@ _SUM_SLACK = 0.02
 _SAMPLE_PX = 256
 _SAMPLE_BLOCKS = 64
 _FULL_SCALES = {"uint8": (255.0,), "uint16": (10_000.0, 65_535.0), "int16": (10_000.0, 32_767.0)}
-_REMEDY = 'Say what the values are: kind="probability" or kind="logit", and full_scale where they are integers.'
+_REMEDY = (
+    'Say what the values are: kind="probability" or kind="logit" (--kind), and full_scale (--full-scale) where they '
+    "are integers."
+)
 
 
 def open_scores(
@@ -68,8 +71,8 @@ def open_scores(
         The open scene of K bands, float32 logits; close it, or use it in ``with``.
 
     Raises:
-        SceneError: If the file cannot be read, if its kind cannot be told, if the class names do not fit; on
-            reading, if a block holds values outside the range of probabilities.
+        SceneError: If the file cannot be read or is a class map, if its kind cannot be told, if the class names do
+            not fit; on reading, if a block holds values outside the range of probabilities.
 
     Warns:
         GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given.
@@ -84,6 +87,12 @@ def open_scores(
         )
     source = FileScene(path, assume_gsd_m=assume_gsd_m)
     try:
+        if CLASSES_TAG in source.tags:
+            raise SceneError(
+                f"{path} is a class map: it holds the ids of classes, no scores.",
+                expected="a raster of scores or probabilities, one band a class",
+                remedy="Give the scores behind the map, such as coarse_scores.tif.",
+            )
         return ScoreScene(source, _rule(source, kind, full_scale), class_names)
     except BaseException:
         source.close()

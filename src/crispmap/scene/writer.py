@@ -10,6 +10,7 @@ that fills up while it closes a file or compresses in several threads: hence the
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 import warnings
@@ -43,6 +44,8 @@ CLASSES_TAG = "CRISPMAP_CLASSES"
 SCORES_TAG = "CRISPMAP_SCORES"
 """The tag of a score raster that tells what its values are: ``logit``."""
 
+_CLASSES_IN_LEGEND = 16
+_SUFFIXES = (".tif", ".tiff")
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 
@@ -65,7 +68,7 @@ def check_target(path: str | Path, *, force: bool = False) -> Path:
         raise OutputError(
             f"The folder {folder} does not exist.",
             expected="a path in a folder that is there",
-            remedy=f"Create it: mkdir -p {folder}",
+            remedy=f"Create it: mkdir -p {shlex.quote(str(folder))}",
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
@@ -74,6 +77,22 @@ def check_target(path: str | Path, *, force: bool = False) -> Path:
             remedy="Choose another folder.",
         )
     return target
+
+
+def check_raster_target(path: str | Path, *, force: bool = False) -> Path:
+    """Return the path of a raster to be written, once it is sure that it may be.
+
+    Raises:
+        OutputError: As ``check_target``; or if the name does not end as that of a GeoTIFF, for programs go by it.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in _SUFFIXES and not target.is_dir():
+        raise OutputError(
+            f"{target} is to be a GeoTIFF, but is not called like one.",
+            expected="a name that ends in .tif",
+            remedy=f"Name it {target.with_suffix('.tif')}.",
+        )
+    return check_target(target, force=force)
 
 
 def check_paths(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
@@ -346,10 +365,17 @@ def class_map_writer(
         dtype=np.uint8,
         nodata=IGNORE,
         force=force,
-        descriptions=("class",),
+        descriptions=(_legend(schema),),
         colormap=colours,
         tags={**(tags or {}), CLASSES_TAG: schema.to_json()},
     )
+
+
+def _legend(schema: ClassSchema) -> str:
+    """Return a band description that tells the class of each value: QGIS heads the legend with it."""
+    if len(schema) > _CLASSES_IN_LEGEND:
+        return "class"
+    return f"class ({', '.join(f'{index} {one.name}' for index, one in enumerate(schema))})"
 
 
 def scores_writer(

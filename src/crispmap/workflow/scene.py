@@ -20,7 +20,7 @@ from crispmap.models.store import load_model, model_hash, read_card
 from crispmap.scene.raster import open_scene
 from crispmap.scene.reader import Scene, SceneReader
 from crispmap.scene.scores import ScoreKind, open_scores
-from crispmap.scene.writer import check_paths, check_target
+from crispmap.scene.writer import check_paths, check_raster_target
 
 _OTHER_GSD = 0.1
 """Relative difference of ground sampling distance from which a refiner is out of its range."""
@@ -156,7 +156,7 @@ def _checked(outputs: Sequence[Path | None], inputs: Sequence[Path | None], forc
     """Return the files to write, sure before any work that they may be written."""
     wanted = [Path(path) for path in outputs if path is not None]
     check_paths(wanted, [Path(path) for path in inputs if path is not None])
-    return [check_target(path, force=force) for path in wanted]
+    return [check_raster_target(path, force=force) for path in wanted]
 
 
 def _refined(
