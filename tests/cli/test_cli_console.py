@@ -17,7 +17,7 @@ from rich.console import Console
 
 from crispmap.cli import console as console_module
 from crispmap.cli.console import print_json, print_line, progress_bar, tell, tell_of_problem
-from crispmap.cli.options import parse_bands
+from crispmap.cli.options import duration, parse_bands
 from crispmap.errors import InputError
 
 values = st.recursive(
@@ -102,6 +102,15 @@ def test_progress_on_a_terminal_tells_rate_and_time_left(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("text", "numbers"), [(None, None), ("3,2, 1", (3, 2, 1)), ("1", (1,))])
 def test_band_numbers_are_read(text: str | None, numbers: tuple[int, ...] | None) -> None:
     assert parse_bands(text) == numbers
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.7, "1 h 00 min"),
+     (3900, "1 h 05 min"), (100_000, "27 h 46 min")],
+)  # fmt: skip
+def test_times_are_told_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "a", "1;2", "1,,2", "1.0"])

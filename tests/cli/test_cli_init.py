@@ -66,6 +66,7 @@ class TestWrites:
         assert project.labels.path.samefile(labels)
         assert project.output_folder == folder / "out"
         text = (folder / "project.yaml").read_text(encoding="utf-8")
+        assert f"run: crispmap train '{folder}/project.yaml'" in result.stderr
         assert '"../in puts/scene.tif"' in text
         assert "# 300 rows x 500 columns of pixels of 0.5 m" in text
         with open_scene(project.scene.path) as opened:
@@ -212,6 +213,11 @@ class TestRefuses:
         assert result.exit_code == 2
         assert "class" in result.stderr.lower()
         assert not (tmp_path / "project.yaml").exists()
+
+    def test_classes_without_tag_rules_are_named(self, tmp_path: Path) -> None:
+        result = run(tmp_path, "--classes", "background,road,castle,moat")
+        assert result.exit_code == 0
+        assert "No tag rules are known for castle, moat: fill them in under osm." in result.stderr
 
     def test_a_folder_that_is_a_file_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

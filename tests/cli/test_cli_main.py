@@ -187,6 +187,15 @@ class TestFailures:
         assert "in verb" in result.stderr
         assert "error: " in result.stderr.splitlines()[-2] + result.stderr.splitlines()[-1]
 
+    def test_a_name_that_is_no_text_is_told(self, run_verb: RunVerb) -> None:
+        def verb() -> None:
+            "h\udce4user.shp".encode()
+
+        result = run_verb(verb)
+        assert result.exit_code == 2
+        assert "error: The name 'h\\udce4user.shp' is no text" in result.stderr
+        assert "Remedy: " in result.stderr
+
     def test_debug_behind_two_dashes_is_an_argument(self, run_verb: RunVerb) -> None:
         seen = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from pathlib import Path
@@ -18,6 +19,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.written = [Path("a.tif"), Path("b.tif")]
 
     def module(self, *names: str) -> types.SimpleNamespace:
         def function(name: str) -> Any:
@@ -25,7 +27,7 @@ class Calls:
                 if "progress" in kwargs:
                     kwargs.pop("progress")(1, 2)
                 self.made.append((name, args, kwargs))
-                return [Path("a.tif"), Path("b.tif")]
+                return self.written
 
             return call
 
@@ -49,7 +51,8 @@ def run(*args: str) -> Result:
 def test_train_defaults(calls: Calls) -> None:
     result = run("train")
     assert result.exit_code == 0, result.output
-    assert result.stderr == "Wrote a.tif\nWrote b.tif\n"
+    told = r"Wrote a\.tif\nWrote b\.tif\nTook 0\.\d s\nNext: crispmap predict project\.yaml\n"
+    assert re.fullmatch(told, result.stderr), result.stderr
     assert calls.made == [
         (
             "train_project",
@@ -69,6 +72,15 @@ def test_train_with_everything(calls: Calls) -> None:
             {"stage": "refiner", "resume": True, "force": True, "device": "cuda", "devices": 2},
         )
     ]
+
+
+def test_the_next_step_is_told_as_it_is_typed(calls: Calls) -> None:
+    assert "Next: crispmap predict 'my project'\n" in run("train", "my project").stderr
+    assert "Next" not in run("train", "my project", "--stage", "coarse").stderr
+    assert "Next" not in run("predict", "p.yaml").stderr  # two files: of a project without a reference
+    calls.written += [Path("c.tif"), Path("d.tif")]
+    assert "Next: crispmap evaluate 'p q.yaml'\n" in run("predict", "p q.yaml").stderr
+    assert "Next" not in run("predict", "s.tif", "--model", "c.safetensors", "--out", "m.tif").stderr
 
 
 @pytest.mark.parametrize("target", [".", "p.yaml", "p.YML"])

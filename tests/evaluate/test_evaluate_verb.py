@@ -148,6 +148,14 @@ def test_a_table_tells_of_holes(ground):
     assert "map.tif has no class on 70 labelled pixels" in result.stderr
 
 
+def test_a_class_the_reference_lacks_is_told(ground, tmp_path):
+    bare = write_map(tmp_path / "bare.tif", np.zeros(GRID.shape, np.uint8))
+    result = run(ground.map, "--reference", bare)
+    assert result.exit_code == 0
+    assert "The reference has no building on the ground scored." in result.stderr
+    assert "has no" not in run(ground.reference, "--reference", ground.reference).stderr
+
+
 def test_maps_of_one_name_are_told_apart_by_path(ground):
     other = ground.folder / "other"
     other.mkdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,14 +28,15 @@ _AREA = "Polygons in a file, or a window row,col,height,width in pixels of the m
 def evaluate(  # noqa: PLR0913 - one parameter an option
     targets: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="TARGET...", help="A project file or its folder; or, with --reference, class maps."),
+        typer.Argument(metavar="TARGET", help="A project file or its folder; or, with --reference, class maps."),
     ] = None,
     *,
     reference: Annotated[
         Path | None, typer.Option("--reference", help="Vectors or a mask to score the maps against.")
     ] = None,
     area: Annotated[
-        list[str] | None, typer.Option("--area", help=f"Ground to score. {_AREA}. May be given several times.")
+        list[str] | None,
+        typer.Option("--area", metavar="AREA", help=f"Ground to score. {_AREA}. May be given several times."),
     ] = None,
     scores: Annotated[
         Path | None,
@@ -43,24 +44,32 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     ] = None,
     fit_area: Annotated[
         list[str] | None,
-        typer.Option("--fit-area", help=f"Ground the refiner learned from: never scored. {_AREA}."),
+        typer.Option("--fit-area", metavar="AREA", help=f"Ground the refiner learned from: never scored. {_AREA}."),
     ] = None,
     fit_reference: Annotated[
         Path | None, typer.Option("--fit-reference", help="Labels of the fit area, if not in the reference.")
     ] = None,
     width_m: Annotated[
         list[float] | None,
-        typer.Option("--width-m", help="Compare boundaries at this width in metres. May be given several times."),
+        typer.Option(
+            "--width-m",
+            metavar="METRES",
+            help="Compare boundaries at this width in metres. May be given several times.",
+        ),
     ] = None,
     slack_px: Annotated[float, typer.Option("--slack-px", help="Slack of relaxed precision and recall.")] = 3.0,
     classes: Annotated[
         Path | None,
         typer.Option("--classes", help="A project file, or a YAML file of classes, for maps that do not name theirs."),
     ] = None,
-    layer: Annotated[str | None, typer.Option("--layer", help="The layer of the reference file.")] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", metavar="NAME", help="The layer of the reference file.")
+    ] = None,
     assume_crs: Annotated[
         str | None,
-        typer.Option("--assume-crs", help="The CRS of a reference without one, such as EPSG:4326; or scene."),
+        typer.Option(
+            "--assume-crs", metavar="CRS", help="The CRS of a reference without one, such as EPSG:4326; or scene."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a project's report and figures.")] = False,
@@ -107,14 +116,13 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
         )
     from crispmap.workflow.results import evaluate_project, project_products
 
-    results = evaluate_project(target, force=force)
+    with progress_bar("Evaluating"):
+        results = evaluate_project(target, force=force)
     products = project_products(target)
     if as_json:
         print_json(results.to_dict())
     else:
-        from crispmap.evaluate.table import print_evaluations
-
-        print_evaluations(results.methods)
+        _print(results.methods)
     tell_written([products.report, products.figures])
 
 
@@ -243,9 +251,22 @@ def _show(
             }
         )
         return
+    _print(evaluations)
+
+
+def _print(evaluations: Mapping[str, Evaluation]) -> None:
+    """Print the tables, and on standard error what a reader must know about them."""
     from crispmap.evaluate.table import print_evaluations
 
     print_evaluations(evaluations)
+    confusions = [one.confusion for one in evaluations.values()]
+    missing = [
+        name
+        for index, name in enumerate(confusions[0].class_names)
+        if not any(one.reference_px[index] for one in confusions)
+    ]
+    if missing:
+        tell(f"The reference has no {' and no '.join(missing)} on the ground scored.")
     for name, one in evaluations.items():
         if one.unmapped_share:
             tell(f"{name} has no class on {one.confusion.unmapped_px} labelled pixels; its figures leave them out.")

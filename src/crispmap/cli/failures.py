@@ -108,6 +108,11 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" while writing {error.filename}" if error.filename else ""
         return FAILED, f"The disk is full{where}.\nRemedy: Free some space, or write to another disk."
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return BAD_INPUT, (
+            f"The name {error.object!r} is no text in the encoding of this system.\n"
+            "Expected: file names in UTF-8\nRemedy: Rename the file, or set the locale, such as LANG=C.UTF-8."
+        )
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(phrase in text.lower() for phrase in _NO_MEMORY):
         return FAILED, "There is not enough memory.\nRemedy: Use smaller blocks (--block) or smaller batches."

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import tell
-from crispmap.cli.options import ForceOption
+from crispmap.cli.options import ForceOption, quoted
 from crispmap.errors import InputError, OutputError
 from crispmap.whole_file import write_whole
 
@@ -38,7 +38,7 @@ class _SceneFacts:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the project file goes.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the project file goes.")] = Path(),
     scene: Annotated[Path | None, typer.Option(help="The scene: any raster.")] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Imprecise labels, such as OpenStreetMap: vectors or a mask.")
@@ -51,7 +51,14 @@ def init(
 ) -> None:
     """Write a project file to fill in, with areas proposed for the scene where one is given."""
     from crispmap.config import PROJECT_FILE
+    from crispmap.labels.osm import OSM_PRESETS
 
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            f"{folder} is no folder.",
+            expected="the folder for the project file",
+            remedy="Name a folder, new or old; the scene goes behind --scene.",
+        )
     target = folder / PROJECT_FILE
     if target.exists() and not force:
         raise OutputError(
@@ -72,7 +79,10 @@ def init(
         ]
     )
     write_whole(target, text.encode())
-    tell(f"Wrote {target}. Look through it, then run: crispmap train {target}")
+    strange = [name for name in _names(classes) if name not in OSM_PRESETS]
+    if strange:
+        tell(f"No tag rules are known for {', '.join(strange)}: fill them in under osm.")
+    tell(f"Wrote {target}. Look through it, then run: crispmap train {quoted(target)}")
 
 
 def _head(folder: Path, target: Path) -> str:
@@ -80,7 +90,7 @@ def _head(folder: Path, target: Path) -> str:
     name = re.sub(r"[^\w.+-]+", " ", folder.resolve().name).strip(" .+-")[:100] or "project"
     return f"""\
 # A crispmap project: everything the map of a scene is made from.
-# Paths count from the folder of this file. To check the file: crispmap info {target}
+# Paths count from the folder of this file. To check the file: crispmap info {quoted(target)}
 
 crispmap: 1  # the format of this file
 name: {_quoted(name)}
@@ -122,8 +132,7 @@ def _class_section(names: str) -> str:
     from crispmap.classes import ClassDef, ClassSchema
     from crispmap.labels.osm import OSM_PRESETS, PRESET_COLOURS
 
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    wanted = ["background", *(name for name in wanted if name != "background")]
+    wanted = ["background", *_names(names)]
     colours = [PRESET_COLOURS.get(name) or _spare_colour(index) for index, name in enumerate(wanted)]
     ClassSchema(tuple(ClassDef(name, colour) for name, colour in zip(wanted, colours, strict=True)))
     lines = [
@@ -142,6 +151,12 @@ def _class_section(names: str) -> str:
         hint = "  # osm: fill in tag rules such as [landuse=forest]" if rule.endswith("[]") else ""
         lines.append(f'  - {{name: {_quoted(name)}, colour: "{colour}"{rule}{width}}}{hint}')
     return "\n".join(lines) + "\n"
+
+
+def _names(text: str) -> list[str]:
+    """Return the names of classes written with commas between, without the background."""
+    names = [name.strip() for name in text.split(",")]
+    return [name for name in names if name and name != "background"]
 
 
 def _spare_colour(index: int) -> str:

@@ -18,6 +18,7 @@ from crispmap.cli.options import (
     ForceOption,
     LayerOption,
     named_classes,
+    quoted,
     tell_written,
 )
 from crispmap.errors import InputError, SchemaError
@@ -100,7 +101,9 @@ def _check_vectors(vectors: Path, against: Path) -> None:
     raise InputError(
         f"{vectors} is no file of vectors.",
         expected="vectors first, then --against with a scene or scores",
-        remedy=f"Turn them round: crispmap offset {against} --against {vectors}" if turned else "Give vectors.",
+        remedy=f"Turn them round: crispmap offset {quoted(against)} --against {quoted(vectors)}"
+        if turned
+        else "Give vectors.",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
@@ -56,6 +58,7 @@ ClassesOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--classes",
+        metavar="NAMES|FILE",
         help="Preset classes such as building,road,water; or a YAML file of classes, or a project file. "
         "By default building,road.",
     ),
@@ -63,9 +66,12 @@ ClassesOption: TypeAlias = Annotated[
 AllAsOption: TypeAlias = Annotated[
     str | None, typer.Option("--all-as", metavar="CLASS", help="The class of every feature, whatever its tags.")
 ]
-LayerOption: TypeAlias = Annotated[str | None, typer.Option("--layer", help="The layer to read; by default all.")]
+LayerOption: TypeAlias = Annotated[
+    str | None, typer.Option("--layer", metavar="NAME", help="The layer to read; by default all.")
+]
 AssumeCrsOption: TypeAlias = Annotated[
-    str | None, typer.Option("--assume-crs", help="The CRS of a file without one, such as EPSG:4326; or scene.")
+    str | None,
+    typer.Option("--assume-crs", metavar="CRS", help="The CRS of a file without one, such as EPSG:4326; or scene."),
 ]
 
 BLOCK_PX = 512
@@ -114,7 +120,25 @@ def named_classes(text: str | None, all_as: str | None = None) -> ClassSchema:
     return preset_schema(names)
 
 
-def tell_written(paths: Iterable[Path]) -> None:
-    """Tell which files a verb has written."""
+def quoted(path: Path) -> str:
+    """Return a path as it is typed in a shell."""
+    return shlex.quote(str(path))
+
+
+def tell_written(paths: Iterable[Path], *, since: float | None = None) -> None:
+    """Tell which files a verb has written and, where its beginning (``time.perf_counter``) is given, in what time."""
     for path in paths:
         tell(f"Wrote {path}")
+    if since is not None:
+        tell(f"Took {duration(time.perf_counter() - since)}")
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people, such as ``4.2 s`` or ``1 h 05 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crispmap.cli.console import progress_bar
+from crispmap.cli.console import progress_bar, tell
 from crispmap.cli.options import (
     BLOCK_PX,
     AssumeGsdOption,
@@ -17,6 +18,7 @@ from crispmap.cli.options import (
     DeviceOption,
     ForceOption,
     parse_bands,
+    quoted,
     tell_written,
 )
 from crispmap.errors import InputError
@@ -47,6 +49,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
 
     The map is the same whatever the size of the blocks.
     """
+    begun = time.perf_counter()
     if model is None:
         _check_project(
             target,
@@ -88,7 +91,9 @@ def predict(  # noqa: PLR0913 - one parameter an option
                 force=force,
                 progress=progress,
             )
-    tell_written(written)
+    tell_written(written, since=begun)
+    if model is None and len(written) > 2:  # without a reference there is no refined map, and nothing to score against
+        tell(f"Next: crispmap evaluate {quoted(target)}")
 
 
 def _check_project(target: Path, options: dict[str, object]) -> None:

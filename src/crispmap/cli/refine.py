@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +59,7 @@ def refine(  # noqa: PLR0913 - one parameter an option
     band_numbers = parse_bands(bands)
     from crispmap.workflow.scene import refine_scene
 
+    begun = time.perf_counter()
     with progress_bar("Refining") as progress:
         written = refine_scene(
             scores,
@@ -74,4 +76,4 @@ def refine(  # noqa: PLR0913 - one parameter an option
             force=force,
             progress=progress,
         )
-    tell_written(written)
+    tell_written(written, since=begun)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crispmap.cli.options import Device, DeviceOption, ForceOption, tell_written
+from crispmap.cli.console import tell
+from crispmap.cli.options import Device, DeviceOption, ForceOption, quoted, tell_written
 
 
 class Stage(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
@@ -35,6 +37,7 @@ def train(
     """
     from crispmap.workflow.project import train_project
 
+    begun = time.perf_counter()
     written = train_project(
         project,
         stage=None if stage is None else stage.value,
@@ -43,4 +46,6 @@ def train(
         device=device.value,
         devices=devices,
     )
-    tell_written(written)
+    tell_written(written, since=begun)
+    if stage is None:
+        tell(f"Next: crispmap predict {quoted(project)}")

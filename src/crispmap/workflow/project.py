@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +172,7 @@ def _coarse(sources: Sources, products: Products, device: str, block_px: int = B
         raise ModelError(
             f"{products.coarse_model} is not there.",
             expected="a trained coarse network",
-            remedy=f"run: crispmap train {sources.project.path}",
+            remedy=f"run: crispmap train {shlex.quote(str(sources.project.path))}",
         )
     network, card = load_model(products.coarse_model, kind="coarse")
     _check_schema(card, sources.project, products.coarse_model)
@@ -236,7 +237,7 @@ def load_refiner(products: Products, project: Project) -> tuple[Any, ModelCard]:
         raise ModelError(
             f"{products.refiner_model} is not there.",
             expected="a trained refiner",
-            remedy=f"run: crispmap train {project.path}",
+            remedy=f"run: crispmap train {shlex.quote(str(project.path))}",
         )
     refiner, card = load_model(products.refiner_model, kind="refiner")
     _check_schema(card, project, products.refiner_model)
