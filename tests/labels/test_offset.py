@@ -123,6 +123,7 @@ def test_an_unrelated_image_is_not_trusted() -> None:
         assert found.note
     flat = estimate_offset(labels, np.zeros((1, *PLAIN.shape), np.float32), PLAIN, max_shift_m=10)
     assert flat.confidence == 0
+    assert "Other shifts fit nearly as well" in flat.note
     assert not flat.reliable
 
 

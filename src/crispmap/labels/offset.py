@@ -266,10 +266,10 @@ def _standing(surface: DoubleArray, best: DoubleArray) -> tuple[float, bool]:
 
 def _doubt(inside: bool, confidence: float, error_px: float) -> str:
     """Return what speaks against an offset, or an empty text."""
-    if not inside:
-        return "The best shift lies beyond the search: the labels may be further off than max_shift_m (--max-shift-m)."
     if confidence < _LEAST_CONFIDENCE:
         return "Other shifts fit nearly as well: the labels' outlines are hardly edges of the image."
+    if not inside:
+        return "The best shift lies beyond the search: the labels may be further off than max_shift_m (--max-shift-m)."
     if error_px > _LARGEST_ERROR_PX:
         return "Parts of the scene disagree on the offset: it may not be the same everywhere."
     return ""
