@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
 
-def in_turns(ways: dict[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
+def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
     """Return the seconds of every turn of every way, after one turn to warm up."""
     for way in ways.values():
         way()

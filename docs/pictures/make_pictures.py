@@ -1,0 +1,42 @@
+"""Make the README's picture from a finished demo.
+
+Usage: crispmap demo --out demo && python docs/pictures/make_pictures.py demo
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from crispmap.evaluate.plots import rgb_preview
+from crispmap.evaluate.report import Crop, compare_strip
+from crispmap.grid import Block
+from crispmap.scene.raster import open_scene
+from crispmap.synth import TOWN_SCHEMA
+from crispmap.types import LabelArray
+
+CROPS = (Block(830, 1560, 240, 240), Block(960, 1980, 240, 240))
+"""Two places on the demo's test ground, in pixels of the scene."""
+
+
+def labels(path: Path, block: Block) -> LabelArray:
+    """Return the class ids of a block of a class map."""
+    with open_scene(path) as scene:
+        return scene.read(block)[0][0].astype(np.uint8)
+
+
+def crop(demo: Path, block: Block) -> Crop:
+    """Return a place of the demo with its maps."""
+    with open_scene(demo / "scene.tif", bands=(1, 2, 3)) as scene:
+        picture = rgb_preview(scene.read(scene.grid.block)[0])
+    maps = [labels(demo / "results" / name, block) for name in ("coarse.tif", "refined.tif")]
+    return Crop("", picture[:, *block.slices], labels(demo / "truth.tif", block), maps)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    crops = [crop(folder, block) for block in CROPS]
+    target = Path(__file__).with_name("town.png")
+    compare_strip(target, crops, TOWN_SCHEMA, force=True, tile_px=300)
