@@ -1,10 +1,12 @@
-"""The folded recurrence as one differentiable function, with a backward pass written for caches.
+"""The folded recurrence: as one loop, and for CPUs with a backward pass written for their caches.
 
     u_{t+1} = u_t + w2 . relu(A * u_t + G * g(I) + b1) + b2     (for every class its own A, G, b1, w2, b2)
 
-Plain autograd spends most of a training step on zero-padded gradients of crops and on generic kernels for the read-out;
-here gradients are summed in place and the batch is walked in pairs, so that what is written is still in cache when
-it is read. The result and its gradients equal the plain form's.
+On a CPU plain autograd spends most of a training step on zero-padded gradients of crops, on memory that falls out of
+the cache, and on slow kernels for grouped weights. ``CpuRecurrence`` walks the batch in pairs and sums gradients in
+place.
+Inside, arrays are class-major, (class, sample, ..), so that what belongs to one class lies together. Results and
+gradients equal the plain loop's.
 """
 
 from __future__ import annotations
@@ -18,134 +20,9 @@ from torch import Tensor
 from crispmap.refine.base import crop
 
 _CHUNK = 2
-"""Samples walked together on a CPU: one leaves a core idle, more fall out of the cache (measured on 2 cores)."""
+"""Samples walked together: one leaves a core idle, more fall out of the cache (measured on 2 cores)."""
 
 _aten = torch.ops.aten
-
-
-class Recurrence(torch.autograd.Function):
-    """All steps of the folded recurrence with weights shared by the steps; see ``recur``."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, maps: Tensor, steps: int, *weights: Tensor) -> Any:
-        """Return the scores after each of the steps 1 .. ``steps``."""
-        kernel, image_kernel, hidden_bias, readout, bias = weights
-        ctx.set_materialize_grads(False)
-        batch, classes = scores.shape[:2]
-        chunk = _CHUNK if scores.device.type == "cpu" else batch
-        rows, last = [], []
-        for start in range(0, batch, chunk):
-            u = scores[start : start + chunk]
-            term = F.conv2d(maps[start : start + chunk], image_kernel, hidden_bias)
-            row = []
-            for step in range(steps):
-                hidden = F.conv2d(u, kernel, groups=classes).add_(crop(term, 2 * step)).relu_()
-                row.append((u, hidden))
-                u = _read_out(hidden, readout).add_(bias[:, None, None]).add_(crop(u, 2))
-            rows.append(row)
-            last.append(u)
-        ctx.rows = rows if any(ctx.needs_input_grad) else []
-        ctx.save_for_backward(maps, *weights)
-        return *(torch.cat([row[step][0] for row in rows]) for step in range(1, steps)), torch.cat(last)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        """Return gradients for scores, maps and the weights."""
-        maps, *weights = ctx.saved_tensors
-        wanted = (ctx.needs_input_grad[0], ctx.needs_input_grad[1])
-        totals = [torch.zeros_like(weight) for weight in weights]
-        d_scores, d_maps = [], []
-        start = 0
-        for row in ctx.rows:
-            part = slice(start, start + row[0][0].shape[0])
-            chunk_grads = [None if gradient is None else gradient[part] for gradient in grads]
-            d_u, d_map, d_weights = _backward_chunk(row, maps[part], weights, chunk_grads, wanted)
-            totals = [total.add_(gradient) for total, gradient in zip(totals, d_weights, strict=True)]
-            d_scores.append(d_u)
-            d_maps.append(d_map)
-            start = part.stop
-        return (
-            torch.cat(d_scores) if wanted[0] else None,
-            torch.cat(d_maps) if wanted[1] else None,
-            None,
-            *totals,
-        )
-
-
-def _backward_chunk(
-    row: list[tuple[Tensor, Tensor]],
-    maps: Tensor,
-    weights: list[Tensor],
-    grads: list[Tensor | None],
-    wanted: tuple[bool, bool],
-) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Walk one chunk's steps back; return the gradients of its scores, its maps and the weights."""
-    kernel, image_kernel, hidden_bias, readout, bias = weights
-    # Readout is a number a hidden unit: it is taken out of the large maps and multiplied into the small kernels, so
-    # that the gradient of the hidden layer needs one pass over memory instead of two.
-    per_unit = readout.reshape(-1, 1, 1, 1)
-    weighted_kernel = kernel * per_unit
-    d_kernel, d_readout, d_bias = torch.zeros_like(kernel), torch.zeros_like(readout), torch.zeros_like(bias)
-    d_term = torch.zeros_like(row[0][1])
-    last = grads[-1]
-    d_u = torch.zeros_like(crop(row[-1][0], 2)) if last is None else last.contiguous()
-    for step in reversed(range(len(row))):
-        u, hidden = row[step]
-        d_bias += d_u.sum((0, 2, 3))
-        d_readout += _readout_gradient(d_u, hidden, readout)
-        active = _where_active(d_u, hidden, readout.shape)
-        crop(d_term, 2 * step).add_(active)
-        needed = [step > 0 or wanted[0], True, False]
-        before, d_kernel_step, _ = _convolution_backward(active, u, weighted_kernel, bias.shape[0], needed)
-        d_kernel += d_kernel_step
-        if before is not None:
-            crop(before, 2).add_(d_u)
-            earlier = grads[step - 1] if step > 0 else None
-            d_u = before if earlier is None else before.add_(earlier)
-    d_maps, d_image_kernel, d_hidden_bias = _convolution_backward(
-        d_term, maps, image_kernel * per_unit, 1, [wanted[1], True, True], hidden_bias.shape[0]
-    )
-    return d_u, d_maps, [
-        d_kernel * per_unit, d_image_kernel * per_unit, d_hidden_bias * per_unit.flatten(), d_readout, d_bias
-    ]  # fmt: skip
-
-
-def _convolution_backward(
-    gradient: Tensor,
-    source: Tensor,
-    kernel: Tensor,
-    groups: int,
-    needed: list[bool],
-    biases: int | None = None,
-) -> Any:
-    """Return the gradients of a valid convolution's source, kernel and bias, each where needed."""
-    sizes = None if biases is None else [biases]
-    return _aten.convolution_backward(
-        gradient, source, kernel, sizes, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, needed
-    )
-
-
-def _read_out(hidden: Tensor, readout: Tensor) -> Tensor:
-    batch, _, height, width = hidden.shape
-    classes, units = readout.shape
-    pixels = hidden.view(batch, classes, units, height * width)
-    return torch.matmul(readout[:, None, :], pixels).view(batch, classes, height, width)
-
-
-def _readout_gradient(d_u: Tensor, hidden: Tensor, readout: Tensor) -> Tensor:
-    # The weight gradient of a grouped 1x1 convolution: six times faster here than a batched matrix-vector product.
-    classes, units = readout.shape
-    _, gradient, _ = _convolution_backward(
-        d_u, hidden, readout.view(classes, units, 1, 1), classes, [False, True, False]
-    )
-    return torch.as_tensor(gradient).view(classes, units)
-
-
-def _where_active(d_u: Tensor, hidden: Tensor, shape: torch.Size) -> Tensor:
-    """Return d_u of the class for every hidden unit that is active, else 0: (batch, class * unit, row, col)."""
-    batch, _, height, width = hidden.shape
-    units = hidden.view(batch, *shape, height, width)
-    return torch.as_tensor(_aten.threshold_backward(d_u[:, :, None].expand_as(units), units, 0)).view_as(hidden)
 
 
 class Folded(NamedTuple):
@@ -175,4 +52,185 @@ def recur(scores: Tensor, maps: Tensor, weights: Folded, steps: int) -> list[Ten
         weights: The folded weights.
         steps: Steps, 1 or more.
     """
-    return list(Recurrence.apply(scores, maps, steps, *weights))  # type: ignore[no-untyped-call]
+    if scores.device.type == "cpu":
+        return list(CpuRecurrence.apply(scores, maps, steps, *weights))  # type: ignore[no-untyped-call]
+    return recur_plainly(scores, maps, weights, steps)
+
+
+def recur_plainly(scores: Tensor, maps: Tensor, weights: Folded, steps: int) -> list[Tensor]:
+    """Return what ``recur`` returns, in plain operations: the form for GPUs, and the reference for the other."""
+    classes = scores.shape[1]
+    term = F.conv2d(maps, weights.image_kernel, weights.hidden_bias)
+    results = []
+    for step in range(steps):
+        hidden = torch.relu(F.conv2d(scores, weights.kernel, groups=classes) + crop(term, 2 * step))
+        update = F.conv2d(hidden, weights.readout[:, :, None, None], weights.bias, groups=classes)
+        scores = crop(scores, 2) + update
+        results.append(scores)
+    return results
+
+
+class CpuRecurrence(torch.autograd.Function):
+    """All steps of the folded recurrence, with a backward pass of its own; see ``recur``."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, maps: Tensor, steps: int, *weights: Tensor) -> Any:
+        """Return the scores after each of the steps 1 .. ``steps``."""
+        ctx.set_materialize_grads(False)
+        folded = Folded(*weights)
+        walks = [
+            _walk(_class_major(scores[start : start + _CHUNK]), maps[start : start + _CHUNK], folded, steps)
+            for start in range(0, scores.shape[0], _CHUNK)
+        ]
+        ctx.walks = [hiddens for _, hiddens in walks] if any(ctx.needs_input_grad) else []
+        ctx.scores = [results for results, _ in walks] if any(ctx.needs_input_grad) else []
+        ctx.save_for_backward(maps, *weights)
+        return tuple(torch.cat([results[step].transpose(0, 1) for results, _ in walks]) for step in range(1, steps + 1))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        """Return gradients for scores, maps and the weights."""
+        maps, *weights = ctx.saved_tensors
+        wanted = (ctx.needs_input_grad[0], ctx.needs_input_grad[1])
+        totals = [torch.zeros_like(weight) for weight in weights]
+        d_scores, d_maps = [], []
+        start = 0
+        for scores, hiddens in zip(ctx.scores, ctx.walks, strict=True):
+            part = slice(start, start + scores[0].shape[1])
+            chunk_grads = [None if gradient is None else _class_major(gradient[part]) for gradient in grads]
+            walk = _Walk(scores, hiddens, maps[part], Folded(*weights))
+            d_u, d_map, d_weights = walk.back(chunk_grads, wanted)
+            totals = [total.add_(gradient) for total, gradient in zip(totals, d_weights, strict=True)]
+            d_scores.append(d_u.transpose(0, 1))
+            d_maps.append(d_map)
+            start = part.stop
+        return (
+            torch.cat(d_scores) if wanted[0] else None,
+            torch.cat(d_maps) if wanted[1] else None,
+            None,
+            *totals,
+        )
+
+
+def _class_major(values: Tensor) -> Tensor:
+    """Return (sample, class, ..) as (class, sample, ..), in one piece."""
+    return values.transpose(0, 1).contiguous()
+
+
+def _walk(u: Tensor, maps: Tensor, weights: Folded, steps: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the scores (class, sample, row, col) before and after every step, and the hidden maps of every step."""
+    classes, samples = u.shape[:2]
+    units = weights.readout.shape[1]
+    kernel = _by_sample(weights.kernel, classes, samples)
+    term = F.conv2d(maps, weights.image_kernel, weights.hidden_bias)
+    term = _class_major(term.view(samples, classes, units, *term.shape[-2:]))
+    results, hiddens = [u], []
+    for step in range(steps):
+        hidden = F.conv2d(_as_groups(u), kernel, groups=classes * samples)
+        hidden = hidden.view(classes, samples, units, *hidden.shape[-2:])
+        hidden.add_(crop(term, 2 * step)).relu_()
+        update = torch.matmul(weights.readout[:, None, None, :], hidden.flatten(3)).view(crop(u, 2).shape)
+        u = update.add_(weights.bias[:, None, None, None]).add_(crop(u, 2))
+        results.append(u)
+        hiddens.append(hidden)
+    return results, hiddens
+
+
+class _Walk(NamedTuple):
+    """The way of one chunk through all steps, to be gone back.
+
+    Attributes:
+        scores: (class, sample, row, col) before and after every step.
+        hiddens: (class, sample, unit, row, col) of every step.
+        maps: (sample, map, row, col).
+        weights: The folded weights.
+    """
+
+    scores: list[Tensor]
+    hiddens: list[Tensor]
+    maps: Tensor
+    weights: Folded
+
+    def back(self, grads: list[Tensor | None], wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Return the gradients of the first scores, of the maps (each if wanted) and of the weights."""
+        kernel, image_kernel, _, readout, bias = self.weights
+        classes, samples, units = self.hiddens[0].shape[:3]
+        # The read-out is a number a hidden unit: it is taken out of the large maps and multiplied into the small
+        # kernels, so that the gradient of the hidden layer needs one pass over memory instead of two.
+        per_unit = readout.reshape(-1, 1, 1, 1)
+        weighted = _by_sample(kernel * per_unit, classes, samples)
+        d_kernel, d_readout, d_bias = torch.zeros_like(kernel), torch.zeros_like(readout), torch.zeros_like(bias)
+        d_term = torch.zeros_like(self.hiddens[0])
+        last = grads[-1]
+        d_u = torch.zeros_like(self.scores[-1]) if last is None else last
+        for step in reversed(range(len(self.hiddens))):
+            u, hidden = self.scores[step], self.hiddens[step]
+            d_bias += d_u.sum((1, 2, 3))
+            d_readout += _readout_gradient(d_u, hidden)
+            active = torch.as_tensor(_aten.threshold_backward(d_u[:, :, None].expand_as(hidden), hidden, 0))
+            crop(d_term, 2 * step).add_(active)
+            d_kernel += _kernel_gradient(active, u, kernel)
+            if step == 0 and not wanted[0]:
+                break
+            before = _input_gradient(active, u, weighted)
+            crop(before, 2).add_(d_u)
+            earlier = grads[step - 1] if step > 0 else None
+            d_u = before if earlier is None else before.add_(earlier)
+        d_maps, d_image_kernel, d_hidden_bias = _convolution_backward(
+            d_term.transpose(0, 1).reshape(samples, classes * units, *d_term.shape[-2:]),
+            self.maps,
+            image_kernel * per_unit,
+            1,
+            (wanted[1], True, True),
+        )
+        return d_u, d_maps, (
+            d_kernel * per_unit, d_image_kernel * per_unit, d_hidden_bias * per_unit.flatten(), d_readout, d_bias
+        )  # fmt: skip
+
+
+def _as_groups(values: Tensor) -> Tensor:
+    """Return (class, sample, .., row, col) as the one sample (1, class * sample * .., row, col)."""
+    return values.view(1, -1, *values.shape[-2:])
+
+
+def _by_sample(kernel: Tensor, classes: int, samples: int) -> Tensor:
+    """Return the kernels (class * unit, ..) repeated for every sample, (class * sample * unit, ..)."""
+    by_class = kernel.view(classes, 1, -1, *kernel.shape[1:])
+    return by_class.expand(-1, samples, *by_class.shape[2:]).reshape(-1, *kernel.shape[1:])
+
+
+def _readout_gradient(d_u: Tensor, hidden: Tensor) -> Tensor:
+    # The weight gradient of a grouped 1x1 convolution: six times faster here than a batched matrix-vector product.
+    classes, samples, units = hidden.shape[:3]
+    weight = hidden.new_empty(classes * samples, units, 1, 1)
+    gradient = _convolution_backward(
+        _as_groups(d_u), _as_groups(hidden), weight, classes * samples, (False, True, False)
+    )[1]
+    return gradient.view(classes, samples, units).sum(1)
+
+
+def _kernel_gradient(active: Tensor, u: Tensor, kernel: Tensor) -> Tensor:
+    # Class by class: twice as fast as one grouped convolution's weight gradient.
+    units = active.shape[2]
+    parts = [
+        _convolution_backward(active[k], u[k][:, None], kernel[k * units : (k + 1) * units], 1, (False, True, False))[1]
+        for k in range(active.shape[0])
+    ]
+    return torch.cat(parts)
+
+
+def _input_gradient(active: Tensor, u: Tensor, kernel: Tensor) -> Tensor:
+    groups = u.shape[0] * u.shape[1]
+    gradient = _convolution_backward(_as_groups(active), _as_groups(u), kernel, groups, (True, False, False))[0]
+    return gradient.view(u.shape)
+
+
+def _convolution_backward(
+    gradient: Tensor, source: Tensor, kernel: Tensor, groups: int, needed: tuple[bool, bool, bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of a valid convolution's source, kernel and bias, each where needed."""
+    sizes = [kernel.shape[0]] if needed[2] else None
+    found: tuple[Tensor, Tensor, Tensor] = _aten.convolution_backward(
+        gradient, source, kernel, sizes, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, list(needed)
+    )
+    return found
