@@ -1,6 +1,6 @@
 """The folded refiner against the paper's form: training steps and inference, equal results checked first.
 
-Usage: python benchmarks/bench_refiner.py [--device cpu] [--turns 15] [--classes 3] [--bands 4]
+Usage: python benchmarks/bench_refiner.py [--device cpu] [--turns 15] [--classes 3] [--bands 4] [--batch 8]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from crispmap.refine.rnn import RecurrentRefiner
 from side_by_side import in_turns, machine, ratio_of
 
-PATCH_PX, BATCH, TILE_PX = 64, 8, 128
+PATCH_PX, TILE_PX = 64, 128
 
 
 def training_step(form: Callable[[Tensor, Tensor], list[Tensor]], refiner: RecurrentRefiner, batch: Tensors) -> None:
@@ -65,11 +65,12 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=3)
     parser.add_argument("--bands", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=8, help="patches a training step; the paper preset has 64")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     refiner = RecurrentRefiner(given.classes, given.bands).to(given.device)
-    batch = random_batch(refiner, BATCH, PATCH_PX, given.device)
+    batch = random_batch(refiner, given.batch, PATCH_PX, given.device)
     print(f"{machine()}; {given.classes} classes, {given.bands} bands, 5 steps")
     check_equal(refiner, batch)
     forms = {"folded": refiner.all_steps, "as in the paper": refiner.all_steps_as_in_paper}
@@ -77,7 +78,9 @@ def main() -> None:
     steps = {name: partial(training_step, form, refiner, batch) for name, form in forms.items()}
     seconds = in_turns(steps, given.turns)
     for name, times in seconds.items():
-        print(f"training, {BATCH} patches of {PATCH_PX} px, {name:16s} {1 / statistics.median(times):7.2f} steps/s")
+        print(
+            f"training, {given.batch} patches of {PATCH_PX} px, {name:16s} {1 / statistics.median(times):7.2f} steps/s"
+        )
     print(f"training: folded is {ratio_of(seconds, 'as in the paper', 'folded'):.2f} times as fast")
 
     tile = random_batch(refiner, 1, TILE_PX, given.device)[:2]
