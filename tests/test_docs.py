@@ -34,7 +34,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
-PICTURE = "docs/pictures/town.png"
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -63,11 +62,10 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 def links() -> Iterator[Any]:
-    waits = pytest.mark.xfail(not (ROOT / PICTURE).exists(), reason=f"{PICTURE} is made from the demo before a release")
     for page in PAGES:
         for target in dict.fromkeys(_LINK.findall(prose(page))):
             if not re.match(r"[a-z]+:", target):
-                yield pytest.param(page, target, marks=[waits] if target.endswith(Path(PICTURE).name) else [])
+                yield pytest.param(page, target)
 
 
 def python_blocks() -> list[tuple[str, str]]:

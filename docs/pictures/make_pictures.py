@@ -8,11 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from crispmap.evaluate.plots import rgb_preview
 from crispmap.evaluate.report import Crop, compare_strip
-from crispmap.grid import Block
+from crispmap.grid import Block, Grid
+from crispmap.labels.mask import open_labels
 from crispmap.scene.raster import open_scene
 from crispmap.synth import TOWN_SCHEMA
 from crispmap.types import LabelArray
@@ -21,18 +20,18 @@ CROPS = (Block(830, 1560, 240, 240), Block(960, 1980, 240, 240))
 """Two places on the demo's test ground, in pixels of the scene."""
 
 
-def labels(path: Path, block: Block) -> LabelArray:
+def labels(path: Path, grid: Grid, block: Block) -> LabelArray:
     """Return the class ids of a block of a class map."""
-    with open_scene(path) as scene:
-        return scene.read(block)[0][0].astype(np.uint8)
+    return open_labels(path, TOWN_SCHEMA, grid).read(block)
 
 
 def crop(demo: Path, block: Block) -> Crop:
     """Return a place of the demo with its maps."""
     with open_scene(demo / "scene.tif", bands=(1, 2, 3)) as scene:
         picture = rgb_preview(scene.read(scene.grid.block)[0])
-    maps = [labels(demo / "results" / name, block) for name in ("coarse.tif", "refined.tif")]
-    return Crop("", picture[:, *block.slices], labels(demo / "truth.tif", block), maps)
+        grid = scene.grid
+    maps = [labels(demo / "results" / name, grid, block) for name in ("coarse.tif", "refined.tif")]
+    return Crop("", picture[:, *block.slices], labels(demo / "truth.tif", grid, block), maps)
 
 
 if __name__ == "__main__":
