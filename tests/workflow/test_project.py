@@ -90,6 +90,21 @@ def test_figures_are_those_of_the_maps_on_the_test_area(mapped_town: Path) -> No
     assert results.methods[RETHRESHOLDED].confusion == shifted
 
 
+def test_test_areas_whose_boxes_overlap_are_counted_once(mapped_town: Path) -> None:
+    text = (mapped_town / "project.yaml").read_text()
+    with rasterio.open(mapped_town / "scene.tif") as scene:
+        corners = [scene.transform @ position for position in ((600, 0), (800, 0), (800, 320), (600, 320))]
+    a, b, c, d = ([round(x, 3), round(y, 3)] for x, y in corners)
+    other = mapped_town / "triangles.yaml"
+    other.write_text(
+        text.replace("{window: [0, 600, 320, 200]}", f"{{polygon: {[a, b, c]}}}, {{polygon: {[a, c, d]}}}")
+    )
+    results = evaluate_project(other, force=True)
+    assert results.steps[0] == results.methods[COARSE].confusion
+    assert results.steps[-1] == results.methods[REFINED].confusion
+    assert results.methods[COARSE].confusion.valid_px == 320 * 200
+
+
 def test_the_report_and_the_figures_are_written(mapped_town: Path) -> None:
     results = evaluate_project(mapped_town, force=True)
     products = Products(mapped_town / "results")

@@ -35,7 +35,7 @@ from crispmap.scene.raster import open_scene
 from crispmap.scene.reader import Scene
 from crispmap.scene.scores import open_scores
 from crispmap.types import IGNORE, FloatArray, LabelArray
-from crispmap.whole_file import write_whole
+from crispmap.whole_file import check_free, write_whole
 from crispmap.workflow.crops import choose_crops
 from crispmap.workflow.project import Products, load_refiner
 from crispmap.workflow.sources import Sources, in_blocks, open_sources
@@ -103,14 +103,14 @@ def evaluate_project(
         story: Words and timings for the report.
 
     Raises:
-        ProjectError: If the project names no reference or no test area.
-        SceneError: If the maps are not there: predict first.
+        ProjectError: If the project names no reference or no test area, or its maps are not there: predict first.
         LabelError: If nothing is labelled in the test areas.
         OutputError: If a report is there already and ``force`` is not given.
     """
     project = load_project(path)
     products = Products(project.output_folder)
     _check_mapped(project, products)
+    check_free(products.report, force=force)
     with open_sources(project) as sources, open_scores(products.coarse_scores, kind="logit") as scores:
         refiner, card = load_refiner(products, project)
         ground = _TestGround(sources, scores, refiner, card)
@@ -167,11 +167,14 @@ class _TestGround:
     def _curve(self) -> list[ConfusionMatrix]:
         counts = [ConfusionMatrix(self.schema.names) for _ in range(self.refiner.steps + 1)]
         ground = UnitedGround(self.areas)
-        for area in self.areas:
-            for block in in_blocks(area.block, _CHUNK_PX):
-                reference = np.where(ground.mask(block), self.reference.read(block), np.uint8(IGNORE))
-                for count, (_, labels) in zip(counts, self.steps(block), strict=True):
-                    count.update(labels, reference)
+        # Over the box of all areas, not area by area: the boxes of two polygons may share ground.
+        for block in in_blocks(_box_of([area.block for area in self.areas]), _CHUNK_PX):
+            chosen = ground.mask(block)
+            if not chosen.any():
+                continue
+            reference = np.where(chosen, self.reference.read(block), np.uint8(IGNORE))
+            for count, (_, labels) in zip(counts, self.steps(block), strict=True):
+                count.update(labels, reference)
         return counts
 
     def steps(self, block: Block) -> list[tuple[FloatArray, LabelArray]]:
@@ -264,6 +267,13 @@ class _TestGround:
         }
         biases = dict(zip(self.schema.names, results.biases, strict=True))
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
+
+
+def _box_of(blocks: Sequence[Block]) -> Block:
+    """Return the smallest block that holds all of them."""
+    row, col = min(block.row for block in blocks), min(block.col for block in blocks)
+    height = max(block.row_stop for block in blocks) - row
+    return Block(row, col, height, max(block.col_stop for block in blocks) - col)
 
 
 def _softmax(scores: FloatArray) -> FloatArray:
