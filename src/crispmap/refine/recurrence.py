@@ -106,7 +106,7 @@ class CpuRecurrence(torch.autograd.Function):
             start = part.stop
         return (
             torch.cat(d_scores) if wanted[0] else None,
-            torch.cat(d_maps) if wanted[1] else None,
+            torch.cat([one for one in d_maps if one is not None]) if wanted[1] else None,
             None,
             *totals,
         )
@@ -151,10 +151,12 @@ class _Walk(NamedTuple):
     maps: Tensor
     weights: Folded
 
-    def back(self, grads: list[Tensor | None], wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Return the gradients of the first scores, of the maps (each if wanted) and of the weights."""
+    def back(
+        self, grads: list[Tensor | None], wanted: tuple[bool, bool]
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
+        """Return the gradients of the first scores, of the maps (both only if wanted) and of the weights."""
         kernel, image_kernel, _, readout, bias = self.weights
-        classes, samples, units = self.hiddens[0].shape[:3]
+        classes, samples = self.hiddens[0].shape[:2]
         # The read-out is a number a hidden unit: it is taken out of the large maps and multiplied into the small
         # kernels, so that the gradient of the hidden layer needs one pass over memory instead of two.
         per_unit = readout.reshape(-1, 1, 1, 1)
@@ -176,13 +178,9 @@ class _Walk(NamedTuple):
             crop(before, 2).add_(d_u)
             earlier = grads[step - 1] if step > 0 else None
             d_u = before if earlier is None else before.add_(earlier)
-        d_maps, d_image_kernel, d_hidden_bias = _convolution_backward(
-            d_term.transpose(0, 1).reshape(samples, classes * units, *d_term.shape[-2:]),
-            self.maps,
-            image_kernel * per_unit,
-            1,
-            (wanted[1], True, True),
-        )
+        d_image_kernel = _image_kernel_gradient(d_term, self.maps, image_kernel)
+        d_hidden_bias = d_term.sum((1, 3, 4)).flatten()
+        d_maps = _maps_gradient(d_term, self.maps, image_kernel * per_unit) if wanted[1] else None
         return d_u, d_maps, (
             d_kernel * per_unit, d_image_kernel * per_unit, d_hidden_bias * per_unit.flatten(), d_readout, d_bias
         )  # fmt: skip
@@ -219,6 +217,18 @@ def _kernel_gradient(active: Tensor, u: Tensor, kernel: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def _image_kernel_gradient(d_term: Tensor, maps: Tensor, kernel: Tensor) -> Tensor:
+    # As matrix products with the unfolded maps: more than twice as fast as the convolution's weight gradient.
+    patches = F.unfold(maps, kernel.shape[-1]).transpose(1, 2)
+    parts = [torch.bmm(of_class.flatten(2), patches).sum(0) for of_class in d_term]
+    return torch.cat(parts).view(kernel.shape)
+
+
+def _maps_gradient(d_term: Tensor, maps: Tensor, kernel: Tensor) -> Tensor:
+    by_sample = d_term.transpose(0, 1).flatten(1, 2)
+    return _convolution_backward(by_sample, maps, kernel, 1, (True, False, False))[0]
+
+
 def _input_gradient(active: Tensor, u: Tensor, kernel: Tensor) -> Tensor:
     groups = u.shape[0] * u.shape[1]
     gradient = _convolution_backward(_as_groups(active), _as_groups(u), kernel, groups, (True, False, False))[0]
@@ -228,9 +238,8 @@ def _input_gradient(active: Tensor, u: Tensor, kernel: Tensor) -> Tensor:
 def _convolution_backward(
     gradient: Tensor, source: Tensor, kernel: Tensor, groups: int, needed: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of a valid convolution's source, kernel and bias, each where needed."""
-    sizes = [kernel.shape[0]] if needed[2] else None
+    """Return the gradients of a valid convolution's source and kernel, each where needed; it has no bias."""
     found: tuple[Tensor, Tensor, Tensor] = _aten.convolution_backward(
-        gradient, source, kernel, sizes, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, list(needed)
+        gradient, source, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, list(needed)
     )
     return found
