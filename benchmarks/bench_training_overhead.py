@@ -48,7 +48,8 @@ def bare(network: CoarseNetwork, ground: Ground, settings: CoarseSettings) -> tu
     plan = settings.patch_plan(network.margin_px, network.stride_px)
     sampler = PatchSampler([ground], SCHEMA.names, plan)
     batches = PatchBatches(sampler, settings.batch, range(settings.training_steps))
-    weights = torch.from_numpy(class_weights(sampler.class_counts, "inverse-sqrt"))
+    found = class_weights(sampler.class_counts, settings.class_weights)
+    weights = None if found is None else torch.from_numpy(found)
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=settings.training_steps, cycle_momentum=False
