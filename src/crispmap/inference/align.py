@@ -46,7 +46,7 @@ class ScoresOnScene(Scene):
         """Do nothing: whoever opened scores and scene closes them."""
 
 
-def scores_on_scene(scores: SceneReader, image: SceneReader) -> SceneReader:
+def scores_on_scene(scores: SceneReader, image: SceneReader) -> ScoresOnScene:
     """Return scores on a scene's grid, valid where scores and scene are.
 
     Scores without georeference are taken to start at the scene's corner and to have pixels of a whole number of the

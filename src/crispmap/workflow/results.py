@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from crispmap.areas import Area
 from crispmap.chips.scaling import Scaling, scaled_input
@@ -22,7 +23,7 @@ from crispmap.evaluate.plots import rgb_preview
 from crispmap.evaluate.readers import LabelSource, UnitedGround
 from crispmap.evaluate.report import Crop, MethodResult, Overview, ReportData, write_report
 from crispmap.evaluate.rethreshold import BiasedLabels
-from crispmap.grid import Block
+from crispmap.grid import Block, Grid
 from crispmap.inference.refine import refine_area
 from crispmap.inference.run import class_map
 from crispmap.labels.mask import open_labels
@@ -31,7 +32,6 @@ from crispmap.metrics import ConfusionMatrix
 from crispmap.models.card import ModelCard
 from crispmap.models.store import read_card
 from crispmap.refine.base import Refiner
-from crispmap.scene.raster import open_scene
 from crispmap.scene.reader import Scene
 from crispmap.scene.scores import open_scores
 from crispmap.types import IGNORE, FloatArray, LabelArray
@@ -114,7 +114,7 @@ def evaluate_project(
     with open_sources(project) as sources, open_scores(products.coarse_scores, kind="logit") as scores:
         refiner, card = load_refiner(products, project)
         ground = _TestGround(sources, scores, refiner, card)
-        results = ground.results(products)
+        results = ground.results()
         data = ground.report(results, story or Story(project.name))
     write_report(products.report, data, force=force)
     write_whole(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
@@ -149,18 +149,18 @@ class _TestGround:
         self.areas: list[Area] = sources.areas(self.grid)["test"]
         self.reference: LabelReader = sources.reference(self.grid)
         self.biases = [float(value) for value in card.provenance["class_biases"]]
-        self.rethresholded = BiasedLabels(scores, np.asarray(self.biases))
-
-    def results(self, products: Products) -> Results:
-        """Return the figures of the three maps and of every step."""
-        maps: dict[str, LabelSource] = {
-            COARSE: open_labels(products.coarse_map, self.schema, self.grid),
-            RETHRESHOLDED: self.rethresholded,
-            REFINED: open_labels(products.refined_map, self.schema, self.grid),
+        self.products = Products(sources.project.output_folder)
+        self.maps: dict[str, LabelSource] = {
+            COARSE: open_labels(self.products.coarse_map, self.schema, self.grid),
+            RETHRESHOLDED: BiasedLabels(scores, np.asarray(self.biases)),
+            REFINED: open_labels(self.products.refined_map, self.schema, self.grid),
         }
+
+    def results(self) -> Results:
+        """Return the figures of the three maps and of every step."""
         methods = {
             name: evaluate_maps(one, self.reference, self.grid, self.schema, area=self.areas)
-            for name, one in maps.items()
+            for name, one in self.maps.items()
         }
         return Results(methods, self._curve(), self.biases)
 
@@ -201,15 +201,14 @@ class _TestGround:
             crops=[self._crop(block, number) for number, block in enumerate(self._chosen(), 1)],
             overview=self._overview(),
             settings=self._settings(results),
-            provenance=_provenance(self.project),
+            provenance=_provenance(self.project, self.sources.file_grid),
             timings=story.timings or self._training_times(),
             notes=story.notes,
         )
 
     def _chosen(self) -> list[Block]:
         def maps(block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
-            steps = self.steps(block)
-            return self.reference.read(block), steps[0][1], steps[-1][1]
+            return self.reference.read(block), self.maps[COARSE].read(block), self.maps[REFINED].read(block)
 
         return choose_crops([area.block for area in self.areas], maps, len(self.schema))
 
@@ -217,7 +216,7 @@ class _TestGround:
         steps = self.steps(block)
         heat: dict[str, list[FloatArray]] = {name: [] for name in self.schema.names[1:]}
         for scores, _ in steps:
-            probability = _softmax(scores)
+            probability = softmax(scores, axis=0)
             for class_id, name in enumerate(self.schema.names[1:], 1):
                 heat[name].append(probability[class_id])
         return Crop(
@@ -226,20 +225,19 @@ class _TestGround:
             reference=self.reference.read(block),
             steps=[labels for _, labels in steps],
             heat=heat,
-            rethresholded=self.rethresholded.read(block),
+            rethresholded=self.maps[RETHRESHOLDED].read(block),
         )
 
     def _overview(self) -> Overview | None:
         block = max((area.block for area in self.areas), key=lambda one: one.height * one.width)
         if block.height * block.width > _OVERVIEW_PX:
             return None
-        steps = self.steps(block)
         return Overview(
             image=self._picture(block),
             reference=self.reference.read(block),
-            coarse=steps[0][1],
-            rethresholded=self.rethresholded.read(block),
-            refined=steps[-1][1],
+            coarse=self.maps[COARSE].read(block),
+            rethresholded=self.maps[RETHRESHOLDED].read(block),
+            refined=self.maps[REFINED].read(block),
         )
 
     def _picture(self, block: Block) -> Any:
@@ -247,7 +245,7 @@ class _TestGround:
         return rgb_preview(pixels, valid=valid)
 
     def _cards(self) -> dict[str, ModelCard]:
-        coarse_model = Products(self.project.output_folder).coarse_model
+        coarse_model = self.products.coarse_model
         trained = self.project.coarse.scores is None and coarse_model.exists()
         return ({"coarse network": read_card(coarse_model)} if trained else {}) | {"refiner": self.card}
 
@@ -276,14 +274,8 @@ def _box_of(blocks: Sequence[Block]) -> Block:
     return Block(row, col, height, max(block.col_stop for block in blocks) - col)
 
 
-def _softmax(scores: FloatArray) -> FloatArray:
-    exponential = np.exp(scores - scores.max(axis=0))
-    return np.asarray(exponential / exponential.sum(axis=0), np.float32)
-
-
-def _provenance(project: Project) -> dict[str, Any]:
-    with open_scene(project.scene.path, bands=project.scene.bands, assume_gsd_m=project.scene.assume_gsd_m) as scene:
-        height, width = scene.grid.shape
+def _provenance(project: Project, file_grid: Grid) -> dict[str, Any]:
+    height, width = file_grid.shape
     return {
         "project": project.path.name,
         "scene": f"{project.scene.path.name}, {height} x {width} px",

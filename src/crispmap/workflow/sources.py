@@ -46,9 +46,7 @@ class Sources:
         self.file_grid = native.grid
         self.image: Scene = native
         if scene.gsd_m is not None:
-            ratio = gsd_ratio(native, scene.gsd_m)
-            if ratio != (1.0, 1.0):
-                self.image = ResampledScene(native, *ratio)
+            self.image = self.image_at(scene.gsd_m)
 
     @property
     def gsd_m(self) -> float:
@@ -151,10 +149,7 @@ class Sources:
                 assume_gsd_m=self.project.scene.assume_gsd_m,
             )
         )
-        aligned = scores_on_scene(scores, self.image)
-        if not isinstance(aligned, Scene):
-            raise TypeError("scores on a scene are a scene")
-        return aligned
+        return scores_on_scene(scores, self.image)
 
     def _opened(self, path: Path, grid: Grid, options: LabelOptions) -> LabelReader:
         reader = open_labels(path, self.project.schema, grid, options=options)

@@ -14,7 +14,7 @@ import torch
 from crispmap.areas import Area
 from crispmap.chips.ground import Ground, load_ground
 from crispmap.chips.scaling import Scaling, measure_scaling, paper_scaling
-from crispmap.config import Project
+from crispmap.config import Project, RefinerSection
 from crispmap.errors import TrainingError
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.rethreshold import fit_biases_on
@@ -87,14 +87,23 @@ def coarse_settings(project: Project) -> CoarseSettings:
 
 def refiner_settings(project: Project) -> RefinerSettings:
     """Return the settings of a project's refiner training: its preset, with what the file sets otherwise."""
-    section = project.refiner
-    if section is None:
+    section = _refiner_section(project)
+    preset = paper_refiner() if section.preset == "paper" else fast_refiner()
+    return _overridden(preset, section, section.training_steps, project.seed)
+
+
+def _refiner_section(project: Project) -> RefinerSection:
+    """Return what a project says of its refiner.
+
+    Raises:
+        TrainingError: If it has none.
+    """
+    if project.refiner is None:
         raise TrainingError(
             f"{project.path.name} names no reference, so there is nothing to train a refiner on.",
             expected="reference: with precise labels, and areas: refiner:",
         )
-    preset = paper_refiner() if section.preset == "paper" else fast_refiner()
-    return _overridden(preset, section, section.training_steps, project.seed)
+    return project.refiner
 
 
 def _overridden(preset: SettingsT, section: object, steps: int | None, seed: int) -> SettingsT:
@@ -114,7 +123,8 @@ def train_coarse(sources: Sources, path: Path, run: Run) -> ModelCard:
     """
     project = sources.project
     settings = coarse_settings(project)
-    image = sources.image_at(project.coarse.gsd_m or sources.gsd_m)
+    gsd_m = project.coarse.gsd_m or sources.gsd_m
+    image = sources.image_at(gsd_m)
     areas, held = sources.pieces("coarse", image.grid)
     eight_bit = project.coarse.preset == "paper"
     scaling = paper_scaling(image.band_count) if eight_bit else measure_scaling([(image, area.block) for area in areas])
@@ -124,7 +134,6 @@ def train_coarse(sources: Sources, path: Path, run: Run) -> ModelCard:
     network = cast(CoarseNetwork, build(bands=image.band_count, classes=len(project.schema)))
     task = CoarseTask(network, settings, project.schema)
     result = run.train("coarse", task, _grounds(image, areas, labels, scaling), _grounds(image, held, labels, scaling))
-    gsd_m = project.coarse.gsd_m or sources.gsd_m
     card = _card("coarse", network, project, image, scaling, gsd_m, settings, result)
     save_model(path, network, card, force=True)
     return card
@@ -146,17 +155,22 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
     areas, held = sources.pieces("refiner", image.grid)
     scaling = scaling or measure_scaling([(image, area.block) for area in areas])
     labels = sources.reference(image.grid)
-    section = project.refiner
+    section = _refiner_section(project)
     torch.manual_seed(project.seed)
     refiner: Refiner = RecurrentRefiner(
         classes=len(project.schema),
         bands=image.band_count,
-        steps=5 if section is None else section.steps,
-        variant="class-specific" if section is None else section.variant,
-        features="image" if section is None else section.features,
+        steps=section.steps,
+        variant=section.variant,
+        features=section.features,
     )
-    grounds = [_with_scores(one, area, scores) for one, area in _pairs(image, areas, labels, scaling)]
-    validation = [_with_scores(one, area, scores) for one, area in _pairs(image, held, labels, scaling)]
+    grounds, validation = (
+        [
+            _with_scores(one, area, scores)
+            for one, area in zip(_grounds(image, part, labels, scaling), part, strict=True)
+        ]
+        for part in (areas, held)
+    )
     biases = fit_biases_on(scores, labels, UnitedGround([*areas, *held]), seed=project.seed)
     result = run.train("refiner", RefinerTask(refiner, settings, project.schema), grounds, validation)
     card = _card(
@@ -167,11 +181,7 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
 
 
 def _grounds(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[Ground]:
-    return [ground for ground, _ in _pairs(image, areas, labels, scaling)]
-
-
-def _pairs(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[tuple[Ground, Area]]:
-    return [(load_ground(image, area.block, inside(labels, [area]), scaling), area) for area in areas]
+    return [load_ground(image, area.block, inside(labels, [area]), scaling) for area in areas]
 
 
 def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:
