@@ -12,7 +12,7 @@ help:  ## show this list
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster,onnx]" --group dev
 	@touch $@
 
 demo: $(STAMP)  ## make a town, map it, refine the map, write the report (about 5 minutes)
