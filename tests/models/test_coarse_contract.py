@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from crispmap.models.base import CoarseNetwork, bilinear_kernel
 from crispmap.models.fcn import fcn_igarss, fcn_rnn
+from crispmap.models.mnih import PatchNetwork
 from crispmap.models.store import ARCHITECTURES, COARSE_NETWORKS
 
 NETWORKS = {
@@ -16,6 +19,8 @@ NETWORKS = {
     "fcn-rnn, binary": lambda: fcn_rnn(4, 2, binary=True),
     "fcn-igarss": lambda: fcn_igarss(3),
     "fcn-igarss, 1 band, 4 classes": lambda: fcn_igarss(1, 4),
+    "mnih": lambda: PatchNetwork(2),
+    "mnih, 4 classes": lambda: PatchNetwork(1, 4),
 }
 
 
@@ -36,23 +41,25 @@ def random_image(network: CoarseNetwork, height: int, width: int, batch: int = 1
     return torch.rand(batch, network.bands, height + margin, width + margin, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (16, 32), (40, 12)])
-def test_scores_cover_the_image_less_its_margin(network: CoarseNetwork, shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("strides", [(1, 1), (4, 8), (10, 3)])
+def test_scores_cover_the_image_less_its_margin(network: CoarseNetwork, strides: tuple[int, int]) -> None:
+    shape = strides[0] * network.stride_px, strides[1] * network.stride_px
     scores = scores_of(network, random_image(network, *shape, batch=2))
     assert scores.shape == (2, network.classes, *shape)
 
 
 def test_a_window_on_the_stride_grid_gives_the_scores_of_the_whole(network: CoarseNetwork) -> None:
-    image = random_image(network, 48, 64)
+    stride = network.stride_px
+    image = random_image(network, 12 * stride, 16 * stride)
     whole = scores_of(network, image)
-    row, col, height, width = 12, 20, 16, 24
+    row, col, height, width = 3 * stride, 5 * stride, 4 * stride, 6 * stride
     margin = 2 * network.margin_px
     part = scores_of(network, image[..., row : row + height + margin, col : col + width + margin])
     torch.testing.assert_close(part, whole[..., row : row + height, col : col + width], rtol=0, atol=1e-12)
 
 
 def test_the_declared_radius_is_true_and_tight(network: CoarseNetwork) -> None:
-    size = 4 * ((2 * network.radius_px) // 4 + 4)
+    size = network.stride_px * ((2 * network.radius_px) // network.stride_px + 4)
     image = random_image(network, size, size)
     plain = scores_of(network, image)
     reach = 0
@@ -73,7 +80,7 @@ def test_the_arguments_build_the_same_architecture(network: CoarseNetwork) -> No
 
 
 def test_gradients_reach_every_weight(network: CoarseNetwork) -> None:
-    network(random_image(network, 8, 8)).square().sum().backward()
+    network(random_image(network, 2 * network.stride_px, 2 * network.stride_px)).square().sum().backward()
     for name, weight in network.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
@@ -104,17 +111,19 @@ def test_fcn_igarss_has_the_sizes_of_the_published_network(side: int, expected: 
     assert scores_of(fcn_igarss(3), torch.zeros(1, 3, side, side)).shape[-2:] == (expected, expected)
 
 
-def test_binary_scores_are_the_sigmoid_of_one_map() -> None:
-    network = fcn_igarss(3).double()
-    scores = scores_of(network, random_image(network, 8, 8))
+@pytest.mark.parametrize("build", [fcn_igarss, PatchNetwork])
+def test_binary_scores_are_the_sigmoid_of_one_map(build: Callable[..., CoarseNetwork]) -> None:
+    network = build(3).double()
+    scores = scores_of(network, random_image(network, 16, 16))
     z = scores[:, 1] - scores[:, 0]
     torch.testing.assert_close(scores.softmax(1)[:, 1], z.sigmoid())
     torch.testing.assert_close(scores.sum(1), torch.zeros_like(z))
 
 
-def test_a_binary_network_refuses_three_classes() -> None:
+@pytest.mark.parametrize("build", [fcn_rnn, PatchNetwork])
+def test_a_binary_network_refuses_three_classes(build: Callable[..., CoarseNetwork]) -> None:
     with pytest.raises(ValueError, match="2 classes"):
-        fcn_rnn(3, 3, binary=True)
+        build(3, 3, binary=True)
 
 
 def test_the_bilinear_kernel_keeps_a_constant() -> None:

@@ -422,7 +422,7 @@ class TestContract:
     def test_every_coarse_network_learns(self, name, tmp_path):
         torch.manual_seed(1)
         settings = tiny.coarse_settings(
-            training_steps=30, learning_rate=3e-3, validate_every=30, log_every=5, patch_px=24
+            training_steps=30, learning_rate=3e-3, validate_every=30, log_every=5, patch_px=32
         )
         task = CoarseTask(NETWORKS[name](bands=2, classes=3), settings, tiny.SCHEMA)
         self._check(run(task, tmp_path))

@@ -25,8 +25,8 @@ from crispmap.labels.reader import SCENE_COORDINATES
 FORMAT = 1
 """The layout of project files this version reads."""
 
-COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss")
-"""Coarse networks: that of the RNN paper, for any classes, and that of the IGARSS 2016 paper, for two."""
+COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih")
+"""Coarse networks: that of the RNN paper, that of the IGARSS 2016 paper, and the patch network it is compared with."""
 
 
 def _as_path(value: object, info: ValidationInfo) -> Path:

@@ -15,6 +15,7 @@ from crispmap.errors import ModelError
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
 from crispmap.models.fcn import fcn_igarss, fcn_rnn
+from crispmap.models.mnih import PatchNetwork
 from crispmap.refine.base import Refiner
 from crispmap.refine.rnn import RecurrentRefiner
 from crispmap.whole_file import check_free, write_whole
@@ -24,11 +25,12 @@ __all__ = ["ARCHITECTURES", "COARSE_NETWORKS", "load_model", "model_hash", "read
 ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
     "fcn-rnn": fcn_rnn,
     "fcn-igarss": fcn_igarss,
+    "mnih": PatchNetwork,
     "rnn": RecurrentRefiner,
 }
 """Builders by architecture name."""
 
-COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss")
+COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih")
 """Names of the coarse networks among them."""
 
 

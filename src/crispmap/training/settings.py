@@ -146,14 +146,15 @@ def paper_coarse(architecture: str) -> CoarseSettings:
     """Return the published training of a coarse network; its image scaling is ``paper_scaling``.
 
     "fcn-igarss" (IGARSS 2016): 64 patches of 80x80 pixels with 16x16 outputs a step, SGD for 30,000 steps,
-    learning rate 1e-4, momentum 0.9, weight decay 2e-4. "fcn-rnn" (the RNN paper): 64 patches of 64x64
+    learning rate 1e-4, momentum 0.9, weight decay 2e-4. "mnih", the patch network of the same paper: the same with
+    patches of 64x64 pixels. "fcn-rnn" (the RNN paper): 64 patches of 64x64
     outputs, SGD, 0.01, 0.9, 2e-4; the paper does not state the number of steps: 30,000 was chosen, as in
     IGARSS. Neither paper flips or turns patches, or weighs classes.
 
     Raises:
         TrainingError: If no training of this architecture was published.
     """
-    rates = {"fcn-igarss": (1e-4, 16), "fcn-rnn": (1e-2, 64)}
+    rates = {"fcn-igarss": (1e-4, 16), "mnih": (1e-4, 16), "fcn-rnn": (1e-2, 64)}
     if architecture not in rates:
         raise TrainingError(
             f"No published training of {architecture!r} is known.",

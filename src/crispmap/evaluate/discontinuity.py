@@ -1,0 +1,143 @@
+"""How much scores jump where the patches they were computed in meet, beside how much they change elsewhere.
+
+A patch network (``crispmap.models.mnih``) shows such borders; IGARSS 2016, section 3 and figure 4, shows them as
+pictures. Here they are a number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from crispmap.errors import InputError
+from crispmap.grid import Block
+from crispmap.scene.reader import SceneReader
+from crispmap.types import BoolArray, CountArray, DoubleArray, FloatArray
+
+_BLOCK_PX = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Discontinuity:
+    """Jumps between neighbouring pixels, by where they lie in the patches; counts of several rasters may be added.
+
+    Attributes:
+        sums: (period,) sums of |jump|, float64. Item 0 is of the steps across a border, item i of those between
+            pixels i - 1 and i of a patch, along rows and columns alike.
+        pairs: (period,) the number of jumps summed, int64.
+    """
+
+    sums: DoubleArray
+    pairs: CountArray
+
+    def __add__(self, other: Discontinuity) -> Discontinuity:
+        return Discontinuity(self.sums + other.sums, self.pairs + other.pairs)
+
+    @property
+    def border_jump(self) -> float:
+        """Mean |jump| across borders; NaN where the raster has none."""
+        return _mean(self.sums[0], self.pairs[0])
+
+    @property
+    def inner_jump(self) -> float:
+        """Mean |jump| between neighbours within a patch; NaN where there are none."""
+        return _mean(self.sums[1:].sum(), self.pairs[1:].sum())
+
+    @property
+    def by_position(self) -> DoubleArray:
+        """Mean |jump| by place in the patch, (period,), as in ``sums``."""
+        return np.array([_mean(*one) for one in zip(self.sums, self.pairs, strict=True)])
+
+    @property
+    def ratio(self) -> float:
+        """``border_jump`` over ``inner_jump``: 1 without discontinuities; infinite if scores change at borders only.
+
+        NaN if they change nowhere.
+        """
+        border, inner = self.border_jump, self.inner_jump
+        if inner == 0:
+            return math.inf if border > 0 else math.nan
+        return border / inner
+
+
+def measure_discontinuity(
+    scores: SceneReader,
+    *,
+    period_px: int = 16,
+    phase_px: tuple[int, int] = (0, 0),
+    probabilities: bool = True,
+    block: Block | None = None,
+) -> Discontinuity:
+    """Return the jumps of a raster of scores, read block by block, all classes counted alike.
+
+    Only steps between two valid pixels count. Borders are sought on the raster's own grid: measure on the grid that
+    the network worked on, because interpolation to a finer one spreads a jump over several pixels.
+
+    Args:
+        scores: Logits, one band a class.
+        period_px: Side of the patches; 2 or more. 16 for Mnih's network.
+        phase_px: First row and first column of any patch.
+        probabilities: Take the jumps of the softmax, as published maps show it, rather than of the logits.
+        block: The ground to measure on, inside the raster; all of it by default.
+
+    Raises:
+        InputError: If the period is below 2 or the block reaches outside the raster.
+        SceneError: If the raster cannot be read.
+    """
+    ground = block or scores.grid.block
+    if period_px < 2 or ground.intersection(scores.grid.block) != ground:
+        raise InputError(
+            f"Discontinuities of period {period_px} are sought in rows {ground.row}..{ground.row_stop} and columns "
+            f"{ground.col}..{ground.col_stop}.",
+            expected=f"a period of 2 pixels or more, and ground within {scores.grid.height} x {scores.grid.width} px",
+        )
+    total = Discontinuity(np.zeros(period_px), np.zeros(period_px, np.int64))
+    for row in range(ground.row, ground.row_stop, _BLOCK_PX):
+        for col in range(ground.col, ground.col_stop, _BLOCK_PX):
+            part = Block(row, col, _BLOCK_PX, _BLOCK_PX).intersection(ground)
+            total += _jumps(scores, part, ground, phase_px, (period_px, probabilities))
+    return total
+
+
+def _jumps(
+    scores: SceneReader, part: Block, ground: Block, phase_px: tuple[int, int], how: tuple[int, bool]
+) -> Discontinuity:
+    """Return the jumps from every pixel of a part to the ones below and right of it, as far as the ground goes."""
+    period_px, probabilities = how
+    reading = Block(part.row, part.col, part.height + 1, part.width + 1).intersection(ground)
+    values, valid = scores.read(reading)
+    maps = _softmax(values) if probabilities else values.astype(np.float64)
+    total = Discontinuity(np.zeros(period_px), np.zeros(period_px, np.int64))
+    for axis, across in ((0, part.width), (1, part.height)):
+        # A step belongs to the part of its first pixel; what was read beyond the part across it is another part's.
+        jumps, pairs = _steps(np.moveaxis(maps, axis + 1, 0)[..., :across], np.moveaxis(valid, axis, 0)[..., :across])
+        place = ((part.row, part.col)[axis] - phase_px[axis] + 1 + np.arange(len(jumps))) % period_px
+        total += Discontinuity(
+            np.bincount(place, jumps, minlength=period_px).astype(np.float64),
+            np.bincount(place, pairs, minlength=period_px).astype(np.int64),
+        )
+    return total
+
+
+def _steps(maps: DoubleArray, valid: BoolArray) -> tuple[DoubleArray, CountArray]:
+    """Return the sum of |jump| and the number of jumps from every line to the next.
+
+    Args:
+        maps: (line, class, place).
+        valid: (line, place).
+    """
+    both = valid[1:] & valid[:-1]
+    sums: DoubleArray = (np.abs(np.diff(maps, axis=0)) * both[:, None]).sum(axis=(1, 2))
+    return sums, both.sum(axis=1) * maps.shape[1]
+
+
+def _softmax(logits: FloatArray) -> DoubleArray:
+    raised = np.exp(logits - logits.max(axis=0), dtype=np.float64)
+    shares: DoubleArray = raised / raised.sum(axis=0)
+    return shares
+
+
+def _mean(total: float, count: int) -> float:
+    return float(total / count) if count else math.nan

@@ -1,0 +1,136 @@
+"""Discontinuities at patch borders: closed forms, and no dependence on how the raster is read."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crispmap.errors import InputError
+from crispmap.evaluate import discontinuity
+from crispmap.evaluate.discontinuity import Discontinuity, measure_discontinuity
+from crispmap.grid import Block, Grid
+from crispmap.scene.reader import Scene
+
+
+class Scores(Scene):
+    """Scores held in memory."""
+
+    def __init__(self, maps, valid=None):
+        self.maps = np.atleast_3d(np.asarray(maps, np.float32))
+        self.valid = np.ones(self.maps.shape[1:], bool) if valid is None else valid
+        self.grid = Grid(None, Affine.identity(), self.maps.shape[1:])
+        self.band_names = tuple(f"class {k}" for k in range(len(self.maps)))
+        self.path = Path("memory.tif")
+
+    def _read_inside(self, block):
+        rows, cols = block.slices
+        return self.maps[:, rows, cols] * self.valid[rows, cols], self.valid[rows, cols]
+
+    def close(self):
+        pass
+
+
+def by_hand(maps, valid, period, phase):
+    """Every pair of neighbours, one by one."""
+    sums, pairs = np.zeros(period), np.zeros(period, int)
+    _, height, width = maps.shape
+    for row in range(height):
+        for col in range(width):
+            for to_row, to_col, place in ((row + 1, col, row + 1 - phase[0]), (row, col + 1, col + 1 - phase[1])):
+                if to_row < height and to_col < width and valid[row, col] and valid[to_row, to_col]:
+                    sums[place % period] += np.abs(maps[:, to_row, to_col] - maps[:, row, col]).sum()
+                    pairs[place % period] += len(maps)
+    return sums, pairs
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(1, 13), st.integers(1, 13)),
+    period=st.integers(2, 7),
+    phase=st.tuples(st.integers(-9, 9), st.integers(-9, 9)),
+    side=st.integers(1, 14),
+)
+@settings(deadline=None, max_examples=40)
+def test_every_pair_of_neighbours_counts_once_however_it_is_read(seed, shape, period, phase, side):
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(size=(2, *shape)).astype(np.float32)
+    valid = rng.random(shape) < 0.8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discontinuity, "_BLOCK_PX", side)
+        found = measure_discontinuity(Scores(maps, valid), period_px=period, phase_px=phase, probabilities=False)
+    sums, pairs = by_hand(maps.astype(float), valid, period, phase)
+    np.testing.assert_allclose(found.sums, sums, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(found.pairs, pairs)
+
+
+def test_a_linear_ramp_has_none():
+    rows, cols = np.mgrid[:64, :80]
+    found = measure_discontinuity(Scores([2.0 * rows + 3.0 * cols]), probabilities=False)
+    # Steps along rows are 2, along columns 3; inside and across the pairs of both kinds differ in number.
+    assert found.sums[0] == 2.0 * 3 * 80 + 3.0 * 4 * 64
+    even = measure_discontinuity(Scores([2.0 * rows + 2.0 * cols]), probabilities=False)
+    assert even.ratio == 1.0
+    np.testing.assert_array_equal(even.by_position, np.full(16, 2.0))
+
+
+def test_blocks_of_one_value_each_jump_at_borders_only():
+    blocks = np.kron(np.random.default_rng(0).normal(size=(4, 5)), np.ones((16, 16)))
+    found = measure_discontinuity(Scores([blocks]), probabilities=False)
+    assert found.ratio == math.inf
+    assert found.inner_jump == 0 < found.border_jump
+    # Sought 8 pixels off, the same jumps lie in the middle of the patches.
+    off = measure_discontinuity(Scores([blocks]), probabilities=False, phase_px=(8, 8))
+    assert off.ratio == 0
+    assert np.flatnonzero(off.by_position).tolist() == [8]
+
+
+def test_a_ramp_with_a_step_at_every_border_has_the_ratio_of_the_steps():
+    cols = np.arange(160)
+    found = measure_discontinuity(Scores([[0.5 * cols + 2.5 * (cols // 16)]]), probabilities=False)
+    assert found.ratio == pytest.approx(3.0 / 0.5)
+    assert (found.pairs[0], found.pairs[1:].sum()) == (9, 150)
+
+
+def test_constant_scores_have_no_ratio():
+    assert math.isnan(measure_discontinuity(Scores(np.ones((2, 40, 40)))).ratio)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (16, 16)])
+def test_a_raster_without_a_border_has_no_ratio(shape):
+    found = measure_discontinuity(Scores(np.random.default_rng(0).normal(size=(2, *shape))))
+    assert math.isnan(found.border_jump)
+    assert math.isnan(found.ratio)
+
+
+def test_probabilities_are_those_of_the_softmax():
+    z = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
+    p = 1 / (1 + np.exp(-z.astype(float)))
+    found = measure_discontinuity(Scores([-z / 2, z / 2]))
+    expected = measure_discontinuity(Scores([1 - p, p]), probabilities=False)
+    np.testing.assert_allclose(found.sums, expected.sums, rtol=1e-5)
+    scaled = measure_discontinuity(Scores([-500 * z, 500 * z]))  # no overflow
+    assert np.isfinite(scaled.ratio)
+
+
+def test_a_part_is_measured_with_the_phase_of_the_whole_and_parts_add_up():
+    maps = np.random.default_rng(0).normal(size=(3, 50, 60))
+    block = Block(5, 7, 33, 40)
+    part = measure_discontinuity(Scores(maps), block=block)
+    cut = measure_discontinuity(Scores(maps[:, 5:38, 7:47]), phase_px=(-5, -7))
+    np.testing.assert_array_equal(part.sums, cut.sums)
+    twice = part + cut
+    assert twice.ratio == pytest.approx(part.ratio)
+    assert isinstance(twice, Discontinuity)
+    assert twice.pairs.sum() == 2 * part.pairs.sum()
+
+
+@pytest.mark.parametrize("asked", [{"period_px": 1}, {"period_px": 0}, {"block": Block(0, 0, 41, 40)}])
+def test_what_cannot_be_measured_is_refused(asked):
+    with pytest.raises(InputError, match="period of 2 pixels or more"):
+        measure_discontinuity(Scores(np.ones((2, 40, 40))), **asked)
