@@ -43,6 +43,13 @@ class Refiner(nn.Module):
         """Return the scores after 0, 1, .. ``steps`` steps, each (batch, class, row, col); the first is the input."""
         raise NotImplementedError
 
+    def for_inference(self) -> nn.Module:
+        """Return a module with the ``forward`` of this refiner as it is now, in the form engines run fastest.
+
+        By default the refiner itself. What is returned is not trained: later changes of the refiner may not reach it.
+        """
+        return self
+
 
 def crop(maps: Tensor, margin_px: int) -> Tensor:
     """Return maps without a margin on each of the four sides."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from crispmap.initialise import init_fan_in
 from crispmap.refine.base import Refiner, crop
+from crispmap.refine.by_class import RecurrenceByClass
 from crispmap.refine.features import FEATURES
 from crispmap.refine.recurrence import Folded, recur
 
@@ -93,6 +94,12 @@ class RecurrentRefiner(Refiner):
             (scores,) = recur(scores, crop(maps, 2 * step), self._folded(step), 1)
             steps.append(scores)
         return steps
+
+    def for_inference(self) -> nn.Module:
+        """Return the folded recurrence with constant weights, class by class; equal to ``forward`` but for rounding."""
+        untied = self.variant == "untied"
+        stages = [(self._folded(step), 1) for step in range(self.steps)] if untied else [(self._folded(0), self.steps)]
+        return RecurrenceByClass(self.features, stages)
 
     def _folded(self, cell: int) -> Folded:
         weight = self.hidden_weight[cell]

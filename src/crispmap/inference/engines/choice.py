@@ -1,0 +1,58 @@
+"""What is to evaluate a network: which engine, in which precision, on which device, in how many threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from crispmap.errors import InputError
+
+EngineName = Literal["torch", "openvino", "onnxruntime"]
+Precision = Literal["float32", "bfloat16", "float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ENGINES: tuple[str, ...] = ("auto", *get_args(EngineName))
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """What is to evaluate a network.
+
+    Attributes:
+        name: One of ``ENGINES``; "auto" is PyTorch on a CUDA device, else OpenVINO where it is installed and can take
+            the network, else PyTorch on the CPU.
+        precision: Precision of the arithmetic; results are float32 in any.
+        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:0", "cuda:1", ..
+        threads: Threads that will call the engine at once, 1 or more; they change no value.
+
+    Raises:
+        InputError: If name or precision is unknown, or ``threads`` is less than 1.
+    """
+
+    name: str = "auto"
+    precision: Precision = "float32"
+    device: str = "auto"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise InputError(f"There is no engine {self.name!r}.", expected=f"one of {', '.join(ENGINES)}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"There is no precision {self.precision!r}.", expected=f"one of {', '.join(PRECISIONS)}")
+        if self.threads < 1:
+            raise InputError(f"An engine cannot serve {self.threads} threads.", expected="1 thread or more")
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether the network runs on a CUDA device.
+
+        Raises:
+            InputError: If the device is unknown or absent.
+        """
+        from crispmap.inference.engines.device import choose_device
+
+        return self.name in ("auto", "torch") and choose_device(self.device).type == "cuda"
+
+    @property
+    def text(self) -> str:
+        """The choice in words, such as "openvino, float32, cpu"."""
+        return f"{self.name}, {self.precision}, {self.device}"

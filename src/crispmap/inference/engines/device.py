@@ -1,0 +1,46 @@
+"""The device PyTorch works on."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from crispmap.errors import InputError
+
+DEVICES = ("auto", "cpu", "cuda")
+_NUMBERED = re.compile(r"cuda:(\d{1,3})")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device of this name; ``auto`` is CUDA where there is one, else the CPU.
+
+    Args:
+        name: One of ``DEVICES``, or "cuda:0", "cuda:1", .. for one of several.
+
+    Raises:
+        InputError: If the name is none of these, or CUDA is asked for and not available.
+    """
+    numbered = _NUMBERED.fullmatch(name)
+    if name not in DEVICES and numbered is None:
+        raise InputError(
+            f"There is no device {name!r}.", expected=f"one of {', '.join(DEVICES)}, or cuda:0, cuda:1, .."
+        )
+    if name == "cpu":
+        return torch.device("cpu")
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if available else "cpu")
+    if not available:
+        raise InputError(
+            f"The device {name} was asked for, but PyTorch finds none here.",
+            expected="an NVIDIA GPU with its driver and a CUDA build of PyTorch",
+            remedy="use the device cpu or auto",
+        )
+    if numbered is not None and int(numbered[1]) >= torch.cuda.device_count():
+        raise InputError(
+            f"The device {name} was asked for, but PyTorch finds {torch.cuda.device_count()} CUDA devices.",
+            expected=f"a number below {torch.cuda.device_count()}",
+            remedy="use the device cuda or auto",
+        )
+    return torch.device(name)

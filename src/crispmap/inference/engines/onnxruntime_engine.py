@@ -1,0 +1,96 @@
+"""ONNX Runtime as an engine, from a network exported to ONNX in memory."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from crispmap.errors import InputError
+from crispmap.inference.engines.choice import EngineName, Precision
+from crispmap.inference.engines.interface import Array, check_finite, check_precision
+from crispmap.types import FloatArray
+
+_CHATTY = "torch.onnx._internal.exporter._registration"
+"""Warns at every export that torchvision is not installed."""
+
+
+class OnnxRuntimeEngine:
+    """A network exported to ONNX and run by ONNX Runtime on the CPU for inputs of one shape; see ``Engine``.
+
+    Args:
+        module: The network; a copy of it is exported, in evaluation mode, as it is now.
+        example: What ``forward`` takes: shapes and dtypes count, not values.
+        precision: float32.
+
+    Raises:
+        InputError: If ONNX Runtime is not installed, cannot take the network, or does not have the precision.
+    """
+
+    name: EngineName = "onnxruntime"
+    device = "cpu"
+
+    def __init__(self, module: nn.Module, example: tuple[Array, ...], precision: Precision = "float32") -> None:
+        ort = _onnxruntime()
+        check_precision("ONNX Runtime", precision, ("float32",))
+        self.precision: Precision = precision
+        self.text = f"onnxruntime {ort.__version__}, {precision}, cpu"
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            model = _exported(module, example)
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise InputError(
+                f"ONNX Runtime cannot take this network: {error}",
+                expected="a network of operations that ONNX knows",
+                remedy="use the engine torch or auto",
+            ) from error
+        self._names = [one.name for one in self._session.get_inputs()]
+
+    def run(self, *inputs: Array) -> list[FloatArray]:
+        """Return what the network's ``forward`` gives; see ``Engine.run``."""
+        results: list[FloatArray] = self._session.run(None, dict(zip(self._names, inputs, strict=True)))
+        check_finite(results)
+        return results
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnx  # noqa: F401 - the export needs them, not only the session
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "The engine onnxruntime is not installed.",
+            expected="the packages onnxruntime, onnx and onnxscript",
+            remedy="install them with: pip install 'crispmap[onnx]'; or use the engine openvino, torch or auto",
+        ) from error
+    return onnxruntime
+
+
+def _exported(module: nn.Module, example: tuple[Array, ...]) -> bytes:
+    """Return the network as a serialised ONNX model with inputs of the example's shapes and dtypes."""
+    frozen = copy.deepcopy(module).eval().requires_grad_(False)
+    tensors = tuple(torch.from_numpy(array.copy()) for array in example)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        logger = logging.getLogger(_CHATTY)
+        logger.addFilter(_silent)
+        try:
+            program = torch.onnx.export(frozen, tensors, dynamo=True, verbose=False)
+        finally:
+            logger.removeFilter(_silent)
+    if program is None:
+        raise RuntimeError("the export gives no program")
+    model: bytes = program.model_proto.SerializeToString()
+    return model
+
+
+def _silent(_: logging.LogRecord) -> bool:
+    return False

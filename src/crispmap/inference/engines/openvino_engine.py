@@ -1,0 +1,126 @@
+"""OpenVINO as an engine: the fastest on CPUs.
+
+OpenVINO tells its maker over the internet that it is imported and what is converted, unless the user has objected. A
+map says nothing to anybody: OpenVINO is imported without its telemetry, and a network is traced by PyTorch and handed
+to its front end directly, not by way of ``openvino.convert_model``.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import threading
+import warnings
+from queue import LifoQueue
+from typing import Any
+
+import torch
+from torch import nn
+
+from crispmap.errors import InputError
+from crispmap.inference.engines.choice import EngineName, Precision
+from crispmap.inference.engines.interface import Array, check_finite, check_precision
+from crispmap.types import FloatArray
+
+_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_CAPABILITIES: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
+_TELEMETRY = "openvino_telemetry"
+_IMPORTING = threading.Lock()
+
+
+class OpenVinoEngine:
+    """A network compiled by OpenVINO for the CPU and for inputs of one shape; see ``Engine``.
+
+    Args:
+        module: The network; a copy of it is compiled, in evaluation mode, as it is now.
+        example: What ``forward`` takes: shapes and dtypes count, not values.
+        precision: float32; bfloat16 and float16 where the processor has it.
+        threads: Threads that will call at once; more of them wait for one another.
+
+    Raises:
+        InputError: If OpenVINO is not installed, cannot take the network, or does not have the precision here.
+    """
+
+    name: EngineName = "openvino"
+    device = "cpu"
+
+    def __init__(
+        self, module: nn.Module, example: tuple[Array, ...], precision: Precision = "float32", threads: int = 1
+    ) -> None:
+        ov = _openvino()
+        core = ov.Core()
+        check_precision("OpenVINO", precision, _offered(core))
+        self.precision: Precision = precision
+        self.text = f"openvino {ov.__version__.split('-')[0]}, {precision}, cpu"
+        settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+            # Pinned, the processes of a cluster would crowd the same first cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            compiled = core.compile_model(_converted(module, example), "CPU", settings)
+        except Exception as error:
+            raise InputError(
+                f"OpenVINO cannot take this network: {error}",
+                expected="a network of operations it knows",
+                remedy="use the engine torch or auto",
+            ) from error
+        self._requests: LifoQueue[Any] = LifoQueue()
+        for _ in range(threads):
+            self._requests.put(compiled.create_infer_request())
+
+    def run(self, *inputs: Array) -> list[FloatArray]:
+        """Return what the network's ``forward`` gives; see ``Engine.run``."""
+        request = self._requests.get()
+        try:
+            outputs = request.infer(list(inputs), share_inputs=True, share_outputs=True)
+            results: list[FloatArray] = [values.copy() for values in outputs.values()]
+        finally:
+            self._requests.put(request)
+        check_finite(results)
+        return results
+
+
+def _openvino() -> Any:
+    """Import OpenVINO, silently."""
+    with _IMPORTING:
+        telemetry = sys.modules.get(_TELEMETRY)
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # how Python is told that a module is absent
+        try:
+            import openvino
+        except ImportError as error:
+            raise InputError(
+                "The engine openvino is not installed.",
+                expected="the package openvino",
+                remedy="install it with: pip install openvino; or use the engine torch or auto",
+            ) from error
+        finally:
+            del sys.modules[_TELEMETRY]
+            if telemetry is not None:
+                sys.modules[_TELEMETRY] = telemetry
+    return openvino
+
+
+def _offered(core: Any) -> tuple[Precision, ...]:
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(precision for precision, capability in _CAPABILITIES.items() if capability in able)
+
+
+def _converted(module: nn.Module, example: tuple[Array, ...]) -> Any:
+    """Return the network as OpenVINO's model with inputs of the example's shapes and dtypes."""
+    from openvino import PartialShape
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    frozen = copy.deepcopy(module).eval().requires_grad_(False)
+    tensors = tuple(torch.from_numpy(array.copy()) for array in example)
+    with warnings.catch_warnings(), torch.no_grad():
+        # What tracing warns of, shapes taken as constants, is what is wanted here.
+        warnings.simplefilter("ignore")
+        decoder = TorchScriptPythonDecoder(frozen, example_input=tensors, trace_kwargs={"check_trace": False})
+        front_end = FrontEndManager().load_by_framework("pytorch")
+        model = front_end.convert(front_end.load(decoder))
+    model.reshape({place: PartialShape(array.shape) for place, array in enumerate(example)})
+    return model
