@@ -3,43 +3,36 @@
 from __future__ import annotations
 
 import math
-import os
-import threading
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-from affine import Affine
-from pyproj import CRS
-from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from crispmap.errors import GeoreferenceWarning, SceneError
+from crispmap.errors import SceneError
 from crispmap.grid import Block, Grid
+from crispmap.scene.address import is_remote
+from crispmap.scene.dataset import DatasetPool, open_dataset, reason
+from crispmap.scene.georeference import grid_of
 from crispmap.scene.odd_bands import warn_of_odd_bands
 from crispmap.scene.reader import Scene, SceneReader, has_valid, read_whole
+from crispmap.scene.refs import SceneRef
 from crispmap.scene.resample import ResampledScene
+from crispmap.scene.stack import NAMELESS, gdal_source
 from crispmap.types import BoolArray, FloatArray
 
-__all__ = ["FileScene", "Scene", "SceneReader", "has_valid", "open_dataset", "open_scene", "read_whole"]
+__all__ = ["FileScene", "Scene", "SceneReader", "has_valid", "open_dataset", "open_scene", "read_grid", "read_whole"]
 
-# GDAL's fast path for whole PNG files hands out uninitialised memory, without an error, when the file is cut
-# short.
-_GDAL_OPTIONS = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
-_NAMELESS = {ColorInterp.undefined, ColorInterp.gray, ColorInterp.palette}
-_VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet")
 _GSD_TOLERANCE = 0.01
-_DEGREE_LIKE = 1e-3
+_UNREACHABLE = "Check the network, and run it again: a server may be down for a while. A copy on a disk is safer."
 
 
 def open_scene(
-    path: str | Path,
+    source: str | Path | SceneRef,
     *,
     bands: Sequence[int] | None = None,
     gsd_m: float | None = None,
@@ -48,7 +41,8 @@ def open_scene(
     """Open a raster as a scene, at its own or at another ground sampling distance.
 
     Args:
-        path: Any raster GDAL reads.
+        source: Any raster GDAL reads: a file, an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a scene
+            that is told by ``resolve_scenes``.
         bands: Band numbers, 1-based, any subset in any order. By default every band but alpha.
         gsd_m: Wanted ground sampling distance in metres. Where the scene's own differs by more than 1 % along
             rows or columns, the scene is resampled to square pixels of this size (see ``ResampledScene``).
@@ -59,9 +53,10 @@ def open_scene(
         The open scene; close it, or use it in ``with``.
 
     Raises:
-        SceneError: If the file is missing, cannot be read as a raster, has no band, complex values or only
-            ground control points, or if a band number or a distance is out of range.
-        GridError: If ``gsd_m`` is given and the file's CRS and transform give no distance on the ground.
+        SceneError: If the file is missing, cannot be reached or read as a raster, has no band, complex values or
+            only ground control points, or if a band number or a distance is out of range.
+        GridError: If ``gsd_m`` is given and the file's CRS and transform give no distance on the ground; or if the
+            files of one scene do not lie on one grid.
 
     Warns:
         GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given: a pixel then
@@ -76,9 +71,9 @@ def open_scene(
                 expected="a finite distance above 0 metres",
                 remedy="Give the side of a pixel on the ground, such as 0.5.",
             )
-    scene = FileScene(path, bands=bands, assume_gsd_m=assume_gsd_m)
+    scene = FileScene(source, bands=bands, assume_gsd_m=assume_gsd_m)
     try:
-        scene.warn_of_odd_bands(chosen=bands is not None)
+        scene.warn_of_odd_bands()
         return scene if gsd_m is None else _at_distance(scene, gsd_m)
     except BaseException:
         scene.close()
@@ -95,7 +90,7 @@ def read_grid(path: str | Path, *, assume_gsd_m: float | None = None) -> Grid:
         GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given.
     """
     with open_dataset(path) as dataset:
-        return _grid_of(dataset, Path(path), assume_gsd_m)
+        return grid_of(dataset, SceneRef.of(path).path, assume_gsd_m)
 
 
 def _at_distance(scene: Scene, gsd_m: float) -> Scene:
@@ -122,34 +117,39 @@ class FileScene(Scene):
       8-bit scenes, and GDAL's own dataset mask treats them the same way.
 
     Values are as stored; scale and offset of the file are not applied, nor its colour table. Several threads
-    may read one scene; they take turns.
+    may read one scene at once.
 
     Attributes:
         grid: Where the pixels lie. Without georeference, CRS None and one unit a pixel.
         band_names: The file's band descriptions, else colours (``red``), else ``band_3``.
-        path: The file.
+        bands: The band numbers it is read with, 1-based.
+        path: The file; the first of several.
+        tags: The file's metadata.
     """
 
     def __init__(
-        self, path: str | Path, *, bands: Sequence[int] | None = None, assume_gsd_m: float | None = None
+        self, source: str | Path | SceneRef, *, bands: Sequence[int] | None = None, assume_gsd_m: float | None = None
     ) -> None:
-        self.path = Path(path)
-        self._lock = threading.Lock()
-        self._dataset = open_dataset(path)
+        ref = (source if isinstance(source, SceneRef) else SceneRef.of(source)).choosing(bands, assume_gsd_m)
+        self.path = ref.path
+        self._ref = ref
+        self._pool = DatasetPool(gdal_source(ref))
         try:
-            alpha = [i for i, c in enumerate(self._dataset.colorinterp, 1) if c is ColorInterp.alpha]
-            self._bands = _checked_bands(self._dataset, self.path, bands, alpha)
-            self._masks = _MaskRule(self._dataset, self._bands, [band for band in alpha if band not in self._bands])
-            self.grid = _grid_of(self._dataset, self.path, assume_gsd_m)
-            self.band_names = _names_of(self._dataset, self._bands)
+            with self._pool.handle() as dataset:
+                alpha = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
+                self._bands = _checked_bands(dataset, ref, alpha)
+                self._masks = _MaskRule(dataset, self._bands, [band for band in alpha if band not in self._bands])
+                self.grid = grid_of(dataset, self.path, ref.assume_gsd_m)
+                self.band_names = _names_of(dataset, self._bands, ref.band_names)
+                self.tags: dict[str, str] = dict(dataset.tags())
         except BaseException:
-            self._dataset.close()
+            self._pool.close()
             raise
 
     @property
-    def tags(self) -> dict[str, str]:
-        """The file's metadata."""
-        return dict(self._dataset.tags())
+    def bands(self) -> tuple[int, ...]:
+        """The band numbers it is read with, 1-based."""
+        return tuple(self._bands)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -160,30 +160,34 @@ class FileScene(Scene):
         """Return one block that lies inside the grid."""
         window = Window(block.col, block.row, block.width, block.height)
         try:
-            with self._lock, rasterio.Env(**_GDAL_OPTIONS):
-                raw = self._dataset.read(self._bands, window=window, out_dtype=self._masks.dtype)
-                valid = self._masks.valid(self._dataset, raw, window)
+            with self._pool.handle() as dataset:
+                raw = dataset.read(self._bands, window=window, out_dtype=self._masks.dtype)
+                valid = self._masks.valid(dataset, raw, window)
         except (RasterioError, OSError) as error:
             raise SceneError(
-                f"{self.path} cannot be read at rows {block.row}..{block.row_stop - 1}, "
-                f"columns {block.col}..{block.col_stop - 1}: {error.__cause__ or error}",
+                f"{self._ref} cannot be read at rows {block.row}..{block.row_stop - 1}, "
+                f"columns {block.col}..{block.col_stop - 1}: {reason(error)}.",
                 expected="a complete raster file",
-                remedy="Copy or download the file again; gdalinfo -checksum tells whether it is whole.",
+                remedy=_UNREACHABLE
+                if any(is_remote(file) for file in self._ref.files)
+                else "Copy or download the file again; gdalinfo -checksum tells whether it is whole.",
             ) from error
         with np.errstate(over="ignore"):  # beyond float32: becomes infinite, hence invalid
             image = raw.astype(np.float32, copy=False)
         if raw.dtype.kind == "f":
             valid &= np.isfinite(image).all(axis=0)
-        image[:, ~valid] = 0.0
+        if not valid.all():
+            np.copyto(image, 0.0, where=~valid)
         return image, valid
 
-    def warn_of_odd_bands(self, *, chosen: bool) -> None:
+    def warn_of_odd_bands(self) -> None:
         """Warn where the bands are probably not what they seem; see ``crispmap.scene.odd_bands``."""
-        warn_of_odd_bands(self._dataset, self.path, self._bands, chosen=chosen)
+        with self._pool.handle() as dataset:
+            warn_of_odd_bands(dataset, self.path, self._bands, chosen=self._ref.bands is not None)
 
     def close(self) -> None:
         """Close the file."""
-        self._dataset.close()
+        self._pool.close()
 
 
 class _MaskRule:
@@ -208,12 +212,21 @@ class _MaskRule:
         for place, value in self._sentinels:
             valid &= raw[place] != value
         if self._plausible:
-            valid &= np.any([raw[place] != value for place, value in self._plausible], axis=0)
+            valid &= ~_all_hold(raw, self._plausible)
         for band in self._alpha:
             valid &= dataset.read(band, window=window) != 0
         for band in self._mask_bands:
             valid &= dataset.read_masks(band, window=window) != 0
         return valid
+
+
+def _all_hold(raw: Any, nodata: list[tuple[int, Any]]) -> BoolArray:
+    """Return where every one of these bands, by place in (band, row, col), holds its nodata value."""
+    first, *others = nodata
+    held: BoolArray = raw[first[0]] == first[1]
+    for place, value in others:
+        held &= raw[place] == value
+    return held
 
 
 def _stored_value(nodata: float | None, dtype: np.dtype[Any]) -> Any:
@@ -240,58 +253,23 @@ def _bands_with_masks(dataset: DatasetReader, bands: list[int]) -> list[int]:
     return own
 
 
-def open_dataset(path: str | Path) -> DatasetReader:
-    """Open a raster without rasterio's own warning about georeference.
-
-    Raises:
-        SceneError: If the file is missing, a folder, or not a raster with bands.
-    """
-    name = os.fspath(path)
-    if Path(name).is_dir() and not name.startswith("/vsi"):
-        raise SceneError(f"{name} is a folder.", expected="a raster file", remedy="Give the path of a file in it.")
-    try:
-        with warnings.catch_warnings(), rasterio.Env(**_GDAL_OPTIONS):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset: DatasetReader = rasterio.open(name)
-    except (RasterioError, OSError) as error:
-        if not Path(name).exists() and "/vsi" not in name and ":" not in name:
-            raise SceneError(f"{name} does not exist.", expected="a raster file", remedy="Check the path.") from error
-        vectors = name.lower().endswith(_VECTOR_SUFFIXES)
-        raise SceneError(
-            f"{name} cannot be opened as a raster: {error}",
-            expected="a GeoTIFF, JPEG, PNG or another raster GDAL reads",
-            remedy="These seem to be vectors: give the raster here, and check the order of the arguments."
-            if vectors
-            else "Check that the file is whole and of the format its name says (gdalinfo tells).",
-        ) from error
-    if dataset.count == 0:
-        inner = ", ".join(dataset.subdatasets)
-        dataset.close()
-        raise SceneError(
-            f"{name} has no bands.",
-            expected="a raster with at least one band",
-            remedy=f"Give one of the rasters inside it: {inner}" if inner else "",
-        )
-    return dataset
-
-
-def _checked_bands(dataset: DatasetReader, path: Path, wanted: Sequence[int] | None, alpha: list[int]) -> list[int]:
+def _checked_bands(dataset: DatasetReader, ref: SceneRef, alpha: list[int]) -> list[int]:
     """Return the band numbers to read.
 
     Raises:
         SceneError: If none is left, a number is out of range, or values are complex.
     """
-    bands = [b for b in dataset.indexes if b not in alpha] if wanted is None else list(wanted)
+    bands = [b for b in dataset.indexes if b not in alpha] if ref.bands is None else list(ref.bands)
     if not bands:
         raise SceneError(
-            f"No band of {path} is to be read.",
+            f"No band of {ref} is to be read.",
             expected="at least one band besides alpha",
             remedy="Choose bands by number (--bands, scene: bands:); crispmap info lists them.",
         )
     wrong = [band for band in bands if band not in dataset.indexes]
     if wrong:
         raise SceneError(
-            f"{path} has no band {', '.join(map(str, wrong))}.",
+            f"{ref} has no band {', '.join(map(str, wrong))}.",
             expected=f"band numbers 1..{dataset.count}",
             remedy="Correct the numbers (--bands, scene: bands:); crispmap info lists the bands.",
         )
@@ -299,80 +277,19 @@ def _checked_bands(dataset: DatasetReader, path: Path, wanted: Sequence[int] | N
     complex_bands = [band for band in bands if "complex" in dataset.dtypes[band - 1]]
     if complex_bands:
         raise SceneError(
-            f"Band {complex_bands[0]} of {path} holds complex values.",
+            f"Band {complex_bands[0]} of {ref} holds complex values.",
             expected="integers or real numbers",
             remedy="Compute amplitude or intensity first.",
         )
     return bands
 
 
-def _names_of(dataset: DatasetReader, bands: list[int]) -> tuple[str, ...]:
-    """Return a name for each band: its description, else its colour, else its number."""
+def _names_of(dataset: DatasetReader, bands: list[int], given: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each band: its description, else its colour, else the given one, else its number."""
     names = []
     for band in bands:
         colour = dataset.colorinterp[band - 1]
-        fallback = f"band_{band}" if colour in _NAMELESS else colour.name
+        told = given[band - 1] if len(given) == dataset.count else f"band_{band}"
+        fallback = told if colour in NAMELESS else colour.name
         names.append(dataset.descriptions[band - 1] or fallback)
     return tuple(names)
-
-
-def _grid_of(dataset: DatasetReader, path: Path, assume_gsd_m: float | None) -> Grid:
-    """Return the grid of an open raster, warning where there is no georeference.
-
-    Raises:
-        SceneError: If the raster is located only by ground control points or rational polynomials.
-    """
-    shape = (dataset.height, dataset.width)
-    if not dataset.transform.is_identity:
-        _warn_of_degrees(dataset, path)
-        return Grid(_crs_of(dataset, path), dataset.transform, shape)
-    if assume_gsd_m is not None:
-        return Grid(None, Affine.scale(assume_gsd_m, -assume_gsd_m), shape)
-    located_by = "ground control points" if dataset.gcps[0] else "rational polynomial coefficients"
-    if dataset.gcps[0] or dataset.rpcs is not None:
-        raise SceneError(
-            f"{path} is located only by {located_by}.",
-            expected="a raster with a geotransform",
-            remedy="Rectify it first (gdalwarp), or give assume_gsd_m to work in plain pixels.",
-        )
-    warnings.warn(
-        f"{path} has no georeference: a pixel counts as one metre. Give assume_gsd_m, the side of a pixel in "
-        "metres, if you know it.",
-        GeoreferenceWarning,
-        stacklevel=4,
-    )
-    return Grid(None, Affine.identity(), shape)
-
-
-def _crs_of(dataset: DatasetReader, path: Path) -> CRS | None:
-    """Return the raster's CRS; by its EPSG code where it has one, so that equal systems compare equal.
-
-    Raises:
-        SceneError: If the CRS cannot be understood.
-    """
-    if not dataset.crs:
-        return None
-    try:
-        code = dataset.crs.to_epsg(confidence_threshold=90)
-        return CRS.from_epsg(code) if code else CRS.from_wkt(dataset.crs.to_wkt())
-    except CRSError as error:
-        raise SceneError(
-            f"The CRS of {path} cannot be understood: {error}",
-            expected="a CRS that PROJ knows",
-            remedy="Assign it anew (gdal_edit.py -a_srs EPSG:...).",
-        ) from error
-
-
-def _warn_of_degrees(dataset: DatasetReader, path: Path) -> None:
-    """Warn where a raster without CRS has pixels so small that its unit must be the degree."""
-    transform = dataset.transform
-    if (
-        not dataset.crs
-        and max(abs(value) for value in (transform.a, transform.b, transform.d, transform.e)) < _DEGREE_LIKE
-    ):
-        warnings.warn(
-            f"{path} has a transform but no CRS, and its pixels measure {abs(transform.a):.3g} units. These "
-            "are probably degrees, yet count as metres. Assign the CRS (gdal_edit.py -a_srs EPSG:4326).",
-            GeoreferenceWarning,
-            stacklevel=5,
-        )

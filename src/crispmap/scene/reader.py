@@ -82,7 +82,8 @@ class Scene(ABC):
         if inside == block:
             return image, valid
         rows, cols = rows - inside.row, cols - inside.col
-        return image[:, rows[:, None], cols], valid[rows[:, None], cols]
+        # One axis after the other: over both at once, numpy gathers pixel by pixel, three times as slow.
+        return image.take(rows, axis=1).take(cols, axis=2), valid.take(rows, axis=0).take(cols, axis=1)
 
     @abstractmethod
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:

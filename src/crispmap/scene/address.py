@@ -1,0 +1,91 @@
+"""Where a raster is: a file, or an address that GDAL reads from, as a person types it and as GDAL opens it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_SCHEMES = {
+    "http": "/vsicurl/http://",
+    "https": "/vsicurl/https://",
+    "ftp": "/vsicurl/ftp://",
+    "s3": "/vsis3/",
+    "gs": "/vsigs/",
+    "az": "/vsiaz/",
+}
+_SCHEME = re.compile(rf"({'|'.join(_SCHEMES)})://")
+_ONE_SLASH = re.compile(rf"(^|/)({'|'.join(_SCHEMES)}):/(?=[^/])")
+_IN_ANOTHER = re.compile(r"^(/vsi(?:zip|tar|gzip|7z|rar))/(?=vsi\w+/)")
+_ARCHIVE = re.compile(r"^/vsi(?:zip|tar|gzip|7z|rar)/(?=[^/{])")
+_REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(_streaming)?[/?]")
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+_LONGEST_NAME = 100
+
+
+def gdal_name(path: str | Path) -> str:
+    """Return what GDAL is to open for a path or an address.
+
+    An address ``https://…`` is read through ``/vsicurl/``, ``s3://…`` through ``/vsis3/``, and so on. Slashes that
+    ``Path`` has dropped (it makes ``https:/host`` of ``https://host``) are put back. What else GDAL takes, such as
+    ``NETCDF:file.nc:red``, stays as it is.
+
+    Args:
+        path: A file, an address, or any other name that GDAL opens.
+    """
+    name = _restored(os.fspath(path))
+    scheme = _SCHEME.match(name)
+    return _SCHEMES[scheme[1]] + name[scheme.end() :] if scheme else name
+
+
+def is_remote(path: str | Path) -> bool:
+    """Return whether GDAL would read a path over a network."""
+    return _REMOTE.search(gdal_name(path)) is not None
+
+
+def is_plain_file(path: str | Path) -> bool:
+    """Return whether a path can only mean a file or folder, no address and no data set inside a file."""
+    name = gdal_name(path)
+    return not name.startswith(("/vsi", "<")) and ":" not in name
+
+
+def web_address(path: str | Path) -> str | None:
+    """Return the ``http`` or ``https`` address that a path means, or None where it means something else."""
+    name = gdal_name(path).removeprefix("/vsicurl/")
+    return name if name.startswith(("http://", "https://")) else None
+
+
+def name_of(path: str | Path) -> str:
+    """Return the last part of a path or address without its suffix, fit to name files after.
+
+    It holds no character that a file system refuses, at most 100 characters, and is never empty. The query of a web
+    address is left out.
+    """
+    address = web_address(path)
+    text = unquote(urlsplit(address).path) if address else gdal_name(path)
+    return fit_name(Path(text.rstrip("/")).stem)
+
+
+def fit_name(text: str) -> str:
+    """Return a text as part of a file name: at most 100 characters, none that a file system refuses, never empty."""
+    return _FORBIDDEN.sub("_", text).strip(" .")[:_LONGEST_NAME].rstrip(" .") or "scene"
+
+
+def shown(path: str | Path) -> str:
+    """Return a path as messages show it: an address without its query, which may hold a secret."""
+    name = gdal_name(path)
+    return name.split("?", 1)[0] if is_remote(name) else name
+
+
+def _restored(text: str) -> str:
+    """Return a text with the slashes that ``Path`` has dropped from it."""
+    text = _ONE_SLASH.sub(r"\1\2://", text)
+    text = _IN_ANOTHER.sub(r"\1//", text)
+    archive = _ARCHIVE.match(text)
+    if archive:
+        inner = text[archive.end() :]
+        first = inner.split("/")[0]
+        if not Path(first).exists() and Path("/", first).exists():
+            return f"{archive[0]}/{inner}"
+    return text
