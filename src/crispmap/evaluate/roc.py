@@ -1,0 +1,141 @@
+"""Receiver operating characteristics and threshold metrics of scores, streamed, with the error they can have told.
+
+Scores are counted in bins that are the float32 numbers cut to their first bits: 65,536 bins that lie denser where
+numbers are small, so that neither scale nor range need be known. Values in one bin count as equal. What that can
+change of the area under the curve is known exactly from the counts: half of the pairs that share a bin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.types import BoolArray, CountArray, DoubleArray, FloatArray
+
+_BITS = 16
+_BINS = 1 << _BITS
+
+
+class Area(NamedTuple):
+    """An area under a curve.
+
+    Attributes:
+        value: 0..1; NaN where there is no positive or no negative.
+        error: How far the value can be from that of unbinned scores at most.
+    """
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What happens at every threshold, from the strictest to the loosest; positive is what lies at or above it.
+
+    Attributes:
+        threshold: Falling; the first is infinite.
+        false_positive_rate: Share of negatives taken for positive, 0..1, rising.
+        true_positive_rate: Share of positives found, 0..1, rising.
+    """
+
+    threshold: DoubleArray
+    false_positive_rate: DoubleArray
+    true_positive_rate: DoubleArray
+
+
+class ThresholdCounts:
+    """Counts of positives and negatives by score; a megabyte, however many pixels are added."""
+
+    def __init__(self) -> None:
+        self.positives: CountArray = np.zeros(_BINS, np.int64)
+        self.negatives: CountArray = np.zeros(_BINS, np.int64)
+
+    def add(self, scores: FloatArray, positive: BoolArray) -> None:
+        """Count pixels.
+
+        Args:
+            scores: Any shape, finite, higher for positive.
+            positive: Which are positive, of the same shape.
+
+        Raises:
+            ValueError: If the shapes differ or a score is not finite.
+        """
+        if scores.shape != positive.shape:
+            raise ValueError(f"scores of shape {scores.shape} for labels of shape {positive.shape}")
+        if not np.isfinite(scores).all():
+            raise ValueError("a score is not finite")
+        bins = _bin(scores)
+        self.positives += np.bincount(bins[positive], minlength=_BINS)
+        self.negatives += np.bincount(bins[~positive], minlength=_BINS)
+
+    def area(self) -> Area:
+        """Return the area under the receiver operating characteristic, ties counting half.
+
+        Source: Fawcett, "An introduction to ROC analysis", 2006: the probability that a positive scores higher than a
+        negative.
+        """
+        pairs = float(self.positives.sum()) * float(self.negatives.sum())
+        if pairs == 0:
+            return Area(float("nan"), 0.0)
+        below = np.cumsum(self.negatives) - self.negatives
+        shared = float((self.positives.astype(np.float64) * self.negatives).sum())
+        won = float((self.positives.astype(np.float64) * below).sum())
+        return Area((won + shared / 2) / pairs, shared / 2 / pairs)
+
+    def curve(self, points: int | None = None) -> Curve:
+        """Return the receiver operating characteristic at every score seen.
+
+        Args:
+            points: About as many points as wanted, for drawing; None for all.
+        """
+        seen = np.flatnonzero(self.positives + self.negatives)[::-1]
+        true, false = np.cumsum(self.positives[seen]), np.cumsum(self.negatives[seen])
+        rates = [
+            np.concatenate([[0.0], counts / counts[-1] if len(counts) and counts[-1] else np.full(len(counts), np.nan)])
+            for counts in (false, true)
+        ]
+        threshold = np.concatenate([[np.inf], _lowest(seen)])
+        if points is not None and len(threshold) > points:
+            along = np.nan_to_num(rates[0]) + np.nan_to_num(rates[1])
+            kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], points)))
+            kept = np.unique(np.concatenate([[0], np.minimum(kept, len(along) - 1), [len(along) - 1]]))
+            return Curve(threshold[kept], rates[0][kept], rates[1][kept])
+        return Curve(threshold, rates[0], rates[1])
+
+    def at(self, threshold: float) -> tuple[int, int, int, int]:
+        """Return true positives, false positives, false negatives and true negatives at a threshold.
+
+        Exact where the threshold is a boundary of bins, as 0 is; elsewhere it acts as the next lower boundary.
+        """
+        first = int(_bin(np.array([threshold], np.float32))[0])
+        true, false = int(self.positives[first:].sum()), int(self.negatives[first:].sum())
+        return true, false, int(self.positives[:first].sum()), int(self.negatives[:first].sum())
+
+
+def one_against_rest(scores: FloatArray, class_id: int) -> FloatArray:
+    """Return the log odds of a class against all others, float32 (row, col), from logits (class, row, col)."""
+    others = np.delete(scores, class_id, axis=0).astype(np.float64)
+    top = others.max(axis=0)
+    rest = top + np.log(np.exp(others - top).sum(axis=0))
+    odds: FloatArray = (scores[class_id] - rest).astype(np.float32)
+    return odds
+
+
+def _bin(scores: FloatArray) -> NDArray[np.int64]:
+    """Return each score's bin; the order of bins is that of the scores."""
+    bits = np.ascontiguousarray(scores, np.float32).view(np.uint32)
+    negative = bits >> 31 == 1
+    # Of the negatives the larger magnitude is the smaller number; -0.0 joins 0.0.
+    ordered = np.where(negative, 0x80000000 - (bits & 0x7FFFFFFF), bits + np.uint32(0x80000000))
+    return (ordered >> np.uint32(32 - _BITS)).astype(np.int64)
+
+
+def _lowest(bins: NDArray[np.int64]) -> DoubleArray:
+    """Return the smallest score of each bin."""
+    ordered = bins.astype(np.uint32) << np.uint32(32 - _BITS)
+    bits = np.where(ordered >= 0x80000000, ordered - np.uint32(0x80000000), np.uint32(0x80000000) - ordered)
+    signs = np.where(ordered >= 0x80000000, 1.0, -1.0)
+    return (bits.astype(np.uint32) & np.uint32(0x7FFFFFFF)).view(np.float32).astype(np.float64) * signs
