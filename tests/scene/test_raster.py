@@ -361,16 +361,18 @@ def test_vectors_in_place_of_a_raster_are_guessed(tmp_path: Path) -> None:
         assert ("These seem to be vectors" in caught.value.remedy) is guessed
 
 
-def test_a_container_without_bands_lists_what_is_inside(make_raster: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_without_bands_lists_what_is_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Container:
         count = 0
         subdatasets = ("HDF5:x:red", "HDF5:x:nir")
 
         def close(self) -> None: ...
 
+    path = tmp_path / "x.h5"
+    path.write_text("a container")
     monkeypatch.setattr(rasterio, "open", lambda *_: Container())
     with pytest.raises(SceneError, match=r"has no bands[\s\S]*HDF5:x:red, HDF5:x:nir"):
-        open_scene("x.h5")
+        open_scene(path)
 
 
 def test_a_truncated_tiff_names_file_and_block(make_raster: Maker) -> None:

@@ -21,7 +21,7 @@ _IN_ANOTHER = re.compile(r"^(/vsi(?:zip|tar|gzip|7z|rar))/(?=vsi\w+/)")
 _ARCHIVE = re.compile(r"^/vsi(?:zip|tar|gzip|7z|rar)/(?=[^/{])")
 _REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(_streaming)?[/?]")
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
-_LONGEST_NAME = 100
+_LONGEST_NAME = 150  # bytes; file systems take 255, and a map's name and suffix come after
 
 
 def gdal_name(path: str | Path) -> str:
@@ -59,8 +59,8 @@ def web_address(path: str | Path) -> str | None:
 def name_of(path: str | Path) -> str:
     """Return the last part of a path or address without its suffix, fit to name files after.
 
-    It holds no character that a file system refuses, at most 100 characters, and is never empty. The query of a web
-    address is left out.
+    It holds no character that a file system refuses, at most 150 bytes, and is never empty. The query of a web address
+    is left out.
     """
     address = web_address(path)
     text = unquote(urlsplit(address).path) if address else gdal_name(path)
@@ -68,8 +68,9 @@ def name_of(path: str | Path) -> str:
 
 
 def fit_name(text: str) -> str:
-    """Return a text as part of a file name: at most 100 characters, none that a file system refuses, never empty."""
-    return _FORBIDDEN.sub("_", text).strip(" .")[:_LONGEST_NAME].rstrip(" .") or "scene"
+    """Return a text as part of a file name: at most 150 bytes, no character a file system refuses, never empty."""
+    cut = _FORBIDDEN.sub("_", text).strip(" .").encode(errors="replace")[:_LONGEST_NAME]
+    return cut.decode(errors="ignore").rstrip(" .") or "scene"
 
 
 def shown(path: str | Path) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def open_dataset(path: str | Path) -> DatasetReader:
         SceneError: If it is missing, a folder, may not be read, cannot be reached, or is no raster with bands.
     """
     name = gdal_name(path)
-    _refuse_folder(name)
+    trouble = local_trouble(name)
+    if trouble is not None:
+        raise trouble
     _bound_cache()
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -109,6 +112,43 @@ def reason(error: BaseException) -> str:
         error = error.__cause__
     text = getattr(error, "errmsg", None) or str(error)
     return str(text).strip().rstrip(".")
+
+
+def local_trouble(name: str) -> SceneError | None:
+    """Return the error for a file that no raster can be in: missing, a folder, not to be read, or empty.
+
+    Args:
+        name: What GDAL opens; where it can mean something else than a file, there is no error.
+    """
+    if not is_plain_file(name):
+        return None
+    path = Path(name)
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISREG(kind):
+            with path.open("rb") as file:
+                empty = not file.read(1)
+    except (FileNotFoundError, NotADirectoryError):
+        return SceneError(f"{name} does not exist.", expected="a raster file", remedy="Check the path.")
+    except OSError as error:
+        return SceneError(
+            f"{name} cannot be read: {error.strerror}.",
+            expected="a file you may read",
+            remedy="Check the permissions of the file and of the folders it is in (ls -l).",
+        )
+    if stat.S_ISDIR(kind):
+        return SceneError(
+            f"{name} is a folder.",
+            expected="a raster file",
+            remedy=f"Give the path of a file in it, or of several: '{name.rstrip('/')}/*.tif'.",
+        )
+    if stat.S_ISREG(kind) and empty:
+        return SceneError(
+            f"{name} cannot be opened as a raster: it is empty.",
+            expected=_FORMATS,
+            remedy="Copy or download it again.",
+        )
+    return None
 
 
 class DatasetPool:
@@ -180,24 +220,10 @@ def _bound_cache() -> None:
         rasterio.env.setenv(GDAL_CACHEMAX=_CACHE_BYTES)  # unlike an option of Env, it outlasts it
 
 
-def _refuse_folder(name: str) -> None:
-    """Raise SceneError for a folder."""
-    with suppress(OSError):  # a folder that cannot be looked into: opening tells
-        if not name.startswith(("/vsi", "<")) and Path(name).is_dir():
-            raise SceneError(
-                f"{name} is a folder.",
-                expected="a raster file",
-                remedy=f"Give the path of a file in it, or of several: '{name.rstrip('/')}/*.tif'.",
-            )
-
-
 def _failure(name: str, error: BaseException) -> SceneError:
     """Return the error to raise for a raster that cannot be opened."""
     if is_remote(name):
         return _unreachable(name, error)
-    trouble = _trouble_of(name) if is_plain_file(name) else None
-    if trouble is not None:
-        return trouble
     vectors = name.lower().endswith(_VECTOR_SUFFIXES)
     return SceneError(
         f"{shown(name)} cannot be opened as a raster: {error}",
@@ -205,28 +231,6 @@ def _failure(name: str, error: BaseException) -> SceneError:
         remedy="These seem to be vectors: give the raster here, and check the order of the arguments."
         if vectors
         else "Check that the file is whole and of the format its name says (gdalinfo tells).",
-    )
-
-
-def _trouble_of(name: str) -> SceneError | None:
-    """Return the error for a file that cannot be read at all, None where its content is to blame."""
-    try:
-        with Path(name).open("rb") as file:
-            empty = not file.read(1)
-    except (FileNotFoundError, NotADirectoryError):
-        return SceneError(f"{name} does not exist.", expected="a raster file", remedy="Check the path.")
-    except OSError as error:
-        return SceneError(
-            f"{name} cannot be read: {error.strerror}.",
-            expected="a file you may read",
-            remedy="Check the permissions of the file and of the folders it is in (ls -l).",
-        )
-    if not empty:
-        return None
-    return SceneError(
-        f"{name} cannot be opened as a raster: it is empty.",
-        expected=_FORMATS,
-        remedy="Copy or download it again.",
     )
 
 
