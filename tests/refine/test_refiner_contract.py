@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import pytest
 import torch
 
-from crispmap.models.store import ARCHITECTURES
+from crispmap.classes import ClassDef, ClassSchema
+from crispmap.errors import ModelError
+from crispmap.models.card import ModelCard
+from crispmap.models.store import ARCHITECTURES, load_model, save_model
 from crispmap.refine.base import Refiner, crop
+from crispmap.refine.by_hand import HandWrittenRefiner
+from crispmap.refine.crf import CrfRefiner
+from crispmap.refine.pde import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
 from crispmap.refine.rnn import RecurrentRefiner
 
-REFINERS = {
+COLOURS = ("#ffffff", "#d7191c", "#fdae61")
+LEARNED = {
     f"{variant}, {features}": (variant, features)
     for variant in ("class-specific", "class-agnostic", "untied")
     for features in ("image", "derivatives")
 }
+BY_HAND: dict[str, HandWrittenRefiner] = {
+    "crf": CrfRefiner(3, 4, steps=3, theta_alpha_px=1.5, theta_beta=2.0, theta_gamma_px=1.0, biases=(0.5, 0.0, -1.0)),
+    "heat": HeatRefiner(3, 4, steps=3, substeps=2, dt=0.2, biases=(0.5, 0.0, -1.0)),
+    "edge-stopped": EdgeStoppedRefiner(3, 4, steps=3, substeps=2, kappa=0.7, sigma_px=0.8),
+    "anisotropic": AnisotropicRefiner(3, 4, steps=2, substeps=3, dt=0.25, kappa=0.7, sigma_px=0.5),
+    "geodesic": GeodesicRefiner(3, 4, steps=3, substeps=1, kappa=0.7, sigma_px=1.2, biases=(0.5, 0.0, -1.0)),
+}
 
 
-@pytest.fixture(params=list(REFINERS))
+@pytest.fixture(params=[*LEARNED, *BY_HAND])
 def refiner(request: pytest.FixtureRequest) -> Refiner:
+    return BY_HAND[request.param] if request.param in BY_HAND else learned(request.param)
+
+
+@pytest.fixture(params=list(LEARNED))
+def recurrent(request: pytest.FixtureRequest) -> RecurrentRefiner:
+    return learned(request.param)
+
+
+def learned(name: str) -> RecurrentRefiner:
     torch.manual_seed(0)
-    variant, features = REFINERS[request.param]
+    variant, features = LEARNED[name]
     return RecurrentRefiner(3, 4, steps=3, variant=variant, features=features, filters=8, hidden=6).double().eval()
 
 
@@ -50,20 +76,34 @@ def test_any_window_gives_the_scores_of_the_whole(refiner: Refiner) -> None:
     whole = refined(refiner, scores, image)
     window = (..., slice(5, 5 + 9 + 2 * refiner.margin_px), slice(3, 3 + 11 + 2 * refiner.margin_px))
     part = refined(refiner, scores[window], image[window])
-    torch.testing.assert_close(part, whole[..., 5:14, 3:14], rtol=0, atol=1e-12)
+    difference = (part - whole[..., 5:14, 3:14]).abs().max()
+    assert (difference <= 1e-12) == (refiner.radius_px is not None)  # None says that it cannot be cut
 
 
 @pytest.mark.parametrize("touched_input", [0, 1], ids=["scores", "image"])
 def test_the_declared_radius_is_true(refiner: Refiner, touched_input: int) -> None:
-    size = 2 * refiner.radius_px + 5
+    radius = refiner.margin_px + 1 if refiner.radius_px is None else refiner.radius_px
+    size = 2 * radius + 5
     plain_inputs = inputs(refiner, size, size)
     plain = refined(refiner, *plain_inputs)
     touched = [one.clone() for one in plain_inputs]
     middle = size // 2
     touched[touched_input][..., middle + refiner.margin_px, middle + refiner.margin_px] += 100.0
     changed = (refined(refiner, *touched) != plain).any(dim=1)[0].nonzero()
+    if touched_input == 1 and isinstance(refiner, HeatRefiner):
+        assert not len(changed)  # heat does not look at the image
+        return
     assert len(changed)
-    assert (changed - middle).abs().max() <= refiner.radius_px
+    assert ((changed - middle).abs().max() <= radius) == (refiner.radius_px is not None)
+
+
+def test_every_refiner_of_the_registry_is_held_to_this() -> None:
+    kept = {one.architecture for one in BY_HAND.values()} | {"rnn"}
+    assert kept == {name for name, builder in ARCHITECTURES.items() if _builds_refiners(builder)}
+
+
+def _builds_refiners(builder: object) -> bool:
+    return isinstance(builder, type) and issubclass(builder, Refiner)
 
 
 def test_the_radius_is_reached_through_the_scores() -> None:
@@ -76,53 +116,53 @@ def test_the_radius_is_reached_through_the_scores() -> None:
     assert (changed - 10).abs().max() == refiner.radius_px == 8
 
 
-def test_a_zero_update_is_the_identity(refiner: Refiner) -> None:
+def test_a_zero_update_is_the_identity(recurrent: RecurrentRefiner) -> None:
     with torch.no_grad():
-        refiner.output_weight.zero_()
-        refiner.output_bias.zero_()
-    scores, image = inputs(refiner, 6, 6)
-    for step in refiner.all_steps(scores, image):
-        assert torch.equal(step, crop(scores, refiner.margin_px))
+        recurrent.output_weight.zero_()
+        recurrent.output_bias.zero_()
+    scores, image = inputs(recurrent, 6, 6)
+    for step in recurrent.all_steps(scores, image):
+        assert torch.equal(step, crop(scores, recurrent.margin_px))
 
 
-def test_the_folded_form_is_the_papers_form(refiner: Refiner) -> None:
-    scores, image = inputs(refiner, 12, 12, batch=3)
+def test_the_folded_form_is_the_papers_form(recurrent: RecurrentRefiner) -> None:
+    scores, image = inputs(recurrent, 12, 12, batch=3)
     for ours, papers in zip(
-        refiner.all_steps(scores, image), refiner.all_steps_as_in_paper(scores, image), strict=True
+        recurrent.all_steps(scores, image), recurrent.all_steps_as_in_paper(scores, image), strict=True
     ):
         torch.testing.assert_close(ours, papers, rtol=1e-10, atol=1e-10)
 
 
-def test_the_folded_form_is_the_papers_form_to_1e_5_in_float32(refiner: Refiner) -> None:
-    refiner.float()
-    scores, image = (one.float() for one in inputs(refiner, 24, 24))
-    ours, papers = refined(refiner, scores, image), refiner.all_steps_as_in_paper(scores, image)[-1]
+def test_the_folded_form_is_the_papers_form_to_1e_5_in_float32(recurrent: RecurrentRefiner) -> None:
+    recurrent.float()
+    scores, image = (one.float() for one in inputs(recurrent, 24, 24))
+    ours, papers = refined(recurrent, scores, image), recurrent.all_steps_as_in_paper(scores, image)[-1]
     assert (ours - papers).abs().max() <= 1e-5 * max(1.0, papers.abs().max().item())
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
-def test_gradients_of_the_folded_form_are_those_of_the_papers_form(refiner: Refiner, batch: int) -> None:
-    scores, image = inputs(refiner, 6, 8, batch=batch)
+def test_gradients_of_the_folded_form_are_those_of_the_papers_form(recurrent: RecurrentRefiner, batch: int) -> None:
+    scores, image = inputs(recurrent, 6, 8, batch=batch)
     scores.requires_grad_()
     image.requires_grad_()
-    wanted = [scores, image, *refiner.parameters()]
+    wanted = [scores, image, *recurrent.parameters()]
 
     def gradients(steps: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         loss = steps[-1].square().sum() + steps[1].sin().sum()  # an intermediate step too: deep supervision
         return torch.autograd.grad(loss, wanted)
 
-    ours = gradients(refiner.all_steps(scores, image))
-    papers = gradients(refiner.all_steps_as_in_paper(scores, image))
+    ours = gradients(recurrent.all_steps(scores, image))
+    papers = gradients(recurrent.all_steps_as_in_paper(scores, image))
     for one, other in zip(ours, papers, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-8)
 
 
-def test_a_loss_on_an_early_step_alone_has_gradients_too(refiner: Refiner) -> None:
-    scores, image = inputs(refiner, 4, 4)
-    weights = [p for name, p in refiner.named_parameters() if "bias" not in name]
-    ours = torch.autograd.grad(refiner.all_steps(scores, image)[1].square().sum(), weights, allow_unused=True)
+def test_a_loss_on_an_early_step_alone_has_gradients_too(recurrent: RecurrentRefiner) -> None:
+    scores, image = inputs(recurrent, 4, 4)
+    weights = [p for name, p in recurrent.named_parameters() if "bias" not in name]
+    ours = torch.autograd.grad(recurrent.all_steps(scores, image)[1].square().sum(), weights, allow_unused=True)
     papers = torch.autograd.grad(
-        refiner.all_steps_as_in_paper(scores, image)[1].square().sum(), weights, allow_unused=True
+        recurrent.all_steps_as_in_paper(scores, image)[1].square().sum(), weights, allow_unused=True
     )
     for one, other in zip(ours, papers, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-8)
@@ -131,6 +171,64 @@ def test_a_loss_on_an_early_step_alone_has_gradients_too(refiner: Refiner) -> No
 def test_the_arguments_build_the_same_architecture(refiner: Refiner) -> None:
     again = ARCHITECTURES[refiner.architecture](**refiner.arguments)
     assert {n: p.shape for n, p in again.state_dict().items()} == {n: p.shape for n, p in refiner.state_dict().items()}
+
+
+def test_a_model_file_gives_the_same_refiner(refiner: Refiner, tmp_path: Path) -> None:
+    refiner.float()
+    classes = ClassSchema(tuple(ClassDef(name, colour) for name, colour in zip("abc", COLOURS, strict=True)))
+    card = ModelCard(
+        kind="refiner", architecture=refiner.architecture, arguments=refiner.arguments, schema=classes,
+        band_names=tuple("rgbn"), scaling_offset=(0.0,) * 4, scaling_scale=(1.0,) * 4, gsd_m=0.5,
+        radius_px=refiner.radius_px, stride_px=1,
+    )  # fmt: skip
+    again, card_again = load_model(save_model(tmp_path / "refiner.safetensors", refiner, card), kind="refiner")
+    assert card_again == card
+    assert (again.margin_px, again.radius_px, again.steps) == (refiner.margin_px, refiner.radius_px, refiner.steps)
+    scores, image = (one.float() for one in inputs(refiner, 5, 6))
+    assert torch.equal(refined(again, scores, image), refined(refiner, scores, image))
+
+
+@pytest.mark.parametrize("name", list(BY_HAND))
+def test_refiners_by_hand_treat_all_classes_alike(name: str) -> None:
+    refiner = BY_HAND[name].but(biases=None)
+    scores, image = inputs(refiner, 10, 10)
+    order = torch.tensor([2, 0, 1])
+    torch.testing.assert_close(refined(refiner, scores[:, order], image), refined(refiner, scores, image)[:, order])
+
+
+@pytest.mark.parametrize("name", list(BY_HAND))
+def test_biases_are_added_to_the_scores_before_the_first_step(name: str) -> None:
+    biases = torch.tensor([1.0, -0.5, 0.25])
+    refiner, plain = BY_HAND[name].but(biases=biases.tolist()), BY_HAND[name].but(biases=None)
+    scores, image = inputs(refiner, 8, 9)
+    first, *later = refiner.all_steps(scores, image)
+    _, *expected = plain.all_steps(scores + biases[:, None, None], image)
+    assert torch.equal(first, crop(scores, refiner.margin_px))
+    for ours, other in zip(later, expected, strict=True):
+        torch.testing.assert_close(ours, other, rtol=0, atol=1e-12)
+
+
+BAD = {"classes": 1, "bands": 0, "steps": 0, "biases": (0.0, math.nan, 0.0)}
+
+
+@pytest.mark.parametrize("name", list(BY_HAND))
+@pytest.mark.parametrize("change", [*BAD.items(), ("biases", (1.0, 2.0)), ("steps", 1.5)])
+def test_bad_arguments_of_refiners_by_hand_are_refused(name: str, change: tuple[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"{change[0]} is .*expected"):
+        BY_HAND[name].but(**dict([change]))
+
+
+def test_a_card_with_bad_arguments_is_no_model(tmp_path: Path) -> None:
+    refiner = BY_HAND["heat"]
+    classes = ClassSchema(tuple(ClassDef(name, colour) for name, colour in zip("abc", COLOURS, strict=True)))
+    card = ModelCard(
+        kind="refiner", architecture="heat", arguments={**refiner.arguments, "dt": 0.3}, schema=classes,
+        band_names=tuple("rgbn"), scaling_offset=(0.0,) * 4, scaling_scale=(1.0,) * 4, gsd_m=0.5, radius_px=6,
+        stride_px=1,
+    )  # fmt: skip
+    path = save_model(tmp_path / "refiner.safetensors", refiner, card)
+    with pytest.raises(ModelError, match=r"dt is 0\.3"):
+        load_model(path)
 
 
 def test_the_class_agnostic_refiner_commutes_with_a_permutation_of_classes() -> None:

@@ -17,6 +17,8 @@ from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, rea
 from crispmap.models.fcn import fcn_igarss, fcn_rnn
 from crispmap.models.mnih import PatchNetwork
 from crispmap.refine.base import Refiner
+from crispmap.refine.crf import CrfRefiner
+from crispmap.refine.pde import PDES
 from crispmap.refine.rnn import RecurrentRefiner
 from crispmap.whole_file import check_free, write_whole
 
@@ -27,6 +29,8 @@ ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
     "fcn-igarss": fcn_igarss,
     "mnih": PatchNetwork,
     "rnn": RecurrentRefiner,
+    "crf": CrfRefiner,
+    **PDES,
 }
 """Builders by architecture name."""
 
