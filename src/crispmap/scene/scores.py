@@ -13,7 +13,7 @@ from crispmap.errors import SceneError
 from crispmap.grid import Block, Grid
 from crispmap.scene.raster import FileScene
 from crispmap.scene.reader import Scene
-from crispmap.scene.writer import CLASSES_TAG, SCORES_TAG
+from crispmap.scene.spec import CERTAINTY_TAG, CLASSES_TAG, PROBABILITY, PROBABILITY_LEVELS, SCORES_TAG
 from crispmap.types import BoolArray, FloatArray
 
 ScoreKind: TypeAlias = Literal["auto", "logit", "probability"]
@@ -48,8 +48,8 @@ def open_scores(
     level from 0 and 1 in integer ones. Invalid pixels (see ``FileScene``; an alpha band is no class) have
     score 0 in every class.
 
-    ``kind="auto"`` believes the tag that crispmap's own score rasters carry (logits). For others it
-    decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster:
+    ``kind="auto"`` believes the tag that crispmap's own score rasters carry: logits, or probabilities with 1 stored
+    as 254. For others it decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster:
 
     - Integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16
       and int16 it is 10,000 where no sampled value is larger, else the type's maximum. An 8-bit raster
@@ -87,16 +87,26 @@ def open_scores(
         )
     source = FileScene(path, assume_gsd_m=assume_gsd_m)
     try:
-        if CLASSES_TAG in source.tags:
-            raise SceneError(
-                f"{path} is a class map: it holds the ids of classes, no scores.",
-                expected="a raster of scores or probabilities, one band a class",
-                remedy="Give the scores behind the map, such as coarse_scores.tif.",
-            )
+        _check_scores(source)
         return ScoreScene(source, _rule(source, kind, full_scale), class_names)
     except BaseException:
         source.close()
         raise
+
+
+def _check_scores(source: FileScene) -> None:
+    """Raise SceneError where a raster of ours says that it holds something else."""
+    tags = source.tags
+    for tag, what in (
+        (CLASSES_TAG, "is a class map: it holds the ids of classes"),
+        (CERTAINTY_TAG, "holds certainties: how sure a map is, not of what"),
+    ):
+        if tag in tags:
+            raise SceneError(
+                f"{source.path} {what}, no scores.",
+                expected="a raster of scores or probabilities, one band a class",
+                remedy="Give the scores behind the map, such as coarse_scores.tif.",
+            )
 
 
 @dataclass(frozen=True)
@@ -193,6 +203,8 @@ def _rule(source: FileScene, kind: ScoreKind, full_scale: float | None) -> _Rule
         SceneError: If that cannot be told.
     """
     integers = source.dtype.kind in "iu"
+    if full_scale is None and source.tags.get(SCORES_TAG) == PROBABILITY and kind != "logit":
+        return _Rule(PROBABILITY_LEVELS, clip=0.5 / (PROBABILITY_LEVELS + 1))
     if kind == "logit" or (kind == "auto" and source.tags.get(SCORES_TAG) == "logit"):
         return _Rule(None)
     if kind == "probability" and not integers:

@@ -1,0 +1,134 @@
+"""What a run may write of scores: the classes, the scores themselves, how certain they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import InputError
+from crispmap.grid import Grid
+from crispmap.scene.spec import (
+    PROBABILITY_LEVELS,
+    RasterSpec,
+    ScoreEncoding,
+    certainty_spec,
+    class_map_spec,
+    scores_spec,
+)
+from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
+
+
+class Product(Protocol):
+    """Something to write of scores: small enough to be sent to another process, and its text tells all of it."""
+
+    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
+        """Return what its file is."""
+
+    def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[Any]:
+        """Return what its file holds of a block, in the type of its spec; nodata where invalid.
+
+        Args:
+            scores: (class, row, col) logits, finite where valid; left as they are.
+            valid: (row, col).
+
+        Returns:
+            (row, col) or (band, row, col).
+        """
+
+
+def class_map(scores: FloatArray, valid: BoolArray) -> LabelArray:
+    """Return the class with the highest score, the first of equals; 255 where invalid.
+
+    Args:
+        scores: (class, row, col).
+        valid: (row, col).
+    """
+    return np.where(valid, scores.argmax(axis=0), IGNORE).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """The class map: uint8, the class with the highest score, the first of equals, nodata 255, colours and names."""
+
+    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
+        """Return what its file is."""
+        return class_map_spec(path, grid, schema, tags)
+
+    def encode(self, scores: FloatArray, valid: BoolArray) -> LabelArray:
+        """Return (row, col) class ids."""
+        return class_map(scores, valid)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores, one band a class under its name; read back as logits by ``crispmap.scene.scores.open_scores``.
+
+    Attributes:
+        encoding: ``float32``: the logits as they are. ``float16``: rounded to half precision, 11 significant bits,
+            within ±65,504; half the size. ``uint8``: softmax probabilities rounded to steps of 1/254; a quarter of the
+            size, and programs show them as 0..1. Two classes less than a step apart may come out equal, and a
+            probability below half a step is read as 0.2 %.
+
+    Raises:
+        InputError: If there is no such encoding.
+    """
+
+    encoding: ScoreEncoding = "float32"
+
+    def __post_init__(self) -> None:
+        if self.encoding not in get_args(ScoreEncoding):
+            raise InputError(
+                f"Scores cannot be stored as {self.encoding!r}.",
+                expected=f"one of {', '.join(get_args(ScoreEncoding))}",
+            )
+
+    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
+        """Return what its file is."""
+        return scores_spec(path, grid, schema.names, tags, self.encoding)
+
+    def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[Any]:
+        """Return (class, row, col) of the encoding's type."""
+        if self.encoding == "uint8":
+            levels = np.rint(_probabilities(scores, valid) * np.float32(PROBABILITY_LEVELS))
+            return np.where(valid, levels, IGNORE).astype(np.uint8)
+        known = np.where(valid, scores, np.float32(np.nan))
+        return known if self.encoding == "float32" else _half(known)
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How certain the scores are, by their softmax: bands "confidence" and "entropy", both 0..1, float16.
+
+    Confidence is the largest probability, 1/K..1 for K classes. Entropy is ``-sum p log p / log K``: 0 where one class
+    is certain, 1 where all are equally likely. The network's own opinion: where it is wrong it may well be sure.
+    """
+
+    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
+        """Return what its file is."""
+        return certainty_spec(path, grid, tags)
+
+    def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[np.float16]:
+        """Return (2, row, col): confidence and entropy."""
+        shares = _probabilities(scores, valid)
+        entropy = special.entr(shares).sum(axis=0) / np.float32(np.log(len(scores)))
+        certainty = np.clip(np.stack([shares.max(axis=0), entropy]), 0, 1)
+        return _half(np.where(valid, certainty, np.float32(np.nan)))
+
+
+def _probabilities(scores: FloatArray, valid: BoolArray) -> FloatArray:
+    """Return softmax probabilities (class, row, col); of equal scores where invalid."""
+    shares: FloatArray = special.softmax(np.where(valid, scores, np.float32(0)), axis=0)
+    return shares
+
+
+def _half(values: FloatArray) -> NDArray[np.float16]:
+    """Return values rounded to half precision, the largest it holds for those beyond; NaN stays."""
+    limit = np.float32(np.finfo(np.float16).max)
+    return np.clip(values, -limit, limit).astype(np.float16)
