@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
@@ -40,7 +40,18 @@ docs: $(STAMP)  ## check that every command shown in README and docs exists
 bench: $(STAMP)  ## run the benchmarks and print their ratios
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
-clean:  ## remove what the other targets made
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+PEERS := benchmarks/peers/.venv
 
-.PHONY: help demo test slow check format docs bench clean
+$(PEERS)/.installed: benchmarks/peers/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PEERS)/bin/python -m pip install --quiet --requirement benchmarks/peers/requirements.txt --editable .
+	@touch $@
+
+bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, TorchGeo and geoai (7 GB of libraries)
+	$(PEERS)/bin/python benchmarks/beside_peers.py $(ARGS)
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+
+.PHONY: help demo test slow check format docs bench bench-peers clean
