@@ -83,6 +83,11 @@ VERBS = {
         "Tell how far vectors lie from a scene, and move them back.",
         "crispmap offset osm.gpkg --against scene.tif --out moved.gpkg",
     ),
+    "import-caffe": Verb(
+        "crispmap.cli.import_caffe:import_caffe",
+        "Make a network trained with Caffe a model file.",
+        "crispmap import-caffe inria_mlp.caffemodel --out inria_mlp.safetensors",
+    ),
     "info": Verb(
         "crispmap.cli.info:info",
         "Tell what a scene, map, model, label or project file holds.",

@@ -13,6 +13,7 @@ from torch import nn
 
 from crispmap.errors import ModelError
 from crispmap.models.base import CoarseNetwork
+from crispmap.models.caffe import CaffeNetwork
 from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
 from crispmap.models.fcn import fcn_igarss, fcn_rnn
 from crispmap.models.mnih import PatchNetwork
@@ -28,6 +29,7 @@ ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
     "fcn-rnn": fcn_rnn,
     "fcn-igarss": fcn_igarss,
     "mnih": PatchNetwork,
+    "caffe": CaffeNetwork,
     "rnn": RecurrentRefiner,
     "crf": CrfRefiner,
     **PDES,

@@ -1,0 +1,51 @@
+"""The verb ``import-caffe``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crispmap.cli.console import print_json, print_line, tell
+from crispmap.cli.options import ForceOption, quoted, tell_written
+
+
+def import_caffe(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .caffemodel that was saved in training.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The model file to write.")],
+    gsd_m: Annotated[
+        float | None,
+        typer.Option(
+            "--gsd-m",
+            help="Side in metres of the pixels it was trained on; known of the four published networks.",
+        ),
+    ] = None,
+    force: ForceOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was read as JSON.")] = False,
+) -> None:
+    """Make a network that was trained with Caffe a model file, which predicts like any other.
+
+    The four that Maggiori et al. published find buildings: two for pixels of 0.3 m (Inria), one for 0.5 m
+    (Pleiades), one for 1 m (Boston). Scenes with other pixels are resampled. They are given red, green, blue.
+    """
+    from crispmap.workflow.caffe import import_caffe as imported
+
+    card = imported(file, out, gsd_m=gsd_m, force=force)
+    facts = {
+        "network": card.provenance.get("network", card.provenance["caffe_network"]),
+        "classes": ", ".join(card.schema.names),
+        "bands": ", ".join(card.band_names),
+        "gsd_m": card.gsd_m,
+        "layers": len(card.arguments["layers"]),
+        "radius_px": card.radius_px,
+        "licence_of_weights": card.provenance.get("licence_of_weights"),
+    }
+    if as_json:
+        print_json({"path": out, **facts})
+    else:
+        for name, value in facts.items():
+            print_line(f"{name.replace('_', ' ') + ':':<20} {'not known' if value is None else value}")
+    tell_written([out])
+    tell(f"Next: crispmap predict scene.tif --model {quoted(out)} --out map.tif")
