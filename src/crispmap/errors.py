@@ -9,6 +9,7 @@
     │   ├── ProjectError      a project file: unknown key, wrong type, bad polygon
     │   └── ModelError        a model file: truncated, not ours, newer, wrong bands
     ├── OutputError           a path that exists, cannot be written, or a full disk
+    ├── ClusterError          workers or a scheduler that cannot be reached, or are lost
     └── TrainingError         a training that cannot start or has diverged
 
 Every message says what was given, what is expected and the remedy. The command line prints it and exits with
@@ -67,6 +68,10 @@ class ModelError(InputError):
 
 class OutputError(CrispmapError):
     """An output path that exists, cannot be written, or a disk that is full."""
+
+
+class ClusterError(CrispmapError):
+    """Workers or a scheduler that cannot be started or reached, do not fit, or are lost."""
 
 
 class TrainingError(CrispmapError):

@@ -33,7 +33,7 @@ class Counted:
 def raster(keep):
     compute = Counted()
     plan = plan_tiles(SHAPE, tile_px=8)
-    return TiledScores(Grid(None, Affine.identity(), SHAPE), ("a", "b"), Path("x"), plan, compute, keep), compute
+    return TiledScores(Grid(None, Affine.identity(), SHAPE), ("a", "b"), Path("x"), plan, compute, keep=keep), compute
 
 
 @settings(deadline=None, max_examples=40)

@@ -38,7 +38,7 @@ def failures_told(debug: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        tell("Interrupted.")
+        tell(f"Interrupted. {error}".rstrip())
         raise typer.Exit(INTERRUPTED) from error
     except SystemExit as stop:
         if stop.code == TERMINATED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -16,6 +16,7 @@ from crispmap.errors import InputError
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
+    from crispmap.inference.run import MapResult
 
 
 class Device(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
@@ -24,6 +25,32 @@ class Device(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its mem
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class EngineName(str, Enum):  # noqa: UP042 - as above
+    """What evaluates the networks."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
+
+
+class PrecisionName(str, Enum):  # noqa: UP042 - as above
+    """The arithmetic of the networks."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+class StoredScores(str, Enum):  # noqa: UP042 - as above
+    """How scores are held in a file."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    UINT8 = "uint8"
 
 
 DeviceOption: TypeAlias = Annotated[
@@ -39,6 +66,44 @@ BlockOption: TypeAlias = Annotated[
         metavar="PX",
         help="Side of the blocks of work: smaller ones need less memory; the map is the same.",
     ),
+]
+
+EngineOption: TypeAlias = Annotated[
+    EngineName,
+    typer.Option("--engine", help="What evaluates the networks; auto takes the fastest that is installed."),
+]
+PrecisionOption: TypeAlias = Annotated[
+    PrecisionName,
+    typer.Option(
+        "--precision",
+        help="Arithmetic of the networks. float32 is the reference; auto takes a faster one only where it changes "
+        "fewer than 1 label in 10,000 on a sample of the scene.",
+    ),
+]
+WorkersOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Share the blocks out to N processes of this machine."),
+]
+SchedulerOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Share the blocks out to the workers of a Dask scheduler."),
+]
+RestartOption: TypeAlias = Annotated[
+    bool, typer.Option("--restart", help="Discard an unfinished map instead of going on with it.")
+]
+SeamsOption: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--verify-seams", min=0, metavar="N", help="Predict N random windows again, cut elsewhere, and tell the change."
+    ),
+]
+StoredScoresOption: TypeAlias = Annotated[
+    StoredScores,
+    typer.Option("--scores-as", help="How scores are held: logits as float32 or float16, probabilities as uint8."),
+]
+CertaintyOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="File for how sure the map is: the largest probability, and the entropy of all."),
 ]
 
 BandsOption: TypeAlias = Annotated[
@@ -74,7 +139,7 @@ AssumeCrsOption: TypeAlias = Annotated[
     typer.Option("--assume-crs", metavar="CRS", help="The CRS of a file without one, such as EPSG:4326; or scene."),
 ]
 
-BLOCK_PX = 512
+BLOCK_PX = 1024
 """The side of the blocks of work unless one is given."""
 
 
@@ -131,6 +196,20 @@ def tell_written(paths: Iterable[Path], *, since: float | None = None) -> None:
         tell(f"Wrote {path}")
     if since is not None:
         tell(f"Took {duration(time.perf_counter() - since)}")
+
+
+def tell_results(results: Sequence[MapResult], *, since: float) -> None:
+    """Tell which maps were written, what was taken over from an earlier run, and what a seam check has found."""
+    for result in results:
+        if not result.blocks:
+            tell(f"Already mapped by this very job: {', '.join(map(str, result.paths))}")
+            continue
+        if result.resumed:
+            tell(f"Went on from {result.resumed} of {result.blocks} blocks that an earlier run had finished")
+        tell_written(result.paths)
+        if result.seams is not None:
+            tell(f"Seam check: {result.seams.text}")
+    tell(f"Took {duration(time.perf_counter() - since)} ({', '.join(dict.fromkeys(one.engine for one in results))})")
 
 
 def duration(seconds: float) -> str:

@@ -14,90 +14,135 @@ from crispmap.cli.options import (
     AssumeGsdOption,
     BandsOption,
     BlockOption,
+    CertaintyOption,
     Device,
     DeviceOption,
+    EngineName,
+    EngineOption,
     ForceOption,
+    PrecisionName,
+    PrecisionOption,
+    RestartOption,
+    SchedulerOption,
+    SeamsOption,
+    StoredScores,
+    StoredScoresOption,
+    WorkersOption,
     parse_bands,
     quoted,
-    tell_written,
+    tell_results,
 )
 from crispmap.errors import InputError
+from crispmap.inference.means import Means
 
 _PROJECT_SUFFIXES = (".yaml", ".yml")
 
 
 def predict(  # noqa: PLR0913 - one parameter an option
-    target: Annotated[
-        Path,
-        typer.Argument(metavar="TARGET", help="A project file or its folder; or, with --model, any scene."),
-    ] = Path("project.yaml"),
-    *,
-    model: Annotated[Path | None, typer.Option(help="A coarse network, to map a scene with.")] = None,
-    refiner: Annotated[Path | None, typer.Option(help="A refiner, to sharpen the map with.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The class map to write.")] = None,
-    scores: Annotated[Path | None, typer.Option(help="The scores to write too, one band a class.")] = None,
-    coarse: Annotated[
-        Path | None, typer.Option("--coarse-scores", help="The scores before refinement to write too.")
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TARGET...",
+            help="A project file or its folder; or, with --model, scenes: paths, patterns such as 'tiles/*.tif', STAC "
+            "items, addresses.",
+            show_default="project.yaml",
+        ),
     ] = None,
+    *,
+    model: Annotated[Path | None, typer.Option(help="A coarse network, to map scenes with.")] = None,
+    refiner: Annotated[Path | None, typer.Option(help="A refiner, to sharpen the maps with.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The class map to write; for several scenes, the folder of their maps.")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="The scores to write too, one band a class; a folder for several scenes.")
+    ] = None,
+    coarse: Annotated[
+        Path | None, typer.Option("--coarse-scores", help="The scores before refinement to write too, likewise.")
+    ] = None,
+    certainty: CertaintyOption = None,
+    scores_as: StoredScoresOption = StoredScores.FLOAT32,
     bands: BandsOption = None,
     assume_gsd_m: AssumeGsdOption = None,
     block: BlockOption = BLOCK_PX,
-    force: ForceOption = False,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionName.AUTO,
     device: DeviceOption = Device.AUTO,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    verify_seams: SeamsOption = 0,
+    restart: RestartOption = False,
+    force: ForceOption = False,
 ) -> None:
-    """Map a project's scene with its trained models, or any scene with model files.
+    """Map a project's scene with its trained models, or any scenes with model files.
 
-    The map is the same whatever the size of the blocks.
+    The map is the same whatever the size of the blocks and the number of workers. A run that ends early, for whatever
+    reason, loses nothing: the same command goes on from the blocks that are finished.
     """
     begun = time.perf_counter()
+    targets = targets or ["project.yaml"]
+    means = Means(
+        engine=engine.value,
+        precision=precision.value,
+        device=device.value,
+        block_px=block,
+        workers=workers,
+        scheduler=scheduler,
+        restart=restart,
+        force=force,
+        verify_seams=verify_seams,
+    )
     if model is None:
-        _check_project(
-            target,
-            {
-                "--refiner": refiner,
-                "--out": out,
-                "--scores": scores,
-                "--coarse-scores": coarse,
-                "--bands": bands,
-                "--assume-gsd-m": assume_gsd_m,
-            },
-        )
+        options: dict[str, object] = {
+            "--refiner": refiner,
+            "--out": out,
+            "--scores": scores,
+            "--coarse-scores": coarse,
+            "--certainty": certainty,
+            "--bands": bands,
+            "--assume-gsd-m": assume_gsd_m,
+        }
+        project = _checked_project(targets, options)
         from crispmap.workflow.project import predict_project
 
         with progress_bar("Mapping") as progress:
-            written = predict_project(target, block_px=block, device=device.value, force=force, progress=progress)
-    else:
-        if out is None:
-            raise InputError(
-                "predict --model has no file to write to.",
-                expected="--out with the path of the class map",
-                remedy="Add --out map.tif",
-            )
-        band_numbers = parse_bands(bands)
-        from crispmap.workflow.scene import predict_scene
+            result = predict_project(project, means=means, progress=progress)
+        tell_results([result], since=begun)
+        if len(result.paths) > 2:  # without a reference there is no refined map, and nothing to score against
+            tell(f"Next: crispmap evaluate {quoted(project)}")
+        return
+    if out is None:
+        raise InputError(
+            "predict --model has no file to write to.",
+            expected="--out with the path of the class map",
+            remedy="Add --out map.tif",
+        )
+    band_numbers = parse_bands(bands)
+    from crispmap.workflow.scene import Wanted, predict_scenes
 
-        with progress_bar("Mapping") as progress:
-            written = predict_scene(
-                target,
-                model=model,
-                refiner=refiner,
-                out=out,
-                scores=scores,
-                coarse=coarse,
-                bands=band_numbers,
-                assume_gsd_m=assume_gsd_m,
-                block_px=block,
-                device=device.value,
-                force=force,
-                progress=progress,
-            )
-    tell_written(written, since=begun)
-    if model is None and len(written) > 2:  # without a reference there is no refined map, and nothing to score against
-        tell(f"Next: crispmap evaluate {quoted(target)}")
+    with progress_bar("Mapping") as progress:
+        results = predict_scenes(
+            targets,
+            model=model,
+            refiner=refiner,
+            wanted=Wanted(out, scores, coarse, certainty, scores_as.value),
+            bands=band_numbers,
+            assume_gsd_m=assume_gsd_m,
+            means=means,
+            progress=progress,
+        )
+    tell_results(results, since=begun)
 
 
-def _check_project(target: Path, options: dict[str, object]) -> None:
-    """Raise InputError unless a target is a project, and comes without options meant for a scene."""
+def _checked_project(targets: list[str], options: dict[str, object]) -> Path:
+    """Return the one target as a project, sure that it is one and comes without options meant for scenes."""
+    if len(targets) > 1:
+        raise InputError(
+            f"{len(targets)} targets are given, and there is no --model.",
+            expected="one project file, or scenes with --model",
+            remedy="Add --model coarse.safetensors to map scenes.",
+        )
+    target = Path(targets[0])
     given = [name for name, value in options.items() if value is not None]
     if target.suffix.lower() not in _PROJECT_SUFFIXES and not target.is_dir():
         raise InputError(
@@ -111,3 +156,4 @@ def _check_project(target: Path, options: dict[str, object]) -> None:
             expected="these only beside --model",
             remedy="Set such things in the project file; or give a scene and --model.",
         )
+    return target

@@ -15,12 +15,24 @@ from crispmap.cli.options import (
     AssumeGsdOption,
     BandsOption,
     BlockOption,
+    CertaintyOption,
     Device,
     DeviceOption,
+    EngineName,
+    EngineOption,
     ForceOption,
+    PrecisionName,
+    PrecisionOption,
+    RestartOption,
+    SchedulerOption,
+    SeamsOption,
+    StoredScores,
+    StoredScoresOption,
+    WorkersOption,
     parse_bands,
-    tell_written,
+    tell_results,
 )
+from crispmap.inference.means import Means
 
 
 class ScoreKind(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
@@ -34,12 +46,14 @@ class ScoreKind(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its 
 def refine(  # noqa: PLR0913 - one parameter an option
     scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, one band a class.")],
     *,
-    scene: Annotated[Path, typer.Option(help="The scene the scores were made from.")],
+    scene: Annotated[str, typer.Option(help="The scene the scores were made from: a path, STAC item or address.")],
     refiner: Annotated[Path, typer.Option(help="The refiner's model file.")],
     out: Annotated[Path, typer.Option(help="The class map to write.")],
     refined_scores: Annotated[
         Path | None, typer.Option("--scores", help="The refined scores to write too, one band a class.")
     ] = None,
+    certainty: CertaintyOption = None,
+    scores_as: StoredScoresOption = StoredScores.FLOAT32,
     kind: Annotated[
         ScoreKind, typer.Option(help="What the scores are; auto tells it from their values.")
     ] = ScoreKind.AUTO,
@@ -49,31 +63,46 @@ def refine(  # noqa: PLR0913 - one parameter an option
     bands: BandsOption = None,
     assume_gsd_m: AssumeGsdOption = None,
     block: BlockOption = BLOCK_PX,
-    force: ForceOption = False,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionName.AUTO,
     device: DeviceOption = Device.AUTO,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    verify_seams: SeamsOption = 0,
+    restart: RestartOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Sharpen the coarse scores of any tool with a trained refiner.
 
     Scores are logits, or probabilities from 0 to 1 or from 0 to 255; a single band is the second of two classes.
+    A run that ends early loses nothing: the same command goes on from the blocks that are finished.
     """
     band_numbers = parse_bands(bands)
-    from crispmap.workflow.scene import refine_scene
+    means = Means(
+        engine=engine.value,
+        precision=precision.value,
+        device=device.value,
+        block_px=block,
+        workers=workers,
+        scheduler=scheduler,
+        restart=restart,
+        force=force,
+        verify_seams=verify_seams,
+    )
+    from crispmap.workflow.scene import Wanted, refine_scene
 
     begun = time.perf_counter()
     with progress_bar("Refining") as progress:
-        written = refine_scene(
+        result = refine_scene(
             scores,
             scene=scene,
             refiner=refiner,
-            out=out,
-            refined_scores=refined_scores,
+            wanted=Wanted(out, refined_scores, None, certainty, scores_as.value),
             kind=kind.value,
             full_scale=full_scale,
             bands=band_numbers,
             assume_gsd_m=assume_gsd_m,
-            block_px=block,
-            device=device.value,
-            force=force,
+            means=means,
             progress=progress,
         )
-    tell_written(written, since=begun)
+    tell_results([result], since=begun)

@@ -24,12 +24,15 @@ class ScoresOnScene(Scene):
         scores: Scores whose first pixel corner is the scene's.
         image: The scene.
         ratio: (y, x) sides of a pixel of the scores in pixels of the scene.
+        engine: What computes the scores, in words; empty where they are read from a file.
 
     Attributes:
         image: The scene.
+        engine: What computes the scores.
     """
 
-    def __init__(self, scores: SceneReader, image: SceneReader, ratio: tuple[float, float]) -> None:
+    def __init__(self, scores: SceneReader, image: SceneReader, ratio: tuple[float, float], engine: str = "") -> None:
+        self.engine = engine
         self.grid = image.grid
         self.band_names = scores.band_names
         self.path = scores.path

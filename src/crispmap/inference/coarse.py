@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -10,8 +11,9 @@ from crispmap.chips.scaling import Scaling, scaled_input
 from crispmap.errors import ModelError, SceneError
 from crispmap.grid import Block
 from crispmap.inference.align import ScoresOnScene
-from crispmap.inference.engine import TorchEngine
-from crispmap.inference.plan import BLOCK_PX, STRIP_PX, TILE_PX, TilePlan, plan_tiles
+from crispmap.inference.blend import OVERLAP_PX, BlendedScores
+from crispmap.inference.engines import Engine, EngineChoice, open_engine
+from crispmap.inference.plan import BLOCK_PX, STRIP_PX, TILE_PX, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
@@ -32,10 +34,11 @@ def coarse_scores(
     network: CoarseNetwork,
     card: ModelCard,
     *,
-    device: str = "auto",
+    engine: EngineChoice = EngineChoice("torch"),
     block_px: int = BLOCK_PX,
     tile_px: int = TILE_PX,
-) -> Scene:
+    shifted: bool = False,
+) -> ScoresOnScene:
     """Return a network's scores on a scene as a raster on the scene's grid, computed when read.
 
     However it is read, its values are those of the network applied to the whole scene at once. Where the scene's
@@ -47,29 +50,46 @@ def coarse_scores(
         image: The scene's bands, raw.
         network: The network.
         card: Its model card: scaling constants, ground sampling distance, class names.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        engine: What computes.
         block_px: Side of the blocks it will be read in; sizes what is kept in memory and changes no value.
         tile_px: Longest side of the tiles computed at once, in pixels of the network.
+        shifted: Cut the scene elsewhere, to see whether the scores depend on the cut.
 
     Raises:
         ModelError: If the number of bands is not the network's.
         SceneError: If the scene's pixels are far smaller or larger than the model's.
     """
-    if image.band_count != network.bands:
-        raise ModelError(
-            f"{image.path} is read with {image.band_count} bands ({', '.join(image.band_names)}); the model was "
-            f"trained on {network.bands} ({', '.join(card.band_names)}).",
-            expected=f"{network.bands} bands",
-            remedy="choose the bands the model was trained on, in its order, with --bands",
-        )
+    check_bands(image, card)
     ratio = gsd_ratio(image, card.gsd_m)
     seen = image if ratio == (1.0, 1.0) else ResampledScene(image, *ratio)
     side = min(tile_px, max(_MIN_TILE_PX, int(_SOURCE_PX / max(ratio))))
-    plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=network.stride_px)
+    plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=network.stride_px, shifted=shifted)
     keep = plan.tiles_to_keep((block_px / ratio[0], block_px / ratio[1]), STRIP_PX / ratio[1])
-    compute = _tile_computer(seen, network, Scaling.of(card), TorchEngine(network, device), plan)
-    coarse = TiledScores(seen.grid, card.schema.names, image.path, plan, compute, keep)
-    return ScoresOnScene(coarse, image, ratio)
+    names = card.schema.names
+    overlap = 0 if network.radius_px is not None else math.ceil(OVERLAP_PX / network.stride_px) * network.stride_px
+    window = plan.tile_shape[0] + 2 * overlap, plan.tile_shape[1] + 2 * overlap
+    opened = _opened(network, window, engine)
+    compute = _window_computer(seen, network, Scaling.of(card), opened, window)
+    scores: Scene = TiledScores(seen.grid, names, image.path, plan, compute, keep=keep)
+    if overlap:
+        scores = BlendedScores(seen.grid, image, names, plan, compute, keep=keep, overlap_px=overlap)
+    return ScoresOnScene(scores, image, ratio, opened.text)
+
+
+def check_bands(image: SceneReader, card: ModelCard) -> None:
+    """Check that a scene is read with as many bands as a network takes.
+
+    Raises:
+        ModelError: If it is not.
+    """
+    bands = len(card.band_names)
+    if image.band_count != bands:
+        raise ModelError(
+            f"{image.path} is read with {image.band_count} bands ({', '.join(image.band_names)}); the model was "
+            f"trained on {bands} ({', '.join(card.band_names)}).",
+            expected=f"{bands} bands",
+            remedy="choose the bands the model was trained on, in its order, with --bands",
+        )
 
 
 def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:
@@ -92,20 +112,27 @@ def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:
     return ratios
 
 
-def _tile_computer(
-    image: SceneReader, network: CoarseNetwork, scaling: Scaling, engine: TorchEngine, plan: TilePlan
+def _opened(network: CoarseNetwork, shape: tuple[int, int], choice: EngineChoice) -> Engine:
+    """Return the engine that computes windows of this shape."""
+    side = (length + 2 * network.margin_px for length in shape)
+    return open_engine(network, (np.zeros((1, network.bands, *side), np.float32),), choice)
+
+
+def _window_computer(
+    image: SceneReader, network: CoarseNetwork, scaling: Scaling, engine: Engine, shape: tuple[int, int]
 ) -> ComputeTile:
-    """Return what computes a tile on the network's own grid; a score stands at every pixel, valid or not."""
+    """Return what computes a window on the network's own grid; a score stands at every pixel, valid or not."""
     margin = network.margin_px
 
     @cache
     def blank() -> FloatArray:
-        height, width = plan.tile_shape
-        return engine(np.zeros((network.bands, height + 2 * margin, width + 2 * margin), np.float32))
+        side = (length + 2 * margin for length in shape)
+        scores: FloatArray = engine.run(np.zeros((1, network.bands, *side), np.float32))[0][0]
+        return scores
 
-    def compute(tile: Block) -> Pixels:
-        pixels, valid = image.read(tile.padded(margin))
-        scores = engine(scaled_input(pixels, valid, scaling)) if valid.any() else blank()
-        return scores, np.ones(tile.shape, np.bool_)
+    def compute(window: Block) -> Pixels:
+        pixels, valid = image.read(window.padded(margin))
+        scores = engine.run(scaled_input(pixels, valid, scaling)[None])[0][0] if valid.any() else blank()
+        return scores, np.ones(window.shape, np.bool_)
 
     return compute

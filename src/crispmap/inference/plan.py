@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crispmap.errors import InputError
 from crispmap.grid import Block
@@ -28,27 +28,37 @@ class TilePlan:
 
     Attributes:
         shape: (height, width) of the raster in pixels.
-        tile_shape: (height, width) of every tile in pixels; tile origins are its multiples.
+        tile_shape: (height, width) of every tile in pixels.
+        origin: (row, col) of one tile's corner, at or before the raster's; the others lie whole tiles from it.
     """
 
     shape: tuple[int, int]
     tile_shape: tuple[int, int]
+    origin: tuple[int, int] = (0, 0)
 
     def over(self, block: Block) -> Iterator[Block]:
         """Yield the tiles that share ground with a block and with the raster, row by row."""
         inside = block.intersection(Block(0, 0, *self.shape))
         if inside.is_empty:
             return
-        height, width = self.tile_shape
-        for row in range(inside.row // height * height, inside.row_stop, height):
-            for col in range(inside.col // width * width, inside.col_stop, width):
+        (height, width), (top, left) = self.tile_shape, self.origin
+        for row in range((inside.row - top) // height * height + top, inside.row_stop, height):
+            for col in range((inside.col - left) // width * width + left, inside.col_stop, width):
                 yield Block(row, col, height, width)
 
     @property
     def count(self) -> int:
         """The number of tiles."""
-        rows, cols = (math.ceil(length / side) for length, side in zip(self.shape, self.tile_shape, strict=True))
+        rows, cols = (
+            math.ceil((length - start) / side)
+            for length, side, start in zip(self.shape, self.tile_shape, self.origin, strict=True)
+        )
         return rows * cols
+
+    def shifted(self, stride_px: int) -> TilePlan:
+        """Return the same tiles about half a tile off, still on the stride grid."""
+        origin = [-max(stride_px, side // 2 // stride_px * stride_px) % side - side for side in self.tile_shape]
+        return replace(self, origin=(origin[0], origin[1]))
 
     def tiles_to_keep(self, block_shape: tuple[float, float], strip_width: float) -> int:
         """Return how many tiles to remember so that none is computed twice within a strip of blocks.
@@ -63,7 +73,9 @@ class TilePlan:
         return min(self.count, rows * cols)
 
 
-def plan_tiles(shape: tuple[int, int], *, tile_px: int = TILE_PX, stride_px: int = 1) -> TilePlan:
+def plan_tiles(
+    shape: tuple[int, int], *, tile_px: int = TILE_PX, stride_px: int = 1, shifted: bool = False
+) -> TilePlan:
     """Return the canonical tiles of a raster: as few as ``tile_px`` allows, as even as the stride allows.
 
     Tile sides are multiples of the stride, so tile origins lie on the network's stride grid.
@@ -72,13 +84,15 @@ def plan_tiles(shape: tuple[int, int], *, tile_px: int = TILE_PX, stride_px: int
         shape: (height, width) of the raster in pixels.
         tile_px: Longest side of a tile; rounded down to a multiple of the stride, but at least one stride.
         stride_px: The network's stride in pixels.
+        shifted: Cut the raster elsewhere, about half a tile off, to see whether its values depend on the cut.
     """
     limit = max(1, tile_px // stride_px) * stride_px
     sides = []
     for length in shape:
         count = math.ceil(length / limit)
         sides.append(math.ceil(math.ceil(length / count) / stride_px) * stride_px)
-    return TilePlan(shape, (sides[0], sides[1]))
+    plan = TilePlan(shape, (sides[0], sides[1]))
+    return plan.shifted(stride_px) if shifted else plan
 
 
 def visit_blocks(shape: tuple[int, int], block_px: int, strip_px: int = STRIP_PX) -> Iterator[Block]:

@@ -1,196 +1,298 @@
-"""Maps written to files: block by block, in bounded memory, whole or not at all."""
+"""A job carried out: blocks computed here, in local processes or on a cluster, and written as maps that are whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
+from typing import Any, cast
 
-import numpy as np
+from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import ModelError, SceneError
+from crispmap.errors import CrispmapWarning, ModelError, SceneError
 from crispmap.grid import Block
-from crispmap.inference.plan import BLOCK_PX, visit_blocks
-from crispmap.scene.reader import SceneReader
-from crispmap.scene.writer import RasterWriter, check_paths, class_map_writer, scores_writer
-from crispmap.types import IGNORE, BoolArray, CountArray, FloatArray, LabelArray
+from crispmap.inference.engines import EngineChoice, Precision
+from crispmap.inference.job import MapJob
+from crispmap.inference.means import AUTO, Means
+from crispmap.inference.pipeline import available_cores, work_through
+from crispmap.inference.plan import visit_blocks
+from crispmap.inference.products import Product
+from crispmap.inference.seams import SeamCheck, check_seams
+from crispmap.inference.work import Layer, ScoreWork
+from crispmap.models.store import model_hash
+from crispmap.scene.blocks import BlockStore
+from crispmap.scene.fingerprint import fingerprint
+from crispmap.scene.raster import open_dataset
+from crispmap.scene.refs import SceneRef
+
+JOB_TAG = "CRISPMAP_JOB"
+"""The tag that holds the hash of all a map depends on."""
+ENGINE_TAG = "CRISPMAP_ENGINE"
+"""The tag that holds what computed a map, in which precision."""
+BLENDED_TAG = "CRISPMAP_BLENDED"
+"""The tag of a map that is not that of its models on the whole scene; it says why."""
+SEAM_TAG = "CRISPMAP_SEAM_CHECK"
+"""The tag that holds what a seam check has found."""
 
 Progress = Callable[[int, int], None]
-"""Called after every block with the pixels done and the pixels in all."""
+"""Told after every block the pixels done and the pixels in all."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What to write of one raster of scores.
+    """A file to write.
 
     Attributes:
-        scores: The scores, one band a class.
-        map_path: File for the class map, or None.
-        scores_path: File for the scores, or None.
+        product: What it holds of the scores.
+        path: The file.
+        layer: Which scores; where there is no refiner, the coarse ones.
     """
 
-    scores: SceneReader
-    map_path: Path | None = None
-    scores_path: Path | None = None
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files to write."""
-        return tuple(path for path in (self.map_path, self.scores_path) if path is not None)
+    product: Product
+    path: Path
+    layer: Layer = "refined"
 
 
-def write_maps(
-    scores: SceneReader,
-    schema: ClassSchema,
-    *,
-    map_path: Path,
-    scores_path: Path | None = None,
-    block_px: int = BLOCK_PX,
-    force: bool = False,
-    progress: Progress | None = None,
-    tags: Mapping[str, str] | None = None,
-) -> tuple[int, ...]:
-    """Write the class map of a raster of scores, and the scores if wanted; return the pixels of every class.
+@dataclass(frozen=True)
+class MapResult:
+    """What a job has come to.
 
-    The class map holds the class with the highest score, the first of equals, and 255 exactly where the scores are
-    invalid; the scores file holds NaN there. Both files appear together and complete, or not at all. Their bytes do not
-    depend on ``block_px``.
-
-    Args:
-        scores: The scores, one band a class, of any kind; read once, block by block.
-        schema: The classes.
-        map_path: File for the class map.
-        scores_path: File for the scores, or None.
-        block_px: Side of the blocks read and written.
-        force: Replace files that exist.
-        progress: Told the pixels done and the pixels in all.
-        tags: Metadata for both files.
-
-    Raises:
-        OutputError: If a file exists and ``force`` is not given, is given twice, is the input, or cannot be written.
-        ModelError: If there are not as many scores as classes.
-        SceneError: If no pixel is valid.
+    Attributes:
+        paths: The files written, in the order asked for.
+        resumed: Blocks that an earlier run had finished.
+        blocks: Blocks in all.
+        engine: What computed.
+        seams: The seam check, if one was asked for.
     """
-    outputs = [Output(scores, map_path, scores_path)]
-    return write_outputs(outputs, schema, block_px=block_px, force=force, progress=progress, tags=tags)[0]
+
+    paths: tuple[Path, ...]
+    resumed: int
+    blocks: int
+    engine: str
+    seams: SeamCheck | None = None
 
 
-def write_outputs(
+@dataclass(frozen=True)
+class Encoding:
+    """What is written of a block's scores: one array an output. Sent to the workers of a cluster."""
+
+    outputs: tuple[tuple[Product, Layer], ...]
+
+    def __call__(self, work: ScoreWork, block: Block, pool: Executor) -> list[NDArray[Any]] | None:
+        """Compute a block and return what is written of it; None where no pixel is valid."""
+        layers = work.compute(block, pool)
+        if layers is None:
+            return None
+        by_name = dict(zip(work.layers, layers, strict=True))
+        return [product.encode(*by_name[layer]) for product, layer in self.outputs]
+
+
+def make_maps(
+    job: MapJob,
     outputs: Sequence[Output],
     schema: ClassSchema,
     *,
-    block_px: int = BLOCK_PX,
-    force: bool = False,
-    progress: Progress | None = None,
+    means: Means = Means(),
     tags: Mapping[str, str] | None = None,
-) -> list[tuple[int, ...]]:
-    """Write several rasters of scores on one grid, as ``write_maps`` does, in one walk over the scene.
+    progress: Progress | None = None,
+    keep_made: bool = False,
+) -> MapResult:
+    """Write maps of a scene's scores; they appear together and complete, or not at all.
 
-    Raises:
-        As ``write_maps`` does.
-    """
-    for output in outputs:
-        _check_classes(output.scores, schema)
-    check_paths([path for output in outputs for path in output.paths], [output.scores.path for output in outputs])
-    shape = outputs[0].scores.grid.shape
-    counts = np.zeros((len(outputs), len(schema)), np.int64)
-    done = 0
-    with _Files() as files:
-        sinks = [_Sink(output, schema, files, tags, force) for output in outputs]
-        for block in visit_blocks(shape, block_px):
-            counts += np.stack([sink.write(block) for sink in sinks])
-            done += block.height * block.width
-            if progress is not None:
-                progress(done, shape[0] * shape[1])
-        if not counts.any():
-            raise SceneError(
-                f"{outputs[0].scores.path} holds no valid pixel.",
-                expected="a scene with at least one pixel that is not nodata",
-                remedy="check the scene's nodata value and mask with gdalinfo",
-            )
-    return [tuple(int(value) for value in count) for count in counts]
-
-
-class _Sink:
-    """The open files of one output."""
-
-    def __init__(
-        self, output: Output, schema: ClassSchema, files: _Files, tags: Mapping[str, str] | None, force: bool
-    ) -> None:
-        self._scores = output.scores
-        self._classes = len(schema)
-        self._map_writer: RasterWriter | None = None
-        self._scores_writer: RasterWriter | None = None
-        grid = output.scores.grid
-        if output.map_path is not None:
-            writer = class_map_writer(output.map_path, grid, schema, tags=tags, force=force)
-            self._map_writer = files.open(writer)
-        if output.scores_path is not None:
-            writer = scores_writer(output.scores_path, grid, schema.names, tags=tags, force=force)
-            self._scores_writer = files.open(writer)
-
-    def write(self, block: Block) -> CountArray:
-        """Write one block; return the pixels of every class. What holds no valid pixel stays nodata unwritten."""
-        scores, valid = self._scores.read(block)
-        if not valid.any():
-            return np.zeros(self._classes, np.int64)
-        classes = class_map(scores, valid)
-        if self._map_writer is not None:
-            self._map_writer.write(block, classes)
-        if self._scores_writer is not None:
-            scores[:, ~valid] = np.nan
-            self._scores_writer.write(block, scores)
-        return np.bincount(classes[valid], minlength=self._classes)
-
-
-def class_map(scores: FloatArray, valid: BoolArray) -> LabelArray:
-    """Return the class with the highest score, the first of equals; 255 where invalid.
+    The bytes of the files depend on the job, engine and precision alone. Blocks that are finished are on the disk for
+    good: where the run ends early, for whatever reason, the next run of the same job goes on from them. Blocks without
+    a valid pixel are not computed, and nodata stands exactly where scene or scores are invalid.
 
     Args:
-        scores: (class, row, col).
-        valid: (row, col).
+        job: What the scores are computed from; its engine is chosen by ``means``.
+        outputs: The files to write.
+        schema: The classes.
+        means: How to go about it.
+        tags: Metadata for all files.
+        progress: Told the pixels done and the pixels in all.
+        keep_made: Do nothing where the files are there and were made by this very job.
+
+    Raises:
+        OutputError: If a file exists and ``force`` is not given, cannot be written, is being written by another run,
+            or an unfinished map of another job lies in its place.
+        ModelError: If there are not as many scores as classes, or a score is no number.
+        SceneError: If the scene cannot be read, or no pixel is valid.
+        InputError: If engine, precision or device are not available.
+        ClusterError: If workers or scheduler cannot be reached, or are lost.
     """
-    return np.where(valid, scores.argmax(axis=0), IGNORE).astype(np.uint8)
+    with settled(job, means) as (chosen, work, facts):
+        if len(schema) != work.classes:
+            raise ModelError(
+                f"{job.scene} gives {work.classes} scores a pixel for {len(schema)} classes.",
+                expected=f"one score for each of {', '.join(schema.names)}",
+                remedy="give the scores of these classes, one band a class",
+            )
+        files = tuple(replace(output, layer=_layer(output.layer, work)) for output in outputs)
+        identity = _identity(chosen, work, files)
+        told = {**(tags or {}), **facts, JOB_TAG: _digest(identity)}
+        if keep_made and _all_carry(files, told[JOB_TAG]):
+            return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
+        specs = [one.product.spec(one.path, work.grid, schema, told) for one in files]
+        side = -(-means.block_px // work.tile_px) * work.tile_px
+        with BlockStore.open(
+            specs, identity=identity, block_px=side, force=means.force, restart=means.restart
+        ) as store:
+            return _made(_Run(chosen, work, files, means, store), progress)
 
 
-class _Files:
-    """Files that are finished together: where one fails, those finished before it are removed again."""
+@dataclass(frozen=True)
+class _Run:
+    """A job under way."""
 
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._finished: list[Path] = []
-
-    def open(self, writer: RasterWriter) -> RasterWriter:
-        """Enter a writer; it is finished or discarded with the others."""
-        self._stack.push(lambda kind, error, trace: self._note(writer.path, kind is None))
-        return self._stack.enter_context(writer)
-
-    def _note(self, path: Path, finished: bool) -> bool:
-        if finished:
-            self._finished.append(path)
-        return False
-
-    def __enter__(self) -> _Files:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._stack.__exit__(kind, error, trace)
-        except BaseException:
-            for path in self._finished:
-                path.unlink(missing_ok=True)
-            raise
+    job: MapJob
+    work: ScoreWork
+    outputs: tuple[Output, ...]
+    means: Means
+    store: BlockStore
 
 
-def _check_classes(scores: SceneReader, schema: ClassSchema) -> None:
-    if scores.band_count != len(schema):
-        raise ModelError(
-            f"{scores.path} gives {scores.band_count} scores a pixel for {len(schema)} classes.",
-            expected=f"one score for each of {', '.join(schema.names)}",
-            remedy="give the scores of these classes, one band a class",
+def _made(run: _Run, progress: Progress | None) -> MapResult:
+    """Compute what is missing, check the seams, and finish the files."""
+    blocks = list(visit_blocks(run.work.grid.shape, run.store.block_px))
+    resumed = len(run.store.finished)
+    _fill(run, blocks, progress)
+    if not run.store.has_pixels:
+        run.store.discard()
+        raise SceneError(
+            f"{run.job.scene} holds no valid pixel.",
+            expected="a scene with at least one pixel that is not nodata",
+            remedy="check the scene's nodata value and mask with gdalinfo",
         )
+    seams = None
+    if run.means.verify_seams:
+        seams = check_seams(run.job, run.work, run.means.verify_seams, seed=run.means.seed)
+    paths = run.store.finish({} if seams is None else {SEAM_TAG: seams.text})
+    return MapResult(tuple(paths), resumed, len(blocks), run.work.engine, seams)
+
+
+@contextmanager
+def settled(job: MapJob, means: Means) -> Iterator[tuple[MapJob, ScoreWork, dict[str, str]]]:
+    """Open a job with the engine and the precision that ``means`` comes to; also tell what the maps' tags say of it.
+
+    Raises:
+        InputError: If engine, precision or device are not available.
+    """
+    precision: Precision = "float32" if means.precision == AUTO else cast(Precision, means.precision)
+    job = replace(job, engine=EngineChoice(means.engine, precision, means.device, available_cores()))
+    with ExitStack() as stack:
+        work = stack.enter_context(job.opened())
+        facts = {ENGINE_TAG: work.engine}
+        if work.blended:
+            facts[BLENDED_TAG] = work.blended
+            warnings.warn(work.blended, CrispmapWarning, stacklevel=4)
+        yield job, work, facts
+
+
+def _layer(wanted: Layer, work: ScoreWork) -> Layer:
+    return wanted if wanted in work.layers else work.layers[0]
+
+
+def _fill(run: _Run, blocks: Sequence[Block], progress: Progress | None) -> None:
+    """Compute and store the blocks that are missing.
+
+    Raises:
+        KeyboardInterrupt: If interrupted; it says what is kept.
+    """
+    encode = Encoding(tuple((output.product, output.layer) for output in run.outputs))
+    total = sum(block.height * block.width for block in blocks)
+    missing = [block for block in blocks if block not in run.store.finished]
+    count = total - sum(block.height * block.width for block in missing)
+
+    def done(block: Block) -> None:
+        nonlocal count
+        count += block.height * block.width
+        if progress is not None:
+            progress(count, total)
+
+    try:
+        with _cluster(run.means) as client:
+            if client is None:
+                _work_here(run, encode, missing, done)
+            else:
+                from crispmap.inference.cluster import work_on_cluster
+
+                threads = None if run.means.workers is None else max(1, available_cores() // run.means.workers)
+                work_on_cluster(
+                    client, run.job.absolute(), encode, missing, threads=threads, deliver=run.store.write, done=done
+                )
+    except KeyboardInterrupt as stop:
+        kept = len(run.store.finished)
+        raise KeyboardInterrupt(
+            f"{kept} of {len(blocks)} blocks are finished and kept; the same command goes on from there."
+        ) from stop
+
+
+def _work_here(run: _Run, encode: Encoding, blocks: Sequence[Block], done: Callable[[Block], None]) -> None:
+    def one(block: Block, pool: Executor) -> None:
+        run.store.write(block, encode(run.work, block, pool))
+
+    work_through(blocks, one, threads=run.job.engine.threads, done=done)
+
+
+@contextmanager
+def _cluster(means: Means) -> Iterator[Any]:
+    """Return a client of the workers that are to compute, or None where this process is to."""
+    with ExitStack() as stack:
+        if means.scheduler is not None:
+            from crispmap.inference.cluster import remote_cluster
+
+            yield stack.enter_context(remote_cluster(means.scheduler))
+        elif means.workers is not None:
+            from crispmap.inference.cluster import local_cluster
+
+            yield stack.enter_context(local_cluster(means.workers))
+        else:
+            yield None
+
+
+def is_made(outputs: Sequence[Output]) -> bool:
+    """Return whether the files of a job are all there, whoever has made them."""
+    return all(one.path.is_file() for one in outputs)
+
+
+def _all_carry(outputs: Sequence[Output], digest: str) -> bool:
+    """Return whether all files are there and were made by the job with this hash."""
+    return is_made(outputs) and all(_tags(one.path).get(JOB_TAG) == digest for one in outputs)
+
+
+def _tags(path: Path) -> dict[str, str]:
+    with open_dataset(path) as dataset:
+        return dict(dataset.tags())
+
+
+def _digest(identity: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _identity(job: MapJob, work: ScoreWork, outputs: Sequence[Output]) -> dict[str, str]:
+    """Return what the maps depend on, by hash where it is a file."""
+    found = {
+        "scene": fingerprint(job.scene),
+        "engine": work.engine,
+        "crispmap": version("crispmap"),
+        "settings": json.dumps(
+            {
+                "gsd_m": job.gsd_m,
+                "tile_px": work.tile_px,
+                "outputs": [[repr(one.product), one.layer] for one in outputs],
+            }
+        ),
+    }
+    for name, path in (("model", job.model), ("refiner", job.refiner)):
+        if path is not None:
+            found[name] = model_hash(path)
+    if job.scores is not None:
+        found["scores"] = f"{fingerprint(SceneRef.of(job.scores.path))} {job.scores.kind} {job.scores.full_scale}"
+    return found

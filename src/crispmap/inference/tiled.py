@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,52 @@ ComputeTile = Callable[[Block], Pixels]
 """Gives the pixels of one tile, from the tile alone."""
 
 
+class KeptTiles:
+    """Tiles computed once and remembered, those asked for last; a tile that one thread computes others wait for.
+
+    Args:
+        compute: Computes a tile.
+        keep: Number of tiles remembered.
+    """
+
+    def __init__(self, compute: ComputeTile, keep: int) -> None:
+        self._compute = compute
+        self._keep = max(1, keep)
+        self._kept: OrderedDict[Block, Future[Pixels]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, tile: Block) -> Pixels:
+        """Return the pixels of a tile."""
+        with self._lock:
+            found = self._kept.get(tile)
+            if found is not None:
+                self._kept.move_to_end(tile)
+            else:
+                while len(self._kept) >= self._keep:
+                    self._kept.popitem(last=False)
+                mine = self._kept[tile] = Future()
+        if found is not None:
+            return found.result()
+        try:
+            mine.set_result(self._compute(tile))
+        except BaseException as error:
+            with self._lock:
+                self._kept.pop(tile, None)
+            mine.set_exception(error)
+            raise
+        return mine.result()
+
+    def forget(self) -> None:
+        """Forget all tiles."""
+        with self._lock:
+            self._kept.clear()
+
+
 class TiledScores(Scene):
     """A raster with one band a class whose tiles are computed when first read.
 
     What is read at a pixel depends on the pixel alone, never on the block it is read in. Scores are float32, 0 where
-    invalid. Memory is bounded by the number of tiles kept.
+    invalid. Memory is bounded by the number of tiles kept. Several threads may read at once.
 
     Args:
         grid: Where the raster's pixels lie.
@@ -32,18 +75,26 @@ class TiledScores(Scene):
         plan: The raster's tiles.
         compute: Computes one of them.
         keep: Number of tiles remembered, those read last; it changes no value.
+        engine: What computes them, in words.
     """
 
     def __init__(
-        self, grid: Grid, band_names: tuple[str, ...], path: Path, plan: TilePlan, compute: ComputeTile, keep: int
+        self,
+        grid: Grid,
+        band_names: tuple[str, ...],
+        path: Path,
+        plan: TilePlan,
+        compute: ComputeTile,
+        *,
+        keep: int,
+        engine: str = "",
     ) -> None:
         self.grid = grid
+        self.engine = engine
         self.band_names = band_names
         self.path = path
         self._plan = plan
-        self._compute = compute
-        self._keep = max(1, keep)
-        self._kept: OrderedDict[Block, Pixels] = OrderedDict()
+        self._tiles = KeptTiles(compute, keep)
 
     def _read_inside(self, block: Block) -> Pixels:
         scores = np.empty((self.band_count, *block.shape), np.float32)
@@ -51,19 +102,11 @@ class TiledScores(Scene):
         for tile in self._plan.over(block):
             shared = tile.intersection(block)
             target, source = shared.relative_to(block).slices, shared.relative_to(tile).slices
-            tile_scores, tile_valid = self._tile(tile)
+            tile_scores, tile_valid = self._tiles.get(tile)
             scores[:, *target] = tile_scores[:, *source]
             valid[target] = tile_valid[source]
         return scores, valid
 
-    def _tile(self, tile: Block) -> Pixels:
-        if tile not in self._kept:
-            while len(self._kept) >= self._keep:
-                self._kept.popitem(last=False)
-            self._kept[tile] = self._compute(tile)
-        self._kept.move_to_end(tile)
-        return self._kept[tile]
-
     def close(self) -> None:
         """Forget the tiles kept; the rasters they are computed from stay open."""
-        self._kept.clear()
+        self._tiles.forget()

@@ -125,7 +125,7 @@ def _write_file(path: Path, values: NDArray[Any], spec: RasterSpec) -> BlockFile
             width=values.shape[2],
             dtype=values.dtype.name,
             nodata=spec.nodata,
-            transform=Affine.scale(1, -1),  # without one, rasterio warns
+            transform=Affine.scale(2, -2),  # of none, or of one that says nothing, rasterio warns
             sparse_ok=True,
             **options,
         ) as dataset:

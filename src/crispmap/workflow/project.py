@@ -16,12 +16,16 @@ from crispmap.chips.scaling import Scaling
 from crispmap.config import Project, load_project
 from crispmap.errors import LabelError, ModelError, OutputError, ProjectError, TrainingError
 from crispmap.inference.coarse import coarse_scores
-from crispmap.inference.plan import BLOCK_PX
-from crispmap.inference.refine import refined_scores
-from crispmap.inference.run import Output, write_outputs
+from crispmap.inference.engines import EngineChoice
+from crispmap.inference.job import GivenScores, MapJob
+from crispmap.inference.means import Means
+from crispmap.inference.products import ClassMap, Scores
+from crispmap.inference.run import MapResult, Output, make_maps
 from crispmap.models.card import ModelCard
-from crispmap.models.store import load_model
+from crispmap.models.store import load_model, read_card
+from crispmap.scene.blocks import store_folder
 from crispmap.scene.reader import Scene
+from crispmap.scene.refs import SceneRef
 from crispmap.types import IGNORE
 from crispmap.workflow.scene import model_tags
 from crispmap.workflow.sources import Sources, in_blocks, inside, open_sources
@@ -163,20 +167,22 @@ def _check_refiner_ground(sources: Sources) -> None:
         raise type(error)(told, expected=error.expected, remedy=error.remedy) from error
 
 
-def _coarse(sources: Sources, products: Products, device: str, block_px: int = BLOCK_PX) -> tuple[Scene, Any]:
+def _coarse(sources: Sources, products: Products, device: str) -> tuple[Scene, Any]:
     """Return the coarse scores, given or computed when read, and the card of the network if there is one."""
     given = sources.given_scores()
     if given is not None:
         return given, None
-    if not products.coarse_model.exists():
-        raise ModelError(
-            f"{products.coarse_model} is not there.",
-            expected="a trained coarse network",
-            remedy=f"run: crispmap train {shlex.quote(str(sources.project.path))}",
-        )
+    _check_model(products.coarse_model, "a trained coarse network", sources.project)
     network, card = load_model(products.coarse_model, kind="coarse")
     _check_schema(card, sources.project, products.coarse_model)
-    return coarse_scores(sources.image, network, card, device=device, block_px=block_px), card
+    return coarse_scores(sources.image, network, card, engine=EngineChoice("torch", device=device)), card
+
+
+def _check_model(path: Path, what: str, project: Project) -> None:
+    if not path.exists():
+        raise ModelError(
+            f"{path} is not there.", expected=what, remedy=f"run: crispmap train {shlex.quote(str(project.path))}"
+        )
 
 
 def _check_schema(card: ModelCard, project: Project, path: Path) -> None:
@@ -188,43 +194,55 @@ def _check_schema(card: ModelCard, project: Project, path: Path) -> None:
         )
 
 
-def predict_project(
-    path: Path,
-    *,
-    block_px: int = BLOCK_PX,
-    device: str = "auto",
-    force: bool = False,
-    progress: Progress | None = None,
-) -> list[Path]:
-    """Map a project's scene with its trained models; return the files written.
+def predict_project(path: Path, *, means: Means = Means(), progress: Progress | None = None) -> MapResult:
+    """Map a project's scene with its trained models; return what has come of it.
 
     Class map and scores before refinement and, where the project has a refiner, after it. The coarse scores are
     computed once for both.
 
+    Args:
+        path: The project file, or its folder.
+        means: How to go about it.
+        progress: Told the pixels done and the pixels in all.
+
     Raises:
         ModelError: If a model is missing, damaged or made for other classes.
         OutputError: If a file is there already and ``force`` is not given, or cannot be written.
+        InputError: If engine, precision or device are not available.
+        ClusterError: If workers or scheduler cannot be reached, or are lost.
     """
     project = load_project(path)
     products = Products(project.output_folder)
-    refined = project.refiner is not None
-    targets = [products.coarse_map, products.coarse_scores]
-    targets += [products.refined_map, products.refined_scores] if refined else []
-    if not force:
-        _refuse_existing(targets, "give --force to replace it")
-    with open_sources(project) as sources:
-        scores, card = _coarse(sources, products, device, block_px)
-        outputs = [Output(scores, products.coarse_map, products.coarse_scores)]
-        if refined:
-            refiner, refiner_card = load_refiner(products, project)
-            sharper = refined_scores(scores, sources.image, refiner, refiner_card, device=device, block_px=block_px)
-            outputs.append(Output(sharper, products.refined_map, products.refined_scores))
-        products.folder.mkdir(parents=True, exist_ok=True)
-        tags = model_tags(
-            coarse=None if card is None else products.coarse_model, refiner=products.refiner_model if refined else None
-        )
-        write_outputs(outputs, project.schema, block_px=block_px, force=force, progress=progress, tags=tags)
-    return targets
+    outputs = [
+        Output(ClassMap(), products.coarse_map, "coarse"), Output(Scores(), products.coarse_scores, "coarse")
+    ]  # fmt: skip
+    if project.refiner is not None:
+        outputs += [Output(ClassMap(), products.refined_map), Output(Scores(), products.refined_scores)]
+    if not means.force and not store_folder(outputs[0].path).exists():
+        _refuse_existing([one.path for one in outputs], "give --force to replace it")
+    with open_sources(project):  # says what is wrong with the project's pieces before any work
+        job = _job(project, products)
+    products.folder.mkdir(parents=True, exist_ok=True)
+    tags = model_tags(coarse=job.model, refiner=job.refiner)
+    return make_maps(job, outputs, project.schema, means=means, tags=tags, progress=progress)
+
+
+def _job(project: Project, products: Products) -> MapJob:
+    """Return what a project's maps are computed from, sure that its models are there and know its classes."""
+    given, model, refiner = None, None, None
+    if project.coarse.scores is not None:
+        given = GivenScores(project.coarse.scores.path, project.coarse.scores.kind, class_names=project.schema.names)
+    else:
+        model = products.coarse_model
+        _check_model(model, "a trained coarse network", project)
+        _check_schema(read_card(model), project, model)
+    if project.refiner is not None:
+        refiner = products.refiner_model
+        load_refiner(products, project)
+    scene = project.scene
+    return MapJob(
+        SceneRef.of(scene.path).choosing(scene.bands, scene.assume_gsd_m), model, refiner, given, gsd_m=scene.gsd_m
+    )
 
 
 def load_refiner(products: Products, project: Project) -> tuple[Any, ModelCard]:
@@ -233,12 +251,7 @@ def load_refiner(products: Products, project: Project) -> tuple[Any, ModelCard]:
     Raises:
         ModelError: If it is not there, damaged or made for other classes.
     """
-    if not products.refiner_model.exists():
-        raise ModelError(
-            f"{products.refiner_model} is not there.",
-            expected="a trained refiner",
-            remedy=f"run: crispmap train {shlex.quote(str(project.path))}",
-        )
+    _check_model(products.refiner_model, "a trained refiner", project)
     refiner, card = load_model(products.refiner_model, kind="refiner")
     _check_schema(card, project, products.refiner_model)
     return refiner, card

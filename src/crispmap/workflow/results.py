@@ -24,8 +24,8 @@ from crispmap.evaluate.readers import LabelSource, UnitedGround
 from crispmap.evaluate.report import Crop, MethodResult, Overview, ReportData, write_report
 from crispmap.evaluate.rethreshold import BiasedLabels
 from crispmap.grid import Block, Grid
+from crispmap.inference.products import class_map
 from crispmap.inference.refine import refine_area
-from crispmap.inference.run import class_map
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix

@@ -1,111 +1,140 @@
-"""Any scene mapped with model files, and the scores of any tool refined."""
+"""Any scenes mapped with model files, and the scores of any tool refined."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from crispmap.errors import CrispmapWarning, ModelError
-from crispmap.inference.coarse import coarse_scores
-from crispmap.inference.engine import choose_device
-from crispmap.inference.plan import BLOCK_PX
-from crispmap.inference.refine import refined_scores as refined_scores_of
-from crispmap.inference.run import Output, Progress, write_outputs
+from crispmap.errors import CrispmapWarning, ModelError, OutputError
+from crispmap.inference.job import GivenScores, MapJob
+from crispmap.inference.means import Means
+from crispmap.inference.products import Certainty, ClassMap, Scores
+from crispmap.inference.run import MapResult, Output, Progress, is_made, make_maps
 from crispmap.models.card import ModelCard
-from crispmap.models.store import load_model, model_hash, read_card
-from crispmap.scene.raster import open_scene
-from crispmap.scene.reader import Scene, SceneReader
+from crispmap.models.store import model_hash, read_card
+from crispmap.scene.blocks import store_folder
+from crispmap.scene.reader import Scene
+from crispmap.scene.refs import SceneRef
 from crispmap.scene.scores import ScoreKind, open_scores
-from crispmap.scene.writer import check_paths, check_raster_target
+from crispmap.scene.sources import resolve_scenes
+from crispmap.scene.spec import ScoreEncoding
+from crispmap.scene.targets import check_paths, check_raster_target
 
 _OTHER_GSD = 0.1
 """Relative difference of ground sampling distance from which a refiner is out of its range."""
 
 
-def predict_scene(  # noqa: PLR0913 - what a person may choose
-    scene: Path,
+@dataclass(frozen=True)
+class Wanted:
+    """What to write of every scene: a file for one scene, a folder of files named after the scenes for several.
+
+    Attributes:
+        out: The class map.
+        scores: The scores behind the map, one band a class.
+        coarse: The scores before refinement, likewise.
+        certainty: How sure the map is: the largest probability, and the entropy of all.
+        encoding: How scores are held.
+    """
+
+    out: Path
+    scores: Path | None = None
+    coarse: Path | None = None
+    certainty: Path | None = None
+    encoding: ScoreEncoding = "float32"
+
+    def outputs(self, name: str | None) -> list[Output]:
+        """Return the files of one scene; ``name`` is that of the scene where there are several."""
+        wanted = (
+            (ClassMap(), self.out, "refined"),
+            (Scores(self.encoding), self.scores, "refined"),
+            (Scores(self.encoding), self.coarse, "coarse"),
+            (Certainty(), self.certainty, "refined"),
+        )
+        return [
+            Output(product, path if name is None else path / f"{name}.tif", layer)  # type: ignore[arg-type]
+            for product, path, layer in wanted
+            if path is not None
+        ]
+
+
+def predict_scenes(
+    scenes: Sequence[str],
     *,
     model: Path,
-    out: Path,
+    wanted: Wanted,
     refiner: Path | None = None,
-    scores: Path | None = None,
-    coarse: Path | None = None,
     bands: Sequence[int] | None = None,
     assume_gsd_m: float | None = None,
-    block_px: int = BLOCK_PX,
-    device: str = "auto",
-    force: bool = False,
+    means: Means = Means(),
     progress: Progress | None = None,
-) -> list[Path]:
-    """Map a scene with a coarse network and, if given, a refiner; return the files written.
+) -> list[MapResult]:
+    """Map scenes with a coarse network and, if given, a refiner; return what has come of each.
 
-    The map lies on the scene's grid, with 255 exactly where the scene is invalid. It does not depend on ``block_px``
-    and equals that of ``refine_scene`` on the coarse scores. The files appear together and complete, or not at all.
+    A map lies on its scene's grid, with 255 exactly where the scene is invalid, and does not depend on how the work
+    was cut or shared out. All files of a scene appear together and complete, or not at all. Of several scenes those
+    that this very job has mapped before are not mapped again.
 
     Args:
-        scene: Any raster GDAL reads.
+        scenes: Paths, globs, STAC items or addresses; see ``resolve_scenes``.
         model: The coarse network's model file.
-        out: The class map to write.
+        wanted: The files to write.
         refiner: The refiner's model file.
-        scores: File for the scores behind the map, one band a class.
-        coarse: File for the scores before refinement.
         bands: Band numbers, 1-based, in the order the models were trained on. By default every band but alpha.
-        assume_gsd_m: Side of a pixel in metres where the scene has no georeference.
-        block_px: Side of the blocks read and written.
-        device: "auto", "cpu" or "cuda".
-        force: Replace files that exist.
+        assume_gsd_m: Side of a pixel in metres where a scene has no georeference.
+        means: How to go about it.
         progress: Told the pixels done and the pixels in all.
 
     Raises:
         ModelError: If a model is missing, damaged, of the wrong kind, or made for other bands or classes.
-        SceneError: If the scene cannot be read, has no valid pixel, or pixels far from the model's.
+        SceneError: If a scene cannot be read, has no valid pixel, or pixels far from the model's.
         OutputError: If a file exists and ``force`` is not given, is also an input, or cannot be written.
-        InputError: If the device is not available.
+        InputError: If engine, precision or device are not available.
+        ClusterError: If workers or scheduler cannot be reached, or are lost.
 
     Warns:
-        CrispmapWarning: If the refiner was trained at another ground sampling distance than the scene's.
+        CrispmapWarning: If the refiner was trained at another ground sampling distance than a scene's.
     """
-    outputs = _checked([out, scores, coarse], [scene, model, refiner], force)
-    choose_device(device)
-    network, card = load_model(model, kind="coarse")
-    sharpener, sharpener_card = (None, None) if refiner is None else load_model(refiner, kind="refiner")
-    if sharpener_card is not None:
-        _check_same(card, sharpener_card, model, refiner)
-    with open_scene(scene, bands=bands, assume_gsd_m=assume_gsd_m) as image:
-        _check_order(image, card, chosen=bands is not None)
-        before = coarse_scores(image, network, card, device=device, block_px=block_px)
-        best: SceneReader = before
-        if sharpener_card is not None:
-            best = _refined(before, image, sharpener, sharpener_card, device=device, block_px=block_px)
-        products = [Output(best, out, scores), Output(before, scores_path=coarse)]
-        write_outputs(
-            [product for product in products if product.paths], card.schema,
-            block_px=block_px, force=force, progress=progress, tags=model_tags(coarse=model, refiner=refiner),
-        )  # fmt: skip
-    return outputs
+    card = read_card(model)
+    sharpener = None if refiner is None else read_card(refiner)
+    if sharpener is not None:
+        _check_same(card, sharpener, model, refiner)
+    refs = [ref.choosing(bands, assume_gsd_m) for ref in resolve_scenes(scenes)]
+    jobs = [MapJob(ref, model, refiner) for ref in refs]
+    several = len(refs) > 1 or wanted.out.is_dir()
+    outputs = [wanted.outputs(ref.name if several else None) for ref in refs]
+    if several:
+        _make_folders([one.path.parent for one in outputs[0]])
+    made = [several and not means.force and is_made(files) for files in outputs]
+    for job, files, done in zip(jobs, outputs, made, strict=True):
+        _check_outputs(files, [*job.scene.paths, model, refiner], force=means.force or done)
+    pixels = [_checked_pixels(job, card, sharpener) for job in jobs]
+    told = _Told(progress, pixels)
+    return [
+        make_maps(
+            job, files, card.schema, means=means, tags=model_tags(coarse=model, refiner=refiner),
+            progress=told.of(index), keep_made=done,
+        )
+        for index, (job, files, done) in enumerate(zip(jobs, outputs, made, strict=True))
+    ]  # fmt: skip
 
 
 def refine_scene(  # noqa: PLR0913 - what a person may choose
     scores: Path,
     *,
-    scene: Path,
+    scene: str,
     refiner: Path,
-    out: Path,
-    refined_scores: Path | None = None,
+    wanted: Wanted,
     kind: ScoreKind = "auto",
     full_scale: float | None = None,
     bands: Sequence[int] | None = None,
     assume_gsd_m: float | None = None,
-    block_px: int = BLOCK_PX,
-    device: str = "auto",
-    force: bool = False,
+    means: Means = Means(),
     progress: Progress | None = None,
-) -> list[Path]:
-    """Sharpen the scores of any tool on a scene with a refiner; return the files written.
+) -> MapResult:
+    """Sharpen the scores of any tool on a scene with a refiner; return what has come of it.
 
     The map lies on the scene's grid, with 255 exactly where the scene or the scores are invalid. The files appear
     together and complete, or not at all.
@@ -115,15 +144,12 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
             on the scene's grid or over the same ground with pixels of another size.
         scene: The scene the scores were made from.
         refiner: The refiner's model file.
-        out: The class map to write.
-        refined_scores: File for the refined scores, one band a class.
+        wanted: The files to write.
         kind: What the scores are: "logit", "probability", or "auto" to tell it from the values.
         full_scale: The value that stands for probability 1 in scores held as integers.
         bands: Band numbers of the scene, 1-based, in the order the refiner was trained on.
         assume_gsd_m: Side of a pixel in metres where the scene has no georeference.
-        block_px: Side of the blocks read and written.
-        device: "auto", "cpu" or "cuda".
-        force: Replace files that exist.
+        means: How to go about it.
         progress: Told the pixels done and the pixels in all.
 
     Raises:
@@ -131,47 +157,86 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
         SceneError: If scores or scene cannot be read, or hold no valid pixel together.
         GridError: If scores and scene do not cover the same ground.
         OutputError: If a file exists and ``force`` is not given, is also an input, or cannot be written.
-        InputError: If the device is not available.
+        InputError: If engine, precision or device are not available.
+        ClusterError: If workers or scheduler cannot be reached, or are lost.
 
     Warns:
         CrispmapWarning: If the refiner was trained at another ground sampling distance than the scene's.
     """
-    outputs = _checked([out, refined_scores], [scores, scene, refiner], force)
-    choose_device(device)
-    sharpener, card = load_model(refiner, kind="refiner")
-    with ExitStack() as stack:
-        image = stack.enter_context(open_scene(scene, bands=bands, assume_gsd_m=assume_gsd_m))
-        before = stack.enter_context(open_scores(scores, kind=kind, full_scale=full_scale))
-        _check_order(image, card, chosen=bands is not None)
+    card = read_card(refiner)
+    ref = _only(resolve_scenes([scene])).choosing(bands, assume_gsd_m)
+    job = MapJob(ref, refiner=refiner, scores=GivenScores(scores, kind, full_scale))
+    outputs = wanted.outputs(None)
+    _check_outputs(outputs, [scores, *ref.paths, refiner], force=means.force)
+    with open_scores(scores, kind=kind, full_scale=full_scale) as before:
         _check_class_order(before, card)
-        best = _refined(before, image, sharpener, card, device=device, block_px=block_px)
-        write_outputs(
-            [Output(best, out, refined_scores)], card.schema,
-            block_px=block_px, force=force, progress=progress, tags=model_tags(refiner=refiner),
-        )  # fmt: skip
-    return outputs
+    _checked_pixels(job, card, card)
+    return make_maps(job, outputs, card.schema, means=means, tags=model_tags(refiner=refiner), progress=progress)
 
 
-def _checked(outputs: Sequence[Path | None], inputs: Sequence[Path | None], force: bool) -> list[Path]:
-    """Return the files to write, sure before any work that they may be written."""
-    wanted = [Path(path) for path in outputs if path is not None]
-    check_paths(wanted, [Path(path) for path in inputs if path is not None])
-    return [check_raster_target(path, force=force) for path in wanted]
+class _Told:
+    """Progress over several scenes as if they were one."""
+
+    def __init__(self, progress: Progress | None, pixels: Sequence[int]) -> None:
+        self._progress, self._pixels = progress, pixels
+
+    def of(self, index: int) -> Progress | None:
+        """Return what is told the progress of one scene."""
+        progress = self._progress
+        if progress is None:
+            return None
+        before, total = sum(self._pixels[:index]), sum(self._pixels)
+        return lambda done, _: progress(before + done, total)
 
 
-def _refined(
-    scores: SceneReader, image: Scene, refiner: Any, card: ModelCard, *, device: str, block_px: int
-) -> SceneReader:
-    """Return refined scores, warning where the scene's pixels are not those the refiner learned on."""
+def _only(refs: Sequence[SceneRef]) -> SceneRef:
+    if len(refs) != 1:
+        raise OutputError(
+            f"{len(refs)} scenes are given for one raster of scores.",
+            expected="the one scene the scores were made from",
+            remedy="name that scene",
+        )
+    return refs[0]
+
+
+def _make_folders(folders: Sequence[Path]) -> None:
+    for folder in dict.fromkeys(folders):
+        if folder.suffix.lower() in (".tif", ".tiff") or folder.is_file():
+            raise OutputError(
+                f"{folder} is to hold the maps of several scenes.",
+                expected="a folder",
+                remedy="give a folder, such as --out maps",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _check_outputs(outputs: Sequence[Output], inputs: Sequence[Path | None], *, force: bool) -> None:
+    """Make sure before any work that the files may be written."""
+    check_paths([one.path for one in outputs], [path for path in inputs if path is not None])
+    # A run that was killed between two of its files goes on with the others.
+    under_way = store_folder(outputs[0].path).exists()
+    for one in outputs:
+        check_raster_target(one.path, force=force or under_way)
+
+
+def _checked_pixels(job: MapJob, card: ModelCard, refiner: ModelCard | None) -> int:
+    """Return a scene's number of pixels, once it is sure that it has the models' bands; warn of another sampling."""
+    with job.image() as image:
+        _check_order(image, card, chosen=job.scene.bands is not None)
+        if refiner is not None:
+            _warn_of_other_gsd(image, refiner)
+        return image.grid.height * image.grid.width
+
+
+def _warn_of_other_gsd(image: Scene, card: ModelCard) -> None:
     gsd_m = image.grid.mean_gsd_m()
     if abs(gsd_m / card.gsd_m - 1) > _OTHER_GSD:
         warnings.warn(
             f"The refiner was trained at {card.gsd_m:.3g} m and {image.path} has pixels of {gsd_m:.3g} m. "
             "It works in pixels, so expect a poorer map; resample the scene or train a refiner at its distance.",
             CrispmapWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    return refined_scores_of(scores, image, refiner, card, device=device, block_px=block_px)
 
 
 def _check_same(coarse: ModelCard, refiner: ModelCard, coarse_path: Path, refiner_path: Path | None) -> None:

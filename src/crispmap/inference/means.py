@@ -1,0 +1,56 @@
+"""The means by which maps are made: what computes, where, and how the work goes on. Importing it loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crispmap.errors import InputError
+from crispmap.inference.plan import BLOCK_PX
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Means:
+    """How maps are made. Engine and precision may change their last digits; nothing else here changes a byte.
+
+    Attributes:
+        engine: "auto", "torch", "openvino" or "onnxruntime".
+        precision: "float32", "bfloat16", "float16", or "auto": a reduced one where it changes next to no label.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        block_px: Side of the blocks read and written; rounded up to whole tiles.
+        workers: Local processes to share the blocks out to, or None to compute in this one.
+        scheduler: Address of a Dask scheduler, or None.
+        restart: Discard an unfinished map instead of going on with it.
+        force: Replace files that exist.
+        verify_seams: Windows to predict again, cut elsewhere, once the map is done.
+        seed: Places those windows.
+
+    Raises:
+        InputError: If workers and scheduler are both given, or a number is out of range.
+    """
+
+    engine: str = AUTO
+    precision: str = AUTO
+    device: str = AUTO
+    block_px: int = BLOCK_PX
+    workers: int | None = None
+    scheduler: str | None = None
+    restart: bool = False
+    force: bool = False
+    verify_seams: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.scheduler is not None:
+            raise InputError(
+                "Both local workers and a scheduler are asked for.",
+                expected="one of --workers and --scheduler",
+                remedy="leave out --workers: a scheduler has workers of its own",
+            )
+        if self.block_px < 1:
+            raise InputError(f"The block size is {self.block_px} pixels.", expected="at least 1, such as 1024")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"{self.workers} workers are asked for.", expected="1 or more")
+        if self.verify_seams < 0:
+            raise InputError(f"{self.verify_seams} windows are to be verified.", expected="0 or more")

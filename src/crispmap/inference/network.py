@@ -1,0 +1,88 @@
+"""Coarse network and refiner as one network from image to map, for engines that run them as one graph."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crispmap.grid import Block
+from crispmap.models.base import CoarseNetwork
+from crispmap.refine.base import Refiner, crop
+from crispmap.scene.reader import reflected_indices
+
+
+class MapNetwork(nn.Module):
+    """A coarse network, a refiner, or both: from what is read around one tile to the scores of the tile.
+
+    With both, the refiner sees at the border of the scene what it sees when it is given saved scores: their
+    reflection, not the network's scores of a reflected image. ``reflected_places`` says how.
+
+    Args:
+        network: The coarse network, or None where scores are given.
+        refiner: The refiner, or None.
+
+    Attributes:
+        halo_px: Pixels of scores the refiner reads beyond a tile, rounded up to the network's stride.
+        margin_px: Pixels of the image read beyond a tile on every side.
+        stride_px: Tile origins are multiples of it.
+    """
+
+    def __init__(self, network: CoarseNetwork | None, refiner: Refiner | None) -> None:
+        super().__init__()
+        if network is None and refiner is None:
+            raise ValueError("a map needs a network or a refiner")
+        self.stride_px = 1 if network is None else network.stride_px
+        self._reach_px = 0 if refiner is None else refiner.margin_px
+        self.halo_px = math.ceil(self._reach_px / self.stride_px) * self.stride_px
+        self.margin_px = self.halo_px + (0 if network is None else network.margin_px)
+        self.network = network
+        self.refiner = None if refiner is None else refiner.for_inference()
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the scores of a tile (1, class, row, col): refined, coarse, or refined and coarse.
+
+        Args:
+            inputs: The scaled image (1, band, row + 2 margin_px, col + 2 margin_px), 0 where invalid. With network and
+                refiner, also the valid pixels (1, 1, row + 2 halo_px, col + 2 halo_px) as 0 and 1, and the places
+                ``reflected_places`` gives for rows and columns. Without network, the scores (1, class, row + 2
+                margin_px, col + 2 margin_px) and the image.
+        """
+        if self.network is None:
+            return (self._refined(*inputs),)
+        image, *rest = inputs
+        scores = self.network(image)
+        if self.refiner is None:
+            return (scores,)
+        known, rows, cols = rest
+        scores = (scores * known).index_select(2, rows).index_select(3, cols)
+        refined = self._refined(
+            crop(scores, self.halo_px - self._reach_px), crop(image, self.margin_px - self._reach_px)
+        )
+        return refined, crop(scores, self.halo_px)
+
+    def _refined(self, scores: Tensor, image: Tensor) -> Tensor:
+        if self.refiner is None:
+            raise ValueError("there is no refiner")
+        refined: Tensor = self.refiner(scores, image)
+        return refined
+
+
+def reflected_places(tile: Block, halo_px: int, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where in a window of scores around a tile the reflection about the scene's border takes rows and columns.
+
+    Inside the scene a row is itself. What lies so far outside that no pixel of the scene sees it stays in the window.
+
+    Args:
+        tile: The tile; it begins inside the scene.
+        halo_px: How far the window reaches beyond the tile.
+        shape: (height, width) of the scene.
+    """
+    window = tile.padded(halo_px)
+    places = []
+    for start, count, size in ((window.row, window.height, shape[0]), (window.col, window.width, shape[1])):
+        place = reflected_indices(start, count, size) - start
+        places.append(np.clip(place, 0, count - 1).astype(np.int64))
+    return places[0], places[1]

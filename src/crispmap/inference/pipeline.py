@@ -1,0 +1,71 @@
+"""Blocks worked on so that reading, computing and writing overlap, in bounded memory.
+
+A few blocks are under way at a time, each in a thread of its own that reads it, has its tiles computed by the pool all
+share, and hands it over. While one block waits for the disk or the network, the others keep the processor busy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from itertools import islice
+
+from crispmap.grid import Block
+
+UNDER_WAY = 3
+"""Blocks under way at a time: one read, one computed, one written."""
+
+Work = Callable[[Block, Executor], None]
+"""Reads, computes and hands over one block; the pool is for its arithmetic."""
+
+
+def work_through(
+    blocks: Iterable[Block], work: Work, *, threads: int, done: Callable[[Block], None], under_way: int = UNDER_WAY
+) -> None:
+    """Work on all blocks, a few at a time; ``done`` is told of each, in the caller's thread.
+
+    Where one fails, no further one is begun, those under way are waited for, and the first error is raised; the same
+    where ``done`` raises or the caller is interrupted.
+
+    Args:
+        blocks: The blocks.
+        work: What to do with each.
+        threads: Threads of the pool that computes.
+        done: Told of every block that is finished.
+        under_way: Most blocks in memory at a time.
+    """
+    waiting = iter(blocks)
+    with _pool(threads, "compute") as compute, _pool(under_way, "block") as pool:
+        running: dict[Future[None], Block] = {}
+
+        def begin(count: int) -> None:
+            for block in islice(waiting, count):
+                running[pool.submit(work, block, compute)] = block
+
+        begin(under_way)
+        while running:
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                block = running.pop(future)
+                future.result()
+                done(block)
+            begin(under_way - len(running))
+
+
+def available_cores() -> int:
+    """Return the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Return a pool whose waiting tasks are dropped when it is left."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
