@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from crispmap import __version__
 from crispmap.cli.console import print_line
 from crispmap.cli.failures import failures_told, termination_raised, warnings_told
+from crispmap.scene.gdal_memory import bound_gdal_memory
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ VERBS = {
         "crispmap.cli.rasterize:rasterize",
         "Draw vectors as a class map on a scene's grid.",
         "crispmap rasterize osm.gpkg --like scene.tif --out labels.tif",
+    ),
+    "vectorize": Verb(
+        "crispmap.cli.vectorize:vectorize",
+        "Turn a class map into polygons.",
+        "crispmap vectorize map.tif --out map.gpkg --classes building,road",
     ),
     "offset": Verb(
         "crispmap.cli.offset:offset",
@@ -174,5 +180,6 @@ def _help(function: Callable[..., Any], verb: Verb) -> str:
 
 def main() -> None:
     """Run the command with the arguments of the process, and exit with its status."""
+    bound_gdal_memory()
     with termination_raised():
         app(prog_name="crispmap")

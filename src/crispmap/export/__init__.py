@@ -1,0 +1,1 @@
+"""Maps for other programs: class maps as polygons."""

@@ -1,0 +1,89 @@
+"""The verb ``vectorize``, as a person calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+from affine import Affine
+from pyproj import CRS
+from typer.testing import CliRunner, Result
+
+from crispmap.cli.main import app
+from crispmap.grid import Grid
+from crispmap.labels.osm import preset_schema
+from crispmap.scene.gdal_memory import CACHE_MB, bound_gdal_memory
+from crispmap.scene.writer import class_map_writer
+
+
+@pytest.fixture
+def class_map(tmp_path: Path) -> Path:
+    grid = Grid(CRS.from_epsg(32631), Affine(0.5, 0, 450_000, 0, -0.5, 5_400_200), (100, 120))
+    values = np.zeros(grid.shape, np.uint8)
+    values[10:30, 10:30], values[40, 40], values[60:70] = 1, 1, 2
+    with class_map_writer(tmp_path / "map.tif", grid, preset_schema(["building", "road"])) as writer:
+        writer.write(grid.block, values)
+    return tmp_path / "map.tif"
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(app, ["vectorize", *map(str, words)])
+
+
+def test_figures_for_people_and_programs(tmp_path: Path, class_map: Path) -> None:
+    out = tmp_path / "map.gpkg"
+    result = call(class_map, "--out", out, "--min-area-m2", 1)
+    assert result.exit_code == 0, result.output
+    assert "building                    1 polygons          0.01 ha  (1 smaller, 0.00 ha, left out)" in result.stdout
+    assert f"Wrote {out}" in result.stderr
+    result = call(class_map, "--out", out, "--classes", "building, road", "--force", "--json")
+    figures = json.loads(result.stdout)
+    assert [(one["name"], one["polygons"]) for one in figures["classes"]] == [("building", 2), ("road", 1)]
+    assert figures["classes"][1]["area_m2"] == pytest.approx(300, rel=2e-3)
+    assert len(pyogrio.read_dataframe(out)) == 3
+
+
+def test_what_is_written_can_be_drawn_again(tmp_path: Path, class_map: Path) -> None:
+    assert call(class_map, "--out", tmp_path / "map.geojson", "--simplify-m", 0.3).exit_code == 0
+    words = [tmp_path / "map.geojson", "--like", class_map, "--out", tmp_path / "again.tif", "--json"]
+    result = CliRunner().invoke(app, ["rasterize", *map(str, words)])
+    assert [one["pixels"] for one in json.loads(result.stdout)["classes"]] == [12_000 - 401 - 1200, 401, 1200]
+
+
+def test_none_is_told(tmp_path: Path, class_map: Path) -> None:
+    result = call(class_map, "--out", tmp_path / "map.gpkg", "--min-area-m2", 1e6)
+    assert result.exit_code == 0
+    assert "no polygon" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--out", "map.shp"], ".gpkg"),
+        (["--out", "map.gpkg", "--classes", "hut"], "hut"),
+        (["--out", "map.gpkg", "--classes", ","], "No class is named"),
+        (["--out", "map.gpkg", "--simplify-m", "-1"], "--simplify-m"),
+        (["--out", "map.gpkg", "--min-area-m2", "nan"], "--min-area-m2"),
+    ],
+)
+def test_mistakes(
+    tmp_path: Path, class_map: Path, words: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(class_map, *words)
+    assert result.exit_code == 2
+    assert told in result.output
+    assert [one.name for one in tmp_path.iterdir()] == ["map.tif"]
+
+
+def test_gdal_keeps_few_pixels_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GDAL_CACHEMAX", "64")
+    bound_gdal_memory()
+    assert os.environ["GDAL_CACHEMAX"] == "64"
+    monkeypatch.delenv("GDAL_CACHEMAX")
+    bound_gdal_memory()
+    assert os.environ["GDAL_CACHEMAX"] == str(CACHE_MB)
