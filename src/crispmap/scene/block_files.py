@@ -115,8 +115,6 @@ def _write_file(path: Path, values: NDArray[Any], spec: RasterSpec) -> BlockFile
     options: dict[str, Any] = {"tiled": True, "blockxsize": side, "blockysize": side, "interleave": "band"}
     if spec.dtype.kind != "f":  # real numbers hardly shrink, and GDAL reads them several times
         options |= {"compress": "deflate", "zlevel": 1}
-    if spec.is_half:
-        options["nbits"] = 16
     with MemoryFile() as memory:
         with memory.open(
             driver="GTiff",

@@ -84,8 +84,6 @@ def write_cog(source: Path, finished: Path, spec: RasterSpec) -> None:
         "OVERVIEW_RESAMPLING": spec.overviews,
         **_overview_options(spec),
     }
-    if spec.is_half:
-        options["NBITS"] = "16"
     try:
         with warnings.catch_warnings(), _gdal():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -44,7 +44,9 @@ class RasterSpec:
         path: The file to write.
         grid: Where its pixels lie.
         count: Number of bands.
-        dtype: Type of the values, any of GDAL's real types. float16 is stored as such and read as float32.
+        dtype: Type of the values, any of GDAL's real types. float16 is stored as float32 with the
+            last 13 bits 0, which compress to nothing: GDAL's own 16-bit floats differ from one writing to the next in
+            the tiles of the border.
         nodata: The value that means "no data", or None.
         descriptions: One text a band, or none.
         colormap: Value -> (red, green, blue[, alpha]) for one-band uint8 rasters.
@@ -77,14 +79,9 @@ class RasterSpec:
             raise ValueError(f"{len(self.descriptions)} descriptions for {self.count} bands")
 
     @property
-    def is_half(self) -> bool:
-        """Whether values are stored in half precision."""
-        return self.dtype == np.float16
-
-    @property
     def read_dtype(self) -> np.dtype[Any]:
-        """The type values are handed to GDAL and read back in: float32 for float16, which few versions know."""
-        return np.dtype(np.float32) if self.is_half else self.dtype
+        """The type values are handed to GDAL and read back in: float32 for float16."""
+        return np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
 
     def with_tags(self, tags: Mapping[str, str]) -> RasterSpec:
         """Return the same with further tags."""
