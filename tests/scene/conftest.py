@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from range_server import RangeServer, serving
 from rasterio.errors import NotGeoreferencedWarning
 
 RasterMaker = Callable[..., Path]
@@ -43,3 +44,12 @@ def make_raster(tmp_path: Path) -> RasterMaker:
         return path
 
     return make
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RangeServer]:
+    """A web server of the folder of the test; GDAL gives up on it quickly."""
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "1")
+    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.05")
+    with serving(tmp_path) as running:
+        yield running

@@ -75,7 +75,7 @@ def fit_name(text: str) -> str:
 
 def shown(path: str | Path) -> str:
     """Return a path as messages show it: an address without its query, which may hold a secret."""
-    name = gdal_name(path)
+    name = web_address(path) or gdal_name(path)
     return name.split("?", 1)[0] if is_remote(name) else name
 
 

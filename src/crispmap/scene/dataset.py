@@ -239,15 +239,15 @@ def _unreachable(name: str, error: BaseException) -> SceneError:
     said = reason(error).replace(name, shown(name))
     if "404" in said or "does not exist" in said:
         remedy = "Check the address: the server answers, but has nothing there."
-    elif "AWS_" in said or "403" in said or "401" in said:
+    elif any(word in said for word in ("AWS_", "401", "403")):
         remedy = (
             "The server asks who you are: set the credentials GDAL takes, such as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or AWS_NO_SIGN_REQUEST=YES for a public bucket."
         )
-    elif "not recognized" in said:
-        remedy = "What is there is no raster GDAL reads; download it and look."
-    else:
+    elif any(word in said for word in ("CURL", "HTTP", "connect", "resolve", "timed out")):
         remedy = "Check the network and the address; GDAL_HTTP_TIMEOUT and GDAL_HTTP_MAX_RETRY set how long it tries."
+    else:
+        remedy = "What is there is no raster GDAL reads; download it and look."
     return SceneError(
         f"{shown(name)} cannot be opened: {said}.", expected="a raster that can be read over the network", remedy=remedy
     )

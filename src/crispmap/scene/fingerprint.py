@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -150,12 +150,16 @@ def _server_facts(name: str) -> list[Any] | None:
     if address is None:
         return None
     request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - only http and https come here
-    with suppress(OSError, HTTPException), urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-        version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-        size = answer.headers.get("Content-Length")
-        if version and size:
-            return [size, version]
-    return None
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+            size = answer.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:  # signed addresses are often good for GET alone
+        error.close()
+        return None
+    except (OSError, HTTPException):
+        return None
+    return [size, version] if size and version else None
 
 
 def _pixel_facts(scene: FileScene) -> str:

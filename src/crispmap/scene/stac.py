@@ -228,11 +228,18 @@ def _fetched(url: str) -> bytes:
         try:
             return _fetched_once(url)
         except OSError as error:
-            pause = next(pauses, None)
-            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
-            if pause is None or refused:
+            pause = None if _is_refusal(error) else next(pauses, None)
+            if pause is None:
                 raise
             time.sleep(pause)
+
+
+def _is_refusal(error: OSError) -> bool:
+    """Return whether a server has answered that it will not give what was asked; the answer is closed."""
+    if not isinstance(error, urllib.error.HTTPError):
+        return False
+    error.close()
+    return error.code < 500
 
 
 def _fetched_once(url: str) -> bytes:
@@ -244,8 +251,11 @@ def _fetched_once(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - only http and https come here
             content: bytes = answer.read(_LARGEST + 1)
-    except HTTPException as error:  # the server died half way
-        raise ConnectionError(f"the answer is not whole: {error}") from error
+            missing = answer.length
+    except HTTPException as error:
+        raise ConnectionError(f"the server does not answer as web servers do: {error}") from error
+    if missing and len(content) <= _LARGEST:
+        raise ConnectionError(f"the answer is not whole, {missing} bytes are missing")
     if len(content) > _LARGEST:
         raise OSError(f"it is larger than {_LARGEST // 1_000_000} MB")
     return content

@@ -99,8 +99,9 @@ def _virtual_raster(datasets: Sequence[DatasetReader], ref: SceneRef) -> str:
     ]
     names = ref.band_names if len(ref.band_names) == len(bands) else ()
     for place, (file, dataset, band) in enumerate(bands):
-        name = names[place] if names else Path(shown(file)).stem
-        _add_band(root, place + 1, file, dataset, band, name)
+        stem = Path(shown(file)).stem
+        own = stem if dataset.count == 1 else f"{stem}_{band}"
+        _add_band(root, place + 1, file, dataset, band, names[place] if names else own)
     return tostring(root, encoding="unicode")
 
 
