@@ -97,10 +97,6 @@ def predict_scenes(
     Warns:
         CrispmapWarning: If the refiner was trained at another ground sampling distance than a scene's.
     """
-    card = read_card(model)
-    sharpener = None if refiner is None else read_card(refiner)
-    if sharpener is not None:
-        _check_same(card, sharpener, model, refiner)
     refs = [ref.choosing(bands, assume_gsd_m) for ref in resolve_scenes(scenes)]
     jobs = [MapJob(ref, model, refiner) for ref in refs]
     several = len(refs) > 1 or wanted.out.is_dir()
@@ -110,6 +106,10 @@ def predict_scenes(
     made = [several and not means.force and is_made(files) for files in outputs]
     for job, files, done in zip(jobs, outputs, made, strict=True):
         _check_outputs(files, [*job.scene.paths, model, refiner], force=means.force or done)
+    card = read_card(model)
+    sharpener = None if refiner is None else read_card(refiner)
+    if sharpener is not None:
+        _check_same(card, sharpener, model, refiner)
     pixels = [_checked_pixels(job, card, sharpener) for job in jobs]
     told = _Told(progress, pixels)
     return [
@@ -163,11 +163,11 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
     Warns:
         CrispmapWarning: If the refiner was trained at another ground sampling distance than the scene's.
     """
-    card = read_card(refiner)
     ref = _only(resolve_scenes([scene])).choosing(bands, assume_gsd_m)
     job = MapJob(ref, refiner=refiner, scores=GivenScores(scores, kind, full_scale))
     outputs = wanted.outputs(None)
     _check_outputs(outputs, [scores, *ref.paths, refiner], force=means.force)
+    card = read_card(refiner)
     with open_scores(scores, kind=kind, full_scale=full_scale) as before:
         _check_class_order(before, card)
     _checked_pixels(job, card, card)
