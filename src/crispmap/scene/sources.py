@@ -6,6 +6,7 @@ import glob
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count, product
 from pathlib import Path
 
 from crispmap.errors import SceneError
@@ -27,9 +28,10 @@ def resolve_scenes(
 
     No two names are equal, also where a file system takes no notice of capitals. A scene is called after its file;
     scenes of one file name in several folders after their folders too (``north-scene``, ``south-scene``); scenes of
-    one name and several suffixes after their suffix too (``scene-png``). A scene given twice counts once. Local files
-    are there and can be read; addresses are tried only where a STAC item must be read. Files that lie beside rasters
-    (``.aux.xml``, ``.ovr``) are left out of what a pattern finds.
+    one name and several suffixes after their suffix too (``scene-png``); where all that is equal, by a number in the
+    order of the arguments. A scene given twice counts once. Local files are there and can be read; addresses are tried
+    only where a STAC item must be read. Files that lie beside rasters (``.aux.xml``, ``.ovr``) are left out of what a
+    pattern finds.
 
     Args:
         arguments: Files; patterns such as ``tiles/*.tif`` (``**`` reaches into folders); addresses GDAL reads
@@ -122,26 +124,27 @@ def _identity(scene: SceneRef) -> tuple[str, ...]:
 
 
 def _told_apart(scenes: Sequence[SceneRef]) -> list[SceneRef]:
-    """Return the scenes under names that differ.
-
-    Raises:
-        SceneError: If names cannot be made to differ.
-    """
+    """Return the scenes under names that differ: with as few folders as do, else with a number."""
     names = [scene.name for scene in scenes]
-    for folders in range(_FOLDERS_IN_NAME + 1):
-        for suffix in (False, True):
-            taken = Counter(name.casefold() for name in names)
-            alike = [place for place, name in enumerate(names) if taken[name.casefold()] > 1]
-            if not alike:
-                return [replace(scene, name=name) for scene, name in zip(scenes, names, strict=True)]
-            for place in alike:
-                names[place] = _longer_name(scenes[place], folders, suffix)
-    one, other = alike[:2]
-    raise SceneError(
-        f"{scenes[one]} and {scenes[other]} would have maps of one name, {names[one]}.",
-        expected="scenes whose names differ",
-        remedy="Map them one after the other, each with a name of its own (--out).",
-    )
+    for folders, suffix in product(range(_FOLDERS_IN_NAME + 1), (False, True)):
+        taken = Counter(name.casefold() for name in names)
+        for place, scene in enumerate(scenes):
+            if taken[names[place].casefold()] > 1:
+                names[place] = _longer_name(scene, folders, suffix)
+    return [replace(scene, name=name) for scene, name in zip(scenes, _numbered(names), strict=True)]
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return names that differ: those that stand there before already get a number, ``scene-2``."""
+    given = {name.casefold() for name in names}
+    taken: set[str] = set()
+    numbered = []
+    for name in names:
+        free = (f"{name}-{number}" for number in count(2))
+        own = name if name.casefold() not in taken else next(n for n in free if n.casefold() not in taken | given)
+        taken.add(own.casefold())
+        numbered.append(own)
+    return numbered
 
 
 def _longer_name(scene: SceneRef, folders: int, suffix: bool) -> str:
