@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class HandWrittenRefiner(Refiner):
         self.classes, self.bands, self.steps, self.biases = classes, bands, steps, given
         self.arguments = {"classes": classes, "bands": bands, "steps": steps, "biases": given, **parameters}
 
-    def but(self, **changes: Any) -> HandWrittenRefiner:
+    def but(self, **changes: Any) -> Self:
         """Return the same refiner with some of its arguments changed.
 
         Raises:

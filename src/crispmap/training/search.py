@@ -1,0 +1,114 @@
+"""Search for the best values of a few positive numbers, where each try is costly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Point = dict[str, float]
+
+FACTORS = (4.0, 2.0, 1.4)
+"""By how much numbers are changed: coarse first, then finer."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The range of a number.
+
+    Attributes:
+        start: Where the search starts.
+        low: Least value, above 0.
+        high: Largest value.
+    """
+
+    start: float
+    low: float
+    high: float
+
+    def moved(self, value: float, factor: float) -> float:
+        """Return the value times the factor, no further than the range goes."""
+        return min(self.high, max(self.low, value * factor))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        best: The best point.
+        value: Its value.
+        tried: Every point tried with its value, in order; the first is the start.
+        complete: Whether the search came to its end, and not to the most tries allowed.
+    """
+
+    best: Point
+    value: float
+    tried: Sequence[tuple[Point, float]]
+    complete: bool
+
+
+def pattern_search(
+    ranges: Mapping[str, Range],
+    value: Callable[[Point], float],
+    *,
+    most: int,
+    factors: Sequence[float] = FACTORS,
+) -> Found:
+    """Return the point that no change of one number by the last factor improves, found from the starts of the ranges.
+
+    One number at a time is multiplied and divided by a factor, as long as that improves; when no number moves any more,
+    the next, smaller factor is taken. No point is tried twice, nothing is random. It climbs: it may miss a better hill.
+
+    Args:
+        ranges: The numbers by name, in the order they are changed; none at all leaves one point to try.
+        value: What is maximised.
+        most: Most tries, 1 or more.
+        factors: Above 1, falling.
+
+    Source: Hooke and Jeeves, "Direct search solution of numerical and statistical problems", 1961; on logarithms.
+    """
+    tries = _Tries(value, most)
+    best = {name: one.start for name, one in ranges.items()}
+    tries(best)
+    for factor in factors:
+        moved = True
+        while moved and not tries.spent:
+            moved = False
+            for name in ranges:
+                climbed = _climb(tries, ranges[name], best, name, factor)
+                moved, best = moved or climbed != best, climbed
+    return Found(best, tries(best), tuple(tries.tried), not tries.spent)
+
+
+def _climb(tries: _Tries, span: Range, best: Point, name: str, factor: float) -> Point:
+    """Return the best of the points reached by changing one number, in the one direction that improves."""
+    for by in (factor, 1 / factor):
+        here = best
+        while True:
+            there = {**here, name: span.moved(here[name], by)}
+            if not tries(there) > tries(here):
+                break
+            here = there
+        if here != best:
+            return here
+    return best
+
+
+class _Tries:
+    """The value of points, each computed once; points beyond the most allowed are the worst of all."""
+
+    def __init__(self, value: Callable[[Point], float], most: int) -> None:
+        self.tried: list[tuple[Point, float]] = []
+        self.spent = False
+        self._known: dict[tuple[float, ...], float] = {}
+        self._value, self._most = value, most
+
+    def __call__(self, point: Point) -> float:
+        key = tuple(point.values())
+        if key not in self._known:
+            if len(self.tried) >= self._most:
+                self.spent = True
+                return float("-inf")
+            self._known[key] = self._value(point)
+            self.tried.append((dict(point), self._known[key]))
+        return self._known[key]
