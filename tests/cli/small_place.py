@@ -113,7 +113,8 @@ def write_models(folder: Path, *, bands: int = 3) -> None:
     ):
         card = ModelCard(
             kind=kind, architecture=module.architecture, arguments=module.arguments, schema=SCHEMA,
-            band_names=("red", "green", "blue", "nir")[:bands], scaling_offset=(127.0,) * bands,
+            band_names=("red", "green", "blue", "nir", *(f"band_{n}" for n in range(5, bands + 1)))[:bands],
+            scaling_offset=(127.0,) * bands,
             scaling_scale=(64.0,) * bands, gsd_m=1.0, radius_px=module.radius_px,
             stride_px=getattr(module, "stride_px", 1),
         )  # fmt: skip
