@@ -223,10 +223,12 @@ class TestGood:
         from crispmap.chips.sampling import Balance, Weighting
         from crispmap.models.store import COARSE_NETWORKS as BUILT
         from crispmap.refine.rnn import Variant
+        from crispmap.training.svm import MACHINES
 
         assert get_args(sections_module.Weighting) == get_args(Weighting)
         assert get_args(sections_module.Balance) == get_args(Balance)
         assert BUILT == COARSE_NETWORKS
+        assert tuple(MACHINES) == sections_module.SUPPORT_VECTOR_MACHINES
         from crispmap.labels.noise import LabelNoise
 
         noise = {field.name: field.default for field in dataclasses.fields(LabelNoise)}
@@ -307,6 +309,7 @@ BAD_VALUES = [
     ("  validation: [{window: [600, 0, 64, 64]}]", "  validation: []", 28, "validation is \\[\\]", "list of pieces"),
     ("  validation:", "  valid:", 28, "areas.valid is not a known key", "Did you mean validation"),
     ("fcn-igarss", "fcn-igars", 30, "'fcn-igars'", "Did you mean fcn-igarss"),
+    ("fcn-igarss", "svm", 37, "gives balance, batch, .*, but svm is not trained in steps", "network, gsd_m and preset"),
     ("preset: paper", "preset: papr", 32, "'papr'", "Did you mean paper"),
     ("steps: 1000", "steps: 1e3", 33, "coarse.steps is 1000.0", "whole number"),
     ("batch: 64", "batch: 0", 34, "coarse.batch is 0", "above 0"),

@@ -29,6 +29,7 @@ from crispmap.refine.rnn import VARIANTS, RecurrentRefiner
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
 from crispmap.training.progress import BarReporter, StepReport
 from crispmap.training.run import Machine, train
+from crispmap.training.svm import MACHINES
 from crispmap.training.task import CoarseTask, RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
 
@@ -407,12 +408,8 @@ class TestProgress:
         assert StepReport(0, 120, 0.5, 0.0, None).seconds_left == float("inf")
 
 
-NETWORKS = {"tiny": tiny.TinyNetwork} | {name: ARCHITECTURES[name] for name in COARSE_NETWORKS}
-REFINERS = (
-    {"tiny": tiny.TinyRefiner}
-    | {name: build for name, build in ARCHITECTURES.items() if name not in COARSE_NETWORKS}
-    | {variant: partial(RecurrentRefiner, variant=variant) for variant in VARIANTS}
-)
+NETWORKS = {"tiny": tiny.TinyNetwork} | {name: ARCHITECTURES[name] for name in COARSE_NETWORKS if name not in MACHINES}
+REFINERS = {"tiny": tiny.TinyRefiner} | {variant: partial(RecurrentRefiner, variant=variant) for variant in VARIANTS}
 
 
 class TestContract:

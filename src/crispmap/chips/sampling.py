@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,15 +177,28 @@ class PatchSampler:
         else:
             rng = np.random.default_rng([self.plan.seed, class_id])
             chosen = np.sort(rng.integers(total, size=POSITIONS_PER_CLASS))
-        found, passed = [], 0
-        for piece, ground in enumerate(self.grounds):
-            for strip in strips(Block(0, 0, *ground.shape)):
-                hits = np.flatnonzero(ground.labels[strip.slices] == class_id)
-                low, high = np.searchsorted(chosen, (passed, passed + hits.size))
-                rows, cols = np.divmod(hits[chosen[low:high] - passed], strip.width)
-                found.append(np.stack([np.full_like(rows, piece), rows + strip.row, cols], axis=1).astype(np.int32))
-                passed += hits.size
-        return np.concatenate(found)
+        return places_of_class(self.grounds, class_id, chosen)
+
+
+def places_of_class(
+    grounds: Sequence[Ground], class_id: int, chosen: NDArray[np.signedinteger[Any]]
+) -> NDArray[np.int32]:
+    """Return (piece, row, col) of chosen pixels of a class, int32 (pixel, 3).
+
+    Args:
+        grounds: The pieces.
+        class_id: The class.
+        chosen: Which of its pixels, counted piece by piece and row by row; never falling.
+    """
+    found, passed = [], 0
+    for piece, ground in enumerate(grounds):
+        for strip in strips(Block(0, 0, *ground.shape)):
+            hits = np.flatnonzero(ground.labels[strip.slices] == class_id)
+            low, high = np.searchsorted(chosen, (passed, passed + hits.size))
+            rows, cols = np.divmod(hits[chosen[low:high] - passed], strip.width)
+            found.append(np.stack([np.full_like(rows, piece), rows + strip.row, cols], axis=1).astype(np.int32))
+            passed += hits.size
+    return np.concatenate(found)
 
 
 def class_weights(counts: CountArray, kind: Weighting) -> FloatArray | None:

@@ -233,7 +233,7 @@ refiner:
 """
     return f"""\
 coarse:
-  network: fcn-rnn  # or fcn-igarss
+  network: fcn-rnn  # or fcn-igarss; to compare: mnih, svm, svm-texture
 {gsd}
   preset: fast  # minutes on a CPU; paper: as published, hours
   # scores: {{path: coarse.tif}}  # the scores of another tool, in place of network, gsd_m and preset

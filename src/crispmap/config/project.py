@@ -14,6 +14,7 @@ from crispmap.config.findings import Finding, did_you_mean, findings_of, named, 
 from crispmap.config.marked_yaml import MarkedYaml, read_marked_yaml
 from crispmap.config.sections import (
     FORMAT,
+    SUPPORT_VECTOR_MACHINES,
     ClassEntry,
     CoarseSection,
     LabelSection,
@@ -159,6 +160,7 @@ def _pieces(
 def _contradictions(file: ProjectFile) -> Iterator[Finding]:
     """Yield what is wrong with how the values of a file fit together."""
     yield from _contradictions_of_sources(file)
+    yield from _contradictions_of_coarse(file)
     yield from _contradictions_of_reference(file)
     yield from _contradictions_of_classes(file)
     fine, coarse = file.scene.gsd_m, file.coarse.gsd_m
@@ -216,6 +218,19 @@ def _contradictions_of_sources(file: ProjectFile) -> Iterator[Finding]:
             "areas.coarse is missing",
             "the ground the coarse network learns from",
             "Add areas: coarse with a window, bounds, polygon or file.",
+        )
+
+
+def _contradictions_of_coarse(file: ProjectFile) -> Iterator[Finding]:
+    """Yield what is set of a training in steps where there is none."""
+    network = file.coarse.network
+    steps = sorted(file.coarse.model_fields_set - {"network", "gsd_m", "preset", "scores"})
+    if network in SUPPORT_VECTOR_MACHINES and steps:
+        yield Finding(
+            ("coarse", steps[0]),
+            f"coarse gives {', '.join(steps)}, but {network} is not trained in steps",
+            "network, gsd_m and preset: it is fitted to 1,000 pixels of each class",
+            f"Remove {', '.join(steps)}, or choose another network.",
         )
 
 

@@ -25,8 +25,10 @@ from crispmap.labels.reader import SCENE_COORDINATES
 FORMAT = 1
 """The layout of project files this version reads."""
 
-COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih")
-"""Coarse networks: that of the RNN paper, that of the IGARSS 2016 paper, and the patch network it is compared with."""
+SUPPORT_VECTOR_MACHINES = ("svm", "svm-texture")
+"""Coarse networks that are fitted to pixels, not trained in steps."""
+COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih", *SUPPORT_VECTOR_MACHINES)
+"""Coarse networks: that of the RNN paper, that of the IGARSS 2016 paper, and what the latter is compared with."""
 
 
 def _as_path(value: object, info: ValidationInfo) -> Path:

@@ -67,7 +67,7 @@ class PatchNetwork(CoarseNetwork):
         """
         if self.training:
             return self.shared(image)
-        batch, rows, cols = len(image), *(self._squares(length) for length in image.shape[-2:])
+        batch, rows, cols = image.shape[0], *(self._squares(length) for length in image.shape[-2:])
         windows = image.unfold(2, PATCH_PX, LABELLED_PX).unfold(3, PATCH_PX, LABELLED_PX).permute(0, 2, 3, 1, 4, 5)
         places = torch.split(torch.arange(batch * rows * cols, device=image.device), _BATCH)
         squares = torch.cat([self._square(windows[_unravelled(some, rows, cols)]) for some in places])

@@ -17,6 +17,7 @@ from crispmap.models.caffe import CaffeNetwork
 from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
 from crispmap.models.fcn import fcn_igarss, fcn_rnn
 from crispmap.models.mnih import PatchNetwork
+from crispmap.models.svm import svm, svm_texture
 from crispmap.refine.base import Refiner
 from crispmap.refine.crf import CrfRefiner
 from crispmap.refine.pde import PDES
@@ -29,6 +30,8 @@ ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
     "fcn-rnn": fcn_rnn,
     "fcn-igarss": fcn_igarss,
     "mnih": PatchNetwork,
+    "svm": svm,
+    "svm-texture": svm_texture,
     "caffe": CaffeNetwork,
     "rnn": RecurrentRefiner,
     "crf": CrfRefiner,
@@ -36,7 +39,7 @@ ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
 }
 """Builders by architecture name."""
 
-COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih")
+COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih", "svm", "svm-texture")
 """Names of the coarse networks among them."""
 
 

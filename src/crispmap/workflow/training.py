@@ -15,6 +15,7 @@ from crispmap.areas import Area
 from crispmap.chips.ground import Ground, load_ground
 from crispmap.chips.scaling import Scaling, measure_scaling, paper_scaling
 from crispmap.config import Project, RefinerSection
+from crispmap.config.sections import SUPPORT_VECTOR_MACHINES
 from crispmap.errors import TrainingError
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.rethreshold import fit_biases_on
@@ -119,24 +120,52 @@ def _overridden(preset: SettingsT, section: object, steps: int | None, seed: int
 def train_coarse(sources: Sources, path: Path, run: Run) -> ModelCard:
     """Train the project's coarse network and write its model file; return its card.
 
-    The network learns at its own ground sampling distance, from labels drawn on that grid.
+    The network learns at its own ground sampling distance, from labels drawn on that grid. A support vector machine is
+    fitted instead, each time anew: it has no state to resume.
     """
     project = sources.project
-    settings = coarse_settings(project)
     gsd_m = project.coarse.gsd_m or sources.gsd_m
     image = sources.image_at(gsd_m)
     areas, held = sources.pieces("coarse", image.grid)
     eight_bit = project.coarse.preset == "paper"
     scaling = paper_scaling(image.band_count) if eight_bit else measure_scaling([(image, area.block) for area in areas])
     labels = sources.labels(image.grid)
-    torch.manual_seed(project.seed)
-    build = ARCHITECTURES[project.coarse.network]
-    network = cast(CoarseNetwork, build(bands=image.band_count, classes=len(project.schema)))
-    task = CoarseTask(network, settings, project.schema)
-    result = run.train("coarse", task, _grounds(image, areas, labels, scaling), _grounds(image, held, labels, scaling))
-    card = _card("coarse", network, project, image, scaling, gsd_m, settings, result)
+    learn = _fit_machine if project.coarse.network in SUPPORT_VECTOR_MACHINES else _train_network
+    network, facts = learn(
+        project, _grounds(image, areas, labels, scaling), _grounds(image, held, labels, scaling), run
+    )
+    card = _card("coarse", network, project, image, scaling, gsd_m, facts)
     save_model(path, network, card, force=True)
     return card
+
+
+def _train_network(
+    project: Project, grounds: Sequence[Ground], validation: Sequence[Ground], run: Run
+) -> tuple[CoarseNetwork, dict[str, Any]]:
+    """Return a trained network, and what its card tells of the training."""
+    settings = coarse_settings(project)
+    torch.manual_seed(project.seed)
+    build = ARCHITECTURES[project.coarse.network]
+    bands = grounds[0].image.shape[0]
+    network = cast(CoarseNetwork, build(bands=bands, classes=len(project.schema)))
+    result = run.train("coarse", CoarseTask(network, settings, project.schema), grounds, validation)
+    return network, _facts(settings, result)
+
+
+def _fit_machine(
+    project: Project, grounds: Sequence[Ground], validation: Sequence[Ground], _: Run
+) -> tuple[CoarseNetwork, dict[str, Any]]:
+    """Return a fitted support vector machine, and what its card tells of the fit."""
+    # scikit-learn takes half a second to import, and no other work needs it.
+    from crispmap.training.svm import fit_svm
+
+    result = fit_svm(project.coarse.network, grounds, validation, project.schema, seed=project.seed)
+    return result.network, {
+        "settings": result.to_dict(),
+        "seconds": round(result.seconds, 1),
+        "validation_mean_iou": result.score,
+        "scikit-learn": importlib.metadata.version("scikit-learn"),
+    }
 
 
 def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path: Path, run: Run) -> ModelCard:
@@ -173,9 +202,8 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
     )
     biases = fit_biases_on(scores, labels, UnitedGround([*areas, *held]), seed=project.seed)
     result = run.train("refiner", RefinerTask(refiner, settings, project.schema), grounds, validation)
-    card = _card(
-        "refiner", refiner, project, image, scaling, sources.gsd_m, settings, result, class_biases=biases.tolist()
-    )
+    facts = {**_facts(settings, result), "class_biases": biases.tolist()}
+    card = _card("refiner", refiner, project, image, scaling, sources.gsd_m, facts)
     save_model(path, refiner, card, force=True)
     return card
 
@@ -192,6 +220,16 @@ def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:
     return Ground(image, labels, values)
 
 
+def _facts(settings: TrainingSettings, result: TrainingResult) -> dict[str, Any]:
+    """Return what a card tells of a training in steps."""
+    return {
+        "settings": settings.to_dict(),
+        "steps": result.steps,
+        "seconds": round(result.seconds, 1),
+        "validation_mean_iou": result.best_score,
+    }
+
+
 def _card(
     kind: Kind,
     module: Any,
@@ -199,9 +237,7 @@ def _card(
     image: Scene,
     scaling: Scaling,
     gsd_m: float,
-    settings: TrainingSettings,
-    result: TrainingResult,
-    **facts: Any,
+    facts: dict[str, Any],
 ) -> ModelCard:
     return ModelCard(
         kind=kind,
@@ -217,10 +253,6 @@ def _card(
         provenance={
             "project": project.name,
             "seed": project.seed,
-            "settings": settings.to_dict(),
-            "steps": result.steps,
-            "seconds": round(result.seconds, 1),
-            "validation_mean_iou": result.best_score,
             "crispmap": importlib.metadata.version("crispmap"),
             "torch": torch.__version__,
             **facts,
