@@ -72,9 +72,10 @@ class Scores:
 
     Attributes:
         encoding: ``float32``: the logits as they are. ``float16``: rounded to half precision, 11 significant bits,
-            within ±65,504; half the size. ``uint8``: softmax probabilities rounded to steps of 1/254; a quarter of the
-            size, and programs show them as 0..1. Two classes less than a step apart may come out equal, and a
-            probability below half a step is read as 0.2 %.
+            within ±65,504, in a float32 file whose spare bits compress away: about two thirds of the size. ``uint8``:
+            softmax probabilities rounded to steps of 1/254, which programs show as 0..1: less than a third of the
+            size. Two classes less than a step apart may come out equal, and what is below half a step is read as
+            0.2 %.
 
     Raises:
         InputError: If there is no such encoding.

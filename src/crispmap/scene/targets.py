@@ -90,7 +90,9 @@ def put_in_place(finished: Path, target: Path) -> None:
     finished.replace(target)
     sync_folder(target.absolute().parent)
     for suffix in _SIDECARS:
-        Path(f"{target}{suffix}").unlink(missing_ok=True)
+        sidecar = f"{target}{suffix}"
+        if os.path.lexists(sidecar):  # false too where the name would be too long
+            Path(sidecar).unlink()
 
 
 def sync_file(path: Path) -> None:
