@@ -20,6 +20,8 @@ class Refiner(nn.Module):
         steps: Steps taken by ``forward``.
         margin_px: Pixels the inputs reach beyond the result on every side.
         radius_px: Influence radius, of scores and of image. None if unbounded.
+        torch_only: Whether PyTorch alone is to run it: written out as a graph for another engine, its operations would
+            be too many.
     """
 
     architecture: str
@@ -29,6 +31,7 @@ class Refiner(nn.Module):
     steps: int
     margin_px: int
     radius_px: int | None
+    torch_only: bool = False
 
     def forward(self, scores: Tensor, image: Tensor) -> Tensor:
         """Return the refined scores (batch, class, row, col), logits.

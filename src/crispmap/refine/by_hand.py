@@ -29,6 +29,8 @@ class HandWrittenRefiner(Refiner):
         ValueError: If an argument is out of its range.
     """
 
+    torch_only = True
+
     def __init__(
         self, classes: int, bands: int, steps: int, biases: Sequence[float] | None, parameters: dict[str, Any]
     ) -> None:

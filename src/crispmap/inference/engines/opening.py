@@ -24,6 +24,9 @@ def open_engine(module: nn.Module, example: tuple[Array, ...], choice: EngineCho
     Raises:
         InputError: If the engine asked for is not installed or cannot take the network, the precision or the device.
     """
+    if any(getattr(part, "torch_only", False) for part in module.modules()):
+        _check_torch(choice)
+        return _torch(module, choice)
     if choice.name == "openvino":
         return _openvino(module, example, choice)
     if choice.name == "onnxruntime":
@@ -64,6 +67,15 @@ def _onnxruntime(module: nn.Module, example: tuple[Array, ...], choice: EngineCh
 
     _check_cpu(choice)
     return OnnxRuntimeEngine(module, example, choice.precision)
+
+
+def _check_torch(choice: EngineChoice) -> None:
+    if choice.name not in ("auto", "torch"):
+        raise InputError(
+            f"The engine {choice.name} cannot take a refiner of so many operations.",
+            expected="the engine torch or auto",
+            remedy="leave the engine out",
+        )
 
 
 def _check_cpu(choice: EngineChoice) -> None:
