@@ -15,6 +15,13 @@ from crispmap.types import FloatArray
 Array: TypeAlias = NDArray[Any]
 """An input of a network: float32 maps or int64 places."""
 
+_SHOWN = 300
+"""Characters shown of what a library says: some tell their whole graph."""
+
+
+class PrecisionError(InputError):
+    """A precision that an engine does not offer on this machine."""
+
 
 class Engine(Protocol):
     """A network ready to be called on arrays, on one device, in one precision, without gradients.
@@ -50,9 +57,26 @@ class Engine(Protocol):
             inputs: What ``forward`` takes, of the shapes and dtypes of the example the engine was opened with.
 
         Raises:
-            ModelError: If an output is infinite or not a number.
+            ModelError: If an input or an output is infinite or not a number.
         """
         ...
+
+
+def check_finite_inputs(inputs: Iterable[Array]) -> None:
+    """Do nothing if all that a network is given is finite.
+
+    Outputs alone do not tell: some libraries' ReLU makes 0 of what is not a number.
+
+    Raises:
+        ModelError: If a value is infinite or not a number.
+    """
+    if not all(np.isfinite(values).all() for values in inputs):
+        raise ModelError(
+            "The network is given values that are infinite or not numbers.",
+            expected="finite values",
+            remedy="check that the scene's values are in the range the model was trained on, "
+            "and that its nodata value is declared",
+        )
 
 
 def check_finite(outputs: Iterable[FloatArray]) -> None:
@@ -74,11 +98,22 @@ def check_precision(engine: str, precision: Precision, offered: tuple[Precision,
     """Do nothing if an engine offers a precision on this machine.
 
     Raises:
-        InputError: If it does not.
+        PrecisionError: If it does not.
     """
     if precision not in offered:
-        raise InputError(
+        raise PrecisionError(
             f"{engine} does not compute in {precision} on this machine.",
             expected=f"one of {', '.join(offered)}",
-            remedy="use the precision float32 or auto, or another engine",
+            remedy="use the precision float32 or auto",
         )
+
+
+def refusal(engine: str, error: Exception) -> InputError:
+    """Return the error that says that an engine cannot take a network, with the start of what the library says."""
+    reason = " ".join(str(error).split())
+    shown = reason if len(reason) <= _SHOWN else f"{reason[:_SHOWN]} .."
+    return InputError(
+        f"{engine} cannot take this network: {shown}",
+        expected="a network of operations it knows",
+        remedy="use the engine torch or auto",
+    )

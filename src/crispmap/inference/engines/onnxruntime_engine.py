@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from typing import Any
 
 import torch
 from torch import nn
 
-from crispmap.errors import InputError
 from crispmap.inference.engines.choice import EngineName, Precision
-from crispmap.inference.engines.interface import Array, check_finite, check_precision
+from crispmap.inference.engines.interface import Array, check_finite, check_finite_inputs, check_precision, refusal
+from crispmap.inference.engines.silence import import_onnxruntime
 from crispmap.types import FloatArray
 
 _CHATTY = "torch.onnx._internal.exporter._registration"
@@ -35,7 +34,7 @@ class OnnxRuntimeEngine:
     device = "cpu"
 
     def __init__(self, module: nn.Module, example: tuple[Array, ...], precision: Precision = "float32") -> None:
-        ort = _onnxruntime()
+        ort = import_onnxruntime()
         check_precision("ONNX Runtime", precision, ("float32",))
         self.precision: Precision = precision
         self.text = f"onnxruntime {ort.__version__}, {precision}, cpu"
@@ -46,32 +45,15 @@ class OnnxRuntimeEngine:
             model = _exported(module, example)
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise InputError(
-                f"ONNX Runtime cannot take this network: {error}",
-                expected="a network of operations that ONNX knows",
-                remedy="use the engine torch or auto",
-            ) from error
+            raise refusal("ONNX Runtime", error) from error
         self._names = [one.name for one in self._session.get_inputs()]
 
     def run(self, *inputs: Array) -> list[FloatArray]:
         """Return what the network's ``forward`` gives; see ``Engine.run``."""
+        check_finite_inputs(inputs)
         results: list[FloatArray] = self._session.run(None, dict(zip(self._names, inputs, strict=True)))
         check_finite(results)
         return results
-
-
-def _onnxruntime() -> Any:
-    try:
-        import onnx  # noqa: F401 - the export needs them, not only the session
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "The engine onnxruntime is not installed.",
-            expected="the packages onnxruntime, onnx and onnxscript",
-            remedy="install them with: pip install 'crispmap[onnx]'; or use the engine openvino, torch or auto",
-        ) from error
-    return onnxruntime
 
 
 def _exported(module: nn.Module, example: tuple[Array, ...]) -> bytes:

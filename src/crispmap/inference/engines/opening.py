@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from crispmap.errors import CrispmapWarning, InputError
+from crispmap.errors import CrispmapWarning, InputError, ModelError
 from crispmap.inference.engines.choice import EngineChoice
-from crispmap.inference.engines.interface import Array, Engine
+from crispmap.inference.engines.interface import Array, Engine, PrecisionError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,9 @@ def open_engine(module: nn.Module, example: tuple[Array, ...], choice: EngineCho
 
     Raises:
         InputError: If the engine asked for is not installed or cannot take the network, the precision or the device.
+        ModelError: If a weight is infinite or not a number.
     """
+    _check_weights(module)
     if any(getattr(part, "torch_only", False) for part in module.modules()):
         _check_torch(choice)
         return _torch(module, choice)
@@ -39,6 +41,8 @@ def open_engine(module: nn.Module, example: tuple[Array, ...], choice: EngineCho
 def _openvino_or_torch(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
     try:
         return _openvino(module, example, choice)
+    except PrecisionError:
+        raise
     except InputError as error:
         engine = _torch(module, choice)
         warnings.warn(
@@ -76,6 +80,16 @@ def _check_torch(choice: EngineChoice) -> None:
             expected="the engine torch or auto",
             remedy="leave the engine out",
         )
+
+
+def _check_weights(module: nn.Module) -> None:
+    for name, values in module.state_dict().items():
+        if not values.isfinite().all():
+            raise ModelError(
+                f"The network's {name} holds values that are infinite or not numbers.",
+                expected="finite weights",
+                remedy="train the model again with a lower learning rate",
+            )
 
 
 def _check_cpu(choice: EngineChoice) -> None:

@@ -1,15 +1,12 @@
 """OpenVINO as an engine: the fastest on CPUs.
 
-OpenVINO tells its maker over the internet that it is imported and what is converted, unless the user has objected. A
-map says nothing to anybody: OpenVINO is imported without its telemetry, and a network is traced by PyTorch and handed
-to its front end directly, not by way of ``openvino.convert_model``.
+A network is traced by PyTorch and handed to OpenVINO's front end directly, not by way of ``openvino.convert_model``:
+see ``crispmap.inference.engines.silence``.
 """
 
 from __future__ import annotations
 
 import copy
-import sys
-import threading
 import warnings
 from queue import LifoQueue
 from typing import Any
@@ -17,15 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from crispmap.errors import InputError
 from crispmap.inference.engines.choice import EngineName, Precision
-from crispmap.inference.engines.interface import Array, check_finite, check_precision
+from crispmap.inference.engines.interface import Array, check_finite, check_finite_inputs, check_precision, refusal
+from crispmap.inference.engines.silence import import_openvino
 from crispmap.types import FloatArray
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITIES: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
-_TELEMETRY = "openvino_telemetry"
-_IMPORTING = threading.Lock()
 
 
 class OpenVinoEngine:
@@ -47,7 +42,7 @@ class OpenVinoEngine:
     def __init__(
         self, module: nn.Module, example: tuple[Array, ...], precision: Precision = "float32", threads: int = 1
     ) -> None:
-        ov = _openvino()
+        ov = import_openvino()
         core = ov.Core()
         check_precision("OpenVINO", precision, _offered(core))
         self.precision: Precision = precision
@@ -62,17 +57,14 @@ class OpenVinoEngine:
         try:
             compiled = core.compile_model(_converted(module, example), "CPU", settings)
         except Exception as error:
-            raise InputError(
-                f"OpenVINO cannot take this network: {error}",
-                expected="a network of operations it knows",
-                remedy="use the engine torch or auto",
-            ) from error
+            raise refusal("OpenVINO", error) from error
         self._requests: LifoQueue[Any] = LifoQueue()
         for _ in range(threads):
             self._requests.put(compiled.create_infer_request())
 
     def run(self, *inputs: Array) -> list[FloatArray]:
         """Return what the network's ``forward`` gives; see ``Engine.run``."""
+        check_finite_inputs(inputs)
         request = self._requests.get()
         try:
             outputs = request.infer(list(inputs), share_inputs=True, share_outputs=True)
@@ -81,26 +73,6 @@ class OpenVinoEngine:
             self._requests.put(request)
         check_finite(results)
         return results
-
-
-def _openvino() -> Any:
-    """Import OpenVINO, silently."""
-    with _IMPORTING:
-        telemetry = sys.modules.get(_TELEMETRY)
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # how Python is told that a module is absent
-        try:
-            import openvino
-        except ImportError as error:
-            raise InputError(
-                "The engine openvino is not installed.",
-                expected="the package openvino",
-                remedy="install it with: pip install openvino; or use the engine torch or auto",
-            ) from error
-        finally:
-            del sys.modules[_TELEMETRY]
-            if telemetry is not None:
-                sys.modules[_TELEMETRY] = telemetry
-    return openvino
 
 
 def _offered(core: Any) -> tuple[Precision, ...]:

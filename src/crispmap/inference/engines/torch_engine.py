@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from crispmap.inference.engines.choice import EngineName, Precision
 from crispmap.inference.engines.device import choose_device
-from crispmap.inference.engines.interface import Array, check_finite, check_precision
+from crispmap.inference.engines.interface import Array, check_finite, check_finite_inputs, check_precision
 from crispmap.types import FloatArray
 
 _DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -48,6 +48,7 @@ class TorchEngine:
 
     def run(self, *inputs: Array) -> list[FloatArray]:
         """Return what the network's ``forward`` gives; see ``Engine.run``. Inputs may have any shape it takes."""
+        check_finite_inputs(inputs)
         with torch.inference_mode(), _PLAIN.arithmetic(), _one_core(not self._on_cuda), self._autocast():
             outputs = self._module(*(self._tensor(array) for array in inputs))
             outputs = [outputs] if isinstance(outputs, Tensor) else outputs

@@ -1,0 +1,68 @@
+"""OpenVINO and ONNX Runtime imported without their telemetry: making a map tells nobody anything.
+
+As installed, both tell their makers over the internet that they are imported and what they run, and keep an identifier
+in the user's home. Every import of them in this package goes through here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+from crispmap.errors import InputError
+
+_OPENVINO_TELEMETRY = "openvino_telemetry"
+_IMPORTING = threading.Lock()
+
+
+def import_openvino() -> Any:
+    """Return the module ``openvino``, imported as if its telemetry package were absent.
+
+    Use its front ends rather than ``openvino.convert_model``, which would report where somebody else has imported
+    OpenVINO before.
+
+    Raises:
+        InputError: If it is not installed.
+    """
+    with _IMPORTING:
+        telemetry = sys.modules.get(_OPENVINO_TELEMETRY)
+        sys.modules[_OPENVINO_TELEMETRY] = None  # type: ignore[assignment] # how Python is told that it is absent
+        try:
+            import openvino
+        except ImportError as error:
+            raise InputError(
+                "The engine openvino is not installed.",
+                expected="the package openvino",
+                remedy="install it with: pip install openvino; or use the engine torch or auto",
+            ) from error
+        finally:
+            del sys.modules[_OPENVINO_TELEMETRY]
+            if telemetry is not None:
+                sys.modules[_OPENVINO_TELEMETRY] = telemetry
+    return openvino
+
+
+def import_onnxruntime() -> Any:
+    """Return the module ``onnxruntime``; ``onnx`` and ``onnxscript``, which the export needs, are there too.
+
+    Its telemetry stays on only where the user's environment says ``ORT_DISABLE_TELEMETRY=0``.
+
+    Raises:
+        InputError: If one of them is not installed.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "The engine onnxruntime is not installed.",
+            expected="the packages onnxruntime, onnx and onnxscript",
+            remedy="install them with: pip install 'crispmap[onnx]'; or use the engine openvino, torch or auto",
+        ) from error
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        onnxruntime.disable_telemetry_events()  # Windows' own tracing does not read the variable
+    return onnxruntime
