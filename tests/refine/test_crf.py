@@ -140,11 +140,12 @@ def test_the_window_moves_no_belief_by_more_than_a_fiftieth() -> None:
         assert np.abs(np.exp(ours[-1]) - np.exp(expected[-1])).max() < 0.02
 
 
-def test_kernels_computed_anew_are_those_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kept_bytes", [0, 100_000])
+def test_kernels_computed_anew_are_those_kept(monkeypatch: pytest.MonkeyPatch, kept_bytes: int) -> None:
     scores, image = example(2, 3, 2, (30, 31))
     refiner = CrfRefiner(3, 2, theta_alpha_px=2.0, theta_gamma_px=1.0)
     kept = refiner(scores, image)
-    monkeypatch.setattr(crf, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(crf, "_KEPT_BYTES", kept_bytes)
     assert torch.equal(refiner(scores, image), kept)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from types import EllipsisType
 from typing import NamedTuple, TypeAlias
 
@@ -25,7 +26,7 @@ WINDOW_SIGMAS = 3
 LARGEST_THETA_PX = 50.0
 """Of theta_alpha and theta_gamma: time and margin grow with it, the former squared."""
 _KEPT_BYTES = 1 << 28
-"""Pair weights that are kept between iterations; above, they are computed anew in each, to the same values."""
+"""Of pair weights that are kept between iterations; the others are computed anew each time, to the same values."""
 
 
 class CrfRefiner(HandWrittenRefiner):
@@ -150,16 +151,15 @@ class AppearanceKernel(_NormalisedKernel):
     def __init__(self, image: Tensor, theta_alpha_px: float, theta_beta: float) -> None:
         self._theta_px = theta_alpha_px
         self._colours = image / (theta_beta * math.sqrt(2))
-        self._kept: Sequence[_Pairs] | None = None
         offsets = list(self._offsets())
-        if len(offsets) * image[:, :1].numel() * image.element_size() <= _KEPT_BYTES:
-            self._kept = list(self._pairs(offsets))
+        count = _KEPT_BYTES // (image[:, :1].numel() * image.element_size())
+        self._kept = list(self._pairs(offsets[:count]))
+        self._others = offsets[count:]
         self.normalise(image)
 
     def sums(self, values: Tensor) -> Tensor:  # noqa: D102 - as the base class
         total = torch.zeros_like(values)
-        pairs: Iterable[_Pairs] = self._pairs(self._offsets()) if self._kept is None else self._kept
-        for one, other, weights in pairs:
+        for one, other, weights in chain(self._kept, self._pairs(self._others)):
             total[one].addcmul_(weights, values[other])
             total[other].addcmul_(weights, values[one])
         return total
