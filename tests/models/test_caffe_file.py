@@ -223,6 +223,8 @@ BAD = {
     "batch norm with epsilon below 0": (one_layer(chunk(2, "BatchNorm") + chunk(139, floating(3, -1.0))), "epsilon"),
     "a split of nothing": (data_layer() + chunk(100, chunk(2, "Split") + chunk(4, "x")) + loss_layer("x"), "0 maps"),
     "a layer that gives two maps": (one_layer(chunk(2, "ReLU") + chunk(4, "y")), "2 maps"),
+    "a layer that sees many maps": (one_layer(chunk(2, "Concat") + chunk(3, "data") * 1000), "sees 1001"),
+    "another loss": (data_layer() + chunk(100, chunk(2, "SoftmaxWithLoss") + chunk(3, "data")), "SoftmaxWithLoss"),
     "a layer inside that is cut off": (data_layer() + chunk(100, b"\x0a\x7f") + loss_layer("data"), "truncated"),
 }  # fmt: skip
 

@@ -208,30 +208,46 @@ def test_boston_agrees_with_the_authors_own_map(imported: Path, real_data: Path)
     assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] >= 0.975
 
 
-@pytest.mark.realdata
-def test_the_tutorial_finds_the_houses(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of the tutorial as they stand there, on a part of the Pleiades image."""
-    (tmp_path / "inria_mlp.caffemodel").write_bytes(
-        (real_data / "published_weights" / "inria_mlp.caffemodel").read_bytes()
-    )
+@pytest.fixture
+def forez(real_data: Path, tmp_path: Path) -> Path:
+    """A part of the Pleiades image, of 0.5 m, with a georeference."""
     with Image.open(real_data / "pleiades_forez" / "forez_rgb.tif") as file:
         image = np.asarray(file)[600:900, 300:600]
-    with rasterio.open(
-        tmp_path / "scene.tif", "w", driver="GTiff", count=3, dtype="uint8", height=300, width=300,
-        crs="EPSG:32631", transform=Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000),
-    ) as file:  # fmt: skip
+    grid = {"crs": "EPSG:32631", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
+    profile = {"driver": "GTiff", "count": 3, "dtype": "uint8", "height": 300, "width": 300}
+    with rasterio.open(tmp_path / "scene.tif", "w", **profile, **grid) as file:
         file.write(image.transpose(2, 0, 1))
-    monkeypatch.chdir(tmp_path)
+    return tmp_path / "scene.tif"
+
+
+def check_houses_found(scene: Path, buildings: Path) -> None:
+    """Without a reference: tiled roofs are the red of the picture, and lie where buildings are found."""
+    with rasterio.open(buildings) as file:
+        building = file.read(1) == 1
+    with rasterio.open(scene) as file:
+        red, green, blue = file.read().astype(float)
+    tiled = red > 1.15 * np.maximum(green, blue)
+    assert 0.03 < building.mean() < 0.25
+    assert tiled[building].mean() > 4 * tiled[~building].mean()
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["inria_fcn", "pleiades_twoscales"])
+def test_the_other_networks_find_the_houses(name: str, imported: Path, forez: Path, tmp_path: Path) -> None:
+    predict(forez, imported / f"{name}.safetensors", "--out", tmp_path / "map.tif")
+    check_houses_found(forez, tmp_path / "map.tif")
+
+
+@pytest.mark.realdata
+def test_the_tutorial_finds_the_houses(real_data: Path, forez: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the tutorial as they stand there."""
+    weights = (real_data / "published_weights" / "inria_mlp.caffemodel").read_bytes()
+    (forez.parent / "inria_mlp.caffemodel").write_bytes(weights)
+    monkeypatch.chdir(forez.parent)
     page = (ROOT / "docs" / "buildings-in-one-minute.md").read_text(encoding="utf-8")
     commands = re.findall(r"^crispmap ((?:import-caffe|predict) .*)$", page, re.MULTILINE)
     assert len(commands) == 2
     for line in commands:
-        result = run(*shlex.split(line.replace(" --assume-gsd-m 0.5", "")))
+        result = run(*shlex.split(line))
         assert result.exit_code == 0, result.output
-    with rasterio.open(tmp_path / "buildings.tif") as file:
-        building = file.read(1) == 1
-    # Without a reference: tiled roofs are the red of the picture, and lie where buildings are found.
-    red, green, blue = (image[..., band].astype(float) for band in range(3))
-    tiled = red > 1.15 * np.maximum(green, blue)
-    assert 0.05 < building.mean() < 0.25
-    assert tiled[building].mean() > 4 * tiled[~building].mean()
+    check_houses_found(forez, forez.parent / "buildings.tif")

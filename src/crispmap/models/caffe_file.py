@@ -153,8 +153,8 @@ class _Reader:
     def _take_in_step(self, layer: Any, name: str, kind: str) -> None:
         if kind not in _READERS:
             raise ValueError(f"its layer {name!r} is of type {kind!r}, which is not known")
-        if len(layer.top) != 1:
-            raise ValueError(f"layer {name!r} gives {len(layer.top)} maps")
+        if len(layer.top) != 1 or len(layer.bottom) > MAX_LAYERS:
+            raise ValueError(f"layer {name!r} sees {len(layer.bottom)} and gives {len(layer.top)} maps")
         inputs = tuple(self._giver(one, name) for one in layer.bottom)
         self._layers.append(CaffeLayer(name=name, inputs=inputs, **_READERS[kind](layer, kind)))
         self._blobs[name] = _blobs(layer, name)
