@@ -1,11 +1,12 @@
 """crispmap beside plain torch, MONAI, TorchGeo and geoai: same weights, same scene, two cores; Markdown tables.
 
 Usage: make bench-peers [ARGS="--full"]
-       peers/.venv/bin/python beside_peers.py [--full] [--size 1024] [--large 2048] [--turns 1] [--only NAME ...]
+       peers/.venv/bin/python beside_peers.py [--full] [--size 1024] [--large 4096] [--turns 1] [--only NAME ...]
 
 Every method runs in a process of its own on a scene of --size, whose whole-image result is known: the paper's form of
 the network, run once on the entire image in torch float32. crispmap is held to it before anything is timed, then timed
-at --large too. Rates leave start-up out: for the others their imports, for crispmap a command on a scene of 64 pixels.
+at --large too: that rate is set against the others'. Rates leave start-up out: of the others the imports, of crispmap
+the shortest of three commands on a scene of 64 pixels.
 "Folded" rows give the others crispmap's faster form of the refiner; the rest run it as its paper writes it.
 """
 
@@ -22,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from processes import HERE, WORK, Run, facts_of, killed, measured, use_two_cores
+from tables import print_table_head, print_table_row
 
 CRISPMAP = Path(sys.executable).with_name("crispmap")
 PEERS_FOLDER = HERE / "peers"
 TINY_PX = 64
+SAME = "same bytes"
 KILLS = 4
 """How often a run is tried to be killed, each time after half the last time, before it is said to end too soon."""
 
@@ -98,8 +101,10 @@ class Row:
     folder: Path
 
     @property
-    def rate(self) -> float:
-        """Million pixels a second without start-up."""
+    def rate(self) -> float | None:
+        """Million pixels a second without start-up; None where start-up leaves too little to tell."""
+        if self.run.failure or self.work_s < self.startup_s / 2:
+            return None
         return self.size_px**2 / 1e6 / self.work_s
 
 
@@ -142,15 +147,16 @@ class Bench:
             run = measured(self.command(method, size_px, folder))
             print(f"... {method.name}, {size_px}: {run.failure or f'{run.seconds:.1f} s'}", file=sys.stderr)
             startup = run.facts.get("startup_s") or self._startup(method)
-            times.append(max(run.seconds - startup, 1e-3))
+            times.append(run.seconds - startup)
             if run.failure:
                 break
         return Row(method, size_px, run, statistics.median(times), startup, folder)
 
     def _startup(self, method: Method) -> float:
-        """Return the seconds of crispmap on next to no scene, measured once."""
+        """Return the seconds of crispmap on next to no scene: the least of some runs, measured once."""
         if not self._tiny_s:
-            self._tiny_s = measured(self.command(method, TINY_PX, self.folder(method, "tiny"))).seconds
+            tries = [measured(self.command(method, TINY_PX, self.folder(method, "tiny"))).seconds for _ in range(3)]
+            self._tiny_s = min(tries)
         return self._tiny_s
 
     def difference(self, folder: Path) -> dict[str, float]:
@@ -184,32 +190,33 @@ def ours_as_installed() -> Sequence[Method]:
 
 def print_rates(bench: Bench, rows: list[Row]) -> None:
     """Print rate, memory and difference of every method."""
-    best = {row.size_px: row.rate for row in rows if row.method.name == OURS[0].name and not row.run.failure}
-    print(
-        "| method | side, px | Mpx/s | crispmap float32 is | start-up, s | peak memory, MiB | largest difference "
-        "(64 px inside) | changed labels (64 px inside; of these ties) |\n|---|---|---|---|---|---|---|---|"
-    )
+    best = [row.rate for row in rows if row.method.name == OURS[0].name and row.rate][-1:]
+    print_table_head(
+        "method", "side, px", "Mpx/s", "crispmap float32 is", "start-up, s", "CPU, s", "peak memory, MiB",
+        "largest difference (64 px inside)", "changed labels (64 px inside; of these ties)",
+    )  # fmt: skip
     for row in rows:
-        name = f"{row.method.name} | {row.size_px}"
         if row.run.failure:
-            print(f"| {name} | failed: {row.run.failure} | | | | | |")
+            print_table_row(row.method.name, row.size_px, f"failed: {row.run.failure}", *[""] * 6)
             continue
-        ratio = f"{best[row.size_px] / row.rate:.2f} x" if row.size_px in best else ""
-        differs = _differs(bench.difference(row.folder)) if row.size_px == bench.size_px else " | "
-        print(f"| {name} | {row.rate:.3f} | {ratio} | {row.startup_s:.1f} | {row.run.peak_mib:.0f} | {differs} |")
+        ratio = f"{best[0] / row.rate:.2f} x" if best and row.rate else ""
+        rate = f"{row.rate:.3f}" if row.rate else "too short"
+        differs = _differs(bench.difference(row.folder)) if row.size_px == bench.size_px else ("", "")
+        figures = f"{row.startup_s:.1f}", f"{row.run.cpu_s:.1f}", f"{row.run.peak_mib:.0f}"
+        print_table_row(row.method.name, row.size_px, rate, ratio, *figures, *differs)
     print()
 
 
-def _differs(found: dict[str, float]) -> str:
+def _differs(found: dict[str, float]) -> tuple[str, str]:
     return (
-        f"{found['difference']:.1e} ({found['inside_difference']:.1e}) | "
-        f"{found['changed']:.0f} ({found['inside_changed']:.0f}; {found['inside_ties']:.0f})"
+        f"{found['difference']:.1e} ({found['inside_difference']:.1e})",
+        f"{found['changed']:.0f} ({found['inside_changed']:.0f}; {found['inside_ties']:.0f})",
     )
 
 
 def print_kills(bench: Bench, rows: list[Row]) -> None:
     """Kill one run of every tool half way, look at what it left, and run the same command again."""
-    print("| killed with -9 half way | side, px | left on disk | same command again | result |\n|---|---|---|---|---|")
+    print_table_head("killed with -9 half way", "side, px", "left on disk", "same command again", "result")
     last = {row.method: row for row in rows if not row.run.failure}
     for method, row in last.items():
         if method.script is None or method.name in KILLED:
@@ -218,7 +225,7 @@ def print_kills(bench: Bench, rows: list[Row]) -> None:
             again = measured(command)
             share = (again.seconds - row.startup_s) / row.work_s
             told = again.failure or f"{again.seconds:.1f} s, {share:.0%} of the whole work"
-            print(f"| {method.name} | {row.size_px} | {left} | {told} | {_same(folder, row.folder)} |")
+            print_table_row(method.name, row.size_px, left, told, _same(folder, row.folder))
     print()
 
 
@@ -229,7 +236,7 @@ def _killed_half_way(bench: Bench, row: Row) -> tuple[list[str], Path]:
         work_s /= 2
         folder = bench.folder(row.method, "killed")
         command = bench.command(row.method, row.size_px, folder)
-        if killed(command, row.startup_s + work_s):
+        if killed(command, row.startup_s + work_s) and _same(folder, row.folder) != SAME:
             return command, folder
     raise SystemExit(f"{row.method.name} ends before it can be killed")
 
@@ -238,7 +245,7 @@ def _same(folder: Path, finished: Path) -> str:
     names = [path.name for path in finished.glob("*.tif")]
     pairs = [(folder / name, finished / name) for name in names]
     equal = all(one.exists() and one.read_bytes() == other.read_bytes() for one, other in pairs)
-    return "same bytes" if equal else "other bytes"
+    return SAME if equal else "other bytes"
 
 
 def _listed(left: dict[str, Any]) -> str:
@@ -273,7 +280,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="sides of 2048 and 8192, 3 turns: about an hour")
     parser.add_argument("--size", type=int, default=1024, help="side of the scene that all methods map")
-    parser.add_argument("--large", type=int, default=2048, help="side of the scene that crispmap maps too")
+    parser.add_argument("--large", type=int, default=4096, help="side of the scene that crispmap is rated at")
     parser.add_argument("--turns", type=int, default=1, help="runs of every method; rates are their median")
     parser.add_argument("--everything-large", action="store_true", help="map the large scene with every method: hours")
     parser.add_argument("--only", nargs="+", default=[], help="peers whose name holds one of these, beside crispmap")

@@ -29,12 +29,14 @@ class Run:
 
     Attributes:
         seconds: From start to end of the process.
+        cpu_s: Processor time of all its threads, which a busy machine changes less.
         peak_mib: Peak resident memory, of the largest process.
         facts: What the command printed as JSON in its last line, or nothing.
         failure: The last line of its errors where it failed, else empty.
     """
 
     seconds: float
+    cpu_s: float
     peak_mib: float
     facts: dict[str, Any]
     failure: str = ""
@@ -56,7 +58,7 @@ def measured(command: Sequence[str]) -> Run:
         lines = [_rewound(file).strip().splitlines() or [""] for file in (output, errors)]
     facts = json.loads(lines[0][-1]) if lines[0][-1].startswith("{") else {}
     failure = "" if process.returncode == 0 else f"exit status {process.returncode}: {lines[1][-1]}"
-    return Run(seconds, usage.ru_maxrss / 1024, facts, failure)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, facts, failure)
 
 
 def killed(command: Sequence[str], after_s: float) -> bool:
