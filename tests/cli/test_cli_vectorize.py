@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from typer.testing import CliRunner, Result
 from crispmap.cli.main import app
 from crispmap.grid import Grid
 from crispmap.labels.osm import preset_schema
-from crispmap.scene.gdal_memory import CACHE_MB, bound_gdal_memory
 from crispmap.scene.writer import class_map_writer
 
 
@@ -78,12 +76,3 @@ def test_mistakes(
     assert result.exit_code == 2
     assert told in result.output
     assert [one.name for one in tmp_path.iterdir()] == ["map.tif"]
-
-
-def test_gdal_keeps_few_pixels_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GDAL_CACHEMAX", "64")
-    bound_gdal_memory()
-    assert os.environ["GDAL_CACHEMAX"] == "64"
-    monkeypatch.delenv("GDAL_CACHEMAX")
-    bound_gdal_memory()
-    assert os.environ["GDAL_CACHEMAX"] == str(CACHE_MB)

@@ -244,7 +244,7 @@ def test_slim_rasters_are_valid(tmp_path_factory: pytest.TempPathFactory, width:
 
 
 def test_the_cache_is_bounded_while_files_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GDAL's own bound grows with the memory of the machine; and 128 must not be taken for 128 bytes."""
+    """GDAL's own bound grows with the memory of the machine; and 32 must not be taken for 32 bytes."""
     bounds = []
     copy = rasterio.shutil.copy
 
@@ -254,7 +254,7 @@ def test_the_cache_is_bounded_while_files_are_made(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(rasterio.shutil, "copy", watched)
     made(tmp_path / "a")
-    assert bounds == [128 * 2**20] * 2
+    assert bounds == [32 * 2**20] * 2
 
 
 def test_threads_may_write_at_once(tmp_path: Path, reference: list[str]) -> None:
@@ -458,6 +458,24 @@ def test_a_file_made_and_then_taken_away_is_told(tmp_path: Path, monkeypatch: py
         pytest.raises(OutputError, match=r"has been removed[\s\S]*--restart"),
     ):
         again.finish()
+
+
+def test_a_move_that_fails_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: list[str]
+) -> None:
+    with filled(tmp_path) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(assembly, "put_in_place", refuse)
+            with pytest.raises(OutputError, match="Permission denied"):
+                store.finish()
+        assert digests(store.finish()) == reference
+
+
+def test_each_file_is_told_before_it_is_made(tmp_path: Path) -> None:
+    told: list[Path] = []
+    with filled(tmp_path) as store:
+        store.finish(tell=lambda path: told.append(path) if not path.exists() else None)
+    assert told == [tmp_path / "map.tif", tmp_path / "scores.tif"]
 
 
 def test_a_mark_that_cannot_be_read_forces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -807,7 +825,10 @@ def noise_spec(folder: Path, side: int) -> tuple[RasterSpec, Any]:
 
 def test_a_disk_that_fills_up_keeps_the_finished_blocks(tiny_disk: Path) -> None:
     spec, noise = noise_spec(tiny_disk, 1200)
-    with open_store([spec], block_px=256) as store, pytest.raises(OutputError, match="No space left") as caught:
+    with pytest.warns(CrispmapWarning, match=r"may need up to 2\.88 MB .* 1\.05 MB free") as warned:
+        store = open_store([spec], block_px=256)
+    assert warned[0].filename == __file__
+    with store, pytest.raises(OutputError, match="No space left") as caught:
         put(store, all_blocks(store, spec.grid), [noise])
     assert "finished blocks are kept" in caught.value.remedy
     with open_store([spec], block_px=256) as store:

@@ -19,7 +19,6 @@ from typer.core import TyperGroup
 from crispmap import __version__
 from crispmap.cli.console import print_line
 from crispmap.cli.failures import failures_told, termination_raised, warnings_told
-from crispmap.scene.gdal_memory import bound_gdal_memory
 
 
 @dataclass(frozen=True)
@@ -180,6 +179,5 @@ def _help(function: Callable[..., Any], verb: Verb) -> str:
 
 def main() -> None:
     """Run the command with the arguments of the process, and exit with its status."""
-    bound_gdal_memory()
     with termination_raised():
         app(prog_name="crispmap")

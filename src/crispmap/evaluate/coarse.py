@@ -17,6 +17,7 @@ from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.rethreshold import BiasedLabels, fit_biases_on
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions
+from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.scene.scores import open_scores
 from crispmap.types import DoubleArray
 
@@ -77,7 +78,7 @@ def evaluate_coarse_file(
             expected="the piece of ground the refiner learns from",
             remedy="Give it (--fit-area).",
         )
-    with ExitStack() as stack:
+    with few_blocks_kept(), ExitStack() as stack:
         scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
         grid = scores.grid
         reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))

@@ -25,6 +25,7 @@ from crispmap.grid import Block, Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions
 from crispmap.metrics import ConfusionMatrix, mean_defined
+from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.scene.raster import read_grid
 from crispmap.scene.writer import read_class_schema
 from crispmap.types import IGNORE, BoolArray, DoubleArray, LabelArray
@@ -306,7 +307,7 @@ def evaluate_file(
     schema = schema or schema_of_map(map_path)
     grid = read_grid(map_path)
     ground = ground_to_score(areas or {}, grid)
-    with ExitStack() as stack:
+    with few_blocks_kept(), ExitStack() as stack:
         predicted = stack.enter_context(closing(open_labels(map_path, schema, grid)))
         reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
         comparison = _comparison(predicted, reference, grid, schema, widths_m, slack_px, ground)

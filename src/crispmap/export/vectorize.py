@@ -17,6 +17,7 @@ from crispmap.export.polygons import polygons_of
 from crispmap.export.regions import RegionBatch, RegionTracer
 from crispmap.export.simplify import simplified
 from crispmap.export.vector_file import PolygonFile
+from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.scene.writer import check_paths
 
 _POINTS = 1 << 19  # corners made into polygons at once
@@ -111,7 +112,7 @@ def vectorize_file(
     """
     rules = rules or PolygonRules()
     check_paths([Path(out)], [Path(path)])
-    with ClassRaster(path) as raster:
+    with few_blocks_kept(), ClassRaster(path) as raster:
         everything = rules.classes is not None and tuple(rules.classes) == (ALL,)
         ids = raster.ids_of(None if everything else rules.classes)
         tally = _Tally(raster)

@@ -23,6 +23,7 @@ from crispmap.grid import Block, Grid
 from crispmap.labels.geometry import Geometries, is_line
 from crispmap.labels.ground import GroundFrame
 from crispmap.labels.reader import LabelReader
+from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
 
 _STEPS_PER_PIXEL = 1024
@@ -132,7 +133,7 @@ def rasterize_file(
     from crispmap.scene.writer import class_map_writer
 
     counts = np.zeros(IGNORE + 1, dtype=np.int64)
-    with class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer:
+    with few_blocks_kept(), class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer:
         for block in labels.grid.blocks(block_px):
             ids = labels.read(block)
             writer.write(block, ids)

@@ -24,7 +24,7 @@ from rasterio.windows import Window
 from crispmap.grid import Block
 from crispmap.scene.spec import RasterSpec
 
-_CACHE_BYTES = 128 * 2**20
+_CACHE_BYTES = 32 * 2**20
 """Bytes; rasterio hands GDAL_CACHEMAX to a call that, unlike the environment variable, never means megabytes."""
 
 

@@ -1,19 +1,22 @@
-"""How much memory GDAL may keep pixels in."""
+"""How much memory GDAL keeps pixels in while a raster is read once from its top to its bottom."""
 
 from __future__ import annotations
 
 import os
 
-CACHE_MB = 128
-"""Room for a row of tiles 512 high of a byte raster 200,000 pixels wide; GDAL itself would take 5 % of the memory."""
+import rasterio
+
+CACHE_BYTES = 32 * 2**20
+"""Room for a row of tiles 512 high, of a byte raster 65,000 pixels wide."""
 
 _OPTION = "GDAL_CACHEMAX"
 
 
-def bound_gdal_memory() -> None:
-    """Let GDAL keep no more than CACHE_MB of pixels, in every copy of it that is loaded later.
+def few_blocks_kept() -> rasterio.Env:
+    """Return a context in which GDAL keeps no more than CACHE_BYTES of pixels, for work that hardly returns to any.
 
-    A bound that the user has set (the environment variable GDAL_CACHEMAX) stands. Call it before rasters are opened: so
-    the memory of a command is the same on every machine, and does not grow with the rasters it reads.
+    The peak memory of such work is then the same for rasters of any size, rather than growing until the usual cache is
+    full. A bound that a person has set, in the environment or by a surrounding ``rasterio.Env``, stands.
     """
-    os.environ.setdefault(_OPTION, str(CACHE_MB))
+    chosen = _OPTION in os.environ or (rasterio.env.hasenv() and _OPTION in rasterio.env.getenv())
+    return rasterio.Env(**({} if chosen else {_OPTION: CACHE_BYTES}))
