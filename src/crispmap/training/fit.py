@@ -22,16 +22,16 @@ from crispmap.training.search import Found, Point, Range, pattern_search
 from crispmap.types import IGNORE, FloatArray, LabelArray
 
 CRF_RANGES = {
-    "appearance": Range(10.0, 0.05, 1000.0),
+    "appearance": Range(20.0, 0.05, 1000.0),
     "theta_beta": Range(0.5, 0.03, 10.0),
-    "theta_alpha_px": Range(5.0, 1.0, 12.0),
+    "theta_alpha_px": Range(5.0, 1.0, 8.0),
     "smoothness": Range(1.0, 0.05, 1000.0),
     "theta_gamma_px": Range(1.5, 0.5, 6.0),
 }
 """Where the numbers of a CRF are looked for: theta_alpha starts low and ends soon, as time grows with its square."""
 EDGE_RANGES = {"kappa": Range(0.1, 0.003, 10.0), "sigma_px": Range(1.0, 0.4, 4.0)}
 """Where the numbers of the equations that look at edges are looked for."""
-MOST_TRIES = {"crf": 40, "pde": 20}
+CRF_TRIES, PDE_TRIES = 30, 15
 MOST_PX = 150_000
 """Labelled pixels of the tiles that are tried on; of more ground a random part is taken."""
 _CRF_TILE_PX = 192
@@ -79,7 +79,7 @@ def fit_crf(
     *,
     steps: int = 5,
     balance: bool = True,
-    most_tries: int = MOST_TRIES["crf"],
+    most_tries: int = CRF_TRIES,
     seed: int = 0,
     device: str = "cpu",
 ) -> tuple[CrfRefiner, FitRecord]:
@@ -123,7 +123,7 @@ def fit_pde(
     labels: LabelArray,
     *,
     balance: bool = True,
-    most_tries: int = MOST_TRIES["pde"],
+    most_tries: int = PDE_TRIES,
     seed: int = 0,
     device: str = "cpu",
 ) -> tuple[PdeRefiner, FitRecord]:
