@@ -170,7 +170,8 @@ def make_sparse(town: Path, size_px: int, folder: Path) -> None:
         with rasterio.open(town) as source:
             pixels = source.read().clip(1)
             profile = {**source.profile, "driver": "GTiff", "height": size_px, "width": size_px, "nodata": 0,
-                       "tiled": True, "sparse_ok": True, "bigtiff": "yes"}  # fmt: skip
+                       "tiled": True, "sparse_ok": True, "bigtiff": "yes", "photometric": "RGB",
+                       "alpha": "unspecified"}  # fmt: skip
         with rasterio.open(part, "w", **profile) as dataset:
             for number in range(SPARSE_TOWNS):
                 start = (size_px - TOWN_PX) * number // (SPARSE_TOWNS - 1)
