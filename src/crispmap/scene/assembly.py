@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,18 @@ class Assembly:
         for spec in self._specs:
             check_target(spec.path, force=self._force)
 
-    def build(self, stored: Mapping[Block, StoredBlock], tags: Mapping[str, str]) -> None:
+    def build(
+        self,
+        stored: Mapping[Block, StoredBlock],
+        tags: Mapping[str, str],
+        tell: Callable[[Path], None] | None = None,
+    ) -> None:
         """Make all files, compare them with what was written, and set the mark.
 
         Args:
             stored: All blocks.
             tags: Further metadata of all files.
+            tell: Told of every file before it is made.
 
         Raises:
             OutputError: If a target has come to exist that may not be replaced.
@@ -76,6 +82,8 @@ class Assembly:
         home.mkdir()
         with rasterio.Env(CPL_TMPDIR=str(home), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
             for number, spec in enumerate(self._specs):
+                if tell is not None:
+                    tell(spec.path)
                 mosaic, built = home / f"{number}.vrt", self._built(number)
                 write_mosaic(mosaic, spec.with_tags(tags), self._files(number, stored))
                 write_cog(mosaic, built, spec)

@@ -21,7 +21,7 @@ import os
 import shutil
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +38,7 @@ from crispmap.scene.assembly import Assembly
 from crispmap.scene.block_files import StoredBlock, drop_block, keep_block, stored_blocks, write_block
 from crispmap.scene.journal import Journal
 from crispmap.scene.spec import RasterSpec
-from crispmap.scene.targets import check_paths, write_failure
+from crispmap.scene.targets import check_paths, size_text, write_failure
 
 _LOCK = "lock"
 _OUTPUT = "output "
@@ -107,7 +107,8 @@ class BlockStore:
             ValueError: If there is no spec, or their grids have different shapes.
 
         Warns:
-            CrispmapWarning: If the work goes on with blocks of another size, or with damaged blocks to be done again.
+            CrispmapWarning: If the work goes on with blocks of another size, or with damaged blocks to be done again;
+                if the disk might not hold the rasters.
         """
         if not specs or len({spec.grid.shape for spec in specs}) > 1:
             raise ValueError("rasters written together lie on one grid")
@@ -137,6 +138,7 @@ class BlockStore:
         self.block_px = block_px if found is None else found.block_px
         self._expected = frozenset(self._specs[0].grid.blocks(self.block_px))
         if found is None:
+            self._warn_of_room()
             Journal(identity, block_px).write(self._folder)
         elif self.block_px != block_px:
             _warn(f"The unfinished work goes on with blocks of {self.block_px} pixels, not of {block_px}.")
@@ -144,6 +146,17 @@ class BlockStore:
         if damaged:
             _warn(f"{damaged} finished blocks of {self._specs[0].path} are damaged and are done again.")
         self._open = True
+
+    def _warn_of_room(self) -> None:
+        """Warn where the disk might not hold the rasters: they shrink, but how much is not known before."""
+        needed = sum(spec.count * spec.grid.height * spec.grid.width * spec.read_dtype.itemsize for spec in self._specs)
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            _warn(
+                f"{self._specs[0].path} may need up to {size_text(2 * needed)} while it is written; the disk has "
+                f"{size_text(free)} free. If it fills up, the finished blocks are kept.",
+                stacklevel=5,
+            )
 
     def _lock(self) -> None:
         """Make the folder and lock it.
@@ -208,10 +221,12 @@ class BlockStore:
         return len(damaged)
 
     @property
-    def finished(self) -> set[Block]:
-        """The blocks that are on the disk for good; all of them where an earlier run only had files left to move."""
-        with self._turn:
-            return set(self._stored)
+    def finished(self) -> Set[Block]:
+        """The blocks that are on the disk for good, all of them where an earlier run only had files left to move.
+
+        A view: it grows as blocks are written. Copy it to walk over it meanwhile.
+        """
+        return self._stored.keys()
 
     @property
     def has_pixels(self) -> bool:
@@ -260,11 +275,14 @@ class BlockStore:
         except (RasterioError, OSError) as error:
             raise self._failure(error) from error
 
-    def finish(self, extra_tags: Mapping[str, str] | None = None) -> list[Path]:
+    def finish(
+        self, extra_tags: Mapping[str, str] | None = None, *, tell: Callable[[Path], None] | None = None
+    ) -> list[Path]:
         """Turn the blocks into the files, all of them or none, and remove what is no longer needed.
 
         Args:
             extra_tags: Further metadata of all files. Without effect where an earlier run had made them all.
+            tell: Told of every file before it is made: that of a large raster takes minutes.
 
         Returns:
             The files, in the order of the specs.
@@ -281,7 +299,7 @@ class BlockStore:
             raise ValueError(f"{missing} of {len(self._expected)} blocks are missing")
         try:
             if not self._assembly.is_marked:
-                self._assembly.build(self._stored, extra_tags or {})
+                self._assembly.build(self._stored, extra_tags or {}, tell)
             self._assembly.move()
         except (RasterioError, OSError) as error:
             self._drop_damaged()
@@ -356,5 +374,5 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _warn(text: str) -> None:
-    warnings.warn(text, CrispmapWarning, stacklevel=4)
+def _warn(text: str, stacklevel: int = 4) -> None:
+    warnings.warn(text, CrispmapWarning, stacklevel=stacklevel)
