@@ -47,7 +47,7 @@ def read(path):
         return dataset.read()
 
 
-class Stop(Exception):
+class StoppedError(Exception):
     """A run that ends early."""
 
 
@@ -56,7 +56,7 @@ def stop_after(blocks):
         nonlocal blocks
         blocks -= 1
         if blocks <= 0:
-            raise Stop
+            raise StoppedError
 
     return progress
 
@@ -82,7 +82,7 @@ def test_the_map_is_the_best_of_the_scores_and_nodata_is_where_the_scene_has_it(
 @pytest.mark.parametrize("done", [1, 7, 19])
 def test_a_run_that_ended_early_is_taken_up_and_gives_the_same_bytes(job, tmp_path, done):
     expected = made(job, tmp_path / "whole")
-    with pytest.raises(Stop):
+    with pytest.raises(StoppedError):
         make_maps(job, outputs_in(tmp_path / "again"), SCHEMA, means=TORCH, progress=stop_after(done))
     assert not list((tmp_path / "again").glob("*.tif"))
     told = []
@@ -106,7 +106,7 @@ def test_an_interruption_says_what_is_kept(job, tmp_path):
 
 @pytest.mark.parametrize("what", ["scene", "model", "refiner", "engine"])
 def test_another_input_does_not_take_up_an_unfinished_map(job, tmp_path, what):
-    with pytest.raises(Stop):
+    with pytest.raises(StoppedError):
         make_maps(job, outputs_in(tmp_path), SCHEMA, means=TORCH, progress=stop_after(1))
     means, other = TORCH, job
     if what == "scene":

@@ -11,16 +11,17 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.errors import ClusterError
+from crispmap.errors import ClusterError, CrispmapError
 from crispmap.grid import Block
 from crispmap.inference.job import MapJob
 from crispmap.inference.work import ScoreWork
@@ -38,6 +39,7 @@ _TASKS_A_WORKER = 2
 _THREADS_A_WORKER = 2
 """Blocks a local worker has in hand at a time, so that reading and computing overlap."""
 _CONNECT_S = 15
+_LOOK_S = 1
 _REMEDY = "run the same command again: finished blocks are kept; dask's logs of the workers say more"
 
 
@@ -49,11 +51,15 @@ def local_cluster(workers: int) -> Iterator[Client]:
         ClusterError: If Dask is not installed, or its processes do not start.
     """
     distributed = _distributed()
-    settings = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # every thread of a worker computes on one core
+    settings = {
+        "OMP_NUM_THREADS": "1",  # every thread of a worker computes on one core
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",  # what fails is told once, where the command runs
+    }
     try:
         cluster = distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=_THREADS_A_WORKER, processes=True, dashboard_address=None,
-            silence_logs="ERROR", memory_limit=0, env=settings,
+            n_workers=workers, threads_per_worker=_THREADS_A_WORKER, processes=True, dashboard_address="127.0.0.1:0",
+            silence_logs="CRITICAL", memory_limit=0, env=settings,
         )  # fmt: skip
     except (OSError, TimeoutError, RuntimeError) as error:
         raise ClusterError(
@@ -62,7 +68,11 @@ def local_cluster(workers: int) -> Iterator[Client]:
             remedy="ask for fewer --workers",
         ) from error
     with cluster, distributed.Client(cluster) as client:
-        yield client
+        try:
+            yield client
+        finally:
+            with suppress(Exception):  # a worker that holds threads takes seconds to end
+                client.run(_close_opened)
 
 
 @contextmanager
@@ -153,26 +163,28 @@ def work_on_cluster(
         ClusterError: If the scheduler is lost, or a block's workers are lost again and again.
         CrispmapError: As the work itself does.
     """
-    from distributed import as_completed
     from distributed.client import FutureCancelledError
     from distributed.comm.core import CommClosedError
     from distributed.scheduler import KilledWorker
 
     waiting = iter(blocks)
     running: dict[Any, Block] = {}
-    finished = as_completed()
+    finished: SimpleQueue[Any] = SimpleQueue()
 
     def begin(count: int) -> None:
         for block in islice(waiting, count):
             future = client.submit(_work_on_block, job, threads, encode, block, pure=False)
             running[future] = block
-            finished.add(future)
+            future.add_done_callback(finished.put)
 
     try:
         begin(max(1, sum(client.nthreads().values())) * _TASKS_A_WORKER)
-        for future in finished:
-            block = running.pop(future)
-            deliver(block, future.result())
+        while running:
+            future = _next(finished, client)
+            block, result = running.pop(future), future.result()
+            if isinstance(result, CrispmapError):
+                raise result
+            deliver(block, result)
             future.release()
             done(block)
             begin(1)
@@ -191,14 +203,31 @@ def work_on_cluster(
             client.cancel(list(running))
 
 
+def _next(finished: SimpleQueue[Any], client: Client) -> Any:
+    """Return the next future that is done.
+
+    Raises:
+        TimeoutError: If none will be, for the scheduler is gone.
+    """
+    while True:
+        try:
+            return finished.get(timeout=_LOOK_S)
+        except Empty:
+            if client.status != "running":
+                raise TimeoutError("it no longer answers") from None
+
+
 _opened: dict[MapJob, tuple[ScoreWork, Executor, ExitStack]] = {}
 _opening = threading.Lock()
 
 
-def _work_on_block(job: MapJob, threads: int | None, encode: Encode, block: Block) -> Arrays:
-    """Do one block, on a worker."""
-    work, pool = _open(job, threads)
-    return encode(work, block, pool)
+def _work_on_block(job: MapJob, threads: int | None, encode: Encode, block: Block) -> Arrays | CrispmapError:
+    """Do one block, on a worker; what a person can mend is returned, for not every cause of it can be sent."""
+    try:
+        work, pool = _open(job, threads)
+        return encode(work, block, pool)
+    except CrispmapError as error:
+        return error
 
 
 def _open(job: MapJob, threads: int | None) -> tuple[ScoreWork, Executor]:
@@ -207,10 +236,7 @@ def _open(job: MapJob, threads: int | None) -> tuple[ScoreWork, Executor]:
 
     with _opening:
         if job not in _opened:
-            for _, pool, stack in _opened.values():
-                pool.shutdown()
-                stack.close()
-            _opened.clear()
+            _close_opened()
             worker = get_worker()
             threads = threads or int(worker.state.nthreads)
             choice = replace(job.engine, threads=threads, device=_device(job.engine.device, worker.name))
@@ -220,6 +246,14 @@ def _open(job: MapJob, threads: int | None) -> tuple[ScoreWork, Executor]:
                 work = stack.enter_context(replace(job, engine=choice).opened())
             _opened[job] = work, ThreadPoolExecutor(threads, thread_name_prefix="compute"), stack
         return _opened[job][:2]
+
+
+def _close_opened() -> None:
+    """Close what is open in this process."""
+    while _opened:
+        _, (_, pool, stack) = _opened.popitem()
+        pool.shutdown()
+        stack.close()
 
 
 def _device(device: str, worker: object) -> str:

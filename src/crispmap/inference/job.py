@@ -28,6 +28,8 @@ COARSE_TILE_PX = 512
 """Side of the tiles of a coarse network alone on a CPU."""
 REFINED_TILE_PX = 256
 """Side of the tiles where a refiner runs on a CPU: its hidden layers must stay near the processor."""
+BLENDED_TILE_PX = 384
+"""Side of the tiles of a refiner without bounded radius."""
 DEVICE_TILE_PX = 1024
 """Side of the tiles on a CUDA device, which wants more work at a time."""
 
@@ -132,12 +134,17 @@ class MapJob:
         layers: list[tuple[Layer, SceneReader]] = [("coarse", scores)]
         if models.refiner_card is not None:
             refined = refined_scores(
-                scores, image, models.refiner, models.refiner_card, engine=self.engine, shifted=self.shifted
-            )
+                scores, image, models.refiner, models.refiner_card,
+                engine=self.engine, shifted=self.shifted, tile_px=self._refiner_tile_px(models),
+            )  # fmt: skip
             layers.insert(0, ("refined", refined))
             engines.append(refined.engine)
         text = " and ".join(dict.fromkeys(one for one in engines if one))
         return StackedScores(layers, self._tile_px(models), text, models.blended)
+
+    def _refiner_tile_px(self, models: _Models) -> int:
+        """Return the side of a refiner's own tiles; what must be blended pays for its overlap on every tile."""
+        return BLENDED_TILE_PX if models.refiner.radius_px is None else REFINED_TILE_PX
 
     def _tile_px(self, models: _Models) -> int:
         if self.tile_px is not None:

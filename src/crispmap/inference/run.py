@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -16,24 +16,34 @@ from typing import Any, cast
 from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import CrispmapWarning, ModelError, SceneError
+from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError
 from crispmap.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
-from crispmap.inference.job import MapJob
+from crispmap.inference.engines.interface import PrecisionError
+from crispmap.inference.job import REFINED_TILE_PX, MapJob
 from crispmap.inference.means import AUTO, Means
 from crispmap.inference.pipeline import available_cores, work_through
 from crispmap.inference.plan import visit_blocks
+from crispmap.inference.precision import choose_precision
 from crispmap.inference.products import Product
 from crispmap.inference.seams import SeamCheck, check_seams
-from crispmap.inference.work import Layer, ScoreWork
+from crispmap.inference.tiled import Pixels
+from crispmap.inference.work import Layer, ScoreWork, StackedScores
 from crispmap.models.store import model_hash
-from crispmap.scene.blocks import BlockStore
+from crispmap.scene.blocks import BlockStore, store_folder
 from crispmap.scene.fingerprint import fingerprint
+from crispmap.scene.journal import Journal
 from crispmap.scene.raster import open_dataset
 from crispmap.scene.refs import SceneRef
 
 JOB_TAG = "CRISPMAP_JOB"
 """The tag that holds the hash of all a map depends on."""
+_TRIED_PX = 16_000_000
+"""Pixels of a scene below which a trial of other precisions takes longer than it can save."""
+_TRIED_BLOCKS = 8
+
+PRECISION_TAG = "CRISPMAP_PRECISION"
+"""The tag that holds why a map was computed in its precision."""
 ENGINE_TAG = "CRISPMAP_ENGINE"
 """The tag that holds what computed a map, in which precision."""
 BLENDED_TAG = "CRISPMAP_BLENDED"
@@ -127,7 +137,7 @@ def make_maps(
         InputError: If engine, precision or device are not available.
         ClusterError: If workers or scheduler cannot be reached, or are lost.
     """
-    with settled(job, means) as (chosen, work, facts):
+    with settled(job, means, store_folder(outputs[0].path)) as (chosen, work, facts):
         if len(schema) != work.classes:
             raise ModelError(
                 f"{job.scene} gives {work.classes} scores a pixel for {len(schema)} classes.",
@@ -136,6 +146,8 @@ def make_maps(
             )
         files = tuple(replace(output, layer=_layer(output.layer, work)) for output in outputs)
         identity = _identity(chosen, work, files)
+        if PRECISION_TAG in facts:
+            identity["precision"] = facts[PRECISION_TAG]
         told = {**(tags or {}), **facts, JOB_TAG: _digest(identity)}
         if keep_made and _all_carry(files, told[JOB_TAG]):
             return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
@@ -178,21 +190,65 @@ def _made(run: _Run, progress: Progress | None) -> MapResult:
 
 
 @contextmanager
-def settled(job: MapJob, means: Means) -> Iterator[tuple[MapJob, ScoreWork, dict[str, str]]]:
+def settled(job: MapJob, means: Means, folder: Path) -> Iterator[tuple[MapJob, ScoreWork, dict[str, str]]]:
     """Open a job with the engine and the precision that ``means`` comes to; also tell what the maps' tags say of it.
+
+    Args:
+        job: The job.
+        means: What is asked for.
+        folder: Where an unfinished map of the job may lie; it keeps the precision it was begun with.
 
     Raises:
         InputError: If engine, precision or device are not available.
     """
-    precision: Precision = "float32" if means.precision == AUTO else cast(Precision, means.precision)
-    job = replace(job, engine=EngineChoice(means.engine, precision, means.device, available_cores()))
-    with ExitStack() as stack:
-        work = stack.enter_context(job.opened())
-        facts = {ENGINE_TAG: work.engine}
+    engine = EngineChoice(means.engine, "float32", means.device, available_cores())
+    job = replace(job, engine=engine)
+    facts = {}
+    if means.precision == AUTO:
+        precision, facts[PRECISION_TAG] = _begun_precision(folder) or _tried_precision(job)
+    else:
+        precision = cast(Precision, means.precision)
+    job = replace(job, engine=replace(engine, precision=precision))
+    with job.opened() as work:
+        facts[ENGINE_TAG] = work.engine
         if work.blended:
             facts[BLENDED_TAG] = work.blended
             warnings.warn(work.blended, CrispmapWarning, stacklevel=4)
         yield job, work, facts
+
+
+def _begun_precision(folder: Path) -> tuple[Precision, str] | None:
+    """Return the precision an unfinished map was begun with, and why; None where there is none."""
+    try:
+        reason = Journal.read(folder).identity["precision"]
+    except (OutputError, KeyError):  # what is wrong with the folder is told when it is opened
+        return None
+    return cast(Precision, reason.split(";")[0]), reason
+
+
+def _tried_precision(job: MapJob) -> tuple[Precision, str]:
+    """Return the precision that pays on a sample of the scene, and why."""
+    with job.image() as image:
+        grid = image.grid
+    if grid.height * grid.width < _TRIED_PX:
+        return "float32", "float32; the scene is too small for a trial of others to pay"
+    side = REFINED_TILE_PX
+    blocks = [block for block in grid.blocks(side) if block.shape == (side, side)]
+    sample = blocks[:: max(1, len(blocks) // _TRIED_BLOCKS)]
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(job.engine.threads))
+
+        def open_at(precision: Precision) -> Callable[[], list[Pixels]]:
+            work = stack.enter_context(replace(job, engine=replace(job.engine, precision=precision)).opened())
+            if isinstance(work, StackedScores):  # its tiles are remembered, so that a second look costs nothing
+                raise PrecisionError("Scores that go through rasters are computed in float32.", expected="float32")
+            return lambda: [found[0] for block in sample if (found := work.compute(block, pool)) is not None]
+
+        try:
+            choice = choose_precision(open_at)
+        except PrecisionError:
+            return "float32", "float32; the network works at another pixel size than the scene's"
+    return choice.precision, choice.tag
 
 
 def _layer(wanted: Layer, work: ScoreWork) -> Layer:
