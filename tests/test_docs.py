@@ -265,8 +265,7 @@ class TestCode:
         (body,) = blocks(README, "python")
         monkeypatch.chdir(town)
         exec(compile(body, "README.md", "exec"), {})  # noqa: S102 - that is the test
-        pixels = ast.literal_eval(capsys.readouterr().out)
-        assert sum(pixels.values()) == 160 * 200
+        assert "2 windows cut elsewhere" in capsys.readouterr().out
         assert read_class_schema(town / "map.tif") == TOWN_SCHEMA
 
     def test_the_examples_of_the_guide_run_one_after_the_other(

@@ -60,7 +60,7 @@ VERBS = {
     ),
     "predict": Verb(
         "crispmap.cli.predict:predict",
-        "Map a project's scene, or any scene with model files.",
+        "Map a project's scene, or any scenes with model files.",
         "crispmap predict scene.tif --model coarse.safetensors --refiner refiner.safetensors --out map.tif",
     ),
     "refine": Verb(
