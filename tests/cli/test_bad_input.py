@@ -439,6 +439,8 @@ def test_an_output_that_is_an_input(place: Path, command: str) -> None:
 )
 def test_an_output_nowhere(place: Path, command: str, out: str, said: str) -> None:
     Path("results").mkdir()
+    if out == "results" and command.startswith("predict"):
+        pytest.skip("predict writes its maps into a folder that is there")
     refused(command.replace("map.tif", out), said)
 
 
@@ -481,6 +483,8 @@ def test_a_full_disk(place: Path, tiny_disk: Path, command: str, free: int) -> N
     refused(command.replace("map.tif", f"{tiny_disk}/map.tif"), f"{tiny_disk}", "space")
     left = contents(tiny_disk)
     assert {name: left[name] for name in before} == before
+    kept = (".map.tif.crispmap/blocks/", ".coarse.tif.crispmap/blocks/")  # finished blocks, to go on from
+    left = {name for name in left if not name.startswith(kept)}
     assert not [name for name in left if name.endswith((".tif", ".safetensors", ".part", ".partial", ".tmp"))]
 
 

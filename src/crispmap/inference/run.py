@@ -156,7 +156,12 @@ def make_maps(
         with BlockStore.open(
             specs, identity=identity, block_px=side, force=means.force, restart=means.restart
         ) as store:
-            return _made(_Run(chosen, work, files, means, store), progress)
+            try:
+                return _made(_Run(chosen, work, files, means, store), progress)
+            except BaseException:
+                if not store.finished:  # nothing is lost, so nothing is left
+                    store.discard()
+                raise
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,10 @@ def write_mosaic(path: Path, spec: RasterSpec, files: Mapping[Block, str]) -> No
         rasterio.errors.RasterioError, OSError: If it cannot be written.
     """
     create_raster(path, spec, driver="VRT").close()
-    tree = ET.parse(path)  # noqa: S314 - written by GDAL a moment ago
+    try:
+        tree = ET.parse(path)  # noqa: S314 - written by GDAL a moment ago
+    except ET.ParseError as error:  # GDAL says nothing of a disk that is full
+        raise OSError(f"{path.name} is not whole: {error}") from error
     bands = list(tree.getroot().iter("VRTRasterBand"))
     rows: dict[Block, list[tuple[Block, str]]] = defaultdict(list)
     for block, file in files.items():

@@ -64,7 +64,8 @@ def open_scene(
         CrispmapWarning: If the values are indices into a colour table, or a band left out as alpha looks
             measured.
     """
-    for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", assume_gsd_m)):
+    told = source.assume_gsd_m if isinstance(source, SceneRef) and assume_gsd_m is None else assume_gsd_m
+    for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", told)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise SceneError(
                 f"{name} is {value}.",
