@@ -320,3 +320,20 @@ class TestMistakes:
     def test_numbers_that_make_no_sense(self, rules: dict[str, float]) -> None:
         with pytest.raises(InputError):
             PolygonRules(**rules)
+
+
+@pytest.mark.realdata
+def test_a_real_speckled_mask_comes_back_whole(tmp_path: Path, real_data: Path) -> None:
+    path = next(real_data.glob("landsat/**/corumba_burned_dNBR027.tif"))
+    with rasterio.open(path) as file:
+        values, mask, transform, crs = file.read(1), file.read_masks(1), file.transform, file.crs
+    found = vectorize_file(path, tmp_path / "burned.fgb", PolygonRules(("all",)))
+    frame = read(tmp_path / "burned.fgb")
+    shapes = zip(frame.geometry, frame["class_id"], strict=True)
+    drawn = rasterio.features.rasterize(shapes, values.shape, fill=77, transform=transform, dtype=np.uint8)
+    assert np.array_equal(drawn, np.where(mask, values, 77))
+    assert frame.crs == crs
+    assert frame.geometry.is_valid.all()
+    pixel_m2 = abs(transform.determinant)
+    for one in found:  # UTM: true to its scale
+        assert one.area_m2 == pytest.approx(((values == one.class_id) & (mask > 0)).sum() * pixel_m2, rel=2e-3)

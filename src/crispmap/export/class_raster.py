@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
@@ -18,11 +19,12 @@ from crispmap.export.corners import NOTHING, Values
 from crispmap.grid import Grid
 from crispmap.scene.raster import open_dataset, read_grid
 from crispmap.scene.writer import SCORES_TAG, read_class_schema
+from crispmap.types import BoolArray
 
 ALL = "all"
 """Stands for all classes, the background too."""
 
-_STRIP_PIXELS = 1 << 21
+_STRIP_PIXELS = 1 << 19
 
 
 class ClassRaster:
@@ -95,34 +97,40 @@ class ClassRaster:
             SceneError: If the file cannot be read, or holds values that are no ids.
         """
         step = rows or max(1, _STRIP_PIXELS // self.grid.width)
-        for row in range(0, self.grid.height, step):
-            values = self._read(row, min(step, self.grid.height - row))
-            if ids is not None:
-                values[~np.isin(values, ids)] = NOTHING
-            elif not background:
-                values[values == 0] = NOTHING
-            yield values
+        tall = self._file.block_shapes[0][0]  # whole rows of the file's tiles are read, so that each is unpacked once
+        for top in range(0, self.grid.height, -(-step // tall) * tall):
+            raw, mask = self._read(top, min(-(-step // tall) * tall, self.grid.height - top))
+            for row in range(0, len(raw), step):
+                values = self._ids(raw[row : row + step], mask[row : row + step] != 0)
+                if ids is not None:
+                    values[~np.isin(values, ids)] = NOTHING
+                elif not background:
+                    values[values == 0] = NOTHING
+                yield values
 
-    def _read(self, row: int, height: int) -> Values:
+    def _read(self, row: int, height: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Return the values of rows as they are stored, and their mask, 0 where there are none."""
         window = Window(0, row, self.grid.width, height)
         try:
-            raw = self._file.read(1, window=window)
-            valid = self._file.read_masks(1, window=window) != 0
+            return self._file.read(1, window=window), self._file.read_masks(1, window=window)
         except (RasterioError, OSError) as error:
             raise SceneError(
                 f"{self.path} cannot be read at rows {row}..{row + height - 1}: {error.__cause__ or error}",
                 expected="a complete raster file",
                 remedy="Copy or download the file again; gdalinfo -checksum tells whether it is whole.",
             ) from error
+
+    def _ids(self, raw: NDArray[Any], valid: BoolArray) -> Values:
+        """Return stored values as class ids."""
         if raw.dtype.kind == "f":
-            valid &= ~np.isnan(raw)
+            valid = valid & ~np.isnan(raw)
         if raw.dtype.kind == "f" or raw.dtype.itemsize > 2:
             self._check_values(raw[valid])
         values = np.full(raw.shape, NOTHING, np.int32)
         np.copyto(values, raw, where=valid, casting="unsafe")
         return values
 
-    def _check_values(self, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> None:
+    def _check_values(self, values: NDArray[Any]) -> None:
         """Raise SceneError unless values are whole numbers that ids can be."""
         limit = np.iinfo(np.int32).max
         plain = np.asarray(values, np.float64)

@@ -33,7 +33,7 @@ GEOPACKAGE, GEOJSON, FLATGEOBUF, PARQUET = ".gpkg", ".geojson", ".fgb", ".parque
 FORMATS = {GEOPACKAGE: "GPKG", GEOJSON: "GeoJSON", FLATGEOBUF: "FlatGeobuf", PARQUET: "Parquet"}
 """The formats written, by the end of the file's name."""
 
-_BATCH = 20_000
+_BATCH = 5_000
 _BESIDE = ("-wal", "-shm", "-journal")
 _FINEST_DIGITS = 7  # of degrees: a centimetre
 _LONLAT = CRS.from_epsg(4326)

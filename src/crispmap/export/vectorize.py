@@ -20,7 +20,7 @@ from crispmap.export.vector_file import PolygonFile
 from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.scene.writer import check_paths
 
-_POINTS = 1 << 19  # corners made into polygons at once
+_POINTS = 1 << 17  # corners made into polygons at once
 
 
 @dataclass

@@ -6,8 +6,8 @@ import os
 
 import rasterio
 
-CACHE_BYTES = 32 * 2**20
-"""Room for a row of tiles 512 high, of a byte raster 65,000 pixels wide."""
+CACHE_BYTES = 16 * 2**20
+"""Room for a row of tiles 512 high, of a byte raster 32,768 pixels wide."""
 
 _OPTION = "GDAL_CACHEMAX"
 
