@@ -276,6 +276,10 @@ def test_several_scenes_need_a_folder(tmp_path, models):
     write_scene(tmp_path / "b.tif")
     with pytest.raises(OutputError, match="a folder"):
         predict_scenes([str(tmp_path / "*.tif")], model=models[0], wanted=Wanted(tmp_path / "m.tif"))
+    write_scene(tmp_path / "c.tif", bands=5)
+    with pytest.raises(ModelError, match="5 bands"):
+        predict_scenes([str(tmp_path / "*.tif")], model=models[0], wanted=Wanted(tmp_path / "maps"))
+    assert not (tmp_path / "maps").exists()
 
 
 def test_progress_is_told(tmp_path, models, scene):

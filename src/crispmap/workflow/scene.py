@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from crispmap.errors import CrispmapWarning, ModelError, OutputError
+from crispmap.inference.coarse import check_bands, gsd_ratio
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.means import Means
 from crispmap.inference.products import Certainty, ClassMap, Scores
@@ -101,24 +103,19 @@ def predict_scenes(
     jobs = [MapJob(ref, model, refiner) for ref in refs]
     several = len(refs) > 1 or wanted.out.is_dir()
     outputs = [wanted.outputs(ref.name if several else None) for ref in refs]
-    if several:
-        _make_folders([one.path.parent for one in outputs[0]])
-    made = [several and not means.force and is_made(files) for files in outputs]
-    for job, files, done in zip(jobs, outputs, made, strict=True):
-        _check_outputs(files, [*job.scene.paths, model, refiner], force=means.force or done)
-    card = read_card(model)
-    sharpener = None if refiner is None else read_card(refiner)
-    if sharpener is not None:
-        _check_same(card, sharpener, model, refiner)
-    pixels = [_checked_pixels(job, card, sharpener) for job in jobs]
-    told = _Told(progress, pixels)
-    return [
-        make_maps(
-            job, files, card.schema, means=means, tags=model_tags(coarse=model, refiner=refiner),
-            progress=told.of(index), keep_made=done,
-        )
-        for index, (job, files, done) in enumerate(zip(jobs, outputs, made, strict=True))
-    ]  # fmt: skip
+    with _folders([one.path.parent for one in outputs[0]] if several else []):
+        made = [several and not means.force and is_made(files) for files in outputs]
+        for job, files, done in zip(jobs, outputs, made, strict=True):
+            _check_outputs(files, [*job.scene.paths, model, refiner], force=means.force or done)
+        card, sharpener = _checked_cards(model, refiner)
+        told = _Told(progress, [_checked_pixels(job, card, sharpener) for job in jobs])
+        return [
+            make_maps(
+                job, files, card.schema, means=means, tags=model_tags(coarse=model, refiner=refiner),
+                progress=told.of(index), keep_made=done,
+            )
+            for index, (job, files, done) in enumerate(zip(jobs, outputs, made, strict=True))
+        ]  # fmt: skip
 
 
 def refine_scene(  # noqa: PLR0913 - what a person may choose
@@ -199,8 +196,15 @@ def _only(refs: Sequence[SceneRef]) -> SceneRef:
     return refs[0]
 
 
-def _make_folders(folders: Sequence[Path]) -> None:
-    for folder in dict.fromkeys(folders):
+@contextmanager
+def _folders(folders: Sequence[Path]) -> Iterator[None]:
+    """Make the folders that are missing; those still empty when the work inside fails are removed again.
+
+    Raises:
+        OutputError: If one is a file, or called like one.
+    """
+    missing = [folder for folder in dict.fromkeys(folders) if not folder.exists()]
+    for folder in folders:
         if folder.suffix.lower() in (".tif", ".tiff") or folder.is_file():
             raise OutputError(
                 f"{folder} is to hold the maps of several scenes.",
@@ -208,6 +212,23 @@ def _make_folders(folders: Sequence[Path]) -> None:
                 remedy="give a folder, such as --out maps",
             )
         folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # not empty: something is finished, or may be gone on with
+                folder.rmdir()
+        raise
+
+
+def _checked_cards(model: Path, refiner: Path | None) -> tuple[ModelCard, ModelCard | None]:
+    """Return the cards of both models, sure that they know the same classes and bands."""
+    card = read_card(model)
+    if refiner is None:
+        return card, None
+    sharpener = read_card(refiner)
+    _check_same(card, sharpener, model, refiner)
+    return card, sharpener
 
 
 def _check_outputs(outputs: Sequence[Output], inputs: Sequence[Path | None], *, force: bool) -> None:
@@ -223,6 +244,9 @@ def _checked_pixels(job: MapJob, card: ModelCard, refiner: ModelCard | None) -> 
     """Return a scene's number of pixels, once it is sure that it has the models' bands; warn of another sampling."""
     with job.image() as image:
         _check_order(image, card, chosen=job.scene.bands is not None)
+        if card.kind == "coarse":
+            check_bands(image, card)
+            gsd_ratio(image, card.gsd_m)
         if refiner is not None:
             _warn_of_other_gsd(image, refiner)
         return image.grid.height * image.grid.width
