@@ -73,6 +73,11 @@ VERBS = {
         "Score maps against a reference and write a report.",
         "crispmap evaluate map.tif --reference precise.gpkg",
     ),
+    "compare": Verb(
+        "crispmap.cli.compare:compare",
+        "Train and score many methods on a project, side by side.",
+        "crispmap compare myproject --methods svm,fcn-rnn,crf,rnn",
+    ),
     "rasterize": Verb(
         "crispmap.cli.rasterize:rasterize",
         "Draw vectors as a class map on a scene's grid.",

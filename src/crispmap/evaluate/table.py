@@ -51,10 +51,15 @@ def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | 
     _check_alike(evaluations)
     console = console or Console(highlight=False)
     for table in (summary_table(evaluations), class_table(evaluations), boundary_table(evaluations)):
-        if console.is_terminal:
-            _print_in_columns(table, console)
-        else:
-            _print_plain(table, console)
+        print_table(table, console)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table whose first column "Map" holds names: in columns on a terminal, plain elsewhere."""
+    if console.is_terminal:
+        _print_in_columns(table, console)
+    else:
+        _print_plain(table, console)
 
 
 def summary_table(evaluations: Mapping[str, Evaluation]) -> Table:

@@ -1,0 +1,92 @@
+"""The verb ``compare``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crispmap.cli.console import print_json, print_line, tell, tell_of_problem
+from crispmap.cli.failures import FAILED
+from crispmap.cli.options import Device, DeviceOption, tell_written
+
+if TYPE_CHECKING:
+    from crispmap.workflow.compare.rows import Table
+
+
+def compare(
+    project: Annotated[
+        Path, typer.Argument(metavar="PROJECT", help="The project file, or the folder it lies in.")
+    ] = Path("project.yaml"),
+    *,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Methods with commas between, such as svm,fcn-rnn,crf,fcn-rnn+rnn. By default all."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Seed of trainings and intervals; by default the project's."),
+    ] = None,
+    device: DeviceOption = Device.AUTO,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, as shares 0..1.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Make finished methods anew.")] = False,
+) -> None:
+    """Train and score every method on a project's ground, side by side, and write a report.
+
+    Methods are coarse networks alone (svm, mnih, the project's own) and the project's network with each refiner (dense
+    CRF, four equations, the recurrent network and its variants). All are scored on the test ground alone. What is
+    finished is not made again; a method that fails is told, and the others go on.
+    """
+    begun = time.perf_counter()
+    from crispmap.workflow.compare.comparison import compare_methods
+    from crispmap.workflow.compare.rows import table_of
+
+    names = None if methods is None else methods.split(",")
+    comparison = compare_methods(project, methods=names, seed=seed, force=force, device=device.value, say=tell)
+    table = table_of(comparison)
+    if as_json:
+        print_json(_plain(table))
+    elif table.rows:
+        _print(table, markdown)
+    _end(table)
+    tell_written([comparison.root], since=begun)
+
+
+def _plain(table: Table) -> dict[str, Any]:
+    from crispmap.evaluate.comparison import winner
+
+    best = winner(table.rows)
+    return {
+        "compared_with": table.own,
+        "best": None if best is None else best.name,
+        "bootstrap_blocks": table.blocks,
+        "rows": [row.to_dict() for row in table.rows],
+        "missing": [one.to_dict() for one in table.missing],
+    }
+
+
+def _print(table: Table, markdown: bool) -> None:
+    from crispmap.evaluate.comparison import markdown_tables, print_comparison, verdict
+
+    if markdown:
+        print_line(markdown_tables(table.rows, table.missing))
+        return
+    print_comparison(table.rows, table.missing)
+    print_line(verdict(table.rows, table.own))
+
+
+def _end(table: Table) -> None:
+    """Tell of failures, and end with status 1 where no method has figures."""
+    failed = [one for one in table.missing if not one.skipped]
+    if table.rows:
+        if failed:
+            tell(f"Failed: {', '.join(one.name for one in failed)}. The same command tries them again.")
+        return
+    reasons = "\n".join(f"  {one.name}: {one.reason}" for one in table.missing)
+    tell_of_problem("error", f"No method could be finished, so there is nothing to compare.\n{reasons}", "bold red")
+    raise typer.Exit(FAILED)

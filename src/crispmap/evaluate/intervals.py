@@ -1,0 +1,200 @@
+"""Confidence intervals of accuracy and mean IoU by block bootstrap.
+
+Pixels beside each other are right or wrong together, so pixels drawn one by one would promise far too much. Ground is
+therefore cut into square blocks, wide beside the objects in it, and whole blocks are drawn with replacement. Maps drawn
+with the same weights are compared on the same ground: an interval of a difference is then narrower than two intervals
+side by side suggest. Resamples that lack a class which the reference of all the ground has are left out.
+
+Source: Kuensch, "The jackknife and the bootstrap for general stationary observations", 1989, with blocks that do not
+overlap (Carlstein 1986), in two dimensions; percentile intervals (Efron and Tibshirani 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.errors import InputError
+from crispmap.evaluate.readers import Ground, LabelSource
+from crispmap.grid import Block
+from crispmap.metrics import ConfusionMatrix
+from crispmap.types import IGNORE, CountArray, DoubleArray
+
+RESAMPLES = 1000
+LEVEL = 0.95
+BLOCK_M = 64.0
+"""Side of a block on the ground: several houses, or a road and what is beside it."""
+LEAST_BLOCK_PX = 64
+_BLOCKS_READ = 16
+
+Figure = Callable[[CountArray], DoubleArray]
+"""Gives a figure (...) of confusion counts (..., reference class, predicted class)."""
+
+
+class Interval(NamedTuple):
+    """A figure and the interval that holds it with 95 % confidence.
+
+    Attributes:
+        value: Of all the ground.
+        low: Lower end; NaN where the ground is one block.
+        high: Upper end, likewise.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def block_side_px(gsd_m: float) -> int:
+    """Return the side of bootstrap blocks in pixels: ``BLOCK_M`` on the ground, at least ``LEAST_BLOCK_PX``.
+
+    Args:
+        gsd_m: Ground sampling distance in metres.
+    """
+    return max(LEAST_BLOCK_PX, round(BLOCK_M / gsd_m))
+
+
+def count_by_block(
+    predicted: LabelSource,
+    reference: LabelSource,
+    ground: tuple[Ground, Block],
+    class_names: Sequence[str],
+    side_px: int,
+) -> CountArray:
+    """Return confusion counts block by block, (block, reference class, predicted class) int64, row by row.
+
+    Every block with a labelled pixel on the ground is there, whatever the map shows, so that the blocks of two maps
+    against one reference are the same. Their sum is the confusion matrix of the ground.
+
+    Args:
+        predicted: The map; 255 where it has no class.
+        reference: What it is scored against; 255 where unknown.
+        ground: The pixels to score, and a block that holds them all.
+        class_names: The classes.
+        side_px: Side of the blocks; they start at the corner of the block given.
+
+    Raises:
+        InputError: If the side is below 1.
+        LabelError: If an id is no class.
+    """
+    if side_px < 1:
+        raise InputError(f"Blocks of {side_px} pixels.", expected="a side of 1 pixel or more")
+    chosen, whole = ground
+    found = []
+    for window in _pieces(whole, _BLOCKS_READ * side_px):
+        mask = chosen.mask(window)
+        if not mask.any():
+            continue
+        known = np.where(mask, reference.read(window), np.uint8(IGNORE))
+        labels = predicted.read(window)
+        for block in _pieces(window, side_px):
+            inside = block.relative_to(window).slices
+            if (known[inside] != IGNORE).any():
+                matrix = ConfusionMatrix(class_names)
+                matrix.update(labels[inside], known[inside])
+                found.append((block.row, block.col, matrix.counts))
+    size = len(class_names)
+    found.sort(key=lambda one: one[:2])
+    return np.array([counts for _, _, counts in found], np.int64).reshape(-1, size, size)
+
+
+def _pieces(whole: Block, side_px: int) -> list[Block]:
+    """Return the squares a block is cut into, row by row; the last ones may be smaller."""
+    return [
+        Block(row, col, side_px, side_px).intersection(whole)
+        for row in range(whole.row, whole.row_stop, side_px)
+        for col in range(whole.col, whole.col_stop, side_px)
+    ]
+
+
+def draw_weights(blocks: int, *, resamples: int = RESAMPLES, seed: int = 0) -> CountArray:
+    """Return how often each block is drawn in each resample, (resample, block) int64; every row sums to the blocks.
+
+    The same numbers and seed give the same weights; use one array for all maps that are compared.
+
+    Args:
+        blocks: Number of blocks.
+        resamples: Number of resamples.
+        seed: Any whole number of 0 or more.
+
+    Raises:
+        InputError: If there is no block or no resample.
+    """
+    if blocks < 1 or resamples < 1:
+        raise InputError(f"{resamples} resamples of {blocks} blocks.", expected="1 or more of each")
+    weights = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=resamples)
+    return np.asarray(weights, np.int64)
+
+
+def overall_accuracy(counts: CountArray) -> DoubleArray:
+    """Return the share of pixels that are right, (...), of counts (..., class, class); NaN without pixels."""
+    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
+
+
+def mean_iou(counts: CountArray) -> DoubleArray:
+    """Return mean IoU over the classes that either map has, (...), of counts (..., class, class); NaN without pixels."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    iou = _ratio(hits, counts.sum(axis=-1) + counts.sum(axis=-2) - hits)
+    known = np.isfinite(iou)
+    return _ratio(np.where(known, iou, 0).sum(axis=-1), known.sum(axis=-1))
+
+
+def interval(figure: Figure, counts: CountArray, weights: CountArray) -> Interval:
+    """Return a figure of a map with its interval.
+
+    Args:
+        figure: ``overall_accuracy``, ``mean_iou`` or another.
+        counts: (block, class, class), from ``count_by_block``.
+        weights: (resample, block), from ``draw_weights``.
+
+    Raises:
+        InputError: If the weights are for another number of blocks.
+    """
+    return _interval(float(figure(counts.sum(axis=0))), _drawn(figure, counts, weights), len(counts))
+
+
+def difference(figure: Figure, counts: CountArray, other: CountArray, weights: CountArray) -> Interval:
+    """Return by how much a figure of one map is above that of another, with its interval, both on the same blocks.
+
+    Where the interval does not hold 0, one map is better than the other beyond what the choice of ground explains.
+
+    Args:
+        figure: As for ``interval``.
+        counts: (block, class, class) of the one map.
+        other: (block, class, class) of the other.
+        weights: (resample, block).
+
+    Raises:
+        InputError: If the two have not the same number of blocks, or the weights are for another number.
+    """
+    if len(counts) != len(other):
+        raise InputError(f"Maps counted on {len(counts)} and {len(other)} blocks.", expected="the same blocks")
+    value = float(figure(counts.sum(axis=0)) - figure(other.sum(axis=0)))
+    return _interval(value, _drawn(figure, counts, weights) - _drawn(figure, other, weights), len(counts))
+
+
+def _drawn(figure: Figure, counts: CountArray, weights: CountArray) -> DoubleArray:
+    if weights.ndim != 2 or weights.shape[1] != len(counts):
+        raise InputError(f"Weights of shape {weights.shape} for {len(counts)} blocks.", expected="(resample, block)")
+    drawn = np.tensordot(weights, counts, axes=1)
+    # Where a rare class happens not to be drawn, mean IoU would be over fewer classes: another figure.
+    held = (drawn.sum(axis=-1) > 0) | (counts.sum(axis=(0, 2)) == 0)
+    return np.where(held.all(axis=-1), figure(drawn), np.nan)
+
+
+def _interval(value: float, drawn: DoubleArray, blocks: int) -> Interval:
+    known = drawn[np.isfinite(drawn)]
+    if blocks < 2 or not known.size:
+        return Interval(value, math.nan, math.nan)
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> DoubleArray:
+    out = np.full(np.shape(part), np.nan)
+    np.divide(part, whole, out=out, where=np.asarray(whole) > 0)
+    return out

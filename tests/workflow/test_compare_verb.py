@@ -1,0 +1,264 @@
+"""``compare``: methods side by side on the small town, from project file to table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from crispmap.classes import ClassSchema
+from crispmap.cli.main import app
+from crispmap.config import load_project
+from crispmap.errors import InputError, OutputError, ProjectError
+from crispmap.evaluate.compare import evaluate_file
+from crispmap.models.store import read_card
+from crispmap.training import svm
+from crispmap.workflow.compare import comparison as made
+from crispmap.workflow.compare.comparison import Comparison, Failure, compare_methods
+from crispmap.workflow.compare.mapping import MapOrder, Mapping, map_apart, map_here
+from crispmap.workflow.compare.methods import Method, default_methods, missing_for, own_method, parse_methods
+from crispmap.workflow.compare.record import read_record
+from crispmap.workflow.compare.rows import table_of
+
+METHODS = ["svm", "fcn-rnn", "heat", "rnn"]
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(one) for one in args])
+
+
+@pytest.fixture(scope="module")
+def compared(town: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    """The small town seen at 1 m, with five methods compared on it."""
+    folder = tmp_path_factory.mktemp("compared")
+    text = (town / "project.yaml").read_text()
+    for name in ("scene.tif", "osm.gpkg", "truth.tif"):
+        text = text.replace(name, str(town / name))
+    (folder / "project.yaml").write_text(text.replace("scene.tif}", "scene.tif, gsd_m: 1.0}"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(svm, "COSTS", (1.0,))
+        patch.setattr(svm, "WIDTHS", (1.0,))
+        patch.setattr(made, "map_apart", map_here)  # starting a process takes longer than the map of a hamlet
+        return folder, compare_methods(folder, methods=METHODS)
+
+
+@pytest.mark.usefixtures("compared")
+class TestFigures:
+    def test_every_method_is_finished_under_its_name(self, compared: tuple[Path, Comparison]) -> None:
+        names = [method.name for method in compared[1].finished]
+        assert names == ["svm", "fcn-rnn", "fcn-rnn+heat", "fcn-rnn+rnn"]
+        assert compared[1].failures == {}
+
+    def test_figures_are_those_of_the_map_that_lies_there(self, compared: tuple[Path, Comparison], town: Path) -> None:
+        project = load_project(compared[0])
+        for method, record in compared[1].finished.items():
+            path = compared[1].root / method.name / "map.tif"
+            again = evaluate_file(path, town / "truth.tif", schema=project.schema)
+            # The map is cut out of the scene: at the rim of the cut outlines are the same, as unknown ground has none.
+            assert again.to_dict()["classes"] == record.scores.evaluation.to_dict()["classes"]
+
+    def test_blocks_sum_to_the_confusion_matrix(self, compared: tuple[Path, Comparison]) -> None:
+        for record in compared[1].finished.values():
+            for scores in filter(None, (record.scores, record.rethresholded)):
+                assert np.array_equal(scores.blocks.sum(axis=0), scores.evaluation.confusion.counts)
+
+    def test_coarse_networks_have_a_rethresholded_map_at_least_as_good_where_it_was_fitted(
+        self, compared: tuple[Path, Comparison]
+    ) -> None:
+        for method, record in compared[1].finished.items():
+            assert (record.rethresholded is not None) == (method.refiner is None)
+            assert len(record.biases) == (3 if method.refiner is None else 0)
+
+    def test_the_last_step_is_the_map_and_the_first_the_coarse_one(self, compared: tuple[Path, Comparison]) -> None:
+        finished = {method.name: record for method, record in compared[1].finished.items()}
+        for name in ("fcn-rnn+heat", "fcn-rnn+rnn"):
+            steps = finished[name].steps
+            # Engines round differently: a few pixels of 16,000 may change sides.
+            assert steps["test"][-1] == pytest.approx(finished[name].scores.evaluation.mean_iou, abs=2e-3)
+            assert steps["test"][0] == pytest.approx(finished["fcn-rnn"].scores.evaluation.mean_iou, abs=2e-3)
+            assert len(steps["training"]) == len(steps["test"]) >= 2
+
+    def test_costs_are_those_of_the_models(self, compared: tuple[Path, Comparison]) -> None:
+        finished = {method.name: record for method, record in compared[1].finished.items()}
+        coarse = finished["fcn-rnn"].parameters["coarse"]
+        assert finished["fcn-rnn+heat"].parameters == {"coarse": coarse, "refiner": 3}  # steps, and two biases
+        rnn = 32 * 25 + 32 * 4 * 25 + 3 * (32 * 64 + 32 + 32 + 1)
+        assert finished["fcn-rnn+rnn"].parameters["refiner"] == rnn
+        for method, record in compared[1].finished.items():
+            assert record.mapping.pixels >= 160 * 100
+            assert 50 < record.mapping.peak_mib < 4000
+            card = read_card(compared[1].root / method.coarse / "coarse.safetensors")
+            assert record.training_s["coarse"] == card.provenance["seconds"]
+
+    def test_the_table_has_a_row_a_map_and_a_difference_to_the_own_method(
+        self, compared: tuple[Path, Comparison]
+    ) -> None:
+        table = table_of(compared[1])
+        assert [row.name for row in table.rows] == [
+            "svm", "svm, re-thresholded", "fcn-rnn", "fcn-rnn, re-thresholded", "fcn-rnn+heat", "fcn-rnn+rnn",
+        ]  # fmt: skip
+        assert table.own == "fcn-rnn+rnn"
+        own = table.rows[-1]
+        for row in table.rows[:-1]:
+            assert row.ahead is not None
+            assert row.ahead.value == pytest.approx(row.mean_iou.value - own.mean_iou.value)
+            assert row.mean_iou.low <= row.mean_iou.high
+        assert own.ahead is None
+
+
+class TestAgain:
+    def test_what_is_finished_is_not_made_again(self, compared: tuple[Path, Comparison]) -> None:
+        folder, first = compared
+        before = {path: path.stat().st_mtime_ns for path in first.root.rglob("*") if path.is_file()}
+        again = compare_methods(folder, methods=METHODS)
+        assert again.resumed == tuple(method.name for method in first.finished)
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+        assert [row.to_dict() for row in table_of(again).rows] == [row.to_dict() for row in table_of(first).rows]
+
+    def test_one_interrupted_half_way_goes_on(
+        self, compared: tuple[Path, Comparison], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, first = compared
+        figures = first.root / "fcn-rnn+rnn" / "figures.json"
+        before, model = json.loads(figures.read_text()), first.root / "fcn-rnn+rnn" / "refiner.safetensors"
+        figures.unlink()
+        trained = model.stat().st_mtime_ns
+        calls = []
+
+        def interrupted(order: MapOrder) -> Mapping:
+            calls.append(order)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(made, "map_apart", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                compare_methods(folder, methods=METHODS)
+        assert not figures.exists()
+        assert not list(figures.parent.glob(".scores.*"))
+        again = compare_methods(folder, methods=METHODS)  # in a process of its own, with the same result
+        assert len(calls) == 1
+        assert again.resumed == ("svm", "fcn-rnn", "fcn-rnn+heat")
+        assert model.stat().st_mtime_ns == trained
+        after = json.loads(figures.read_text())
+        assert after["scores"] == before["scores"]
+
+    def test_figures_that_cannot_be_read_are_made_again(
+        self, compared: tuple[Path, Comparison], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, first = compared
+        monkeypatch.setattr(made, "map_apart", map_here)
+        figures = first.root / "fcn-rnn" / "figures.json"
+        before = figures.read_text()
+        figures.write_text(before[: len(before) // 2])
+        assert read_record(figures.parent) is None
+        assert compare_methods(folder, methods=["fcn-rnn"]).resumed == ()
+        assert json.loads(figures.read_text())["scores"] == json.loads(before)["scores"]
+
+    def test_other_settings_are_refused_until_forced(self, compared: tuple[Path, Comparison]) -> None:
+        folder, first = compared
+        with pytest.raises(OutputError, match="made otherwise: seed differ"):
+            compare_methods(folder, methods=["fcn-rnn+heat"], seed=11)
+        text = (folder / "project.yaml").read_text()
+        (folder / "project.yaml").write_text(text.replace("steps: 12", "steps: 13"))
+        try:
+            with pytest.raises(OutputError, match="settings differ"):
+                compare_methods(folder, methods=["rnn"])
+            kept = compare_methods(folder, methods=["svm"])  # which has nothing to do with these steps
+            assert kept.resumed == ("svm",)
+        finally:
+            (folder / "project.yaml").write_text(text)
+        assert (first.root / "fcn-rnn" / "figures.json").exists()
+
+
+class TestFailures:
+    def test_a_method_that_fails_is_a_row_and_the_others_go_on(self, project: Path) -> None:
+        text = project.read_text()
+        assert "osm: building}" in text
+        project.write_text(
+            text.replace("osm: building}", "osm: water}").replace("scene.tif}", "scene.tif, gsd_m: 1.0}")
+        )
+        said = run("compare", project, "--methods", "svm,svm+heat", "--json")
+        assert said.exit_code == 1
+        told = json.loads(said.stdout)
+        assert told["best"] is None
+        assert told["rows"] == []
+        assert [one["name"] for one in told["missing"]] == ["svm", "svm+heat"]
+        assert "class 'building'" in told["missing"][0]["failed"]
+        assert told["missing"][1]["failed"].startswith("Its coarse network failed: ")
+        assert "nothing to compare" in said.stderr
+
+    def test_a_process_that_fails_is_told_in_its_own_words(self, compared: tuple[Path, Comparison]) -> None:
+        folder = str(compared[0] / "project.yaml")
+        with pytest.raises(made.CrispmapError, match=r"gone\.safetensors is not there"):
+            map_apart(MapOrder(folder, str(compared[0] / "gone.safetensors"), None, str(compared[0])))
+
+    def test_what_is_no_error_of_ours_is_told_by_its_type(
+        self, compared: tuple[Path, Comparison], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> None:
+            raise RuntimeError("lost\n  the thread")
+
+        monkeypatch.setattr(made, "learn", broken)
+        outcome = compare_methods(compared[0], methods=["fcn-rnn", "fcn-rnn+geodesic"])
+        assert outcome.outcomes[Method("fcn-rnn", "geodesic")] == Failure("RuntimeError: lost the thread")
+        assert [method.name for method in outcome.finished] == ["fcn-rnn"]
+        said = run("compare", compared[0], "--methods", "fcn-rnn,geodesic")
+        assert said.exit_code == 0
+        assert "Failed: fcn-rnn+geodesic" in said.stderr
+        assert "fcn-rnn+geodesic  failed: RuntimeError" in said.stdout
+
+
+class TestBadInput:
+    def test_methods_that_are_none(self, compared: tuple[Path, Comparison]) -> None:
+        for names in ("svnm", "svm+", "+rnn", "rnn+svm", "svm+rnn+crf", ","):
+            said = run("compare", compared[0], "--methods", names)
+            assert said.exit_code == 2, names
+            assert "Expected: a coarse network" in said.stderr
+
+    def test_a_project_without_reference(self, project: Path) -> None:
+        lines = project.read_text().splitlines()
+        kept = [line for line in lines if not line.startswith(("reference:", "refiner:", "  refiner:", "  test:"))]
+        project.write_text("\n".join(kept))
+        with pytest.raises(ProjectError, match="names no reference, so methods cannot be compared"):
+            compare_methods(project)
+
+    def test_a_project_with_scores_of_another_tool_and_no_labels_leaves_networks_out(
+        self, project: Path, compared: tuple[Path, Comparison]
+    ) -> None:
+        text = project.read_text()
+        scores = compared[1].root.parent / "given.tif"
+        scores.write_bytes(b"")
+        lines = [
+            f"coarse: {{scores: {{path: {scores}}}}}" if line.startswith("coarse:") else line
+            for line in text.splitlines()
+            if not line.startswith(("labels:", "  coarse:"))
+        ]
+        project.write_text("\n".join(lines))
+        given = load_project(project)
+        methods = default_methods(given)
+        assert [method.name for method in methods][:4] == ["svm", "mnih", "given", "given+crf"]
+        lacking = {method.name for method in methods if missing_for(method, given)}
+        assert lacking == {"svm", "mnih"}
+        assert own_method(given) == Method("given", "rnn")
+        assert "names no labels, so svm cannot be trained" in missing_for(Method("svm"), given)
+        with pytest.raises(InputError, match="There is no method"):
+            parse_methods(["givn"], given)
+
+
+def test_the_verb_prints_tables_json_and_markdown(compared: tuple[Path, Comparison]) -> None:
+    names = ",".join(METHODS)
+    plain = run("compare", compared[0], "--methods", names)
+    assert plain.exit_code == 0, plain.output
+    assert "Best by mean IoU: " in plain.stdout
+    told = json.loads(run("compare", compared[0], "--methods", names, "--json").stdout)
+    best = max(told["rows"], key=lambda row: row["mean_iou"]["value"])
+    assert told["best"] == best["name"]
+    assert f"{100 * best['mean_iou']['value']:.2f}" in plain.stdout
+    markdown = run("compare", compared[0], "--methods", names, "--markdown").stdout
+    assert markdown.count("| svm, re-thresholded |") == 2
+    schema: ClassSchema = load_project(compared[0]).schema
+    assert all(f"IoU {name}" in markdown for name in schema.names)
