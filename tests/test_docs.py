@@ -28,7 +28,14 @@ from crispmap.refine.rnn import RecurrentRefiner
 from crispmap.scene.writer import read_class_schema
 from crispmap.synth import TOWN_SCHEMA, write_town
 from crispmap.synth.write import BAND_NAMES
-from crispmap.training.settings import TrainingSettings, fast_coarse, fast_refiner, paper_coarse, paper_refiner
+from crispmap.training.settings import (
+    TrainingSettings,
+    fast_coarse,
+    fast_refiner,
+    fast_wide_refiner,
+    paper_coarse,
+    paper_refiner,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -189,7 +196,7 @@ class TestTraining:
         ("head", "presets"),
         [
             ("coarse network", [paper_coarse("fcn-igarss"), paper_coarse("fcn-rnn"), fast_coarse()]),
-            ("refiner", [paper_refiner(), fast_refiner()]),
+            ("refiner", [paper_refiner(), fast_refiner(), fast_wide_refiner()]),
         ],
     )
     def test_the_presets_are_those_of_the_code(self, head: str, presets: list[TrainingSettings]) -> None:

@@ -17,6 +17,7 @@ from crispmap.refine.by_hand import HandWrittenRefiner
 from crispmap.refine.crf import CrfRefiner
 from crispmap.refine.pde import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
 from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.refine.wide import WideRefiner
 
 COLOURS = ("#ffffff", "#d7191c", "#fdae61")
 LEARNED = {
@@ -33,8 +34,11 @@ BY_HAND: dict[str, HandWrittenRefiner] = {
 }
 
 
-@pytest.fixture(params=[*LEARNED, *BY_HAND])
+@pytest.fixture(params=[*LEARNED, "wide", *BY_HAND])
 def refiner(request: pytest.FixtureRequest) -> Refiner:
+    if request.param == "wide":
+        torch.manual_seed(0)
+        return WideRefiner(3, 4, steps=2, width=6, hidden=5, dilations=(1, 3)).double().eval()
     return BY_HAND[request.param] if request.param in BY_HAND else learned(request.param)
 
 
@@ -98,7 +102,7 @@ def test_the_declared_radius_is_true(refiner: Refiner, touched_input: int) -> No
 
 
 def test_every_refiner_of_the_registry_is_held_to_this() -> None:
-    kept = {one.architecture for one in BY_HAND.values()} | {"rnn"}
+    kept = {one.architecture for one in BY_HAND.values()} | {"rnn", "wide"}
     assert kept == {name for name, builder in ARCHITECTURES.items() if _builds_refiners(builder)}
 
 

@@ -161,6 +161,7 @@ def _contradictions(file: ProjectFile) -> Iterator[Finding]:
     """Yield what is wrong with how the values of a file fit together."""
     yield from _contradictions_of_sources(file)
     yield from _contradictions_of_coarse(file)
+    yield from _contradictions_of_refiner(file)
     yield from _contradictions_of_reference(file)
     yield from _contradictions_of_classes(file)
     fine, coarse = file.scene.gsd_m, file.coarse.gsd_m
@@ -231,6 +232,22 @@ def _contradictions_of_coarse(file: ProjectFile) -> Iterator[Finding]:
             f"coarse gives {', '.join(steps)}, but {network} is not trained in steps",
             "network, gsd_m and preset: it is fitted to 1,000 pixels of each class",
             f"Remove {', '.join(steps)}, or choose another network.",
+        )
+
+
+def _contradictions_of_refiner(file: ProjectFile) -> Iterator[Finding]:
+    """Yield what is set of the paper's refiner where another is chosen."""
+    refiner = file.refiner
+    if refiner is None or refiner.network == "rnn":
+        return
+    papers = sorted(refiner.model_fields_set & {"variant", "features"})
+    papers += ["preset"] if refiner.preset == "paper" else []
+    if papers:
+        yield Finding(
+            ("refiner", papers[0]),
+            f"refiner gives {', '.join(papers)}, but its network is {refiner.network}",
+            "steps and what is set of a training: variant, features and preset: paper are of rnn",
+            f"Remove {', '.join(papers)}, or choose network: rnn.",
         )
 
 

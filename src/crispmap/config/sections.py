@@ -30,6 +30,9 @@ SUPPORT_VECTOR_MACHINES = ("svm", "svm-texture")
 COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih", *SUPPORT_VECTOR_MACHINES)
 """Coarse networks: that of the RNN paper, that of the IGARSS 2016 paper, and what the latter is compared with."""
 
+REFINERS = ("rnn", "wide")
+"""Refiners a project can train: that of the RNN paper, and ours of a wider view."""
+
 
 def _as_path(value: object, info: ValidationInfo) -> Path:
     """Return text as a path, counted from the project file's folder."""
@@ -75,6 +78,13 @@ def _checked_network(name: str) -> str:
     """Check that there is a coarse network of this name."""
     if name not in COARSE_NETWORKS:
         raise bad_value(f"is {name!r}", f"one of {', '.join(COARSE_NETWORKS)}", did_you_mean(name, COARSE_NETWORKS))
+    return name
+
+
+def _checked_refiner(name: str) -> str:
+    """Check that there is a refiner of this name."""
+    if name not in REFINERS:
+        raise bad_value(f"is {name!r}", f"one of {', '.join(REFINERS)}", did_you_mean(name, REFINERS))
     return name
 
 
@@ -293,12 +303,16 @@ class RefinerSection(_Learning):
     """The refiner.
 
     Attributes:
-        variant: Whether every class has weights of its own, all share them, or every step has its own.
+        network: One of ``REFINERS``.
+        variant: Of "rnn": whether every class has weights of its own, all share them, or every step has its own.
         steps: Iterations of the refiner on a map.
-        features: What it sees of the image: the bands, or their derivatives too.
+        features: Of "rnn": what it sees of the image: the bands, or their derivatives too.
         training_steps: Training steps.
     """
 
+    network: Annotated[str, AfterValidator(_checked_refiner)] = Field(
+        REFINERS[0], description=f"one of {', '.join(REFINERS)}"
+    )
     variant: Literal["class-specific", "class-agnostic", "untied"] = Field(
         "class-specific", description="class-specific, class-agnostic or untied"
     )

@@ -22,6 +22,7 @@ from crispmap.refine.base import Refiner
 from crispmap.refine.crf import CrfRefiner
 from crispmap.refine.pde import PDES
 from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.refine.wide import WideRefiner
 from crispmap.whole_file import check_free, write_whole
 
 __all__ = ["ARCHITECTURES", "COARSE_NETWORKS", "load_model", "model_hash", "read_card", "save_model"]
@@ -34,6 +35,7 @@ ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
     "svm-texture": svm_texture,
     "caffe": CaffeNetwork,
     "rnn": RecurrentRefiner,
+    "wide": WideRefiner,
     "crf": CrfRefiner,
     **PDES,
 }

@@ -132,13 +132,17 @@ class RefinerSettings(TrainingSettings):
     Attributes:
         deep_supervision: Share, within 0..1, of the loss that is taken on the steps before the last, all
             alike; 0, as in the paper, judges the last step only.
+        overlap: Weight, 0 or more, of the overlap loss beside the cross-entropy: 1 - the classes' mean soft
+            intersection over union.
     """
 
     deep_supervision: float = 0.0
+    overlap: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("deep_supervision", 0 <= self.deep_supervision <= 1, "a share within 0..1")
+        self._require("overlap", 0 <= self.overlap < math.inf, "a finite number of 0 or more")
         self._require("precision", self.precision == "float32", "'float32': bfloat16 loses the small updates of a step")
 
 
@@ -224,4 +228,27 @@ def fast_refiner() -> RefinerSettings:
         balance="balanced",
         symmetries=False,
         validate_every=500,
+    )
+
+
+def fast_wide_refiner() -> RefinerSettings:
+    """Return a training of the refiner of a wider view, of a few minutes on two cores.
+
+    AdamW with a one-cycle rate, balanced patches, cross-entropy and overlap on every step. Patches are flipped and
+    turned: it has ten times the weights of the paper's refiner, and learns more from small ground that way.
+    """
+    return RefinerSettings(
+        optimizer="adamw",
+        learning_rate=1e-2,
+        weight_decay=1e-2,
+        schedule="one-cycle",
+        training_steps=800,
+        batch=4,
+        patch_px=96,
+        balance="balanced",
+        symmetries=True,
+        validate_every=200,
+        gradient_clip=1.0,
+        deep_supervision=0.3,
+        overlap=1.0,
     )

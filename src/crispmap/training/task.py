@@ -149,13 +149,40 @@ class RefinerTask(SegmentationTask):
         """Return the loss of the last step, mixed by deep supervision with the mean of the steps between."""
         share = self.settings.deep_supervision
         if share == 0:
-            return self.cross_entropy(self.scores(batch), batch["labels"])
+            return self._loss_of(self.scores(batch), batch["labels"])
         _, *between, last = self.network.all_steps(batch["scores"], batch["image"])
-        loss = self.cross_entropy(last, batch["labels"])
+        loss = self._loss_of(last, batch["labels"])
         if not between:
             return loss
-        earlier = torch.stack([self.cross_entropy(one, batch["labels"]) for one in between]).mean()
+        earlier = torch.stack([self._loss_of(one, batch["labels"]) for one in between]).mean()
         return (1 - share) * loss + share * earlier
+
+    def _loss_of(self, scores: Tensor, labels: Tensor) -> Tensor:
+        loss = self.cross_entropy(scores, labels)
+        if self.settings.overlap == 0:
+            return loss
+        return loss + self.settings.overlap * overlap_loss(scores, labels)
+
+
+def overlap_loss(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 - the mean over classes of the soft intersection over union over all labelled pixels, 0..1.
+
+    The intersection is the sum of a class's probabilities on its pixels. One pixel is added to intersection and union,
+    so that a class that is neither there nor mapped counts as right.
+
+    Args:
+        scores: (batch, class, row, col) logits.
+        labels: int64 (batch, row, col), IGNORE where unknown.
+
+    Source: Rahman and Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation".
+    """
+    known = (labels != IGNORE).unsqueeze(1)
+    classes = torch.arange(scores.shape[1], device=labels.device)[:, None, None]
+    truth = (labels.unsqueeze(1) == classes).float()
+    probabilities = scores.float().softmax(dim=1) * known
+    both = (probabilities * truth).sum((0, 2, 3))
+    either = (probabilities + truth).sum((0, 2, 3)) - both
+    return 1 - ((both + 1) / (either + 1)).mean()
 
 
 def _check_classes(classes: int, schema: ClassSchema) -> None:

@@ -25,6 +25,7 @@ from crispmap.models.card import Kind, ModelCard
 from crispmap.models.store import ARCHITECTURES, save_model
 from crispmap.refine.base import Refiner
 from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.refine.wide import WideRefiner
 from crispmap.scene.reader import Scene
 from crispmap.training.run import Machine, TrainingResult, train
 from crispmap.training.settings import (
@@ -33,6 +34,7 @@ from crispmap.training.settings import (
     TrainingSettings,
     fast_coarse,
     fast_refiner,
+    fast_wide_refiner,
     paper_coarse,
     paper_refiner,
 )
@@ -89,7 +91,8 @@ def coarse_settings(project: Project) -> CoarseSettings:
 def refiner_settings(project: Project) -> RefinerSettings:
     """Return the settings of a project's refiner training: its preset, with what the file sets otherwise."""
     section = _refiner_section(project)
-    preset = paper_refiner() if section.preset == "paper" else fast_refiner()
+    fast = fast_wide_refiner if section.network == "wide" else fast_refiner
+    preset = paper_refiner() if section.preset == "paper" else fast()
     return _overridden(preset, section, section.training_steps, project.seed)
 
 
@@ -184,15 +187,8 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
     areas, held = sources.pieces("refiner", image.grid)
     scaling = scaling or measure_scaling([(image, area.block) for area in areas])
     labels = sources.reference(image.grid)
-    section = _refiner_section(project)
     torch.manual_seed(project.seed)
-    refiner: Refiner = RecurrentRefiner(
-        classes=len(project.schema),
-        bands=image.band_count,
-        steps=section.steps,
-        variant=section.variant,
-        features=section.features,
-    )
+    refiner = _refiner(_refiner_section(project), len(project.schema), image.band_count)
     grounds, validation = (
         [
             _with_scores(one, area, scores)
@@ -206,6 +202,13 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
     card = _card("refiner", refiner, project, image, scaling, sources.gsd_m, facts)
     save_model(path, refiner, card, force=True)
     return card
+
+
+def _refiner(section: RefinerSection, classes: int, bands: int) -> Refiner:
+    """Return the refiner a project names, its weights drawn at random."""
+    if section.network == "wide":
+        return WideRefiner(classes, bands, steps=section.steps)
+    return RecurrentRefiner(classes, bands, steps=section.steps, variant=section.variant, features=section.features)
 
 
 def _grounds(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[Ground]:
