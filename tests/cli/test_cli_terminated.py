@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -27,30 +29,52 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-COMMANDS = {
-    "predict": "predict scene.tif --model coarse.safetensors --out map.tif --scores u.tif",
-    "refine": "refine scores.tif --kind logit --scene scene.tif --refiner refiner.safetensors --out map.tif",
-    "rasterize": "rasterize osm.gpkg --like like.tif --out map.tif --road-width-m 3000",
+MAPPING = {
+    "predict": "predict scene.tif --model coarse.safetensors --out map.tif --scores u.tif --precision float32",
+    "refine": "refine scores.tif --kind logit --scene scene.tif --refiner refiner.safetensors --out map.tif "
+    "--precision float32",
 }
+RASTERIZE = "rasterize osm.gpkg --like like.tif --out map.tif --road-width-m 3000"
+
+
+def stopped(folder: Path, command: str, sign: str, number: int) -> tuple[int, str, str]:
+    """Run a command, signal it when a file of that pattern is there, and return its status and what it said."""
+    with subprocess.Popen(
+        [*CRISPMAP, *command.split()], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        until = time.monotonic() + 60
+        while not list(folder.glob(sign)) and child.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        child.send_signal(number)
+        output, errors = child.communicate(timeout=60)
+    return child.returncode, output, errors
+
+
+def test_a_command_terminated_leaves_nothing_behind(wide: Path) -> None:
+    before = contents(wide)
+    assert stopped(wide, RASTERIZE, ".*.part/scratch.tif", signal.SIGTERM) == (TERMINATED, "", "Terminated.\n")
+    assert contents(wide) == before
 
 
 @pytest.mark.parametrize(
     ("verb", "number", "status", "said"),
     [
-        *((verb, signal.SIGTERM, TERMINATED, "Terminated.\n") for verb in COMMANDS),
-        ("predict", signal.SIGINT, INTERRUPTED, "Interrupted.\n"),
+        *((verb, signal.SIGTERM, TERMINATED, "Terminated.") for verb in MAPPING),
+        ("predict", signal.SIGINT, INTERRUPTED, "Interrupted."),
     ],
 )
-def test_a_command_stopped_leaves_nothing_behind(wide: Path, verb: str, number: int, status: int, said: str) -> None:
+def test_mapping_stopped_keeps_its_blocks_and_says_so(
+    wide: Path, verb: str, number: int, status: int, said: str
+) -> None:
     before = contents(wide)
-    command = [*CRISPMAP, *COMMANDS[verb].split()]
-    with subprocess.Popen(command, cwd=wide, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        until = time.monotonic() + 60
-        while not list(wide.glob(".*.part/scratch.tif")) and child.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
-        child.send_signal(number)
-        output, errors = child.communicate(timeout=60)
-    assert (child.returncode, output, errors) == (status, "", said)
+    returned, output, errors = stopped(wide, MAPPING[verb], ".map.tif.crispmap/blocks/r*", number)
+    assert (returned, output) == (status, "")
+    assert re.fullmatch(
+        rf"{said} \d+ of 36 blocks are finished and kept; the same command goes on from there\.\n", errors
+    )
+    assert list(wide.glob(".map.tif.crispmap/blocks/r*"))
+    assert not (wide / "map.tif").exists()
+    shutil.rmtree(wide / ".map.tif.crispmap")
     assert contents(wide) == before
 
 

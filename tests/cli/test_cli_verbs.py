@@ -6,12 +6,33 @@ import re
 import sys
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from crispmap.cli.main import app
+from crispmap.inference.means import Means
+
+
+class Mapped(NamedTuple):
+    """Stands for what a map has come to."""
+
+    paths: tuple[Path, ...]
+    blocks: int = 4
+    resumed: int = 0
+    engine: str = "an engine"
+    seams: None = None
+
+
+class Wanted(NamedTuple):
+    """Stands for the files wanted."""
+
+    out: Path
+    scores: Path | None = None
+    coarse: Path | None = None
+    certainty: Path | None = None
+    encoding: str = "float32"
 
 
 class Calls:
@@ -23,11 +44,12 @@ class Calls:
 
     def module(self, *names: str) -> types.SimpleNamespace:
         def function(name: str) -> Any:
-            def call(*args: Any, **kwargs: Any) -> list[Path]:
+            def call(*args: Any, **kwargs: Any) -> Any:
                 if "progress" in kwargs:
                     kwargs.pop("progress")(1, 2)
                 self.made.append((name, args, kwargs))
-                return self.written
+                result = Mapped(tuple(self.written))
+                return {"train_project": self.written, "predict_scenes": [result]}.get(name, result)
 
             return call
 
@@ -39,7 +61,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     calls = Calls()
     project = calls.module("train_project", "predict_project")
     monkeypatch.setitem(sys.modules, "crispmap.workflow.project", project)  # type: ignore[arg-type]
-    scene = calls.module("predict_scene", "refine_scene")
+    scene = calls.module("predict_scenes", "refine_scene")
+    scene.Wanted = Wanted
     monkeypatch.setitem(sys.modules, "crispmap.workflow.scene", scene)  # type: ignore[arg-type]
     return calls
 
@@ -87,39 +110,35 @@ def test_the_next_step_is_told_as_it_is_typed(calls: Calls) -> None:
 def test_predict_of_a_project(calls: Calls, target: str) -> None:
     assert run("predict", target, "--block", "256", "--force", "--device", "cpu").exit_code == 0
     assert calls.made == [
-        ("predict_project", (Path(target),), {"block_px": 256, "device": "cpu", "force": True}),
+        ("predict_project", (Path(target),), {"means": Means(block_px=256, device="cpu", force=True)}),
     ]
 
 
 def test_predict_of_a_scene(calls: Calls) -> None:
     result = run("predict", "s.tif", "--model", "c.safetensors", "--out", "m.tif")
     assert result.exit_code == 0, result.output
-    args = ["--refiner", "r.safetensors", "--scores", "u.tif", "--coarse-scores", "v.tif"]
-    args += ["--bands", "3,2,1", "--assume-gsd-m", "0.5"]
-    assert run("predict", "s.tif", "--model", "c.safetensors", "--out", "m.tif", *args).exit_code == 0
+    args = ["--refiner", "r.safetensors", "--scores", "u.tif", "--coarse-scores", "v.tif", "--certainty", "w.tif"]
+    args += ["--bands", "3,2,1", "--assume-gsd-m", "0.5", "--scores-as", "float16", "--workers", "2", "--restart"]
+    args += ["--engine", "torch", "--precision", "bfloat16", "--verify-seams", "3", "--block", "256"]
+    assert run("predict", "s.tif", "t.tif", "--model", "c.safetensors", "--out", "m", *args).exit_code == 0
     plain = {
         "model": Path("c.safetensors"),
         "refiner": None,
-        "out": Path("m.tif"),
-        "scores": None,
-        "coarse": None,
+        "wanted": Wanted(Path("m.tif")),
         "bands": None,
         "assume_gsd_m": None,
-        "block_px": 512,
-        "device": "auto",
-        "force": False,
+        "means": Means(),
     }
     full = plain | {
         "refiner": Path("r.safetensors"),
-        "scores": Path("u.tif"),
-        "coarse": Path("v.tif"),
+        "wanted": Wanted(Path("m"), Path("u.tif"), Path("v.tif"), Path("w.tif"), "float16"),
         "bands": (3, 2, 1),
         "assume_gsd_m": 0.5,
-    }
-    assert calls.made == [
-        ("predict_scene", (Path("s.tif"),), plain),
-        ("predict_scene", (Path("s.tif"),), full),
-    ]
+        "means": Means(
+            engine="torch", precision="bfloat16", block_px=256, workers=2, restart=True, verify_seams=3
+        ),
+    }  # fmt: skip
+    assert calls.made == [("predict_scenes", (["s.tif"],), plain), ("predict_scenes", (["s.tif", "t.tif"],), full)]
 
 
 @pytest.mark.parametrize(
@@ -145,23 +164,20 @@ def test_refine(calls: Calls) -> None:
     more = ["--scores", "v.tif", "--kind", "probability", "--full-scale", "200", "--bands", "1", "--force"]
     assert run("refine", *needed, *more).exit_code == 0
     plain = {
-        "scene": Path("s.tif"),
+        "scene": "s.tif",
         "refiner": Path("r.safetensors"),
-        "out": Path("m.tif"),
-        "refined_scores": None,
+        "wanted": Wanted(Path("m.tif")),
         "kind": "auto",
         "full_scale": None,
         "bands": None,
         "assume_gsd_m": None,
-        "block_px": 512,
-        "device": "auto",
-        "force": False,
+        "means": Means(),
     }
     full = plain | {
-        "refined_scores": Path("v.tif"),
+        "wanted": Wanted(Path("m.tif"), Path("v.tif")),
         "kind": "probability",
         "full_scale": 200.0,
         "bands": (1,),
-        "force": True,
+        "means": Means(force=True),
     }
     assert calls.made == [("refine_scene", (Path("u.tif"),), plain), ("refine_scene", (Path("u.tif"),), full)]

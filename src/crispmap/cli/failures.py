@@ -38,11 +38,11 @@ def failures_told(debug: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        tell(f"Interrupted. {error}".rstrip())
+        tell(" ".join(["Interrupted.", *_notes(error)]))
         raise typer.Exit(INTERRUPTED) from error
     except SystemExit as stop:
         if stop.code == TERMINATED:
-            tell("Terminated.")
+            tell(" ".join(["Terminated.", *_notes(stop)]))
         raise
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise  # typer ends these itself; with a broken pipe nobody is left to tell
@@ -90,6 +90,11 @@ def warnings_told(debug: bool) -> Iterator[None]:
         warnings.filterwarnings("always", category=CrispmapWarning)
         warnings.showwarning = show
         yield
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Return what was noted on an exception on its way, such as what of the work is kept."""
+    return list(getattr(error, "__notes__", []))
 
 
 def _tell_of_failure(error: Exception, debug: bool) -> int:

@@ -263,8 +263,7 @@ def _layer(wanted: Layer, work: ScoreWork) -> Layer:
 def _fill(run: _Run, blocks: Sequence[Block], progress: Progress | None) -> None:
     """Compute and store the blocks that are missing.
 
-    Raises:
-        KeyboardInterrupt: If interrupted; it says what is kept.
+    An interruption or a termination leaves with a note of what is kept.
     """
     encode = Encoding(tuple((output.product, output.layer) for output in run.outputs))
     total = sum(block.height * block.width for block in blocks)
@@ -288,11 +287,11 @@ def _fill(run: _Run, blocks: Sequence[Block], progress: Progress | None) -> None
                 work_on_cluster(
                     client, run.job.absolute(), encode, missing, threads=threads, deliver=run.store.write, done=done
                 )
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, SystemExit) as stop:
         kept = len(run.store.finished)
-        raise KeyboardInterrupt(
-            f"{kept} of {len(blocks)} blocks are finished and kept; the same command goes on from there."
-        ) from stop
+        if kept:
+            stop.add_note(f"{kept} of {len(blocks)} blocks are finished and kept; the same command goes on from there.")
+        raise
 
 
 def _work_here(run: _Run, encode: Encoding, blocks: Sequence[Block], done: Callable[[Block], None]) -> None:
