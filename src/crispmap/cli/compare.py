@@ -44,17 +44,19 @@ def compare(
     """
     begun = time.perf_counter()
     from crispmap.workflow.compare.comparison import compare_methods
+    from crispmap.workflow.compare.report import write_comparison_report
     from crispmap.workflow.compare.rows import table_of
 
     names = None if methods is None else methods.split(",")
     comparison = compare_methods(project, methods=names, seed=seed, force=force, device=device.value, say=tell)
     table = table_of(comparison)
+    written = [write_comparison_report(comparison, table)] if table.rows else []
     if as_json:
         print_json(_plain(table))
     elif table.rows:
         _print(table, markdown)
     _end(table)
-    tell_written([comparison.root], since=begun)
+    tell_written(written, since=begun)
 
 
 def _plain(table: Table) -> dict[str, Any]:

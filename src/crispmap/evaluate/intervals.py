@@ -136,7 +136,7 @@ def overall_accuracy(counts: CountArray) -> DoubleArray:
 
 
 def mean_iou(counts: CountArray) -> DoubleArray:
-    """Return mean IoU over the classes that either map has, (...), of counts (..., class, class); NaN without pixels."""
+    """Return mean IoU over the classes that either map has, (...), of counts (..., class, class); NaN of no pixel."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     iou = _ratio(hits, counts.sum(axis=-1) + counts.sum(axis=-2) - hits)
     known = np.isfinite(iou)

@@ -6,21 +6,19 @@ bytes.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
+from crispmap.evaluate.page import Picture, picture, render_page
 from crispmap.evaluate.plots import (
     ERROR_COLOURS,
     HEAT_LEVELS,
@@ -48,7 +46,6 @@ DASH = "–"
 _OVERVIEW_SIDE_PX = 1024
 _ERROR_SIDE_PX = 640
 _CROP_SIDE_PX = 320
-_CRISP_BELOW_PX = 200  # pictures smaller than their place on the page are enlarged: then pixels stay square
 
 
 @dataclass(frozen=True)
@@ -230,27 +227,10 @@ def compare_strip(
 
 def render_report(data: ReportData) -> str:
     """Return the report as HTML text."""
-    from jinja2 import Environment, StrictUndefined
-
-    source = files("crispmap.evaluate").joinpath("report.html.j2").read_text(encoding="utf-8")
-    # Markup may come in only through Markup(): the charts, which escape their own texts.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(source).render(_view(data)) + "\n"
+    return render_page("report.html.j2", _view(data))
 
 
 # --- what the template shows ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """An image of the page with its caption and its text for those who cannot see it."""
-
-    uri: str
-    caption: str
-    alt: str
-    width: int
-    height: int
-    crisp: bool
 
 
 @dataclass(frozen=True)
@@ -537,13 +517,7 @@ def _text(value: object) -> str:
 # --- pictures ---------------------------------------------------------------------------------------------
 
 
-def _picture(content: bytes, caption: str, alt: str) -> _Picture:
-    """Return a picture of the page."""
-    width, height = Image.open(io.BytesIO(content)).size
-    return _Picture(data_uri(content), caption, alt, width, height, max(width, height) < _CRISP_BELOW_PX)
-
-
-def _overview(data: ReportData) -> list[_Picture]:
+def _overview(data: ReportData) -> list[Picture]:
     """Return the five pictures of the whole area."""
     area = data.overview
     if area is None:
@@ -555,13 +529,13 @@ def _overview(data: ReportData) -> list[_Picture]:
         data.refined.name: area.refined,
     }
     photo = photo_jpeg(area.image, max_side_px=_OVERVIEW_SIDE_PX)
-    return [_picture(photo, "Image", "Image of the whole area")] + [
-        _picture(class_map_png(every(labels, _OVERVIEW_SIDE_PX), data.schema), name, f"{name}, whole area")
+    return [picture(photo, "Image", "Image of the whole area")] + [
+        picture(class_map_png(every(labels, _OVERVIEW_SIDE_PX), data.schema), name, f"{name}, whole area")
         for name, labels in maps.items()
     ]
 
 
-def _errors(data: ReportData) -> list[tuple[str, list[_Picture]]]:
+def _errors(data: ReportData) -> list[tuple[str, list[Picture]]]:
     """Return, for each class but the background, where the three maps err."""
     area = data.overview
     if area is None:
@@ -576,7 +550,7 @@ def _errors(data: ReportData) -> list[tuple[str, list[_Picture]]]:
         (
             one.name,
             [
-                _picture(
+                picture(
                     error_map_png(every(labels, _ERROR_SIDE_PX), reference, class_id),
                     name,
                     f"{name}: hits, misses and false alarms of {one.name}",
@@ -592,20 +566,20 @@ def _errors(data: ReportData) -> list[tuple[str, list[_Picture]]]:
 def _crop(crop: Crop, schema: ClassSchema) -> dict[str, Any]:
     """Return one crop's pictures: class maps in a row, heat maps of each class below."""
 
-    def class_map(labels: LabelArray, name: str) -> _Picture:
+    def class_map(labels: LabelArray, name: str) -> Picture:
         content = class_map_png(every(labels, _CROP_SIDE_PX), schema)
-        return _picture(content, name, f"{crop.title}: {name}")
+        return picture(content, name, f"{crop.title}: {name}")
 
     names = [_step_name(step, len(crop.steps) - 1) for step in range(len(crop.steps))]
     photo = photo_jpeg(crop.image, max_side_px=_CROP_SIDE_PX)
-    before = [_picture(photo, "image", f"{crop.title}: image"), class_map(crop.reference, "reference")]
+    before = [picture(photo, "image", f"{crop.title}: image"), class_map(crop.reference, "reference")]
     if crop.rethresholded is not None:
         before.append(class_map(crop.rethresholded, "re-thresholded"))
     heats = [
         {
             "name": name,
             "pictures": [
-                _picture(
+                picture(
                     heat_png(every(plane, _CROP_SIDE_PX)),
                     step,
                     f"{crop.title}: probability of {name}, {step}",

@@ -19,9 +19,10 @@ BASELINES = ("svm", "mnih")
 """Coarse networks that the project's own is compared with by default."""
 
 LEARNED: dict[str, dict[str, Any]] = {
-    "rnn-agnostic": {"variant": "class-agnostic"},
-    "rnn-untied": {"variant": "untied"},
-    "rnn": {"variant": "class-specific"},
+    "rnn-agnostic": {"network": "rnn", "variant": "class-agnostic"},
+    "rnn-untied": {"network": "rnn", "variant": "untied"},
+    "rnn": {"network": "rnn", "variant": "class-specific"},
+    "wide": {"network": "wide", "variant": "class-specific"},
 }
 """Refiners that are trained, by name: what each sets of a project's refiner section. A new one is a row here."""
 FITTED = ("crf", *PDES)
@@ -60,8 +61,9 @@ def coarse_name(project: Project) -> str:
 
 def own_method(project: Project) -> Method:
     """Return the method a project trains and predicts with: that which the others are compared with."""
-    variant = None if project.refiner is None else project.refiner.variant
-    name = next((name for name, sets in LEARNED.items() if sets.get("variant") == variant), "rnn")
+    section = project.refiner
+    sets = None if section is None else {"network": section.network, "variant": section.variant}
+    name = next((name for name, values in LEARNED.items() if values == sets), "rnn")
     return Method(coarse_name(project), name)
 
 
@@ -140,7 +142,7 @@ def _coarse_section(name: str, section: CoarseSection) -> CoarseSection:
 def settings_of(method: Method, project: Project) -> dict[str, Any]:
     """Return what a project sets of a method, as plain values: all its figures depend on besides the ground."""
     mine = project_of(method, project)
-    settings: dict[str, Any] = {"coarse": mine.coarse.model_dump(mode="json")}
+    settings: dict[str, Any] = {"coarse": mine.coarse.model_dump(mode="json", exclude_defaults=True)}
     if method.refiner in LEARNED and mine.refiner is not None:
-        settings["refiner"] = mine.refiner.model_dump(mode="json")
+        settings["refiner"] = mine.refiner.model_dump(mode="json", exclude_defaults=True)
     return settings

@@ -99,10 +99,13 @@ def read_record(folder: Path) -> Record | None:
 
 def ground_facts(project: Project) -> dict[str, str]:
     """Return what the inputs of a project are known by: scene, labels, reference, scores, areas and classes."""
-    facts = {"scene": fingerprint(project.scene.path), "read as": project.scene.model_dump_json(exclude={"path"})}
+    facts = {
+        "scene": fingerprint(project.scene.path),
+        "read as": project.scene.model_dump_json(exclude={"path"}, exclude_defaults=True),
+    }
     for name, section in (("labels", project.labels), ("reference", project.reference)):
         if section is not None:
-            facts[name] = _file_fact(section.path) + section.model_dump_json(exclude={"path"})
+            facts[name] = _file_fact(section.path) + section.model_dump_json(exclude={"path"}, exclude_defaults=True)
     if project.coarse.scores is not None:
         facts["scores"] = _file_fact(project.coarse.scores.path)
     pieces = {
