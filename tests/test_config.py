@@ -316,6 +316,8 @@ BAD_VALUES = [
     ("1e-4", "'1e-4'", 35, "learning_rate is '1e-4'", "without quotes"),
     ("class_weights: none", "class_weights: [1, 2]", 38, "class_weights is \\[1, 2\\]", "none, inverse"),
     ("steps: 4", "steps: 0", 41, "refiner.steps is 0", "from 1 to 100"),
+    ("steps: 4", "network: wid", 41, "refiner.network is 'wid'", "Did you mean wide"),
+    ("steps: 4", "network: wide", 42, "gives features, variant, but its network is wide", "choose network: rnn"),
     ("{folder: maps}", "maps", 50, "output is 'maps'", "key folder"),
 ]
 
@@ -351,6 +353,7 @@ class TestBad:
                 "coarse gives scores, but there is no reference",
             ),
             ({"coarse": {"scores": {"path": "data/coarse.tif", "kind": "logits"}}}, "kind is 'logits'"),
+            ({"refiner": {"network": "wide", "preset": "paper"}}, "refiner gives preset, but its network is wide"),
             ({"classes": [{"name": "a", "colour": "#000000"}]}, "1 classes"),
             ({"classes": []}, "0 classes"),
             ({"labels__all_as": "rode"}, "labels.all_as is 'rode', which is no class"),

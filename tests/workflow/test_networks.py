@@ -14,10 +14,11 @@ from crispmap.cli.main import app
 from crispmap.errors import LabelError, ProjectError
 from crispmap.evaluate.discontinuity import measure_discontinuity
 from crispmap.models.store import load_model, read_card
+from crispmap.refine.wide import WideRefiner
 from crispmap.scene.scores import open_scores
 from crispmap.training import svm
 from crispmap.workflow.project import Products, predict_project, train_project
-from crispmap.workflow.results import COARSE, evaluate_project
+from crispmap.workflow.results import COARSE, REFINED, evaluate_project
 
 AS_GIVEN = "coarse: {network: fcn-rnn, gsd_m: 1.0, steps: 12, batch: 4, patch_px: 32}"
 
@@ -80,6 +81,19 @@ def test_the_patch_network_learns_maps_and_jumps_at_its_borders(project: Path) -
         assert measure_discontinuity(scores).ratio > 1.5
     with rasterio.open(products.coarse_map) as dataset:
         assert set(np.unique(dataset.read(1))) <= {0, 1, 2}
+
+
+def test_the_refiner_of_a_wider_view_learns_and_maps(project: Path) -> None:
+    text = project.read_text()
+    assert "refiner: {steps: 2, " in text
+    project.write_text(text.replace("refiner: {steps: 2, ", "refiner: {network: wide, steps: 2, "))
+    products = Products(project.parent / "results")
+    train_project(project)
+    card = read_card(products.refiner_model)
+    assert (card.architecture, card.radius_px) == ("wide", WideRefiner(3, 4, steps=2).radius_px)
+    assert card.provenance["settings"]["overlap"] == 1
+    predict_project(project)
+    assert evaluate_project(project).methods[REFINED].confusion.valid_px == 160 * 100
 
 
 def test_patches_that_do_not_fit_the_squares_are_refused(project: Path) -> None:

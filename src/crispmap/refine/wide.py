@@ -71,8 +71,9 @@ class WideRefiner(Refiner):
         }  # fmt: skip
         self.classes, self.bands, self.steps = classes, bands, steps
         self._dilations = tuple(dilations)
-        self._trunk_px = _STEM_PX + sum(dilations)
-        self.margin_px = self.radius_px = self._trunk_px + _REACH_PX * steps
+        # The first step adds nothing to the reach: what it sees of the scores lies within what the features see.
+        self._before_px = _STEM_PX + sum(dilations) - _REACH_PX
+        self.margin_px = self.radius_px = self._before_px + _REACH_PX * steps
         self.stem = nn.Conv2d(bands + classes, width, 2 * _STEM_PX + 1)
         self.layers = nn.ModuleList(nn.Conv2d(width, width, 3, dilation=dilation) for dilation in dilations)
         self.term = nn.Conv2d(width, hidden, 1)
@@ -91,9 +92,9 @@ class WideRefiner(Refiner):
 
     def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
         term = self._features(scores, image)
-        u = crop(scores, self._trunk_px)
+        u = crop(scores, self._before_px)
         steps = [u]
-        for step in range(1, self.steps + 1):
+        for step in range(self.steps):
             hidden = torch.relu(self.on_scores(_tamed(u)) + crop(term, _REACH_PX * step))
             change, gate = self.update(hidden).split(self.classes, dim=1)
             u = crop(u, _REACH_PX) + torch.sigmoid(gate) * change
@@ -101,7 +102,7 @@ class WideRefiner(Refiner):
         return [crop(u, _REACH_PX * (self.steps - step)) for step, u in enumerate(steps)]
 
     def _features(self, scores: Tensor, image: Tensor) -> Tensor:
-        """Return what the steps see of the surroundings, (batch, hidden, row - 2 trunk, col - 2 trunk)."""
+        """Return what the steps see of the surroundings, (batch, hidden, row, col) of the ground of the first step."""
         maps = torch.relu(self.stem(torch.cat([image, _tamed(scores)], dim=1)))
         for layer, dilation in zip(self.layers, self._dilations, strict=True):
             maps = torch.relu(layer(maps) + crop(maps, dilation))
