@@ -131,7 +131,8 @@ def counted(natures: list[FilterNature]) -> str:
     for order, name in enumerate(ORDER_NAMES):
         number = sum(one.order == order for one in natures)
         if number:
-            parts.append(f"{number} act as {name}s" if order else f"{number} blur")
+            s, verb = ("s", "") if number > 1 else ("", "s")
+            parts.append(f"{number} act{verb} as {name}{s}" if order else f"{number} blur{verb}")
     others = sum(one.order is None for one in natures)
     if others:
         parts.append(f"{others} as none of these")

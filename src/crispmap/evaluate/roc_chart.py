@@ -95,6 +95,6 @@ def _axes() -> list[str]:
         f'<line x1="{_x(0):g}" y1="{_y(0):g}" x2="{_x(1):g}" y2="{_y(1):g}" stroke="currentColor" '
         'stroke-opacity=".3" stroke-dasharray="1 4"/>'
         f'<text x="{_x(0.5):g}" y="{_y(0) + 33:g}" text-anchor="middle" fill-opacity=".7">'
-        "share of others taken for it; upwards: share of it found</text>"
+        "false positive rate; upwards: true positive rate</text>"
     )
     return parts
