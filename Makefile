@@ -21,7 +21,12 @@ demo: $(STAMP)  ## make a town, map it, refine the map, write the report (about 
 test: $(STAMP)  ## run the default test suite with coverage
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered
 
-slow: $(STAMP)  ## run the long tests too
+browser:  ## install Chromium, which some long tests need, where apt-get may do so
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	  { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } || \
+	  echo "Chromium is not here and cannot be installed: tests in a browser will be skipped."
+
+slow: $(STAMP) browser  ## run the long tests too
 	$(BIN)/python -m pytest -m slow
 
 check: $(STAMP)  ## format, lint, types, import contracts
@@ -54,4 +59,4 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test slow check format docs bench bench-peers clean
+.PHONY: help demo test browser slow check format docs bench bench-peers clean
