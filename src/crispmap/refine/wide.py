@@ -22,7 +22,7 @@ from crispmap.initialise import init_fan_in
 from crispmap.refine.base import Refiner, crop
 from crispmap.refine.by_hand import require
 
-DILATIONS = (1, 2, 4, 8, 4, 2, 1)
+DILATIONS = (1, 2, 4, 8, 8, 4, 2, 1)
 """Steps between the pixels that each layer looks at: out to wide views, and back in to detail."""
 _STEM_PX = 1
 _REACH_PX = 2
@@ -54,8 +54,8 @@ class WideRefiner(Refiner):
         self,
         classes: int,
         bands: int,
-        steps: int = 3,
-        width: int = 32,
+        steps: int = 5,
+        width: int = 16,
         hidden: int = 32,
         dilations: Sequence[int] = DILATIONS,
     ) -> None:
