@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.chips.dataset import GroundTiles
-from crispmap.training.task import RefinerTask
+from crispmap.errors import TrainingError
+from crispmap.training.task import RefinerTask, overlap_loss
 from crispmap.types import IGNORE
 
 
@@ -61,3 +62,37 @@ def test_the_loss_is_float32_under_bfloat16():
     with torch.autocast("cpu", torch.bfloat16):
         assert task.scores(batch).dtype == torch.bfloat16
         assert task.loss(batch).dtype == torch.float32
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+@settings(deadline=None, max_examples=20)
+def test_the_overlap_of_certain_scores_is_that_of_their_map_over_labelled_pixels(seed, unlabelled):
+    rng = np.random.default_rng(seed)
+    mapped, labels = rng.integers(0, 3, (2, 2, 5, 6))
+    labels[rng.random(labels.shape) < unlabelled] = IGNORE
+    scores = 200.0 * (mapped[:, None] == np.arange(3)[:, None, None])
+    known = labels != IGNORE
+    both = [((mapped == k) & (labels == k)).sum() for k in range(3)]
+    either = [(((mapped == k) & known) | (labels == k)).sum() for k in range(3)]
+    expected = 1 - np.mean([(one + 1) / (other + 1) for one, other in zip(both, either, strict=True)])
+    found = overlap_loss(torch.from_numpy(scores).float(), torch.from_numpy(labels))
+    assert np.isclose(found.item(), expected, atol=1e-5)
+    assert 0 <= found.item() <= 1
+
+
+def test_the_overlap_is_added_by_its_weight_at_every_step():
+    def loss(**changes):
+        torch.manual_seed(0)
+        task = RefinerTask(tiny.TinyRefiner(steps=2), tiny.refiner_settings(**changes), tiny.SCHEMA)
+        batch = GroundTiles([tiny.ground(0)], 16, task.margin_px)[0]
+        steps = task.network.all_steps(batch["scores"], batch["image"])[1:]
+        return task.loss(batch).item(), [overlap_loss(one, batch["labels"]).item() for one in steps]
+
+    plain, (first, last) = loss(deep_supervision=0.25)
+    assert np.isclose(loss(deep_supervision=0.25, overlap=2.0)[0], plain + 2 * (0.75 * last + 0.25 * first), rtol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("inf"), float("nan")])
+def test_an_impossible_weight_of_the_overlap_is_refused(weight):
+    with pytest.raises(TrainingError, match="overlap is"):
+        tiny.refiner_settings(overlap=weight)
