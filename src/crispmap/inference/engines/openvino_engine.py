@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from functools import cache
 from queue import LifoQueue
 from typing import Any
 
@@ -43,7 +44,7 @@ class OpenVinoEngine:
         self, module: nn.Module, example: tuple[Array, ...], precision: Precision = "float32", threads: int = 1
     ) -> None:
         ov = import_openvino()
-        core = ov.Core()
+        core = _core()
         check_precision("OpenVINO", precision, _offered(core))
         self.precision: Precision = precision
         self.text = f"openvino {ov.__version__.split('-')[0]}, {precision}, cpu"
@@ -73,6 +74,12 @@ class OpenVinoEngine:
             self._requests.put(request)
         check_finite(results)
         return results
+
+
+@cache
+def _core() -> Any:
+    """Return the one core of the process: let go, it unloads OpenVINO's plugins, and the process crashes later on."""
+    return import_openvino().Core()
 
 
 def _offered(core: Any) -> tuple[Precision, ...]:
