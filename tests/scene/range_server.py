@@ -24,6 +24,7 @@ class RangeServer:
     """A running server, as a test sees it."""
 
     def __init__(self, folder: Path, port: int) -> None:
+        self.port = port
         self.address = f"http://127.0.0.1:{port}"
         self._folder = folder
 
@@ -95,9 +96,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[RangeServer]:
-    """Serve a folder from another process. What is called ``untold…`` has no ETag; ``halved…`` comes but half."""
-    with subprocess.Popen([sys.executable, __file__, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+def serving(folder: Path, port: int = 0) -> Iterator[RangeServer]:
+    """Serve a folder from another process, on a free port or a given one.
+
+    What is called ``untold…`` has no ETag; ``halved…`` comes but half.
+    """
+    with subprocess.Popen(
+        [sys.executable, __file__, str(folder), str(port)], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             yield RangeServer(folder, int(process.stdout.readline()))
@@ -107,7 +113,7 @@ def serving(folder: Path) -> Iterator[RangeServer]:
 
 if __name__ == "__main__":
     _Handler.folder = Path(sys.argv[1])
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as running:
+    with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), _Handler) as running:
         sys.stdout.write(f"{running.server_address[1]}\n")
         sys.stdout.flush()
         running.serve_forever()

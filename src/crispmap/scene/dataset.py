@@ -37,6 +37,9 @@ _REMOTE_OPTIONS = {
     # Files beside a raster are asked for by name: the list of a remote folder may be endless, or forbidden.
     "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
 }
+_NOT_ASKED = "does not exist in the file system"
+"""What GDAL says of a file that it takes for missing without having asked the server."""
+
 _QUIET = threading.Lock()
 """Held while the process's warning filters are changed: two threads that do so at once leave them changed."""
 
@@ -80,12 +83,21 @@ def open_dataset(path: str | Path) -> DatasetReader:
 def _opened(name: str) -> DatasetReader:
     """Open a raster; rasterio warns where it has no georeference.
 
+    GDAL remembers for the life of the process that a server could not be reached, and takes its files for missing from
+    then on; the server is asked again.
+
     Raises:
         SceneError: If it cannot be opened.
     """
     try:
         with gdal_settings(name):
-            dataset: DatasetReader = rasterio.open(name)
+            try:
+                dataset: DatasetReader = rasterio.open(name)
+            except (RasterioError, OSError) as error:
+                if not is_remote(name) or _NOT_ASKED not in reason(error):
+                    raise
+                with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=name):
+                    dataset = rasterio.open(name)
             return dataset
     except (RasterioError, OSError) as error:
         raise _failure(name, error) from error
