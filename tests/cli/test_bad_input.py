@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from small_place import (
@@ -31,7 +30,6 @@ from small_place import (
     run,
     truth,
     write_models,
-    write_place,
     write_raster,
     write_vectors,
 )
@@ -46,30 +44,7 @@ RASTERIZE = "rasterize osm.gpkg --like scene.tif --out map.tif"
 EVALUATE = "evaluate mask.tif --classes project.yaml --reference osm.gpkg"
 TRAIN = "train project.yaml"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small wait for other threads more than they gain by them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def good_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("place")
-    write_place(folder)
-    return folder
-
-
-@pytest.fixture
-def place(good_place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the place to spoil, and the folder one is in."""
-    folder = tmp_path / "place"
-    shutil.copytree(good_place, folder)
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def refused(command: str, *said: str) -> None:

@@ -8,44 +8,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-import torch
 from affine import Affine
-from small_place import SHAPE, contents, image, run, write_models, write_place, write_raster
+from small_place import SHAPE, contents, image, run, write_models, write_raster
 
 from crispmap.types import IGNORE
 
 PREDICT = "--model coarse.safetensors --refiner refiner.safetensors --out map.tif"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small wait for other threads more than they gain by them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def good_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scenes")
-    write_place(folder)
-    return folder
-
-
-@pytest.fixture
-def place(good_place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the place to spoil, and the folder one is in."""
-    folder = tmp_path / "place"
-    shutil.copytree(good_place, folder)
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def refused(scenes: str, *said: str, options: str = PREDICT, status: int = 2) -> None:
