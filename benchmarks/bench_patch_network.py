@@ -2,8 +2,10 @@
 
 Speed: both label the same square of a scene with random weights (weights change no time). The patch network is also
 timed with features shared by neighbouring patches: the same map, checked first, and what is gained by sharing alone.
-Jumps: both are trained briefly on a generated town, map it at their own pixel size, and the jumps of their
-probabilities across the borders of 16 x 16 squares are told beside those within.
+Jumps: networks are trained briefly on a generated town, map it at their own pixel size, and the jumps of their
+probabilities across the borders of 16 x 16 squares are told beside those within: beside all of them, and beside those
+at the same place within a network's stride. A network whose stride is the square has no such place within; the patch
+network, which computes features at every fourth pixel, is told at that stride as well.
 
 Usage: python benchmarks/bench_patch_network.py [--engine torch] [--device cpu] [--tile 512] [--turns 7] [--steps 200]
 """
@@ -25,11 +27,14 @@ from crispmap.inference.engines import Engine, EngineChoice, open_engine
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.fcn import fcn_igarss
 from crispmap.models.mnih import PatchNetwork
+from crispmap.models.store import read_card
 from crispmap.scene.scores import open_scores
 from crispmap.synth import write_town
 from crispmap.workflow.project import Products, predict_project, train_project
 from side_by_side import in_turns, machine, ratio_of
 
+FEATURES_PX = 4
+"""Stride of the first layer of all three networks."""
 FCN, PATCHES, SHARED = "fully convolutional", "patch by patch", "patches, shared"
 
 PROJECT = """\
@@ -97,9 +102,11 @@ def compare_jumps(folder: Path, steps: int, size_px: tuple[int, int]) -> None:
         predict_project(project)
         with open_scores(Products(folder / network).coarse_scores) as scores:
             found = measure_discontinuity(scores, period_px=16)
+        own_px = read_card(Products(folder / network).coarse_model).stride_px
+        alike = [f"{found.ratio_at(stride):.3f} at stride {stride}" for stride in sorted({FEATURES_PX, own_px})]
         print(
             f"{network:12s} {steps} steps: mean jump {found.border_jump:.4f} across borders, {found.inner_jump:.4f} "
-            f"within, ratio {found.ratio:.3f}"
+            f"within, ratio {found.ratio:.3f}, {', '.join(alike)} (its own: {own_px})"
         )
 
 

@@ -97,6 +97,80 @@ def test_a_ramp_with_a_step_at_every_border_has_the_ratio_of_the_steps():
     assert (found.pairs[0], found.pairs[1:].sum()) == (9, 150)
 
 
+@given(
+    heights=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    extra=st.integers(0, 20),
+    patches=st.integers(2, 4),
+    upright=st.booleans(),
+)
+@settings(deadline=None, max_examples=40)
+def test_at_a_stride_a_border_is_compared_with_its_own_place_alone(heights, extra, patches, upright):
+    # The step at place i of the stride is heights[i], and higher by ``extra`` at borders.
+    stride, period = len(heights), len(heights) * patches
+    places = np.arange(3 * period)
+    steps = np.array(heights)[places % stride] + extra * (places % period == 0)
+    line = np.cumsum(steps)[None]
+    found = measure_discontinuity(Scores([line.T if upright else line]), period_px=period, probabilities=False)
+    assert found.ratio_at(stride) == (heights[0] + extra) / heights[0]
+
+
+@given(seed=st.integers(0, 2**32 - 1), period=st.integers(2, 24))
+@settings(deadline=None, max_examples=40)
+def test_at_any_stride_the_ratio_is_that_of_the_means_by_place(seed, period):
+    rng = np.random.default_rng(seed)
+    found = Discontinuity(rng.uniform(0.1, 9, period), rng.integers(1, 50, period))
+    assert found.ratio_at(1) == found.ratio == found.border_jump / found.inner_jump
+    for stride in [n for n in range(1, period) if period % n == 0]:
+        inner = np.average(found.by_position[stride::stride], weights=found.pairs[stride::stride])
+        assert found.ratio_at(stride) == pytest.approx(found.by_position[0] / inner)
+
+
+def repeated(cells, stride):
+    return np.kron(cells, np.ones((stride, stride)))
+
+
+def interpolated(cells, stride):
+    """Bilinear: a cell's own value is in its middle."""
+    for axis, length in enumerate(cells.shape):
+        middles, pixels = (np.arange(length) + 0.5) * stride, np.arange(length * stride) + 0.5
+        cells = np.apply_along_axis(lambda line: np.interp(pixels, middles, line), axis, cells)  # noqa: B023
+    return cells
+
+
+@pytest.mark.parametrize("upsampled", [repeated, interpolated])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=8)
+def test_upsampled_scores_have_no_borders_at_their_stride_unless_they_have_patches(upsampled, seed):
+    rng = np.random.default_rng(seed)
+    smooth = upsampled(rng.normal(size=(64, 64)), 4)
+    without = measure_discontinuity(Scores([smooth]), probabilities=False)
+    assert without.ratio_at(4) == pytest.approx(1, abs=0.12)
+    assert without.ratio > 1.08  # 5 and 15 / 13 of an endless raster
+    patches = smooth + repeated(rng.normal(0, 4, (16, 16)), 16)
+    with_patches = measure_discontinuity(Scores([patches]), probabilities=False)
+    assert min(with_patches.ratio, with_patches.ratio_at(4)) > 2
+
+
+def test_a_stride_as_long_as_the_period_leaves_nothing_to_compare_with():
+    found = measure_discontinuity(Scores(np.random.default_rng(0).normal(size=(2, 40, 40))))
+    assert math.isfinite(found.ratio_at(8))
+    assert math.isnan(found.ratio_at(16))
+
+
+def test_scores_that_change_at_borders_alone_are_infinitely_discontinuous_at_their_stride():
+    blocks = repeated(np.random.default_rng(0).normal(size=(4, 5)), 16)
+    assert measure_discontinuity(Scores([blocks]), probabilities=False).ratio_at(4) == math.inf
+    assert math.isnan(measure_discontinuity(Scores([np.ones((40, 40))])).ratio_at(4))
+
+
+@pytest.mark.parametrize("stride", [-4, 0, 3, 5, 12, 32])
+def test_a_stride_that_does_not_divide_the_period_is_refused(stride):
+    found = measure_discontinuity(Scores(np.ones((2, 40, 40))))
+    with pytest.raises(InputError, match=f"at every {stride}") as caught:
+        found.ratio_at(stride)
+    assert caught.value.expected == "a stride that divides 16"
+
+
 def test_constant_scores_have_no_ratio():
     assert math.isnan(measure_discontinuity(Scores(np.ones((2, 40, 40)))).ratio)
 

@@ -54,9 +54,34 @@ class Discontinuity:
     def ratio(self) -> float:
         """``border_jump`` over ``inner_jump``: 1 without discontinuities; infinite if scores change at borders only.
 
-        NaN if they change nowhere.
+        NaN if they change nowhere. It takes all places within a patch for alike; see ``ratio_at`` where they are not.
         """
-        border, inner = self.border_jump, self.inner_jump
+        return self.ratio_at(1)
+
+    def ratio_at(self, stride_px: int) -> float:
+        """Mean |jump| across borders over that at the inner places that are multiples of a stride: like with like.
+
+        A network that computes every fourth score and fills in those between (a deconvolution of stride 4) jumps by
+        other amounts at each of the four places, though it has no patches. Borders at multiples of 16 always fall on
+        one and the same of the four, so that ``ratio`` compares places as well as borders; here that one place is
+        compared with itself. 1 without discontinuities; infinite if scores change there at borders only; NaN if they
+        change there nowhere, or if the stride is the period and no inner place is like a border.
+
+        Args:
+            stride_px: The network's stride, which divides the period; 1 gives ``ratio``.
+
+        Raises:
+            InputError: If it does not divide the period.
+        """
+        period_px = len(self.sums)
+        if stride_px < 1 or period_px % stride_px:
+            raise InputError(
+                f"Borders at every {period_px} pixels are to be compared with places at every {stride_px}.",
+                expected=f"a stride that divides {period_px}",
+                remedy="Give the stride of the network, and measure with a period that is a multiple of it.",
+            )
+        alike = slice(stride_px, None, stride_px)
+        border, inner = self.border_jump, _mean(self.sums[alike].sum(), self.pairs[alike].sum())
         if inner == 0:
             return math.inf if border > 0 else math.nan
         return border / inner
