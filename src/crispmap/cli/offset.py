@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from crispmap.cli.options import (
     AllAsOption,
     AssumeCrsOption,
     AssumeGsdOption,
+    Choice,
     ClassesOption,
     ForceOption,
     LayerOption,
@@ -33,7 +33,7 @@ _ERRORS = 2.0
 """An offset of fewer standard errors than this may be none."""
 
 
-class Against(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
+class Against(Choice):
     """What labels are laid over."""
 
     AUTO = "auto"

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from crispmap.inference.run import MapResult
 
 
-class Device(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
+class Choice(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
+    """One of a few words."""
+
+
+class Device(Choice):
     """Where networks run."""
 
     AUTO = "auto"
@@ -27,25 +31,7 @@ class Device(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its mem
     CUDA = "cuda"
 
 
-class EngineName(str, Enum):  # noqa: UP042 - as above
-    """What evaluates the networks."""
-
-    AUTO = "auto"
-    TORCH = "torch"
-    OPENVINO = "openvino"
-    ONNXRUNTIME = "onnxruntime"
-
-
-class PrecisionName(str, Enum):  # noqa: UP042 - as above
-    """The arithmetic of the networks."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
-
-
-class StoredScores(str, Enum):  # noqa: UP042 - as above
+class StoredScores(Choice):
     """How scores are held in a file."""
 
     FLOAT32 = "float32"
@@ -57,46 +43,7 @@ DeviceOption: TypeAlias = Annotated[
     Device, typer.Option("--device", help="Where networks run: auto takes a GPU where there is one.")
 ]
 ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
-BlockOption: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        "--block",
-        min=64,
-        max=16384,
-        metavar="PX",
-        help="Side of the blocks of work: smaller ones need less memory; the map is the same.",
-    ),
-]
 
-EngineOption: TypeAlias = Annotated[
-    EngineName,
-    typer.Option("--engine", help="What evaluates the networks; auto takes the fastest that is installed."),
-]
-PrecisionOption: TypeAlias = Annotated[
-    PrecisionName,
-    typer.Option(
-        "--precision",
-        help="Arithmetic of the networks. float32 is the reference; auto takes a faster one only where it changes "
-        "fewer than 1 label in 10,000 on a sample of the scene.",
-    ),
-]
-WorkersOption: TypeAlias = Annotated[
-    int | None,
-    typer.Option("--workers", min=1, metavar="N", help="Share the blocks out to N processes of this machine."),
-]
-SchedulerOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--scheduler", metavar="ADDRESS", help="Share the blocks out to the workers of a Dask scheduler."),
-]
-RestartOption: TypeAlias = Annotated[
-    bool, typer.Option("--restart", help="Discard an unfinished map instead of going on with it.")
-]
-SeamsOption: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        "--verify-seams", min=0, metavar="N", help="Predict N random windows again, cut elsewhere, and tell the change."
-    ),
-]
 StoredScoresOption: TypeAlias = Annotated[
     StoredScores,
     typer.Option("--scores-as", help="How scores are held: logits as float32 or float16, probabilities as uint8."),
@@ -138,9 +85,6 @@ AssumeCrsOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--assume-crs", metavar="CRS", help="The CRS of a file without one, such as EPSG:4326; or scene."),
 ]
-
-BLOCK_PX = 1024
-"""The side of the blocks of work unless one is given."""
 
 
 def parse_bands(text: str | None) -> tuple[int, ...] | None:

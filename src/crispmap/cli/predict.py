@@ -9,25 +9,13 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import progress_bar, tell
+from crispmap.cli.means import with_means
 from crispmap.cli.options import (
-    BLOCK_PX,
     AssumeGsdOption,
     BandsOption,
-    BlockOption,
     CertaintyOption,
-    Device,
-    DeviceOption,
-    EngineName,
-    EngineOption,
-    ForceOption,
-    PrecisionName,
-    PrecisionOption,
-    RestartOption,
-    SchedulerOption,
-    SeamsOption,
     StoredScores,
     StoredScoresOption,
-    WorkersOption,
     parse_bands,
     quoted,
     tell_results,
@@ -38,6 +26,7 @@ from crispmap.inference.means import Means
 _PROJECT_SUFFIXES = (".yaml", ".yml")
 
 
+@with_means
 def predict(  # noqa: PLR0913 - one parameter an option
     targets: Annotated[
         list[str] | None,
@@ -64,15 +53,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     scores_as: StoredScoresOption = StoredScores.FLOAT32,
     bands: BandsOption = None,
     assume_gsd_m: AssumeGsdOption = None,
-    block: BlockOption = BLOCK_PX,
-    engine: EngineOption = EngineName.AUTO,
-    precision: PrecisionOption = PrecisionName.AUTO,
-    device: DeviceOption = Device.AUTO,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    verify_seams: SeamsOption = 0,
-    restart: RestartOption = False,
-    force: ForceOption = False,
+    means: Means,
 ) -> None:
     """Map a project's scene with its trained models, or any scenes with model files.
 
@@ -81,17 +62,6 @@ def predict(  # noqa: PLR0913 - one parameter an option
     """
     begun = time.perf_counter()
     targets = targets or ["project.yaml"]
-    means = Means(
-        engine=engine.value,
-        precision=precision.value,
-        device=device.value,
-        block_px=block,
-        workers=workers,
-        scheduler=scheduler,
-        restart=restart,
-        force=force,
-        verify_seams=verify_seams,
-    )
     if model is None:
         options: dict[str, object] = {
             "--refiner": refiner,

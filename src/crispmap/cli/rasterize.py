@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ from crispmap.cli.console import print_json, print_line, progress_bar
 from crispmap.cli.options import (
     AllAsOption,
     AssumeCrsOption,
+    Choice,
     ClassesOption,
     ForceOption,
     LayerOption,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crispmap.types import CountArray
 
 
-class Unknown(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
+class Unknown(Choice):
     """What a mask's pixels of no class do."""
 
     ERROR = "error"

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import time
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crispmap.cli.console import progress_bar
+from crispmap.cli.means import with_means
 from crispmap.cli.options import (
-    BLOCK_PX,
     AssumeGsdOption,
     BandsOption,
-    BlockOption,
     CertaintyOption,
-    Device,
-    DeviceOption,
-    EngineName,
-    EngineOption,
-    ForceOption,
-    PrecisionName,
-    PrecisionOption,
-    RestartOption,
-    SchedulerOption,
-    SeamsOption,
+    Choice,
     StoredScores,
     StoredScoresOption,
-    WorkersOption,
     parse_bands,
     tell_results,
 )
 from crispmap.inference.means import Means
 
 
-class ScoreKind(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
+class ScoreKind(Choice):
     """What the values of a raster of scores are."""
 
     AUTO = "auto"
@@ -43,6 +31,7 @@ class ScoreKind(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its 
     PROBABILITY = "probability"
 
 
+@with_means
 def refine(  # noqa: PLR0913 - one parameter an option
     scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, one band a class.")],
     *,
@@ -62,15 +51,7 @@ def refine(  # noqa: PLR0913 - one parameter an option
     ] = None,
     bands: BandsOption = None,
     assume_gsd_m: AssumeGsdOption = None,
-    block: BlockOption = BLOCK_PX,
-    engine: EngineOption = EngineName.AUTO,
-    precision: PrecisionOption = PrecisionName.AUTO,
-    device: DeviceOption = Device.AUTO,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    verify_seams: SeamsOption = 0,
-    restart: RestartOption = False,
-    force: ForceOption = False,
+    means: Means,
 ) -> None:
     """Sharpen the coarse scores of any tool with a trained refiner.
 
@@ -78,17 +59,6 @@ def refine(  # noqa: PLR0913 - one parameter an option
     A run that ends early loses nothing: the same command goes on from the blocks that are finished.
     """
     band_numbers = parse_bands(bands)
-    means = Means(
-        engine=engine.value,
-        precision=precision.value,
-        device=device.value,
-        block_px=block,
-        workers=workers,
-        scheduler=scheduler,
-        restart=restart,
-        force=force,
-        verify_seams=verify_seams,
-    )
     from crispmap.workflow.scene import Wanted, refine_scene
 
     begun = time.perf_counter()

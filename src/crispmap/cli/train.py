@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crispmap.cli.console import tell
-from crispmap.cli.options import Device, DeviceOption, ForceOption, quoted, tell_written
+from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption, quoted, tell_written
 
 
-class Stage(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
+class Stage(Choice):
     """A part of the training."""
 
     COARSE = "coarse"
