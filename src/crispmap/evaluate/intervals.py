@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crispmap.errors import InputError
 from crispmap.evaluate.readers import Ground, LabelSource
 from crispmap.grid import Block
-from crispmap.metrics import ConfusionMatrix
+from crispmap.metrics import ConfusionMatrix, ratio
 from crispmap.types import IGNORE, CountArray, DoubleArray
 
 RESAMPLES = 1000
@@ -132,15 +131,15 @@ def draw_weights(blocks: int, *, resamples: int = RESAMPLES, seed: int = 0) -> C
 
 def overall_accuracy(counts: CountArray) -> DoubleArray:
     """Return the share of pixels that are right, (...), of counts (..., class, class); NaN without pixels."""
-    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
+    return ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
 
 
 def mean_iou(counts: CountArray) -> DoubleArray:
     """Return mean IoU over the classes that either map has, (...), of counts (..., class, class); NaN of no pixel."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    iou = _ratio(hits, counts.sum(axis=-1) + counts.sum(axis=-2) - hits)
+    iou = ratio(hits, counts.sum(axis=-1) + counts.sum(axis=-2) - hits)
     known = np.isfinite(iou)
-    return _ratio(np.where(known, iou, 0).sum(axis=-1), known.sum(axis=-1))
+    return ratio(np.where(known, iou, 0).sum(axis=-1), known.sum(axis=-1))
 
 
 def interval(figure: Figure, counts: CountArray, weights: CountArray) -> Interval:
@@ -192,9 +191,3 @@ def _interval(value: float, drawn: DoubleArray, blocks: int) -> Interval:
         return Interval(value, math.nan, math.nan)
     low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high))
-
-
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> DoubleArray:
-    out = np.full(np.shape(part), np.nan)
-    np.divide(part, whole, out=out, where=np.asarray(whole) > 0)
-    return out
