@@ -65,7 +65,8 @@ def open_dataset(path: str | Path) -> DatasetReader:
     trouble = local_trouble(name)
     if trouble is not None:
         raise trouble
-    _bound_cache()
+    if not is_chosen("GDAL_CACHEMAX"):
+        _bound_cache()
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         dataset = _opened(name)
@@ -110,10 +111,10 @@ def gdal_settings(name: str) -> rasterio.Env:
         name: What GDAL opens.
     """
     options = _OPTIONS | _REMOTE_OPTIONS if is_remote(name) else _OPTIONS
-    return rasterio.Env(**{key: value for key, value in options.items() if not _is_chosen(key)})
+    return rasterio.Env(**{key: value for key, value in options.items() if not is_chosen(key)})
 
 
-def _is_chosen(option: str) -> bool:
+def is_chosen(option: str) -> bool:
     """Return whether a person has set an option of GDAL, in the environment or by a surrounding ``rasterio.Env``."""
     return option in os.environ or (rasterio.env.hasenv() and option in rasterio.env.getenv())
 
@@ -225,9 +226,7 @@ class DatasetPool:
 
 @cache
 def _bound_cache() -> None:
-    """Bound GDAL's cache of blocks for the process, once, where nobody else has."""
-    if _is_chosen("GDAL_CACHEMAX"):
-        return
+    """Bound GDAL's cache of blocks for the process, once."""
     with rasterio.Env():
         rasterio.env.setenv(GDAL_CACHEMAX=_CACHE_BYTES)  # unlike an option of Env, it outlasts it
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import rasterio
+
+from crispmap.scene.dataset import is_chosen
 
 CACHE_BYTES = 16 * 2**20
 """Room for a row of tiles 512 high, of a byte raster 32,768 pixels wide."""
@@ -18,5 +18,4 @@ def few_blocks_kept() -> rasterio.Env:
     The peak memory of such work is then the same for rasters of any size, rather than growing until the usual cache is
     full. A bound that a person has set, in the environment or by a surrounding ``rasterio.Env``, stands.
     """
-    chosen = _OPTION in os.environ or (rasterio.env.hasenv() and _OPTION in rasterio.env.getenv())
-    return rasterio.Env(**({} if chosen else {_OPTION: CACHE_BYTES}))
+    return rasterio.Env(**({} if is_chosen(_OPTION) else {_OPTION: CACHE_BYTES}))
