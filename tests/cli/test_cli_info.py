@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
 from crispmap.grid import Grid
+from crispmap.scene.spec import RasterSpec
 from crispmap.scene.writer import RasterWriter, class_map_writer
 
 GRID = Grid(CRS.from_epsg(32631), Affine(0.5, 0, 500_000, 0, -0.5, 5_400_000), (30, 40))
@@ -52,7 +53,9 @@ def write_features(path: Path, layer: str | None = None, crs: str | None = "EPSG
 class TestRasters:
     def test_a_scene(self, tmp_path: Path) -> None:
         path = tmp_path / "scene.tif"
-        with RasterWriter(path, GRID, count=2, dtype=np.int16, nodata=-9999, descriptions=("red", "nir")) as writer:
+        with RasterWriter(
+            RasterSpec(path, GRID, count=2, dtype=np.int16, nodata=-9999, descriptions=("red", "nir"))
+        ) as writer:
             writer.write(GRID.block, np.ones((2, 30, 40), dtype=np.int16))
         values = facts(path)
         assert values["kind"] == "scene"
@@ -91,7 +94,7 @@ class TestRasters:
 
     def test_bands_without_a_name_are_numbered(self, tmp_path: Path) -> None:
         path = tmp_path / "scene.tif"
-        with RasterWriter(path, GRID, count=5, dtype=np.float32, nodata=None) as writer:
+        with RasterWriter(RasterSpec(path, GRID, count=5, dtype=np.float32, nodata=None)) as writer:
             writer.write(GRID.block, np.ones((5, 30, 40), dtype=np.float32))
         assert [band["name"] for band in facts(path)["bands"]][1:] == ["band_2", "band_3", "band_4", "band_5"]
 

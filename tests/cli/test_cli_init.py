@@ -21,6 +21,7 @@ from crispmap.config import load_project
 from crispmap.grid import Grid
 from crispmap.labels.osm import OSM_PRESETS, PRESET_COLOURS
 from crispmap.scene.raster import open_scene
+from crispmap.scene.spec import RasterSpec
 from crispmap.scene.writer import RasterWriter
 
 UTM = CRS.from_epsg(32631)
@@ -34,7 +35,7 @@ def write_scene(path: Path, height: int, width: int, gsd_m: float | None = 0.5) 
     """A scene of zeros; without ``gsd_m``, one without georeference."""
     transform = Affine.identity() if gsd_m is None else Affine(gsd_m, 0, 500_000, 0, -gsd_m, 5_400_000)
     grid = Grid(None if gsd_m is None else UTM, transform, (height, width))
-    with RasterWriter(path, grid, count=3, dtype=np.uint8, nodata=None) as writer:
+    with RasterWriter(RasterSpec(path, grid, count=3, dtype=np.uint8, nodata=None)) as writer:
         writer.write(grid.block, np.ones((3, height, width), dtype=np.uint8))
     return path
 

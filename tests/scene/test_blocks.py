@@ -119,10 +119,7 @@ def test_the_bytes_depend_on_neither_cut_nor_order_nor_interruptions(
 
 def test_the_bytes_are_those_of_the_raster_writer(tmp_path: Path, reference: list[str]) -> None:
     spec = two_specs(tmp_path)[0]
-    with RasterWriter(
-        spec.path, GRID, count=1, dtype=spec.dtype, nodata=spec.nodata, descriptions=spec.descriptions,
-        colormap=spec.colormap, tags=spec.tags,
-    ) as writer:  # fmt: skip
+    with RasterWriter(spec) as writer:
         writer.write(GRID.block, ids())
     assert digests([spec.path]) == reference[:1]
 

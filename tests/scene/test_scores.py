@@ -16,6 +16,7 @@ from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.grid import Block, Grid
 from crispmap.scene.raster import read_whole
 from crispmap.scene.scores import open_scores
+from crispmap.scene.spec import RasterSpec
 from crispmap.scene.writer import RasterWriter, scores_writer
 
 Maker = Callable[..., Path]
@@ -120,7 +121,7 @@ def test_bands_of_probabilities_become_centred_logs(
     p = probabilities(count, seed=seed)
     grid = Grid(None, Affine.scale(2, -2), p.shape[1:])
     path = tmp_path_factory.mktemp("p") / "p.tif"
-    with RasterWriter(path, grid, count=count, dtype="float32", nodata=None) as writer:
+    with RasterWriter(RasterSpec(path, grid, count=count, dtype="float32", nodata=None)) as writer:
         writer.write(grid.block, p)
     scores, _ = read(path)
     np.testing.assert_allclose(special.softmax(scores, axis=0), p, atol=2e-3)

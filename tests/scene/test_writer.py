@@ -18,6 +18,7 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GeoreferenceWarning, OutputError, SceneError
 from crispmap.grid import Block, Grid
 from crispmap.scene.raster import open_scene, read_grid, read_whole
+from crispmap.scene.spec import RasterSpec
 from crispmap.scene.writer import (
     RasterWriter,
     check_raster_target,
@@ -63,7 +64,7 @@ def left_over(folder: Path) -> list[str]:
 def test_every_type_reads_back_the_same(tmp_path: Path, dtype: str, nodata: float | None, count: int) -> None:
     values = np.random.default_rng(0).integers(0, 120, (count, *GRID.shape)).astype(dtype)
     path = tmp_path / "out.tif"
-    with RasterWriter(path, GRID, count=count, dtype=dtype, nodata=nodata) as writer:
+    with RasterWriter(RasterSpec(path, GRID, count=count, dtype=dtype, nodata=nodata)) as writer:
         writer.write(GRID.block, values)
     with rasterio.open(path) as dataset:
         np.testing.assert_array_equal(dataset.read(), values)
@@ -97,7 +98,9 @@ def test_the_file_is_a_cloud_optimised_geotiff(tmp_path: Path) -> None:
 
 
 def test_floats_get_the_float_predictor_and_the_tile_asked_for(tmp_path: Path) -> None:
-    with RasterWriter(tmp_path / "f.tif", GRID, count=1, dtype="float32", nodata=None, tile_px=512) as writer:
+    with RasterWriter(
+        RasterSpec(tmp_path / "f.tif", GRID, count=1, dtype="float32", nodata=None, tile_px=512)
+    ) as writer:
         writer.write(GRID.block, np.ones(GRID.shape, np.float32))
     with rasterio.open(tmp_path / "f.tif") as dataset:
         assert dataset.tags(ns="IMAGE_STRUCTURE")["PREDICTOR"] == "3"
@@ -105,7 +108,7 @@ def test_floats_get_the_float_predictor_and_the_tile_asked_for(tmp_path: Path) -
 
 
 def test_the_later_of_overlapping_blocks_stands(tmp_path: Path) -> None:
-    with RasterWriter(tmp_path / "o.tif", GRID, count=1, dtype="uint8", nodata=255) as writer:
+    with RasterWriter(RasterSpec(tmp_path / "o.tif", GRID, count=1, dtype="uint8", nodata=255)) as writer:
         for value, block in enumerate([GRID.block, Block(5, 5, 20, 20), Block(10, 10, 3, 3), GRID.block.padded(-50)]):
             writer.write(block, np.full(block.shape, value, np.uint8))
     with rasterio.open(tmp_path / "o.tif") as dataset:
@@ -125,7 +128,7 @@ def test_pixels_never_written_are_nodata(tmp_path: Path) -> None:
 
 def test_float64_is_rounded_into_a_float_raster(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(1, *GRID.shape))
-    with RasterWriter(tmp_path / "f.tif", GRID, count=1, dtype="float32", nodata=None) as writer:
+    with RasterWriter(RasterSpec(tmp_path / "f.tif", GRID, count=1, dtype="float32", nodata=None)) as writer:
         writer.write(GRID.block, values)
     with rasterio.open(tmp_path / "f.tif") as dataset:
         np.testing.assert_array_equal(dataset.read(), values.astype(np.float32))
@@ -431,11 +434,11 @@ def test_sizes_are_told_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_misuse_is_a_value_error(tmp_path: Path) -> None:
-    writer = RasterWriter(tmp_path / "m.tif", GRID, count=2, dtype="uint8", nodata=None)
+    writer = RasterWriter(RasterSpec(tmp_path / "m.tif", GRID, count=2, dtype="uint8", nodata=None))
     with pytest.raises(ValueError, match="inside its with"):
         writer.write(GRID.block, np.zeros((2, *GRID.shape), np.uint8))
     with pytest.raises(ValueError, match="descriptions for 2 bands"):
-        RasterWriter(tmp_path / "m.tif", GRID, count=2, dtype="uint8", nodata=None, descriptions=("one",))
+        RasterWriter(RasterSpec(tmp_path / "m.tif", GRID, count=2, dtype="uint8", nodata=None, descriptions=("one",)))
     with writer:
         for block, array, message in (
             (GRID.block, np.zeros(GRID.shape, np.uint8), "array of shape"),

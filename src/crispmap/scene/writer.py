@@ -13,12 +13,10 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
@@ -53,7 +51,6 @@ __all__ = [
 ]
 
 
-@dataclass
 class RasterWriter:
     """A raster being written; a context manager.
 
@@ -63,55 +60,28 @@ class RasterWriter:
 
     While writing, the folder of the target needs room for the uncompressed raster and for the compressed one.
 
+    Args:
+        spec: What is to be written, and where.
+        force: Whether an existing file may be replaced; sidecar files GDAL keeps for it (.aux.xml, .ovr,
+            .msk) are then removed, for they describe the old one.
+
     Attributes:
         path: The file to write.
         grid: Where its pixels lie.
-        count: Number of bands.
-        dtype: Type of the values, any of GDAL's real types.
-        nodata: The value that means "no data", or None.
-        force: Whether an existing file may be replaced; sidecar files GDAL keeps for it (.aux.xml, .ovr,
-            .msk) are then removed, for they describe the old one.
-        descriptions: One text a band, or none.
-        colormap: Value -> (red, green, blue[, alpha]) for one-band uint8 rasters.
-        tags: Metadata of the file.
-        tile_px: Side of the file's tiles, a multiple of 16.
 
     Raises:
         OutputError: On construction, if the target exists without ``force`` or cannot be written; on
             entering, if the disk has no room for the uncompressed raster; later, if it is full or fails.
     """
 
-    path: Path
-    grid: Grid
-    _: KW_ONLY
-    count: int
-    dtype: str | np.dtype[Any] | type[np.generic]
-    nodata: float | None
-    force: bool = False
-    descriptions: Sequence[str] = ()
-    colormap: Mapping[int, tuple[int, ...]] | None = None
-    tags: Mapping[str, str] | None = None
-    tile_px: int = 256
-    _spec: RasterSpec = field(init=False, repr=False)
-    _folder: Path | None = field(default=None, init=False, repr=False)
-    _dataset: DatasetWriter | None = field(default=None, init=False, repr=False)
-    _written: list[tuple[Block, int]] = field(default_factory=list, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.dtype = np.dtype(self.dtype)
-        self._spec = RasterSpec(
-            self.path,
-            self.grid,
-            count=self.count,
-            dtype=self.dtype,
-            nodata=self.nodata,
-            descriptions=tuple(self.descriptions),
-            colormap=self.colormap,
-            tags=self.tags or {},
-            overviews="MODE" if self.colormap else "AVERAGE",
-            tile_px=self.tile_px,
-        )
-        self.path = check_target(self.path, force=self.force)
+    def __init__(self, spec: RasterSpec, *, force: bool = False) -> None:
+        self.path = check_target(spec.path, force=force)
+        self.grid = spec.grid
+        self._spec = spec
+        self._force = force
+        self._folder: Path | None = None
+        self._dataset: DatasetWriter | None = None
+        self._written: list[tuple[Block, int]] = []
 
     def __enter__(self) -> Self:
         self._check_room()
@@ -130,7 +100,7 @@ class RasterWriter:
 
     def _check_room(self) -> None:
         """Raise OutputError where the disk cannot even hold the uncompressed raster."""
-        needed = self.count * self.grid.height * self.grid.width * self._spec.read_dtype.itemsize
+        needed = self._spec.count * self.grid.height * self.grid.width * self._spec.read_dtype.itemsize
         free = shutil.disk_usage(self.path.absolute().parent).free
         if free < needed:
             raise OutputError(
@@ -146,8 +116,8 @@ class RasterWriter:
             self._spec,
             driver="GTiff",
             tiled=True,
-            blockxsize=self.tile_px,
-            blockysize=self.tile_px,
+            blockxsize=self._spec.tile_px,
+            blockysize=self._spec.tile_px,
             interleave="band",
             bigtiff="IF_SAFER",
             sparse_ok=True,
@@ -196,7 +166,7 @@ class RasterWriter:
             write_cog(self._folder / "scratch.tif", finished, self._spec)
             self._verify(finished)
             sync_file(finished)
-            check_target(self.path, force=self.force)  # somebody may have written it meanwhile
+            check_target(self.path, force=self._force)  # somebody may have written it meanwhile
             put_in_place(finished, self.path)
         except (RasterioError, OSError) as error:
             raise self._failure(error) from error
@@ -237,7 +207,7 @@ def class_map_writer(
     Raises:
         OutputError: If the target exists without ``force`` or cannot be written.
     """
-    return _writer(class_map_spec(path, grid, schema, tags or {}), force)
+    return RasterWriter(class_map_spec(path, grid, schema, tags or {}), force=force)
 
 
 def scores_writer(
@@ -253,22 +223,7 @@ def scores_writer(
     Raises:
         OutputError: If the target exists without ``force`` or cannot be written.
     """
-    return _writer(scores_spec(path, grid, names, tags or {}), force)
-
-
-def _writer(spec: RasterSpec, force: bool) -> RasterWriter:
-    return RasterWriter(
-        spec.path,
-        spec.grid,
-        count=spec.count,
-        dtype=spec.dtype,
-        nodata=spec.nodata,
-        force=force,
-        descriptions=spec.descriptions,
-        colormap=spec.colormap,
-        tags=spec.tags,
-        tile_px=spec.tile_px,
-    )
+    return RasterWriter(scores_spec(path, grid, names, tags or {}), force=force)
 
 
 def read_class_schema(path: str | Path) -> ClassSchema | None:
