@@ -33,7 +33,7 @@ from crispmap.scene.scores import open_scores
 from crispmap.training.fit import FitRecord, fit_crf, fit_pde
 from crispmap.types import IGNORE, FloatArray, LabelArray
 from crispmap.workflow.project import Products
-from crispmap.workflow.sources import Sources, in_blocks, open_sources
+from crispmap.workflow.sources import Sources, open_sources
 
 TILE_PX = 256
 
@@ -60,7 +60,7 @@ class Ground(NamedTuple):
     def blocks(self, role: str) -> Iterator[Block]:
         """Yield the tiles of the areas of a role."""
         for area in self.sources.areas(self.sources.image.grid)[role]:
-            yield from in_blocks(area.block, TILE_PX)
+            yield from area.block.pieces(TILE_PX)
 
 
 def scored(ground: Ground, refiner: Refiner) -> ConfusionMatrix:

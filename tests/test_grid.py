@@ -98,6 +98,17 @@ def test_blocks_cover_a_grid_once_in_order(shape: tuple[int, int], size: int) ->
     assert blocks == sorted(blocks)
 
 
+@given(BLOCKS, st.integers(1, 70))
+@settings(deadline=None, max_examples=100)
+def test_the_pieces_of_a_block_are_those_of_a_grid_of_its_size_from_its_corner(block: Block, side: int) -> None:
+    pieces = list(block.pieces(side))
+    if block.is_empty:
+        assert pieces == []
+    else:
+        cut = Grid(None, Affine.identity(), block.shape).blocks(side)
+        assert [piece.relative_to(block) for piece in pieces] == list(cut)
+
+
 @pytest.mark.parametrize("size", [0, -3])
 def test_blocks_of_no_pixel_are_refused(size: int) -> None:
     with pytest.raises(GridError, match=f"Blocks of {size} pixels"):

@@ -80,6 +80,18 @@ class Block:
         """Whether the block holds no pixel."""
         return self.height == 0 or self.width == 0
 
+    def pieces(self, side_px: int) -> Iterator[Block]:
+        """Yield the squares the block is cut into, row by row; those at the far edges are cut to fit.
+
+        Raises:
+            GridError: If the side is below 1, when the first piece is asked for.
+        """
+        if side_px < 1:
+            raise GridError(f"Blocks of {side_px} pixels were asked for.", expected="a side of 1 pixel or more")
+        for row in range(self.row, self.row_stop, side_px):
+            for col in range(self.col, self.col_stop, side_px):
+                yield Block(row, col, min(side_px, self.row_stop - row), min(side_px, self.col_stop - col))
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -182,11 +194,7 @@ class Grid:
         Raises:
             GridError: If the size is below 1, when the first block is asked for.
         """
-        if size < 1:
-            raise GridError(f"Blocks of {size} pixels were asked for.", expected="a side of 1 pixel or more")
-        for row in range(0, self.height, size):
-            for col in range(0, self.width, size):
-                yield Block(row, col, min(size, self.height - row), min(size, self.width - col))
+        return self.block.pieces(size)
 
     def is_close(self, other: Grid, tolerance_px: float = 0.01) -> bool:
         """Return whether two grids have one CRS, one shape, and corners within a fraction of a pixel."""

@@ -119,10 +119,8 @@ def measure_discontinuity(
             expected=f"a period of 2 pixels or more, and ground within {scores.grid.height} x {scores.grid.width} px",
         )
     total = Discontinuity(np.zeros(period_px), np.zeros(period_px, np.int64))
-    for row in range(ground.row, ground.row_stop, _BLOCK_PX):
-        for col in range(ground.col, ground.col_stop, _BLOCK_PX):
-            part = Block(row, col, _BLOCK_PX, _BLOCK_PX).intersection(ground)
-            total += _jumps(scores, part, ground, phase_px, (period_px, probabilities))
+    for part in ground.pieces(_BLOCK_PX):
+        total += _jumps(scores, part, ground, phase_px, (period_px, probabilities))
     return total
 
 

@@ -84,13 +84,13 @@ def count_by_block(
         raise InputError(f"Blocks of {side_px} pixels.", expected="a side of 1 pixel or more")
     chosen, whole = ground
     found = []
-    for window in _pieces(whole, _BLOCKS_READ * side_px):
+    for window in whole.pieces(_BLOCKS_READ * side_px):
         mask = chosen.mask(window)
         if not mask.any():
             continue
         known = np.where(mask, reference.read(window), np.uint8(IGNORE))
         labels = predicted.read(window)
-        for block in _pieces(window, side_px):
+        for block in window.pieces(side_px):
             inside = block.relative_to(window).slices
             if (known[inside] != IGNORE).any():
                 matrix = ConfusionMatrix(class_names)
@@ -99,15 +99,6 @@ def count_by_block(
     size = len(class_names)
     found.sort(key=lambda one: one[:2])
     return np.array([counts for _, _, counts in found], np.int64).reshape(-1, size, size)
-
-
-def _pieces(whole: Block, side_px: int) -> list[Block]:
-    """Return the squares a block is cut into, row by row; the last ones may be smaller."""
-    return [
-        Block(row, col, side_px, side_px).intersection(whole)
-        for row in range(whole.row, whole.row_stop, side_px)
-        for col in range(whole.col, whole.col_stop, side_px)
-    ]
 
 
 def draw_weights(blocks: int, *, resamples: int = RESAMPLES, seed: int = 0) -> CountArray:

@@ -223,12 +223,7 @@ def _chosen_tiles(labels: LabelArray, tile_px: int, rng: np.random.Generator) ->
     """Return tiles in a random order: as many as hold ``MOST_PX`` labels, and any that adds a class."""
     chosen: list[Block] = []
     seen, pixels = {IGNORE}, 0
-    whole = Block(0, 0, *labels.shape)
-    tiles = [
-        Block(row, col, tile_px, tile_px).intersection(whole)
-        for row in range(0, whole.height, tile_px)
-        for col in range(0, whole.width, tile_px)
-    ]
+    tiles = list(Block(0, 0, *labels.shape).pieces(tile_px))
     for index in rng.permutation(len(tiles)):
         known = labels[tiles[index].slices]
         classes = set(np.unique(known).tolist())

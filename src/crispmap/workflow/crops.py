@@ -8,7 +8,6 @@ import numpy as np
 
 from crispmap.grid import Block
 from crispmap.types import IGNORE, LabelArray
-from crispmap.workflow.sources import in_blocks
 
 CROP_PX = 192
 _COUNT = 4
@@ -29,7 +28,7 @@ def choose_crops(grounds: Sequence[Block], maps: Maps, classes: int) -> list[Blo
         maps: Gives reference, coarse and refined map of a block.
         classes: Number of classes.
     """
-    candidates = [block for ground in grounds for block in in_blocks(ground, CROP_PX)]
+    candidates = [block for ground in grounds for block in ground.pieces(CROP_PX)]
     side = min(CROP_PX, max(min(block.shape) for block in candidates))
     candidates = [block for block in candidates if min(block.shape) >= side // 2]
     candidates = candidates[:: 1 + len(candidates) // _MOST_CANDIDATES]

@@ -28,7 +28,7 @@ from crispmap.scene.reader import Scene
 from crispmap.scene.refs import SceneRef
 from crispmap.types import IGNORE
 from crispmap.workflow.scene import model_tags
-from crispmap.workflow.sources import Sources, in_blocks, inside, open_sources
+from crispmap.workflow.sources import Sources, inside, open_sources
 from crispmap.workflow.training import Run, refiner_settings, train_coarse, train_refiner
 
 Progress = Callable[[int, int], None]
@@ -159,7 +159,7 @@ def _check_refiner_ground(sources: Sources) -> None:
         for area in areas:
             check_patch(area.block.shape, refiner_settings(project).patch_px)
             read = inside(labels, [area])
-            for block in in_blocks(area.block, _CHECKED_PX):
+            for block in area.block.pieces(_CHECKED_PX):
                 counts += np.bincount(read(block).ravel(), minlength=IGNORE + 1)
         checked_counts(counts, project.schema.names)
     except (LabelError, TrainingError) as error:

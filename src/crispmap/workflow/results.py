@@ -38,7 +38,7 @@ from crispmap.types import IGNORE, FloatArray, LabelArray
 from crispmap.whole_file import check_free, write_whole
 from crispmap.workflow.crops import choose_crops
 from crispmap.workflow.project import Products, load_refiner
-from crispmap.workflow.sources import Sources, in_blocks, open_sources
+from crispmap.workflow.sources import Sources, open_sources
 
 COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"
 _CHUNK_PX = 1024
@@ -168,7 +168,7 @@ class _TestGround:
         counts = [ConfusionMatrix(self.schema.names) for _ in range(self.refiner.steps + 1)]
         ground = UnitedGround(self.areas)
         # Over the box of all areas, not area by area: the boxes of two polygons may share ground.
-        for block in in_blocks(_box_of([area.block for area in self.areas]), _CHUNK_PX):
+        for block in _box_of([area.block for area in self.areas]).pieces(_CHUNK_PX):
             chosen = ground.mask(block)
             if not chosen.any():
                 continue

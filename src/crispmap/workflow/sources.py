@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -193,9 +192,5 @@ def inside(labels: LabelReader, areas: Sequence[Area]) -> Callable[[Block], Labe
 
 
 def in_blocks(block: Block, side_px: int) -> Iterator[Block]:
-    """Yield the parts of a block, at most ``side_px`` wide and high, row by row."""
-    rows, cols = math.ceil(block.height / side_px), math.ceil(block.width / side_px)
-    for row in range(rows):
-        for col in range(cols):
-            part = Block(block.row + row * side_px, block.col + col * side_px, side_px, side_px)
-            yield part.intersection(block)
+    """Return the parts of a block, at most ``side_px`` wide and high, row by row."""
+    return block.pieces(side_px)
