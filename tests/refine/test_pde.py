@@ -42,6 +42,16 @@ def pictures(refiner: PdeRefiner, side: int, seed: int = 0) -> tuple[torch.Tenso
 
 
 @pytest.mark.parametrize("name", list(PDES))
+def test_an_argument_that_is_not_the_equations_is_refused(name: str) -> None:
+    # Heat flow looks at no edge: a kappa it took and ignored would stand in its card as if it had been chosen.
+    unknown = {"kappa": 0.2} if name == "heat" else {"viscosity": 0.2}
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        build(name, **unknown)
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        build(name).but(**unknown)
+
+
+@pytest.mark.parametrize("name", list(PDES))
 def test_constant_scores_stay(name: str) -> None:
     refiner = build(name, steps=2, substeps=3)
     _, image = pictures(refiner, 8)

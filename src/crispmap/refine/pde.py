@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,9 +56,8 @@ class PdeRefiner(HandWrittenRefiner):
         dt: float = LARGEST_DT,
         *,
         biases: Sequence[float] | None = None,
-        **parameters: Any,
     ) -> None:
-        super().__init__(classes, bands, steps, biases, {"substeps": substeps, "dt": dt, **parameters})
+        super().__init__(classes, bands, steps, biases, {"substeps": substeps, "dt": dt})
         require("substeps", substeps, substeps >= 1 and int(substeps) == substeps, "a whole number of 1 or more")
         total = steps * substeps
         require("steps times substeps", total, total <= MOST_TIME_STEPS, f"at most {MOST_TIME_STEPS}")
@@ -136,8 +135,9 @@ class _EdgeAwareRefiner(PdeRefiner):
         require("sigma_px", sigma_px, low <= sigma_px <= high, f"a number within {low:g}..{high:g}")
         require("kappa", kappa, 0 < kappa < math.inf, "a finite number above 0")
         self.edge_margin_px = gradient_margin_px(sigma_px)
-        super().__init__(classes, bands, steps, substeps, dt, biases=biases, kappa=kappa, sigma_px=sigma_px)
+        super().__init__(classes, bands, steps, substeps, dt, biases=biases)
         self.kappa, self.sigma_px = kappa, sigma_px
+        self.arguments |= {"kappa": kappa, "sigma_px": sigma_px}
 
 
 class EdgeStoppedRefiner(_EdgeAwareRefiner):
