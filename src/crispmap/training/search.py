@@ -52,25 +52,23 @@ def pattern_search(
     value: Callable[[Point], float],
     *,
     most: int,
-    factors: Sequence[float] = FACTORS,
 ) -> Found:
     """Return the point that no change of one number by the last factor improves, found from the starts of the ranges.
 
-    One number at a time is multiplied and divided by a factor, as long as that improves; when no number moves any more,
+    One number at a time is multiplied and divided by one of ``FACTORS``, as long as that improves; when no number moves any more,
     the next, smaller factor is taken. No point is tried twice, nothing is random. It climbs: it may miss a better hill.
 
     Args:
         ranges: The numbers by name, in the order they are changed; none at all leaves one point to try.
         value: What is maximised.
         most: Most tries, 1 or more.
-        factors: Above 1, falling.
 
     Source: Hooke and Jeeves, "Direct search solution of numerical and statistical problems", 1961; on logarithms.
     """
     tries = _Tries(value, most)
     best = {name: one.start for name, one in ranges.items()}
     tries(best)
-    for factor in factors:
+    for factor in FACTORS:
         moved = True
         while moved and not tries.spent:
             moved = False
