@@ -10,11 +10,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from crispmap.errors import InputError
 from crispmap.grid import Block
 from crispmap.scene.reader import SceneReader
-from crispmap.types import BoolArray, CountArray, DoubleArray, FloatArray
+from crispmap.types import BoolArray, CountArray, DoubleArray
 
 _BLOCK_PX = 1024
 
@@ -131,7 +132,9 @@ def _jumps(
     period_px, probabilities = how
     reading = Block(part.row, part.col, part.height + 1, part.width + 1).intersection(ground)
     values, valid = scores.read(reading)
-    maps = _softmax(values) if probabilities else values.astype(np.float64)
+    maps = values.astype(np.float64)
+    if probabilities:
+        maps = softmax(maps, axis=0)
     total = Discontinuity(np.zeros(period_px), np.zeros(period_px, np.int64))
     for axis, across in ((0, part.width), (1, part.height)):
         # A step belongs to the part of its first pixel; what was read beyond the part across it is another part's.
@@ -154,12 +157,6 @@ def _steps(maps: DoubleArray, valid: BoolArray) -> tuple[DoubleArray, CountArray
     both = valid[1:] & valid[:-1]
     sums: DoubleArray = (np.abs(np.diff(maps, axis=0)) * both[:, None]).sum(axis=(1, 2))
     return sums, both.sum(axis=1) * maps.shape[1]
-
-
-def _softmax(logits: FloatArray) -> DoubleArray:
-    raised = np.exp(logits - logits.max(axis=0), dtype=np.float64)
-    shares: DoubleArray = raised / raised.sum(axis=0)
-    return shares
 
 
 def _mean(total: float, count: int) -> float:
