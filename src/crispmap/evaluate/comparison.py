@@ -14,12 +14,7 @@ from rich.text import Text
 from crispmap.errors import InputError
 from crispmap.evaluate.compare import Evaluation
 from crispmap.evaluate.intervals import Interval
-from crispmap.evaluate.table import DASH, print_table
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage with two decimals, or a dash."""
-    return f"{100 * share:.2f}" if math.isfinite(share) else DASH
+from crispmap.evaluate.table import DASH, percent, print_table
 
 
 def count(value: float) -> str:
@@ -129,7 +124,7 @@ class Column:
     Attributes:
         head: Its heading.
         value: Gives a row's figure; NaN where it has none.
-        text: Writes one.
+        text: Writes one that is a number.
         best: Chooses the best of several, ``max`` or ``min``; None where none is best.
     """
 
@@ -153,7 +148,7 @@ def quality_columns(rows: Sequence[Row]) -> list[Column]:
         Column("Mean IoU", lambda row: row.mean_iou.value, percent),
         *(_class_column(name, index) for index, name in enumerate(one.class_names)),
         *(_boundary_column(width, index) for index, width in enumerate(one.widths_m)),
-        Column("AUC", lambda row: row.auc, lambda value: f"{value:.4f}" if math.isfinite(value) else DASH),
+        Column("AUC", lambda row: row.auc, "{:.4f}".format),
     ]
 
 
@@ -203,21 +198,18 @@ def verdict(rows: Sequence[Row], own: str) -> str:
     best = winner(rows)
     if best is None:
         return "No map has a mean IoU."
-    text = f"Best by mean IoU: {best.name}, {percent(best.mean_iou.value)} %{_between(best.mean_iou)}"
+    text = f"Best by mean IoU: {best.name}, {percent(best.mean_iou.value)} %{_between(best.mean_iou, '.2f')}"
     if best.name == own or best.ahead is None:
         return text + "."
     sure = math.isfinite(best.ahead.low) and best.ahead.low > 0
     return (
-        f"{text}; {100 * best.ahead.value:+.2f} points beside {own}{_between(best.ahead, sign=True)}"
+        f"{text}; {100 * best.ahead.value:+.2f} points beside {own}{_between(best.ahead, '+.2f')}"
         f"{'' if sure else ', which the choice of test ground alone may explain'}."
     )
 
 
-def _between(one: Interval, *, sign: bool = False) -> str:
-    if not math.isfinite(one.low):
-        return ""
-    form = "+.2f" if sign else ".2f"
-    return f" ({100 * one.low:{form}} to {100 * one.high:{form}})"
+def _between(one: Interval, form: str) -> str:
+    return f" ({_span(one, form)})" if math.isfinite(one.low) else ""
 
 
 def print_comparison(rows: Sequence[Row], missing: Sequence[Missing], console: Console | None = None) -> None:

@@ -165,14 +165,14 @@ def _cells(columns: Sequence[_Column], maps: Sequence[Evaluation]) -> list[list[
     by_column = []
     for column in columns:
         figures = [column.figure(one) for one in maps]
-        texts = [_percent(figure) for figure in figures]
-        best = _percent(max((figure for figure in figures if math.isfinite(figure)), default=math.nan))
+        texts = [percent(figure) for figure in figures]
+        best = percent(max((figure for figure in figures if math.isfinite(figure)), default=math.nan))
         marked = column.ranked and len(set(texts)) > 1
         by_column.append([Text(text, style="bold" if marked and text == best else "") for text in texts])
     return [list(row) for row in zip(*by_column, strict=True)]
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Return a share as a percentage with two decimals, or a dash where it is not a number."""
     return f"{100 * share:.2f}" if math.isfinite(share) else DASH
 
