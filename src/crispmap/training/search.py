@@ -55,8 +55,9 @@ def pattern_search(
 ) -> Found:
     """Return the point that no change of one number by the last factor improves, found from the starts of the ranges.
 
-    One number at a time is multiplied and divided by one of ``FACTORS``, as long as that improves; when no number moves any more,
-    the next, smaller factor is taken. No point is tried twice, nothing is random. It climbs: it may miss a better hill.
+    One number at a time is multiplied and divided by one of ``FACTORS``, as long as that improves; when no number
+    moves any more, the next, smaller factor is taken. No point is tried twice, nothing is random. It climbs: it may
+    miss a better hill.
 
     Args:
         ranges: The numbers by name, in the order they are changed; none at all leaves one point to try.
