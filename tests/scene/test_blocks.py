@@ -760,15 +760,36 @@ def test_force_replaces_files_and_what_described_them(tmp_path: Path, reference:
     assert names(tmp_path) == ["map.tif", "other.tif", "scores.tif"]
 
 
-def test_outputs_may_lie_in_several_folders(tmp_path: Path, reference: list[str]) -> None:
-    specs = two_specs(tmp_path)
-    (tmp_path / "scores").mkdir()
-    specs[1] = scores_spec(tmp_path / "scores" / "scores.tif", GRID, SCHEMA.names, {}, "float16")
-    with open_store(specs) as store:
+def specs_in_two_folders(folder: Path, name: str = "scores.tif") -> list[RasterSpec]:
+    (folder / "scores").mkdir(exist_ok=True)
+    return [two_specs(folder)[0], scores_spec(folder / "scores" / name, GRID, SCHEMA.names, {}, "float16")]
+
+
+@pytest.mark.parametrize("name", ["scores.tif", "x" * 251 + ".tif"])
+def test_outputs_may_lie_in_several_folders(tmp_path: Path, reference: list[str], name: str) -> None:
+    with open_store(specs_in_two_folders(tmp_path, name)) as store:
         put(store, all_blocks(store), [ids(), logits()])
         assert digests(store.finish()) == reference
     assert names(tmp_path) == ["map.tif", "scores"]
-    assert names(tmp_path / "scores") == ["scores.tif"]
+    assert names(tmp_path / "scores") == [name]
+
+
+@pytest.mark.parametrize("moment", ["before the second is compared", "before the first is moved"])
+def test_a_restart_with_other_outputs_leaves_nothing_in_other_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    store = open_store(specs_in_two_folders(tmp_path))
+    put(store, all_blocks(store), [ids(), logits()])
+    with monkeypatch.context() as patched:
+        MOMENTS[moment](patched)
+        with pytest.raises(Killed):
+            store.finish()
+    store.close()
+    assert names(tmp_path / "scores") == [".scores.tif.crispmap.tif"]
+    (tmp_path / "scores" / ".other.tif.crispmap.tif").touch()  # of another work
+    with open_store(two_specs(tmp_path), restart=True) as again:
+        assert again.finished == set()
+    assert names(tmp_path / "scores") == [".other.tif.crispmap.tif"]
 
 
 @pytest.mark.parametrize("name", ["a b&<c>.tif", "üñ'\"{}.tif", "x" * 251 + ".tif", "%20?.tif"])

@@ -21,7 +21,7 @@ from crispmap.scene.block_files import StoredBlock, block_name, file_name
 from crispmap.scene.cog import checksum, differing, write_cog
 from crispmap.scene.mosaic import write_mosaic
 from crispmap.scene.spec import RasterSpec
-from crispmap.scene.targets import check_target, put_in_place, sync_file, sync_folder
+from crispmap.scene.targets import check_target, hidden_beside, put_in_place, sync_file, sync_folder
 from crispmap.whole_file import write_whole
 
 MARK = "finished.json"
@@ -118,7 +118,7 @@ class Assembly:
         target = self._specs[number].path.absolute()
         if target.parent == self._folder.parent:
             return self._folder / BUILT / f"{number}.tif"
-        return target.with_name(f".{target.name}.crispmap.tif")
+        return built_elsewhere(target)
 
     def move(self) -> None:
         """Move the files that are made and not yet on their targets.
@@ -158,3 +158,8 @@ class Assembly:
             self._built(number).unlink(missing_ok=True)
         if (self._folder / BUILT).exists():
             shutil.rmtree(self._folder / BUILT)
+
+
+def built_elsewhere(target: Path) -> Path:
+    """Return where a file is made whose target lies in another folder than the work."""
+    return hidden_beside(target, ".crispmap.tif")

@@ -16,7 +16,6 @@ The folder, ``.map.tif.crispmap`` for ``map.tif``, holds
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import threading
@@ -34,28 +33,23 @@ from rasterio.errors import RasterioError
 from crispmap.errors import CrispmapWarning, OutputError
 from crispmap.grid import Block
 from crispmap.scene import assembly, journal
-from crispmap.scene.assembly import Assembly
+from crispmap.scene.assembly import Assembly, built_elsewhere
 from crispmap.scene.block_files import StoredBlock, drop_block, keep_block, stored_blocks, write_block
 from crispmap.scene.journal import Journal
 from crispmap.scene.spec import RasterSpec
-from crispmap.scene.targets import check_paths, size_text, write_failure
+from crispmap.scene.targets import check_paths, hidden_beside, size_text, write_failure
 
 _LOCK = "lock"
 _OUTPUT = "output "
 _BLOCKS = "blocks"
 _TRACES = (journal.NAME, _BLOCKS, assembly.BUILT, assembly.MARK)
 _HALF_WRITTEN = tuple(f".{name}." for name in (journal.NAME, assembly.MARK))
-_NAME_BYTES = 200
-"""File systems allow names of 255 bytes; ours add to that of the target."""
 _KEPT = "the finished blocks are kept, and the same command goes on from them"
 
 
 def store_folder(target: Path) -> Path:
     """Return the folder in which the blocks of a work gather whose first file is this one."""
-    name = target.name
-    if len(os.fsencode(name)) > _NAME_BYTES:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return target.absolute().with_name(f".{name}.crispmap")
+    return hidden_beside(target, ".crispmap")
 
 
 class BlockStore:
@@ -131,6 +125,8 @@ class BlockStore:
             self._assembly.check_targets()
         self._lock()
         if restart:
+            for target in self._begun_elsewhere():
+                built_elsewhere(target).unlink(missing_ok=True)
             self._clear()
         found = self._found(identity)
         if not self._assembly.is_marked:
@@ -209,6 +205,16 @@ class BlockStore:
                 remedy="Run the command it was begun with to finish it, or discard it with --restart (restart).",
             )
         return found
+
+    def _begun_elsewhere(self) -> list[Path]:
+        """Return the files that the work lying here was to write in other folders; none where it does not tell."""
+        try:
+            names = Journal.read(self._folder).identity
+        except OutputError:  # missing or damaged: a work that had files half made has a whole one
+            return []
+        home = self._folder.parent
+        targets = [home / name.removeprefix(_OUTPUT) for name in names if name.startswith(_OUTPUT)]
+        return [target for target in targets if target.parent != home]
 
     def _read_blocks(self) -> int:
         """Read what is finished and return how many blocks are damaged; these are removed, to be done again."""

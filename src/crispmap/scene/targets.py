@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -14,6 +15,8 @@ from crispmap.whole_file import check_free
 
 _SUFFIXES = (".tif", ".tiff")
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
+_NAME_BYTES = 200
+"""File systems allow names of 255 bytes; ours add to that of the target."""
 
 
 def check_target(path: str | Path, *, force: bool = False) -> Path:
@@ -77,6 +80,19 @@ def check_paths(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
                 remedy="Give another path.",
             )
         seen.add(path.resolve())
+
+
+def hidden_beside(target: Path, ending: str) -> Path:
+    """Return a hidden path in the folder of a target, called after it or, where its name is too long, after its hash.
+
+    Args:
+        target: A file to write.
+        ending: What our name ends in, at most 50 bytes.
+    """
+    name = target.name
+    if len(os.fsencode(name)) > _NAME_BYTES:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return target.absolute().with_name(f".{name}{ending}")
 
 
 def put_in_place(finished: Path, target: Path) -> None:
