@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 console = Console(stderr=True, highlight=False)
 """Standard error; colours where that is a terminal."""
-
-Advance = Callable[[int, int], None]
-"""Told how much is done and how much there is in all."""
 
 
 class _RateColumn(ProgressColumn):
@@ -34,8 +31,23 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed / self._scale:.2f} {self._unit}/s")
 
 
+class Bar:
+    """A bar while it is shown; made by ``progress_bar``."""
+
+    def __init__(self, progress: Progress, task: TaskID, label: str) -> None:
+        self._progress, self._task, self._label = progress, task, label
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show what is done and what there is in all, which may change, in what is counted."""
+        self._progress.update(self._task, completed=done, total=total, description=self._label)
+
+    def now(self, text: str) -> None:
+        """Show what is going on now that is not counted, until more is done of what is."""
+        self._progress.update(self._task, description=text)
+
+
 @contextmanager
-def progress_bar(label: str, *, unit: str = "Mpx", scale: float = 1e6) -> Iterator[Advance]:
+def progress_bar(label: str, *, unit: str = "Mpx", scale: float = 1e6) -> Iterator[Bar]:
     """Show a bar with rate and time left while the context lasts; nothing where standard error is no terminal.
 
     Args:
@@ -44,16 +56,12 @@ def progress_bar(label: str, *, unit: str = "Mpx", scale: float = 1e6) -> Iterat
         scale: How many of what is counted make one unit.
 
     Yields:
-        A function to call with what is done and what there is in all, in what is counted; the latter may change.
+        The bar, to call with what is done.
     """
-    columns = (TextColumn(label), BarColumn(), _RateColumn(unit, scale), TimeRemainingColumn())
+    text = TextColumn("{task.description}", markup=False)  # labels hold names of files
+    columns = (text, BarColumn(), _RateColumn(unit, scale), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(label, total=None)
-
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        yield advance
+        yield Bar(progress, progress.add_task(label, total=None), label)
 
 
 def tell(text: str) -> None:
