@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from small_place import write_place
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small wait for other threads more than they gain by them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

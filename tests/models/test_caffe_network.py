@@ -17,13 +17,7 @@ from crispmap.models.caffe import CaffeNetwork, caffe_network
 from crispmap.models.caffe_file import read_caffe
 from crispmap.models.store import ARCHITECTURES
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network_of(layers: list[Layer], folder: Path, patch: int = 64, labels: int = 64) -> CaffeNetwork:

@@ -33,17 +33,13 @@ def halves(folder: Path) -> list[Ground]:
 
 
 @pytest.mark.realdata
+@pytest.mark.usefixtures("one_thread")
 def test_a_refiner_sharpens_the_published_coarse_map_of_boston(real_data, tmp_path):
     learned, held_out = halves(real_data / "boston3")
     coarse = ConfusionMatrix(SCHEMA.names)
     coarse.update(held_out.scores.argmax(axis=0).astype(np.uint8), held_out.labels)
     torch.manual_seed(0)
     settings = fast_refiner().but(training_steps=80, batch=4, patch_px=48, validate_every=40, learning_rate=5e-3)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        task = RefinerTask(RecurrentRefiner(2, 3), settings, SCHEMA)
-        result = train(task, [learned], [held_out], tmp_path, progress=lambda _: None)
-    finally:
-        torch.set_num_threads(threads)
+    task = RefinerTask(RecurrentRefiner(2, 3), settings, SCHEMA)
+    result = train(task, [learned], [held_out], tmp_path, progress=lambda _: None)
     assert result.best_score > coarse.mean_iou + 0.005

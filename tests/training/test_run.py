@@ -33,13 +33,7 @@ from crispmap.training.svm import MACHINES
 from crispmap.training.task import CoarseTask, RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def silent(report: StepReport) -> None:
