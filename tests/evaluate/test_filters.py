@@ -42,9 +42,9 @@ def test_a_slope_is_found_with_its_direction_whatever_its_size(degrees: float, s
 def test_a_curvature_is_found_with_its_axis_whatever_its_sign(degrees: float, size: float) -> None:
     nature = filter_nature(size * directional(2, degrees)[None])
     assert nature.explained == pytest.approx(1)
-    if nature.order == 2:
-        assert nature.direction_deg is not None
-        assert apart(nature.direction_deg, degrees, 180) < 1e-4
+    assert nature.order == 2
+    assert nature.direction_deg is not None
+    assert apart(nature.direction_deg, degrees, 180) < 1e-4
 
 
 def test_a_slope_rises_as_the_answer_of_an_image_that_rises_there() -> None:
