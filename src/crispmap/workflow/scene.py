@@ -109,13 +109,11 @@ def predict_scenes(
             _check_outputs(files, [*job.scene.paths, model, refiner], force=means.force or done)
         card, sharpener = _checked_cards(model, refiner)
         told = _Told(progress, [_checked_pixels(job, card, sharpener) for job in jobs])
+        tags = model_tags(coarse=model, refiner=refiner)
         return [
-            make_maps(
-                job, files, card.schema, means=means, tags=model_tags(coarse=model, refiner=refiner),
-                progress=told.of(index), keep_made=done,
-            )
+            make_maps(job, files, card.schema, means=means, tags=tags, progress=told.of(index), keep_made=done)
             for index, (job, files, done) in enumerate(zip(jobs, outputs, made, strict=True))
-        ]  # fmt: skip
+        ]
 
 
 def refine_scene(  # noqa: PLR0913 - what a person may choose
