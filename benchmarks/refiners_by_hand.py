@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,17 +93,11 @@ def show(name: str, count: ConfusionMatrix, record: FitRecord | None = None) -> 
 
 
 def save(folder: Path, refiner: HandWrittenRefiner, record: FitRecord, like: ModelCard) -> None:
-    card = ModelCard(
-        kind="refiner",
+    card = replace(
+        like,  # another refiner of the same project
         architecture=refiner.architecture,
         arguments=refiner.arguments,
-        schema=like.schema,
-        band_names=like.band_names,
-        scaling_offset=like.scaling_offset,
-        scaling_scale=like.scaling_scale,
-        gsd_m=like.gsd_m,
         radius_px=refiner.radius_px,
-        stride_px=1,
         provenance={"fit": record.to_dict(), "class_biases": record.biases},
     )
     folder.mkdir(parents=True, exist_ok=True)
