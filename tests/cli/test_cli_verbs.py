@@ -47,6 +47,7 @@ class Calls:
             def call(*args: Any, **kwargs: Any) -> Any:
                 if "progress" in kwargs:
                     kwargs.pop("progress")(1, 2)
+                    kwargs.pop("say")("Writing m.tif")
                 self.made.append((name, args, kwargs))
                 result = Mapped(tuple(self.written))
                 return {"train_project": self.written, "predict_scenes": [result]}.get(name, result)

@@ -96,6 +96,21 @@ def test_a_run_that_ended_early_is_taken_up_and_gives_the_same_bytes(job, tmp_pa
     assert not list((tmp_path / "again").glob(".*"))
 
 
+def test_what_goes_on_after_the_last_pixel_is_told_before_it_is_done(job, tmp_path):
+    told, there = [], []
+
+    def say(text):
+        told.append(text)
+        there.extend(tmp_path.glob("*.tif"))
+
+    make_maps(
+        job, outputs_in(tmp_path), SCHEMA, means=replace(TORCH, verify_seams=1), say=say,
+        progress=lambda done, total: told.append(done == total),
+    )  # fmt: skip
+    assert told[told.index(True) :] == [True, "Checking seams", "Writing m.tif", "Writing s.tif", "Writing c.tif"]
+    assert there == []
+
+
 def test_an_interruption_says_what_is_kept(job, tmp_path):
     def stop(done, total):
         raise KeyboardInterrupt

@@ -76,7 +76,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
         from crispmap.workflow.project import predict_project
 
         with progress_bar("Mapping") as progress:
-            result = predict_project(project, means=means, progress=progress)
+            result = predict_project(project, means=means, progress=progress, say=progress.now)
         tell_results([result], since=begun)
         if len(result.paths) > 2:  # without a reference there is no refined map, and nothing to score against
             tell(f"Next: crispmap evaluate {quoted(project)}")
@@ -100,6 +100,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
             assume_gsd_m=assume_gsd_m,
             means=means,
             progress=progress,
+            say=progress.now,
         )
     tell_results(results, since=begun)
 

@@ -74,5 +74,6 @@ def refine(  # noqa: PLR0913 - one parameter an option
             assume_gsd_m=assume_gsd_m,
             means=means,
             progress=progress,
+            say=progress.now,
         )
     tell_results([result], since=begun)

@@ -53,6 +53,8 @@ SEAM_TAG = "CRISPMAP_SEAM_CHECK"
 
 Progress = Callable[[int, int], None]
 """Told after every block the pixels done and the pixels in all."""
+Say = Callable[[str], None]
+"""Told in words what is going on that has no pixels to count."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def make_maps(
     means: Means = Means(),
     tags: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    say: Say | None = None,
     keep_made: bool = False,
 ) -> MapResult:
     """Write maps of a scene's scores; they appear together and complete, or not at all.
@@ -127,6 +130,7 @@ def make_maps(
         means: How to go about it.
         tags: Metadata for all files.
         progress: Told the pixels done and the pixels in all.
+        say: Told in words what goes on once all pixels are done: that of a large scene takes minutes.
         keep_made: Do nothing where the files are there and were made by this very job.
 
     Raises:
@@ -157,7 +161,7 @@ def make_maps(
             specs, identity=identity, block_px=side, force=means.force, restart=means.restart
         ) as store:
             try:
-                return _made(_Run(chosen, work, files, means, store), progress)
+                return _made(_Run(chosen, work, files, means, store), progress, say or _silent)
             except BaseException:
                 if not store.finished:  # nothing is lost, so nothing is left
                     store.discard()
@@ -175,7 +179,11 @@ class _Run:
     store: BlockStore
 
 
-def _made(run: _Run, progress: Progress | None) -> MapResult:
+def _silent(text: str) -> None:
+    """Tell nobody."""
+
+
+def _made(run: _Run, progress: Progress | None, say: Say) -> MapResult:
     """Compute what is missing, check the seams, and finish the files."""
     blocks = list(visit_blocks(run.work.grid.shape, run.store.block_px))
     resumed = len(run.store.finished)
@@ -189,8 +197,11 @@ def _made(run: _Run, progress: Progress | None) -> MapResult:
         )
     seams = None
     if run.means.verify_seams:
+        say("Checking seams")
         seams = check_seams(run.job, run.work, run.means.verify_seams, seed=run.means.seed)
-    paths = run.store.finish({} if seams is None else {SEAM_TAG: seams.text})
+    paths = run.store.finish(
+        {} if seams is None else {SEAM_TAG: seams.text}, tell=lambda path: say(f"Writing {path.name}")
+    )
     return MapResult(tuple(paths), resumed, len(blocks), run.work.engine, seams)
 
 

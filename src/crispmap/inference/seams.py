@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -42,9 +41,7 @@ class SeamCheck:
         )
 
 
-def check_seams(
-    job: MapJob, work: ScoreWork, windows: int, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
-) -> SeamCheck:
+def check_seams(job: MapJob, work: ScoreWork, windows: int, *, seed: int = 0) -> SeamCheck:
     """Return how scores differ where random windows are predicted on tiles that lie elsewhere.
 
     The windows are as large as a tile and placed at random, so that the map's seams cross most of them; the other
@@ -55,12 +52,11 @@ def check_seams(
         work: The job, opened.
         windows: How many windows.
         seed: Places the windows.
-        progress: Told the windows done and the windows in all.
     """
     random = np.random.default_rng(seed)
     found = SeamCheck(0, 0, 0.0, 0)
-    with replace(job, shifted=True).opened() as other, ThreadPoolExecutor(max(1, job.engine.threads)) as pool:
-        for index in range(windows):
+    with replace(job, shifted=True).opened() as other, ThreadPoolExecutor(job.engine.threads) as pool:
+        for _ in range(windows):
             for _ in range(_TRIES):
                 block = _random_block(random, work)
                 here, there = work.compute(block, pool), other.compute(block, pool)
@@ -68,8 +64,6 @@ def check_seams(
                     (scores, valid), (others, _) = here[0], there[0]
                     found = _with(found, scores, others, valid)
                     break
-            if progress is not None:
-                progress(index + 1, windows)
     return found
 
 

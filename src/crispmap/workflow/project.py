@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from crispmap.inference.engines import EngineChoice
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.means import Means
 from crispmap.inference.products import ClassMap, Scores
-from crispmap.inference.run import MapResult, Output, make_maps
+from crispmap.inference.run import MapResult, Output, Progress, Say, make_maps
 from crispmap.models.card import ModelCard
 from crispmap.models.store import load_model, read_card
 from crispmap.scene.blocks import store_folder
@@ -30,8 +29,6 @@ from crispmap.types import IGNORE
 from crispmap.workflow.scene import model_tags
 from crispmap.workflow.sources import Sources, inside, open_sources
 from crispmap.workflow.training import Run, refiner_settings, train_coarse, train_refiner
-
-Progress = Callable[[int, int], None]
 
 _CHECKED_PX = 1024
 
@@ -194,7 +191,9 @@ def _check_schema(card: ModelCard, project: Project, path: Path) -> None:
         )
 
 
-def predict_project(path: Path, *, means: Means = Means(), progress: Progress | None = None) -> MapResult:
+def predict_project(
+    path: Path, *, means: Means = Means(), progress: Progress | None = None, say: Say | None = None
+) -> MapResult:
     """Map a project's scene with its trained models; return what has come of it.
 
     Class map and scores before refinement and, where the project has a refiner, after it. The coarse scores are
@@ -204,6 +203,7 @@ def predict_project(path: Path, *, means: Means = Means(), progress: Progress | 
         path: The project file, or its folder.
         means: How to go about it.
         progress: Told the pixels done and the pixels in all.
+        say: Told in words what goes on once all pixels are done.
 
     Raises:
         ModelError: If a model is missing, damaged or made for other classes.
@@ -224,7 +224,7 @@ def predict_project(path: Path, *, means: Means = Means(), progress: Progress | 
         job = _job(project, products)
     products.folder.mkdir(parents=True, exist_ok=True)
     tags = model_tags(coarse=job.model, refiner=job.refiner)
-    return make_maps(job, outputs, project.schema, means=means, tags=tags, progress=progress)
+    return make_maps(job, outputs, project.schema, means=means, tags=tags, progress=progress, say=say)
 
 
 def _job(project: Project, products: Products) -> MapJob:

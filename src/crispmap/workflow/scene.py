@@ -14,7 +14,7 @@ from crispmap.inference.coarse import check_bands, gsd_ratio
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.means import Means
 from crispmap.inference.products import Certainty, ClassMap, Scores
-from crispmap.inference.run import MapResult, Output, Progress, is_made, make_maps
+from crispmap.inference.run import MapResult, Output, Progress, Say, is_made, make_maps
 from crispmap.models.card import ModelCard
 from crispmap.models.store import model_hash, read_card
 from crispmap.scene.blocks import store_folder
@@ -62,7 +62,7 @@ class Wanted:
         ]
 
 
-def predict_scenes(
+def predict_scenes(  # noqa: PLR0913 - what a person may choose
     scenes: Sequence[str],
     *,
     model: Path,
@@ -72,6 +72,7 @@ def predict_scenes(
     assume_gsd_m: float | None = None,
     means: Means = Means(),
     progress: Progress | None = None,
+    say: Say | None = None,
 ) -> list[MapResult]:
     """Map scenes with a coarse network and, if given, a refiner; return what has come of each.
 
@@ -88,6 +89,7 @@ def predict_scenes(
         assume_gsd_m: Side of a pixel in metres where a scene has no georeference.
         means: How to go about it.
         progress: Told the pixels done and the pixels in all.
+        say: Told in words what goes on once all pixels are done.
 
     Raises:
         ModelError: If a model is missing, damaged, of the wrong kind, or made for other bands or classes.
@@ -99,7 +101,7 @@ def predict_scenes(
     Warns:
         CrispmapWarning: If the refiner was trained at another ground sampling distance than a scene's.
     """
-    refs = [ref.choosing(bands, assume_gsd_m) for ref in resolve_scenes(scenes)]
+    refs = resolve_scenes(scenes, bands=bands, assume_gsd_m=assume_gsd_m)
     jobs = [MapJob(ref, model, refiner) for ref in refs]
     several = len(refs) > 1 or wanted.out.is_dir()
     outputs = [wanted.outputs(ref.name if several else None) for ref in refs]
@@ -111,7 +113,7 @@ def predict_scenes(
         told = _Told(progress, [_checked_pixels(job, card, sharpener) for job in jobs])
         tags = model_tags(coarse=model, refiner=refiner)
         return [
-            make_maps(job, files, card.schema, means=means, tags=tags, progress=told.of(index), keep_made=done)
+            make_maps(job, files, card.schema, means=means, tags=tags, progress=told.of(index), say=say, keep_made=done)
             for index, (job, files, done) in enumerate(zip(jobs, outputs, made, strict=True))
         ]
 
@@ -128,6 +130,7 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
     assume_gsd_m: float | None = None,
     means: Means = Means(),
     progress: Progress | None = None,
+    say: Say | None = None,
 ) -> MapResult:
     """Sharpen the scores of any tool on a scene with a refiner; return what has come of it.
 
@@ -146,6 +149,7 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
         assume_gsd_m: Side of a pixel in metres where the scene has no georeference.
         means: How to go about it.
         progress: Told the pixels done and the pixels in all.
+        say: Told in words what goes on once all pixels are done.
 
     Raises:
         ModelError: If the refiner is missing, damaged, or made for other bands or classes.
@@ -158,7 +162,7 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
     Warns:
         CrispmapWarning: If the refiner was trained at another ground sampling distance than the scene's.
     """
-    ref = _only(resolve_scenes([scene])).choosing(bands, assume_gsd_m)
+    ref = _only(resolve_scenes([scene], bands=bands, assume_gsd_m=assume_gsd_m))
     job = MapJob(ref, refiner=refiner, scores=GivenScores(scores, kind, full_scale))
     outputs = wanted.outputs(None)
     _check_outputs(outputs, [scores, *ref.paths, refiner], force=means.force)
@@ -166,7 +170,8 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
     with open_scores(scores, kind=kind, full_scale=full_scale) as before:
         _check_class_order(before, card)
     _checked_pixels(job, card, card)
-    return make_maps(job, outputs, card.schema, means=means, tags=model_tags(refiner=refiner), progress=progress)
+    tags = model_tags(refiner=refiner)
+    return make_maps(job, outputs, card.schema, means=means, tags=tags, progress=progress, say=say)
 
 
 class _Told:
