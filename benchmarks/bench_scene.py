@@ -20,13 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from processes import HERE, THREADS, WORK, Run, facts_of, measured, use_two_cores
+from processes import CRISPMAP, THREADS, WORK, Run, facts_of, made_fixture, measured, use_two_cores
 from tables import print_table_head, print_table_row
 
 if TYPE_CHECKING:
     from crispmap.inference.engines.choice import Precision
 
-CRISPMAP = Path(sys.executable).with_name("crispmap")
 TINY_PX, TOWN_PX = 64, 1024
 SPARSE_TOWNS = 8
 """Towns along the diagonal of a sparse scene; all else is nodata."""
@@ -38,14 +37,11 @@ class Bench:
 
     def __init__(self, work: Path) -> None:
         self.work = work
-        self.files = self._made(TINY_PX)
-
-    def _made(self, size_px: int) -> dict[str, str]:
-        return facts_of(sys.executable, str(HERE / "scene_fixture.py"), str(self.work), str(size_px))
+        self.files = made_fixture(work, TINY_PX)
 
     def scene(self, size_px: int) -> str:
         """Return a scene that is town all over."""
-        return self._made(size_px)["scene"]
+        return made_fixture(self.work, size_px)["scene"]
 
     def sparse_scene(self, size_px: int) -> str:
         """Return a scene with a few towns along its diagonal and nodata elsewhere."""

@@ -15,9 +15,9 @@ import json
 import sys
 from pathlib import Path
 
-from processes import WORK, Run, facts_of, measured, use_two_cores
+from processes import CRISPMAP, WORK, Run, facts_of, measured, use_two_cores
+from tables import print_table_head, print_table_row
 
-CRISPMAP = str(Path(sys.executable).with_name("crispmap"))
 TOWN_PX = 1024
 DENSE_PX = 8192
 SPARSE_TOWNS = 4
@@ -83,7 +83,7 @@ def run(words: list[str]) -> Run:
     Raises:
         SystemExit: If it fails.
     """
-    found = measured([CRISPMAP, *words])
+    found = measured([str(CRISPMAP), *words])
     if found.failure:
         raise SystemExit(f"crispmap {' '.join(words)}: {found.failure}")
     return found
@@ -101,7 +101,7 @@ def main() -> None:
         print(json.dumps(make_maps(options.work, int(options.make[0]), options.make[1] == "dense")))
         return
     use_two_cores()
-    print("| command | map | seconds | peak MiB |\n|---|---|---|---|")
+    print_table_head("command", "map", "seconds", "peak MiB")
     for width in options.widths:
         for kind in ("sparse", "dense"):
             if (kind == "dense") > (width <= DENSE_PX):
@@ -110,7 +110,7 @@ def main() -> None:
             for name, words in commands(paths, options.work).items():
                 if words[0] in options.only:
                     found = run(words)
-                    print(f"| {name} | {width} {kind} | {found.seconds:.1f} | {found.peak_mib:.0f} |", flush=True)
+                    print_table_row(name, f"{width} {kind}", f"{found.seconds:.1f}", f"{found.peak_mib:.0f}")
 
 
 if __name__ == "__main__":

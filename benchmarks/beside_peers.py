@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from processes import HERE, WORK, Run, facts_of, killed, measured, use_two_cores
+from processes import CRISPMAP, HERE, WORK, Run, facts_of, killed, made_fixture, measured, use_two_cores
 from tables import print_table_head, print_table_row
 
-CRISPMAP = Path(sys.executable).with_name("crispmap")
 PEERS_FOLDER = HERE / "peers"
 TINY_PX = 64
 SAME = "same bytes"
@@ -114,14 +113,11 @@ class Bench:
     def __init__(self, work: Path, size_px: int) -> None:
         self.work, self.size_px = work, size_px
         self._scenes: dict[int, str] = {}
-        self.files = self._made(size_px)
+        self.files = made_fixture(work, size_px)
         self.reference = work / f"whole-{size_px}.npy"
         models = self.files["scene"], self.files["model"], self.files["refiner"]
         self.whole = facts_of(*self._reference("make", *models, str(self.reference)))
         self._tiny_s = 0.0
-
-    def _made(self, size_px: int) -> dict[str, str]:
-        return facts_of(sys.executable, str(HERE / "scene_fixture.py"), str(self.work), str(size_px))
 
     def _reference(self, *arguments: str) -> list[str]:
         return [sys.executable, str(PEERS_FOLDER / "reference.py"), *arguments]
@@ -129,7 +125,7 @@ class Bench:
     def command(self, method: Method, size_px: int, folder: Path) -> list[str]:
         """Return the command that maps the scene of a side, made where missing."""
         if size_px not in self._scenes:
-            self._scenes[size_px] = self._made(size_px)["scene"]
+            self._scenes[size_px] = made_fixture(self.work, size_px)["scene"]
         return method.command(self.files, self._scenes[size_px], folder)
 
     def folder(self, method: Method, suffix: str) -> Path:

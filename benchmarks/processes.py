@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 WORK = HERE / ".work"
 """Where scenes and results of benchmarks go, unless another folder is given."""
+CRISPMAP = Path(sys.executable).with_name("crispmap")
+"""The command, as installed beside the Python that runs this."""
 THREADS = 2
 
 
@@ -72,6 +75,11 @@ def killed(command: Sequence[str], after_s: float) -> bool:
             process.wait()
             return True
     return False
+
+
+def made_fixture(work: Path, size_px: int) -> dict[str, str]:
+    """Return the files of ``scene_fixture.py`` for a scene of this side, made by a process of its own where missing."""
+    return facts_of(sys.executable, str(HERE / "scene_fixture.py"), str(work), str(size_px))
 
 
 def facts_of(*command: str) -> dict[str, Any]:

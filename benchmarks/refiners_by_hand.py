@@ -35,6 +35,7 @@ from crispmap.training.fit import FitRecord, fit_crf, fit_pde
 from crispmap.types import IGNORE, FloatArray, LabelArray
 from crispmap.workflow.project import Products
 from crispmap.workflow.sources import Sources, open_sources
+from tables import print_table_head, print_table_row
 
 TILE_PX = 256
 
@@ -89,7 +90,7 @@ def show(name: str, count: ConfusionMatrix, record: FitRecord | None = None) -> 
     if record is not None:
         numbers = ", ".join(f"{key} {value:.3g}" for key, value in record.parameters.items())
         cells += [f"{100 * record.mean_iou:.2f}", f"{len(record.tries)}", f"{record.seconds:.0f} s", numbers]
-    print("| " + " | ".join(cells) + " |", flush=True)
+    print_table_row(*cells)
 
 
 def save(folder: Path, refiner: HandWrittenRefiner, record: FitRecord, like: ModelCard) -> None:
@@ -120,9 +121,9 @@ def main() -> None:
         (area,) = sources.areas(sources.image.grid)["refiner"]
         given, image = ground.read(area.block)
         labels = ground.labels("refiner", area.block)
-        names = " | ".join(project.schema.names)
-        print(f"| map | accuracy | mean IoU | {names} | mean IoU fitted | tries | time | numbers |")
-        print("|---" * (7 + len(project.schema)) + "|")
+        print_table_head(
+            "map", "accuracy", "mean IoU", *project.schema.names, "mean IoU fitted", "tries", "time", "numbers"
+        )
         show("coarse", unrefined(ground, [0.0] * len(project.schema)))
         show("re-thresholded", unrefined(ground, fit_biases(given, labels).tolist()))
         for name in options.only.split(","):
