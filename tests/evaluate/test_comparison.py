@@ -113,6 +113,14 @@ class TestTables:
             assert f"{100 * row.mean_iou.value:.2f}" in file.getvalue()
         assert "left out: names no <i>labels</i>" in file.getvalue()
 
+    def test_maps_whose_cost_is_not_known_have_no_table_of_costs(self) -> None:
+        free = [dataclasses.replace(row, cost=None) for row in rows()]
+        file = io.StringIO()
+        print_comparison(free, missing(), Console(file=file, width=200))
+        for text in (file.getvalue(), markdown_tables(free, missing())):
+            assert "95 %" in text
+            assert "Parameters" not in text
+
     def test_nothing_is_no_table(self) -> None:
         with pytest.raises(InputError, match="no finished method"):
             print_comparison([], missing())

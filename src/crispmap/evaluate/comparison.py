@@ -169,6 +169,11 @@ COST_COLUMNS = (
 """The columns of what methods take."""
 
 
+def priced(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that tell what they take."""
+    return [row for row in rows if row.cost is not None]
+
+
 def cells_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[Cell]]:
     """Return the figures of rows as text, the best of each column marked where they differ as shown."""
     by_column = []
@@ -224,9 +229,9 @@ def print_comparison(rows: Sequence[Row], missing: Sequence[Missing], console: C
         InputError: If there is no row.
     """
     console = console or Console(highlight=False)
-    for columns in (quality_columns(rows), COST_COLUMNS):
-        shown = rows if columns is not COST_COLUMNS else [row for row in rows if row.cost is not None]
-        print_table(_rich_table(columns, shown), console)
+    for columns, shown in ((quality_columns(rows), rows), (COST_COLUMNS, priced(rows))):
+        if shown:
+            print_table(_rich_table(columns, shown), console)
     print_table(_interval_table(rows), console)
     for one in missing:
         console.print(Text(f"{one.name}  {one.text}"), soft_wrap=True)
@@ -271,10 +276,9 @@ def markdown_tables(rows: Sequence[Row], missing: Sequence[Missing]) -> str:
     Raises:
         InputError: If there is no row.
     """
-    priced = [row for row in rows if row.cost is not None]
     tables = [
         _markdown(quality_columns(rows), rows),
-        _markdown(COST_COLUMNS, priced),
+        _markdown(COST_COLUMNS, priced(rows)),
         _lines(["accuracy, 95 %", "mean IoU, 95 %", "ahead, 95 %"], [(row.name, interval_texts(row)) for row in rows]),
         "\n".join(f"- {one.name}: {one.text}" for one in missing),
     ]

@@ -23,6 +23,7 @@ from crispmap.evaluate.comparison import (
     Row,
     cells_of,
     interval_texts,
+    priced,
     quality_columns,
     verdict,
 )
@@ -176,14 +177,14 @@ class _Table:
 
 
 def _tables(data: ComparisonReport) -> list[_Table]:
-    priced = [row for row in data.rows if row.cost is not None]
     spans = [(row.name, [Cell(text) for text in interval_texts(row)]) for row in data.rows]
     heads = ["Overall accuracy", "Mean IoU", f"Mean IoU ahead of {data.own}"]
     tables = [
         _table("Quality, in percent; AUC as a share", quality_columns(data.rows), data.rows),
         _Table("95 % intervals, in percent and points", heads, spans),
     ]
-    return [*tables, _table("What methods take", COST_COLUMNS, priced)] if priced else tables
+    costly = priced(data.rows)
+    return [*tables, _table("What methods take", COST_COLUMNS, costly)] if costly else tables
 
 
 def _table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> _Table:
