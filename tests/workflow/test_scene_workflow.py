@@ -160,6 +160,22 @@ def test_a_picture_without_georeference_is_mapped_at_the_size_given(tmp_path, mo
     assert np.array_equal(read(tmp_path / "m.tif")[0] != IGNORE, valid)
 
 
+def test_scores_without_georeference_are_refined_at_the_size_given(tmp_path, models):
+    path, _ = write_scene(tmp_path / "s.tif", crs=None)
+    share = np.random.default_rng(2).dirichlet((1, 1, 1), read(path).shape[1:]).astype(np.float32).transpose(2, 0, 1)
+    heat = tmp_path / "heat.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(
+            heat, "w", driver="GTiff", count=3, height=share.shape[1], width=share.shape[2], dtype="float32"
+        ) as file:
+            file.write(share)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refine_scene(heat, scene=path, refiner=models[1], out=tmp_path / "m.tif", assume_gsd_m=1.0)
+    assert read(tmp_path / "m.tif").shape == (1, *share.shape[1:])
+
+
 def test_chosen_bands_are_those_the_model_sees(tmp_path, models, scene):
     four, _ = write_scene(tmp_path / "four.tif", bands=4)
     with rasterio.open(four, "r+") as file, rasterio.open(scene) as three:

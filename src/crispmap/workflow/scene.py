@@ -167,7 +167,7 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
     outputs = wanted.outputs(None)
     _check_outputs(outputs, [scores, *ref.paths, refiner], force=means.force)
     card = read_card(refiner)
-    with open_scores(scores, kind=kind, full_scale=full_scale) as before:
+    with open_scores(scores, kind=kind, full_scale=full_scale, assume_gsd_m=assume_gsd_m) as before:
         _check_class_order(before, card)
     _checked_pixels(job, card, card)
     tags = model_tags(refiner=refiner)
