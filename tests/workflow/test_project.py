@@ -243,6 +243,15 @@ def test_models_of_other_classes_are_refused(mapped_town: Path, project: Path) -
         predict_project(change(project, ("name: road", "name: street")))
 
 
+def test_what_to_run_first_is_a_command_even_where_a_folder_has_a_space_in_its_name(project: Path) -> None:
+    home = project.parent / "my town"
+    home.mkdir()
+    moved = project.rename(home / project.name)
+    with pytest.raises(ProjectError) as caught:
+        evaluate_project(moved)
+    assert caught.value.remedy == f"run: crispmap predict '{moved}'"
+
+
 def test_without_a_reference_only_the_coarse_map_is_made(project: Path) -> None:
     text = [line for line in project.read_text().splitlines() if not line.startswith(("reference", "refiner"))]
     text = [line for line in text if not line.startswith(("  refiner", "  test"))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +135,7 @@ def _check_mapped(project: Project, products: Products) -> None:
             raise ProjectError(
                 f"{needed} is not there.",
                 expected="the maps of this project",
-                remedy=f"run: crispmap predict {project.path}",
+                remedy=f"run: crispmap predict {shlex.quote(str(project.path))}",
             )
 
 
