@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 import rasterio
 from range_server import RangeServer, serving
+from typer.testing import CliRunner
 
+from crispmap.cli.main import app
 from crispmap.errors import SceneError
 from crispmap.grid import Block
 from crispmap.scene.dataset import gdal_settings, open_dataset
@@ -50,6 +53,28 @@ def test_a_mask_beside_a_remote_scene_counts(make_raster: Maker, server: RangeSe
     assert path.with_suffix(".tif.msk").exists()
     with open_scene(f"{server.address}/scene.tif") as scene:
         np.testing.assert_array_equal(read_whole(scene)[1], mask)
+
+
+@pytest.mark.parametrize("form", ["{}/scene.tif", "/vsicurl/{}/scene.tif", "{}/scene.tif?sig=secret"])
+def test_info_tells_of_an_address_what_it_tells_of_the_file(
+    make_raster: Maker, server: RangeServer, noise: np.ndarray, form: str
+) -> None:
+    def facts(file: object) -> dict[str, object]:
+        result = CliRunner().invoke(app, ["info", str(file), "--json"])
+        assert result.exit_code == 0, result.output
+        told: dict[str, object] = json.loads(result.stdout)
+        return told
+
+    path = make_raster(noise, **TILED)
+    remote, local = facts(form.format(server.address)), facts(path)
+    assert (remote.pop("path"), local.pop("path")) == (f"{server.address}/scene.tif", str(path))
+    assert remote == local
+
+
+def test_info_of_an_address_that_leads_nowhere(server: RangeServer) -> None:
+    result = CliRunner().invoke(app, ["info", f"{server.address}/nowhere.tif"])
+    assert result.exit_code == 2
+    assert "has nothing there" in result.stderr
 
 
 def test_an_address_that_leads_nowhere(server: RangeServer) -> None:

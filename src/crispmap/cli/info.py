@@ -15,7 +15,12 @@ _VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", 
 
 
 def info(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A scene, class map, model, vector or project file.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A scene, class map, model, vector or project file; or a raster's address."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell what a file holds: a scene, a class map, a model, vectors or a project."""
@@ -32,8 +37,9 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         CrispmapError: If it is missing, damaged, or of no kind crispmap reads.
     """
-    virtual = str(path).startswith("/vsi")
-    if not virtual and not path.exists():
+    from crispmap.scene.address import is_plain_file, is_remote
+
+    if is_plain_file(path) and not path.exists():
         raise InputError(f"There is no file {path}.", expected="a file to look at", remedy="Check the path.")
     suffix = path.suffix.lower()
     if suffix in (".yaml", ".yml") or (path.is_dir() and suffix != ".gdb"):
@@ -45,6 +51,8 @@ def describe(path: Path) -> dict[str, Any]:
     try:
         return _raster_facts(path)
     except SceneError as scene_error:
+        if is_remote(path):
+            raise
         try:
             return _vector_facts(path)
         except LabelError:
@@ -53,6 +61,7 @@ def describe(path: Path) -> dict[str, Any]:
 
 def _raster_facts(path: Path) -> dict[str, Any]:
     """Return what a raster holds."""
+    from crispmap.scene.address import shown
     from crispmap.scene.raster import FileScene, open_dataset
     from crispmap.scene.writer import read_class_schema
 
@@ -61,7 +70,7 @@ def _raster_facts(path: Path) -> dict[str, Any]:
         grid = scene.grid
         facts: dict[str, Any] = {
             "kind": "scene" if schema is None else "class map",
-            "path": path,
+            "path": shown(path),
             "format": dataset.driver,
             "height_px": grid.height,
             "width_px": grid.width,

@@ -36,8 +36,9 @@ def grid_of(dataset: DatasetReader, path: Path, assume_gsd_m: float | None) -> G
             remedy="Rectify it first (gdalwarp), or give assume_gsd_m to work in plain pixels.",
         )
     warnings.warn(
-        f"{path} has no georeference: a pixel counts as one metre. Give assume_gsd_m, the side of a pixel in "
-        "metres, if you know it.",
+        f"{path} has no georeference: a pixel counts as one metre. If you know the side of a pixel in metres, give it "
+        "(--assume-gsd-m, scene: assume_gsd_m:) or, where that cannot be given, write it into the file "
+        "(gdal_edit.py -a_ullr).",
         GeoreferenceWarning,
         stacklevel=4,
     )
