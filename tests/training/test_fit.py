@@ -92,6 +92,19 @@ def test_a_fitted_refiner_beats_biases_alone_and_its_record_is_true(fitted: Fit)
     assert json.loads(json.dumps(record.to_dict()))["seed"] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("crf", {"appearance", "theta_alpha_px", "theta_beta", "smoothness", "theta_gamma_px"}),
+        ("heat", {"steps"}),
+        ("geodesic", {"steps", "kappa", "sigma_px"}),
+    ],
+)
+def test_the_record_names_the_numbers_that_were_chosen_and_no_others(name: str, chosen: set[str]) -> None:
+    _, record = FITS[name](*ground(), most_tries=1)
+    assert set(record.parameters) == chosen
+
+
 def test_the_same_seed_fits_the_same_refiner(fitted: Fit) -> None:
     arrays = ground()
     (one, first), (other, second) = (fitted(*arrays, most_tries=3) for _ in range(2))

@@ -38,7 +38,6 @@ _CRF_TILE_PX = 192
 _PDE_TILE_PX = 384
 """The larger, as 200 time steps need as wide a margin."""
 _PDE_STEPS, _PDE_SUBSTEPS = 20, 10
-_NOT_FITTED = ("classes", "bands", "biases", "substeps", "dt")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def fit_crf(
 
     found = _searched(lambda point: piece.curve(build(point))[-1], CRF_RANGES, most_tries)
     refiner = build(found.best)
-    return refiner, _record(piece, refiner, found, begun, seed)
+    return refiner, _record(piece, refiner, found.best, found, begun, seed)
 
 
 def fit_pde(
@@ -162,7 +161,7 @@ def fit_pde(
     if balance:
         change = fit_biases(*piece.refined(refiner), seed=seed)
         refiner = refiner.but(biases=[old + new for old, new in zip(biases, change.tolist(), strict=True)])
-    return refiner, _record(piece, refiner, found, begun, seed)
+    return refiner, _record(piece, refiner, {"steps": refiner.steps, **found.best}, found, begun, seed)
 
 
 class _Piece:
@@ -247,10 +246,12 @@ def _searched(value: Callable[[Point], float], ranges: Mapping[str, Range], most
     return pattern_search(ranges, value, most=most_tries)
 
 
-def _record(piece: _Piece, refiner: HandWrittenRefiner, found: Found, begun: float, seed: int) -> FitRecord:
+def _record(
+    piece: _Piece, refiner: HandWrittenRefiner, parameters: Point, found: Found, begun: float, seed: int
+) -> FitRecord:
     curve = piece.curve(refiner)
     return FitRecord(
-        parameters={name: value for name, value in refiner.arguments.items() if name not in _NOT_FITTED},
+        parameters=dict(parameters),
         biases=refiner.biases,
         mean_iou=curve[-1],
         unrefined_mean_iou=curve[0],
