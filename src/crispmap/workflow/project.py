@@ -164,7 +164,7 @@ def _check_refiner_ground(sources: Sources) -> None:
         raise type(error)(told, expected=error.expected, remedy=error.remedy) from error
 
 
-def _coarse(sources: Sources, products: Products, device: str) -> tuple[Scene, Any]:
+def _coarse(sources: Sources, products: Products, device: str) -> tuple[Scene, ModelCard | None]:
     """Return the coarse scores, given or computed when read, and the card of the network if there is one."""
     given = sources.given_scores()
     if given is not None:
