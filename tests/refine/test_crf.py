@@ -128,7 +128,7 @@ def test_what_the_window_leaves_out_is_bounded_as_documented(seed: int, alpha: f
 def test_beyond_the_window_lies_about_a_hundredth_of_the_kernel(alpha: float) -> None:
     apart = np.hypot(*np.mgrid[-60:61, -60:61])
     kernel = np.exp(-(apart**2) / (2 * alpha**2))
-    assert kernel[apart > 3 * alpha].sum() < 0.015 * kernel.sum()
+    assert kernel[apart > crf.WINDOW_SIGMAS * alpha].sum() < 0.015 * kernel.sum()
 
 
 def test_the_window_moves_no_belief_by_more_than_a_fiftieth() -> None:
