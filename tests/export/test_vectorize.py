@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,21 @@ class TestFiles:
         vectorize_file(write(tmp_path / "map.tif", town(), grid), tmp_path / "polygons.gpkg")
         drawn = rasterize(read_vectors(tmp_path / "polygons.gpkg", SCHEMA, grid=grid), grid, SCHEMA)
         assert np.array_equal(drawn, np.where(town() == 255, 0, town()))
+
+    @pytest.mark.parametrize("suffix", FORMATS)
+    def test_a_file_is_on_the_disk_before_it_appears(
+        self, tmp_path: Path, town_map: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    ) -> None:
+        out = tmp_path / f"polygons{suffix}"
+        before: list[int] = []
+
+        def noting(handle: int) -> None:
+            if not out.exists():
+                before.append(os.fstat(handle).st_ino)
+
+        monkeypatch.setattr(os, "fsync", noting)
+        vectorize_file(town_map, out)
+        assert out.stat().st_ino in before
 
     def test_an_older_file_stands_until_the_new_one_is_whole(
         self, tmp_path: Path, town_map: Path, monkeypatch: pytest.MonkeyPatch

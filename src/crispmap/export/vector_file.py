@@ -26,7 +26,7 @@ from pyproj import CRS
 from crispmap.errors import OutputError
 from crispmap.export.polygons import Geometries
 from crispmap.grid import Grid
-from crispmap.scene.writer import check_target
+from crispmap.scene.targets import check_target, sync_file, sync_folder, write_failure
 
 GEOPACKAGE, GEOJSON, FLATGEOBUF, PARQUET = ".gpkg", ".geojson", ".fgb", ".parquet"
 
@@ -161,8 +161,10 @@ class PolygonFile:
                 self._to_parquet(finished)
             elif suffix != GEOPACKAGE:
                 self._converted(finished, FORMATS[suffix])
+            sync_file(finished)
             check_target(self._path, force=self._force)  # somebody may have written it meanwhile
             finished.replace(self._path)
+            sync_folder(self._path.absolute().parent)
         except (OSError, DataSourceError, DataLayerError, FeatureError) as error:
             raise self._failure(error) from error
         for beside in _BESIDE:  # of the file before, if a program had it open: they would be taken for this one's
@@ -200,11 +202,7 @@ class PolygonFile:
         return max(_FINEST_DIGITS, math.ceil(-math.log10(degrees / 100)))
 
     def _failure(self, error: Exception) -> OutputError:
-        return OutputError(
-            f"{self._path} cannot be written: {error}",
-            expected="a folder you may write to, with enough space",
-            remedy="Free some space or choose another folder; what was written so far has been removed.",
-        )
+        return write_failure(self._path, error, kept="what was written so far has been removed")
 
 
 def _geoparquet(column: str, crs: CRS | None) -> dict[str, Any]:
