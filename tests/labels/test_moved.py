@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import geopandas as gpd
@@ -122,6 +123,14 @@ def test_vectors_elsewhere_and_bad_targets_write_nothing(tmp_path: Path, osm: Pa
     with pytest.raises(OutputError, match="does not exist"):
         write_moved(osm, tmp_path / "no" / "a.gpkg", GRID, 1, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["osm.gpkg"]
+
+
+def test_a_file_is_on_the_disk_before_it_appears(tmp_path: Path, osm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "moved.gpkg"
+    before: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: before.append(os.fstat(file).st_ino) if not out.exists() else None)
+    write_moved(osm, out, GRID, 1, 1)
+    assert out.stat().st_ino in before
 
 
 def test_a_file_that_is_there_is_replaced_whole_or_not_at_all(

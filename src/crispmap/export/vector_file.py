@@ -26,7 +26,7 @@ from pyproj import CRS
 from crispmap.errors import OutputError
 from crispmap.export.polygons import Geometries
 from crispmap.grid import Grid
-from crispmap.scene.targets import check_target, sync_file, sync_folder, write_failure
+from crispmap.scene.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
 
 GEOPACKAGE, GEOJSON, FLATGEOBUF, PARQUET = ".gpkg", ".geojson", ".fgb", ".parquet"
 
@@ -34,7 +34,6 @@ FORMATS = {GEOPACKAGE: "GPKG", GEOJSON: "GeoJSON", FLATGEOBUF: "FlatGeobuf", PAR
 """The formats written, by the end of the file's name."""
 
 _BATCH = 5_000
-_BESIDE = ("-wal", "-shm", "-journal")
 _FINEST_DIGITS = 7  # of degrees: a centimetre
 _LONLAT = CRS.from_epsg(4326)
 
@@ -163,12 +162,9 @@ class PolygonFile:
                 self._converted(finished, FORMATS[suffix])
             sync_file(finished)
             check_target(self._path, force=self._force)  # somebody may have written it meanwhile
-            finished.replace(self._path)
-            sync_folder(self._path.absolute().parent)
+            put_in_place(finished, self._path, GEOPACKAGE_SIDECARS)
         except (OSError, DataSourceError, DataLayerError, FeatureError) as error:
             raise self._failure(error) from error
-        for beside in _BESIDE:  # of the file before, if a program had it open: they would be taken for this one's
-            Path(f"{self._path}{beside}").unlink(missing_ok=True)
 
     def _converted(self, finished: Path, driver: str) -> None:
         """Make another format of the scratch file."""

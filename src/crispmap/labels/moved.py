@@ -19,11 +19,10 @@ from crispmap.grid import Grid
 from crispmap.labels.ground import GroundFrame, Points
 from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, grid_box, read_layer
 from crispmap.labels.vectors import parse_crs, source_crs
-from crispmap.scene.writer import check_target
+from crispmap.scene.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
 
 SUFFIX = ".gpkg"
 
-_BESIDE = ("-wal", "-shm", "-journal")
 _OWN_COLUMNS = ("fid", "geom")
 
 
@@ -138,12 +137,7 @@ def _write_layers(target: Path, frames: list[tuple[str, gpd.GeoDataFrame]]) -> N
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)  # of a layer without CRS
                     pyogrio.write_dataframe(frame, scratch, layer=name, driver="GPKG", append=False)
-            scratch.replace(target)
+            sync_file(scratch)
+            put_in_place(scratch, target, GEOPACKAGE_SIDECARS)
     except (OSError, pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
-        raise OutputError(
-            f"{target} cannot be written: {error}",
-            expected="a folder you may write to, with enough space",
-            remedy="Free some space or choose another folder.",
-        ) from error
-    for suffix in _BESIDE:  # of the file before, if a program had it open: they would be taken for this one's
-        Path(f"{target}{suffix}").unlink(missing_ok=True)
+        raise write_failure(target, error, kept="what was written so far has been removed") from error

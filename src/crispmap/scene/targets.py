@@ -14,7 +14,8 @@ from crispmap.errors import OutputError
 from crispmap.whole_file import check_free
 
 _SUFFIXES = (".tif", ".tiff")
-_SIDECARS = (".aux.xml", ".ovr", ".msk")
+RASTER_SIDECARS = (".aux.xml", ".ovr", ".msk")
+GEOPACKAGE_SIDECARS = ("-wal", "-shm", "-journal")
 _NAME_BYTES = 200
 """File systems allow names of 255 bytes; ours add to that of the target."""
 
@@ -95,17 +96,23 @@ def hidden_beside(target: Path, ending: str) -> Path:
     return target.absolute().with_name(f".{name}{ending}")
 
 
-def put_in_place(finished: Path, target: Path) -> None:
-    """Move a finished raster onto its target, in one step and for good.
+def put_in_place(finished: Path, target: Path, sidecars: Sequence[str] = RASTER_SIDECARS) -> None:
+    """Move a finished file onto its target, in one step and for good.
 
-    Sidecar files GDAL keeps for an older raster of that name (.aux.xml, .ovr, .msk) are removed: they describe that.
+    Files that programs keep beside an older one of that name are removed: they describe that, and would be taken for
+    this one's.
+
+    Args:
+        finished: The file; see ``sync_file``.
+        target: Its target.
+        sidecars: What the names of such files add to the target's.
 
     Raises:
         OSError: If the file system refuses.
     """
     finished.replace(target)
     sync_folder(target.absolute().parent)
-    for suffix in _SIDECARS:
+    for suffix in sidecars:
         sidecar = f"{target}{suffix}"
         if os.path.lexists(sidecar):  # false too where the name would be too long
             Path(sidecar).unlink()
