@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -296,3 +298,8 @@ def test_the_networks_of_the_tests_are_all_good(tmp_path: Path) -> None:
         made = network(encoded(layers), tmp_path)
         side = made.stride_px + 2 * made.margin_px
         assert torch.isfinite(made(torch.zeros(1, 3, side, side))).all()
+
+
+def test_opening_a_model_file_loads_no_reader_of_caffes_files() -> None:
+    code = "import sys, crispmap.models.store; sys.exit('google.protobuf' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from crispmap.models.base import CoarseNetwork
-from crispmap.models.caffe_file import CaffeModel
 from crispmap.models.caffe_plan import (
     AVERAGE_POOLING,
     BATCH_NORM,
@@ -24,6 +23,9 @@ from crispmap.models.caffe_plan import (
     CaffePlan,
     Crop,
 )
+
+if TYPE_CHECKING:
+    from crispmap.models.caffe_file import CaffeModel
 
 
 class CaffeNetwork(CoarseNetwork):
