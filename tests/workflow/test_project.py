@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +243,12 @@ def test_models_of_other_classes_are_refused(mapped_town: Path, project: Path) -
         (results / name).write_bytes((mapped_town / "results" / name).read_bytes())
     with pytest.raises(ModelError, match="building, street"):
         predict_project(change(project, ("name: road", "name: street")))
+
+
+@pytest.mark.parametrize("module", ["crispmap.workflow.project", "crispmap.workflow.results"])
+def test_to_map_and_to_score_a_project_loads_nothing_that_only_trainings_need(module: str) -> None:
+    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('lightning', 'sklearn')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_what_to_run_first_is_a_command_even_where_a_folder_has_a_space_in_its_name(project: Path) -> None:

@@ -28,7 +28,6 @@ from crispmap.scene.refs import SceneRef
 from crispmap.types import IGNORE
 from crispmap.workflow.scene import model_tags
 from crispmap.workflow.sources import Sources, inside, open_sources
-from crispmap.workflow.training import Run, refiner_settings, train_coarse, train_refiner
 
 _CHECKED_PX = 1024
 
@@ -109,6 +108,9 @@ def train_project(
         OutputError: If a model is there already and neither ``resume`` nor ``force`` is given.
         TrainingError: If a training cannot start, or diverges.
     """
+    # Lightning takes more than a second to import, and maps need none of it.
+    from crispmap.workflow.training import Run, train_coarse, train_refiner
+
     project = load_project(path)
     products = Products(project.output_folder)
     wanted = _stages(project, stage)
@@ -148,6 +150,8 @@ def _stages(project: Project, stage: str | None) -> list[str]:
 
 def _check_refiner_ground(sources: Sources) -> None:
     """Raise now, before the coarse network is trained, what would keep the refiner from being trained after it."""
+    from crispmap.workflow.training import refiner_settings
+
     image, project = sources.image, sources.project
     areas, _ = sources.pieces("refiner", image.grid)
     labels = sources.reference(image.grid)
