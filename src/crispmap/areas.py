@@ -22,6 +22,7 @@ from pyproj.exceptions import CRSError
 
 from crispmap.errors import ProjectError
 from crispmap.grid import Block, Grid
+from crispmap.scene.address import shown
 from crispmap.types import BoolArray, CountArray, DoubleArray
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class AreaPiece:
         window: (row, col, height, width) in pixels of the scene's own file, whatever the working grid is.
         bounds: (left, bottom, right, top) in ``crs``.
         polygon: Corners (x, y) in ``crs``: longitude before latitude; closing the ring is optional.
-        file: A vector file of polygons, in the CRS it declares, else in ``crs``.
+        file: A vector file of polygons, or the address of one, in the CRS it declares, else in ``crs``.
         layer: The layer of the file, where it has several.
         crs: The CRS of bounds or polygon, such as "EPSG:4326"; None means the scene's own.
         origin: What errors call the piece, such as "areas.test[0] (project.yaml, line 31)".
@@ -177,6 +178,14 @@ def resolve_areas(
         for first, second in itertools.product(areas[one], areas[other]):
             _check_apart(first, second)
     return areas
+
+
+def box_of(areas: Sequence[Area]) -> Block:
+    """Return the smallest block that holds the blocks of all areas, one or more."""
+    blocks = [area.block for area in areas]
+    row, col = min(block.row for block in blocks), min(block.col for block in blocks)
+    height, width = max(block.row_stop for block in blocks) - row, max(block.col_stop for block in blocks) - col
+    return Block(row, col, height, width)
 
 
 def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Area]:
@@ -307,11 +316,11 @@ def _polygons_of_file(
     geometries, declared = _read_geometries(path, layer, origin)
     if not geometries:
         raise ProjectError(
-            f"{origin}: {path} holds no geometry.",
+            f"{origin}: {shown(path)} holds no geometry.",
             expected="a vector file of polygons",
             remedy="Draw the areas into it, or name another file or layer.",
         )
-    crs = fallback if declared is None else parse_crs(declared, f"{origin}: {path}")
+    crs = fallback if declared is None else parse_crs(declared, f"{origin}: {shown(path)}")
     for number, geometry in enumerate(geometries, 1):
         name = f"{origin}, {path.name} feature {number}"
         if geometry.geom_type not in ("Polygon", "MultiPolygon"):
@@ -329,12 +338,15 @@ def _read_geometries(path: Path, layer: str | None, origin: str) -> tuple[list[A
     from pyogrio.errors import DataLayerError, DataSourceError
     from pyogrio.raw import read
 
+    from crispmap.scene.vector_file import reading, reason_shown, vector_name
+
     try:
-        meta, _, wkb, _ = read(path, layer=layer, columns=[], force_2d=True)
+        with reading(path):
+            meta, _, wkb, _ = read(vector_name(path), layer=layer, columns=[], force_2d=True)
         geometries = shapely.from_wkb(wkb, on_invalid="raise") if wkb is not None else []
     except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, OSError, ValueError) as error:
         raise ProjectError(
-            f"{origin}: cannot read {path}: {str(error).strip().rstrip('.')}.",
+            f"{origin}: cannot read {shown(path)}: {reason_shown(error, path)}.",
             expected="a vector file such as GeoPackage or GeoJSON, and a layer that is in it",
             remedy="Look at the file with: crispmap info",
         ) from error

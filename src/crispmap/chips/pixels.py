@@ -54,7 +54,7 @@ def draw_pixels(
             expected="at least one piece of ground, and the same bands in all",
         )
     available = count_classes(grounds, class_names)
-    _check_counts(available, class_names)
+    check_enough(available, class_names)
     side = 1 + 2 * margin_px
     images, labels = [], []
     for class_id, total in enumerate(available.tolist()):
@@ -68,7 +68,12 @@ def draw_pixels(
     )
 
 
-def _check_counts(available: CountArray, class_names: Sequence[str]) -> None:
+def check_enough(available: CountArray, class_names: Sequence[str]) -> None:
+    """Check that every class has pixels enough to draw from; ``available`` counts them, (class,).
+
+    Raises:
+        LabelError: If a class has fewer than ``LEAST_PIXELS``.
+    """
     rare = [
         f"{count} of class {name!r}" for name, count in zip(class_names, available, strict=True) if count < LEAST_PIXELS
     ]

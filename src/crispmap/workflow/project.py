@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from crispmap.chips.ground import checked_counts
-from crispmap.chips.sampling import check_patch
 from crispmap.chips.scaling import Scaling
 from crispmap.config import Project, load_project
-from crispmap.errors import LabelError, ModelError, OutputError, ProjectError, TrainingError
-from crispmap.inference.coarse import coarse_scores
-from crispmap.inference.engines import EngineChoice
+from crispmap.errors import ModelError, OutputError, ProjectError
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.means import Means
 from crispmap.inference.products import ClassMap, Scores
@@ -23,13 +17,11 @@ from crispmap.inference.run import MapResult, Output, Progress, Say, make_maps
 from crispmap.models.card import ModelCard
 from crispmap.models.store import load_model, read_card
 from crispmap.scene.blocks import store_folder
-from crispmap.scene.reader import Scene
 from crispmap.scene.refs import SceneRef
-from crispmap.types import IGNORE
+from crispmap.workflow.coarse import check_classes, open_coarse
+from crispmap.workflow.ground import TrainingGround
 from crispmap.workflow.scene import model_tags
-from crispmap.workflow.sources import Sources, inside, open_sources
-
-_CHECKED_PX = 1024
+from crispmap.workflow.sources import open_sources
 
 
 @dataclass(frozen=True)
@@ -121,12 +113,14 @@ def train_project(
     written = []
     with open_sources(project) as sources:
         if len(wanted) == 2:
-            _check_refiner_ground(sources)
+            TrainingGround(sources).check_refiner(project)  # not after an hour of the coarse training
         if "coarse" in wanted:
             train_coarse(sources, products.coarse_model, run)
             written.append(products.coarse_model)
         if "refiner" in wanted:
-            scores, card = _coarse(sources, products, device)
+            if project.coarse.scores is None:
+                _check_model(products.coarse_model, "a trained coarse network", project)
+            scores, card = open_coarse(sources, products.coarse_model, device)
             scaling = None if card is None else Scaling.of(card)
             train_refiner(sources, scores, scaling, products.refiner_model, run)
             written.append(products.refiner_model)
@@ -148,50 +142,10 @@ def _stages(project: Project, stage: str | None) -> list[str]:
     return [stage]
 
 
-def _check_refiner_ground(sources: Sources) -> None:
-    """Raise now, before the coarse network is trained, what would keep the refiner from being trained after it."""
-    from crispmap.workflow.training import refiner_settings
-
-    image, project = sources.image, sources.project
-    areas, _ = sources.pieces("refiner", image.grid)
-    labels = sources.reference(image.grid)
-    counts = np.zeros(IGNORE + 1, dtype=np.int64)
-    try:
-        for area in areas:
-            check_patch(area.block.shape, refiner_settings(project).patch_px)
-            read = inside(labels, [area])
-            for block in area.block.pieces(_CHECKED_PX):
-                counts += np.bincount(read(block).ravel(), minlength=IGNORE + 1)
-        checked_counts(counts, project.schema.names)
-    except (LabelError, TrainingError) as error:
-        told = f"The refiner cannot be trained on areas: refiner: of {project.path.name}. {error.given}"
-        raise type(error)(told, expected=error.expected, remedy=error.remedy) from error
-
-
-def _coarse(sources: Sources, products: Products, device: str) -> tuple[Scene, ModelCard | None]:
-    """Return the coarse scores, given or computed when read, and the card of the network if there is one."""
-    given = sources.given_scores()
-    if given is not None:
-        return given, None
-    _check_model(products.coarse_model, "a trained coarse network", sources.project)
-    network, card = load_model(products.coarse_model, kind="coarse")
-    _check_schema(card, sources.project, products.coarse_model)
-    return coarse_scores(sources.image, network, card, engine=EngineChoice("torch", device=device)), card
-
-
 def _check_model(path: Path, what: str, project: Project) -> None:
     if not path.exists():
         raise ModelError(
             f"{path} is not there.", expected=what, remedy=f"run: crispmap train {shlex.quote(str(project.path))}"
-        )
-
-
-def _check_schema(card: ModelCard, project: Project, path: Path) -> None:
-    if card.schema.names != project.schema.names:
-        raise ModelError(
-            f"{path} knows the classes {', '.join(card.schema.names)}.",
-            expected=f"those of {project.path.name}: {', '.join(project.schema.names)}",
-            remedy="train again with --force, or put the classes back",
         )
 
 
@@ -239,7 +193,7 @@ def _job(project: Project, products: Products) -> MapJob:
     else:
         model = products.coarse_model
         _check_model(model, "a trained coarse network", project)
-        _check_schema(read_card(model), project, model)
+        check_classes(read_card(model), project, model)
     if project.refiner is not None:
         refiner = products.refiner_model
         load_refiner(products, project)
@@ -257,7 +211,7 @@ def load_refiner(products: Products, project: Project) -> tuple[Any, ModelCard]:
     """
     _check_model(products.refiner_model, "a trained refiner", project)
     refiner, card = load_model(products.refiner_model, kind="refiner")
-    _check_schema(card, project, products.refiner_model)
+    check_classes(card, project, products.refiner_model)
     return refiner, card
 
 

@@ -15,18 +15,16 @@ import numpy as np
 from scipy.special import softmax
 
 from crispmap.areas import Area
-from crispmap.chips.scaling import Scaling, scaled_input
+from crispmap.chips.scaling import Scaling
 from crispmap.classes import ClassSchema
 from crispmap.config import Project, load_project
 from crispmap.errors import ProjectError
 from crispmap.evaluate.compare import Evaluation, evaluate_maps
 from crispmap.evaluate.plots import rgb_preview
-from crispmap.evaluate.readers import LabelSource, UnitedGround
+from crispmap.evaluate.readers import LabelSource
 from crispmap.evaluate.report import Crop, MethodResult, Overview, ReportData, write_report
 from crispmap.evaluate.rethreshold import BiasedLabels
 from crispmap.grid import Block, Grid
-from crispmap.inference.products import class_map
-from crispmap.inference.refine import refine_area
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix
@@ -35,14 +33,15 @@ from crispmap.models.store import read_card
 from crispmap.refine.base import Refiner
 from crispmap.scene.reader import Scene
 from crispmap.scene.scores import open_scores
-from crispmap.types import IGNORE, FloatArray, LabelArray
+from crispmap.types import FloatArray, LabelArray
 from crispmap.whole_file import check_free, write_whole
 from crispmap.workflow.crops import choose_crops
+from crispmap.workflow.ground import require_precise
 from crispmap.workflow.project import Products, load_refiner
 from crispmap.workflow.sources import Sources, open_sources
+from crispmap.workflow.steps import StepMaps
 
 COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"
-_CHUNK_PX = 1024
 _OVERVIEW_PX = 4_000_000
 """Test ground above this size is shown in the report by its crops alone."""
 
@@ -123,13 +122,7 @@ def evaluate_project(
 
 
 def _check_mapped(project: Project, products: Products) -> None:
-    if project.reference is None or not project.areas.get("test"):
-        missing = "reference" if project.reference is None else "test area"
-        raise ProjectError(
-            f"{project.path.name} names no {missing}.",
-            expected="precise labels under reference:, and pieces under areas: test:",
-            remedy="without them there is nothing to score the map against",
-        )
+    require_precise(project, ["test"], remedy="without them there is nothing to score the map against")
     for needed in (products.coarse_map, products.coarse_scores, products.refined_map):
         if not needed.exists():
             raise ProjectError(
@@ -143,12 +136,13 @@ class _TestGround:
     """A project's test areas, with everything that is compared on them."""
 
     def __init__(self, sources: Sources, scores: Scene, refiner: Refiner, card: ModelCard) -> None:
-        self.sources, self.scores, self.refiner, self.card = sources, scores, refiner, card
+        self.sources, self.card = sources, card
         self.project = sources.project
         self.schema: ClassSchema = sources.project.schema
         self.grid = sources.image.grid
         self.areas: list[Area] = sources.areas(self.grid)["test"]
         self.reference: LabelReader = sources.reference(self.grid)
+        self.steps = StepMaps(sources.image, scores, refiner, Scaling.of(card))
         self.biases = [float(value) for value in card.provenance["class_biases"]]
         self.products = Products(sources.project.output_folder)
         self.maps: dict[str, LabelSource] = {
@@ -163,31 +157,7 @@ class _TestGround:
             name: evaluate_maps(one, self.reference, self.grid, self.schema, area=self.areas)
             for name, one in self.maps.items()
         }
-        return Results(methods, self._curve(), self.biases)
-
-    def _curve(self) -> list[ConfusionMatrix]:
-        counts = [ConfusionMatrix(self.schema.names) for _ in range(self.refiner.steps + 1)]
-        ground = UnitedGround(self.areas)
-        # Over the box of all areas, not area by area: the boxes of two polygons may share ground.
-        for block in _box_of([area.block for area in self.areas]).pieces(_CHUNK_PX):
-            chosen = ground.mask(block)
-            if not chosen.any():
-                continue
-            reference = np.where(chosen, self.reference.read(block), np.uint8(IGNORE))
-            for count, (_, labels) in zip(counts, self.steps(block), strict=True):
-                count.update(labels, reference)
-        return counts
-
-    def steps(self, block: Block) -> list[tuple[FloatArray, LabelArray]]:
-        """Return scores and class ids of a block after every step, the coarse map's first."""
-        margin = self.refiner.margin_px
-        around = block.padded(margin)
-        scores, valid = self.scores.read(around)
-        pixels, _ = self.sources.image.read(around)
-        image = scaled_input(pixels, valid, Scaling.of(self.card))
-        core = block.relative_to(around).slices
-        steps = [step[:, *core] for step in refine_area(self.refiner, scores, image)]
-        return [(step, class_map(step, valid[core])) for step in steps]
+        return Results(methods, self.steps.curve(self.areas, self.reference, self.schema.names), self.biases)
 
     def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""
@@ -214,7 +184,7 @@ class _TestGround:
         return choose_crops([area.block for area in self.areas], maps, len(self.schema))
 
     def _crop(self, block: Block, number: int) -> Crop:
-        steps = self.steps(block)
+        steps = self.steps.over(block)
         heat: dict[str, list[FloatArray]] = {name: [] for name in self.schema.names[1:]}
         for scores, _ in steps:
             probability = softmax(scores, axis=0)
@@ -266,13 +236,6 @@ class _TestGround:
         }
         biases = dict(zip(self.schema.names, results.biases, strict=True))
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
-
-
-def _box_of(blocks: Sequence[Block]) -> Block:
-    """Return the smallest block that holds all of them."""
-    row, col = min(block.row for block in blocks), min(block.col for block in blocks)
-    height = max(block.row_stop for block in blocks) - row
-    return Block(row, col, height, max(block.col_stop for block in blocks) - col)
 
 
 def _provenance(project: Project, file_grid: Grid) -> dict[str, Any]:

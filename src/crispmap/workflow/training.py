@@ -137,7 +137,7 @@ def train_coarse(sources: Sources, path: Path, run: Run) -> ModelCard:
     network, facts = learn(
         project, _grounds(image, areas, labels, scaling), _grounds(image, held, labels, scaling), run
     )
-    card = _card("coarse", network, project, image, scaling, gsd_m, facts)
+    card = model_card("coarse", network, project, image, scaling, gsd_m, facts)
     save_model(path, network, card, force=True)
     return card
 
@@ -199,7 +199,7 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
     biases = fit_biases_on(scores, labels, UnitedGround([*areas, *held]), seed=project.seed)
     result = run.train("refiner", RefinerTask(refiner, settings, project.schema), grounds, validation)
     facts = {**_facts(settings, result), "class_biases": biases.tolist()}
-    card = _card("refiner", refiner, project, image, scaling, sources.gsd_m, facts)
+    card = model_card("refiner", refiner, project, image, scaling, sources.gsd_m, facts)
     save_model(path, refiner, card, force=True)
     return card
 
@@ -233,7 +233,7 @@ def _facts(settings: TrainingSettings, result: TrainingResult) -> dict[str, Any]
     }
 
 
-def _card(
+def model_card(
     kind: Kind,
     module: Any,
     project: Project,
@@ -242,6 +242,17 @@ def _card(
     gsd_m: float,
     facts: dict[str, Any],
 ) -> ModelCard:
+    """Return the card of a model trained or fitted for a project.
+
+    Args:
+        kind: What it maps.
+        module: The model.
+        project: The project.
+        image: The scene it learned from.
+        scaling: The constants it learned with.
+        gsd_m: Its ground sampling distance.
+        facts: What the provenance tells besides project, seed and versions.
+    """
     return ModelCard(
         kind=kind,
         architecture=module.architecture,

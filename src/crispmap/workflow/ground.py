@@ -1,0 +1,146 @@
+"""What keeps maps from being scored, or a training from starting, on a project's ground; told before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import numpy as np
+
+from crispmap.areas import Area
+from crispmap.chips.ground import checked_counts
+from crispmap.chips.pixels import check_enough
+from crispmap.chips.sampling import check_patch
+from crispmap.config import Project
+from crispmap.config.sections import SUPPORT_VECTOR_MACHINES
+from crispmap.errors import LabelError, ProjectError, TrainingError
+from crispmap.labels.reader import LabelReader
+from crispmap.types import IGNORE, CountArray
+from crispmap.workflow.sources import Sources, inside
+
+_CHECKED_PX = 1024
+
+
+def require_precise(project: Project, roles: Sequence[str], *, so: str = "", remedy: str) -> None:
+    """Check that a project names precise labels, and ground for every one of some roles.
+
+    Args:
+        project: The project.
+        roles: Such as "refiner" and "test".
+        so: What follows from the lack, told after it.
+        remedy: What to do about it.
+
+    Raises:
+        ProjectError: If it does not.
+    """
+    lacking = [f"{role} area" for role in roles if not project.areas.get(role)]
+    if project.reference is None:
+        lacking = ["reference"]
+    if lacking:
+        raise ProjectError(
+            f"{project.path.name} names no {lacking[0]}{so}.",
+            expected=f"precise labels under reference:, and pieces under areas: {' and '.join(f'{r}:' for r in roles)}",
+            remedy=remedy,
+        )
+
+
+class TrainingGround:
+    """The ground of a project's trainings, looked at before they start; labels are counted once, however often asked.
+
+    Args:
+        sources: The project's inputs.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def check_coarse(self, project: Project) -> None:
+        """Check that the coarse network can be trained.
+
+        Args:
+            project: The project, or the same one with another coarse network.
+
+        Raises:
+            ProjectError: If there are no labels, or no ground for it.
+            LabelError: If a class has no pixel there, or too few for a support vector machine.
+            TrainingError: If a piece is smaller than a patch.
+        """
+        # Lightning takes more than a second to import, and maps need none of it.
+        from crispmap.workflow.training import coarse_settings
+
+        network = project.coarse.network
+        with _told_of(f"{network} cannot be trained on areas: coarse: of {project.path.name}."):
+            areas, labelled = self._coarse
+            counts = checked_counts(labelled, project.schema.names)
+            if network in SUPPORT_VECTOR_MACHINES:
+                check_enough(counts, project.schema.names)
+            else:
+                _check_patches(areas, coarse_settings(project).patch_px)
+
+    def check_refiner(self, project: Project) -> None:
+        """Check that the refiner can be trained.
+
+        Args:
+            project: The project, or the same one with another refiner.
+
+        Raises:
+            ProjectError: If there is no reference, or no ground for it.
+            LabelError: If a class has no pixel there.
+            TrainingError: If a piece is smaller than a patch.
+        """
+        from crispmap.workflow.training import refiner_settings
+
+        areas, _ = self._sources.pieces("refiner", self._sources.image.grid)
+        with _told_of(f"The refiner cannot be trained on areas: refiner: of {project.path.name}."):
+            _check_patches(areas, refiner_settings(project).patch_px)
+            checked_counts(self._refiner_counts, project.schema.names)
+
+    def check_fit(self, name: str, areas: Sequence[Area]) -> None:
+        """Check that a refiner written by hand can be fitted on some of the refiner's ground.
+
+        Raises:
+            ProjectError: If there is no reference.
+            LabelError: If a class has no pixel there.
+        """
+        sources = self._sources
+        with _told_of(f"{name} cannot be fitted on areas: refiner: of {sources.project.path.name}."):
+            counts = _counted(areas, sources.reference(sources.image.grid))
+            checked_counts(counts, sources.project.schema.names)
+
+    @cached_property
+    def _coarse(self) -> tuple[list[Area], CountArray]:
+        sources = self._sources
+        grid = sources.image_at(sources.project.coarse.gsd_m or sources.gsd_m).grid
+        areas, _ = sources.pieces("coarse", grid)
+        return areas, _counted(areas, sources.labels(grid))
+
+    @cached_property
+    def _refiner_counts(self) -> CountArray:
+        grid = self._sources.image.grid
+        areas, _ = self._sources.pieces("refiner", grid)
+        return _counted(areas, self._sources.reference(grid))
+
+
+@contextmanager
+def _told_of(what: str) -> Iterator[None]:
+    """Put what cannot be done before the reason."""
+    try:
+        yield
+    except (LabelError, TrainingError) as error:
+        raise type(error)(f"{what} {error.given}", expected=error.expected, remedy=error.remedy) from error
+
+
+def _check_patches(areas: Sequence[Area], patch_px: int) -> None:
+    for area in areas:
+        check_patch(area.block.shape, patch_px)
+
+
+def _counted(areas: Sequence[Area], labels: LabelReader) -> CountArray:
+    """Return the number of pixels of each id on some ground, (256,)."""
+    counts = np.zeros(IGNORE + 1, dtype=np.int64)
+    for area in areas:
+        read = inside(labels, [area])
+        for block in area.block.pieces(_CHECKED_PX):
+            counts += np.bincount(read(block).ravel(), minlength=IGNORE + 1)
+    return counts
