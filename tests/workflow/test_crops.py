@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from crispmap.grid import Block
 from crispmap.types import IGNORE
 from crispmap.workflow.crops import CROP_PX, choose_crops
-from crispmap.workflow.sources import in_blocks
 
 MAP = np.random.default_rng(0).integers(0, 3, (900, 900)).astype(np.uint8)
 
@@ -18,7 +17,7 @@ MAP = np.random.default_rng(0).integers(0, 3, (900, 900)).astype(np.uint8)
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 700), st.integers(1, 700), st.integers(1, 300))
 def test_the_parts_of_a_block_cover_it_once(row: int, col: int, height: int, width: int, side: int) -> None:
     covered = np.zeros((800, 800), int)
-    for part in in_blocks(Block(row, col, height, width), side):
+    for part in Block(row, col, height, width).pieces(side):
         assert max(part.shape) <= side
         covered[part.slices] += 1
     assert covered[row : row + height, col : col + width].min() == 1

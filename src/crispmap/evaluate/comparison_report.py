@@ -117,12 +117,21 @@ class ComparisonReport:
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if not self.rows:
-            raise InputError(
-                "No method of the comparison is finished, so there is nothing to report.",
-                expected="at least one method with figures",
-                remedy="run the comparison first",
-            )
+        check_rows(self.rows)
+
+
+def check_rows(rows: Sequence[Row]) -> None:
+    """Check that there is a map to report.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if not rows:
+        raise InputError(
+            "No method of the comparison is finished, so there is nothing to report.",
+            expected="at least one method with figures",
+            remedy="run the comparison first",
+        )
 
 
 def write_comparison(path: str | Path, data: ComparisonReport, *, force: bool = False) -> Path:

@@ -189,8 +189,3 @@ def inside(labels: LabelReader, areas: Sequence[Area]) -> Callable[[Block], Labe
         return np.where(ground.mask(block), labels.read(block), np.uint8(IGNORE))
 
     return read
-
-
-def in_blocks(block: Block, side_px: int) -> Iterator[Block]:
-    """Return the parts of a block, at most ``side_px`` wide and high, row by row."""
-    return block.pieces(side_px)

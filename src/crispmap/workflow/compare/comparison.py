@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from crispmap.config import Project, load_project
-from crispmap.errors import CrispmapError, LabelError, ProjectError
+from crispmap.errors import CrispmapError, LabelError
 from crispmap.models.store import model_hash
 from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.scene.reader import Scene
 from crispmap.scene.writer import class_map_writer
 from crispmap.workflow.compare.learning import Models, learn, models_of, opened_coarse, parameters_of
 from crispmap.workflow.compare.mapping import BoxScores, MapOrder, map_apart
-from crispmap.workflow.compare.methods import Method, default_methods, missing_for, own_method, parse_methods
+from crispmap.workflow.compare.methods import Method, default_methods, missing_for, parse_methods
+from crispmap.workflow.compare.readiness import hindrances, told
 from crispmap.workflow.compare.record import (
     IDENTITY,
     Record,
@@ -34,7 +35,8 @@ from crispmap.workflow.compare.record import (
     write_record,
 )
 from crispmap.workflow.compare.scoring import Scores, TestGround, biases_on_refiner_ground, curve_over_steps
-from crispmap.workflow.sources import Sources, in_blocks, open_sources
+from crispmap.workflow.ground import require_precise
+from crispmap.workflow.sources import Sources, open_sources
 
 Say = Callable[[str], None]
 _WRITTEN_PX = 1024
@@ -62,12 +64,14 @@ class Comparison:
         root: The folder of the methods.
         outcomes: By method, in the order of the table, its figures or why it has none.
         resumed: Names of the methods that were finished before.
+        device: What computes: "auto", "cpu" or "cuda".
     """
 
     project: Project
     root: Path
     outcomes: dict[Method, Record | Failure]
     resumed: tuple[str, ...]
+    device: str = "auto"
 
     @property
     def finished(self) -> dict[Method, Record]:
@@ -106,23 +110,16 @@ def compare_methods(
     """
     project = load_project(path)
     chosen = default_methods(project) if methods is None else parse_methods(methods, project)
-    _check_comparable(project)
+    require_precise(
+        project, ["refiner", "test"], so=", so methods cannot be compared on it",
+        remedy="add them; half a square kilometre, drawn by hand, will do",
+    )  # fmt: skip
     project = project if seed is None else replace(project, seed=seed)
     with open_sources(project):  # says what is wrong with the pieces before any work
         bench = _Bench(project, project.output_folder / "compare", device, say)
     bench.prepare(chosen, force=force)
     outcomes = {method: bench.outcome(method) for method in chosen}
-    return Comparison(project, bench.root, outcomes, tuple(bench.resumed))
-
-
-def _check_comparable(project: Project) -> None:
-    if project.reference is None or not project.areas.get("test"):
-        missing = "reference" if project.reference is None else "test area"
-        raise ProjectError(
-            f"{project.path.name} names no {missing}, so methods cannot be compared on it.",
-            expected="precise labels under reference:, and pieces under areas: refiner: and test:",
-            remedy="add them; half a square kilometre, drawn by hand, will do",
-        )
+    return Comparison(project, bench.root, outcomes, tuple(bench.resumed), device)
 
 
 class _Bench:
@@ -133,6 +130,7 @@ class _Bench:
         self.resumed: list[str] = []
         self._facts = ground_facts(project)
         self._failed_coarse: dict[str, str] = {}
+        self._hindered: dict[Method, str] = {}
 
     def prepare(self, methods: Sequence[Method], *, force: bool) -> None:
         """Note in every method's folder what is made there, sure that nothing else lies in it."""
@@ -147,6 +145,16 @@ class _Bench:
                 shutil.rmtree(folder, ignore_errors=True)
             if not (folder / IDENTITY).exists():
                 write_identity(folder, self._identity(method))
+        self._find_hindered([one for one in wanted if read_record(self.root / one.name) is None])
+
+    def _find_hindered(self, methods: Sequence[Method]) -> None:
+        """Tell now what cannot be learned, and not after an hour of other trainings."""
+        if methods:
+            self._hindered = {
+                method: why for method, why in hindrances(methods, self.project, self.root).items() if why
+            }
+        for method, reason in self._hindered.items():
+            self._say(f"{method.name}: cannot be made. {reason}")
 
     def _identity(self, method: Method) -> dict[str, object]:
         return identity_of(method, self.project, self._facts)
@@ -164,6 +172,8 @@ class _Bench:
         if lacks:
             self._say(f"{method.name}: left out. {lacks}")
             return Failure(lacks, skipped=True)
+        if method in self._hindered:
+            return Failure(self._hindered[method])
         try:
             done = self._finished(method)
             if done is not None:
@@ -212,7 +222,8 @@ class _Bench:
                 steps = self._steps(sources, coarse, models, ground)
         facts = {name: float(card.provenance.get("seconds", 0.0)) for name, card in models.cards.items()}
         record = Record(
-            scores=base, rethresholded=second, biases=biases, parameters=_parameters(models), training_s=facts,
+            scores=base, rethresholded=second, biases=biases, training_s=facts,
+            parameters={name: parameters_of(path) for name, path in models.paths.items()},
             mapping=mapping, steps=steps, models=_hashes(models), note=" ".join(filter(None, (note, mapping.blended))),
         )  # fmt: skip
         write_record(folder, record)
@@ -251,38 +262,19 @@ class _Bench:
         return {name: [matrix.mean_iou for matrix in curve] for name, curve in curves.items() if curve[0].valid_px}
 
 
-def told(error: Exception) -> str:
-    """Return an error as one sentence."""
-    if isinstance(error, CrispmapError):
-        return error.given
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def own_record(comparison: Comparison) -> Record | None:
-    """Return the figures of the project's own method, if it has any."""
-    return comparison.finished.get(own_method(comparison.project))
-
-
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path.absolute())
 
 
 def _hashes(models: Models) -> dict[str, str]:
-    paths = {"coarse": models.coarse, "refiner": models.refiner}
-    return {name: model_hash(path) for name, path in paths.items() if path is not None and path.exists()}
-
-
-def _parameters(models: Models) -> dict[str, int]:
-    paths = {"coarse": models.coarse, "refiner": models.refiner}
-    return {name: parameters_of(path) for name, path in paths.items() if path is not None}
+    return {name: model_hash(path) for name, path in models.paths.items() if path.exists()}
 
 
 def _write_map(path: Path, ground: TestGround, scores: BoxScores) -> None:
     """Write the class map of the test ground, 255 off it."""
     grid = ground.grid.window(ground.box)
     with class_map_writer(path, grid, ground.project.schema, force=True) as writer:
-        for block in in_blocks(ground.box, _WRITTEN_PX):
+        for block in ground.box.pieces(_WRITTEN_PX):
             values, valid = scores.read(block)
             labels = np.where(valid & ground.ground.mask(block), values.argmax(0), 255).astype(np.uint8)
             writer.write(block.relative_to(ground.box), labels)

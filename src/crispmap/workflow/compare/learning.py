@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from crispmap.areas import Area, box_of
 from crispmap.chips.scaling import Scaling, measure_scaling, scaled_input
 from crispmap.config import Project
 from crispmap.errors import TrainingError
 from crispmap.evaluate.readers import UnitedGround
-from crispmap.inference.coarse import coarse_scores
-from crispmap.inference.engines import EngineChoice
+from crispmap.inference.engines.device import choose_device
 from crispmap.models.card import ModelCard
-from crispmap.models.store import load_model, save_model
-from crispmap.refine.by_hand import HandWrittenRefiner
+from crispmap.models.store import load_model, read_card, save_model
 from crispmap.scene.reader import Scene
 from crispmap.training.fit import FitRecord, fit_crf, fit_pde
 from crispmap.types import IGNORE
-from crispmap.workflow.compare.mapping import box_of
+from crispmap.workflow.coarse import open_coarse
 from crispmap.workflow.compare.methods import FITTED, GIVEN, LEARNED, Method, project_of
 from crispmap.workflow.sources import Sources, open_sources
-from crispmap.workflow.training import Run, train_coarse, train_refiner
+from crispmap.workflow.training import Run, model_card, train_coarse, train_refiner
 
 _MOST_FIT_PX = 16_000_000
 """Larger boxes of refiner ground are fitted on their largest piece alone."""
@@ -44,10 +43,15 @@ class Models:
     refiner: Path | None
 
     @property
+    def paths(self) -> dict[str, Path]:
+        """The files there are to be, by "coarse" and "refiner"."""
+        both = {"coarse": self.coarse, "refiner": self.refiner}
+        return {name: path for name, path in both.items() if path is not None}
+
+    @property
     def cards(self) -> dict[str, ModelCard]:
-        """Their cards, by "coarse" and "refiner"."""
-        paths = {"coarse": self.coarse, "refiner": self.refiner}
-        return {name: load_model(path)[1] for name, path in paths.items() if path is not None}
+        """Their cards, likewise."""
+        return {name: read_card(path) for name, path in self.paths.items()}
 
 
 def models_of(method: Method, root: Path) -> Models:
@@ -91,52 +95,43 @@ def _learn_refiner(method: Method, sources: Sources, models: Models, device: str
     if method.refiner in LEARNED:
         train_refiner(sources, scores, scaling, models.refiner, _run(models.refiner, device))
     elif method.refiner in FITTED:
-        _fit_refiner(method.refiner, sources, scores, scaling, models.refiner)
+        _fit_refiner(method.refiner, sources, scores, scaling, models.refiner, device)
 
 
-def open_coarse(sources: Sources, model: Path | None, device: str) -> tuple[Scene, ModelCard | None]:
-    """Return coarse scores on the working grid: those given, or those of a model, computed when read, and its card."""
-    if model is None:
-        given = sources.given_scores()
-        if given is None:
-            raise TrainingError("There are no coarse scores.", expected="a coarse network, or scores of another tool")
-        return given, None
-    network, card = load_model(model, kind="coarse")
-    return coarse_scores(sources.image, network, card, engine=EngineChoice("torch", device=device)), card
+def fit_ground(areas: Sequence[Area]) -> list[Area]:
+    """Return which of the refiner's areas refiners written by hand are fitted on: all, or of much ground the largest.
+
+    Raises:
+        TrainingError: If there is none.
+    """
+    if not areas:
+        raise TrainingError("There is no precise ground to fit on.", expected="pieces under areas: refiner:")
+    box = box_of(areas)
+    if box.height * box.width > _MOST_FIT_PX:
+        return [max(areas, key=lambda area: area.block.height * area.block.width)]
+    return list(areas)
 
 
-def _fit_refiner(name: str, sources: Sources, scores: Scene, scaling: Scaling | None, path: Path) -> None:
+def _fit_refiner(name: str, sources: Sources, scores: Scene, scaling: Scaling | None, path: Path, device: str) -> None:
     """Fit a refiner written by hand on the refiner's ground, and write its model file."""
     image = sources.image
     areas = sources.areas(image.grid).get("refiner", [])
-    if not areas:
-        raise TrainingError(f"There is no precise ground to fit {name} on.", expected="pieces under areas: refiner:")
+    learned_from = fit_ground(areas)
     scaling = scaling or measure_scaling([(image, area.block) for area in areas])
-    box = box_of(areas)
-    if box.height * box.width > _MOST_FIT_PX:
-        areas = [max(areas, key=lambda area: area.block.height * area.block.width)]
-        box = areas[0].block
+    box = box_of(learned_from)
     given, valid = scores.read(box)
     pixels, seen = image.read(box)
-    known = UnitedGround(areas).mask(box) & valid & seen
+    known = UnitedGround(learned_from).mask(box) & valid & seen
     labels = np.where(known, sources.reference(image.grid).read(box), np.uint8(IGNORE))
     arrays = np.where(valid & seen, given, np.float32(0)), scaled_input(pixels, valid & seen, scaling), labels
-    seed = sources.project.seed
-    refiner, record = fit_crf(*arrays, seed=seed) if name == "crf" else fit_pde(name, *arrays, seed=seed)
-    save_model(path, refiner, _fitted_card(refiner, record, sources, scaling), force=True)
-
-
-def _fitted_card(refiner: HandWrittenRefiner, record: FitRecord, sources: Sources, scaling: Scaling) -> ModelCard:
-    return ModelCard(
-        kind="refiner", architecture=refiner.architecture, arguments=refiner.arguments, schema=sources.project.schema,
-        band_names=sources.image.band_names, scaling_offset=scaling.offset, scaling_scale=scaling.scale,
-        gsd_m=sources.gsd_m, radius_px=refiner.radius_px, stride_px=1,
-        provenance={
-            "project": sources.project.name, "seed": sources.project.seed,
-            "crispmap": importlib.metadata.version("crispmap"), "seconds": record.seconds,
-            "settings": record.to_dict(), "class_biases": record.biases, "fitted_numbers": _numbers(record),
-        },
-    )  # fmt: skip
+    how: dict[str, Any] = {"seed": sources.project.seed, "device": str(choose_device(device))}
+    refiner, record = fit_crf(*arrays, **how) if name == "crf" else fit_pde(name, *arrays, **how)
+    facts = {
+        "seconds": record.seconds, "settings": record.to_dict(), "class_biases": record.biases,
+        "fitted_numbers": _numbers(record),
+    }  # fmt: skip
+    card = model_card("refiner", refiner, sources.project, image, scaling, sources.gsd_m, facts)
+    save_model(path, refiner, card, force=True)
 
 
 def _numbers(record: FitRecord) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from crispmap.areas import Area
+from crispmap.areas import Area, box_of
 from crispmap.config import load_project
 from crispmap.errors import CrispmapError, SceneError
 from crispmap.evaluate.readers import UnitedGround
@@ -84,14 +84,6 @@ class Mapping:
     def seconds_per_mpx(self) -> float:
         """Seconds a million pixels."""
         return self.seconds / self.pixels * 1e6
-
-
-def box_of(areas: list[Area]) -> Block:
-    """Return the smallest block that holds all areas."""
-    blocks = [area.block for area in areas]
-    row, col = min(one.row for one in blocks), min(one.col for one in blocks)
-    height, width = max(one.row_stop for one in blocks) - row, max(one.col_stop for one in blocks) - col
-    return Block(row, col, height, width)
 
 
 class BoxScores(Scene):

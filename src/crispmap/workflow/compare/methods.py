@@ -111,6 +111,17 @@ def _known(project: Project) -> str:
 
 def missing_for(method: Method, project: Project) -> str:
     """Return what the project lacks that the method needs, as a sentence; empty where it lacks nothing."""
+    return _missing_for_refiner(method.refiner, project) or _missing_for_coarse(method, project)
+
+
+def _missing_for_refiner(name: str | None, project: Project) -> str:
+    papers = project.refiner is not None and project.refiner.preset == "paper"
+    if papers and name in LEARNED and LEARNED[name]["network"] != "rnn":
+        return f"The project's refiner has preset: paper, which is of rnn; no paper tells how {name} is trained."
+    return ""
+
+
+def _missing_for_coarse(method: Method, project: Project) -> str:
     if method.coarse == GIVEN:
         return "" if project.coarse.scores is not None else "The project gives no coarse scores of another tool."
     if project.labels is None or not project.areas.get("coarse"):

@@ -19,6 +19,7 @@ from crispmap.evaluate.comparison_report import (
     FilterBank,
     LearnedFilter,
     Strip,
+    check_rows,
     write_comparison,
 )
 from crispmap.evaluate.filters import filter_nature
@@ -51,25 +52,23 @@ def write_comparison_report(comparison: Comparison, table: Table) -> Path:
         InputError: If no method is finished.
         OutputError: If it cannot be written.
     """
+    check_rows(table.rows)
     return write_comparison(comparison.root / REPORT, _report(comparison, table), force=True)
 
 
 def _report(comparison: Comparison, table: Table) -> ComparisonReport:
     finished = comparison.finished
     project = comparison.project
-    strips: list[Strip] = []
     banks: list[FilterBank] = []
-    gsd_m = 1.0
-    if finished:
-        shown = _shown(finished, own_method(project))
-        models = models_of(shown, comparison.root)
-        with few_blocks_kept(), opened_coarse(shown, project, models, "auto") as (sources, coarse):
-            ground = TestGround(sources)
-            gsd_m = ground.grid.mean_gsd_m()
-            crops = _crops(comparison, ground, shown)
-            strips = [_strip(comparison, sources, ground, block, number) for number, block in enumerate(crops, 1)]
-            if models.refiner is not None and crops:
-                banks = _banks(sources, coarse.read, models.refiner, crops[0])
+    shown = _shown(finished, own_method(project))
+    models = models_of(shown, comparison.root)
+    with few_blocks_kept(), opened_coarse(shown, project, models, comparison.device) as (sources, coarse):
+        ground = TestGround(sources)
+        gsd_m = ground.grid.mean_gsd_m()
+        crops = _crops(comparison, ground, shown)
+        strips = [_strip(comparison, sources, ground, block, number) for number, block in enumerate(crops, 1)]
+        if models.refiner is not None and crops:
+            banks = _banks(sources, coarse.read, models.refiner, crops[0])
     return ComparisonReport(
         title=f"{project.name}: methods compared",
         schema=project.schema,

@@ -9,30 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from crispmap.areas import Area
-from crispmap.chips.scaling import Scaling, scaled_input
+from crispmap.areas import Area, box_of
+from crispmap.chips.scaling import Scaling
 from crispmap.config import Project
 from crispmap.evaluate.compare import Evaluation, evaluate_maps
 from crispmap.evaluate.intervals import block_side_px, count_by_block
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.rethreshold import BiasedLabels, fit_biases_on
 from crispmap.evaluate.roc import ThresholdCounts, one_against_rest
-from crispmap.grid import Block
-from crispmap.inference.refine import TILE_PX, refine_area
 from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.store import load_model
-from crispmap.refine.base import Refiner
 from crispmap.scene.reader import SceneReader
 from crispmap.types import IGNORE, CountArray, DoubleArray
-from crispmap.workflow.compare.mapping import BoxScores, box_of
-from crispmap.workflow.sources import Sources, in_blocks
+from crispmap.workflow.compare.mapping import BoxScores
+from crispmap.workflow.sources import Sources
+from crispmap.workflow.steps import StepMaps
 
 _CHUNK_PX = 512
 _CURVE_POINTS = 200
-_WIDE_MARGIN_PX = 32
-"""Refiners that reach further are run in larger tiles: of small ones nearly all would be margin."""
-_WIDE_TILE_PX = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +114,7 @@ class TestGround:
 
     def _thresholds(self, scores: SceneReader, biases: DoubleArray) -> list[ThresholdCounts]:
         counts = [ThresholdCounts() for _ in self.project.schema]
-        for block in in_blocks(self.box, _CHUNK_PX):
+        for block in self.box.pieces(_CHUNK_PX):
             mask = self.ground.mask(block)
             if not mask.any():
                 continue
@@ -164,30 +159,5 @@ def curve_over_steps(
         device: "auto", "cpu" or "cuda".
     """
     refiner, card = load_model(refiner_path, kind="refiner")
-    scaling = Scaling.of(card)
-    reference = sources.reference(sources.image.grid)
-    ground = UnitedGround(list(areas))
-    counts = [ConfusionMatrix(sources.project.schema.names) for _ in range(refiner.steps + 1)]
-    for block in in_blocks(box_of(list(areas)), _CHUNK_PX):
-        mask = ground.mask(block)
-        if mask.any():
-            labels = np.where(mask, reference.read(block), np.uint8(IGNORE))
-            for count, step in zip(counts, steps_over(block, sources, scores, (refiner, scaling), device), strict=True):
-                count.update(step, labels)
-    return counts
-
-
-def steps_over(
-    block: Block, sources: Sources, scores: SceneReader, refiner: tuple[Refiner, Scaling], device: str
-) -> list[Any]:
-    """Return the class ids (row, col) of a block after 0, 1, .. steps of a refiner with its scaling constants."""
-    module, scaling = refiner
-    around = block.padded(module.margin_px)
-    values, valid = scores.read(around)
-    pixels, seen = sources.image.read(around)
-    known = valid & seen
-    image = scaled_input(pixels, known, scaling)
-    tile_px = TILE_PX if module.margin_px <= _WIDE_MARGIN_PX else _WIDE_TILE_PX
-    steps = refine_area(module, np.where(known, values, np.float32(0)), image, device=device, tile_px=tile_px)
-    core = block.relative_to(around).slices
-    return [np.where(known[core], step[:, *core].argmax(0), IGNORE).astype(np.uint8) for step in steps]
+    steps = StepMaps(sources.image, scores, refiner, Scaling.of(card), device)
+    return steps.curve(areas, sources.reference(sources.image.grid), sources.project.schema.names)
