@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from range_server import RangeServer, serving
+
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -27,3 +29,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RangeServer]:
+    """A web server of the folder of the test; GDAL gives up on it quickly."""
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "1")
+    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.05")
+    with serving(tmp_path) as running:
+        yield running

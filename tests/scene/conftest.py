@@ -1,4 +1,4 @@
-"""Rasters made on the spot, a server of them, and a disk too small for them."""
+"""Rasters made on the spot, and a disk too small for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from range_server import RangeServer, serving
 from rasterio.errors import NotGeoreferencedWarning
 
 RasterMaker = Callable[..., Path]
@@ -45,15 +44,6 @@ def make_raster(tmp_path: Path) -> RasterMaker:
         return path
 
     return make
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RangeServer]:
-    """A web server of the folder of the test; GDAL gives up on it quickly."""
-    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "1")
-    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.05")
-    with serving(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.scene.address import fit_name, gdal_name, is_plain_file, is_remote, name_of, shown, web_address
+from crispmap.scene.address import (
+    fit_name,
+    gdal_name,
+    is_address,
+    is_missing,
+    is_plain_file,
+    is_remote,
+    name_of,
+    shown,
+    suffix_of,
+    typed,
+    web_address,
+)
 
 READ_THROUGH = {
     "https://host/a.tif": "/vsicurl/https://host/a.tif",
@@ -19,13 +31,18 @@ READ_THROUGH = {
 }
 
 
-@pytest.mark.parametrize(("typed", "opened"), READ_THROUGH.items())
-def test_addresses_survive_being_made_a_path(typed: str, opened: str) -> None:
-    assert gdal_name(typed) == opened
-    assert gdal_name(Path(typed)) == opened
+@pytest.mark.parametrize(("text", "opened"), READ_THROUGH.items())
+def test_addresses_survive_being_made_a_path(text: str, opened: str) -> None:
+    assert gdal_name(text) == opened
+    assert gdal_name(Path(text)) == opened
     assert gdal_name(opened) == opened
-    assert is_remote(typed)
-    assert not is_plain_file(typed)
+    assert typed(text) == typed(Path(text)) == text
+    assert is_remote(text)
+    assert is_address(text)
+    assert is_address(Path(text))
+    assert not is_plain_file(text)
+    assert not is_missing(text)
+    assert suffix_of(text) == suffix_of(Path(text)) == ".tif"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +51,9 @@ def test_addresses_survive_being_made_a_path(typed: str, opened: str) -> None:
 def test_files_are_left_as_they_are(name: str) -> None:
     assert gdal_name(name) == name
     assert gdal_name(Path(name)) == name
+    assert typed(name) == name
     assert not is_remote(name)
+    assert not is_address(name)
 
 
 @pytest.mark.parametrize("name", ["NETCDF:a.nc:red", "GTIFF_DIR:1:a.tif", "/vsimem/a.tif", "<VRTDataset/>"])
@@ -92,3 +111,14 @@ def test_messages_keep_the_secret_of_an_address() -> None:
     assert web_address("https://host/a.tif?sig=secret") == "https://host/a.tif?sig=secret"
     assert web_address("s3://bucket/a.tif") is None
     assert web_address("a.tif") is None
+
+
+def test_a_file_is_missing_where_there_is_none(tmp_path: Path) -> None:
+    assert is_missing(tmp_path / "a.tif")
+    assert not is_missing(tmp_path)
+    assert not is_missing("NETCDF:a.nc:red")
+
+
+@pytest.mark.parametrize("name", ["a.GPKG", "https://host/x/A.gpkg?sig=a.b/c.d", "/vsis3/bucket/a.gpkg"])
+def test_a_suffix_is_that_of_the_file(name: str) -> None:
+    assert suffix_of(name) == suffix_of(Path(name)) == ".gpkg"

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from affine import Affine
-from range_server import RangeServer
+from typer.testing import CliRunner
 
+from crispmap.cli.main import app
 from crispmap.errors import GridError, SceneError
 from crispmap.scene import stac
 from crispmap.scene.raster import open_scene, read_whole
 from crispmap.scene.stac import is_item, item_scenes, split_assets
+from range_server import RangeServer
 
 Maker = Callable[..., Path]
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -267,3 +269,34 @@ def test_a_hitch_is_waited_out_and_half_an_answer_is_none(
     monkeypatch.setattr(stac, "_LARGEST", 10)
     with pytest.raises(SceneError, match="larger than"):
         item_scenes(f"{server.address}/item.json")
+
+
+def info(text: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["info", text, "--json"])
+    assert result.exit_code == 0, result.output
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize(("assets", "names"), [("red", ["red"]), ("red,blue", ["red", "blue"])])
+def test_info_tells_of_assets_what_a_model_would_see(
+    bands: np.ndarray, server: RangeServer, write: Any, remote: bool, assets: str, names: list[str]
+) -> None:
+    path = write(item(RGB))
+    facts = info(f"{server.address}/item.json#{assets}" if remote else f"{path}#{assets}")
+    files = [str(path.with_name(file)) for file in ("B04.tif", "B02.tif")][: len(names)]
+    assert facts["path"] == ", ".join(files).replace(str(path.parent), server.address if remote else str(path.parent))
+    assert (facts["kind"], facts["height_px"], facts["width_px"]) == ("scene", 20, 30)
+    assert [band["name"] for band in facts["bands"]] == names
+    assert {band["type"] for band in facts["bands"]} == {"uint16"}
+
+
+def test_info_looks_at_one_scene(bands: np.ndarray, write: Any) -> None:
+    found = {"type": "FeatureCollection", "features": [item(RGB), item({"red": band("B02")}, id="S2A_2")]}
+    result = CliRunner().invoke(app, ["info", f"{write(found)}#red"])
+    assert result.exit_code == 2
+    assert "means 2 scenes" in result.stderr
+    missing = CliRunner().invoke(app, ["info", f"{write(item(RGB))}#nir"])
+    assert missing.exit_code == 2
+    assert "has no asset nir" in missing.stderr

@@ -165,6 +165,7 @@ def _schema(maps: Sequence[Path], classes: Path | None) -> ClassSchema:
 def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
     """Return the pieces of ground that an option names, by window or by file."""
     from crispmap.areas import AreaPiece
+    from crispmap.scene.address import is_address
 
     pieces = []
     for text in texts or ():
@@ -173,7 +174,7 @@ def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
         if match:
             row, col, height, width = (int(number) for number in match.groups())
             pieces.append(AreaPiece(window=(row, col, height, width), origin=origin))
-        elif Path(text).exists():
+        elif Path(text).exists() or is_address(text):
             pieces.append(AreaPiece(file=Path(text), origin=origin))
         else:
             raise InputError(

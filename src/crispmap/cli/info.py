@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crispmap.cli.console import print_json, print_line
 from crispmap.errors import InputError, LabelError, SceneError
+
+if TYPE_CHECKING:
+    from crispmap.scene.raster import FileScene
+    from crispmap.scene.refs import SceneRef
 
 _VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet", ".geoparquet", ".pq")
 
@@ -18,7 +22,8 @@ def info(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A scene, class map, model, vector or project file; or a raster's address."
+            metavar="FILE",
+            help="A scene, class map, model, vector or project file; or the address of a raster or vectors.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -37,21 +42,33 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         CrispmapError: If it is missing, damaged, or of no kind crispmap reads.
     """
-    from crispmap.scene.address import is_plain_file, is_remote
+    from crispmap.scene.address import is_missing, suffix_of, typed
 
-    if is_plain_file(path) and not path.exists():
+    if _names_assets(typed(path)):
+        return _assets_facts(typed(path))
+    if is_missing(path):
         raise InputError(f"There is no file {path}.", expected="a file to look at", remedy="Check the path.")
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix in (".yaml", ".yml") or (path.is_dir() and suffix != ".gdb"):
         return _project_facts(path)
     if suffix == ".safetensors":
         return _model_facts(path)
     if suffix in _VECTOR_SUFFIXES:
         return _vector_facts(path)
+    return _raster_or_vector_facts(path)
+
+
+def _raster_or_vector_facts(path: Path) -> dict[str, Any]:
+    """Return what a file holds whose name tells neither."""
+    from crispmap.scene.address import is_remote
+    from crispmap.scene.refs import SceneRef
+
     try:
-        return _raster_facts(path)
+        return _raster_facts(SceneRef.of(path))
     except SceneError as scene_error:
-        if is_remote(path):
+        from crispmap.labels.mask import is_vector_file
+
+        if is_remote(path) and not is_vector_file(path):
             raise
         try:
             return _vector_facts(path)
@@ -59,18 +76,47 @@ def describe(path: Path) -> dict[str, Any]:
             raise scene_error from None
 
 
-def _raster_facts(path: Path) -> dict[str, Any]:
-    """Return what a raster holds."""
-    from crispmap.scene.address import shown
+def _names_assets(text: str) -> bool:
+    """Return whether a text is a STAC item with assets of it named, ``item.json#B04``."""
+    if "#" not in text:
+        return False
+    from crispmap.scene.stac import split_assets
+
+    return split_assets(text)[1] is not None
+
+
+def _assets_facts(text: str) -> dict[str, Any]:
+    """Return what the assets named of a STAC item hold together.
+
+    Raises:
+        SceneError: If they cannot be read.
+        InputError: If there are several items.
+    """
+    from crispmap.scene.sources import resolve_scenes
+
+    scenes = resolve_scenes([text])
+    if len(scenes) > 1:
+        raise InputError(
+            f"{text} means {len(scenes)} scenes.",
+            expected="one scene",
+            remedy=f"Look at them one by one: {', '.join(str(scene) for scene in scenes[:3])}",
+        )
+    return _raster_facts(scenes[0])
+
+
+def _raster_facts(ref: SceneRef) -> dict[str, Any]:
+    """Return what a raster, or several that make one scene, hold."""
     from crispmap.scene.raster import FileScene, open_dataset
+    from crispmap.scene.stack import gdal_source
     from crispmap.scene.writer import read_class_schema
 
-    schema = read_class_schema(path)
-    with open_dataset(path) as dataset, FileScene(path) as scene:
+    source = gdal_source(ref)
+    schema = read_class_schema(source)
+    with open_dataset(source) as dataset, FileScene(ref) as scene:
         grid = scene.grid
         facts: dict[str, Any] = {
             "kind": "scene" if schema is None else "class map",
-            "path": shown(path),
+            "path": str(ref),
             "format": dataset.driver,
             "height_px": grid.height,
             "width_px": grid.width,
@@ -79,7 +125,9 @@ def _raster_facts(path: Path) -> dict[str, Any]:
             "bounds": list(grid.bounds),
             "bands": [
                 {"name": name, "type": dtype, "nodata": nodata}
-                for name, dtype, nodata in zip(_band_names(dataset), dataset.dtypes, dataset.nodatavals, strict=True)
+                for name, dtype, nodata in zip(
+                    _band_names(dataset, scene), dataset.dtypes, dataset.nodatavals, strict=True
+                )
             ],
         }
         tags = {key: value for key, value in dataset.tags().items() if key.startswith("CRISPMAP_")}
@@ -91,12 +139,10 @@ def _raster_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _band_names(dataset: Any) -> list[str]:
-    """Return what every band of a raster, alpha too, is called."""
-    names = []
-    for number, (text, colour) in enumerate(zip(dataset.descriptions, dataset.colorinterp, strict=True), 1):
-        names.append(text or (f"band_{number}" if colour.name == "undefined" else colour.name))
-    return names
+def _band_names(dataset: Any, scene: FileScene) -> list[str]:
+    """Return what every band of a raster is called: alpha after its colour, the others as a model sees them."""
+    image = dict(zip(scene.bands, scene.band_names, strict=True))
+    return [image.get(number, colour.name) for number, colour in enumerate(dataset.colorinterp, 1)]
 
 
 def _crs_name(crs: Any) -> str:
@@ -137,26 +183,30 @@ def _vector_facts(path: Path) -> dict[str, Any]:
     import pyogrio
 
     from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers
+    from crispmap.scene.address import shown, suffix_of
+    from crispmap.scene.vector_file import reading, reason_shown, vector_name
 
-    if path.suffix.lower() in PARQUET_SUFFIXES:
+    if suffix_of(path) in PARQUET_SUFFIXES:
         layers = [_parquet_facts(one.loaded, one.columns) for one in drawn_layers(path)]
     else:
         try:
-            layers = [_layer_facts(path, str(name)) for name, _ in pyogrio.list_layers(path)]
+            with reading(path):
+                source = vector_name(path)
+                layers = [_layer_facts(source, str(name)) for name, _ in pyogrio.list_layers(source)]
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
             raise LabelError(
-                f"{path} cannot be read as a raster or as vectors: {error}",
+                f"{shown(path)} cannot be read as a raster or as vectors: {reason_shown(error, path)}",
                 expected="a scene, class map, model, vector or project file",
                 remedy="Check that the file is whole and of the format its name says.",
             ) from error
-    return {"kind": "vectors", "path": path, "layers": layers}
+    return {"kind": "vectors", "path": shown(path), "layers": layers}
 
 
-def _layer_facts(path: Path, name: str) -> dict[str, Any]:
+def _layer_facts(source: str, name: str) -> dict[str, Any]:
     """Return what a layer of a vector file holds."""
     import pyogrio
 
-    facts = pyogrio.read_info(path, layer=name, force_feature_count=True, force_total_bounds=True)
+    facts = pyogrio.read_info(source, layer=name, force_feature_count=True, force_total_bounds=True)
     bounds = facts["total_bounds"]
     return {
         "name": name,
@@ -183,6 +233,7 @@ def _parquet_facts(frame: Any, columns: tuple[str, ...]) -> dict[str, Any]:
 def _project_facts(path: Path) -> dict[str, Any]:
     """Return what a project file says; files it names may be missing."""
     from crispmap.config import load_project
+    from crispmap.scene.address import is_address, shown
 
     project = load_project(path, check_files=False)
     sources = {"scene": project.scene, "labels": project.labels, "reference": project.reference}
@@ -197,8 +248,7 @@ def _project_facts(path: Path) -> dict[str, Any]:
         "seed": project.seed,
         "classes": [{"id": index, "name": c.name, "colour": c.colour} for index, c in enumerate(project.schema)],
         "files": [
-            {"for": name, "path": one, "exists": str(one).startswith("/vsi") or one.exists()}
-            for name, one in paths.items()
+            {"for": name, "path": shown(one), "exists": is_address(one) or one.exists()} for name, one in paths.items()
         ],
         "areas": {role: len(pieces) for role, pieces in project.areas.items()},
         "coarse": None if project.coarse.scores is not None else coarse,

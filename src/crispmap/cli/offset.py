@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,6 +71,7 @@ def offset(  # noqa: PLR0913 - one parameter an option
     from crispmap.labels.moved import check_moved_target, write_moved
     from crispmap.labels.offset_sample import estimate_offset_on
     from crispmap.labels.vectors import read_vectors
+    from crispmap.scene.address import shown
     from crispmap.scene.writer import check_paths
 
     if out is not None:
@@ -88,7 +89,13 @@ def offset(  # noqa: PLR0913 - one parameter an option
     if out is not None:
         back = -found.offset.dx_m, -found.offset.dy_m
         write_moved(vectors, out, target.grid, *back, layer=layer, assume_crs=assume_crs, force=force)
-    _show(found, {"vectors": vectors, "against": against, "out": out}, kind_found, target.grid.crs is not None, as_json)
+    _show(
+        found,
+        {"vectors": shown(vectors), "against": shown(against), "out": out},
+        kind_found,
+        target.grid.crs is not None,
+        as_json,
+    )
 
 
 def _check_vectors(vectors: Path, against: Path) -> None:
@@ -165,7 +172,7 @@ def _schema_of_scores(scores: Scene, classes: str | None, all_as: str | None) ->
     return schema
 
 
-def _show(found: SampledOffset, files: dict[str, Path | None], kind: TargetKind, on_earth: bool, as_json: bool) -> None:
+def _show(found: SampledOffset, files: dict[str, Any], kind: TargetKind, on_earth: bool, as_json: bool) -> None:
     """Print the offset, how far to trust it, and what to do."""
     offset, out = found.offset, files["out"]
     advice = _advice(found, kind, on_earth, out)

@@ -61,6 +61,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     from crispmap.labels.mask import open_labels
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
+    from crispmap.scene.address import shown
     from crispmap.scene.raster import read_grid
     from crispmap.scene.writer import check_paths, check_raster_target
 
@@ -78,7 +79,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     )
     reader = open_labels(labels, schema, grid, options=options)
     try:
-        with progress_bar(f"Drawing {labels.name}") as progress:
+        with progress_bar(f"Drawing {Path(shown(labels)).name}") as progress:
             counts = rasterize_file(reader, out, force=force, progress=progress)
     finally:
         reader.close()

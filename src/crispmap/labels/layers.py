@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from shapely.errors import ShapelyError
 from crispmap.errors import LabelError
 from crispmap.grid import Block, Grid
 from crispmap.labels.tags import match_columns
+from crispmap.scene.address import is_address, is_missing, is_remote, shown, suffix_of
+from crispmap.scene.vector_file import reading, reason_shown, vector_name
 
 NEIGHBOURHOOD_M = 250.0
 """Features this far outside the scene are read too: the wide lines that reach into it."""
@@ -33,7 +34,7 @@ class VectorLayer:
     """One layer of a vector file, before its features are read.
 
     Attributes:
-        path: The file.
+        path: The file, or an address.
         name: The layer's name; None where the format has no layers.
         crs: Its coordinate reference system, or None.
         columns: The attribute columns.
@@ -46,6 +47,16 @@ class VectorLayer:
     columns: tuple[str, ...]
     loaded: gpd.GeoDataFrame | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def source(self) -> str:
+        """What pyogrio opens."""
+        return vector_name(self.path)
+
+    @property
+    def file(self) -> str:
+        """What messages call the file."""
+        return shown(self.path)
+
 
 def drawn_layers(path: Path, layer: str | None = None) -> list[VectorLayer]:
     """Return the layers that hold polygons or lines, or the one layer asked for.
@@ -53,20 +64,20 @@ def drawn_layers(path: Path, layer: str | None = None) -> list[VectorLayer]:
     Raises:
         LabelError: If the file is missing or unreadable, or has no such layer.
     """
-    if not path.exists() and not str(path).startswith("/vsi"):
+    if is_missing(path):
         raise LabelError(f"There is no file {path}.", expected="a vector file", remedy="Check the path.")
-    if path.suffix.lower() in PARQUET_SUFFIXES:
+    if suffix_of(path) in PARQUET_SUFFIXES:
         frame = _read_parquet(path)
         return [VectorLayer(path, None, frame.crs, tuple(frame.columns.drop(frame.geometry.name)), frame)]
-    if path.suffix.lower() in (".osm", ".pbf") and "OSM" not in pyogrio.list_drivers():
+    if suffix_of(path) in (".osm", ".pbf") and "OSM" not in pyogrio.list_drivers():
         raise LabelError(
-            f"{path} is an OpenStreetMap file, which the installed pyogrio cannot read.",
+            f"{shown(path)} is an OpenStreetMap file, which the installed pyogrio cannot read.",
             expected="a pyogrio built with GDAL's OSM driver",
             remedy="Install pyogrio from its wheel, or convert the file to GeoPackage.",
         )
     try:
-        with _quiet():
-            types = {str(name): str(kind) for name, kind in pyogrio.list_layers(path)}
+        with reading(path):
+            types = {str(name): str(kind) for name, kind in pyogrio.list_layers(vector_name(path))}
             return [_describe(path, name) for name in _choose(path, types, layer)]
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, CRSError) as error:
         raise _unreadable(path, error) from error
@@ -92,9 +103,9 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
         touching = (bounds[:, :2] <= box[2:]).all(axis=1) & (bounds[:, 2:] >= box[:2]).all(axis=1)
         return frame[touching]
     try:
-        with _quiet():
+        with reading(layer.path):
             return pyogrio.read_dataframe(
-                layer.path, layer=layer.name, columns=columns, bbox=box, force_2d=True, on_invalid="ignore"
+                layer.source, layer=layer.name, columns=columns, bbox=box, force_2d=True, on_invalid="ignore"
             )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, ShapelyError, ValueError) as error:
         raise _unreadable(layer.path, error) from error
@@ -105,8 +116,8 @@ def layer_box(layer: VectorLayer) -> Box | None:
     if layer.loaded is not None:
         box = tuple(layer.loaded.total_bounds)
     else:
-        with _quiet():
-            found = pyogrio.read_info(layer.path, layer=layer.name, force_total_bounds=True)["total_bounds"]
+        with reading(layer.path):
+            found = pyogrio.read_info(layer.source, layer=layer.name, force_total_bounds=True)["total_bounds"]
             if found is None:  # OpenStreetMap files do not tell
                 found = _box_of_features(layer)
         box = tuple(found)
@@ -115,7 +126,7 @@ def layer_box(layer: VectorLayer) -> Box | None:
 
 def _box_of_features(layer: VectorLayer) -> Box:
     """Return the bounding box of a layer by reading it through, not finite where it is empty."""
-    _, bounds = pyogrio.read_bounds(layer.path, layer=layer.name)
+    _, bounds = pyogrio.read_bounds(layer.source, layer=layer.name)
     if not bounds.shape[1]:
         return np.nan, np.nan, np.nan, np.nan
     return (*bounds[:2].min(axis=1), *bounds[2:].max(axis=1))
@@ -137,7 +148,7 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
     if layer is not None:
         if layer not in types:
             raise LabelError(
-                f"{path} has no layer {layer!r}.",
+                f"{shown(path)} has no layer {layer!r}.",
                 expected=f"one of {', '.join(types) or 'none'}",
                 remedy="Correct the name of the layer, or leave it out to read all.",
             )
@@ -148,7 +159,7 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
     if not drawn:
         held = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no layer"
         raise LabelError(
-            f"{path} holds {held}.",
+            f"{shown(path)} holds {held}.",
             expected="at least one layer of polygons or lines",
             remedy="Give a file of polygons or lines: points cover no ground.",
         )
@@ -170,12 +181,18 @@ def _drawn_prefixes() -> tuple[str, ...]:
 
 
 def _describe(path: Path, name: str) -> VectorLayer:
-    info = pyogrio.read_info(path, layer=name)
+    info = pyogrio.read_info(vector_name(path), layer=name)
     crs = CRS.from_user_input(info["crs"]) if info["crs"] else None
     return VectorLayer(path, name, crs, tuple(str(field) for field in info["fields"]))
 
 
 def _read_parquet(path: Path) -> gpd.GeoDataFrame:
+    if is_address(path):
+        raise LabelError(
+            f"{shown(path)} is a GeoParquet file at an address.",
+            expected="a GeoParquet file on a disk; or another format, such as GeoPackage or FlatGeobuf",
+            remedy="Download it.",
+        )
     try:
         return gpd.read_parquet(path)
     except ImportError as error:
@@ -190,15 +207,9 @@ def _read_parquet(path: Path) -> gpd.GeoDataFrame:
 
 def _unreadable(path: Path, error: Exception) -> LabelError:
     return LabelError(
-        f"{path} cannot be read as vectors: {error}",
+        f"{shown(path)} cannot be read as vectors: {reason_shown(error, path)}",
         expected="GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, .osm or .osm.pbf",
-        remedy="Check that the file is whole and of the format its name says.",
+        remedy="Check the address and the network, and that the file there is of the format its name says."
+        if is_remote(path)
+        else "Check that the file is whole and of the format its name says.",
     )
-
-
-class _quiet(warnings.catch_warnings):  # noqa: N801 - used like a function
-    """Silences GDAL's notes on measures, odd rings and the like: what is dropped is counted and logged."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        warnings.simplefilter("ignore")

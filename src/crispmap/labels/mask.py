@@ -42,7 +42,8 @@ from crispmap.labels.palette import (
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
-from crispmap.scene.raster import open_dataset
+from crispmap.scene.address import gdal_name, is_missing, shown, suffix_of
+from crispmap.scene.dataset import gdal_settings, open_dataset
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 _SURVEY_PX = 1024
@@ -61,7 +62,7 @@ def open_labels(
     """Return the labels of a file, vectors or a mask, on a grid.
 
     Args:
-        path: A vector file (see ``read_vectors``) or a raster (see this module).
+        path: A vector file (see ``read_vectors``) or a raster (see this module), or the address of one.
         schema: The classes.
         grid: Where the labels are wanted.
         options: How they are read.
@@ -71,7 +72,7 @@ def open_labels(
     """
     options = options or LabelOptions()
     path = Path(path)
-    if not path.exists() and not str(path).startswith("/vsi"):
+    if is_missing(path):
         raise LabelError(
             f"There is no file {path}.", expected="a vector file or a mask raster", remedy="Check the path."
         )
@@ -85,7 +86,7 @@ def open_labels(
 
 def is_vector_file(path: Path) -> bool:
     """Return whether labels in a file of this name are vectors; else they are a mask."""
-    return path.suffix.lower() in _VECTOR_SUFFIXES
+    return suffix_of(path) in _VECTOR_SUFFIXES
 
 
 class MaskLabels:
@@ -108,6 +109,7 @@ class MaskLabels:
         self, path: str | Path, schema: ClassSchema, grid: Grid, *, options: LabelOptions | None = None
     ) -> None:
         self.path = Path(path)
+        self._name = shown(path)
         self.schema = schema
         self.grid = grid
         self._options = options or LabelOptions()
@@ -117,7 +119,7 @@ class MaskLabels:
             raise LabelError(error.given, expected=error.expected, remedy=error.remedy) from error
         self._source = self._file
         try:
-            self._traits = _traits_of(self._file, self.path)
+            self._traits = _traits_of(self._file, self._name)
             self._source = self._on_grid()
             self._decode = self._choose_decoder()
         except BaseException:
@@ -148,7 +150,7 @@ class MaskLabels:
 
     def _on_grid(self) -> DatasetReader:
         """Return the file as it is where it lies on our grid, else a warped view of it."""
-        crs = _crs_of(self._file, self._options.assume_crs, self.grid, self.path)
+        crs = _crs_of(self._file, self._options.assume_crs, self.grid, self._name)
         shape = (self._file.height, self._file.width)
         if crs is None or self.grid.crs is None:
             self._require_same_pixels(crs)
@@ -183,20 +185,20 @@ class MaskLabels:
         placed = crs is None and grid.crs is not None and not file.transform.is_identity
         if placed and not Grid(grid.crs, file.transform, (file.height, file.width)).is_close(grid):
             raise LabelError(
-                f"{self.path} has a transform but no coordinate reference system, and the scene has both.",
+                f"{self._name} has a transform but no coordinate reference system, and the scene has both.",
                 expected="a CRS on both sides, or no georeference on one",
                 remedy="Give the CRS of the mask (assume_crs, --assume-crs EPSG:...).",
             )
         if (file.height, file.width) != grid.shape:
             raise LabelError(
-                f"{self.path} ({file.height} x {file.width} pixels) and the scene ({grid.height} x {grid.width}) "
+                f"{self._name} ({file.height} x {file.width} pixels) and the scene ({grid.height} x {grid.width}) "
                 "are not both georeferenced, and differ in shape.",
                 expected="a mask of the scene's shape, or a CRS on both sides",
                 remedy="Georeference the mask (gdal_edit.py), or cut it to the scene.",
             )
         if (crs is None) != (grid.crs is None):
             warnings.warn(
-                f"Only one of {self.path} and the scene is georeferenced; they have one shape and are laid on each "
+                f"Only one of {self._name} and the scene is georeferenced; they have one shape and are laid on each "
                 "other pixel by pixel.",
                 GeoreferenceWarning,
                 stacklevel=4,
@@ -206,11 +208,12 @@ class MaskLabels:
         """Return one code a pixel of a block, and where the mask says something."""
         window = Window(block.col, block.row, block.width, block.height)
         try:
-            bands = self._source.read([1, 2, 3] if self._traits.colour else [1], window=window)
-            valid = self._source.dataset_mask(window=window) > 0
+            with gdal_settings(gdal_name(self.path)):
+                bands = self._source.read([1, 2, 3] if self._traits.colour else [1], window=window)
+                valid = self._source.dataset_mask(window=window) > 0
         except RasterioError as error:
             raise LabelError(
-                f"{self.path} cannot be read at {block}: {error}",
+                f"{self._name} cannot be read at {block}: {error}",
                 expected="a whole file",
                 remedy="Copy or download the file again; gdalinfo -checksum tells whether it is whole.",
             ) from error
@@ -256,7 +259,7 @@ class MaskLabels:
         scene = self.grid.crs.to_string() if self.grid.crs else "no CRS"
         mask = self._file.crs.to_string() if self._file.crs else "no CRS"
         return LabelError(
-            f"{self.path} says nothing about the scene: it lies elsewhere, or holds nodata only. "
+            f"{self._name} says nothing about the scene: it lies elsewhere, or holds nodata only. "
             f"Mask: {mask}, {tuple(self._file.bounds)}; scene: {scene}, {self.grid.bounds}.",
             expected="a mask that overlaps the scene",
             remedy="Check that the two files are of one place, and the CRS of each.",
@@ -266,17 +269,17 @@ class MaskLabels:
         """Return the error that lists the commonest codes of no class."""
         colour = self._traits.colour
         common = sorted(unknown.items(), key=lambda item: -item[1])[:5]
-        shown = ", ".join(f"{show_code(code, colour)} ({count} pixels)" for code, count in common)
+        most = ", ".join(f"{show_code(code, colour)} ({count} pixels)" for code, count in common)
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         classes = (f"{one.colour if colour else index} {one.name}" for index, one in enumerate(self.schema))
         return LabelError(
-            f"{self.path} holds {'colours' if colour else 'values'} of no class: {shown}{more}.",
+            f"{self._name} holds {'colours' if colour else 'values'} of no class: {most}{more}.",
             expected=", ".join(classes),
             remedy="Add the classes, or leave such pixels out with unknown='ignore' (--unknown ignore).",
         )
 
 
-def _traits_of(file: DatasetReader, path: Path) -> MaskTraits:
+def _traits_of(file: DatasetReader, name: str) -> MaskTraits:
     """Return what a file says of itself.
 
     Raises:
@@ -285,7 +288,7 @@ def _traits_of(file: DatasetReader, path: Path) -> MaskTraits:
     bands = file.count - int(_has_alpha(file))
     if bands not in (1, 3, 4):
         raise LabelError(
-            f"{path} has {file.count} bands.",
+            f"{name} has {file.count} bands.",
             expected="one band of class ids, or three or four of colours",
             remedy="Give a mask; if this is an image, it is no labels.",
         )
@@ -296,7 +299,7 @@ def _traits_of(file: DatasetReader, path: Path) -> MaskTraits:
     return MaskTraits(bands >= 3, palette, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata)
 
 
-def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, path: Path) -> CRS | None:
+def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, name: str) -> CRS | None:
     """Return the CRS of a mask: its own, else the assumed one; None for a mask without georeference.
 
     Raises:
@@ -312,7 +315,7 @@ def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, path: Path) ->
         return CRS.from_user_input(text) if text else None
     except CRSError as error:
         raise LabelError(
-            f"The CRS of {path} cannot be understood: {error}",
+            f"The CRS of {name} cannot be understood: {error}",
             expected="a code such as EPSG:32631",
             remedy="Give the CRS it is in (assume_crs, --assume-crs EPSG:...), or assign it anew (gdal_edit.py).",
         ) from error

@@ -26,6 +26,7 @@ from crispmap.labels.layers import (
     read_layer,
 )
 from crispmap.labels.reader import SCENE_COORDINATES
+from crispmap.scene.address import suffix_of
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +52,8 @@ def read_vectors(
     note counts them.
 
     Args:
-        path: Anything GDAL reads as vectors (GeoPackage, GeoJSON, Shapefile, FlatGeobuf, .osm, .osm.pbf), or
-            GeoParquet.
+        path: Anything GDAL reads as vectors (GeoPackage, GeoJSON, Shapefile, FlatGeobuf, .osm, .osm.pbf), in a file
+            or at an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a GeoParquet file.
         schema: The classes and their tag rules.
         grid: Only features whose bounding box comes within NEIGHBOURHOOD_M of this grid are returned, in its
             CRS. Without a grid all features are returned, in the CRS of the first layer.
@@ -80,7 +81,7 @@ def read_vectors(
     _require_any(read, layers, grid, assumed)
     geometries = pd.concat([geometry for geometry, _ in read], ignore_index=True)
     table = tags.join_tables(table for _, table in read)
-    ids = _class_ids(table, schema, fixed_id, path)
+    ids = _class_ids(table, schema, fixed_id, layers[0].file)
     _require_class(ids, layers, schema)
     features = _features(geometries, table, ids, target)
     _require_on_grid(features, grid, layers, assumed)
@@ -111,29 +112,29 @@ def source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None)
         crs = assumed
     elif crs is not None and _not_degrees(layer):
         raise LabelError(
-            f"{layer.path} says its coordinates are degrees, but they reach {layer_box(layer)}.",
+            f"{layer.file} says its coordinates are degrees, but they reach {layer_box(layer)}.",
             expected="longitudes within -180..180 and latitudes within -90..90",
             remedy="Give the CRS they are really in (assume_crs, --assume-crs EPSG:...).",
         )
     if grid is None or (crs is None and grid.crs is None):
         return crs if isinstance(crs, CRS) else None
-    return _agree(layer.path, crs, grid)
+    return _agree(layer.file, crs, grid)
 
 
-def _agree(path: Path, crs: CRS | str | None, grid: Grid) -> CRS | None:
+def _agree(file: str, crs: CRS | str | None, grid: Grid) -> CRS | None:
     """Return the CRS of the vectors after checking that vectors and scene both have one, or neither."""
     if isinstance(crs, str):
         return grid.crs
     if grid.crs is None:
         raise LabelError(
-            f"The scene has no coordinate reference system, and the vectors of {path} have one.",
+            f"The scene has no coordinate reference system, and the vectors of {file} have one.",
             expected="both georeferenced, or neither",
             remedy="Georeference the scene; or, if the vectors were drawn in the scene's own coordinates, "
             f"say so with assume_crs={SCENE_COORDINATES!r} (--assume-crs {SCENE_COORDINATES}).",
         )
     if crs is None:
         raise LabelError(
-            f"The vectors of {path} have no coordinate reference system; the scene has {grid.crs.name!r}.",
+            f"The vectors of {file} have no coordinate reference system; the scene has {grid.crs.name!r}.",
             expected="vectors with a CRS (a Shapefile keeps it in its .prj file)",
             remedy="Give the CRS they are in (assume_crs, --assume-crs EPSG:...).",
         )
@@ -142,7 +143,7 @@ def _agree(path: Path, crs: CRS | str | None, grid: Grid) -> CRS | None:
 
 def _not_degrees(layer: VectorLayer) -> bool:
     """Return whether a layer said to be in degrees has coordinates that cannot be (GeoJSON in metres)."""
-    if layer.crs is None or not layer.crs.is_geographic or layer.path.suffix.lower() not in _DEFAULT_DEGREES:
+    if layer.crs is None or not layer.crs.is_geographic or suffix_of(layer.path) not in _DEFAULT_DEGREES:
         return False
     box = layer_box(layer)
     return box is not None and bool(np.abs(box).max() > 360.5)
@@ -165,7 +166,7 @@ def parse_crs(text: str | CRS | None) -> CRS | str | None:
         ) from error
 
 
-def _class_ids(table: tags.TagTable, schema: ClassSchema, fixed_id: int | None, path: Path) -> np.ndarray:
+def _class_ids(table: tags.TagTable, schema: ClassSchema, fixed_id: int | None, file: str) -> np.ndarray:
     """Return the class id of every row of the tag table, NO_CLASS where there is none."""
     if fixed_id is not None:
         return np.full(tags.row_count(table), fixed_id, dtype=np.int64)
@@ -174,7 +175,7 @@ def _class_ids(table: tags.TagTable, schema: ClassSchema, fixed_id: int | None, 
     without_rule = [one.name for one in foreground if not one.osm]
     if (ids == tags.NO_CLASS).all() and without_rule and len(foreground) > 1:
         raise LabelError(
-            f"Class {without_rule[0]!r} has no OSM rule, and {path} has no column of classes.",
+            f"Class {without_rule[0]!r} has no OSM rule, and {file} has no column of classes.",
             expected="a rule for every class but the background, or a column class or class_name",
             remedy="Write a rule such as building=*, or say that all is of one class (all_as, --all-as).",
         )
@@ -212,7 +213,7 @@ def _require_any(
         return
     if grid is None or all(layer_box(one) is None for one in layers):
         raise LabelError(
-            f"{layers[0].path} holds no feature.",
+            f"{layers[0].file} holds no feature.",
             expected="polygons or lines",
             remedy="Check the file and, where it has several, the layer.",
         )
@@ -225,7 +226,7 @@ def _require_class(ids: np.ndarray, layers: list[VectorLayer], schema: ClassSche
     columns = ", ".join(dict.fromkeys(column for one in layers for column in one.columns)) or "none"
     rules = "; ".join(f"{one.name}: {_shortened(' or '.join(one.osm) or 'no rule')}" for one in schema.classes[1:])
     raise LabelError(
-        f"None of the {len(ids)} features of {layers[0].path} about the scene belongs to a class. Columns: {columns}.",
+        f"None of the {len(ids)} features of {layers[0].file} about the scene belongs to a class. Columns: {columns}.",
         expected=f"features that match the rules ({rules}), or a column class or class_name of class names",
         remedy="Write rules for these columns, or say that every feature is of one class (all_as, --all-as).",
     )
@@ -236,7 +237,7 @@ def _require_on_grid(
 ) -> None:
     if features.empty:
         raise LabelError(
-            f"{layers[0].path} holds no polygon or line of any class.",
+            f"{layers[0].file} holds no polygon or line of any class.",
             expected="polygons or lines",
             remedy="Points cover no ground: draw the outlines of what the classes stand for.",
         )
@@ -262,7 +263,7 @@ def _off_scene(layers: list[VectorLayer], grid: Grid, assumed: CRS | str | None)
     if _meet(swapped, scene) and not _meet(vectors, scene):
         hint = "They would overlap with x and y swapped: the vectors were written as latitude, longitude."
     return LabelError(
-        f"No feature of {layers[0].path} lies on the scene. Vectors: {unit} {_show(vectors)}; scene: {_show(scene)}.",
+        f"No feature of {layers[0].file} lies on the scene. Vectors: {unit} {_show(vectors)}; scene: {_show(scene)}.",
         expected="vectors that overlap the scene",
         remedy=hint,
     )

@@ -1,4 +1,4 @@
-"""Where a raster is: a file, or an address that GDAL reads from, as a person types it and as GDAL opens it."""
+"""Where a raster or vectors are: a file, or an address GDAL reads from, as a person types it and as GDAL opens it."""
 
 from __future__ import annotations
 
@@ -44,16 +44,39 @@ def is_remote(path: str | Path) -> bool:
     return _REMOTE.search(gdal_name(path)) is not None
 
 
+def is_address(path: str | Path) -> bool:
+    """Return whether GDAL reads a path through one of its virtual file systems: over a network, or in an archive.
+
+    Unlike a path, an address counts from no folder, and no look into a folder tells whether it leads anywhere.
+    """
+    return gdal_name(path).startswith("/vsi")
+
+
 def is_plain_file(path: str | Path) -> bool:
     """Return whether a path can only mean a file or folder, no address and no data set inside a file."""
     name = gdal_name(path)
     return not name.startswith(("/vsi", "<")) and ":" not in name
 
 
+def is_missing(path: str | Path) -> bool:
+    """Return whether a path can only mean a file or folder, and there is none."""
+    return is_plain_file(path) and not Path(path).exists()
+
+
 def web_address(path: str | Path) -> str | None:
     """Return the ``http`` or ``https`` address that a path means, or None where it means something else."""
     name = gdal_name(path).removeprefix("/vsicurl/")
     return name if name.startswith(("http://", "https://")) else None
+
+
+def typed(path: str | Path) -> str:
+    """Return a path or address as a person types it, whole: slashes that ``Path`` has dropped are put back."""
+    return _restored(os.fspath(path))
+
+
+def suffix_of(path: str | Path) -> str:
+    """Return the suffix of a file, in small letters; that of an address without its query."""
+    return Path(shown(path)).suffix.lower()
 
 
 def name_of(path: str | Path) -> str:

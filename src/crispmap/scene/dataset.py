@@ -26,7 +26,7 @@ _OPTIONS = {
     # short.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
 }
-_REMOTE_OPTIONS = {
+REMOTE_OPTIONS = {
     # A dead server is told within minutes, a short hitch is waited out.
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
     "GDAL_HTTP_TIMEOUT": "120",
@@ -37,6 +37,7 @@ _REMOTE_OPTIONS = {
     # Files beside a raster are asked for by name: the list of a remote folder may be endless, or forbidden.
     "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
 }
+"""How GDAL reads over a network, where nobody has said otherwise."""
 _NOT_ASKED = "does not exist in the file system"
 """What GDAL says of a file that it takes for missing without having asked the server."""
 
@@ -110,7 +111,7 @@ def gdal_settings(name: str) -> rasterio.Env:
     Args:
         name: What GDAL opens.
     """
-    options = _OPTIONS | _REMOTE_OPTIONS if is_remote(name) else _OPTIONS
+    options = _OPTIONS | REMOTE_OPTIONS if is_remote(name) else _OPTIONS
     return rasterio.Env(**{key: value for key, value in options.items() if not is_chosen(key)})
 
 
