@@ -21,6 +21,7 @@ from crispmap.config import COARSE_NETWORKS, NoiseSection, Project, load_project
 from crispmap.config import sections as sections_module
 from crispmap.errors import ProjectError
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
+from crispmap.scene.address import typed
 
 TEXT = """\
 crispmap: 1
@@ -211,6 +212,30 @@ class TestGood:
         assert labels is not None
         assert str(labels.path) == absolute
         assert str(load(changed(scene__path="/vsizip/x.zip/a.tif")).scene.path) == "/vsizip/x.zip/a.tif"
+
+    @pytest.mark.parametrize(
+        "address",
+        ["https://host/a/b.tif?sig=a/b&c=d", "s3://bucket/b.tif", "/vsicurl/https://host/b.tif", "/vsis3/bucket/b.tif"],
+    )
+    def test_addresses_stay_whole_and_are_not_looked_for(self, load: Callable[[Any], Project], address: str) -> None:
+        values = changed(scene__path=address, labels__path=address, reference__path=address)
+        values["areas"]["coarse"] = [{"file": address}]
+        project = load(values)
+        assert project.labels is not None
+        assert project.reference is not None
+        paths = [project.scene.path, project.labels.path, project.reference.path, project.areas["coarse"][0].file]
+        assert {typed(path) for path in paths if path is not None} == {address}
+
+    def test_a_name_with_a_colon_is_a_files(self, load: Callable[[Any], Project], folder: Path) -> None:
+        (folder / "data" / "s3:b.tif").touch()
+        assert load(changed(scene__path="data/s3:b.tif")).scene.path == folder / "data" / "s3:b.tif"
+        with pytest.raises(ProjectError, match="does not exist"):
+            load(changed(scene__path="data/s3:c.tif"))
+
+    @pytest.mark.parametrize("address", ["https://host/maps", "s3://bucket/maps", "/vsimem/maps"])
+    def test_results_go_to_no_address(self, load: Callable[[Any], Project], address: str) -> None:
+        with pytest.raises(ProjectError, match=re.escape(f"names {address}, an address")):
+            load(changed(output__folder=address))
 
     def test_a_project_is_frozen(self, load: Callable[[str], Project]) -> None:
         project = load(TEXT)

@@ -23,6 +23,7 @@ from crispmap.labels.osm import OSM_PRESETS, PRESET_COLOURS
 from crispmap.scene.raster import open_scene
 from crispmap.scene.spec import RasterSpec
 from crispmap.scene.writer import RasterWriter
+from range_server import RangeServer
 
 UTM = CRS.from_epsg(32631)
 
@@ -75,6 +76,21 @@ class TestWrites:
         areas = resolve_areas(project.areas, grid, grid)
         shares = {role: ones[0].pixel_count / (300 * 500) for role, ones in areas.items()}
         assert shares == {"coarse": 0.6, "refiner": 0.2, "test": 0.2}
+
+    def test_addresses_are_written_whole(self, tmp_path: Path, server: RangeServer) -> None:
+        write_scene(tmp_path / "scene.tif", 300, 500)
+        addresses = f"{server.address}/scene.tif?sig=a/b", "s3://bucket/osm.gpkg", "/vsis3/bucket/precise.gpkg"
+        folder = tmp_path / "project"
+        result = run(folder, "--scene", addresses[0], "--labels", addresses[1], "--reference", addresses[2])
+        assert result.exit_code == 0, result.output
+        text = (folder / "project.yaml").read_text()
+        for address in addresses:
+            assert f'path: "{address}"' in text
+        assert "# 300 rows x 500 columns" in text
+        with open_scene(load_project(folder).scene.path) as opened:
+            assert opened.grid.shape == (300, 500)
+        told = CliRunner().invoke(app, ["info", str(folder)]).stdout
+        assert f"for scene, path {server.address}/scene.tif, exists yes" in told
 
     def test_with_nothing_it_is_a_form_to_fill_in(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

@@ -52,6 +52,7 @@ def init(
     """Write a project file to fill in, with areas proposed for the scene where one is given."""
     from crispmap.config import PROJECT_FILE
     from crispmap.labels.osm import OSM_PRESETS
+    from crispmap.scene.address import is_address
 
     if folder.exists() and not folder.is_dir():
         raise OutputError(
@@ -66,7 +67,7 @@ def init(
         )
     given = [path for path in (scene, labels, reference) if path is not None]
     for path in given:
-        if not path.exists() and not str(path).startswith("/vsi"):
+        if not path.exists() and not is_address(path):
             raise InputError(f"There is no file {path}.", expected="a file that is there", remedy="Check the path.")
     text = "\n".join(
         [
@@ -250,9 +251,11 @@ def _commented(text: str) -> str:
 
 
 def _relative(path: Path | None, placeholder: str, folder: Path) -> str:
-    """Return a path as text for the file: counted from its folder where that is possible."""
-    if path is None or str(path).startswith("/vsi"):
-        return _quoted(str(path or placeholder))
+    """Return a path as text for the file: counted from its folder where that is possible; an address whole."""
+    from crispmap.scene.address import is_address, typed
+
+    if path is None or is_address(path):
+        return _quoted(placeholder if path is None else typed(path))
     try:
         return _quoted(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
     except ValueError:  # another drive

@@ -21,6 +21,7 @@ from crispmap.config.findings import bad_value, did_you_mean, shown
 from crispmap.errors import CrispmapError, ProjectError
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
 from crispmap.labels.reader import SCENE_COORDINATES
+from crispmap.scene.address import is_address, typed
 
 FORMAT = 1
 """The layout of project files this version reads."""
@@ -35,9 +36,11 @@ REFINERS = ("rnn", "wide")
 
 
 def _as_path(value: object, info: ValidationInfo) -> Path:
-    """Return text as a path, counted from the project file's folder."""
+    """Return text as a path, counted from the project file's folder; an address stays as it is."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise bad_value(f"is {shown(value)}", remedy="Write the path as text; put it in quotes where it has : or #.")
+    if is_address(value):
+        return Path(value)
     try:
         path = Path(value).expanduser()
     except RuntimeError as error:
@@ -46,8 +49,8 @@ def _as_path(value: object, info: ValidationInfo) -> Path:
 
 
 def _must_exist(path: Path, info: ValidationInfo) -> Path:
-    """Check that an input is there, unless it lies in one of GDAL's virtual file systems."""
-    if (info.context or {}).get("check_files") and not str(path).startswith("/vsi"):
+    """Check that an input is there; what lies at an address is seen when it is read."""
+    if (info.context or {}).get("check_files") and not is_address(path):
         try:
             missing = not path.exists()
         except OSError:
@@ -57,6 +60,13 @@ def _must_exist(path: Path, info: ValidationInfo) -> Path:
                 f"names {path}, which does not exist",
                 remedy="Check the path: it counts from the folder of the project file.",
             )
+    return path
+
+
+def _must_be_here(path: Path) -> Path:
+    """Check that results go to a folder, for nothing is written to addresses."""
+    if is_address(path):
+        raise bad_value(f"names {typed(path)}, an address", remedy="Name a folder on a disk.")
     return path
 
 
@@ -110,7 +120,7 @@ def _checked_rule(text: str) -> str:
     return text
 
 
-ProjectPath = Annotated[Path, BeforeValidator(_as_path)]
+OutputPath = Annotated[Path, BeforeValidator(_as_path), AfterValidator(_must_be_here)]
 InputPath = Annotated[Path, BeforeValidator(_as_path), AfterValidator(_must_exist)]
 CrsText = Annotated[str, AfterValidator(_checked_crs)]
 LabelCrsText = Annotated[str, AfterValidator(_checked_label_crs)]
@@ -137,7 +147,7 @@ class SceneSection(_Section):
     """The image.
 
     Attributes:
-        path: Any raster GDAL reads.
+        path: Any raster GDAL reads, or the address of one.
         bands: Bands to use, counted from 1; None means all.
         gsd_m: The working ground sampling distance; None means the scene's own.
         assume_gsd_m: The ground sampling distance of a scene that has no georeference.
@@ -189,7 +199,7 @@ class _LabelFile(_Section):
     """Vectors or masks.
 
     Attributes:
-        path: A vector file, or a raster of class ids or colours.
+        path: A vector file, or a raster of class ids or colours, or the address of one.
         layer: The layer of a vector file that has several.
         assume_crs: The CRS of a file that declares none; "scene" for vectors in the scene's own coordinates.
         all_as: The class of every vector feature, whatever its tags.
@@ -324,7 +334,7 @@ class RefinerSection(_Learning):
 class OutputSection(_Section):
     """Where results go."""
 
-    folder: ProjectPath | None = Field(None, description="the path of a folder")
+    folder: OutputPath | None = Field(None, description="the path of a folder")
 
 
 _NAME = r"^\w[\w .+-]*$"
