@@ -359,6 +359,10 @@ class TestBadPieces:
         with pytest.raises(ProjectError, match="no coordinate reference system"):
             resolve_one(AreaPiece(bounds=(0, 0, 10, 10), crs="EPSG:4326"), BARE)
 
+    def test_a_needle_far_longer_than_the_earth_is_told(self) -> None:
+        with pytest.raises(ProjectError, match="an area"):
+            resolve_one(AreaPiece(polygon=((0, 0), (0, 1), (9, 19791209299968)), crs="EPSG:3857"))
+
     @few
     @given(
         st.lists(st.tuples(st.floats(allow_nan=True, width=32), st.floats(allow_nan=True, width=32)), max_size=8),

@@ -387,8 +387,11 @@ def _check_sound(geometry: Polygon | MultiPolygon, origin: str) -> None:
     )
 
 
-def _in_grid_crs(polygon: Polygon, crs: CRS | None, grid: Grid, origin: str) -> Polygon:
-    """Return a polygon in the CRS of a grid; straight edges of another CRS may be curved here."""
+def _in_grid_crs(polygon: Polygon, crs: CRS | None, grid: Grid, origin: str) -> Polygon | MultiPolygon:
+    """Return a polygon in the CRS of a grid; straight edges of another CRS may be curved here.
+
+    A needle, thinner than its coordinates are exact, comes in parts: points between its corners cut it.
+    """
     import shapely
 
     if crs is None or crs == grid.crs:
@@ -423,11 +426,12 @@ def _edge_length(polygon: Polygon, crs: CRS, grid: Grid) -> float:
     return max(size / _EDGE_PARTS, least) if math.isfinite(size) else least
 
 
-def _rings(polygon: Polygon, grid: Grid) -> tuple[DoubleArray, ...]:
-    """Return the outlines of a polygon, holes too, in pixel positions of a grid."""
+def _rings(polygon: Polygon | MultiPolygon, grid: Grid) -> tuple[DoubleArray, ...]:
+    """Return the outlines of polygons, holes too, in pixel positions of a grid."""
     import shapely
 
-    return tuple(_to_pixels(shapely.get_coordinates(ring), grid) for ring in shapely.get_rings(polygon))
+    rings = shapely.get_rings(shapely.get_parts(polygon))
+    return tuple(_to_pixels(shapely.get_coordinates(ring), grid) for ring in rings)
 
 
 def _apply(grid: Grid, positions: DoubleArray) -> DoubleArray:
