@@ -25,7 +25,7 @@ from crispmap.labels.mask import open_labels
 from crispmap.labels.osm import preset_schema
 from crispmap.labels.rasterize import rasterize_file
 from crispmap.labels.vectors import read_vectors
-from crispmap.scene.vector_file import reading
+from crispmap.scene.vector_file import reading, vector_name
 from range_server import RangeServer
 
 SCHEMA = preset_schema()
@@ -114,6 +114,21 @@ def test_geoparquet_is_to_be_downloaded(folder: Path, server: RangeServer) -> No
     with pytest.raises(LabelError, match="GeoParquet file at an address"):
         read_vectors(f"{server.address}/a.parquet?sig=1", SCHEMA)
     assert server.asked() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "opened"),
+    {
+        "a.gpkg": "a.gpkg",
+        "data/a.zip": "data/a.zip",  # pyogrio looks inside by itself
+        "s3://bucket/a.fgb": "/vsis3/bucket/a.fgb",
+        "https://host/a.zip?sig=1": "/vsizip/{/vsicurl/https://host/a.zip?sig=1}",
+        "https://host/a.shp.zip": "/vsicurl/https://host/a.shp.zip",
+        "/vsizip//vsicurl/https://host/a.zip": "/vsizip//vsicurl/https://host/a.zip",
+    }.items(),
+)
+def test_what_is_opened_for_an_address(given: str, opened: str) -> None:
+    assert vector_name(given) == vector_name(Path(given)) == opened
 
 
 def test_settings_for_a_network_last_no_longer_than_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:

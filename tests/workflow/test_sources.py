@@ -16,6 +16,7 @@ from crispmap.config import load_project
 from crispmap.errors import LabelError
 from crispmap.types import IGNORE, LabelArray
 from crispmap.workflow.sources import open_sources
+from range_server import RangeServer
 
 PROJECT = """\
 crispmap: 1
@@ -105,3 +106,23 @@ def test_strange_values_of_a_reference_are_left_out_when_asked(project: Path) ->
             found = sources.reference(grid).read(grid.block)
     assert (found[5] == IGNORE).all()
     np.testing.assert_array_equal(np.delete(found, 5, axis=0)[:, 0], np.delete(np.arange(60) % 3, 5))
+
+
+@pytest.mark.parametrize("query", ["", "?sig=a/b"])
+def test_all_that_is_read_may_lie_at_addresses(project: Path, server: RangeServer, query: str) -> None:
+    def read(text: str) -> tuple[np.ndarray, ...]:
+        project.write_text(text)
+        with open_sources(load_project(project)) as sources:
+            grid = sources.image.grid
+            labels, reference = (reader.read(grid.block) for reader in (sources.labels(grid), sources.reference(grid)))
+            return *sources.image.read(grid.block), labels, reference
+
+    local = PROJECT.replace("lines.gpkg", "lines.gpkg, assume_crs: scene, noise: {shift_m: 2}").replace(
+        "mask.tif}", "mask.tif, unknown: ignore}"
+    )
+    remote = local
+    for name in ("scene.tif", "mask.tif", "lines.gpkg"):
+        remote = remote.replace(name, f'"{server.address}/{name}{query}"')
+    assert remote.count("http") == 3
+    for one, other in zip(read(remote), read(local), strict=True):
+        np.testing.assert_array_equal(one, other)
