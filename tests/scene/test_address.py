@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.scene.address import (
+    file_name,
     fit_name,
     gdal_name,
     is_address,
@@ -108,6 +109,8 @@ def test_messages_keep_the_secret_of_an_address() -> None:
     assert shown("https://host/a.tif?sig=secret") == "https://host/a.tif"
     assert shown("/vsis3/bucket/a.tif?x") == "/vsis3/bucket/a.tif"
     assert shown("what?.tif") == "what?.tif"
+    assert file_name("https://host/b/a.tif?sig=secret/x") == "a.tif"
+    assert file_name("scenes/what?.tif") == "what?.tif"
     assert web_address("https://host/a.tif?sig=secret") == "https://host/a.tif?sig=secret"
     assert web_address("s3://bucket/a.tif") is None
     assert web_address("a.tif") is None

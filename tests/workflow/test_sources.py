@@ -15,6 +15,7 @@ from affine import Affine
 from crispmap.config import load_project
 from crispmap.errors import LabelError
 from crispmap.types import IGNORE, LabelArray
+from crispmap.workflow.compare.record import ground_facts
 from crispmap.workflow.sources import open_sources
 from range_server import RangeServer
 
@@ -126,3 +127,21 @@ def test_all_that_is_read_may_lie_at_addresses(project: Path, server: RangeServe
     assert remote.count("http") == 3
     for one, other in zip(read(remote), read(local), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_inputs_at_addresses_are_known_by(project: Path, server: RangeServer) -> None:
+    def facts(query: str) -> dict[str, str]:
+        text = PROJECT
+        for name in ("scene.tif", "mask.tif", "lines.gpkg"):
+            text = text.replace(name, f'"{server.address}/{name}{query}"')
+        project.write_text(text)
+        return ground_facts(load_project(project))
+
+    signed = facts("?sig=secret")
+    assert signed == facts("?sig=renewed")
+    assert "secret" not in str(signed)
+    with rasterio.open(project.parent / "mask.tif", "r+") as mask:
+        values = mask.read()
+        mask.write(np.where(values == 1, 2, values).astype(values.dtype))
+    changed = facts("?sig=later")
+    assert {name for name in signed if signed[name] != changed[name]} == {"reference"}

@@ -102,6 +102,11 @@ def shown(path: str | Path) -> str:
     return name.split("?", 1)[0] if is_remote(name) else name
 
 
+def file_name(path: str | Path) -> str:
+    """Return the last part of a path or address as reports show it, without a query."""
+    return shown(path).rstrip("/").rpartition("/")[2]
+
+
 def _restored(text: str) -> str:
     """Return a text with the slashes that ``Path`` has dropped from it."""
     text = _ONE_SLASH.sub(r"\1\2://", text)

@@ -31,6 +31,7 @@ from crispmap.metrics import ConfusionMatrix
 from crispmap.models.card import ModelCard
 from crispmap.models.store import read_card
 from crispmap.refine.base import Refiner
+from crispmap.scene.address import file_name
 from crispmap.scene.reader import Scene
 from crispmap.scene.scores import open_scores
 from crispmap.types import FloatArray, LabelArray
@@ -242,7 +243,7 @@ def _provenance(project: Project, file_grid: Grid) -> dict[str, Any]:
     height, width = file_grid.shape
     return {
         "project": project.path.name,
-        "scene": f"{project.scene.path.name}, {height} x {width} px",
+        "scene": f"{file_name(project.scene.path)}, {height} x {width} px",
         "seed": project.seed,
         "crispmap": importlib.metadata.version("crispmap"),
         "torch": importlib.metadata.version("torch"),

@@ -13,6 +13,7 @@ from typing import Any
 from crispmap.config import Project
 from crispmap.errors import CrispmapError, OutputError
 from crispmap.labels.mask import is_vector_file
+from crispmap.scene.address import is_address, shown
 from crispmap.scene.fingerprint import fingerprint
 from crispmap.whole_file import write_whole
 from crispmap.workflow.compare.mapping import Mapping
@@ -128,10 +129,14 @@ def ground_facts(project: Project) -> dict[str, str]:
 
 
 def _file_fact(path: Path) -> str:
-    """Return what tells a file's content: its hash or, of a large one, size and time."""
+    """Return what tells a file's content: its hash or, of a large one, size and time; of vectors elsewhere, the name.
+
+    The query of an address is left out: it may hold a secret, and a signature that changes with every hour.
+    """
+    raster = not is_vector_file(path)
     if not path.is_file():
-        return str(path)
-    if not is_vector_file(path):
+        return fingerprint(path) if raster and is_address(path) else shown(path)
+    if raster:
         return fingerprint(path)
     state = path.stat()
     if state.st_size > _WHOLE_BYTES:

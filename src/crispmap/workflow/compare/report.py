@@ -31,6 +31,7 @@ from crispmap.grid import Block
 from crispmap.labels.mask import open_labels
 from crispmap.models.store import load_model
 from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.scene.address import file_name
 from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.types import DoubleArray, FloatArray, LabelArray
 from crispmap.workflow.compare.comparison import Comparison
@@ -190,7 +191,7 @@ def _settings(comparison: Comparison) -> dict[str, Any]:
     engines = sorted({record.mapping.engine for record in comparison.finished.values()})
     return {
         "project": project.path.name,
-        "scene": project.scene.path.name,
+        "scene": file_name(project.scene.path),
         "seed": project.seed,
         "engines": "; ".join(engines),
         "coarse preset": project.coarse.preset,
