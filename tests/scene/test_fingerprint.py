@@ -16,13 +16,13 @@ import rasterio
 from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from range_server import RangeServer
 from rasterio.windows import Window
 
 from crispmap.errors import GridError, SceneError
 from crispmap.scene import fingerprint as module
 from crispmap.scene.fingerprint import fingerprint
 from crispmap.scene.refs import SceneRef
+from range_server import RangeServer
 
 Maker = Callable[..., Path]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from range_server import RangeServer, serving
 from typer.testing import CliRunner
 
 from crispmap.cli.main import app
@@ -19,6 +18,7 @@ from crispmap.errors import SceneError
 from crispmap.grid import Block
 from crispmap.scene.dataset import gdal_settings, open_dataset
 from crispmap.scene.raster import open_scene, read_grid, read_whole
+from range_server import RangeServer, serving
 
 Maker = Callable[..., Path]
 TILED = {"compress": "deflate", "tiled": True, "blockxsize": 64, "blockysize": 64}

@@ -13,13 +13,13 @@ import pytest
 from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from range_server import RangeServer
 from rasterio.enums import ColorInterp
 
 from crispmap.errors import GeoreferenceWarning, GridError, SceneError
 from crispmap.scene.raster import open_scene, read_whole
 from crispmap.scene.refs import SceneRef
 from crispmap.scene.stack import gdal_source
+from range_server import RangeServer
 
 Maker = Callable[..., Path]
 
