@@ -1,10 +1,13 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, written by one run at a time."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from crispmap.errors import OutputError
 
@@ -55,6 +58,31 @@ def write_whole(target: Path, content: bytes) -> None:
     finally:
         if beside is not None:
             Path(beside).unlink(missing_ok=True)
+
+
+def hold_alone(target: Path, lock: Path) -> Callable[[], object]:
+    """Take a lock that one process at a time has, or refuse at once; return what lets it go.
+
+    The system lets it go with the process, however that ends.
+
+    Args:
+        target: What is written under the lock, as messages name it.
+        lock: The file of the lock. It stays.
+
+    Raises:
+        OutputError: If another run holds it.
+        OSError: If it cannot be written.
+    """
+    held = FileLock(lock, timeout=0, thread_local=False)
+    try:
+        held.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"{target} is being written by another run.",
+            expected="one run at a time",
+            remedy="Wait until it has finished, or choose another name.",
+        ) from error
+    return held.release
 
 
 def _umask() -> int:

@@ -857,14 +857,23 @@ def refuse(*_: object, **__: object) -> NoReturn:
     raise PermissionError(13, "Permission denied")
 
 
-@pytest.mark.parametrize("name", ["Journal.write", "FileLock.acquire", "Path.mkdir", "shutil.rmtree", "stored_blocks"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scene.blocks.Journal.write",
+        "whole_file.FileLock.acquire",
+        "scene.blocks.Path.mkdir",
+        "scene.blocks.shutil.rmtree",
+        "scene.blocks.stored_blocks",
+    ],
+)
 def test_a_failing_disk_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    if name == "shutil.rmtree":
+    if name.endswith("rmtree"):
         open_store(two_specs(tmp_path)).close()
     with monkeypatch.context() as patched:
-        patched.setattr(f"crispmap.scene.blocks.{name}", refuse)
+        patched.setattr(f"crispmap.{name}", refuse)
         with pytest.raises(OutputError, match=r"Permission denied[\s\S]*The disk has"):
-            open_store(two_specs(tmp_path), restart=name == "shutil.rmtree")
+            open_store(two_specs(tmp_path), restart=name.endswith("rmtree"))
     open_store(two_specs(tmp_path)).close()
 
 

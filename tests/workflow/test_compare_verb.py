@@ -220,6 +220,30 @@ class TestAgain:
 
 
 class TestFailures:
+    def test_a_second_comparison_at_the_same_time_is_refused(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[str] = []
+
+        def meanwhile(*_: Any) -> None:
+            with pytest.raises(OutputError, match="compare is being written by another run"):
+                compare_methods(project, methods=["heat"])
+            seen.append("refused")
+            raise RuntimeError("stopped here")
+
+        monkeypatch.setattr(made, "learn", meanwhile)
+        compare_methods(project, methods=["fcn-rnn"])
+        assert seen == ["refused"]
+        monkeypatch.setattr(made, "learn", lambda *_: seen.append("free"))
+        compare_methods(project, methods=["fcn-rnn"])
+        assert "free" in seen
+
+    def test_a_folder_that_cannot_be_written(self, project: Path) -> None:
+        (load_project(project).output_folder).mkdir(parents=True, exist_ok=True)
+        (load_project(project).output_folder / "compare").write_text("not a folder")
+        with pytest.raises(OutputError, match="compare"):
+            compare_methods(project, methods=["fcn-rnn"])
+
     def test_a_method_that_fails_is_a_row_and_the_others_go_on(self, project: Path) -> None:
         text = project.read_text()
         assert "osm: building}" in text

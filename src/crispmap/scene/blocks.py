@@ -26,7 +26,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike
 from rasterio.errors import RasterioError
 
@@ -38,6 +37,7 @@ from crispmap.scene.block_files import StoredBlock, drop_block, keep_block, stor
 from crispmap.scene.journal import Journal
 from crispmap.scene.spec import RasterSpec
 from crispmap.scene.targets import check_paths, hidden_beside, size_text, write_failure
+from crispmap.whole_file import hold_alone
 
 _LOCK = "lock"
 _OUTPUT = "output "
@@ -167,16 +167,7 @@ class BlockStore:
                 remedy="Move it away, or choose another name for the map.",
             )
         self._folder.mkdir(exist_ok=True)
-        lock = FileLock(self._folder / _LOCK, timeout=0, thread_local=False)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise OutputError(
-                f"{self._specs[0].path} is being written by another run.",
-                expected="one run at a time for a file",
-                remedy="Wait until it has finished, or choose another name.",
-            ) from error
-        self._held.callback(lock.release)
+        self._held.callback(hold_alone(self._specs[0].path, self._folder / _LOCK))
 
     def _is_ours(self) -> bool:
         """Return whether the folder holds nothing but what is ours by name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from crispmap.errors import CrispmapError, LabelError
 from crispmap.models.store import model_hash
 from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.scene.reader import Scene
+from crispmap.scene.targets import write_failure
 from crispmap.scene.writer import class_map_writer
+from crispmap.whole_file import hold_alone
 from crispmap.workflow.compare.learning import Models, learn, models_of, opened_coarse, parameters_of
 from crispmap.workflow.compare.mapping import BoxScores, MapOrder, map_apart
 from crispmap.workflow.compare.methods import Method, default_methods, missing_for, parse_methods
@@ -40,6 +43,7 @@ from crispmap.workflow.sources import Sources, open_sources
 
 Say = Callable[[str], None]
 _WRITTEN_PX = 1024
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ def compare_methods(
     Raises:
         ProjectError: If the project names no reference or no test area.
         InputError: If a method is not known.
-        OutputError: If a method's folder holds it made from something else and ``force`` is not given.
+        OutputError: If a method's folder holds it made from something else and ``force`` is not given, or another
+            comparison is at work there.
     """
     project = load_project(path)
     chosen = default_methods(project) if methods is None else parse_methods(methods, project)
@@ -117,8 +122,14 @@ def compare_methods(
     project = project if seed is None else replace(project, seed=seed)
     with open_sources(project):  # says what is wrong with the pieces before any work
         bench = _Bench(project, project.output_folder / "compare", device, say)
-    bench.prepare(chosen, force=force)
-    outcomes = {method: bench.outcome(method) for method in chosen}
+    with ExitStack() as held:
+        try:
+            bench.root.mkdir(parents=True, exist_ok=True)
+            held.callback(hold_alone(bench.root, bench.root / _LOCK))
+        except OSError as error:
+            raise write_failure(bench.root, error, kept="nothing was begun") from error
+        bench.prepare(chosen, force=force)
+        outcomes = {method: bench.outcome(method) for method in chosen}
     return Comparison(project, bench.root, outcomes, tuple(bench.resumed), device)
 
 
