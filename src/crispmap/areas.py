@@ -155,6 +155,18 @@ class Area:
         """Return the part of the area inside a block."""
         return Area(self.origin, self.block.intersection(block), self.rings)
 
+    def bands(self, count: int) -> list[Area]:
+        """Return the area cut into so many bands, their boxes of one width to a pixel, across its box's longer side."""
+        block = self.block
+        along_rows = block.height >= block.width
+        length = block.height if along_rows else block.width
+        cuts = [length * index // count for index in range(count + 1)]
+        if along_rows:
+            parts = [Block(block.row + a, block.col, b - a, block.width) for a, b in itertools.pairwise(cuts)]
+        else:
+            parts = [Block(block.row, block.col + a, block.height, b - a) for a, b in itertools.pairwise(cuts)]
+        return [self.cut_to(part) for part in parts]
+
 
 def resolve_areas(
     pieces: Mapping[str, Sequence[AreaPiece]], scene_grid: Grid, working_grid: Grid

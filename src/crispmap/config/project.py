@@ -236,9 +236,18 @@ def _contradictions_of_coarse(file: ProjectFile) -> Iterator[Finding]:
 
 
 def _contradictions_of_refiner(file: ProjectFile) -> Iterator[Finding]:
-    """Yield what is set of the paper's refiner where another is chosen."""
+    """Yield what is set of the refiner that another choice rules out."""
     refiner = file.refiner
-    if refiner is None or refiner.network == "rnn":
+    if refiner is None:
+        return
+    if refiner.aligned_labels and file.coarse.scores is not None:
+        yield Finding(
+            ("refiner", "aligned_labels"),
+            "refiner gives aligned_labels: true, but the coarse scores are given",
+            "a coarse network of its own: scores of its ground come from networks that did not learn there",
+            "Remove aligned_labels, or name a network under coarse: in place of scores.",
+        )
+    if refiner.network == "rnn":
         return
     papers = sorted(refiner.model_fields_set & {"variant", "features"})
     papers += ["preset"] if refiner.preset == "paper" else []

@@ -318,6 +318,8 @@ class RefinerSection(_Learning):
         steps: Iterations of the refiner on a map.
         features: Of "rnn": what it sees of the image: the bands, or their derivatives too.
         training_steps: Training steps.
+        aligned_labels: Whether it learns from the coarse ground too, its labels moved to where a first refiner sees
+            their objects.
     """
 
     network: Annotated[str, AfterValidator(_checked_refiner)] = Field(
@@ -329,6 +331,9 @@ class RefinerSection(_Learning):
     steps: Annotated[int, Field(ge=1, le=100)] = Field(5, description="a whole number from 1 to 100")
     features: Literal["image", "derivatives"] = Field("image", description="image or derivatives")
     training_steps: Count | None = Field(None, description=_COUNT)
+    aligned_labels: bool = Field(
+        False, description="true or false: whether it learns from the coarse ground too, its labels set right"
+    )
 
 
 class OutputSection(_Section):

@@ -86,15 +86,34 @@ class TrainingGround:
 
         Raises:
             ProjectError: If there is no reference, or no ground for it.
-            LabelError: If a class has no pixel there.
+            LabelError: If a class has no pixel there, or in a part of the coarse ground it is to learn from.
             TrainingError: If a piece is smaller than a patch.
         """
         from crispmap.workflow.training import refiner_settings
 
         areas, _ = self._sources.pieces("refiner", self._sources.image.grid)
+        patch_px = refiner_settings(project).patch_px
         with _told_of(f"The refiner cannot be trained on areas: refiner: of {project.path.name}."):
-            _check_patches(areas, refiner_settings(project).patch_px)
+            _check_patches(areas, patch_px)
             checked_counts(self._refiner_counts, project.schema.names)
+        if project.refiner is not None and project.refiner.aligned_labels:
+            self._check_folds(project, patch_px)
+
+    def _check_folds(self, project: Project, patch_px: int) -> None:
+        """Check that coarse networks can be trained on parts of the coarse ground, and the refiner on the whole."""
+        from crispmap.workflow.folds import FOLDS, others
+        from crispmap.workflow.training import coarse_settings
+
+        sources = self._sources
+        grid = sources.image_at(project.coarse.gsd_m or sources.gsd_m).grid
+        areas, _ = sources.pieces("coarse", grid)
+        with _told_of(f"Labels cannot be aligned on areas: coarse: of {project.path.name}, cut in {FOLDS}."):
+            _check_patches(sources.pieces("coarse", sources.image.grid)[0], patch_px)
+            for index in range(FOLDS):
+                left = others(index, areas)
+                if project.coarse.network not in SUPPORT_VECTOR_MACHINES:
+                    _check_patches(left, coarse_settings(project).patch_px)
+                checked_counts(_counted(left, sources.labels(grid)), project.schema.names)
 
     def check_fit(self, name: str, areas: Sequence[Area]) -> None:
         """Check that a refiner written by hand can be fitted on some of the refiner's ground.

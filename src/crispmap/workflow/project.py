@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crispmap.chips.scaling import Scaling
 from crispmap.config import Project, load_project
 from crispmap.errors import ModelError, OutputError, ProjectError
 from crispmap.inference.job import GivenScores, MapJob
@@ -18,7 +17,7 @@ from crispmap.models.card import ModelCard
 from crispmap.models.store import load_model, read_card
 from crispmap.scene.blocks import store_folder
 from crispmap.scene.refs import SceneRef
-from crispmap.workflow.coarse import check_classes, open_coarse
+from crispmap.workflow.coarse import check_classes
 from crispmap.workflow.ground import TrainingGround
 from crispmap.workflow.scene import model_tags
 from crispmap.workflow.sources import open_sources
@@ -101,7 +100,8 @@ def train_project(
         TrainingError: If a training cannot start, or diverges.
     """
     # Lightning takes more than a second to import, and maps need none of it.
-    from crispmap.workflow.training import Run, train_coarse, train_refiner
+    from crispmap.workflow.aligned import learn_refiner
+    from crispmap.workflow.training import Run, train_coarse
 
     project = load_project(path)
     products = Products(project.output_folder)
@@ -120,9 +120,7 @@ def train_project(
         if "refiner" in wanted:
             if project.coarse.scores is None:
                 _check_model(products.coarse_model, "a trained coarse network", project)
-            scores, card = open_coarse(sources, products.coarse_model, device)
-            scaling = None if card is None else Scaling.of(card)
-            train_refiner(sources, scores, scaling, products.refiner_model, run)
+            learn_refiner(sources, products.coarse_model, products.refiner_model, run)
             written.append(products.refiner_model)
     return written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -46,6 +47,12 @@ class Sources:
         self.image: Scene = native
         if scene.gsd_m is not None:
             self.image = self.image_at(scene.gsd_m)
+
+    def of(self, project: Project) -> Sources:
+        """Return these inputs for a project that differs in how its models are trained, and in nothing else."""
+        other = copy.copy(self)
+        other.project = project
+        return other
 
     @property
     def gsd_m(self) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -57,6 +58,7 @@ class Run:
         force: Replace a finished one.
         device: "auto", "cpu" or "cuda".
         devices: How many devices share a training.
+        part: Which of several trainings alike these are, as a person is told.
     """
 
     folder: Path
@@ -64,11 +66,17 @@ class Run:
     force: bool = False
     device: str = "auto"
     devices: int = 1
+    part: str = ""
+
+    def below(self, name: str, part: str = "") -> Run:
+        """Return how a training goes on that is part of this one, kept in a folder of this name."""
+        return replace(self, folder=self.folder / name, part=part)
 
     def train(
         self, name: str, task: CoarseTask | RefinerTask, grounds: Sequence[Ground], validation: Sequence[Ground]
     ) -> TrainingResult:
         """Train a task in the folder of this name; the task's network then holds the best weights."""
+        task.title = f"{task.title} {self.part}".rstrip()
         machine = Machine(device="gpu" if self.device == "cuda" else self.device, devices=self.devices)
         return train(
             task,
@@ -79,6 +87,26 @@ class Run:
             force=self.force,
             machine=machine,
         )
+
+
+@dataclass(frozen=True)
+class MoreGround:
+    """Ground a refiner learns from beside the precise piece.
+
+    Attributes:
+        grounds: The ground, with coarse scores.
+        seconds: Of the trainings it took to make it.
+        facts: What the refiner's card tells of it.
+    """
+
+    grounds: Sequence[Ground] = ()
+    seconds: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def beside(self, precise: Sequence[Ground]) -> list[Ground]:
+        """Return all ground, the precise as often as makes it about half of what patches are drawn from."""
+        own, other = (sum(math.prod(one.shape) for one in grounds) for grounds in (precise, self.grounds))
+        return [*list(precise) * max(1, round(other / own)), *self.grounds]
 
 
 def coarse_settings(project: Project) -> CoarseSettings:
@@ -120,22 +148,31 @@ def _overridden(preset: SettingsT, section: object, steps: int | None, seed: int
     return preset.but(seed=seed, **changes)
 
 
-def train_coarse(sources: Sources, path: Path, run: Run) -> ModelCard:
+def train_coarse(
+    sources: Sources, path: Path, run: Run, *, choose: Callable[[Sequence[Area]], list[Area]] = list
+) -> ModelCard:
     """Train the project's coarse network and write its model file; return its card.
 
     The network learns at its own ground sampling distance, from labels drawn on that grid. A support vector machine is
     fitted instead, each time anew: it has no state to resume.
+
+    Args:
+        sources: The project's inputs.
+        path: The model file.
+        run: Where and how.
+        choose: Which of the coarse ground it learns from.
     """
     project = sources.project
     gsd_m = project.coarse.gsd_m or sources.gsd_m
     image = sources.image_at(gsd_m)
-    areas, held = sources.pieces("coarse", image.grid)
+    learned_from, held = sources.pieces("coarse", image.grid)
+    areas = choose(learned_from)
     eight_bit = project.coarse.preset == "paper"
     scaling = paper_scaling(image.band_count) if eight_bit else measure_scaling([(image, area.block) for area in areas])
     labels = sources.labels(image.grid)
     learn = _fit_machine if project.coarse.network in SUPPORT_VECTOR_MACHINES else _train_network
     network, facts = learn(
-        project, _grounds(image, areas, labels, scaling), _grounds(image, held, labels, scaling), run
+        project, grounds_of(image, areas, labels, scaling), grounds_of(image, held, labels, scaling), run
     )
     card = model_card("coarse", network, project, image, scaling, gsd_m, facts)
     save_model(path, network, card, force=True)
@@ -171,7 +208,9 @@ def _fit_machine(
     }
 
 
-def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path: Path, run: Run) -> ModelCard:
+def train_refiner(
+    sources: Sources, scores: Scene, scaling: Scaling | None, path: Path, run: Run, more: MoreGround = MoreGround()
+) -> ModelCard:
     """Train the project's refiner on given coarse scores and write its model file; return its card.
 
     Args:
@@ -180,6 +219,7 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
         scaling: Constants of the coarse network; measured on the precise piece where there is none.
         path: The model file.
         run: Where and how.
+        more: Ground to learn from beside the precise piece.
     """
     project = sources.project
     settings = refiner_settings(project)
@@ -189,16 +229,11 @@ def train_refiner(sources: Sources, scores: Scene, scaling: Scaling | None, path
     labels = sources.reference(image.grid)
     torch.manual_seed(project.seed)
     refiner = _refiner(_refiner_section(project), len(project.schema), image.band_count)
-    grounds, validation = (
-        [
-            _with_scores(one, area, scores)
-            for one, area in zip(_grounds(image, part, labels, scaling), part, strict=True)
-        ]
-        for part in (areas, held)
-    )
+    grounds, validation = (scored_grounds(image, part, labels, scaling, scores) for part in (areas, held))
     biases = fit_biases_on(scores, labels, UnitedGround([*areas, *held]), seed=project.seed)
-    result = run.train("refiner", RefinerTask(refiner, settings, project.schema), grounds, validation)
-    facts = {**_facts(settings, result), "class_biases": biases.tolist()}
+    result = run.train("refiner", RefinerTask(refiner, settings, project.schema), more.beside(grounds), validation)
+    facts = {**_facts(settings, result), "class_biases": biases.tolist(), **more.facts}
+    facts["seconds"] = round(result.seconds + more.seconds, 1)
     card = model_card("refiner", refiner, project, image, scaling, sources.gsd_m, facts)
     save_model(path, refiner, card, force=True)
     return card
@@ -211,12 +246,20 @@ def _refiner(section: RefinerSection, classes: int, bands: int) -> Refiner:
     return RecurrentRefiner(classes, bands, steps=section.steps, variant=section.variant, features=section.features)
 
 
-def _grounds(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[Ground]:
+def grounds_of(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[Ground]:
+    """Return the ground of some areas, each labelled inside itself alone."""
     return [load_ground(image, area.block, inside(labels, [area]), scaling) for area in areas]
 
 
+def scored_grounds(
+    image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling, scores: Scene
+) -> list[Ground]:
+    """Return the ground of some areas with coarse scores; without one a pixel's label is IGNORE, and its image 0."""
+    pairs = zip(grounds_of(image, areas, labels, scaling), areas, strict=True)
+    return [_with_scores(ground, area, scores) for ground, area in pairs]
+
+
 def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:
-    """Return the ground with its coarse scores; where there are none its labels are IGNORE and its image is 0."""
     values, valid = scores.read(area.block)
     labels: LabelArray = np.where(valid, ground.labels, np.uint8(IGNORE))
     image: FloatArray = np.where(valid, ground.image, np.float32(0))

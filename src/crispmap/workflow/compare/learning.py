@@ -21,10 +21,11 @@ from crispmap.models.store import load_model, read_card, save_model
 from crispmap.scene.reader import Scene
 from crispmap.training.fit import FitRecord, fit_crf, fit_pde
 from crispmap.types import IGNORE
+from crispmap.workflow.aligned import learn_refiner
 from crispmap.workflow.coarse import open_coarse
 from crispmap.workflow.compare.methods import FITTED, GIVEN, LEARNED, Method, project_of
 from crispmap.workflow.sources import Sources, open_sources
-from crispmap.workflow.training import Run, model_card, train_coarse, train_refiner
+from crispmap.workflow.training import Run, model_card, train_coarse
 
 _MOST_FIT_PX = 16_000_000
 """Larger boxes of refiner ground are fitted on their largest piece alone."""
@@ -90,11 +91,11 @@ def _run(model: Path, device: str) -> Run:
 def _learn_refiner(method: Method, sources: Sources, models: Models, device: str) -> None:
     if models.refiner is None:
         return
-    scores, card = open_coarse(sources, models.coarse, device)
-    scaling = None if card is None else Scaling.of(card)
     if method.refiner in LEARNED:
-        train_refiner(sources, scores, scaling, models.refiner, _run(models.refiner, device))
+        learn_refiner(sources, models.coarse, models.refiner, _run(models.refiner, device))
     elif method.refiner in FITTED:
+        scores, card = open_coarse(sources, models.coarse, device)
+        scaling = None if card is None else Scaling.of(card)
         _fit_refiner(method.refiner, sources, scores, scaling, models.refiner, device)
 
 

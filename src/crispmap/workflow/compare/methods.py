@@ -19,10 +19,12 @@ BASELINES = ("svm", "mnih")
 """Coarse networks that the project's own is compared with by default."""
 
 LEARNED: dict[str, dict[str, Any]] = {
-    "rnn-agnostic": {"network": "rnn", "variant": "class-agnostic"},
-    "rnn-untied": {"network": "rnn", "variant": "untied"},
-    "rnn": {"network": "rnn", "variant": "class-specific"},
-    "wide": {"network": "wide", "variant": "class-specific"},
+    "rnn-agnostic": {"network": "rnn", "variant": "class-agnostic", "aligned_labels": False},
+    "rnn-untied": {"network": "rnn", "variant": "untied", "aligned_labels": False},
+    "rnn": {"network": "rnn", "variant": "class-specific", "aligned_labels": False},
+    "rnn-aligned": {"network": "rnn", "variant": "class-specific", "aligned_labels": True},
+    "wide": {"network": "wide", "variant": "class-specific", "aligned_labels": False},
+    "wide-aligned": {"network": "wide", "variant": "class-specific", "aligned_labels": True},
 }
 """Refiners that are trained, by name: what each sets of a project's refiner section. A new one is a row here."""
 FITTED = ("crf", *PDES)
@@ -61,9 +63,8 @@ def coarse_name(project: Project) -> str:
 
 def own_method(project: Project) -> Method:
     """Return the method a project trains and predicts with: that which the others are compared with."""
-    section = project.refiner
-    sets = None if section is None else {"network": section.network, "variant": section.variant}
-    name = next((name for name, values in LEARNED.items() if values == sets), "rnn")
+    sets = {} if project.refiner is None else project.refiner.model_dump()
+    name = next((name for name, values in LEARNED.items() if values.items() <= sets.items()), "rnn")
     return Method(coarse_name(project), name)
 
 
@@ -71,7 +72,13 @@ def default_methods(project: Project) -> list[Method]:
     """Return the methods of a full comparison: the baselines, the project's network alone and with every refiner."""
     own = coarse_name(project)
     alone = [Method(name) for name in dict.fromkeys((*BASELINES, own))]
-    return [*alone, *(Method(own, refiner) for refiner in REFINERS)]
+    # Without a coarse network there are no scores by networks that did not learn on its ground.
+    refiners = [name for name in REFINERS if own != GIVEN or not _needs_folds(name)]
+    return [*alone, *(Method(own, refiner) for refiner in refiners)]
+
+
+def _needs_folds(refiner: str | None) -> bool:
+    return refiner in LEARNED and bool(LEARNED[refiner]["aligned_labels"])
 
 
 def parse_methods(names: Iterable[str], project: Project) -> list[Method]:
@@ -111,10 +118,13 @@ def _known(project: Project) -> str:
 
 def missing_for(method: Method, project: Project) -> str:
     """Return what the project lacks that the method needs, as a sentence; empty where it lacks nothing."""
-    return _missing_for_refiner(method.refiner, project) or _missing_for_coarse(method, project)
+    return _missing_for_refiner(method, project) or _missing_for_coarse(method, project)
 
 
-def _missing_for_refiner(name: str | None, project: Project) -> str:
+def _missing_for_refiner(method: Method, project: Project) -> str:
+    name = method.refiner
+    if _needs_folds(name) and method.coarse == GIVEN:
+        return f"The project gives coarse scores of another tool; {name} needs a coarse network that crispmap trains."
     papers = project.refiner is not None and project.refiner.preset == "paper"
     if papers and name in LEARNED and LEARNED[name]["network"] != "rnn":
         return f"The project's refiner has preset: paper, which is of rnn; no paper tells how {name} is trained."

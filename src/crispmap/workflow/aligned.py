@@ -1,0 +1,80 @@
+"""A refiner's training on more than its precise piece: on the coarse ground too, with labels set right.
+
+A first refiner, trained on the precise piece alone, sees where the objects of the coarse ground are; the imprecise
+labels are moved there, and left out where the two contradict each other. Scores of that ground are by coarse networks
+that did not learn on it, as they will be wherever the refiner is used.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from crispmap.chips.scaling import Scaling
+from crispmap.config import RefinerSection
+from crispmap.inference.engines import EngineChoice
+from crispmap.inference.refine import refined_scores
+from crispmap.labels.aligned import AlignedLabels, Alignment
+from crispmap.labels.mask import open_labels
+from crispmap.labels.rasterize import rasterize_file
+from crispmap.models.card import ModelCard
+from crispmap.models.store import load_model
+from crispmap.scene.reader import Scene
+from crispmap.workflow.coarse import open_coarse
+from crispmap.workflow.folds import FOLDS, fold_scores
+from crispmap.workflow.sources import Sources, inside
+from crispmap.workflow.training import MoreGround, Run, scored_grounds, train_refiner
+
+ALIGNED_LABELS = "aligned_labels.tif"
+"""In the folder of a refiner's training: the labels it learned from beside the precise ones, on the scene's grid."""
+
+
+def learn_refiner(sources: Sources, coarse_model: Path | None, path: Path, run: Run) -> ModelCard:
+    """Train the project's refiner on the coarse scores it has, and write its model file; return its card.
+
+    Args:
+        sources: The project's inputs.
+        coarse_model: The coarse network's file; not looked at where the project gives scores.
+        path: The model file.
+        run: Where and how.
+
+    Raises:
+        ModelError: If the coarse network is missing, damaged or made for other classes.
+        TrainingError: If a training cannot start, or diverges.
+        LabelError: If a class has no pixel in the ground of a training.
+    """
+    scores, card = open_coarse(sources, coarse_model, run.device)
+    scaling = None if card is None else Scaling.of(card)
+    section = sources.project.refiner
+    if section is None or not section.aligned_labels or scaling is None:
+        return train_refiner(sources, scores, scaling, path, run)
+    more = _aligned_ground(sources, section, scores, scaling, run.below("aligned", "to align with"))
+    return train_refiner(sources, scores, scaling, path, run, more)
+
+
+def _aligned_ground(sources: Sources, section: RefinerSection, scores: Scene, scaling: Scaling, run: Run) -> MoreGround:
+    """Return the coarse ground with aligned labels and with scores by networks that did not learn there."""
+    project, image = sources.project, sources.image
+    apart, seconds = fold_scores(sources, scores, run)
+    model = run.folder / "refiner.safetensors"
+    first = sources.of(replace(project, refiner=first_section(section)))
+    card = train_refiner(first, scores, scaling, model, run)
+    seen = refined_scores(apart, image, load_model(model)[0], card, engine=EngineChoice("torch", device=run.device))
+    areas, _ = sources.pieces("coarse", image.grid)
+    how = Alignment()
+    path = run.folder / ALIGNED_LABELS
+    aligned = AlignedLabels(inside(sources.labels(image.grid), areas), seen, project.schema, how)
+    rasterize_file(aligned, path, force=True)
+    facts = {"reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS}
+    seconds += float(card.provenance["seconds"])
+    with closing(open_labels(path, project.schema, image.grid)) as labels:
+        grounds = scored_grounds(image, areas, labels, scaling, apart)
+    return MoreGround(grounds, seconds, {"aligned_labels": facts})
+
+
+def first_section(section: RefinerSection) -> RefinerSection:
+    """Return the refiner that labels are aligned with: the project's own if it is an RNN, else the RNN by default."""
+    if section.network == "rnn":
+        return section.model_copy(update={"aligned_labels": False})
+    return RefinerSection(steps=section.steps, symmetries=section.symmetries)

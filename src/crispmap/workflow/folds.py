@@ -1,0 +1,78 @@
+"""Coarse scores of the ground the coarse network learned from, by networks that did not see it.
+
+A network's scores are surer and truer where it learned than elsewhere: what learns from them there learns to trust them
+too much. So the ground is parted, and each part is scored by a network trained on the others (cross-fitting: Stone,
+"Cross-validatory choice and assessment of statistical predictions", 1974).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from crispmap.areas import Area
+from crispmap.evaluate.readers import UnitedGround
+from crispmap.grid import Block, Grid
+from crispmap.scene.reader import Scene
+from crispmap.types import BoolArray, FloatArray
+from crispmap.workflow.coarse import open_coarse
+from crispmap.workflow.sources import Sources
+from crispmap.workflow.training import Run, train_coarse
+
+FOLDS = 3
+"""Parts of the coarse ground, and trainings more: of fewer, networks lack more of what the project's own has seen."""
+
+
+class FoldScores(Scene):
+    """Scores of a scene put together from several: each part of the ground from its own, the rest from the first.
+
+    Args:
+        scores: Scores of the whole scene.
+        parts: Pieces of ground on the same grid, and the scores that hold there.
+    """
+
+    def __init__(self, scores: Scene, parts: Sequence[tuple[UnitedGround, Scene]]) -> None:
+        self.grid: Grid = scores.grid
+        self.band_names = scores.band_names
+        self.path: Path = scores.path
+        self._scores, self._parts = scores, parts
+
+    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        values, valid = self._scores.read(block)
+        for ground, scores in self._parts:
+            mask = ground.mask(block)
+            if mask.any():
+                own, known = scores.read(block)
+                values, valid = np.where(mask, own, values), np.where(mask, known, valid)
+        return values, valid
+
+    def close(self) -> None:
+        """Do nothing: whoever opened the scores closes them."""
+
+
+def fold_scores(sources: Sources, scores: Scene, run: Run) -> tuple[FoldScores, float]:
+    """Return coarse scores that on the coarse ground are by networks that did not learn there, and seconds of training.
+
+    Args:
+        sources: The project's inputs.
+        scores: Scores of the project's coarse network, on the working grid.
+        run: Where and how; each part has a folder of its own, and one that is finished is not trained again.
+    """
+    areas, _ = sources.pieces("coarse", sources.image.grid)
+    parts, seconds = [], 0.0
+    for index in range(FOLDS):
+        mine = run.below(f"fold{index + 1}", f"{index + 1} of {FOLDS}")
+        model = mine.folder / "coarse.safetensors"
+        train_coarse(sources, model, mine, choose=partial(others, index))
+        own, card = open_coarse(sources, model, run.device)
+        seconds += float(card.provenance["seconds"]) if card is not None else 0.0
+        parts.append((UnitedGround([area.bands(FOLDS)[index] for area in areas]), own))
+    return FoldScores(scores, parts), seconds
+
+
+def others(index: int, areas: Sequence[Area]) -> list[Area]:
+    """Return some areas without their part ``index``, of ``FOLDS``."""
+    return [band for area in areas for other, band in enumerate(area.bands(FOLDS)) if other != index]

@@ -1,0 +1,193 @@
+"""Refiners that learn from the coarse ground too, its labels set right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crispmap.areas import Area
+from crispmap.config import load_project
+from crispmap.errors import LabelError, ProjectError, TrainingError
+from crispmap.evaluate.readers import UnitedGround
+from crispmap.grid import Block, Grid
+from crispmap.models.store import read_card
+from crispmap.scene.reader import Scene
+from crispmap.types import IGNORE, BoolArray, FloatArray
+from crispmap.workflow.aligned import ALIGNED_LABELS, first_section
+from crispmap.workflow.compare.methods import Method, default_methods, missing_for, own_method, project_of
+from crispmap.workflow.folds import FOLDS, FoldScores, others
+from crispmap.workflow.project import Products, train_project
+from crispmap.workflow.sources import open_sources
+
+ALIGNED = ("refiner: {", "refiner: {aligned_labels: true, ")
+
+
+def change(project: Path, *replacements: tuple[str, str]) -> Path:
+    text = project.read_text()
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    project.write_text(text)
+    return project
+
+
+def area(block: Block) -> Area:
+    corners = [(block.col, block.row), (block.col_stop, block.row), (block.col_stop, block.row_stop),
+               (block.col, block.row_stop)]  # fmt: skip
+    return Area("areas.coarse", block, (np.array(corners, np.float64),))
+
+
+class Constant(Scene):
+    """Scores that are one number everywhere, known on the left half alone if so asked."""
+
+    def __init__(self, grid: Grid, value: float, *, half: bool = False) -> None:
+        self.grid, self.band_names, self.path = grid, ("a", "b"), Path("scores.tif")
+        self._value, self._half = value, half
+
+    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        known = np.ones(block.shape, np.bool_)
+        if self._half:
+            known[:, max(0, self.grid.width // 2 - block.col) :] = False
+        return np.full((2, *block.shape), self._value, np.float32), known
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(4, 90), st.integers(4, 90), st.integers(1, 4))
+def test_bands_share_no_pixel_and_leave_none_out(row: int, col: int, height: int, width: int, count: int) -> None:
+    whole = area(Block(row, col, height, width))
+    bands = whole.bands(count)
+    everything = Block(0, 0, 150, 150)
+    np.testing.assert_array_equal(sum(band.mask(everything).astype(int) for band in bands), whole.mask(everything))
+    sizes = [band.block.height if height >= width else band.block.width for band in bands]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_no_network_learns_on_the_part_it_scores() -> None:
+    areas = [area(Block(0, 0, 40, 100)), area(Block(60, 0, 80, 30))]
+    box = Block(0, 0, 150, 120)
+    for index in range(FOLDS):
+        learned = UnitedGround(others(index, areas)).mask(box)
+        scored = UnitedGround([one.bands(FOLDS)[index] for one in areas]).mask(box)
+        assert not (learned & scored).any()
+        np.testing.assert_array_equal(learned | scored, UnitedGround(areas).mask(box))
+
+
+def test_scores_of_each_part_are_its_own_and_elsewhere_the_first() -> None:
+    grid = Grid(None, rasterio.Affine.identity(), (20, 30))
+    parts = [(UnitedGround([area(Block(0, 0, 10, 10))]), Constant(grid, 1)),
+             (UnitedGround([area(Block(10, 0, 10, 20))]), Constant(grid, 2, half=True))]  # fmt: skip
+    scores = FoldScores(Constant(grid, 7), parts)
+    values, valid = scores.read(Block(5, 5, 10, 20))
+    expected = np.full((10, 20), 7.0)
+    expected[:5, :5], expected[5:, :15] = 1, 2
+    np.testing.assert_array_equal(values[0], expected)
+    assert valid[:5].all()
+    assert valid[5:, :10].all()
+    assert not valid[5:, 10:15].any()
+    assert valid[5:, 15:].all()
+
+
+def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Path) -> None:
+    change(project, ALIGNED, ("training_steps: 20", "training_steps: 120"), ("steps: 12", "steps: 60"))
+    train_project(project)
+    products = Products(load_project(project).output_folder)
+    card = read_card(products.refiner_model)
+    folder = products.training / "aligned"
+    assert card.provenance["aligned_labels"]["folds"] == FOLDS
+    assert {path.name for path in folder.iterdir()} >= {
+        "fold1",
+        "fold2",
+        "fold3",
+        "refiner.safetensors",
+        ALIGNED_LABELS,
+    }
+    parts = [read_card(folder / f"fold{index}" / "coarse.safetensors") for index in (1, 2, 3)]
+    first = read_card(folder / "refiner.safetensors")
+    spent = sum(part.provenance["seconds"] for part in (*parts, first))
+    assert card.provenance["seconds"] > spent  # its own training comes on top
+    with rasterio.open(folder / ALIGNED_LABELS) as dataset:
+        aligned = dataset.read(1)
+    with open_sources(load_project(project)) as sources:
+        grid = sources.image.grid
+        ground = grid.block
+        imprecise, truth = sources.labels(grid).read(ground), sources.reference(grid).read(ground)
+        learned, _ = sources.pieces("coarse", grid)
+        inside = UnitedGround(learned).mask(ground)
+    assert (aligned[~inside] == IGNORE).all()
+    known = inside & (aligned != IGNORE)
+    assert known.sum() > 0.5 * inside.sum()
+    assert (aligned[known] == truth[known]).mean() > (imprecise[known] == truth[known]).mean()
+
+
+def test_a_resumed_training_makes_none_of_its_parts_again(project: Path) -> None:
+    change(project, ALIGNED)
+    train_project(project)
+    products = Products(load_project(project).output_folder)
+    before = read_card(products.refiner_model)
+    histories = {path: path.read_bytes() for path in products.training.rglob("history.csv")}
+    assert len(histories) == 6  # the coarse network, its three parts, the first refiner and the refiner
+    products.refiner_model.unlink()
+    train_project(project, resume=True)
+    assert {path: path.read_bytes() for path in products.training.rglob("history.csv")} == histories
+    assert read_card(products.refiner_model) == before
+
+
+def test_given_scores_leave_nothing_to_align_with(project: Path) -> None:
+    change(project, ALIGNED, ("coarse: {network: fcn-rnn, gsd_m: 1.0, steps: 12, batch: 4, patch_px: 32}",
+                              "coarse: {scores: {path: " + str(project.parent / "scene.tif") + "}}"))  # fmt: skip
+    with pytest.raises(ProjectError, match="aligned_labels: true, but the coarse scores are given"):
+        load_project(project, check_files=False)
+
+
+def test_coarse_ground_that_is_too_small_to_cut_is_told_before_any_training(project: Path) -> None:
+    change(project, ALIGNED, ("patch_px: 32", "patch_px: 120"))
+    with pytest.raises(TrainingError, match=r"Labels cannot be aligned on areas: coarse: .* smaller than a patch"):
+        train_project(project)
+    assert not Products(load_project(project).output_folder).folder.exists()
+
+
+def test_a_class_that_one_part_lacks_is_told_before_any_training(project: Path) -> None:
+    change(project, ALIGNED, ("coarse: [{window: [0, 0, 320, 400]}]",
+                              "coarse: [{window: [0, 0, 320, 200]}, {window: [0, 200, 320, 200]}]"))  # fmt: skip
+    with open_sources(load_project(project)) as sources:
+        grid = sources.image.grid
+        labels = sources.labels(grid).read(grid.block)
+    bare = np.where(labels == 1, 0, labels)
+    bare[215:, :400] = labels[215:, :400]
+    mask = project.parent / "mask.tif"
+    with rasterio.open(mask, "w", driver="GTiff", height=grid.height, width=grid.width, count=1, dtype="uint8",
+                       crs=grid.crs, transform=grid.transform) as dataset:  # fmt: skip
+        dataset.write(bare, 1)
+    text = project.read_text()
+    start = text.index("labels: {")
+    project.write_text(text[:start] + f"labels: {{path: {mask}}}" + text[text.index("\n", start) :])
+    with pytest.raises(LabelError, match=r"Labels cannot be aligned .* no pixel of class 'building'"):
+        train_project(project)
+
+
+def test_the_first_refiner_is_the_projects_rnn_or_the_default_one(project: Path) -> None:
+    own = load_project(change(project, ALIGNED)).refiner
+    assert own is not None
+    assert first_section(own) == own.model_copy(update={"aligned_labels": False})
+    wide = own.model_copy(update={"network": "wide", "symmetries": True})
+    assert first_section(wide).model_dump(exclude_defaults=True) == {"steps": 2, "symmetries": True}
+
+
+def test_comparisons_know_the_methods(project: Path) -> None:
+    loaded = load_project(project)
+    assert own_method(loaded) == Method("fcn-rnn", "rnn")
+    method = Method("fcn-rnn", "wide-aligned")
+    assert method in default_methods(loaded)
+    mine = project_of(method, loaded).refiner
+    assert mine is not None
+    assert (mine.network, mine.aligned_labels) == ("wide", True)
+    assert own_method(project_of(method, loaded)) == method
+    assert own_method(load_project(change(project, ALIGNED))) == Method("fcn-rnn", "rnn-aligned")
+    assert "needs a coarse network that crispmap trains" in missing_for(Method("given", "rnn-aligned"), loaded)
