@@ -309,6 +309,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as YAML has it
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
