@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
+from project_text import change
 
 from crispmap.areas import Area
 from crispmap.config import load_project
@@ -25,15 +26,6 @@ from crispmap.workflow.project import Products, train_project
 from crispmap.workflow.sources import open_sources
 
 ALIGNED = ("refiner: {", "refiner: {aligned_labels: true, ")
-
-
-def change(project: Path, *replacements: tuple[str, str]) -> Path:
-    text = project.read_text()
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    project.write_text(text)
-    return project
 
 
 def area(block: Block) -> Area:

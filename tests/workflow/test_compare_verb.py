@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from project_text import change
 from typer.testing import CliRunner, Result
 
 from crispmap.classes import ClassSchema
@@ -44,13 +45,6 @@ def mean_iou_of(labels: LabelArray, reference: LabelArray) -> float:
     labels, reference = labels[reference != IGNORE], reference[reference != IGNORE]
     pairs = [(labels == k, reference == k) for k in range(3)]
     return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs]))
-
-
-def change(project: Path, old: str, new: str) -> Path:
-    text = project.read_text()
-    assert old in text
-    project.write_text(text.replace(old, new))
-    return project
 
 
 def untrained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -287,7 +281,7 @@ class TestBeforeAnyTraining:
     def test_a_refiner_whose_ground_lacks_a_class(
         self, project: Path, town: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        change(project, "truth.tif}", "truth.gpkg, layer: buildings}")
+        change(project, ("truth.tif}", "truth.gpkg, layer: buildings}"))
         begun, said = untrained(monkeypatch), list[str]()
         outcome = compare_methods(project, methods=["fcn-rnn", "crf", "heat", "rnn"], say=said.append)
         reasons = {method.refiner: failure.reason for method, failure in outcome.failures.items()}
@@ -298,7 +292,7 @@ class TestBeforeAnyTraining:
         assert [line.split(":")[0] for line in said[:4]] == ["fcn-rnn+crf", "fcn-rnn+heat", "fcn-rnn+rnn", "fcn-rnn"]
 
     def test_a_support_vector_machine_of_one_class(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        change(project, "window: [0, 0, 320, 400]", "window: [0, 0, 80, 80]")
+        change(project, ("window: [0, 0, 320, 400]", "window: [0, 0, 80, 80]"))
         begun = untrained(monkeypatch)
         outcome = compare_methods(project, methods=["svm", "fcn-rnn", "svm+crf", "crf"])
         lack = "on areas: coarse: of project.yaml. The training area holds no pixel of class 'building' or 'road'."
@@ -313,30 +307,30 @@ class TestBeforeAnyTraining:
     def test_a_class_too_rare_for_a_support_vector_machine_alone(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        change(project, "window: [0, 0, 320, 400]", "window: [16, 224, 80, 80]")
+        change(project, ("window: [0, 0, 320, 400]", "window: [16, 224, 80, 80]"))
         begun = untrained(monkeypatch)
         outcome = compare_methods(project, methods=["fcn-rnn", "svm"])
         assert "too few labelled pixels: 1 of class 'road'" in outcome.failures[Method("svm")].reason
         assert begun == ["fcn-rnn"]
 
     def test_patches_larger_than_their_ground(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        change(project, "patch_px: 24", "patch_px: 240")
+        change(project, ("patch_px: 24", "patch_px: 240"))
         begun = untrained(monkeypatch)
         outcome = compare_methods(project, methods=["fcn-rnn", "rnn"])
         assert "smaller than a patch of 240 pixels" in outcome.failures[Method("fcn-rnn", "rnn")].reason
-        change(project, "patch_px: 32", "patch_px: 640")
+        change(project, ("patch_px: 32", "patch_px: 640"))
         outcome = compare_methods(project, methods=["mnih", "svm"], force=True)
         assert "smaller than a patch of 640 pixels" in outcome.failures[Method("mnih")].reason
         assert begun == ["fcn-rnn", "svm"]
 
     def test_the_preset_of_a_paper_for_a_refiner_of_none(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        change(project, "refiner: {steps: 2,", "refiner: {preset: paper, steps: 2,")
+        change(project, ("refiner: {steps: 2,", "refiner: {preset: paper, steps: 2,"))
         begun = untrained(monkeypatch)
         outcome = compare_methods(project, methods=["rnn", "wide"])
         reason = "The project's refiner has preset: paper, which is of rnn; no paper tells how wide is trained."
         assert outcome.outcomes[Method("fcn-rnn", "wide")] == Failure(reason, skipped=True)
         assert begun == ["fcn-rnn"]
-        change(project, "preset: paper", "preset: fast")
+        change(project, ("preset: paper", "preset: fast"))
         assert missing_for(Method("fcn-rnn", "wide"), load_project(project)) == ""
 
     @pytest.mark.parametrize("role", ["refiner", "test"])
@@ -345,7 +339,7 @@ class TestBeforeAnyTraining:
     ) -> None:
         whole = load_project(project)
         part = replace(whole, areas={name: pieces for name, pieces in whole.areas.items() if name != role})
-        change(project, f"  {role}: [", f"  # {role}: [")
+        change(project, (f"  {role}: [", f"  # {role}: ["))
         with pytest.raises(ProjectError, match=f"areas.{role} is missing"):
             compare_methods(project)
         monkeypatch.setattr(made, "load_project", lambda _: part)  # no file can say so, but a caller can

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from project_text import change
 from typer.testing import CliRunner
 
 from crispmap.cli.main import app
@@ -26,15 +27,6 @@ from crispmap.workflow.scene import Wanted, refine_scene
 def pixels(path: Path) -> np.ndarray:
     with rasterio.open(path) as dataset:
         return dataset.read()
-
-
-def change(project: Path, *replacements: tuple[str, str]) -> Path:
-    text = project.read_text()
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    project.write_text(text)
-    return project
 
 
 def test_the_models_tell_where_they_come_from(mapped_town: Path) -> None:
