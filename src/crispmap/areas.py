@@ -155,17 +155,23 @@ class Area:
         """Return the part of the area inside a block."""
         return Area(self.origin, self.block.intersection(block), self.rings)
 
+    @property
+    def along_rows(self) -> bool:
+        """Whether the rows of the area's box are at least as many as its columns."""
+        return self.block.height >= self.block.width
+
+    def cut_across(self, lines: Sequence[int]) -> list[Area]:
+        """Return the area between each two neighbours of some lines: rows of its box's longer side, or columns."""
+        block = self.block
+        bands = [(start, stop - start) for start, stop in itertools.pairwise(lines)]
+        if self.along_rows:
+            return [self.cut_to(Block(block.row + start, block.col, size, block.width)) for start, size in bands]
+        return [self.cut_to(Block(block.row, block.col + start, block.height, size)) for start, size in bands]
+
     def bands(self, count: int) -> list[Area]:
         """Return the area cut into so many bands, their boxes of one width to a pixel, across its box's longer side."""
-        block = self.block
-        along_rows = block.height >= block.width
-        length = block.height if along_rows else block.width
-        cuts = [length * index // count for index in range(count + 1)]
-        if along_rows:
-            parts = [Block(block.row + a, block.col, b - a, block.width) for a, b in itertools.pairwise(cuts)]
-        else:
-            parts = [Block(block.row, block.col + a, block.height, b - a) for a, b in itertools.pairwise(cuts)]
-        return [self.cut_to(part) for part in parts]
+        length = max(self.block.shape)
+        return self.cut_across([length * index // count for index in range(count + 1)])
 
 
 def resolve_areas(
@@ -211,9 +217,7 @@ def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Are
     """
     if not 0 < share < 1:
         raise ProjectError(f"The share to hold out is {share}.", expected="a number between 0 and 1")
-    block = area.block
-    along_rows = block.height >= block.width
-    profile = _pixels_by_line(area, along_rows)
+    profile = _pixels_by_line(area)
     lines = np.flatnonzero(profile)
     if len(lines) < 2:
         raise ProjectError(
@@ -224,13 +228,8 @@ def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Are
     kept = np.cumsum(profile)
     cut = int(np.searchsorted(kept, (1 - share) * kept[-1], side="right"))
     cut = min(max(cut, int(lines[0]) + 1), int(lines[-1]))
-    if along_rows:
-        train = Block(block.row, block.col, cut, block.width)
-        strip = Block(block.row + cut, block.col, block.height - cut, block.width)
-    else:
-        train = Block(block.row, block.col, block.height, cut)
-        strip = Block(block.row, block.col + cut, block.height, block.width - cut)
-    return area.cut_to(train), area.cut_to(strip)
+    train, strip = area.cut_across([0, cut, len(profile)])
+    return train, strip
 
 
 def parse_crs(text: str, origin: str) -> CRS:
@@ -492,10 +491,10 @@ def _strips(block: Block) -> Iterator[Block]:
         yield Block(row, block.col, min(_STRIP_ROWS, block.row_stop - row), block.width)
 
 
-def _pixels_by_line(area: Area, along_rows: bool) -> CountArray:
-    """Return how many pixels of an area each row of its block holds, or each column."""
+def _pixels_by_line(area: Area) -> CountArray:
+    """Return how many pixels of an area each line across its box's longer side holds."""
     masks = (area.mask(strip) for strip in _strips(area.block))
-    if along_rows:
+    if area.along_rows:
         return np.concatenate([np.count_nonzero(mask, axis=1) for mask in masks])
     counts = np.zeros(area.block.width, dtype=np.int64)
     for mask in masks:
