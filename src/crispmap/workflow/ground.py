@@ -15,6 +15,7 @@ from crispmap.chips.sampling import check_patch
 from crispmap.config import Project
 from crispmap.config.sections import SUPPORT_VECTOR_MACHINES
 from crispmap.errors import LabelError, ProjectError, TrainingError
+from crispmap.grid import Grid
 from crispmap.labels.reader import LabelReader
 from crispmap.types import IGNORE, CountArray
 from crispmap.workflow.sources import Sources, inside
@@ -66,17 +67,8 @@ class TrainingGround:
             LabelError: If a class has no pixel there, or too few for a support vector machine.
             TrainingError: If a piece is smaller than a patch.
         """
-        # Lightning takes more than a second to import, and maps need none of it.
-        from crispmap.workflow.training import coarse_settings
-
-        network = project.coarse.network
-        with _told_of(f"{network} cannot be trained on areas: coarse: of {project.path.name}."):
-            areas, labelled = self._coarse
-            counts = checked_counts(labelled, project.schema.names)
-            if network in SUPPORT_VECTOR_MACHINES:
-                check_enough(counts, project.schema.names)
-            else:
-                _check_patches(areas, coarse_settings(project).patch_px)
+        with _told_of(f"{project.coarse.network} cannot be trained on areas: coarse: of {project.path.name}."):
+            _check_network(project, *self._coarse)
 
     def check_refiner(self, project: Project) -> None:
         """Check that the refiner can be trained.
@@ -89,6 +81,7 @@ class TrainingGround:
             LabelError: If a class has no pixel there, or in a part of the coarse ground it is to learn from.
             TrainingError: If a piece is smaller than a patch.
         """
+        # Lightning takes more than a second to import, and maps need none of it.
         from crispmap.workflow.training import refiner_settings
 
         areas, _ = self._sources.pieces("refiner", self._sources.image.grid)
@@ -102,18 +95,13 @@ class TrainingGround:
     def _check_folds(self, project: Project, patch_px: int) -> None:
         """Check that coarse networks can be trained on parts of the coarse ground, and the refiner on the whole."""
         from crispmap.workflow.folds import FOLDS, others
-        from crispmap.workflow.training import coarse_settings
 
-        sources = self._sources
-        grid = sources.image_at(project.coarse.gsd_m or sources.gsd_m).grid
-        areas, _ = sources.pieces("coarse", grid)
+        sources, (areas, _) = self._sources, self._coarse
         with _told_of(f"Labels cannot be aligned on areas: coarse: of {project.path.name}, cut in {FOLDS}."):
             _check_patches(sources.pieces("coarse", sources.image.grid)[0], patch_px)
             for index in range(FOLDS):
                 left = others(index, areas)
-                if project.coarse.network not in SUPPORT_VECTOR_MACHINES:
-                    _check_patches(left, coarse_settings(project).patch_px)
-                checked_counts(_counted(left, sources.labels(grid)), project.schema.names)
+                _check_network(project, left, _counted(left, sources.labels(self._coarse_grid)))
 
     def check_fit(self, name: str, areas: Sequence[Area]) -> None:
         """Check that a refiner written by hand can be fitted on some of the refiner's ground.
@@ -129,10 +117,13 @@ class TrainingGround:
 
     @cached_property
     def _coarse(self) -> tuple[list[Area], CountArray]:
+        areas, _ = self._sources.pieces("coarse", self._coarse_grid)
+        return areas, _counted(areas, self._sources.labels(self._coarse_grid))
+
+    @property
+    def _coarse_grid(self) -> Grid:
         sources = self._sources
-        grid = sources.image_at(sources.project.coarse.gsd_m or sources.gsd_m).grid
-        areas, _ = sources.pieces("coarse", grid)
-        return areas, _counted(areas, sources.labels(grid))
+        return sources.image_at(sources.project.coarse.gsd_m or sources.gsd_m).grid
 
     @cached_property
     def _refiner_counts(self) -> CountArray:
@@ -148,6 +139,18 @@ def _told_of(what: str) -> Iterator[None]:
         yield
     except (LabelError, TrainingError) as error:
         raise type(error)(f"{what} {error.given}", expected=error.expected, remedy=error.remedy) from error
+
+
+def _check_network(project: Project, areas: Sequence[Area], labelled: CountArray) -> None:
+    """Check that a project's coarse network can be trained on some ground with so many pixels of each id."""
+    from crispmap.workflow.training import coarse_settings
+
+    names = project.schema.names
+    counts = checked_counts(labelled, names)
+    if project.coarse.network in SUPPORT_VECTOR_MACHINES:
+        check_enough(counts, names)
+    else:
+        _check_patches(areas, coarse_settings(project).patch_px)
 
 
 def _check_patches(areas: Sequence[Area], patch_px: int) -> None:
