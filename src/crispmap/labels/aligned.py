@@ -73,6 +73,9 @@ class AlignedLabels:
     Values do not depend on how they are read: they are computed in tiles that are counted from the grid's corner, each
     with as much around it as can sway it. What the labels or scores do not know is IGNORE.
 
+    Attributes:
+        tile_px: Side of the tiles: read in blocks of so many pixels, each tile is computed once.
+
     Args:
         labels: The imprecise labels: gives the class ids (row, col) of any block inside the grid.
         scores: Scores, one band a class, logits.
@@ -104,14 +107,14 @@ class AlignedLabels:
         self._window = how.window_m / gsd_m / self._step
         # Tiles and what they see around them begin where cells begin: neighbours see the same cells.
         cell_px = self._step * _CELL
-        self._tile_px = cell_px * math.ceil(_TILE_PX / cell_px)
+        self.tile_px = cell_px * math.ceil(_TILE_PX / cell_px)
         self._margin_px = cell_px * _swaying_cells(self._reach, self._window)
         self._tile = lru_cache(maxsize=_KEPT_TILES)(self._computed)
 
     def read(self, block: Block) -> LabelArray:
         """Return the class ids (row, col) of a block inside the grid, IGNORE where nothing is known."""
         result: LabelArray = np.full(block.shape, IGNORE, np.uint8)
-        side = self._tile_px
+        side = self.tile_px
         for row in range(block.row // side, -(-block.row_stop // side)):
             for col in range(block.col // side, -(-block.col_stop // side)):
                 tile = Block(row * side, col * side, side, side).intersection(self.grid.block)

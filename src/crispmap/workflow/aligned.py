@@ -65,7 +65,7 @@ def _aligned_ground(sources: Sources, section: RefinerSection, scores: Scene, sc
     how = Alignment()
     path = run.folder / ALIGNED_LABELS
     aligned = AlignedLabels(inside(sources.labels(image.grid), areas), seen, project.schema, how)
-    rasterize_file(aligned, path, force=True)
+    rasterize_file(aligned, path, force=True, block_px=aligned.tile_px)
     facts = {"reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS}
     seconds += float(card.provenance["seconds"])
     with closing(open_labels(path, project.schema, image.grid)) as labels:
