@@ -102,6 +102,37 @@ class TestResume:
         assert parts.best_score == whole.best_score
         assert parts.steps == whole.steps == 50
 
+    def test_stopped_in_the_midst_of_its_schedule_it_has_the_weights_of_that_step(self, tmp_path):
+        task, kept = tiny.coarse_task(), {}
+
+        def keep(report: StepReport) -> None:
+            if report.step == 30:
+                kept.update({name: one.clone() for name, one in task.network.state_dict().items()})
+
+        run(task, tmp_path / "whole", progress=keep)
+        early = tiny.coarse_task(stop_after=30, keep_last=True)
+        result = run(early, tmp_path / "early")
+        assert (result.steps, result.best_step) == (30, 30)
+        assert_equal(dict(early.network.state_dict()), kept)
+        assert run(early, tmp_path / "early", resume=True) == result
+
+    def test_the_best_step_is_that_of_the_highest_score(self, tmp_path):
+        result = run(tiny.coarse_task(), tmp_path)
+        scores = {row["step"]: row["val_mean_iou"] for row in result.history if "val_mean_iou" in row}
+        assert list(scores) == [20, 40, 50]
+        assert scores[result.best_step] == max(scores.values()) == result.best_score
+
+    def test_the_last_weights_are_kept_if_so_asked_however_they_do(self, tmp_path):
+        task = tiny.coarse_task(
+            keep_last=True, learning_rate=1.0, gradient_clip=0.0, optimizer="sgd", schedule="constant"
+        )
+        result = run(task, tmp_path)
+        scores = {row["step"]: row["val_mean_iou"] for row in result.history if "val_mean_iou" in row}
+        assert result.best_step == 50
+        assert result.best_score == scores[50] < max(scores.values())
+        last = load_tree(tmp_path / "last.safetensors")["state_dict"]
+        assert_equal({f"network.{name}": one for name, one in task.network.state_dict().items()}, last)
+
     @pytest.mark.parametrize(("signum", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
     def test_signalled_training_resumes(self, signum, error, tmp_path):
         def signal_itself(report: StepReport) -> None:

@@ -55,6 +55,8 @@ def test_settings_come_back_from_plain_values(preset):
         {"learning_rate": math.inf},
         {"learning_rate": math.nan},
         {"training_steps": 0},
+        {"stop_after": 0},
+        {"stop_after": 10**6},
         {"batch": 1.5},
         {"patch_px": -1},
         {"validate_every": 0},

@@ -30,14 +30,14 @@ _COLUMNS = ("step", "seconds", "learning_rate", "loss", "val_mean_iou", "val_acc
 
 
 class Keeper(pl.Callback):
-    """Writes, after every validation, the history, the weights if they are the best, and the whole state.
+    """Writes, after every validation, the history, the weights if they are to be kept, and the whole state.
 
     The state is written last: a training killed between two files does the last steps again, and so writes
     the same files again.
 
     Attributes:
         history: One row every ``log_every`` steps, and one a validation.
-        best_score: Highest validation mean IoU, or None before the first.
+        best_score: Validation mean IoU of the weights kept so far, or None before the first.
         seconds: Spent training, over interruptions.
     """
 
@@ -109,7 +109,7 @@ class Keeper(pl.Callback):
         if not all(bool(one.isfinite().all()) for one in network.state_dict().values()):
             raise _diverged(trainer.global_step, self._settings)
         score = scores.get("val_mean_iou")
-        if score is None or self.best_score is None or score > self.best_score:
+        if self._settings.keep_last or score is None or self.best_score is None or score > self.best_score:
             self.best_score = score
             if trainer.is_global_zero:
                 self._write_best(network, trainer.global_step)
@@ -135,7 +135,7 @@ class Keeper(pl.Callback):
         running = time.monotonic() - self._started
         if trainer.is_global_zero and not math.isnan(loss):
             rate = (trainer.global_step - self._first_step) / max(running, 1e-9)
-            steps = self._settings.training_steps
+            steps = self._settings.last_step
             self._report(StepReport(trainer.global_step, steps, loss, rate, self.best_score))
 
     def _write_best(self, network: torch.nn.Module, step: int) -> None:

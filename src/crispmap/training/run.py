@@ -27,7 +27,14 @@ from crispmap.chips.dataset import Batch, GroundTiles, PatchBatches, in_order
 from crispmap.chips.ground import Ground
 from crispmap.chips.sampling import PatchSampler, class_weights
 from crispmap.errors import OutputError, TrainingError
-from crispmap.training.checkpoint import SafetensorsCheckpointIO, cannot_write, load_tree, load_weights, not_ours
+from crispmap.training.checkpoint import (
+    SafetensorsCheckpointIO,
+    cannot_write,
+    load_tree,
+    load_weights,
+    not_ours,
+    read_safetensors,
+)
 from crispmap.training.keeper import BEST_NAME, HISTORY_NAME, KEEPER_KEY, LAST_NAME, HistoryRow, Keeper
 from crispmap.training.progress import BarReporter, Reporter
 from crispmap.training.settings import TrainingSettings
@@ -50,9 +57,10 @@ class TrainingResult:
     """What a training gave.
 
     Attributes:
-        best_path: The weights that did best, read by ``load_weights``.
+        best_path: The weights that did best, or the last where the settings keep those; read by ``load_weights``.
         best_score: Their mean IoU on the validation ground; None without validation, when they are the last
             ones.
+        best_step: The step they are of.
         steps: Optimiser steps done, over interruptions.
         seconds: Spent on them and on validations, over interruptions.
         history: Rows of step, seconds and whatever was measured then: loss (mean since the row before),
@@ -61,6 +69,7 @@ class TrainingResult:
 
     best_path: Path
     best_score: float | None
+    best_step: int
     steps: int
     seconds: float
     history: tuple[HistoryRow, ...]
@@ -145,7 +154,7 @@ def train(
         if progress is None:
             progress = stack.enter_context(BarReporter(task.title.removeprefix("the ")))
         keeper = Keeper(folder, settings, identity, progress)
-        if state is None or state["global_step"] < settings.training_steps:
+        if state is None or state["global_step"] < settings.last_step:
             _check_room(folder, task)
             stack.enter_context(_quiet())
             stack.enter_context(torch.random.fork_rng())
@@ -159,9 +168,11 @@ def _result(folder: Path) -> TrainingResult:
     """Return the result of a finished training from its files."""
     state = load_tree(folder / LAST_NAME)
     keeper = _kept(state, folder / LAST_NAME)
+    notes, _ = read_safetensors(folder / BEST_NAME)
     return TrainingResult(
         best_path=folder / BEST_NAME,
         best_score=keeper["best_score"],
+        best_step=int(notes["step"]),
         steps=state["global_step"],
         seconds=keeper["seconds"],
         history=tuple(keeper["history"]),
@@ -194,7 +205,7 @@ class _Data(pl.LightningDataModule):
         if trainer is None:
             raise RuntimeError("the data is not attached to a trainer")
         first = trainer.global_step
-        last = min(first + self._settings.validate_every, self._settings.training_steps)
+        last = min(first + self._settings.validate_every, self._settings.last_step)
         batches = PatchBatches(
             self._sampler,
             self._settings.batch,
@@ -248,7 +259,7 @@ def _trainer(settings: TrainingSettings, data: _Data, keeper: Keeper, folder: Pa
             devices=machine.devices,
             # Forked, not started anew: a second run of the caller's program would prepare everything again.
             strategy="auto" if machine.devices == 1 else "ddp_fork",
-            max_epochs=-(-settings.training_steps // settings.validate_every),
+            max_epochs=-(-settings.last_step // settings.validate_every),
             precision=_PRECISIONS[settings.precision],  # type: ignore[arg-type]
             gradient_clip_val=settings.gradient_clip or None,
             callbacks=[keeper],
