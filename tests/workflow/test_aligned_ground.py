@@ -12,18 +12,21 @@ from hypothesis import strategies as st
 from project_text import change
 
 from crispmap.areas import Area
+from crispmap.chips.ground import Ground
 from crispmap.config import load_project
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.grid import Block, Grid
 from crispmap.models.store import read_card
 from crispmap.scene.reader import Scene
+from crispmap.training.settings import fast_wide_refiner
 from crispmap.types import IGNORE, BoolArray, FloatArray
 from crispmap.workflow.aligned import ALIGNED_LABELS, first_section
 from crispmap.workflow.compare.methods import Method, default_methods, missing_for, own_method, project_of
 from crispmap.workflow.folds import FOLDS, FoldScores, others
 from crispmap.workflow.project import Products, train_project
 from crispmap.workflow.sources import open_sources
+from crispmap.workflow.training import MOST_PASSES, MoreGround
 
 ALIGNED = ("refiner: {", "refiner: {aligned_labels: true, ")
 
@@ -86,6 +89,33 @@ def test_scores_of_each_part_are_its_own_and_elsewhere_the_first() -> None:
     assert valid[5:, 15:].all()
 
 
+def test_where_parts_cover_a_block_the_first_scores_are_not_computed() -> None:
+    class Unread(Constant):
+        def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+            raise AssertionError(f"{block} was read")
+
+    grid = Grid(None, rasterio.Affine.identity(), (20, 30))
+    parts = [(UnitedGround([area(Block(0, 0, 20, 15))]), Constant(grid, 1)),
+             (UnitedGround([area(Block(0, 15, 20, 15))]), Constant(grid, 2))]  # fmt: skip
+    values, valid = FoldScores(Unread(grid, 7), parts).read(Block(5, 5, 10, 20))
+    np.testing.assert_array_equal(values[0], np.tile(np.repeat([1.0, 2.0], 10), (10, 1)))
+    assert valid.all()
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 8), st.integers(1, 64))
+def test_no_ground_is_seen_too_often(height: int, width: int, batch: int, patch_px: int) -> None:
+    def ground(*shape: int) -> Ground:
+        return Ground(np.zeros((1, *shape), np.float32), np.zeros(shape, np.uint8))
+
+    settings = fast_wide_refiner().but(batch=batch, patch_px=patch_px)
+    bounded = MoreGround([ground(height, width)]).bounded(settings, [ground(7, 9)])
+    area_px, step_px = height * width + 63, batch * patch_px**2
+    assert bounded.training_steps * step_px <= max(MOST_PASSES * area_px, step_px)
+    if bounded.training_steps < settings.training_steps:
+        assert (bounded.training_steps + 1) * step_px > MOST_PASSES * area_px
+    assert bounded.but(training_steps=settings.training_steps) == settings
+
+
 def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Path) -> None:
     change(project, ALIGNED, ("training_steps: 20", "training_steps: 120"), ("steps: 12", "steps: 60"))
     train_project(project)
@@ -102,6 +132,8 @@ def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Pa
     }
     parts = [read_card(folder / f"fold{index}" / "coarse.safetensors") for index in (1, 2, 3)]
     first = read_card(folder / "refiner.safetensors")
+    learned_for = read_card(products.coarse_model).provenance["best_step"]
+    assert [part.provenance["best_step"] for part in parts] == [learned_for] * FOLDS
     spent = sum(part.provenance["seconds"] for part in (*parts, first))
     assert card.provenance["seconds"] > spent  # its own training comes on top
     with rasterio.open(folder / ALIGNED_LABELS) as dataset:

@@ -57,7 +57,7 @@ class Alignment:
 
     reach_m: float = 8.0
     window_m: float = 20.0
-    sure: float = 0.8
+    sure: float = 0.7
 
     def __post_init__(self) -> None:
         for name in ("reach_m", "window_m"):

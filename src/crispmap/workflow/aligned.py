@@ -47,30 +47,36 @@ def learn_refiner(sources: Sources, coarse_model: Path | None, path: Path, run: 
     scores, card = open_coarse(sources, coarse_model, run.device)
     scaling = None if card is None else Scaling.of(card)
     section = sources.project.refiner
-    if section is None or not section.aligned_labels or scaling is None:
-        return train_refiner(sources, scores, scaling, path, run)
-    more = _aligned_ground(sources, section, scores, scaling, run.below("aligned", "to align with"))
+    more = MoreGround()
+    if section is not None and section.aligned_labels and card is not None:
+        more = _aligned_ground(sources, section, scores, card, run.below("aligned", "to align with"))
     return train_refiner(sources, scores, scaling, path, run, more)
 
 
-def _aligned_ground(sources: Sources, section: RefinerSection, scores: Scene, scaling: Scaling, run: Run) -> MoreGround:
+def _aligned_ground(sources: Sources, section: RefinerSection, scores: Scene, card: ModelCard, run: Run) -> MoreGround:
     """Return the coarse ground with aligned labels and with scores by networks that did not learn there."""
-    project, image = sources.project, sources.image
-    apart, seconds = fold_scores(sources, scores, run)
-    model = run.folder / "refiner.safetensors"
-    first = sources.of(replace(project, refiner=first_section(section)))
-    card = train_refiner(first, scores, scaling, model, run)
-    seen = refined_scores(apart, image, load_model(model)[0], card, engine=EngineChoice("torch", device=run.device))
+    image, scaling, how = sources.image, Scaling.of(card), Alignment()
     areas, _ = sources.pieces("coarse", image.grid)
-    how = Alignment()
+    refined, first = _first_sight(sources, section, scores, scaling, run)
+    aligned = AlignedLabels(inside(sources.labels(image.grid), areas), refined, sources.project.schema, how)
     path = run.folder / ALIGNED_LABELS
-    aligned = AlignedLabels(inside(sources.labels(image.grid), areas), seen, project.schema, how)
     rasterize_file(aligned, path, force=True, block_px=aligned.tile_px)
-    facts = {"reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS}
-    seconds += float(card.provenance["seconds"])
-    with closing(open_labels(path, project.schema, image.grid)) as labels:
+    apart, seconds = fold_scores(sources, scores, card, run)
+    with closing(open_labels(path, sources.project.schema, image.grid)) as labels:
         grounds = scored_grounds(image, areas, labels, scaling, apart)
-    return MoreGround(grounds, seconds, {"aligned_labels": facts})
+    facts = {"reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS}
+    return MoreGround(grounds, seconds + float(first.provenance["seconds"]), {"aligned_labels": facts})
+
+
+def _first_sight(
+    sources: Sources, section: RefinerSection, scores: Scene, scaling: Scaling, run: Run
+) -> tuple[Scene, ModelCard]:
+    """Return the scene's scores refined by a first refiner, computed when read, and the refiner's card."""
+    path = run.folder / "refiner.safetensors"
+    first = sources.of(replace(sources.project, refiner=first_section(section)))
+    card = train_refiner(first, scores, scaling, path, run)
+    engine = EngineChoice("torch", device=run.device)
+    return refined_scores(scores, sources.image, load_model(path)[0], card, engine=engine), card
 
 
 def first_section(section: RefinerSection) -> RefinerSection:

@@ -16,6 +16,7 @@ import numpy as np
 from crispmap.areas import Area
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.grid import Block, Grid
+from crispmap.models.card import ModelCard
 from crispmap.scene.reader import Scene
 from crispmap.types import BoolArray, FloatArray
 from crispmap.workflow.coarse import open_coarse
@@ -41,9 +42,11 @@ class FoldScores(Scene):
         self._scores, self._parts = scores, parts
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        values, valid = self._scores.read(block)
-        for ground, scores in self._parts:
-            mask = ground.mask(block)
+        masks = [ground.mask(block) for ground, _ in self._parts]
+        values, valid = np.zeros((self.band_count, *block.shape), np.float32), np.zeros(block.shape, np.bool_)
+        if not np.any(masks, axis=0).all():
+            values, valid = self._scores.read(block)
+        for mask, (_, scores) in zip(masks, self._parts, strict=True):
             if mask.any():
                 own, known = scores.read(block)
                 values, valid = np.where(mask, own, values), np.where(mask, known, valid)
@@ -53,22 +56,26 @@ class FoldScores(Scene):
         """Do nothing: whoever opened the scores closes them."""
 
 
-def fold_scores(sources: Sources, scores: Scene, run: Run) -> tuple[FoldScores, float]:
+def fold_scores(sources: Sources, scores: Scene, card: ModelCard, run: Run) -> tuple[FoldScores, float]:
     """Return coarse scores that on the coarse ground are by networks that did not learn there, and seconds of training.
+
+    They learn for as many steps as the weights of the project's own did: longer ones are surer of what they see.
 
     Args:
         sources: The project's inputs.
         scores: Scores of the project's coarse network, on the working grid.
+        card: The network's card.
         run: Where and how; each part has a folder of its own, and one that is finished is not trained again.
     """
     areas, _ = sources.pieces("coarse", sources.image.grid)
     parts, seconds = [], 0.0
+    stop_after = card.provenance.get("best_step")
     for index in range(FOLDS):
         mine = run.below(f"fold{index + 1}", f"{index + 1} of {FOLDS}")
         model = mine.folder / "coarse.safetensors"
-        train_coarse(sources, model, mine, choose=partial(others, index))
-        own, card = open_coarse(sources, model, run.device)
-        seconds += float(card.provenance["seconds"]) if card is not None else 0.0
+        train_coarse(sources, model, mine, choose=partial(others, index), stop_after=stop_after)
+        own, learned = open_coarse(sources, model, run.device)
+        seconds += float(learned.provenance["seconds"]) if learned is not None else 0.0
         parts.append((UnitedGround([area.bands(FOLDS)[index] for area in areas]), own))
     return FoldScores(scores, parts), seconds
 

@@ -45,6 +45,11 @@ from crispmap.workflow.sources import Sources, inside
 
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
 
+MOST_PASSES = 100
+"""Patches cover the ground of aligned labels about so often at most; on little ground longer trainings do worse.
+
+On two hectares of Kampala mean IoU came to 65 to 66 % after 95 passes (4 runs) and to 62 % after 190 (2 runs).
+"""
 _OVERRIDES = ("batch", "learning_rate", "patch_px", "balance", "class_weights", "symmetries")
 
 
@@ -108,6 +113,12 @@ class MoreGround:
         own, other = (sum(math.prod(one.shape) for one in grounds) for grounds in (precise, self.grounds))
         return [*list(precise) * max(1, round(other / own)), *self.grounds]
 
+    def bounded(self, settings: RefinerSettings, precise: Sequence[Ground]) -> RefinerSettings:
+        """Return settings with no more steps than cover all ground ``MOST_PASSES`` times with patches."""
+        pixels = sum(math.prod(one.shape) for one in (*precise, *self.grounds))
+        steps = max(1, MOST_PASSES * pixels // (settings.batch * settings.patch_px**2))
+        return settings if steps >= settings.training_steps else settings.but(training_steps=steps)
+
 
 def coarse_settings(project: Project) -> CoarseSettings:
     """Return the settings of a project's coarse training: its preset, with what the file sets otherwise."""
@@ -149,7 +160,12 @@ def _overridden(preset: SettingsT, section: object, steps: int | None, seed: int
 
 
 def train_coarse(
-    sources: Sources, path: Path, run: Run, *, choose: Callable[[Sequence[Area]], list[Area]] = list
+    sources: Sources,
+    path: Path,
+    run: Run,
+    *,
+    choose: Callable[[Sequence[Area]], list[Area]] = list,
+    stop_after: int | None = None,
 ) -> ModelCard:
     """Train the project's coarse network and write its model file; return its card.
 
@@ -161,6 +177,7 @@ def train_coarse(
         path: The model file.
         run: Where and how.
         choose: Which of the coarse ground it learns from.
+        stop_after: The step whose weights are kept; None: those that do best on the ground held out.
     """
     project = sources.project
     gsd_m = project.coarse.gsd_m or sources.gsd_m
@@ -170,20 +187,23 @@ def train_coarse(
     eight_bit = project.coarse.preset == "paper"
     scaling = paper_scaling(image.band_count) if eight_bit else measure_scaling([(image, area.block) for area in areas])
     labels = sources.labels(image.grid)
-    learn = _fit_machine if project.coarse.network in SUPPORT_VECTOR_MACHINES else _train_network
-    network, facts = learn(
-        project, grounds_of(image, areas, labels, scaling), grounds_of(image, held, labels, scaling), run
-    )
+    grounds, validation = (grounds_of(image, part, labels, scaling) for part in (areas, held))
+    if project.coarse.network in SUPPORT_VECTOR_MACHINES:
+        network, facts = _fit_machine(project, grounds, validation)
+    else:
+        network, facts = _train_network(project, grounds, validation, run, stop_after)
     card = model_card("coarse", network, project, image, scaling, gsd_m, facts)
     save_model(path, network, card, force=True)
     return card
 
 
 def _train_network(
-    project: Project, grounds: Sequence[Ground], validation: Sequence[Ground], run: Run
+    project: Project, grounds: Sequence[Ground], validation: Sequence[Ground], run: Run, stop_after: int | None
 ) -> tuple[CoarseNetwork, dict[str, Any]]:
     """Return a trained network, and what its card tells of the training."""
     settings = coarse_settings(project)
+    if stop_after is not None:
+        settings = settings.but(stop_after=min(stop_after, settings.training_steps), keep_last=True)
     torch.manual_seed(project.seed)
     build = ARCHITECTURES[project.coarse.network]
     bands = grounds[0].image.shape[0]
@@ -193,7 +213,7 @@ def _train_network(
 
 
 def _fit_machine(
-    project: Project, grounds: Sequence[Ground], validation: Sequence[Ground], _: Run
+    project: Project, grounds: Sequence[Ground], validation: Sequence[Ground]
 ) -> tuple[CoarseNetwork, dict[str, Any]]:
     """Return a fitted support vector machine, and what its card tells of the fit."""
     # scikit-learn takes half a second to import, and no other work needs it.
@@ -221,15 +241,17 @@ def train_refiner(
         run: Where and how.
         more: Ground to learn from beside the precise piece.
     """
-    project = sources.project
+    project, section = sources.project, _refiner_section(sources.project)
     settings = refiner_settings(project)
     image = sources.image
     areas, held = sources.pieces("refiner", image.grid)
     scaling = scaling or measure_scaling([(image, area.block) for area in areas])
     labels = sources.reference(image.grid)
     torch.manual_seed(project.seed)
-    refiner = _refiner(_refiner_section(project), len(project.schema), image.band_count)
+    refiner = _refiner(section, len(project.schema), image.band_count)
     grounds, validation = (scored_grounds(image, part, labels, scaling, scores) for part in (areas, held))
+    if more.grounds and section.training_steps is None:
+        settings = more.bounded(settings, grounds)
     biases = fit_biases_on(scores, labels, UnitedGround([*areas, *held]), seed=project.seed)
     result = run.train("refiner", RefinerTask(refiner, settings, project.schema), more.beside(grounds), validation)
     facts = {**_facts(settings, result), "class_biases": biases.tolist(), **more.facts}
@@ -271,6 +293,7 @@ def _facts(settings: TrainingSettings, result: TrainingResult) -> dict[str, Any]
     return {
         "settings": settings.to_dict(),
         "steps": result.steps,
+        "best_step": result.best_step,
         "seconds": round(result.seconds, 1),
         "validation_mean_iou": result.best_score,
     }
