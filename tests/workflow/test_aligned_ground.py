@@ -15,18 +15,19 @@ from crispmap.areas import Area
 from crispmap.chips.ground import Ground
 from crispmap.config import load_project
 from crispmap.errors import LabelError, ProjectError, TrainingError
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import ArrayLabels, UnitedGround
 from crispmap.grid import Block, Grid
 from crispmap.models.store import read_card
 from crispmap.scene.reader import Scene
 from crispmap.training.settings import fast_wide_refiner
 from crispmap.types import IGNORE, BoolArray, FloatArray
+from crispmap.workflow import aligned
 from crispmap.workflow.aligned import ALIGNED_LABELS, first_section
 from crispmap.workflow.compare.methods import Method, default_methods, missing_for, own_method, project_of
-from crispmap.workflow.folds import FOLDS, FoldScores, others
+from crispmap.workflow.folds import FOLDS, FoldScores, loss_on, others
 from crispmap.workflow.project import Products, train_project
 from crispmap.workflow.sources import open_sources
-from crispmap.workflow.training import MOST_PASSES, MoreGround
+from crispmap.workflow.training import MOST_PASSES, MoreGround, refiner_settings
 
 ALIGNED = ("refiner: {", "refiner: {aligned_labels: true, ")
 
@@ -102,6 +103,38 @@ def test_where_parts_cover_a_block_the_first_scores_are_not_computed() -> None:
     assert valid.all()
 
 
+@pytest.fixture(params=[0.0, np.inf], ids=["learned by heart", "not learned by heart"])
+def by_heart(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Let coarse ground count as learned by heart always, or never; return which."""
+    monkeypatch.setattr(aligned, "BY_HEART", request.param)
+    return bool(request.param == 0)
+
+
+def test_the_loss_of_scores_is_their_mean_cross_entropy_with_what_is_known() -> None:
+    rng = np.random.default_rng(0)
+    grid = Grid(None, rasterio.Affine.identity(), (40, 60))
+    values = rng.normal(0, 3, (2, 40, 60)).astype(np.float32)
+    valid = rng.random((40, 60)) < 0.9
+    labels = rng.choice(np.array([0, 1, IGNORE], np.uint8), (40, 60))
+
+    class Given(Constant):
+        def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+            return values[:, *block.slices], valid[block.slices]
+
+    areas = [area(Block(3, 4, 20, 30)), area(Block(25, 40, 15, 20))]
+    terms = [
+        np.log(np.exp(values[:, row, col].astype(float)).sum()) - values[labels[row, col], row, col]
+        for one in areas
+        for row in range(one.block.row, one.block.row_stop)
+        for col in range(one.block.col, one.block.col_stop)
+        if valid[row, col] and labels[row, col] != IGNORE
+    ]
+    source = ArrayLabels(labels)
+    assert loss_on(Given(grid, 0), source, areas) == pytest.approx(np.mean(terms), rel=1e-5)
+    labels[:] = IGNORE
+    assert loss_on(Given(grid, 0), source, areas) == 0
+
+
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 8), st.integers(1, 64))
 def test_no_ground_is_seen_too_often(height: int, width: int, batch: int, patch_px: int) -> None:
     def ground(*shape: int) -> Ground:
@@ -116,47 +149,44 @@ def test_no_ground_is_seen_too_often(height: int, width: int, batch: int, patch_
     assert bounded.but(training_steps=settings.training_steps) == settings
 
 
-def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Path) -> None:
+def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Path, by_heart: bool) -> None:
     change(project, ALIGNED, ("training_steps: 20", "training_steps: 120"), ("steps: 12", "steps: 60"))
     train_project(project)
     products = Products(load_project(project).output_folder)
     card = read_card(products.refiner_model)
     folder = products.training / "aligned"
-    assert card.provenance["aligned_labels"]["folds"] == FOLDS
-    assert {path.name for path in folder.iterdir()} >= {
-        "fold1",
-        "fold2",
-        "fold3",
-        "refiner.safetensors",
-        ALIGNED_LABELS,
-    }
-    parts = [read_card(folder / f"fold{index}" / "coarse.safetensors") for index in (1, 2, 3)]
+    told = card.provenance["aligned_labels"]
+    assert told["folds"] == (FOLDS if by_heart else 0)
+    assert 0 < told["coarse_loss_learned"] < 2
+    folders = sorted(path.parent for path in folder.glob("fold*/coarse.safetensors"))
+    assert [path.name for path in folders] == (["fold1", "fold2", "fold3"] if by_heart else [])
+    parts = [read_card(path / "coarse.safetensors") for path in folders]
     first = read_card(folder / "refiner.safetensors")
     learned_for = read_card(products.coarse_model).provenance["best_step"]
-    assert [part.provenance["best_step"] for part in parts] == [learned_for] * FOLDS
+    assert all(part.provenance["best_step"] == learned_for for part in parts)
     spent = sum(part.provenance["seconds"] for part in (*parts, first))
     assert card.provenance["seconds"] > spent  # its own training comes on top
     with rasterio.open(folder / ALIGNED_LABELS) as dataset:
-        aligned = dataset.read(1)
+        moved = dataset.read(1)
     with open_sources(load_project(project)) as sources:
         grid = sources.image.grid
         ground = grid.block
         imprecise, truth = sources.labels(grid).read(ground), sources.reference(grid).read(ground)
         learned, _ = sources.pieces("coarse", grid)
         inside = UnitedGround(learned).mask(ground)
-    assert (aligned[~inside] == IGNORE).all()
-    known = inside & (aligned != IGNORE)
+    assert (moved[~inside] == IGNORE).all()
+    known = inside & (moved != IGNORE)
     assert known.sum() > 0.5 * inside.sum()
-    assert (aligned[known] == truth[known]).mean() > (imprecise[known] == truth[known]).mean()
+    assert (moved[known] == truth[known]).mean() > (imprecise[known] == truth[known]).mean()
 
 
-def test_a_resumed_training_makes_none_of_its_parts_again(project: Path) -> None:
+def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, by_heart: bool) -> None:
     change(project, ALIGNED)
     train_project(project)
     products = Products(load_project(project).output_folder)
     before = read_card(products.refiner_model)
     histories = {path: path.read_bytes() for path in products.training.rglob("history.csv")}
-    assert len(histories) == 6  # the coarse network, its three parts, the first refiner and the refiner
+    assert len(histories) == (6 if by_heart else 3)  # coarse network, first refiner, refiner, and three parts
     products.refiner_model.unlink()
     train_project(project, resume=True)
     assert {path: path.read_bytes() for path in products.training.rglob("history.csv")} == histories
@@ -202,6 +232,15 @@ def test_the_first_refiner_is_the_projects_rnn_or_the_default_one(project: Path)
     assert first_section(own) == own.model_copy(update={"aligned_labels": False})
     wide = own.model_copy(update={"network": "wide", "symmetries": True})
     assert first_section(wide).model_dump(exclude_defaults=True) == {"steps": 2, "symmetries": True}
+
+
+def test_patches_of_ground_with_aligned_labels_are_not_turned_unless_the_project_says_so(project: Path) -> None:
+    change(project, ("refiner: {", "refiner: {network: wide, "))
+    assert refiner_settings(load_project(project)).symmetries
+    change(project, ("network: wide, ", "network: wide, aligned_labels: true, "))
+    assert not refiner_settings(load_project(project)).symmetries
+    change(project, ("network: wide, ", "network: wide, symmetries: true, "))
+    assert refiner_settings(load_project(project)).symmetries
 
 
 def test_comparisons_know_the_methods(project: Path) -> None:

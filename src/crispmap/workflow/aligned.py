@@ -1,8 +1,8 @@
 """A refiner's training on more than its precise piece: on the coarse ground too, with labels set right.
 
 A first refiner, trained on the precise piece alone, sees where the objects of the coarse ground are; the imprecise
-labels are moved there, and left out where the two contradict each other. Scores of that ground are by coarse networks
-that did not learn on it, as they will be wherever the refiner is used.
+labels are moved there, and left out where the two contradict each other. If the coarse network has learned that ground
+by heart, its scores there are by networks that did not learn on it, as they will be wherever the refiner is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crispmap.models.card import ModelCard
 from crispmap.models.store import load_model
 from crispmap.scene.reader import Scene
 from crispmap.workflow.coarse import open_coarse
-from crispmap.workflow.folds import FOLDS, fold_scores
+from crispmap.workflow.folds import BY_HEART, FOLDS, fold_scores, loss_on
 from crispmap.workflow.sources import Sources, inside
 from crispmap.workflow.training import MoreGround, Run, scored_grounds, train_refiner
 
@@ -54,18 +54,27 @@ def learn_refiner(sources: Sources, coarse_model: Path | None, path: Path, run: 
 
 
 def _aligned_ground(sources: Sources, section: RefinerSection, scores: Scene, card: ModelCard, run: Run) -> MoreGround:
-    """Return the coarse ground with aligned labels and with scores by networks that did not learn there."""
+    """Return the coarse ground with aligned labels, and with scores as they would be had the network not seen it."""
     image, scaling, how = sources.image, Scaling.of(card), Alignment()
-    areas, _ = sources.pieces("coarse", image.grid)
+    areas, held = sources.pieces("coarse", image.grid)
+    imprecise = sources.labels(image.grid)
     refined, first = _first_sight(sources, section, scores, scaling, run)
-    aligned = AlignedLabels(inside(sources.labels(image.grid), areas), refined, sources.project.schema, how)
+    aligned = AlignedLabels(inside(imprecise, areas), refined, sources.project.schema, how)
     path = run.folder / ALIGNED_LABELS
     rasterize_file(aligned, path, force=True, block_px=aligned.tile_px)
-    apart, seconds = fold_scores(sources, scores, card, run)
+    seconds = float(first.provenance["seconds"])
+    losses = [loss_on(scores, imprecise, part) for part in (areas, held)]
+    by_heart = losses[1] > BY_HEART * losses[0]
+    if by_heart:
+        scores, more = fold_scores(sources, scores, card, run)
+        seconds += more
     with closing(open_labels(path, sources.project.schema, image.grid)) as labels:
-        grounds = scored_grounds(image, areas, labels, scaling, apart)
-    facts = {"reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS}
-    return MoreGround(grounds, seconds + float(first.provenance["seconds"]), {"aligned_labels": facts})
+        grounds = scored_grounds(image, areas, labels, scaling, scores)
+    facts = {
+        "reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS if by_heart else 0,
+        "coarse_loss_learned": round(losses[0], 4), "coarse_loss_held_out": round(losses[1], 4),
+    }  # fmt: skip
+    return MoreGround(grounds, seconds, {"aligned_labels": facts})
 
 
 def _first_sight(

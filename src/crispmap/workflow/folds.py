@@ -1,8 +1,9 @@
-"""Coarse scores of the ground the coarse network learned from, by networks that did not see it.
+"""Coarse scores of the ground the coarse network learned from, as they would be had it not seen it.
 
-A network's scores are surer and truer where it learned than elsewhere: what learns from them there learns to trust them
-too much. So the ground is parted, and each part is scored by a network trained on the others (cross-fitting: Stone,
-"Cross-validatory choice and assessment of statistical predictions", 1974).
+A network's scores are surer and truer where it learned than elsewhere, much so where the ground is small: what learns
+from them there learns to trust them too much. Ground learned by heart is therefore parted, and each part is scored by a
+network trained on the others (cross-fitting: Stone, "Cross-validatory choice and assessment of statistical
+predictions", 1974). Of ground that is not, the network's own scores are nearer to what it gives elsewhere.
 """
 
 from __future__ import annotations
@@ -12,19 +13,26 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
 from crispmap.areas import Area
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.grid import Block, Grid
+from crispmap.labels.reader import LabelReader
 from crispmap.models.card import ModelCard
 from crispmap.scene.reader import Scene
-from crispmap.types import BoolArray, FloatArray
+from crispmap.types import IGNORE, BoolArray, FloatArray
 from crispmap.workflow.coarse import open_coarse
-from crispmap.workflow.sources import Sources
+from crispmap.workflow.sources import Sources, inside
 from crispmap.workflow.training import Run, train_coarse
 
 FOLDS = 3
 """Parts of the coarse ground, and trainings more: of fewer, networks lack more of what the project's own has seen."""
+
+
+BY_HEART = 2.0
+"""Ground is learned by heart where the loss on ground held out is more than so many times the loss on it."""
+_READ_PX = 1024
 
 
 class FoldScores(Scene):
@@ -78,6 +86,20 @@ def fold_scores(sources: Sources, scores: Scene, card: ModelCard, run: Run) -> t
         seconds += float(learned.provenance["seconds"]) if learned is not None else 0.0
         parts.append((UnitedGround([area.bands(FOLDS)[index] for area in areas]), own))
     return FoldScores(scores, parts), seconds
+
+
+def loss_on(scores: Scene, labels: LabelReader, areas: Sequence[Area]) -> float:
+    """Return the mean cross-entropy, in nats, of coarse scores with labels on some areas; 0 where nothing is known."""
+    total, count = 0.0, 0
+    for area in areas:
+        read = inside(labels, [area])
+        for block in area.block.pieces(_READ_PX):
+            ids, (values, valid) = read(block), scores.read(block)
+            known = valid & (ids != IGNORE)
+            chances: FloatArray = special.log_softmax(values[:, known], axis=0)
+            total -= float(np.take_along_axis(chances, ids[known][None].astype(np.intp), axis=0).sum(dtype=np.float64))
+            count += int(known.sum())
+    return total / max(1, count)
 
 
 def others(index: int, areas: Sequence[Area]) -> list[Area]:

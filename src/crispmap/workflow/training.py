@@ -128,10 +128,15 @@ def coarse_settings(project: Project) -> CoarseSettings:
 
 
 def refiner_settings(project: Project) -> RefinerSettings:
-    """Return the settings of a project's refiner training: its preset, with what the file sets otherwise."""
+    """Return the settings of a project's refiner training: its preset, with what the file sets otherwise.
+
+    Where labels are aligned there is ground enough not to flip or turn patches: shadows fall one way in a scene.
+    """
     section = _refiner_section(project)
     fast = fast_wide_refiner if section.network == "wide" else fast_refiner
     preset = paper_refiner() if section.preset == "paper" else fast()
+    if section.aligned_labels:
+        preset = preset.but(symmetries=False)
     return _overridden(preset, section, section.training_steps, project.seed)
 
 
