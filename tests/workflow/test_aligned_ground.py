@@ -23,6 +23,7 @@ from crispmap.training.settings import fast_wide_refiner
 from crispmap.types import IGNORE, BoolArray, FloatArray
 from crispmap.workflow import aligned
 from crispmap.workflow.aligned import ALIGNED_LABELS, first_section
+from crispmap.workflow.compare.learning import learn
 from crispmap.workflow.compare.methods import Method, default_methods, missing_for, own_method, project_of
 from crispmap.workflow.folds import FOLDS, FoldScores, loss_on, others
 from crispmap.workflow.project import Products, train_project
@@ -158,8 +159,8 @@ def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Pa
     told = card.provenance["aligned_labels"]
     assert told["folds"] == (FOLDS if by_heart else 0)
     assert 0 < told["coarse_loss_learned"] < 2
-    folders = sorted(path.parent for path in folder.glob("fold*/coarse.safetensors"))
-    assert [path.name for path in folders] == (["fold1", "fold2", "fold3"] if by_heart else [])
+    folders = sorted(path.parent for path in products.training.glob("folds/*/coarse.safetensors"))
+    assert [path.name for path in folders] == (["1", "2", "3"] if by_heart else [])
     parts = [read_card(path / "coarse.safetensors") for path in folders]
     first = read_card(folder / "refiner.safetensors")
     learned_for = read_card(products.coarse_model).provenance["best_step"]
@@ -191,6 +192,19 @@ def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, by_hear
     train_project(project, resume=True)
     assert {path: path.read_bytes() for path in products.training.rglob("history.csv")} == histories
     assert read_card(products.refiner_model) == before
+
+
+def test_refiners_that_are_compared_share_the_parts(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aligned, "BY_HEART", 0.0)
+    loaded = load_project(project)
+    learn(Method("fcn-rnn", "rnn-aligned"), loaded, tmp_path / "compare", "cpu")
+    parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
+    assert len(parts) == FOLDS
+    learn(Method("fcn-rnn", "wide-aligned"), loaded, tmp_path / "compare", "cpu")
+    again = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
+    assert again == parts
 
 
 def test_given_scores_leave_nothing_to_align_with(project: Path) -> None:

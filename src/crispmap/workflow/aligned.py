@@ -48,12 +48,16 @@ def learn_refiner(sources: Sources, coarse_model: Path | None, path: Path, run: 
     scaling = None if card is None else Scaling.of(card)
     section = sources.project.refiner
     more = MoreGround()
-    if section is not None and section.aligned_labels and card is not None:
-        more = _aligned_ground(sources, section, scores, card, run.below("aligned", "to align with"))
+    if section is not None and section.aligned_labels and card is not None and coarse_model is not None:
+        # Beside the coarse network: refiners that are compared on its scores share them.
+        folds = replace(run, folder=coarse_model.parent / "training" / "folds")
+        more = _aligned_ground(sources, section, scores, card, run.below("aligned", "to align with"), folds)
     return train_refiner(sources, scores, scaling, path, run, more)
 
 
-def _aligned_ground(sources: Sources, section: RefinerSection, scores: Scene, card: ModelCard, run: Run) -> MoreGround:
+def _aligned_ground(
+    sources: Sources, section: RefinerSection, scores: Scene, card: ModelCard, run: Run, folds: Run
+) -> MoreGround:
     """Return the coarse ground with aligned labels, and with scores as they would be had the network not seen it."""
     image, scaling, how = sources.image, Scaling.of(card), Alignment()
     areas, held = sources.pieces("coarse", image.grid)
@@ -66,7 +70,7 @@ def _aligned_ground(sources: Sources, section: RefinerSection, scores: Scene, ca
     losses = [loss_on(scores, imprecise, part) for part in (areas, held)]
     by_heart = losses[1] > BY_HEART * losses[0]
     if by_heart:
-        scores, more = fold_scores(sources, scores, card, run)
+        scores, more = fold_scores(sources, scores, card, folds)
         seconds += more
     with closing(open_labels(path, sources.project.schema, image.grid)) as labels:
         grounds = scored_grounds(image, areas, labels, scaling, scores)

@@ -79,7 +79,7 @@ def fold_scores(sources: Sources, scores: Scene, card: ModelCard, run: Run) -> t
     parts, seconds = [], 0.0
     stop_after = card.provenance.get("best_step")
     for index in range(FOLDS):
-        mine = run.below(f"fold{index + 1}", f"{index + 1} of {FOLDS}")
+        mine = run.below(str(index + 1), f"without part {index + 1} of {FOLDS}")
         model = mine.folder / "coarse.safetensors"
         train_coarse(sources, model, mine, choose=partial(others, index), stop_after=stop_after)
         own, learned = open_coarse(sources, model, run.device)
