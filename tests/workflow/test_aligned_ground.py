@@ -136,13 +136,24 @@ def test_the_loss_of_scores_is_their_mean_cross_entropy_with_what_is_known() -> 
     assert loss_on(Given(grid, 0), source, areas) == 0
 
 
+def ground_of(*shape: int) -> Ground:
+    return Ground(np.zeros((1, *shape), np.float32), np.zeros(shape, np.uint8))
+
+
+@given(st.integers(1, 40), st.integers(1, 400), st.booleans())
+def test_precise_ground_is_half_of_all_beside_doubtful_ground_alone(height: int, width: int, doubtful: bool) -> None:
+    precise, other = ground_of(9, 7), ground_of(height, width)
+    found = MoreGround([other], doubtful).beside([precise])
+    assert found[-1] is other
+    assert all(one is precise for one in found[:-1])
+    pixels, wanted = 63 * (len(found) - 1), height * width
+    assert abs(pixels - wanted) <= 63 / 2 or (len(found) == 2 and (not doubtful or wanted < 63))
+
+
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 8), st.integers(1, 64))
 def test_no_ground_is_seen_too_often(height: int, width: int, batch: int, patch_px: int) -> None:
-    def ground(*shape: int) -> Ground:
-        return Ground(np.zeros((1, *shape), np.float32), np.zeros(shape, np.uint8))
-
     settings = fast_wide_refiner().but(batch=batch, patch_px=patch_px)
-    bounded = MoreGround([ground(height, width)]).bounded(settings, [ground(7, 9)])
+    bounded = MoreGround([ground_of(height, width)]).bounded(settings, [ground_of(7, 9)])
     area_px, step_px = height * width + 63, batch * patch_px**2
     assert bounded.training_steps * step_px <= max(MOST_PASSES * area_px, step_px)
     if bounded.training_steps < settings.training_steps:

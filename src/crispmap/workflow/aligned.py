@@ -78,7 +78,7 @@ def _aligned_ground(
         "reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS if by_heart else 0,
         "coarse_loss_learned": round(losses[0], 4), "coarse_loss_held_out": round(losses[1], 4),
     }  # fmt: skip
-    return MoreGround(grounds, seconds, {"aligned_labels": facts})
+    return MoreGround(grounds, by_heart, seconds, {"aligned_labels": facts})
 
 
 def _first_sight(

@@ -100,18 +100,21 @@ class MoreGround:
 
     Attributes:
         grounds: The ground, with coarse scores.
+        doubtful: Whether its scores are less like those elsewhere than the precise piece's.
         seconds: Of the trainings it took to make it.
         facts: What the refiner's card tells of it.
     """
 
     grounds: Sequence[Ground] = ()
+    doubtful: bool = False
     seconds: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def beside(self, precise: Sequence[Ground]) -> list[Ground]:
-        """Return all ground, the precise as often as makes it about half of what patches are drawn from."""
+        """Return all ground; beside doubtful ground the precise as often as makes it about half of all patches."""
         own, other = (sum(math.prod(one.shape) for one in grounds) for grounds in (precise, self.grounds))
-        return [*list(precise) * max(1, round(other / own)), *self.grounds]
+        times = max(1, round(other / own)) if self.doubtful else 1
+        return [*list(precise) * times, *self.grounds]
 
     def bounded(self, settings: RefinerSettings, precise: Sequence[Ground]) -> RefinerSettings:
         """Return settings with no more steps than cover all ground ``MOST_PASSES`` times with patches."""
