@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from array_scene import ArrayScene
 from crispmap.errors import InputError
 from crispmap.evaluate import discontinuity
 from crispmap.evaluate.discontinuity import Discontinuity, measure_discontinuity
-from crispmap.grid import Block, Grid
-from crispmap.scene.reader import Scene
-
-
-class Scores(Scene):
-    """Scores held in memory."""
-
-    def __init__(self, maps, valid=None):
-        self.maps = np.atleast_3d(np.asarray(maps, np.float32))
-        self.valid = np.ones(self.maps.shape[1:], bool) if valid is None else valid
-        self.grid = Grid(None, Affine.identity(), self.maps.shape[1:])
-        self.band_names = tuple(f"class {k}" for k in range(len(self.maps)))
-        self.path = Path("memory.tif")
-
-    def _read_inside(self, block):
-        rows, cols = block.slices
-        return self.maps[:, rows, cols] * self.valid[rows, cols], self.valid[rows, cols]
-
-    def close(self):
-        pass
+from crispmap.grid import Block
 
 
 def by_hand(maps, valid, period, phase):
@@ -63,7 +43,7 @@ def test_every_pair_of_neighbours_counts_once_however_it_is_read(seed, shape, pe
     valid = rng.random(shape) < 0.8
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(discontinuity, "_BLOCK_PX", side)
-        found = measure_discontinuity(Scores(maps, valid), period_px=period, phase_px=phase, probabilities=False)
+        found = measure_discontinuity(ArrayScene(maps, valid), period_px=period, phase_px=phase, probabilities=False)
     sums, pairs = by_hand(maps.astype(float), valid, period, phase)
     np.testing.assert_allclose(found.sums, sums, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(found.pairs, pairs)
@@ -71,28 +51,28 @@ def test_every_pair_of_neighbours_counts_once_however_it_is_read(seed, shape, pe
 
 def test_a_linear_ramp_has_none():
     rows, cols = np.mgrid[:64, :80]
-    found = measure_discontinuity(Scores([2.0 * rows + 3.0 * cols]), probabilities=False)
+    found = measure_discontinuity(ArrayScene([2.0 * rows + 3.0 * cols]), probabilities=False)
     # Steps along rows are 2, along columns 3; inside and across the pairs of both kinds differ in number.
     assert found.sums[0] == 2.0 * 3 * 80 + 3.0 * 4 * 64
-    even = measure_discontinuity(Scores([2.0 * rows + 2.0 * cols]), probabilities=False)
+    even = measure_discontinuity(ArrayScene([2.0 * rows + 2.0 * cols]), probabilities=False)
     assert even.ratio == 1.0
     np.testing.assert_array_equal(even.by_position, np.full(16, 2.0))
 
 
 def test_blocks_of_one_value_each_jump_at_borders_only():
     blocks = np.kron(np.random.default_rng(0).normal(size=(4, 5)), np.ones((16, 16)))
-    found = measure_discontinuity(Scores([blocks]), probabilities=False)
+    found = measure_discontinuity(ArrayScene([blocks]), probabilities=False)
     assert found.ratio == math.inf
     assert found.inner_jump == 0 < found.border_jump
     # Sought 8 pixels off, the same jumps lie in the middle of the patches.
-    off = measure_discontinuity(Scores([blocks]), probabilities=False, phase_px=(8, 8))
+    off = measure_discontinuity(ArrayScene([blocks]), probabilities=False, phase_px=(8, 8))
     assert off.ratio == 0
     assert np.flatnonzero(off.by_position).tolist() == [8]
 
 
 def test_a_ramp_with_a_step_at_every_border_has_the_ratio_of_the_steps():
     cols = np.arange(160)
-    found = measure_discontinuity(Scores([[0.5 * cols + 2.5 * (cols // 16)]]), probabilities=False)
+    found = measure_discontinuity(ArrayScene([[0.5 * cols + 2.5 * (cols // 16)]]), probabilities=False)
     assert found.ratio == pytest.approx(3.0 / 0.5)
     assert (found.pairs[0], found.pairs[1:].sum()) == (9, 150)
 
@@ -110,7 +90,7 @@ def test_at_a_stride_a_border_is_compared_with_its_own_place_alone(heights, extr
     places = np.arange(3 * period)
     steps = np.array(heights)[places % stride] + extra * (places % period == 0)
     line = np.cumsum(steps)[None]
-    found = measure_discontinuity(Scores([line.T if upright else line]), period_px=period, probabilities=False)
+    found = measure_discontinuity(ArrayScene([line.T if upright else line]), period_px=period, probabilities=False)
     assert found.ratio_at(stride) == (heights[0] + extra) / heights[0]
 
 
@@ -143,41 +123,41 @@ def interpolated(cells, stride):
 def test_upsampled_scores_have_no_borders_at_their_stride_unless_they_have_patches(upsampled, seed):
     rng = np.random.default_rng(seed)
     smooth = upsampled(rng.normal(size=(64, 64)), 4)
-    without = measure_discontinuity(Scores([smooth]), probabilities=False)
+    without = measure_discontinuity(ArrayScene([smooth]), probabilities=False)
     assert without.ratio_at(4) == pytest.approx(1, abs=0.12)
     assert without.ratio > 1.05  # 5 and 15 / 13 of an endless raster
     patches = smooth + repeated(rng.normal(0, 4, (16, 16)), 16)
-    with_patches = measure_discontinuity(Scores([patches]), probabilities=False)
+    with_patches = measure_discontinuity(ArrayScene([patches]), probabilities=False)
     assert min(with_patches.ratio, with_patches.ratio_at(4)) > 2
 
 
 def test_a_stride_as_long_as_the_period_leaves_nothing_to_compare_with():
-    found = measure_discontinuity(Scores(np.random.default_rng(0).normal(size=(2, 40, 40))))
+    found = measure_discontinuity(ArrayScene(np.random.default_rng(0).normal(size=(2, 40, 40))))
     assert math.isfinite(found.ratio_at(8))
     assert math.isnan(found.ratio_at(16))
 
 
 def test_scores_that_change_at_borders_alone_are_infinitely_discontinuous_at_their_stride():
     blocks = repeated(np.random.default_rng(0).normal(size=(4, 5)), 16)
-    assert measure_discontinuity(Scores([blocks]), probabilities=False).ratio_at(4) == math.inf
-    assert math.isnan(measure_discontinuity(Scores([np.ones((40, 40))])).ratio_at(4))
+    assert measure_discontinuity(ArrayScene([blocks]), probabilities=False).ratio_at(4) == math.inf
+    assert math.isnan(measure_discontinuity(ArrayScene([np.ones((40, 40))])).ratio_at(4))
 
 
 @pytest.mark.parametrize("stride", [-4, 0, 3, 5, 12, 32])
 def test_a_stride_that_does_not_divide_the_period_is_refused(stride):
-    found = measure_discontinuity(Scores(np.ones((2, 40, 40))))
+    found = measure_discontinuity(ArrayScene(np.ones((2, 40, 40))))
     with pytest.raises(InputError, match=f"at every {stride}") as caught:
         found.ratio_at(stride)
     assert caught.value.expected == "a stride that divides 16"
 
 
 def test_constant_scores_have_no_ratio():
-    assert math.isnan(measure_discontinuity(Scores(np.ones((2, 40, 40)))).ratio)
+    assert math.isnan(measure_discontinuity(ArrayScene(np.ones((2, 40, 40)))).ratio)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (16, 16)])
 def test_a_raster_without_a_border_has_no_ratio(shape):
-    found = measure_discontinuity(Scores(np.random.default_rng(0).normal(size=(2, *shape))))
+    found = measure_discontinuity(ArrayScene(np.random.default_rng(0).normal(size=(2, *shape))))
     assert math.isnan(found.border_jump)
     assert math.isnan(found.ratio)
 
@@ -185,18 +165,18 @@ def test_a_raster_without_a_border_has_no_ratio(shape):
 def test_probabilities_are_those_of_the_softmax():
     z = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
     p = 1 / (1 + np.exp(-z.astype(float)))
-    found = measure_discontinuity(Scores([-z / 2, z / 2]))
-    expected = measure_discontinuity(Scores([1 - p, p]), probabilities=False)
+    found = measure_discontinuity(ArrayScene([-z / 2, z / 2]))
+    expected = measure_discontinuity(ArrayScene([1 - p, p]), probabilities=False)
     np.testing.assert_allclose(found.sums, expected.sums, rtol=1e-5)
-    scaled = measure_discontinuity(Scores([-500 * z, 500 * z]))  # no overflow
+    scaled = measure_discontinuity(ArrayScene([-500 * z, 500 * z]))  # no overflow
     assert np.isfinite(scaled.ratio)
 
 
 def test_a_part_is_measured_with_the_phase_of_the_whole_and_parts_add_up():
     maps = np.random.default_rng(0).normal(size=(3, 50, 60))
     block = Block(5, 7, 33, 40)
-    part = measure_discontinuity(Scores(maps), block=block)
-    cut = measure_discontinuity(Scores(maps[:, 5:38, 7:47]), phase_px=(-5, -7))
+    part = measure_discontinuity(ArrayScene(maps), block=block)
+    cut = measure_discontinuity(ArrayScene(maps[:, 5:38, 7:47]), phase_px=(-5, -7))
     np.testing.assert_array_equal(part.sums, cut.sums)
     twice = part + cut
     assert twice.ratio == pytest.approx(part.ratio)
@@ -207,4 +187,4 @@ def test_a_part_is_measured_with_the_phase_of_the_whole_and_parts_add_up():
 @pytest.mark.parametrize("asked", [{"period_px": 1}, {"period_px": 0}, {"block": Block(0, 0, 41, 40)}])
 def test_what_cannot_be_measured_is_refused(asked):
     with pytest.raises(InputError, match="period of 2 pixels or more"):
-        measure_discontinuity(Scores(np.ones((2, 40, 40))), **asked)
+        measure_discontinuity(ArrayScene(np.ones((2, 40, 40))), **asked)

@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from affine import Affine
 from torch import Tensor, nn
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.grid import Block, Grid
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
 from crispmap.refine.rnn import RecurrentRefiner
-from crispmap.scene.reader import Scene
 
 SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000"), ClassDef("road", "#00ff00")))
 BANDS = ("red", "green")
-
-
-class ArrayScene(Scene):
-    """A scene held in memory."""
-
-    def __init__(self, image, valid=None, *, gsd=(1.0, 1.0), transform=None, crs=None, names=None):
-        self.image = np.asarray(image, np.float32)
-        self.valid = np.ones(self.image.shape[1:], bool) if valid is None else valid
-        self.image = np.where(self.valid, self.image, np.float32(0))
-        transform = Affine.scale(gsd[1], -gsd[0]) if transform is None else transform
-        self.grid = Grid(crs, transform, self.image.shape[1:])
-        self.band_names = names or tuple(f"band_{i}" for i in range(len(self.image)))
-        self.path = Path("memory.tif")
-        self.pixels_read = 0
-
-    def _read_inside(self, block: Block):
-        self.pixels_read += block.height * block.width
-        rows, cols = block.slices
-        return self.image[:, rows, cols].copy(), self.valid[rows, cols].copy()
-
-    def close(self) -> None:
-        pass
 
 
 class StridedNetwork(CoarseNetwork):

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import ArrayScene, StridedNetwork, coarse_card, random_image, refiner_card, small_refiner
+from small_models import StridedNetwork, coarse_card, random_image, refiner_card, small_refiner
 
+from array_scene import ArrayScene
 from crispmap.inference.blend import BlendedScores
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import TilePlan, visit_blocks

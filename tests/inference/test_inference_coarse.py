@@ -10,8 +10,9 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
-from small_models import BANDS, ArrayScene, StridedNetwork, coarse_card, random_image, scaled, whole_coarse
+from small_models import BANDS, StridedNetwork, coarse_card, random_image, scaled, whole_coarse
 
+from array_scene import ArrayScene
 from crispmap.errors import ModelError, SceneError
 from crispmap.grid import Block
 from crispmap.inference.coarse import coarse_scores

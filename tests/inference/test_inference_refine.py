@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 from small_models import (
-    ArrayScene,
     StridedNetwork,
     coarse_card,
     random_image,
@@ -20,6 +19,7 @@ from small_models import (
     whole_refined,
 )
 
+from array_scene import ArrayScene
 from crispmap.errors import GridError, ModelError
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import visit_blocks

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import (
-    ArrayScene,
     StridedNetwork,
     coarse_card,
     random_image,
@@ -19,6 +18,7 @@ from small_models import (
     whole_refined,
 )
 
+from array_scene import ArrayScene
 from crispmap.chips.scaling import Scaling
 from crispmap.grid import Block
 from crispmap.inference.engines import EngineChoice

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from affine import Affine
@@ -11,30 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
+from array_scene import ArrayScene
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError
 from crispmap.grid import Block, Grid
 from crispmap.labels import aligned as module
 from crispmap.labels.aligned import AlignedLabels, Alignment, cleared, match, moved
 from crispmap.scene.reader import Scene
-from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
+from crispmap.types import IGNORE, FloatArray, LabelArray
 
 SCHEMA = ClassSchema([ClassDef("background", "#ffffff"), ClassDef("building", "#ff0000")])
-
-
-class Given(Scene):
-    """Scores in memory."""
-
-    def __init__(self, scores: FloatArray, grid: Grid, valid: BoolArray | None = None) -> None:
-        self.grid, self.band_names, self.path = grid, SCHEMA.names, Path("scores.tif")
-        self._scores = scores
-        self._valid = np.ones(grid.shape, np.bool_) if valid is None else valid
-
-    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        return self._scores[:, *block.slices].copy(), self._valid[block.slices].copy()
-
-    def close(self) -> None:
-        """Hold nothing."""
 
 
 def grid_of(shape: tuple[int, int], gsd_m: float = 1.0) -> Grid:
@@ -78,7 +62,9 @@ def labels_of(array: LabelArray, scores: Scene, **how: float) -> AlignedLabels:
 def test_labels_that_are_off_by_one_shift_come_back_to_the_truth(down: int, right: int, seed: int) -> None:
     truth = houses((160, 200), seed, 80)
     off = rolled(truth, down, right)
-    found = labels_of(off, Given(logits(truth, seed), grid_of(truth.shape)), sure=1.0).read(Block(0, 0, 160, 200))
+    found = labels_of(off, ArrayScene(logits(truth, seed), grid=grid_of(truth.shape)), sure=1.0).read(
+        Block(0, 0, 160, 200)
+    )
     inner = np.s_[16:-16, 16:-16]
     assert (found[inner] != truth[inner]).mean() < 0.02  # a shift is smoothed, and swayed by what the border cuts off
 
@@ -87,7 +73,7 @@ def test_each_neighbourhood_moves_its_own_way() -> None:
     truth = houses((128, 400), 5, 120)
     off = np.concatenate([rolled(truth, 4, 0)[:, :200], rolled(truth, -4, 3)[:, 200:]], axis=1)
     grid = grid_of(truth.shape)
-    found = labels_of(off, Given(logits(truth, 5), grid), window_m=10.0, sure=1.0).read(grid.block)
+    found = labels_of(off, ArrayScene(logits(truth, 5), grid=grid), window_m=10.0, sure=1.0).read(grid.block)
     for part in (np.s_[10:-10, 10:150], np.s_[10:-10, 250:-10]):
         assert (off[part] != truth[part]).mean() > 0.1
         assert (found[part] != truth[part]).mean() < 0.01
@@ -99,7 +85,7 @@ def test_what_labels_lack_or_invent_is_left_out_and_sways_nothing() -> None:
     lacking, invented = np.s_[40:56, 40:56], np.s_[90:100, 20:30]
     off[lacking], off[invented] = 0, 1
     grid = grid_of(truth.shape)
-    found = labels_of(off, Given(logits(truth, 7, noise=0.3), grid)).read(grid.block)
+    found = labels_of(off, ArrayScene(logits(truth, 7, noise=0.3), grid=grid)).read(grid.block)
     known = found != IGNORE
     inner = np.zeros(truth.shape, np.bool_)
     inner[8:-8, 8:-8] = True
@@ -123,7 +109,7 @@ def test_a_pixel_is_the_same_however_it_is_read_and_tiled(data: st.DataObject) -
     truth = houses((150, 210), 3, 60)
     off = rolled(truth, 3, 2)
     grid = grid_of(truth.shape, gsd_m)
-    scores = Given(logits(truth, 3), grid)
+    scores = ArrayScene(logits(truth, 3), grid=grid)
     how = {"reach_m": 4 * gsd_m, "window_m": 6 * gsd_m}
     whole = labels_of(off, scores, **how).read(grid.block)
     row, col = data.draw(st.integers(0, 149)), data.draw(st.integers(0, 209))
@@ -140,7 +126,7 @@ def test_outside_what_labels_or_scores_know_nothing_is_known() -> None:
     valid = np.ones(truth.shape, np.bool_)
     valid[60:] = False
     grid = grid_of(truth.shape)
-    found = labels_of(partly, Given(logits(truth, 2), grid, valid)).read(grid.block)
+    found = labels_of(partly, ArrayScene(logits(truth, 2), valid, grid=grid)).read(grid.block)
     assert (found[60:] == IGNORE).all()
     assert (found[:, 60:] == IGNORE).all()
     assert (found[:60, :40] != IGNORE).mean() > 0.9
@@ -160,7 +146,6 @@ def test_amounts_out_of_range_are_refused(wrong: dict[str, float]) -> None:
 
 
 def test_scores_of_other_classes_are_refused() -> None:
-    scores = Given(np.zeros((3, 8, 8), np.float32), grid_of((8, 8)))
-    scores.band_names = ("a", "b", "c")
+    scores = ArrayScene(np.zeros((3, 8, 8), np.float32), grid=grid_of((8, 8)))
     with pytest.raises(InputError, match="2 classes are to be aligned with 3 bands"):
         labels_of(np.zeros((8, 8), np.uint8), scores)

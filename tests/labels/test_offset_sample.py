@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -15,35 +14,19 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from scipy import ndimage
 
+from array_scene import ArrayScene
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, LabelError
-from crispmap.grid import Block, Grid
+from crispmap.grid import Grid
 from crispmap.labels import offset_sample
 from crispmap.labels.noise import move
 from crispmap.labels.offset import estimate_offset
 from crispmap.labels.offset_sample import estimate_offset_on
 from crispmap.labels.rasterize import rasterize
-from crispmap.scene.reader import Scene, read_whole
-from crispmap.types import BoolArray, FloatArray
+from crispmap.scene.reader import read_whole
+from crispmap.types import FloatArray
 
 ONE = ClassSchema((ClassDef("background", "#000000"), ClassDef("roof", "#ffffff")))
-
-
-class Held(Scene):
-    """A scene in memory that counts what is read of it."""
-
-    def __init__(self, image: FloatArray, grid: Grid, valid: BoolArray | None = None) -> None:
-        self.grid, self.path = grid, Path("held.tif")
-        self.band_names = tuple(f"band_{index}" for index in range(len(image)))
-        self._image, self._valid = image, np.ones(grid.shape, bool) if valid is None else valid
-        self.read_blocks: list[Block] = []
-
-    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        self.read_blocks.append(block)
-        return self._image[(slice(None), *block.slices)].copy(), self._valid[block.slices].copy()
-
-    def close(self) -> None:
-        pass
 
 
 def place(side_px: int = 400, gsd_m: float = 0.5) -> tuple[Grid, gpd.GeoDataFrame]:
@@ -76,7 +59,7 @@ IMAGE = picture(ROOFS, GRID)
 @settings(max_examples=8, deadline=None)
 def test_one_window_gives_what_the_whole_scene_gives(dx: float, dy: float) -> None:
     moved = move(ROOFS, dx, dy)
-    sampled = estimate_offset_on(Held(IMAGE, GRID), moved, ONE, max_shift_m=8)
+    sampled = estimate_offset_on(ArrayScene(IMAGE, grid=GRID), moved, ONE, max_shift_m=8)
     whole = estimate_offset(rasterize(moved, GRID, ONE), IMAGE, GRID, max_shift_m=8)
     assert sampled.offset == whole
     assert (sampled.windows, sampled.windows_in_all) == (1, 1)
@@ -88,16 +71,16 @@ def test_few_windows_give_it_too_and_read_no_more_than_themselves(
     monkeypatch: pytest.MonkeyPatch, window_px: int
 ) -> None:
     monkeypatch.setattr(offset_sample, "WINDOW_PX", window_px)
-    scene = Held(IMAGE, GRID)
+    scene = ArrayScene(IMAGE, grid=GRID)
     told: list[tuple[int, int]] = []
     found = estimate_offset_on(scene, move(ROOFS, 3, -2), ONE, max_shift_m=5, progress=lambda *args: told.append(args))
     assert (found.offset.dx_m, found.offset.dy_m) == pytest.approx((3, -2), abs=0.3)
     assert found.offset.reliable
     assert found.windows == min(math.ceil(400 / window_px) ** 2, offset_sample.MOST_WINDOWS)
-    assert len(scene.read_blocks) == found.windows
-    assert max(max(block.shape) for block in scene.read_blocks) <= window_px + 2 * (10 + 16 + 8)
+    assert len(scene.blocks_read) == found.windows
+    assert max(max(block.shape) for block in scene.blocks_read) <= window_px + 2 * (10 + 16 + 8)
     assert told[-1] == (found.windows, found.windows)
-    again = estimate_offset_on(Held(IMAGE, GRID), move(ROOFS, 3, -2), ONE, max_shift_m=5)
+    again = estimate_offset_on(ArrayScene(IMAGE, grid=GRID), move(ROOFS, 3, -2), ONE, max_shift_m=5)
     assert again == found
 
 
@@ -106,23 +89,23 @@ def test_windows_without_labels_or_data_are_not_compared(monkeypatch: pytest.Mon
     corner = ROOFS[ROOFS.within(shapely.box(450_000, 5_399_905, 450_095, 5_400_000))]
     valid = np.ones(GRID.shape, bool)
     valid[:100, :100] = False
-    found = estimate_offset_on(Held(IMAGE, GRID, valid), move(corner, 2, 1), ONE, max_shift_m=5)
+    found = estimate_offset_on(ArrayScene(IMAGE, valid, grid=GRID), move(corner, 2, 1), ONE, max_shift_m=5)
     assert (found.windows, found.windows_in_all) == (3, 4)
     assert (found.offset.dx_m, found.offset.dy_m) == pytest.approx((2, 1), abs=0.4)
 
 
 def test_fine_pixels_are_averaged_first() -> None:
     grid, roofs = place(side_px=700, gsd_m=0.1)
-    found = estimate_offset_on(Held(picture(roofs, grid), grid), move(roofs, 1.5, -1), ONE, max_shift_m=4)
+    found = estimate_offset_on(ArrayScene(picture(roofs, grid), grid=grid), move(roofs, 1.5, -1), ONE, max_shift_m=4)
     assert found.gsd_m == pytest.approx(offset_sample.LEAST_GSD_M, rel=0.01)
     assert (found.offset.dx_m, found.offset.dy_m) == pytest.approx((1.5, -1), abs=0.15)
 
 
 def test_a_wide_search_uses_larger_pixels() -> None:
-    found = estimate_offset_on(Held(IMAGE, GRID), ROOFS, ONE, max_shift_m=50)
+    found = estimate_offset_on(ArrayScene(IMAGE, grid=GRID), ROOFS, ONE, max_shift_m=50)
     assert found.gsd_m == pytest.approx(0.5, rel=0.01)
     grid, roofs = place(side_px=400, gsd_m=0.3)
-    found = estimate_offset_on(Held(picture(roofs, grid), grid), roofs, ONE, max_shift_m=30)
+    found = estimate_offset_on(ArrayScene(picture(roofs, grid), grid=grid), roofs, ONE, max_shift_m=30)
     assert found.gsd_m == pytest.approx(0.3, rel=0.01)
 
 
@@ -130,21 +113,23 @@ def test_scores_are_compared_with_their_sign() -> None:
     truth = rasterize(ROOFS, GRID, ONE).astype(np.float32)
     for scores, near in ((np.stack([1 - truth, truth]), True), (np.stack([truth, 1 - truth]), False)):
         blurred = ndimage.gaussian_filter(scores, (0, 2, 2))
-        found = estimate_offset_on(Held(blurred, GRID), move(ROOFS, 2, -3), ONE, max_shift_m=5, kind="scores")
+        found = estimate_offset_on(
+            ArrayScene(blurred, grid=GRID), move(ROOFS, 2, -3), ONE, max_shift_m=5, kind="scores"
+        )
         assert (math.dist((found.offset.dx_m, found.offset.dy_m), (2, -3)) < 0.3) is near
 
 
 def test_what_cannot_be_compared_is_told() -> None:
     far = ROOFS.translate(1e5)
     elsewhere = ROOFS.set_geometry(far)
-    with pytest.raises(LabelError, match="no outline to compare on the valid ground of held"):
-        estimate_offset_on(Held(IMAGE, GRID), elsewhere, ONE, max_shift_m=5)
+    with pytest.raises(LabelError, match="no outline to compare on the valid ground of memory"):
+        estimate_offset_on(ArrayScene(IMAGE, grid=GRID), elsewhere, ONE, max_shift_m=5)
     with pytest.raises(LabelError, match="no outline"):
-        estimate_offset_on(Held(IMAGE, GRID, np.zeros(GRID.shape, bool)), ROOFS, ONE, max_shift_m=5)
+        estimate_offset_on(ArrayScene(IMAGE, np.zeros(GRID.shape, bool), grid=GRID), ROOFS, ONE, max_shift_m=5)
     for shift in (0.3, 51.0, math.nan):
         with pytest.raises(InputError, match="max_shift_m"):
-            estimate_offset_on(Held(IMAGE, GRID), ROOFS, ONE, max_shift_m=shift)
+            estimate_offset_on(ArrayScene(IMAGE, grid=GRID), ROOFS, ONE, max_shift_m=shift)
 
 
 def test_a_held_scene_is_read_as_any() -> None:
-    assert read_whole(Held(IMAGE, GRID))[0].shape == (1, 400, 400)
+    assert read_whole(ArrayScene(IMAGE, grid=GRID))[0].shape == (1, 400, 400)

@@ -1,38 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.grid import Block, Grid
+from array_scene import ArrayScene
+from crispmap.grid import Block
 from crispmap.scene.raster import SceneReader, has_valid, read_whole
-from crispmap.scene.reader import Scene, reflected_indices
-from crispmap.types import BoolArray, FloatArray
-
-
-class ArrayScene(Scene):
-    """A scene in memory, which refuses to be read outside itself."""
-
-    def __init__(self, image: FloatArray, valid: BoolArray) -> None:
-        self.image, self.valid = image, valid
-        self.grid = Grid(None, Affine.identity(), valid.shape)
-        self.band_names = tuple(f"b{i}" for i in range(len(image)))
-        self.path = Path("memory")
-        self.blocks_read: list[Block] = []
-
-    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        assert block.intersection(self.grid.block) == block
-        assert not block.is_empty
-        self.blocks_read.append(block)
-        rows, cols = block.slices
-        return self.image[:, rows, cols].copy(), self.valid[rows, cols].copy()
-
-    def close(self) -> None:
-        self.closed = True
+from crispmap.scene.reader import reflected_indices
 
 
 def scene_of(height: int, width: int, seed: int = 0) -> ArrayScene:

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from project_text import change
 
+from array_scene import ArrayScene
 from crispmap.areas import Area
 from crispmap.chips.ground import Ground
 from crispmap.config import load_project
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.evaluate.readers import ArrayLabels, UnitedGround
-from crispmap.grid import Block, Grid
+from crispmap.grid import Block
 from crispmap.models.store import read_card
-from crispmap.scene.reader import Scene
 from crispmap.training.settings import fast_wide_refiner
-from crispmap.types import IGNORE, BoolArray, FloatArray
+from crispmap.types import IGNORE, BoolArray
 from crispmap.workflow import aligned
 from crispmap.workflow.aligned import ALIGNED_LABELS, first_section
 from crispmap.workflow.compare.learning import learn
@@ -39,21 +39,9 @@ def area(block: Block) -> Area:
     return Area("areas.coarse", block, (np.array(corners, np.float64),))
 
 
-class Constant(Scene):
-    """Scores that are one number everywhere, known on the left half alone if so asked."""
-
-    def __init__(self, grid: Grid, value: float, *, half: bool = False) -> None:
-        self.grid, self.band_names, self.path = grid, ("a", "b"), Path("scores.tif")
-        self._value, self._half = value, half
-
-    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        known = np.ones(block.shape, np.bool_)
-        if self._half:
-            known[:, max(0, self.grid.width // 2 - block.col) :] = False
-        return np.full((2, *block.shape), self._value, np.float32), known
-
-    def close(self) -> None:
-        """Hold nothing."""
+def constant(shape: tuple[int, int], value: float, valid: BoolArray | None = None) -> ArrayScene:
+    """Scores of two classes that are one number everywhere."""
+    return ArrayScene(np.full((2, *shape), value, np.float32), valid)
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(4, 90), st.integers(4, 90), st.integers(1, 4))
@@ -77,13 +65,13 @@ def test_no_network_learns_on_the_part_it_scores() -> None:
 
 
 def test_scores_of_each_part_are_its_own_and_elsewhere_the_first() -> None:
-    grid = Grid(None, rasterio.Affine.identity(), (20, 30))
-    parts = [(UnitedGround([area(Block(0, 0, 10, 10))]), Constant(grid, 1)),
-             (UnitedGround([area(Block(10, 0, 10, 20))]), Constant(grid, 2, half=True))]  # fmt: skip
-    scores = FoldScores(Constant(grid, 7), parts)
+    left = np.arange(30) < np.full((20, 1), 15)
+    parts = [(UnitedGround([area(Block(0, 0, 10, 10))]), constant((20, 30), 1)),
+             (UnitedGround([area(Block(10, 0, 10, 20))]), constant((20, 30), 2, left))]  # fmt: skip
+    scores = FoldScores(constant((20, 30), 7), parts)
     values, valid = scores.read(Block(5, 5, 10, 20))
     expected = np.full((10, 20), 7.0)
-    expected[:5, :5], expected[5:, :15] = 1, 2
+    expected[:5, :5], expected[5:, :10], expected[5:, 10:15] = 1, 2, 0  # 0 where not valid
     np.testing.assert_array_equal(values[0], expected)
     assert valid[:5].all()
     assert valid[5:, :10].all()
@@ -92,16 +80,13 @@ def test_scores_of_each_part_are_its_own_and_elsewhere_the_first() -> None:
 
 
 def test_where_parts_cover_a_block_the_first_scores_are_not_computed() -> None:
-    class Unread(Constant):
-        def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-            raise AssertionError(f"{block} was read")
-
-    grid = Grid(None, rasterio.Affine.identity(), (20, 30))
-    parts = [(UnitedGround([area(Block(0, 0, 20, 15))]), Constant(grid, 1)),
-             (UnitedGround([area(Block(0, 15, 20, 15))]), Constant(grid, 2))]  # fmt: skip
-    values, valid = FoldScores(Unread(grid, 7), parts).read(Block(5, 5, 10, 20))
+    parts = [(UnitedGround([area(Block(0, 0, 20, 15))]), constant((20, 30), 1)),
+             (UnitedGround([area(Block(0, 15, 20, 15))]), constant((20, 30), 2))]  # fmt: skip
+    first = constant((20, 30), 7)
+    values, valid = FoldScores(first, parts).read(Block(5, 5, 10, 20))
     np.testing.assert_array_equal(values[0], np.tile(np.repeat([1.0, 2.0], 10), (10, 1)))
     assert valid.all()
+    assert not first.blocks_read
 
 
 @pytest.fixture(params=[0.0, np.inf], ids=["learned by heart", "not learned by heart"])
@@ -113,15 +98,9 @@ def by_heart(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_loss_of_scores_is_their_mean_cross_entropy_with_what_is_known() -> None:
     rng = np.random.default_rng(0)
-    grid = Grid(None, rasterio.Affine.identity(), (40, 60))
     values = rng.normal(0, 3, (2, 40, 60)).astype(np.float32)
     valid = rng.random((40, 60)) < 0.9
     labels = rng.choice(np.array([0, 1, IGNORE], np.uint8), (40, 60))
-
-    class Given(Constant):
-        def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-            return values[:, *block.slices], valid[block.slices]
-
     areas = [area(Block(3, 4, 20, 30)), area(Block(25, 40, 15, 20))]
     terms = [
         np.log(np.exp(values[:, row, col].astype(float)).sum()) - values[labels[row, col], row, col]
@@ -130,10 +109,10 @@ def test_the_loss_of_scores_is_their_mean_cross_entropy_with_what_is_known() -> 
         for col in range(one.block.col, one.block.col_stop)
         if valid[row, col] and labels[row, col] != IGNORE
     ]
-    source = ArrayLabels(labels)
-    assert loss_on(Given(grid, 0), source, areas) == pytest.approx(np.mean(terms), rel=1e-5)
+    scores, source = ArrayScene(values, valid), ArrayLabels(labels)
+    assert loss_on(scores, source, areas) == pytest.approx(np.mean(terms), rel=1e-5)
     labels[:] = IGNORE
-    assert loss_on(Given(grid, 0), source, areas) == 0
+    assert loss_on(scores, source, areas) == 0
 
 
 def ground_of(*shape: int) -> Ground:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from array_scene import ArrayScene
 from crispmap.areas import Area, box_of
 from crispmap.chips.scaling import Scaling
-from crispmap.grid import Block, Grid
+from crispmap.grid import Block
 from crispmap.inference.refine import refine_area
 from crispmap.refine.base import Refiner
 from crispmap.refine.pde import PDES
 from crispmap.refine.rnn import RecurrentRefiner
-from crispmap.scene.reader import Scene
-from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
+from crispmap.types import IGNORE, LabelArray
 from crispmap.workflow import steps as made
 from crispmap.workflow.steps import StepMaps
 
@@ -31,22 +28,6 @@ IMAGE = RNG.normal(size=(2, *SHAPE)).astype(np.float32)
 SCORES = RNG.normal(size=(3, *SHAPE)).astype(np.float32)
 LABELS: LabelArray = RNG.choice(np.array([0, 1, 2, IGNORE], np.uint8), SHAPE)
 BLOCKS = st.builds(Block, st.integers(0, 30), st.integers(0, 50), st.integers(1, 40), st.integers(1, 40))
-
-
-class HeldScene(Scene):
-    """Bands held in memory."""
-
-    def __init__(self, values: FloatArray, valid: BoolArray | None = None) -> None:
-        self.grid = Grid(None, Affine.identity(), SHAPE)
-        self.band_names, self.path = tuple(f"band {index}" for index in range(len(values))), Path("held.tif")
-        self._valid = np.ones(SHAPE, np.bool_) if valid is None else valid
-        self._values = np.where(self._valid, values, np.float32(0))
-
-    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        return self._values[:, *block.slices].copy(), self._valid[block.slices].copy()
-
-    def close(self) -> None:
-        pass
 
 
 class HeldLabels:
@@ -72,7 +53,7 @@ def area_of(block: Block) -> Area:
 
 REFINER = small_refiner()
 WHOLE = refine_area(REFINER, SCORES, IMAGE, device="cpu")
-STEPS = StepMaps(HeldScene(IMAGE), HeldScene(SCORES), REFINER, AS_IS, "cpu")
+STEPS = StepMaps(ArrayScene(IMAGE), ArrayScene(SCORES), REFINER, AS_IS, "cpu")
 
 
 @given(st.lists(BLOCKS, min_size=1, max_size=4))
@@ -103,7 +84,7 @@ def test_what_the_image_or_the_scores_leave_unknown_is_unknown_after_every_step(
     valid[10:20, 30:50] = False
     holes, full = (IMAGE, SCORES) if of_image else (SCORES, IMAGE)
     image, scores = (
-        (HeldScene(holes, valid), HeldScene(full)) if of_image else (HeldScene(full), HeldScene(holes, valid))
+        (ArrayScene(holes, valid), ArrayScene(full)) if of_image else (ArrayScene(full), ArrayScene(holes, valid))
     )
     block = Block(5, 25, 20, 40)
     for _, labels in StepMaps(image, scores, REFINER, AS_IS, "cpu").over(block):
@@ -128,7 +109,7 @@ def test_a_refiner_that_reaches_far_runs_in_larger_tiles_to_the_same_end(monkeyp
     far = PDES["heat"](3, 2, 2, 40)
     assert far.margin_px > made._WIDE_MARGIN_PX
     block = Block(20, 20, 30, 40)
-    maps = StepMaps(HeldScene(IMAGE), HeldScene(SCORES), far, AS_IS, "cpu")
+    maps = StepMaps(ArrayScene(IMAGE), ArrayScene(SCORES), far, AS_IS, "cpu")
     wide = maps.over(block)
     monkeypatch.setattr(made, "_WIDE_MARGIN_PX", far.margin_px)
     for (scores, labels), (again, same) in zip(wide, maps.over(block), strict=True):
