@@ -14,7 +14,7 @@ from project_text import change
 from array_scene import ArrayScene
 from crispmap.areas import Area
 from crispmap.chips.ground import Ground
-from crispmap.config import load_project
+from crispmap.config import RefinerSection, load_project
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.evaluate.readers import ArrayLabels, UnitedGround
 from crispmap.grid import Block
@@ -188,6 +188,8 @@ def test_refiners_that_are_compared_share_the_parts(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aligned, "BY_HEART", 0.0)
+    short = RefinerSection(steps=2, training_steps=5, batch=2, patch_px=24)
+    monkeypatch.setattr(aligned, "first_section", lambda _: short)  # by default its training takes a minute
     loaded = load_project(project)
     learn(Method("fcn-rnn", "rnn-aligned"), loaded, tmp_path / "compare", "cpu")
     parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
