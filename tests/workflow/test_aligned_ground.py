@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from block_area import area_of
 from hypothesis import given
 from hypothesis import strategies as st
 from project_text import change
 
 from array_scene import ArrayScene
-from crispmap.areas import Area
 from crispmap.chips.ground import Ground
 from crispmap.config import RefinerSection, load_project
 from crispmap.errors import LabelError, ProjectError, TrainingError
@@ -33,12 +33,6 @@ from crispmap.workflow.training import MOST_PASSES, MoreGround, refiner_settings
 ALIGNED = ("refiner: {", "refiner: {aligned_labels: true, ")
 
 
-def area(block: Block) -> Area:
-    corners = [(block.col, block.row), (block.col_stop, block.row), (block.col_stop, block.row_stop),
-               (block.col, block.row_stop)]  # fmt: skip
-    return Area("areas.coarse", block, (np.array(corners, np.float64),))
-
-
 def constant(shape: tuple[int, int], value: float, valid: BoolArray | None = None) -> ArrayScene:
     """Scores of two classes that are one number everywhere."""
     return ArrayScene(np.full((2, *shape), value, np.float32), valid)
@@ -46,7 +40,7 @@ def constant(shape: tuple[int, int], value: float, valid: BoolArray | None = Non
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(4, 90), st.integers(4, 90), st.integers(1, 4))
 def test_bands_share_no_pixel_and_leave_none_out(row: int, col: int, height: int, width: int, count: int) -> None:
-    whole = area(Block(row, col, height, width))
+    whole = area_of(Block(row, col, height, width))
     bands = whole.bands(count)
     everything = Block(0, 0, 150, 150)
     np.testing.assert_array_equal(sum(band.mask(everything).astype(int) for band in bands), whole.mask(everything))
@@ -55,7 +49,7 @@ def test_bands_share_no_pixel_and_leave_none_out(row: int, col: int, height: int
 
 
 def test_no_network_learns_on_the_part_it_scores() -> None:
-    areas = [area(Block(0, 0, 40, 100)), area(Block(60, 0, 80, 30))]
+    areas = [area_of(Block(0, 0, 40, 100)), area_of(Block(60, 0, 80, 30))]
     box = Block(0, 0, 150, 120)
     for index in range(FOLDS):
         learned = UnitedGround(others(index, areas)).mask(box)
@@ -66,8 +60,8 @@ def test_no_network_learns_on_the_part_it_scores() -> None:
 
 def test_scores_of_each_part_are_its_own_and_elsewhere_the_first() -> None:
     left = np.arange(30) < np.full((20, 1), 15)
-    parts = [(UnitedGround([area(Block(0, 0, 10, 10))]), constant((20, 30), 1)),
-             (UnitedGround([area(Block(10, 0, 10, 20))]), constant((20, 30), 2, left))]  # fmt: skip
+    parts = [(UnitedGround([area_of(Block(0, 0, 10, 10))]), constant((20, 30), 1)),
+             (UnitedGround([area_of(Block(10, 0, 10, 20))]), constant((20, 30), 2, left))]  # fmt: skip
     scores = FoldScores(constant((20, 30), 7), parts)
     values, valid = scores.read(Block(5, 5, 10, 20))
     expected = np.full((10, 20), 7.0)
@@ -80,8 +74,8 @@ def test_scores_of_each_part_are_its_own_and_elsewhere_the_first() -> None:
 
 
 def test_where_parts_cover_a_block_the_first_scores_are_not_computed() -> None:
-    parts = [(UnitedGround([area(Block(0, 0, 20, 15))]), constant((20, 30), 1)),
-             (UnitedGround([area(Block(0, 15, 20, 15))]), constant((20, 30), 2))]  # fmt: skip
+    parts = [(UnitedGround([area_of(Block(0, 0, 20, 15))]), constant((20, 30), 1)),
+             (UnitedGround([area_of(Block(0, 15, 20, 15))]), constant((20, 30), 2))]  # fmt: skip
     first = constant((20, 30), 7)
     values, valid = FoldScores(first, parts).read(Block(5, 5, 10, 20))
     np.testing.assert_array_equal(values[0], np.tile(np.repeat([1.0, 2.0], 10), (10, 1)))
@@ -101,7 +95,7 @@ def test_the_loss_of_scores_is_their_mean_cross_entropy_with_what_is_known() -> 
     values = rng.normal(0, 3, (2, 40, 60)).astype(np.float32)
     valid = rng.random((40, 60)) < 0.9
     labels = rng.choice(np.array([0, 1, IGNORE], np.uint8), (40, 60))
-    areas = [area(Block(3, 4, 20, 30)), area(Block(25, 40, 15, 20))]
+    areas = [area_of(Block(3, 4, 20, 30)), area_of(Block(25, 40, 15, 20))]
     terms = [
         np.log(np.exp(values[:, row, col].astype(float)).sum()) - values[labels[row, col], row, col]
         for one in areas

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from block_area import area_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from array_scene import ArrayScene
-from crispmap.areas import Area, box_of
+from crispmap.areas import box_of
 from crispmap.chips.scaling import Scaling
 from crispmap.grid import Block
 from crispmap.inference.refine import refine_area
@@ -43,12 +44,6 @@ class HeldLabels:
 def small_refiner() -> Refiner:
     torch.manual_seed(1)
     return RecurrentRefiner(3, 2, steps=2).eval()
-
-
-def area_of(block: Block) -> Area:
-    corners = [(block.col, block.row), (block.col_stop, block.row), (block.col_stop, block.row_stop)]
-    ring = np.array([*corners, (block.col, block.row_stop)], np.float64)
-    return Area("a piece", block, (ring,))
 
 
 REFINER = small_refiner()
