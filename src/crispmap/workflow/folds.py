@@ -23,16 +23,13 @@ from crispmap.models.card import ModelCard
 from crispmap.scene.reader import Scene
 from crispmap.types import IGNORE, BoolArray, FloatArray
 from crispmap.workflow.coarse import open_coarse
-from crispmap.workflow.sources import Sources, inside
+from crispmap.workflow.sources import Sources, labelled_blocks
 from crispmap.workflow.training import Run, train_coarse
 
 FOLDS = 3
 """Parts of the coarse ground, and trainings more: of fewer, networks lack more of what the project's own has seen."""
-
-
 BY_HEART = 2.0
 """Ground is learned by heart where the loss on ground held out is more than so many times the loss on it."""
-_READ_PX = 1024
 
 
 class FoldScores(Scene):
@@ -91,14 +88,12 @@ def fold_scores(sources: Sources, scores: Scene, card: ModelCard, run: Run) -> t
 def loss_on(scores: Scene, labels: LabelReader, areas: Sequence[Area]) -> float:
     """Return the mean cross-entropy, in nats, of coarse scores with labels on some areas; 0 where nothing is known."""
     total, count = 0.0, 0
-    for area in areas:
-        read = inside(labels, [area])
-        for block in area.block.pieces(_READ_PX):
-            ids, (values, valid) = read(block), scores.read(block)
-            known = valid & (ids != IGNORE)
-            chances: FloatArray = special.log_softmax(values[:, known], axis=0)
-            total -= float(np.take_along_axis(chances, ids[known][None].astype(np.intp), axis=0).sum(dtype=np.float64))
-            count += int(known.sum())
+    for block, ids in labelled_blocks(labels, areas):
+        values, valid = scores.read(block)
+        known = valid & (ids != IGNORE)
+        chances: FloatArray = special.log_softmax(values[:, known], axis=0)
+        total -= float(np.take_along_axis(chances, ids[known][None].astype(np.intp), axis=0).sum(dtype=np.float64))
+        count += int(known.sum())
     return total / max(1, count)
 
 

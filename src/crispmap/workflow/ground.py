@@ -18,9 +18,7 @@ from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.grid import Grid
 from crispmap.labels.reader import LabelReader
 from crispmap.types import IGNORE, CountArray
-from crispmap.workflow.sources import Sources, inside
-
-_CHECKED_PX = 1024
+from crispmap.workflow.sources import Sources, labelled_blocks
 
 
 def require_precise(project: Project, roles: Sequence[str], *, so: str = "", remedy: str) -> None:
@@ -161,8 +159,6 @@ def _check_patches(areas: Sequence[Area], patch_px: int) -> None:
 def _counted(areas: Sequence[Area], labels: LabelReader) -> CountArray:
     """Return the number of pixels of each id on some ground, (256,)."""
     counts = np.zeros(IGNORE + 1, dtype=np.int64)
-    for area in areas:
-        read = inside(labels, [area])
-        for block in area.block.pieces(_CHECKED_PX):
-            counts += np.bincount(read(block).ravel(), minlength=IGNORE + 1)
+    for _, ids in labelled_blocks(labels, areas):
+        counts += np.bincount(ids.ravel(), minlength=IGNORE + 1)
     return counts

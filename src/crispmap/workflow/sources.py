@@ -28,6 +28,9 @@ from crispmap.scene.resample import ResampledScene
 from crispmap.scene.scores import open_scores
 from crispmap.types import IGNORE, LabelArray
 
+_READ_PX = 1024
+"""Labels of large areas are read in blocks of so many pixels a side, to bound memory."""
+
 
 class Sources:
     """A project's inputs on its working grid; made by ``open_sources``.
@@ -196,3 +199,11 @@ def inside(labels: LabelReader, areas: Sequence[Area]) -> Callable[[Block], Labe
         return np.where(ground.mask(block), labels.read(block), np.uint8(IGNORE))
 
     return read
+
+
+def labelled_blocks(labels: LabelReader, areas: Sequence[Area]) -> Iterator[tuple[Block, LabelArray]]:
+    """Yield the blocks of some areas, none larger than memory holds, with class ids (row, col), IGNORE outside each."""
+    for area in areas:
+        read = inside(labels, [area])
+        for block in area.block.pieces(_READ_PX):
+            yield block, read(block)

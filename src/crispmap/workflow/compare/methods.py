@@ -72,12 +72,12 @@ def default_methods(project: Project) -> list[Method]:
     """Return the methods of a full comparison: the baselines, the project's network alone and with every refiner."""
     own = coarse_name(project)
     alone = [Method(name) for name in dict.fromkeys((*BASELINES, own))]
-    # Without a coarse network there are no scores by networks that did not learn on its ground.
-    refiners = [name for name in REFINERS if own != GIVEN or not _needs_folds(name)]
+    # Labels are aligned on the ground of a coarse network of the project's own.
+    refiners = [name for name in REFINERS if own != GIVEN or not _aligns_labels(name)]
     return [*alone, *(Method(own, refiner) for refiner in refiners)]
 
 
-def _needs_folds(refiner: str | None) -> bool:
+def _aligns_labels(refiner: str | None) -> bool:
     return refiner in LEARNED and bool(LEARNED[refiner]["aligned_labels"])
 
 
@@ -123,7 +123,7 @@ def missing_for(method: Method, project: Project) -> str:
 
 def _missing_for_refiner(method: Method, project: Project) -> str:
     name = method.refiner
-    if _needs_folds(name) and method.coarse == GIVEN:
+    if _aligns_labels(name) and method.coarse == GIVEN:
         return f"The project gives coarse scores of another tool; {name} needs a coarse network that crispmap trains."
     papers = project.refiner is not None and project.refiner.preset == "paper"
     if papers and name in LEARNED and LEARNED[name]["network"] != "rnn":
