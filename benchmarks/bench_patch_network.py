@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from crispmap.evaluate.discontinuity import measure_discontinuity
 from crispmap.inference.engines import Engine, EngineChoice, open_engine
 from crispmap.models.base import CoarseNetwork
-from crispmap.models.fcn import fcn_igarss
-from crispmap.models.mnih import PatchNetwork
-from crispmap.models.store import read_card
-from crispmap.scene.scores import open_scores
+from crispmap.models.fcn.network import fcn_igarss
+from crispmap.models.file import read_card
+from crispmap.models.patch_network.network import PatchNetwork
+from crispmap.project.run import Products, predict_project, train_project
+from crispmap.raster.scores import open_scores
 from crispmap.synth import write_town
-from crispmap.workflow.project import Products, predict_project, train_project
 from side_by_side import in_turns, machine, ratio_of
 
 FEATURES_PX = 4

@@ -134,11 +134,11 @@ def print_bare_rate(model: Path, refiner: Path, precision: Precision) -> None:
     import numpy as np
 
     from crispmap.errors import InputError
-    from crispmap.grid import Block
+    from crispmap.geo.grid import Block
     from crispmap.inference.engines import EngineChoice, open_engine
     from crispmap.inference.job import REFINED_TILE_PX
     from crispmap.inference.network import MapNetwork, reflected_places
-    from crispmap.models.store import load_model
+    from crispmap.models.file import load_model
 
     coarse, sharpener = load_model(model)[0], load_model(refiner)[0]
     network, side = MapNetwork(coarse, sharpener), REFINED_TILE_PX

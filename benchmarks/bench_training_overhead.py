@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from crispmap.chips.dataset import PatchBatches
-from crispmap.chips.ground import Ground
-from crispmap.chips.sampling import PatchSampler, class_weights
 from crispmap.classes import ClassDef, ClassSchema
+from crispmap.data.batches import PatchBatches
+from crispmap.data.ground import Ground
+from crispmap.data.sampling import PatchSampler, class_weights
 from crispmap.models.base import CoarseNetwork
-from crispmap.models.fcn import fcn_rnn
+from crispmap.models.fcn.network import fcn_rnn
 from crispmap.training.checkpoint import load_tree
-from crispmap.training.keeper import LAST_NAME
+from crispmap.training.checkpoint_writer import LAST_NAME
 from crispmap.training.run import train
 from crispmap.training.settings import CoarseSettings, fast_coarse
 from crispmap.training.task import CoarseTask

@@ -17,24 +17,24 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from crispmap.chips.scaling import Scaling, scaled_input
-from crispmap.config import load_project
+from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.evaluate.readers import UnitedGround
-from crispmap.evaluate.rethreshold import apply_biases, fit_biases
-from crispmap.grid import Block
+from crispmap.evaluate.recalibration import apply_biases, fit_biases
+from crispmap.geo.grid import Block
 from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.card import ModelCard
-from crispmap.models.store import load_model, save_model
+from crispmap.models.file import load_model, save_model
+from crispmap.project.file import load_project
+from crispmap.project.inputs import Sources, open_sources
+from crispmap.project.run import Products
+from crispmap.raster.scene import Scene
+from crispmap.raster.scores import open_scores
 from crispmap.refine.base import Refiner
-from crispmap.refine.by_hand import HandWrittenRefiner
-from crispmap.refine.pde import PDES
-from crispmap.scene.reader import Scene
-from crispmap.scene.scores import open_scores
-from crispmap.training.fit import FitRecord, fit_crf, fit_pde
+from crispmap.refine.hand_written import HandWrittenRefiner
+from crispmap.refine.pde.refiner import PDES
+from crispmap.training.grid_fit import FitRecord, fit_crf, fit_pde
 from crispmap.types import IGNORE, FloatArray, LabelArray
-from crispmap.workflow.project import Products
-from crispmap.workflow.sources import Sources, open_sources
 from tables import print_table_head, print_table_row
 
 TILE_PX = 256

@@ -20,9 +20,9 @@ from rasterio.shutil import copy as copy_raster
 from torch import Tensor, nn
 
 from crispmap.models.card import ModelCard
-from crispmap.models.fcn import FullyConvolutionalNetwork, fcn_rnn
-from crispmap.models.store import load_model, save_model
-from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.models.fcn.network import FullyConvolutionalNetwork, fcn_rnn
+from crispmap.models.file import load_model, save_model
+from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.synth import TOWN_SCHEMA, plan_town, render, town_grid
 from crispmap.synth.write import TOWN_CRS
 

@@ -8,8 +8,8 @@ import numpy as np
 from affine import Affine
 from pyproj import CRS
 
-from crispmap.grid import Block, Grid
-from crispmap.scene.reader import Scene
+from crispmap.geo.grid import Block, Grid
+from crispmap.raster.scene import Scene
 from crispmap.types import BoolArray, FloatArray
 
 

@@ -16,16 +16,16 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from crispmap.areas import AREA_ROLES
 from crispmap.cli.main import VERBS, app
-from crispmap.config.marked_yaml import parse_marked_yaml
-from crispmap.config.sections import ProjectFile
+from crispmap.geo.area_pieces import AREA_ROLES
 from crispmap.labels.osm import OSM_PRESETS
 from crispmap.models.card import Kind, ModelCard
-from crispmap.models.fcn import fcn_rnn
-from crispmap.models.store import save_model
-from crispmap.refine.rnn import RecurrentRefiner
-from crispmap.scene.writer import read_class_schema
+from crispmap.models.fcn.network import fcn_rnn
+from crispmap.models.file import save_model
+from crispmap.project.file.marked_yaml import parse_marked_yaml
+from crispmap.project.file.sections import ProjectFile
+from crispmap.raster.writer import read_class_schema
+from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.synth import TOWN_SCHEMA, write_town
 from crispmap.synth.write import BAND_NAMES
 from crispmap.training.settings import (
@@ -170,7 +170,7 @@ class TestProjectFile:
                     assert not words or ".".join(words) in known, (page, location)
 
     def test_the_whole_project_in_the_guide_is_read(self, tmp_path: Path) -> None:
-        from crispmap.config import load_project
+        from crispmap.project.file import load_project
 
         (whole,) = (body for body in blocks(GUIDE, "yaml") if body.startswith("crispmap:"))
         (tmp_path / "project.yaml").write_text(whole, encoding="utf-8")

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from crispmap.chips.scaling import Scaling
+from crispmap.data.scaling import Scaling
 from crispmap.models.base import CoarseNetwork
-from crispmap.models.store import load_model
-from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.models.file import load_model
+from crispmap.refine.rnn.refiner import RecurrentRefiner
 
 Form = Literal["paper", "folded"]
 FORMS = ("paper", "folded")

@@ -14,8 +14,8 @@ import torch
 from files import Array, timed_main, write_scores_and_map
 from network import CoarseAndRefined, Form
 
-from crispmap.grid import Block
-from crispmap.scene.reader import cut_reflected
+from crispmap.geo.grid import Block
+from crispmap.raster.scene import cut_reflected
 
 
 def predict(scene: Path, model: Path, refiner: Path, folder: Path, form: Form, piece_px: str) -> None:

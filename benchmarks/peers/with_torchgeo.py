@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torchgeo.datasets import RasterDataset, stack_samples  # type: ignore[import-not-found]
 from torchgeo.samplers import GridGeoSampler  # type: ignore[import-not-found]
 
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 
 
 def predict(scene: Path, model: Path, refiner: Path, folder: Path, form: Form, size_px: str, stride_px: str) -> None:

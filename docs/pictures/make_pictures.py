@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from crispmap.evaluate.plots import rgb_preview
-from crispmap.evaluate.report import Crop, compare_strip
-from crispmap.grid import Block, Grid
+from crispmap.geo.grid import Block, Grid
 from crispmap.labels.mask import open_labels
-from crispmap.scene.raster import open_scene
+from crispmap.raster.files import open_scene
+from crispmap.report.plots import rgb_preview
+from crispmap.report.report import Crop, compare_strip
 from crispmap.synth import TOWN_SCHEMA
 from crispmap.types import LabelArray
 

@@ -5,7 +5,7 @@ Importing the package loads neither torch nor rasterio; the stages live in its s
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import CrispmapError
-from crispmap.grid import Block, Grid
+from crispmap.geo.grid import Block, Grid
 
 __all__ = ["Block", "ClassDef", "ClassSchema", "CrispmapError", "Grid", "__version__"]
 

@@ -19,9 +19,9 @@ from typer.testing import CliRunner, Result
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
 from crispmap.models.card import ModelCard
-from crispmap.models.fcn import fcn_rnn
-from crispmap.models.store import save_model
-from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.models.fcn.network import fcn_rnn
+from crispmap.models.file import save_model
+from crispmap.refine.rnn.refiner import RecurrentRefiner
 
 CRISPMAP = [sys.executable, "-c", "from crispmap.cli.main import main; main()"]
 """The command as a process of its own."""

@@ -11,13 +11,13 @@ import rasterio
 import torch
 from small_place import SCHEMA, SHAPE, image, run, write_raster
 
-from crispmap.chips.scaling import Scaling, scaled_input
+from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.inference.refine import refine_area
 from crispmap.models.card import ModelCard
-from crispmap.models.store import save_model
-from crispmap.refine.by_hand import HandWrittenRefiner
-from crispmap.refine.crf import CrfRefiner
-from crispmap.refine.pde import PDES
+from crispmap.models.file import save_model
+from crispmap.refine.crf.refiner import CrfRefiner
+from crispmap.refine.hand_written import HandWrittenRefiner
+from crispmap.refine.pde.refiner import PDES
 
 REFINERS: dict[str, HandWrittenRefiner] = {
     "crf": CrfRefiner(3, 3, steps=2, theta_alpha_px=1.5, theta_beta=1.0),

@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
-from crispmap.grid import Grid
-from crispmap.scene.spec import RasterSpec
-from crispmap.scene.writer import RasterWriter, class_map_writer
+from crispmap.geo.grid import Grid
+from crispmap.raster.spec import RasterSpec
+from crispmap.raster.writer import RasterWriter, class_map_writer
 
 GRID = Grid(CRS.from_epsg(32631), Affine(0.5, 0, 500_000, 0, -0.5, 5_400_000), (30, 40))
 SCHEMA = ClassSchema((ClassDef("background", "#000000"), ClassDef("Straße", "#ff0000", ("highway=*",))))
@@ -102,8 +102,8 @@ class TestRasters:
 class TestModels:
     def test_a_model_told_without_its_weights(self, tmp_path: Path) -> None:
         from crispmap.models.card import ModelCard
-        from crispmap.models.fcn import fcn_rnn
-        from crispmap.models.store import save_model
+        from crispmap.models.fcn.network import fcn_rnn
+        from crispmap.models.file import save_model
 
         network = fcn_rnn(bands=1, classes=2)
         card = ModelCard(

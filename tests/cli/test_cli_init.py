@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from typer.testing import CliRunner, Result
 
-from crispmap.areas import resolve_areas
 from crispmap.cli.main import app
-from crispmap.config import load_project
-from crispmap.grid import Grid
+from crispmap.geo.area_pieces import resolve_areas
+from crispmap.geo.grid import Grid
 from crispmap.labels.osm import OSM_PRESETS, PRESET_COLOURS
-from crispmap.scene.raster import open_scene
-from crispmap.scene.spec import RasterSpec
-from crispmap.scene.writer import RasterWriter
+from crispmap.project.file import load_project
+from crispmap.raster.files import open_scene
+from crispmap.raster.spec import RasterSpec
+from crispmap.raster.writer import RasterWriter
 from range_server import RangeServer
 
 UTM = CRS.from_epsg(32631)

@@ -13,9 +13,9 @@ from pyproj import CRS
 from typer.testing import CliRunner, Result
 
 from crispmap.cli.main import app
-from crispmap.grid import Grid
+from crispmap.geo.grid import Grid
 from crispmap.labels.osm import preset_schema
-from crispmap.scene.writer import class_map_writer
+from crispmap.raster.writer import class_map_writer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from crispmap.cli.main import app
-from crispmap.inference.means import Means
+from crispmap.inference.options import Means
 
 
 class Mapped(NamedTuple):
@@ -61,10 +61,10 @@ class Calls:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     calls = Calls()
     project = calls.module("train_project", "predict_project")
-    monkeypatch.setitem(sys.modules, "crispmap.workflow.project", project)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "crispmap.project.run", project)  # type: ignore[arg-type]
     scene = calls.module("predict_scenes", "refine_scene")
     scene.Wanted = Wanted
-    monkeypatch.setitem(sys.modules, "crispmap.workflow.scene", scene)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "crispmap.inference.predict", scene)  # type: ignore[arg-type]
     return calls
 
 

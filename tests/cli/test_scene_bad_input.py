@@ -140,7 +140,7 @@ def test_scenes_of_a_pattern_are_mapped_each_under_its_name(place: Path) -> None
 )
 def test_a_scene_that_is_none_is_told(place: Path, scene: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
-    monkeypatch.setattr("crispmap.scene.stac._PAUSES_S", ())
+    monkeypatch.setattr("crispmap.raster.stac._PAUSES_S", ())
     Path("folder").mkdir()
     Path("empty.tif").touch()
     Path("text.tif").write_text("no raster\n" * 100)

@@ -6,9 +6,6 @@ import numpy as np
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.evaluate.compare import evaluate_arrays
-from crispmap.evaluate.comparison import Cost, Missing, Row
-from crispmap.evaluate.comparison_report import ComparisonReport, FilterBank, LearnedFilter, Strip
-from crispmap.evaluate.filters import filter_nature
 from crispmap.evaluate.intervals import (
     count_by_block,
     difference,
@@ -17,10 +14,13 @@ from crispmap.evaluate.intervals import (
     mean_iou,
     overall_accuracy,
 )
-from crispmap.evaluate.plots import Curve
 from crispmap.evaluate.readers import ArrayGround, ArrayLabels
-from crispmap.evaluate.roc_chart import RocLine, style_of
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
+from crispmap.report.comparison import Cost, Missing, Row
+from crispmap.report.comparison_page import ComparisonReport, FilterBank, LearnedFilter, Strip
+from crispmap.report.filters import filter_nature
+from crispmap.report.plots import Curve
+from crispmap.report.roc_chart import RocLine, style_of
 from crispmap.types import CountArray, LabelArray
 
 SCHEMA = ClassSchema(

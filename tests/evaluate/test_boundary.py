@@ -22,7 +22,7 @@ from crispmap.evaluate.boundary import (
     half_widths_px,
     within,
 )
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.types import IGNORE
 
 IDS = st.sampled_from([0, 0, 1, 1, 2, IGNORE])

@@ -16,7 +16,6 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pyproj import CRS
 
-from crispmap.areas import AreaPiece
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import (
     GeoreferenceWarning,
@@ -39,9 +38,10 @@ from crispmap.evaluate.compare import (
     schema_of_map,
 )
 from crispmap.evaluate.readers import ArrayGround, OtherGround, UnitedGround
-from crispmap.grid import Block, Grid
+from crispmap.geo.area_pieces import AreaPiece
+from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix
-from crispmap.scene.writer import class_map_writer
+from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE
 
 SCHEMA = ClassSchema(

@@ -13,7 +13,7 @@ from array_scene import ArrayScene
 from crispmap.errors import InputError
 from crispmap.evaluate import discontinuity
 from crispmap.evaluate.discontinuity import Discontinuity, measure_discontinuity
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 
 
 def by_hand(maps, valid, period, phase):

@@ -14,15 +14,15 @@ from pyproj import CRS
 from scipy import ndimage
 from typer.testing import CliRunner
 
-from crispmap.areas import AreaPiece
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
 from crispmap.errors import InputError, LabelError
 from crispmap.evaluate.coarse import evaluate_coarse_file
 from crispmap.evaluate.compare import Evaluation, evaluate_arrays
-from crispmap.evaluate.rethreshold import apply_biases, fit_biases
-from crispmap.grid import Grid
-from crispmap.scene.writer import class_map_writer, scores_writer
+from crispmap.evaluate.recalibration import apply_biases, fit_biases
+from crispmap.geo.area_pieces import AreaPiece
+from crispmap.geo.grid import Grid
+from crispmap.raster.writer import class_map_writer, scores_writer
 from crispmap.types import IGNORE
 
 SCHEMA = ClassSchema((ClassDef("background", "#202020"), ClassDef("building", "#d7191c", ("building=*",))))

@@ -21,7 +21,7 @@ from crispmap.evaluate.intervals import (
     overall_accuracy,
 )
 from crispmap.evaluate.readers import ArrayGround, ArrayLabels
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix
 from crispmap.types import CountArray
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from map_jobs import SCHEMA
 
 from crispmap.inference.job import MapJob
-from crispmap.inference.means import Means
+from crispmap.inference.options import Means
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import Output, make_maps
-from crispmap.scene.refs import SceneRef
+from crispmap.raster.refs import SceneRef
 
 if __name__ == "__main__":
     scene, model, refiner, out = map(Path, sys.argv[1:])

@@ -10,10 +10,10 @@ from affine import Affine
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.inference.job import MapJob
 from crispmap.models.card import ModelCard
-from crispmap.models.fcn import fcn_rnn
-from crispmap.models.store import save_model
-from crispmap.refine.rnn import RecurrentRefiner
-from crispmap.scene.refs import SceneRef
+from crispmap.models.fcn.network import fcn_rnn
+from crispmap.models.file import save_model
+from crispmap.raster.refs import SceneRef
+from crispmap.refine.rnn.refiner import RecurrentRefiner
 
 SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000"), ClassDef("road", "#00ff00")))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
-from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.refine.rnn.refiner import RecurrentRefiner
 
 SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000"), ClassDef("road", "#00ff00")))
 BANDS = ("red", "green")

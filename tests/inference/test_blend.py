@@ -13,7 +13,7 @@ from crispmap.inference.blend import BlendedScores
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import TilePlan, visit_blocks
 from crispmap.inference.refine import refined_scores
-from crispmap.scene.reader import read_whole
+from crispmap.raster.scene import read_whole
 
 
 def blended(shape, compute, tile_px=16, overlap_px=6):

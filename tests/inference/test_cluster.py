@@ -14,10 +14,10 @@ from map_jobs import SCHEMA, small_job
 
 from crispmap.errors import ClusterError, SceneError
 from crispmap.inference import cluster
-from crispmap.inference.means import Means
+from crispmap.inference.options import Means
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import Output, make_maps
-from crispmap.scene.refs import SceneRef
+from crispmap.raster.refs import SceneRef
 
 MEANS = Means(engine="torch", block_px=64)
 

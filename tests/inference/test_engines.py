@@ -12,12 +12,12 @@ from small_models import StridedNetwork
 from torch import nn
 
 from crispmap.errors import ModelError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.engines import PRECISIONS, Array, Engine, EngineChoice, Precision, open_engine
 from crispmap.inference.engines.interface import PrecisionError
 from crispmap.inference.network import MapNetwork, reflected_places
-from crispmap.models.fcn import fcn_igarss, fcn_rnn
-from crispmap.refine.rnn import VARIANTS, RecurrentRefiner
+from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
+from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
 
 BANDS, CLASSES, SIDE_PX = 4, 3, 24
 REFINERS = [f"{variant}, {features}" for variant in VARIANTS for features in ("image", "derivatives")]

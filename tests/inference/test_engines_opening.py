@@ -143,7 +143,7 @@ loaded = {"torch", "openvino", "onnxruntime", "onnx"} & set(sys.modules)
 if loaded:
     sys.exit(f"importing the engines loads {loaded}")
 import numpy as np
-from crispmap.models.fcn import fcn_igarss
+from crispmap.models.fcn.network import fcn_igarss
 image = np.zeros((1, 3, 120, 120), np.float32)
 for name in ("openvino", "onnxruntime"):
     open_engine(fcn_igarss(), (image,), EngineChoice(name)).run(image)

@@ -14,12 +14,12 @@ from small_models import BANDS, StridedNetwork, coarse_card, random_image, scale
 
 from array_scene import ArrayScene
 from crispmap.errors import ModelError, SceneError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import visit_blocks
-from crispmap.scene.raster import open_scene
-from crispmap.scene.reader import read_whole
-from crispmap.scene.resample import ResampledScene
+from crispmap.raster.files import open_scene
+from crispmap.raster.resample import ResampledScene
+from crispmap.raster.scene import read_whole
 
 CARD = coarse_card()
 SHAPES = [(97, 61), (64, 64), (1, 1), (130, 1), (3, 200)]

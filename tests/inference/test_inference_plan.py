@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.errors import InputError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.plan import TilePlan, plan_tiles, visit_blocks
 
 sides = st.integers(1, 700)

@@ -24,8 +24,8 @@ from crispmap.errors import GridError, ModelError
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.refine import refine_area, refined_scores
-from crispmap.scene.reader import read_whole
-from crispmap.scene.resample import ResampledScene
+from crispmap.raster.resample import ResampledScene
+from crispmap.raster.scene import read_whole
 
 CARD = refiner_card()
 SHAPES = [(97, 61), (64, 64), (1, 1), (130, 1), (3, 40)]

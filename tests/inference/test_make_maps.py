@@ -13,15 +13,15 @@ from map_jobs import SCHEMA, card, small_job, write_image, write_models
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, InputError, ModelError, OutputError, SceneError
 from crispmap.inference.job import GivenScores, MapJob
-from crispmap.inference.means import Means
+from crispmap.inference.options import Means
 from crispmap.inference.products import Certainty, ClassMap, Scores
 from crispmap.inference.run import Output, make_maps
-from crispmap.models.store import save_model
-from crispmap.refine.rnn import RecurrentRefiner
-from crispmap.scene.reader import read_whole
-from crispmap.scene.refs import SceneRef
-from crispmap.scene.scores import open_scores
-from crispmap.scene.writer import read_class_schema
+from crispmap.models.file import save_model
+from crispmap.raster.refs import SceneRef
+from crispmap.raster.scene import read_whole
+from crispmap.raster.scores import open_scores
+from crispmap.raster.writer import read_class_schema
+from crispmap.refine.rnn.refiner import RecurrentRefiner
 
 TORCH = Means(engine="torch", block_px=64)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.pipeline import available_cores, work_through
 
 

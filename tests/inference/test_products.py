@@ -18,12 +18,12 @@ from scipy import special, stats
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, SceneError
-from crispmap.grid import Grid
+from crispmap.geo.grid import Grid
 from crispmap.inference.products import Certainty, ClassMap, Product, Scores, class_map
-from crispmap.scene.blocks import BlockStore
-from crispmap.scene.reader import read_whole
-from crispmap.scene.scores import open_scores
-from crispmap.scene.writer import read_class_schema
+from crispmap.raster.block_store import BlockStore
+from crispmap.raster.scene import read_whole
+from crispmap.raster.scores import open_scores
+from crispmap.raster.writer import read_class_schema
 
 PRODUCTS: list[Product] = [ClassMap(), Scores(), Scores("float16"), Scores("uint8"), Certainty()]
 ENCODINGS = ["float32", "float16", "uint8"]

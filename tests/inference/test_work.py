@@ -19,8 +19,8 @@ from small_models import (
 )
 
 from array_scene import ArrayScene
-from crispmap.chips.scaling import Scaling
-from crispmap.grid import Block
+from crispmap.data.scaling import Scaling
+from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.network import MapNetwork
 from crispmap.inference.plan import visit_blocks

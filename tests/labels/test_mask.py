@@ -19,7 +19,7 @@ from pyproj import CRS, Transformer
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GeoreferenceWarning, GridError, LabelError
-from crispmap.grid import Block, Grid
+from crispmap.geo.grid import Block, Grid
 from crispmap.labels.mask import MaskLabels, open_labels
 from crispmap.labels.palette import (
     NOT_WHOLE,

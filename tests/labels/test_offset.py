@@ -18,8 +18,8 @@ from scipy import ndimage
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, LabelError
-from crispmap.grid import Grid
-from crispmap.labels.ground import metres_per_pixel
+from crispmap.geo.grid import Grid
+from crispmap.geo.local_plane import metres_per_pixel
 from crispmap.labels.noise import move
 from crispmap.labels.offset import estimate_offset
 from crispmap.labels.rasterize import rasterize

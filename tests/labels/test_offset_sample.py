@@ -17,13 +17,13 @@ from scipy import ndimage
 from array_scene import ArrayScene
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, LabelError
-from crispmap.grid import Grid
+from crispmap.geo.grid import Grid
 from crispmap.labels import offset_sample
 from crispmap.labels.noise import move
 from crispmap.labels.offset import estimate_offset
 from crispmap.labels.offset_sample import estimate_offset_on
 from crispmap.labels.rasterize import rasterize
-from crispmap.scene.reader import read_whole
+from crispmap.raster.scene import read_whole
 from crispmap.types import FloatArray
 
 ONE = ClassSchema((ClassDef("background", "#000000"), ClassDef("roof", "#ffffff")))

@@ -17,7 +17,7 @@ from pyproj import CRS, Geod
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GridError, InputError, LabelError, OutputError
-from crispmap.grid import Block, Grid
+from crispmap.geo.grid import Block, Grid
 from crispmap.labels.rasterize import VectorLabels, lines_as_areas, rasterize, rasterize_file
 from crispmap.labels.vectors import read_vectors
 

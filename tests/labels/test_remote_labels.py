@@ -17,15 +17,15 @@ from geopandas.testing import assert_geodataframe_equal
 from pyproj import CRS
 from typer.testing import CliRunner
 
-from crispmap.areas import AreaPiece, resolve_areas
 from crispmap.cli.main import app
 from crispmap.errors import LabelError, ProjectError
-from crispmap.grid import Grid
+from crispmap.files.vector_file import reading, vector_name
+from crispmap.geo.area_pieces import AreaPiece, resolve_areas
+from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.osm import preset_schema
 from crispmap.labels.rasterize import rasterize_file
 from crispmap.labels.vectors import read_vectors
-from crispmap.scene.vector_file import reading, vector_name
 from range_server import RangeServer
 
 SCHEMA = preset_schema()

@@ -17,7 +17,7 @@ from pyproj import CRS
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import LabelError, SchemaError
-from crispmap.grid import Grid
+from crispmap.geo.grid import Grid
 from crispmap.labels.geometry import single_parts
 from crispmap.labels.osm import preset_schema
 from crispmap.labels.vectors import read_vectors

@@ -28,9 +28,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.errors import ModelError
-from crispmap.models import caffe_file
-from crispmap.models.caffe import CaffeNetwork, caffe_network
-from crispmap.models.caffe_file import CaffeModel, read_caffe
+from crispmap.models.caffe import file as caffe_file
+from crispmap.models.caffe.file import CaffeModel, read_caffe
+from crispmap.models.caffe.network import CaffeNetwork, caffe_network
 
 CLASSIFIER = chunk(1, "ip") + chunk(2, "InnerProduct") + chunk(3, "data") + chunk(4, "ip")
 
@@ -301,5 +301,5 @@ def test_the_networks_of_the_tests_are_all_good(tmp_path: Path) -> None:
 
 
 def test_opening_a_model_file_loads_no_reader_of_caffes_files() -> None:
-    code = "import sys, crispmap.models.store; sys.exit('google.protobuf' in sys.modules)"
+    code = "import sys, crispmap.models.file; sys.exit('google.protobuf' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,9 +13,9 @@ from caffe_networks import PUBLISHED, Builder, boston, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.models.caffe import CaffeNetwork, caffe_network
-from crispmap.models.caffe_file import read_caffe
-from crispmap.models.store import ARCHITECTURES
+from crispmap.models.caffe.file import read_caffe
+from crispmap.models.caffe.network import CaffeNetwork, caffe_network
+from crispmap.models.file import ARCHITECTURES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -19,8 +19,8 @@ from typer.testing import CliRunner, Result
 
 from crispmap.cli.main import app
 from crispmap.errors import InputError, ModelError, OutputError
-from crispmap.models.store import load_model, read_card
-from crispmap.workflow.caffe import import_caffe
+from crispmap.models.file import load_model, read_card
+from crispmap.project.import_caffe import import_caffe
 
 ROOT = Path(__file__).resolve().parents[2]
 

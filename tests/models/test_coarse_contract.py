@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from crispmap.models.base import CoarseNetwork, bilinear_kernel
-from crispmap.models.fcn import fcn_igarss, fcn_rnn
-from crispmap.models.mnih import PatchNetwork
-from crispmap.models.store import ARCHITECTURES, COARSE_NETWORKS
-from crispmap.models.svm import svm, svm_texture
+from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
+from crispmap.models.file import ARCHITECTURES, COARSE_NETWORKS
+from crispmap.models.patch_network.network import PatchNetwork
+from crispmap.models.svm.network import svm, svm_texture
 
 NETWORKS = {
     "fcn-rnn": lambda: fcn_rnn(3, 3),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crispmap.models.fcn import fcn_igarss
-from crispmap.models.mnih import PatchNetwork
+from crispmap.models.fcn.network import fcn_igarss
+from crispmap.models.patch_network.network import PatchNetwork
 
 
 def built(bands: int = 3, classes: int = 2, seed: int = 0) -> PatchNetwork:

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.refine.by_class import RecurrenceByClass
-from crispmap.refine.rnn import VARIANTS, RecurrentRefiner, Variant
+from crispmap.refine.rnn.by_class import RecurrenceByClass
+from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner, Variant
 
 FEATURES = ("image", "derivatives")
 
@@ -72,7 +72,7 @@ def test_its_weights_are_constants_of_the_refiner_as_it_was(variant: Variant) ->
 
 
 def test_refiners_without_a_form_of_their_own_are_it_themselves() -> None:
-    from crispmap.refine.pde import HeatRefiner
+    from crispmap.refine.pde.refiner import HeatRefiner
 
     refiner = HeatRefiner(2, 1)
     assert refiner.for_inference() is refiner

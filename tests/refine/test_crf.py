@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from crispmap.refine import crf
-from crispmap.refine.crf import AppearanceKernel, CrfRefiner, SmoothnessKernel
+from crispmap.refine.crf import refiner as crf
+from crispmap.refine.crf.refiner import AppearanceKernel, CrfRefiner, SmoothnessKernel
 
 Doubles = NDArray[np.float64]
 

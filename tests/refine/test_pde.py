@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
 from crispmap.refine.base import crop
-from crispmap.refine.edges import edge_stopping, gradient_margin_px, structure_tensor
-from crispmap.refine.pde import (
+from crispmap.refine.pde.edges import edge_stopping, gradient_margin_px, structure_tensor
+from crispmap.refine.pde.refiner import (
     PDES,
     AnisotropicRefiner,
     EdgeStoppedRefiner,

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.refine.recurrence import Folded, recur, recur_plainly
+from crispmap.refine.rnn.recurrence import Folded, recur, recur_plainly
 
 
 def random_case(

@@ -11,13 +11,13 @@ import torch
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import ModelError
 from crispmap.models.card import ModelCard
-from crispmap.models.store import ARCHITECTURES, load_model, save_model
+from crispmap.models.file import ARCHITECTURES, load_model, save_model
 from crispmap.refine.base import Refiner, crop
-from crispmap.refine.by_hand import HandWrittenRefiner
-from crispmap.refine.crf import CrfRefiner
-from crispmap.refine.pde import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
-from crispmap.refine.rnn import RecurrentRefiner
-from crispmap.refine.wide import WideRefiner
+from crispmap.refine.crf.refiner import CrfRefiner
+from crispmap.refine.hand_written import HandWrittenRefiner
+from crispmap.refine.pde.refiner import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
+from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refine.wide.refiner import WideRefiner
 
 COLOURS = ("#ffffff", "#d7191c", "#fdae61")
 LEARNED = {

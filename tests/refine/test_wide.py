@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crispmap.inference.engines import EngineChoice, open_engine
 from crispmap.refine.base import crop
-from crispmap.refine.wide import WideRefiner
+from crispmap.refine.wide.refiner import WideRefiner
 
 
 def made(classes: int = 3, bands: int = 2, seed: int = 0, **arguments: object) -> WideRefiner:

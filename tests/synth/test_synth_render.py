@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 from shapely.affinity import translate
 
 from crispmap.errors import GridError
-from crispmap.grid import Grid
+from crispmap.geo.grid import Grid
 from crispmap.synth.features import Building, Car, Frame, Tree, Wing
 from crispmap.synth.light import cast_shadows, crown_light
 from crispmap.synth.materials import MATERIALS

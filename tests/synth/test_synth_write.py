@@ -14,7 +14,7 @@ from rasterio.enums import ColorInterp
 
 from crispmap.errors import InputError, OutputError
 from crispmap.labels.mask import open_labels
-from crispmap.scene.writer import read_class_schema
+from crispmap.raster.writer import read_class_schema
 from crispmap.synth import TOWN_SCHEMA, TownFiles, plan_town, town_grid, true_classes, write_town
 from crispmap.synth import write as write_module
 from crispmap.synth.write import TOWN_CRS, TOWN_ORIGIN

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from crispmap.chips.ground import Ground
-from crispmap.chips.scaling import paper_scaling
 from crispmap.classes import ClassDef, ClassSchema
+from crispmap.data.ground import Ground
+from crispmap.data.scaling import paper_scaling
 from crispmap.metrics import ConfusionMatrix
-from crispmap.refine.rnn import RecurrentRefiner
+from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.training.run import train
 from crispmap.training.settings import fast_refiner
 from crispmap.training.task import RefinerTask

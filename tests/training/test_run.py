@@ -22,10 +22,10 @@ import tiny
 import torch
 from rich.console import Console
 
-from crispmap.chips.ground import Ground
+from crispmap.data.ground import Ground
 from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
-from crispmap.models.store import ARCHITECTURES, COARSE_NETWORKS
-from crispmap.refine.rnn import VARIANTS, RecurrentRefiner
+from crispmap.models.file import ARCHITECTURES, COARSE_NETWORKS
+from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
 from crispmap.training.progress import BarReporter, StepReport
 from crispmap.training.run import Machine, train

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
-from crispmap.chips.ground import Ground
-from crispmap.chips.pixels import draw_pixels
 from crispmap.classes import ClassDef, ClassSchema
+from crispmap.data.ground import Ground
+from crispmap.data.pixels import draw_pixels
 from crispmap.errors import LabelError, TrainingError
-from crispmap.models import svm as machines
 from crispmap.models.card import ModelCard
-from crispmap.models.store import load_model, save_model
+from crispmap.models.file import load_model, save_model
+from crispmap.models.svm import network as machines
 from crispmap.training.svm import COSTS, WIDTHS, as_network, calibrated_classifier, fit_svm
 from crispmap.types import IGNORE
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.chips.dataset import GroundTiles
+from crispmap.data.batches import GroundTiles
 from crispmap.errors import TrainingError
 from crispmap.training.task import RefinerTask, overlap_loss
 from crispmap.types import IGNORE

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crispmap.chips.ground import Ground
 from crispmap.classes import ClassDef, ClassSchema
+from crispmap.data.ground import Ground
 from crispmap.models.base import CoarseNetwork
 from crispmap.refine.base import Refiner, crop
 from crispmap.training.settings import CoarseSettings, RefinerSettings

@@ -13,7 +13,7 @@ from crispmap.cli.failures import FAILED
 from crispmap.cli.options import Device, DeviceOption, tell_written
 
 if TYPE_CHECKING:
-    from crispmap.workflow.compare.rows import Table
+    from crispmap.project.compare.rows import Table
 
 
 def compare(
@@ -43,9 +43,9 @@ def compare(
     finished is not made again; a method that fails is told, and the others go on.
     """
     begun = time.perf_counter()
-    from crispmap.workflow.compare.comparison import compare_methods
-    from crispmap.workflow.compare.report import write_comparison_report
-    from crispmap.workflow.compare.rows import table_of
+    from crispmap.project.compare.comparison import compare_methods
+    from crispmap.project.compare.report import write_comparison_report
+    from crispmap.project.compare.rows import table_of
 
     names = None if methods is None else methods.split(",")
     comparison = compare_methods(project, methods=names, seed=seed, force=force, device=device.value, say=tell)
@@ -60,7 +60,7 @@ def compare(
 
 
 def _plain(table: Table) -> dict[str, Any]:
-    from crispmap.evaluate.comparison import winner
+    from crispmap.report.comparison import winner
 
     best = winner(table.rows)
     return {
@@ -73,7 +73,7 @@ def _plain(table: Table) -> dict[str, Any]:
 
 
 def _print(table: Table, markdown: bool) -> None:
-    from crispmap.evaluate.comparison import markdown_tables, print_comparison, verdict
+    from crispmap.report.comparison import markdown_tables, print_comparison, verdict
 
     if markdown:
         print_line(markdown_tables(table.rows, table.missing))

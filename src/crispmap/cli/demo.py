@@ -25,8 +25,8 @@ def demo(
     Takes a few minutes on two cores. The folder then holds a project like your own: scene, labels,
     reference, project file, models, maps and the report.
     """
-    from crispmap.evaluate.table import print_evaluations
-    from crispmap.workflow.demo import run_demo
+    from crispmap.project.demo import run_demo
+    from crispmap.report.tables import print_evaluations
 
     begun = time.perf_counter()
 

@@ -15,10 +15,10 @@ from crispmap.cli.options import tell_written
 from crispmap.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
-    from crispmap.areas import AreaPiece
     from crispmap.classes import ClassSchema
     from crispmap.evaluate.compare import Evaluation
-    from crispmap.grid import Grid
+    from crispmap.geo.area_pieces import AreaPiece
+    from crispmap.geo.grid import Grid
 
 _PROJECT_SUFFIXES = (".yaml", ".yml")
 _WINDOW = re.compile(r"^\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$")
@@ -114,7 +114,7 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
             expected="a project file alone, or class maps with --reference",
             remedy="Add --reference precise.gpkg",
         )
-    from crispmap.workflow.results import evaluate_project, project_products
+    from crispmap.project.results import evaluate_project, project_products
 
     with progress_bar("Evaluating"):
         results = evaluate_project(target, force=force)
@@ -145,7 +145,7 @@ def _check_together(scores: Path | None, fit_area: list[str] | None, fit_referen
 def _schema(maps: Sequence[Path], classes: Path | None) -> ClassSchema:
     """Return the classes of the maps: those given, else those in the maps' tags, which must agree."""
     if classes is not None:
-        from crispmap.config import load_classes
+        from crispmap.project.file import load_classes
 
         return load_classes(classes)
     from crispmap.evaluate.compare import schema_of_map
@@ -164,8 +164,8 @@ def _schema(maps: Sequence[Path], classes: Path | None) -> ClassSchema:
 
 def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
     """Return the pieces of ground that an option names, by window or by file."""
-    from crispmap.areas import AreaPiece
-    from crispmap.scene.address import is_address
+    from crispmap.files.address import is_address
+    from crispmap.geo.area_pieces import AreaPiece
 
     pieces = []
     for text in texts or ():
@@ -191,7 +191,7 @@ def _grids(rasters: Sequence[Path], areas: dict[str, list[AreaPiece]]) -> list[G
     Raises:
         InputError: If they differ and an area is a window, which counts pixels.
     """
-    from crispmap.scene.raster import read_grid
+    from crispmap.raster.files import read_grid
 
     grids = [read_grid(path) for path in rasters]
     windows = [piece.origin for pieces in areas.values() for piece in pieces if piece.window is not None]
@@ -257,7 +257,7 @@ def _show(
 
 def _print(evaluations: Mapping[str, Evaluation]) -> None:
     """Print the tables, and on standard error what a reader must know about them."""
-    from crispmap.evaluate.table import print_evaluations
+    from crispmap.report.tables import print_evaluations
 
     print_evaluations(evaluations)
     confusions = [one.confusion for one in evaluations.values()]

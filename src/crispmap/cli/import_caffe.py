@@ -30,7 +30,7 @@ def import_caffe(
     The four that Maggiori et al. published find buildings: two for pixels of 0.3 m (Inria), one for 0.5 m
     (Pleiades), one for 1 m (Boston). Scenes with other pixels are resampled. They are given red, green, blue.
     """
-    from crispmap.workflow.caffe import import_caffe as imported
+    from crispmap.project.import_caffe import import_caffe as imported
 
     card = imported(file, out, gsd_m=gsd_m, force=force)
     facts = {

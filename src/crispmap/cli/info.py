@@ -12,8 +12,8 @@ from crispmap.cli.console import print_json, print_line
 from crispmap.errors import InputError, LabelError, SceneError
 
 if TYPE_CHECKING:
-    from crispmap.scene.raster import FileScene
-    from crispmap.scene.refs import SceneRef
+    from crispmap.raster.files import FileScene
+    from crispmap.raster.refs import SceneRef
 
 _VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet", ".geoparquet", ".pq")
 
@@ -42,7 +42,7 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         CrispmapError: If it is missing, damaged, or of no kind crispmap reads.
     """
-    from crispmap.scene.address import is_missing, suffix_of, typed
+    from crispmap.files.address import is_missing, suffix_of, typed
 
     if _names_assets(typed(path)):
         return _assets_facts(typed(path))
@@ -60,8 +60,8 @@ def describe(path: Path) -> dict[str, Any]:
 
 def _raster_or_vector_facts(path: Path) -> dict[str, Any]:
     """Return what a file holds whose name tells neither."""
-    from crispmap.scene.address import is_remote
-    from crispmap.scene.refs import SceneRef
+    from crispmap.files.address import is_remote
+    from crispmap.raster.refs import SceneRef
 
     try:
         return _raster_facts(SceneRef.of(path))
@@ -80,7 +80,7 @@ def _names_assets(text: str) -> bool:
     """Return whether a text is a STAC item with assets of it named, ``item.json#B04``."""
     if "#" not in text:
         return False
-    from crispmap.scene.stac import split_assets
+    from crispmap.raster.stac import split_assets
 
     return split_assets(text)[1] is not None
 
@@ -92,7 +92,7 @@ def _assets_facts(text: str) -> dict[str, Any]:
         SceneError: If they cannot be read.
         InputError: If there are several items.
     """
-    from crispmap.scene.sources import resolve_scenes
+    from crispmap.raster.resolve import resolve_scenes
 
     scenes = resolve_scenes([text])
     if len(scenes) > 1:
@@ -106,9 +106,9 @@ def _assets_facts(text: str) -> dict[str, Any]:
 
 def _raster_facts(ref: SceneRef) -> dict[str, Any]:
     """Return what a raster, or several that make one scene, hold."""
-    from crispmap.scene.raster import FileScene, open_dataset
-    from crispmap.scene.stack import gdal_source
-    from crispmap.scene.writer import read_class_schema
+    from crispmap.raster.files import FileScene, open_dataset
+    from crispmap.raster.stack import gdal_source
+    from crispmap.raster.writer import read_class_schema
 
     source = gdal_source(ref)
     schema = read_class_schema(source)
@@ -182,9 +182,9 @@ def _vector_facts(path: Path) -> dict[str, Any]:
     """Return what a vector file holds, layer by layer."""
     import pyogrio
 
+    from crispmap.files.address import shown, suffix_of
+    from crispmap.files.vector_file import reading, reason_shown, vector_name
     from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers
-    from crispmap.scene.address import shown, suffix_of
-    from crispmap.scene.vector_file import reading, reason_shown, vector_name
 
     if suffix_of(path) in PARQUET_SUFFIXES:
         layers = [_parquet_facts(one.loaded, one.columns) for one in drawn_layers(path)]
@@ -232,8 +232,8 @@ def _parquet_facts(frame: Any, columns: tuple[str, ...]) -> dict[str, Any]:
 
 def _project_facts(path: Path) -> dict[str, Any]:
     """Return what a project file says; files it names may be missing."""
-    from crispmap.config import load_project
-    from crispmap.scene.address import is_address, shown
+    from crispmap.files.address import is_address, shown
+    from crispmap.project.file import load_project
 
     project = load_project(path, check_files=False)
     sources = {"scene": project.scene, "labels": project.labels, "reference": project.reference}

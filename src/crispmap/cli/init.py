@@ -15,7 +15,7 @@ import typer
 from crispmap.cli.console import tell
 from crispmap.cli.options import ForceOption, quoted
 from crispmap.errors import InputError, OutputError
-from crispmap.whole_file import write_whole
+from crispmap.files.atomic import write_whole
 
 PLACEHOLDER_SHAPE = (1000, 1000)
 """The scene's (height, width) where nobody has given the scene: the areas proposed are for the person to change."""
@@ -50,9 +50,9 @@ def init(
     force: ForceOption = False,
 ) -> None:
     """Write a project file to fill in, with areas proposed for the scene where one is given."""
-    from crispmap.config import PROJECT_FILE
+    from crispmap.files.address import is_address
     from crispmap.labels.osm import OSM_PRESETS
-    from crispmap.scene.address import is_address
+    from crispmap.project.file import PROJECT_FILE
 
     if folder.exists() and not folder.is_dir():
         raise OutputError(
@@ -103,7 +103,7 @@ def _scene_facts(scene: Path | None) -> _SceneFacts:
     """Return what a proposal needs of the scene; of none, what a placeholder has."""
     if scene is None:
         return _SceneFacts()
-    from crispmap.scene.raster import open_scene
+    from crispmap.raster.files import open_scene
 
     with open_scene(scene) as opened:
         grid = opened.grid
@@ -252,7 +252,7 @@ def _commented(text: str) -> str:
 
 def _relative(path: Path | None, placeholder: str, folder: Path) -> str:
     """Return a path as text for the file: counted from its folder where that is possible; an address whole."""
-    from crispmap.scene.address import is_address, typed
+    from crispmap.files.address import is_address, typed
 
     if path is None or is_address(path):
         return _quoted(placeholder if path is None else typed(path))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption
-from crispmap.inference.means import Means
+from crispmap.inference.options import Means
 from crispmap.inference.plan import BLOCK_PX
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
     from crispmap.labels.offset import TargetKind
     from crispmap.labels.offset_sample import SampledOffset
-    from crispmap.scene.reader import Scene
+    from crispmap.raster.scene import Scene
 
 _ERRORS = 2.0
 """An offset of fewer standard errors than this may be none."""
@@ -68,11 +68,11 @@ def offset(  # noqa: PLR0913 - one parameter an option
     large scene up to 16 windows of 1024 x 1024 pixels are compared. What --out writes has the layers and
     columns of the vectors; those away from the scene are left out.
     """
-    from crispmap.labels.moved import check_moved_target, write_moved
+    from crispmap.files.address import shown
     from crispmap.labels.offset_sample import estimate_offset_on
+    from crispmap.labels.translate import check_moved_target, write_moved
     from crispmap.labels.vectors import read_vectors
-    from crispmap.scene.address import shown
-    from crispmap.scene.writer import check_paths
+    from crispmap.raster.writer import check_paths
 
     if out is not None:
         check_paths([out], [vectors, against])
@@ -120,8 +120,8 @@ def _is_scores(path: Path) -> bool:
     Raises:
         InputError: If it says that it is a class map.
     """
-    from crispmap.scene.raster import open_dataset
-    from crispmap.scene.writer import CLASSES_TAG, SCORES_TAG
+    from crispmap.raster.files import open_dataset
+    from crispmap.raster.writer import CLASSES_TAG, SCORES_TAG
 
     with open_dataset(path) as dataset:
         tags = dataset.tags()
@@ -136,8 +136,8 @@ def _is_scores(path: Path) -> bool:
 
 def _open(path: Path, scores: bool, assume_gsd_m: float | None) -> Scene:
     """Return what labels are laid over, its values as they are: borders of classes lie alike in any measure of them."""
-    from crispmap.scene.raster import open_scene
-    from crispmap.scene.scores import open_scores
+    from crispmap.raster.files import open_scene
+    from crispmap.raster.scores import open_scores
 
     if scores:
         return open_scores(path, kind="logit", assume_gsd_m=assume_gsd_m)

@@ -114,7 +114,7 @@ def named_classes(text: str | None, all_as: str | None = None) -> ClassSchema:
     from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
 
     if text is not None and (Path(text).suffix.lower() in (".yaml", ".yml") or Path(text).is_dir()):
-        from crispmap.config import load_classes
+        from crispmap.project.file import load_classes
 
         return load_classes(Path(text))
     if text is None and all_as is not None and all_as not in DEFAULT_CLASSES and all_as in OSM_PRESETS:

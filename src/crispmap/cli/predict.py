@@ -21,7 +21,7 @@ from crispmap.cli.options import (
     tell_results,
 )
 from crispmap.errors import InputError
-from crispmap.inference.means import Means
+from crispmap.inference.options import Means
 
 _PROJECT_SUFFIXES = (".yaml", ".yml")
 
@@ -73,7 +73,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
             "--assume-gsd-m": assume_gsd_m,
         }
         project = _checked_project(targets, options)
-        from crispmap.workflow.project import predict_project
+        from crispmap.project.run import predict_project
 
         with progress_bar("Mapping") as progress:
             result = predict_project(project, means=means, progress=progress, say=progress.now)
@@ -88,7 +88,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
             remedy="Add --out map.tif",
         )
     band_numbers = parse_bands(bands)
-    from crispmap.workflow.scene import Wanted, predict_scenes
+    from crispmap.inference.predict import Wanted, predict_scenes
 
     with progress_bar("Mapping") as progress:
         results = predict_scenes(

@@ -22,7 +22,7 @@ from crispmap.cli.options import (
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
-    from crispmap.grid import Grid
+    from crispmap.geo.grid import Grid
     from crispmap.types import CountArray
 
 
@@ -58,12 +58,12 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     Features belong to classes by their OpenStreetMap tags, or by a column class or class_name. Lines are
     drawn with their width on the ground: their own (width, lanes), else that of their class.
     """
+    from crispmap.files.address import shown
     from crispmap.labels.mask import open_labels
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
-    from crispmap.scene.address import shown
-    from crispmap.scene.raster import read_grid
-    from crispmap.scene.writer import check_paths, check_raster_target
+    from crispmap.raster.files import read_grid
+    from crispmap.raster.writer import check_paths, check_raster_target
 
     check_paths([out], [labels, like])
     check_raster_target(out, force=force)

@@ -20,7 +20,7 @@ from crispmap.cli.options import (
     parse_bands,
     tell_results,
 )
-from crispmap.inference.means import Means
+from crispmap.inference.options import Means
 
 
 class ScoreKind(Choice):
@@ -59,7 +59,7 @@ def refine(  # noqa: PLR0913 - one parameter an option
     A run that ends early loses nothing: the same command goes on from the blocks that are finished.
     """
     band_numbers = parse_bands(bands)
-    from crispmap.workflow.scene import Wanted, refine_scene
+    from crispmap.inference.predict import Wanted, refine_scene
 
     begun = time.perf_counter()
     with progress_bar("Refining") as progress:

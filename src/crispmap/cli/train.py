@@ -34,7 +34,7 @@ def train(
 
     The models go to the project's output folder. A training that was interrupted goes on with --resume.
     """
-    from crispmap.workflow.project import train_project
+    from crispmap.project.run import train_project
 
     begun = time.perf_counter()
     written = train_project(

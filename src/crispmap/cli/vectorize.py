@@ -11,7 +11,7 @@ from crispmap.cli.console import print_json, print_line, progress_bar, tell
 from crispmap.cli.options import ForceOption, tell_written
 
 if TYPE_CHECKING:
-    from crispmap.export.vectorize import ClassPolygons
+    from crispmap.vectorize.vectorize import ClassPolygons
 
 
 def vectorize(
@@ -43,7 +43,7 @@ def vectorize(
     Each connected region of a class becomes a polygon along its pixels, with holes and its area on the ground.
     Pixels that touch at a corner only are not connected. Ground without class is never a polygon.
     """
-    from crispmap.export.vectorize import PolygonRules, vectorize_file
+    from crispmap.vectorize.vectorize import PolygonRules, vectorize_file
 
     names = None if classes is None else tuple(word.strip() for word in classes.split(",") if word.strip())
     rules = PolygonRules(names, min_area_m2, simplify_m)

@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from crispmap.errors import InputError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.metrics import check_labels, counts_from, ratio
 from crispmap.types import IGNORE, BoolArray, CountArray, DoubleArray, LabelArray
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from crispmap.areas import AreaPiece, resolve_areas
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
 from crispmap.evaluate.compare import SLACK_PX, Evaluation, evaluate_maps, ground_to_score
 from crispmap.evaluate.readers import UnitedGround
-from crispmap.evaluate.rethreshold import BiasedLabels, fit_biases_on
+from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
+from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.geo.area_pieces import AreaPiece, resolve_areas
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions
-from crispmap.scene.gdal_memory import few_blocks_kept
-from crispmap.scene.scores import open_scores
+from crispmap.raster.scores import open_scores
 from crispmap.types import DoubleArray
 
 FIT_ROLE = "refiner"

@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from crispmap.areas import AreaPiece, resolve_areas
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, InputError, LabelError, SchemaError
 from crispmap.evaluate.boundary import DISTANCE_TOLERANCE, BoundaryCounts, BoundaryRule, RelaxedCounts
 from crispmap.evaluate.readers import ArrayGround, ArrayLabels, Ground, LabelSource, OtherGround, UnitedGround
-from crispmap.grid import Block, Grid
+from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.geo.area_pieces import AreaPiece, resolve_areas
+from crispmap.geo.grid import Block, Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions
 from crispmap.metrics import ConfusionMatrix, mean_defined
-from crispmap.scene.gdal_memory import few_blocks_kept
-from crispmap.scene.raster import read_grid
-from crispmap.scene.writer import read_class_schema
+from crispmap.raster.files import read_grid
+from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE, BoolArray, DoubleArray, LabelArray
 
 __all__ = [

@@ -1,7 +1,7 @@
 """How much scores jump where the patches they were computed in meet, beside how much they change elsewhere.
 
-A patch network (``crispmap.models.mnih``) shows such borders; IGARSS 2016, section 3 and figure 4, shows them as
-pictures. Here they are a number.
+A patch network (``crispmap.models.patch_network``) shows such borders; IGARSS 2016, section 3 and figure 4, shows them
+as pictures. Here they are a number.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from scipy.special import softmax
 
 from crispmap.errors import InputError
-from crispmap.grid import Block
-from crispmap.scene.reader import SceneReader
+from crispmap.geo.grid import Block
+from crispmap.raster.scene import SceneReader
 from crispmap.types import BoolArray, CountArray, DoubleArray
 
 _BLOCK_PX = 1024

@@ -19,7 +19,7 @@ import numpy as np
 
 from crispmap.errors import InputError
 from crispmap.evaluate.readers import Ground, LabelSource
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix, ratio
 from crispmap.types import IGNORE, CountArray, DoubleArray
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.types import BoolArray, LabelArray
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from affine import Affine
 
 from crispmap.errors import GridError
-from crispmap.grid import Block, Grid
+from crispmap.geo.grid import Block, Grid
 from crispmap.inference.tiled import Pixels
-from crispmap.scene.reader import Scene, SceneReader
-from crispmap.scene.resample import ResampledScene
+from crispmap.raster.resample import ResampledScene
+from crispmap.raster.scene import Scene, SceneReader
 
 _CORNER_PX = 0.5
 """How far the origins of scores and scene may lie apart, in pixels of the scene."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from crispmap.grid import Block, Grid
+from crispmap.geo.grid import Block, Grid
 from crispmap.inference.plan import TilePlan
 from crispmap.inference.tiled import ComputeTile, KeptTiles, Pixels
-from crispmap.scene.reader import Scene, SceneReader
+from crispmap.raster.scene import Scene, SceneReader
 from crispmap.types import FloatArray
 
 OVERLAP_PX = 64

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.errors import ClusterError, CrispmapError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.job import MapJob
 from crispmap.inference.work import ScoreWork
 

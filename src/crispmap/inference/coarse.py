@@ -7,9 +7,9 @@ from functools import cache
 
 import numpy as np
 
-from crispmap.chips.scaling import Scaling, scaled_input
+from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.errors import ModelError, SceneError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
 from crispmap.inference.engines import Engine, EngineChoice, open_engine
@@ -17,8 +17,8 @@ from crispmap.inference.plan import BLOCK_PX, STRIP_PX, TILE_PX, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
-from crispmap.scene.reader import Scene, SceneReader
-from crispmap.scene.resample import ResampledScene
+from crispmap.raster.resample import ResampledScene
+from crispmap.raster.scene import Scene, SceneReader
 from crispmap.types import FloatArray
 
 _SAME_GSD = 0.01

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from crispmap.chips.scaling import Scaling
+from crispmap.data.scaling import Scaling
 from crispmap.errors import ModelError
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio
@@ -18,11 +18,11 @@ from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.refine import check_refiner, refined_scores
 from crispmap.inference.work import DirectScores, Layer, ScoreWork, StackedScores
 from crispmap.models.card import ModelCard
-from crispmap.models.store import load_model
-from crispmap.scene.raster import open_scene
-from crispmap.scene.reader import Scene, SceneReader
-from crispmap.scene.refs import SceneRef
-from crispmap.scene.scores import ScoreKind, open_scores
+from crispmap.models.file import load_model
+from crispmap.raster.files import open_scene
+from crispmap.raster.refs import SceneRef
+from crispmap.raster.scene import Scene, SceneReader
+from crispmap.raster.scores import ScoreKind, open_scores
 
 COARSE_TILE_PX = 512
 """Side of the tiles of a coarse network alone on a CPU."""
@@ -36,7 +36,7 @@ DEVICE_TILE_PX = 1024
 
 @dataclass(frozen=True)
 class GivenScores:
-    """Scores of any tool in a file; see ``crispmap.scene.scores.open_scores``."""
+    """Scores of any tool in a file; see ``crispmap.raster.scores.open_scores``."""
 
     path: Path
     kind: ScoreKind = "auto"

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.models.base import CoarseNetwork
+from crispmap.raster.scene import reflected_indices
 from crispmap.refine.base import Refiner, crop
-from crispmap.scene.reader import reflected_indices
 
 
 class MapNetwork(nn.Module):

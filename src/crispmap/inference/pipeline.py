@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from contextlib import contextmanager
 from itertools import islice
 
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 
 UNDER_WAY = 3
 """Blocks under way at a time: one read, one computed, one written."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from crispmap.errors import InputError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 
 TILE_PX = 512
 """Longest side of a tile: large beside the halo of the networks, small beside memory."""

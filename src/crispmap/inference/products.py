@@ -13,8 +13,8 @@ from scipy import special
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
-from crispmap.grid import Grid
-from crispmap.scene.spec import (
+from crispmap.geo.grid import Grid
+from crispmap.raster.spec import (
     PROBABILITY_LEVELS,
     RasterSpec,
     ScoreEncoding,
@@ -68,7 +68,7 @@ class ClassMap:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores, one band a class under its name; read back as logits by ``crispmap.scene.scores.open_scores``.
+    """The scores, one band a class under its name; read back as logits by ``crispmap.raster.scores.open_scores``.
 
     Attributes:
         encoding: ``float32``: the logits as they are. ``float16``: rounded to half precision, 11 significant bits,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor, nn
 
-from crispmap.chips.scaling import Scaling, scaled_input
+from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.errors import GridError, ModelError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.align import scores_on_scene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
 from crispmap.inference.engines import Engine, EngineChoice, open_engine
@@ -15,8 +15,8 @@ from crispmap.inference.engines.torch_engine import TorchEngine
 from crispmap.inference.plan import BLOCK_PX, STRIP_PX, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.card import ModelCard
+from crispmap.raster.scene import SceneReader, cut_reflected
 from crispmap.refine.base import Refiner
-from crispmap.scene.reader import SceneReader, cut_reflected
 from crispmap.types import FloatArray
 
 TILE_PX = 128

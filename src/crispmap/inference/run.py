@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
 from crispmap.inference.job import REFINED_TILE_PX, MapJob
-from crispmap.inference.means import AUTO, Means
+from crispmap.inference.options import AUTO, Means
 from crispmap.inference.pipeline import available_cores, work_through
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.precision import choose_precision
@@ -29,12 +29,12 @@ from crispmap.inference.products import Product
 from crispmap.inference.seams import SeamCheck, check_seams
 from crispmap.inference.tiled import Pixels
 from crispmap.inference.work import Layer, ScoreWork, StackedScores
-from crispmap.models.store import model_hash
-from crispmap.scene.blocks import BlockStore, store_folder
-from crispmap.scene.fingerprint import fingerprint
-from crispmap.scene.journal import Journal
-from crispmap.scene.raster import open_dataset
-from crispmap.scene.refs import SceneRef
+from crispmap.models.file import model_hash
+from crispmap.raster.block_store import BlockStore, store_folder
+from crispmap.raster.files import open_dataset
+from crispmap.raster.fingerprint import fingerprint
+from crispmap.raster.journal import Journal
+from crispmap.raster.refs import SceneRef
 
 JOB_TAG = "CRISPMAP_JOB"
 """The tag that holds the hash of all a map depends on."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crispmap.grid import Block
+from crispmap.geo.grid import Block
 from crispmap.inference.job import MapJob
 from crispmap.inference.work import ScoreWork
 from crispmap.types import BoolArray, FloatArray

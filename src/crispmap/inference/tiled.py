@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crispmap.grid import Block, Grid
+from crispmap.geo.grid import Block, Grid
 from crispmap.inference.plan import TilePlan
-from crispmap.scene.reader import Scene
+from crispmap.raster.scene import Scene
 from crispmap.types import BoolArray, FloatArray
 
 Pixels = tuple[FloatArray, BoolArray]

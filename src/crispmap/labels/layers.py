@@ -13,10 +13,10 @@ from pyproj.exceptions import CRSError
 from shapely.errors import ShapelyError
 
 from crispmap.errors import LabelError
-from crispmap.grid import Block, Grid
+from crispmap.files.address import is_address, is_missing, is_remote, shown, suffix_of
+from crispmap.files.vector_file import reading, reason_shown, vector_name
+from crispmap.geo.grid import Block, Grid
 from crispmap.labels.tags import match_columns
-from crispmap.scene.address import is_address, is_missing, is_remote, shown, suffix_of
-from crispmap.scene.vector_file import reading, reason_shown, vector_name
 
 NEIGHBOURHOOD_M = 250.0
 """Features this far outside the scene are read too: the wide lines that reach into it."""

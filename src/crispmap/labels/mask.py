@@ -27,7 +27,9 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import GeoreferenceWarning, GridError, LabelError, SceneError
-from crispmap.grid import Block, Grid
+from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
+from crispmap.files.dataset import gdal_settings, open_dataset
+from crispmap.geo.grid import Block, Grid
 from crispmap.labels.layers import PARQUET_SUFFIXES, grid_box
 from crispmap.labels.palette import (
     NOT_WHOLE,
@@ -42,8 +44,6 @@ from crispmap.labels.palette import (
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
-from crispmap.scene.address import gdal_name, is_missing, shown, suffix_of
-from crispmap.scene.dataset import gdal_settings, open_dataset
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 _SURVEY_PX = 1024

@@ -17,8 +17,8 @@ import shapely
 from numpy.typing import NDArray
 
 from crispmap.errors import InputError
+from crispmap.geo.local_plane import GroundFrame, Points
 from crispmap.labels.geometry import Geometries, is_line, is_polygon, single_parts
-from crispmap.labels.ground import GroundFrame, Points
 from crispmap.types import DoubleArray
 
 _WAVES = 256

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from crispmap.errors import InputError, LabelError
-from crispmap.grid import Block, Grid
-from crispmap.labels.ground import metres_per_pixel
+from crispmap.geo.grid import Block, Grid
+from crispmap.geo.local_plane import metres_per_pixel
 from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
 
 PARTS = 4

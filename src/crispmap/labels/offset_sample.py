@@ -17,12 +17,12 @@ import shapely
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import LabelError
-from crispmap.grid import Block, Grid
-from crispmap.labels.ground import metres_per_pixel
+from crispmap.geo.grid import Block, Grid
+from crispmap.geo.local_plane import metres_per_pixel
 from crispmap.labels.offset import BEYOND_PX, PARTS, Offset, TargetKind, correlations, judged, parts_of, reach_px
 from crispmap.labels.rasterize import VectorLabels
-from crispmap.scene.reader import Scene
-from crispmap.scene.resample import ResampledScene
+from crispmap.raster.resample import ResampledScene
+from crispmap.raster.scene import Scene
 from crispmap.types import CountArray, DoubleArray
 
 WINDOW_PX = 1024

@@ -19,11 +19,11 @@ from affine import Affine
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, InputError, LabelError
-from crispmap.grid import Block, Grid
+from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.geo.grid import Block, Grid
+from crispmap.geo.local_plane import GroundFrame
 from crispmap.labels.geometry import Geometries, is_line
-from crispmap.labels.ground import GroundFrame
 from crispmap.labels.reader import LabelReader
-from crispmap.scene.gdal_memory import few_blocks_kept
 from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
 
 _STEPS_PER_PIXEL = 1024
@@ -130,7 +130,7 @@ def rasterize_file(
     Raises:
         OutputError: If the file exists and ``force`` is false, or it cannot be written.
     """
-    from crispmap.scene.writer import class_map_writer
+    from crispmap.raster.writer import class_map_writer
 
     counts = np.zeros(IGNORE + 1, dtype=np.int64)
     with few_blocks_kept(), class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer:

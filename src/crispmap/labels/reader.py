@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from crispmap.classes import ClassSchema
-from crispmap.grid import Block, Grid
+from crispmap.geo.grid import Block, Grid
 from crispmap.types import LabelArray
 
 SCENE_COORDINATES = "scene"

@@ -13,7 +13,8 @@ from pyproj.exceptions import CRSError
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import LabelError
-from crispmap.grid import Grid
+from crispmap.files.address import suffix_of
+from crispmap.geo.grid import Grid
 from crispmap.labels import tags
 from crispmap.labels.geometry import count_points, is_line, single_parts
 from crispmap.labels.layers import (
@@ -26,7 +27,6 @@ from crispmap.labels.layers import (
     read_layer,
 )
 from crispmap.labels.reader import SCENE_COORDINATES
-from crispmap.scene.address import suffix_of
 
 _log = logging.getLogger(__name__)
 

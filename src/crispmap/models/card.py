@@ -33,7 +33,7 @@ class ModelCard:
 
     Attributes:
         kind: "coarse" (image -> scores) or "refiner" (image + scores -> scores).
-        architecture: Name in the registry of ``crispmap.models.store``.
+        architecture: Name in the registry of ``crispmap.models.file``.
         arguments: Keyword arguments that build the architecture.
         schema: The classes of its scores, in order.
         band_names: Names of the bands it expects, in order.

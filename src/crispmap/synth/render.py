@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from shapely.geometry.base import BaseGeometry
 
 from crispmap.errors import GridError
-from crispmap.grid import Grid
+from crispmap.geo.grid import Grid
 from crispmap.synth.features import Road
 from crispmap.synth.light import cast_shadows, crown_light
 from crispmap.synth.relief import Relief, Sun

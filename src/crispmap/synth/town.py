@@ -13,7 +13,7 @@ from shapely import LineString, MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from crispmap.errors import InputError
-from crispmap.grid import Grid
+from crispmap.geo.grid import Grid
 from crispmap.synth.features import Building, Car, Frame, Road, Surface, Tree, Works, blob
 from crispmap.synth.frontage import Site, clip, cut, polygons_of
 from crispmap.synth.outskirts import fill_farm, fill_open, fill_park, fill_sports, fill_wood, fill_works

@@ -11,7 +11,7 @@ import geopandas
 import numpy as np
 from rasterio.features import rasterize
 
-from crispmap.grid import Grid
+from crispmap.geo.grid import Grid
 from crispmap.labels.osm import preset_schema
 from crispmap.synth.town import Town, ground_transform
 from crispmap.types import LabelArray

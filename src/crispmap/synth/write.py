@@ -20,8 +20,8 @@ from rasterio.errors import RasterioError
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, OutputError
-from crispmap.grid import Grid
-from crispmap.scene.writer import check_target, class_map_writer
+from crispmap.geo.grid import Grid
+from crispmap.raster.writer import check_target, class_map_writer
 from crispmap.synth.osm import map_town
 from crispmap.synth.render import render
 from crispmap.synth.town import plan_town

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from crispmap.errors import ModelError, OutputError
-from crispmap.whole_file import write_whole
+from crispmap.files.atomic import write_whole
 
 _ENTRY = "crispmap"
 _FORMAT = "crispmap-checkpoint-1"

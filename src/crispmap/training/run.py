@@ -23,9 +23,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader
 
-from crispmap.chips.dataset import Batch, GroundTiles, PatchBatches, in_order
-from crispmap.chips.ground import Ground
-from crispmap.chips.sampling import PatchSampler, class_weights
+from crispmap.data.batches import Batch, GroundTiles, PatchBatches, in_order
+from crispmap.data.ground import Ground
+from crispmap.data.sampling import PatchSampler, class_weights
 from crispmap.errors import OutputError, TrainingError
 from crispmap.training.checkpoint import (
     SafetensorsCheckpointIO,
@@ -35,7 +35,7 @@ from crispmap.training.checkpoint import (
     not_ours,
     read_safetensors,
 )
-from crispmap.training.keeper import BEST_NAME, HISTORY_NAME, KEEPER_KEY, LAST_NAME, HistoryRow, Keeper
+from crispmap.training.checkpoint_writer import BEST_NAME, HISTORY_NAME, KEEPER_KEY, LAST_NAME, HistoryRow, Keeper
 from crispmap.training.progress import BarReporter, Reporter
 from crispmap.training.settings import TrainingSettings
 from crispmap.training.task import RefinerTask, SegmentationTask

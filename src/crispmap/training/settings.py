@@ -9,7 +9,7 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
-from crispmap.chips.sampling import Balance, PatchPlan, Weighting
+from crispmap.data.sampling import Balance, PatchPlan, Weighting
 from crispmap.errors import TrainingError
 
 Optimizer = Literal["sgd", "adagrad", "adamw"]

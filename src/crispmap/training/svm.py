@@ -16,13 +16,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from crispmap.chips.dataset import GroundTiles, in_order
-from crispmap.chips.ground import Ground
-from crispmap.chips.pixels import LEAST_PIXELS, PixelSample, draw_pixels
 from crispmap.classes import ClassSchema
+from crispmap.data.batches import GroundTiles, in_order
+from crispmap.data.ground import Ground
+from crispmap.data.pixels import LEAST_PIXELS, PixelSample, draw_pixels
 from crispmap.errors import TrainingError
 from crispmap.metrics import ConfusionMatrix
-from crispmap.models.svm import SupportVectorNetwork, svm, svm_texture
+from crispmap.models.svm.network import SupportVectorNetwork, svm, svm_texture
 from crispmap.types import DoubleArray
 
 PIXELS_PER_CLASS = 1000

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from crispmap.chips.dataset import Batch
 from crispmap.classes import ClassSchema
+from crispmap.data.batches import Batch
 from crispmap.errors import TrainingError
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.base import CoarseNetwork

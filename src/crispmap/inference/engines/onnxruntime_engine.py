@@ -11,7 +11,7 @@ from torch import nn
 
 from crispmap.inference.engines.choice import EngineName, Precision
 from crispmap.inference.engines.interface import Array, check_finite, check_finite_inputs, check_precision, refusal
-from crispmap.inference.engines.silence import import_onnxruntime
+from crispmap.inference.engines.telemetry import import_onnxruntime
 from crispmap.types import FloatArray
 
 _CHATTY = "torch.onnx._internal.exporter._registration"

@@ -1,7 +1,7 @@
 """OpenVINO as an engine: the fastest on CPUs.
 
 A network is traced by PyTorch and handed to OpenVINO's front end directly, not by way of ``openvino.convert_model``:
-see ``crispmap.inference.engines.silence``.
+see ``crispmap.inference.engines.telemetry``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 
 from crispmap.inference.engines.choice import EngineName, Precision
 from crispmap.inference.engines.interface import Array, check_finite, check_finite_inputs, check_precision, refusal
-from crispmap.inference.engines.silence import import_openvino
+from crispmap.inference.engines.telemetry import import_openvino
 from crispmap.types import FloatArray
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}

@@ -1,0 +1,114 @@
+"""Batches of patches and tiles of ground as torch tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from crispmap.data.ground import Ground
+from crispmap.data.sampling import PatchSampler
+from crispmap.errors import TrainingError
+from crispmap.geo.grid import Block
+from crispmap.raster.scene import cut_reflected
+from crispmap.types import IGNORE, LabelArray
+
+Batch = dict[str, Tensor]
+"""``image`` float32 (B, band, P+2m, P+2m), ``labels`` int64 (B, P, P) and, where there are any, ``scores``
+float32 (B, class, P+2m, P+2m)."""
+
+
+class PatchBatches(Dataset[Batch]):
+    """The batches of training steps ``first_step .. last_step-1``, in order.
+
+    The batch of step s holds patches ``s * batch .. (s+1) * batch - 1``; of several processes, each takes its
+    part of them, so the batches of a step are the same patches however many processes share them.
+
+    Raises:
+        TrainingError: If the batch cannot be shared evenly among the processes.
+    """
+
+    def __init__(self, sampler: PatchSampler, batch: int, steps: range, *, rank: int = 0, world_size: int = 1) -> None:
+        if batch < 1 or batch % world_size:
+            raise TrainingError(
+                f"A batch of {batch} patches is to be shared by {world_size} devices.",
+                expected=f"a positive multiple of {world_size}",
+            )
+        self._sampler = sampler
+        self._steps = steps
+        self._batch = batch
+        self._part = batch // world_size
+        self._rank = rank
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int) -> Batch:
+        first = self._steps[index] * self._batch + self._rank * self._part
+        patches = self._sampler.batch(first, self._part)
+        return _tensors(patches.image, patches.labels, patches.scores)
+
+
+class GroundTiles(Dataset[Batch]):
+    """Tiles that cover every piece once, each a batch of one with its context; ``len`` tiles in all.
+
+    Tiles begin at multiples of ``tile_px`` in their piece; what a tile has beyond the piece is its
+    reflection, with labels IGNORE.
+
+    Raises:
+        TrainingError: If the tile is not a multiple of the stride.
+    """
+
+    def __init__(self, grounds: Sequence[Ground], tile_px: int, margin_px: int, stride_px: int = 1) -> None:
+        if tile_px < 1 or tile_px % stride_px:
+            raise TrainingError(
+                f"Tiles of {tile_px} pixels were asked for.", expected=f"a positive multiple of {stride_px}"
+            )
+        self._margin_px = margin_px
+        self._tiles = [
+            (ground, Block(row, col, tile_px, tile_px))
+            for ground in grounds
+            for row in range(0, ground.shape[0], tile_px)
+            for col in range(0, ground.shape[1], tile_px)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._tiles)
+
+    def __getitem__(self, index: int) -> Batch:
+        ground, block = self._tiles[index]
+        around = block.padded(self._margin_px)
+        labels: LabelArray = np.full(block.shape, IGNORE, np.uint8)
+        inside = block.intersection(Block(0, 0, *ground.shape))
+        labels[inside.relative_to(block).slices] = ground.labels[inside.slices]
+        scores = None if ground.scores is None else cut_reflected(ground.scores, around)[None]
+        return _tensors(cut_reflected(ground.image, around)[None], labels[None], scores)
+
+
+def in_order(dataset: Dataset[Batch], *, workers: int = 0, pinned: bool = False) -> DataLoader[Batch]:
+    """Return a loader that gives a dataset's batches once, in order.
+
+    Args:
+        dataset: Whole batches.
+        workers: Processes that cut batches ahead of time; 0 cuts them in this one.
+        pinned: Whether the batches lie in page-locked memory, which makes copying to a GPU faster.
+    """
+    # A generator of its own: a loader draws a number whenever it begins, and must not draw it from the network's.
+    own = torch.Generator()
+    return DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=pinned, generator=own)
+
+
+def _tensors(image: np.ndarray, labels: LabelArray, scores: np.ndarray | None) -> Batch:
+    """Return the arrays as tensors; the labels as int64, which the loss asks for."""
+    batch = {"image": _tensor(image), "labels": torch.from_numpy(labels.astype(np.int64))}
+    if scores is not None:
+        batch["scores"] = _tensor(scores)
+    return batch
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """Return a tensor that owns its memory: the ground's arrays must not be written through it."""
+    return torch.from_numpy(array if array.flags.owndata and array.flags.writeable else array.copy())

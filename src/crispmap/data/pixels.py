@@ -1,0 +1,85 @@
+"""Single labelled pixels of training ground, drawn alike from every class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crispmap.data.ground import Ground, count_classes
+from crispmap.data.sampling import places_of_class
+from crispmap.errors import LabelError, TrainingError
+from crispmap.geo.grid import Block
+from crispmap.raster.scene import cut_reflected
+from crispmap.types import CountArray, FloatArray, LabelArray
+
+LEAST_PIXELS = 10
+"""Fewer pixels of a class are refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class PixelSample:
+    """Pixels, class by class.
+
+    Attributes:
+        images: float32 (pixel, band, 1 + 2 margin, 1 + 2 margin), scaled; the pixel in the middle, reflections of its
+            piece of ground where that ends.
+        labels: uint8 (pixel,).
+        drawn: (class,) pixels drawn, int64.
+        available: (class,) pixels there were, int64.
+    """
+
+    images: FloatArray
+    labels: LabelArray
+    drawn: CountArray
+    available: CountArray
+
+
+def draw_pixels(
+    grounds: Sequence[Ground], class_names: Sequence[str], per_class: int, *, margin_px: int = 0, seed: int = 0
+) -> PixelSample:
+    """Return ``per_class`` pixels of every class, drawn evenly and none twice; all of a class that has fewer.
+
+    The same ground and seed give the same pixels.
+
+    Raises:
+        TrainingError: If there is no ground, or its pieces have different bands.
+        LabelError: If a class has fewer than ``LEAST_PIXELS`` pixels, or a label is no class's id.
+    """
+    bands = {ground.image.shape[0] for ground in grounds}
+    if len(bands) != 1:
+        raise TrainingError(
+            f"The training areas have {' and '.join(map(str, sorted(bands))) or 'no'} bands.",
+            expected="at least one piece of ground, and the same bands in all",
+        )
+    available = count_classes(grounds, class_names)
+    check_enough(available, class_names)
+    side = 1 + 2 * margin_px
+    images, labels = [], []
+    for class_id, total in enumerate(available.tolist()):
+        rng = np.random.default_rng([seed, class_id])
+        chosen = np.sort(rng.choice(total, min(per_class, total), replace=False))
+        for piece, row, col in places_of_class(grounds, class_id, chosen).tolist():
+            images.append(cut_reflected(grounds[piece].image, Block(row - margin_px, col - margin_px, side, side)))
+            labels.append(class_id)
+    return PixelSample(
+        np.stack(images), np.array(labels, np.uint8), np.minimum(available, per_class), np.asarray(available)
+    )
+
+
+def check_enough(available: CountArray, class_names: Sequence[str]) -> None:
+    """Check that every class has pixels enough to draw from; ``available`` counts them, (class,).
+
+    Raises:
+        LabelError: If a class has fewer than ``LEAST_PIXELS``.
+    """
+    rare = [
+        f"{count} of class {name!r}" for name, count in zip(class_names, available, strict=True) if count < LEAST_PIXELS
+    ]
+    if rare:
+        raise LabelError(
+            f"The training area holds too few labelled pixels: {', '.join(rare)}.",
+            expected=f"at least {LEAST_PIXELS} of every class",
+            remedy="enlarge the training area, correct the class's tag rule, or leave the class out",
+        )

@@ -1,0 +1,258 @@
+"""Random patches of training ground: patch i is a function of (seed, i) alone.
+
+Nothing has to be remembered between two patches, so a training resumes at any step and gives the same patches
+with any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.data.ground import Ground, count_classes
+from crispmap.data.scaling import strips
+from crispmap.errors import TrainingError
+from crispmap.geo.grid import Block
+from crispmap.raster.scene import cut_reflected
+from crispmap.types import IGNORE, CountArray, DoubleArray, FloatArray, LabelArray
+
+Balance = Literal["uniform", "balanced"]
+Weighting = Literal["none", "inverse", "inverse-sqrt"]
+
+POSITIONS_PER_CLASS = 50_000
+_REDRAWS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A patch, or a batch of them with one more axis in front.
+
+    Attributes:
+        image: float32 (band, P+2m, P+2m).
+        labels: uint8 (P, P); the ground in the middle of the image.
+        scores: float32 (class, P+2m, P+2m), or None where the ground has none.
+    """
+
+    image: FloatArray
+    labels: LabelArray
+    scores: FloatArray | None
+
+
+@dataclass(frozen=True)
+class PatchPlan:
+    """How patches are drawn.
+
+    Attributes:
+        patch_px: Side P of the labelled square; all of it lies inside its piece.
+        margin_px: Context m around it, reflected where it leaves the piece.
+        stride_px: The network's stride; P is a multiple of it.
+        balance: "uniform" draws every place alike; "balanced" draws a class, all alike, then a pixel of it.
+        symmetries: Whether each patch is flipped and turned by one of the 8 symmetries of the square.
+        min_labelled: Patches with a smaller share of labelled pixels are drawn again, at most 10 times; each
+            one has at least one labelled pixel.
+        seed: 0 to 2**63 - 1.
+
+    Raises:
+        TrainingError: If a value is out of its range.
+    """
+
+    patch_px: int
+    margin_px: int
+    stride_px: int = 1
+    balance: Balance = "uniform"
+    symmetries: bool = True
+    min_labelled: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        stride = max(1, self.stride_px)
+        if self.patch_px < 1 or self.stride_px < 1 or self.patch_px % stride:
+            raise TrainingError(
+                f"Patches of {self.patch_px} pixels were asked for.",
+                expected=f"a positive multiple of the network's stride, {self.stride_px}",
+                remedy=f"set patch_px to {max(1, round(self.patch_px / stride)) * stride}",
+            )
+        if self.margin_px < 0 or not 0 <= self.min_labelled <= 1 or not 0 <= self.seed < 2**63:
+            raise TrainingError(
+                f"margin_px {self.margin_px}, min_labelled {self.min_labelled}, seed {self.seed}.",
+                expected="a margin of 0 or more, a share within 0..1, a seed within 0..2**63-1",
+            )
+        if self.balance not in ("uniform", "balanced"):
+            raise TrainingError(f"balance {self.balance!r}.", expected="'uniform' or 'balanced'")
+
+
+class PatchSampler:
+    """Draws patches of several pieces of ground.
+
+    Attributes:
+        grounds: The pieces.
+        plan: How patches are drawn.
+        class_counts: Labelled pixels of each class over all pieces, int64 (class,).
+
+    Raises:
+        TrainingError: If there is no piece, one is smaller than a patch, or only some have scores.
+        LabelError: If a class has no pixel, or a label is no class's id.
+    """
+
+    def __init__(self, grounds: Sequence[Ground], class_names: Sequence[str], plan: PatchPlan) -> None:
+        self.grounds = tuple(grounds)
+        self.plan = plan
+        _check_pieces(self.grounds, plan)
+        self.class_counts = count_classes(self.grounds, class_names)
+        self._positions = [self._positions_of(k) for k in range(len(class_names))]
+        areas = np.array([ground.labels.size for ground in self.grounds], np.float64)
+        self._area_bounds = np.cumsum(areas) / areas.sum()
+
+    def draw(self, index: int) -> Patch:
+        """Return patch ``index``, 0 or more."""
+        batch = self.batch(index, 1)
+        return Patch(batch.image[0], batch.labels[0], None if batch.scores is None else batch.scores[0])
+
+    def batch(self, first: int, count: int) -> Patch:
+        """Return patches ``first .. first+count-1``, stacked along a new first axis."""
+        context = self.plan.patch_px + 2 * self.plan.margin_px
+        some = self.grounds[0]
+        image = np.empty((count, some.image.shape[0], context, context), np.float32)
+        labels = np.empty((count, self.plan.patch_px, self.plan.patch_px), np.uint8)
+        scores = None
+        if some.scores is not None:
+            scores = np.empty((count, some.scores.shape[0], context, context), np.float32)
+        for i in range(count):
+            rng = np.random.Generator(np.random.Philox(key=[self.plan.seed, first + i]))
+            piece, block = self._place(rng)
+            symmetry = int(rng.integers(8)) if self.plan.symmetries else 0
+            ground = self.grounds[piece]
+            around = block.padded(self.plan.margin_px)
+            image[i] = _turned(cut_reflected(ground.image, around), symmetry)
+            labels[i] = _turned(ground.labels[block.slices], symmetry)
+            if scores is not None and ground.scores is not None:
+                scores[i] = _turned(cut_reflected(ground.scores, around), symmetry)
+        return Patch(image, labels, scores)
+
+    def describe(self) -> dict[str, object]:
+        """Return what determines the patches, as plain values: samplers with the same ones draw the same."""
+        return {
+            **self.plan.__dict__,
+            "pieces": [list(ground.shape) for ground in self.grounds],
+            "check_sums": [ground.fingerprint() for ground in self.grounds],
+        }
+
+    def _place(self, rng: np.random.Generator) -> tuple[int, Block]:
+        """Return the piece and block of one patch."""
+        for _ in range(1 + _REDRAWS):
+            piece, block = self._near_class(rng) if self.plan.balance == "balanced" else self._anywhere(rng)
+            labelled = np.count_nonzero(self.grounds[piece].labels[block.slices] != IGNORE)
+            if labelled and labelled >= self.plan.min_labelled * self.plan.patch_px**2:
+                return piece, block
+        # The ground is labelled too thinly for the share asked for: at least one labelled pixel then.
+        return self._near_class(rng)
+
+    def _anywhere(self, rng: np.random.Generator) -> tuple[int, Block]:
+        """Return a block drawn evenly from a piece drawn by its area."""
+        piece = int(np.searchsorted(self._area_bounds, rng.random(), side="right"))
+        height, width = self.grounds[piece].shape
+        side = self.plan.patch_px
+        row, col = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        return piece, Block(int(row), int(col), side, side)
+
+    def _near_class(self, rng: np.random.Generator) -> tuple[int, Block]:
+        """Return a block, drawn evenly, that holds a pixel drawn evenly from a class drawn evenly."""
+        positions = self._positions[int(rng.integers(len(self._positions)))]
+        piece, row, col = positions[int(rng.integers(len(positions)))].tolist()
+        height, width = self.grounds[piece].shape
+        side = self.plan.patch_px
+        top = rng.integers(max(0, row - side + 1), min(row, height - side) + 1)
+        left = rng.integers(max(0, col - side + 1), min(col, width - side) + 1)
+        return piece, Block(int(top), int(left), side, side)
+
+    def _positions_of(self, class_id: int) -> NDArray[np.int32]:
+        """Return (piece, row, col) of the class's pixels, or of ``POSITIONS_PER_CLASS`` drawn evenly."""
+        total = int(self.class_counts[class_id])
+        if total <= POSITIONS_PER_CLASS:
+            chosen = np.arange(total)
+        else:
+            rng = np.random.default_rng([self.plan.seed, class_id])
+            chosen = np.sort(rng.integers(total, size=POSITIONS_PER_CLASS))
+        return places_of_class(self.grounds, class_id, chosen)
+
+
+def places_of_class(
+    grounds: Sequence[Ground], class_id: int, chosen: NDArray[np.signedinteger[Any]]
+) -> NDArray[np.int32]:
+    """Return (piece, row, col) of chosen pixels of a class, int32 (pixel, 3).
+
+    Args:
+        grounds: The pieces.
+        class_id: The class.
+        chosen: Which of its pixels, counted piece by piece and row by row; never falling.
+    """
+    found, passed = [], 0
+    for piece, ground in enumerate(grounds):
+        for strip in strips(Block(0, 0, *ground.shape)):
+            hits = np.flatnonzero(ground.labels[strip.slices] == class_id)
+            low, high = np.searchsorted(chosen, (passed, passed + hits.size))
+            rows, cols = np.divmod(hits[chosen[low:high] - passed], strip.width)
+            found.append(np.stack([np.full_like(rows, piece), rows + strip.row, cols], axis=1).astype(np.int32))
+            passed += hits.size
+    return np.concatenate(found)
+
+
+def class_weights(counts: CountArray, kind: Weighting) -> FloatArray | None:
+    """Return a weight for each class's pixels in the loss, float32 (class,), or None for "none".
+
+    "inverse" is proportional to 1 / count, so that every class counts alike; "inverse-sqrt" to 1 /
+    sqrt(count), half way there on a logarithmic scale: kinder to rare classes with noisy labels. Both are
+    scaled so that the mean weight over all labelled pixels is 1.
+
+    Raises:
+        TrainingError: If the kind is unknown or a class has no pixel.
+    """
+    if kind == "none":
+        return None
+    powers = {"inverse": 1.0, "inverse-sqrt": 0.5}
+    if kind not in powers or counts.min() < 1:
+        raise TrainingError(
+            f"Class weights {kind!r} of counts {counts.tolist()}.",
+            expected="'none', 'inverse' or 'inverse-sqrt', and counts of 1 or more",
+        )
+    raw: DoubleArray = counts.astype(np.float64) ** -powers[kind]
+    weights: FloatArray = (raw * counts.sum() / (raw * counts).sum()).astype(np.float32)
+    return weights
+
+
+def _turned(array: NDArray[np.generic], symmetry: int) -> NDArray[np.generic]:
+    """Return a view of (…, row, col) under one of the square's 8 symmetries; 0 is none."""
+    turned = np.rot90(array, symmetry % 4, axes=(-2, -1))
+    return turned[..., ::-1] if symmetry >= 4 else turned
+
+
+def check_patch(shape: tuple[int, int], patch_px: int, stride_px: int = 1) -> None:
+    """Check that a piece of ground (height, width) holds a patch.
+
+    Raises:
+        TrainingError: If it does not.
+    """
+    if min(shape) < patch_px:
+        raise TrainingError(
+            f"A training area of {shape[0]} x {shape[1]} pixels is smaller than a patch of {patch_px} pixels.",
+            expected=f"an area of at least {patch_px} x {patch_px} pixels",
+            remedy=f"enlarge the area, or set patch_px to {min(shape) // stride_px * stride_px} or less",
+        )
+
+
+def _check_pieces(grounds: tuple[Ground, ...], plan: PatchPlan) -> None:
+    """Refuse pieces no patch can be drawn from, and pieces that are not alike."""
+    if not grounds:
+        raise TrainingError("There is no training area.", expected="at least one piece of ground")
+    for ground in grounds:
+        check_patch(ground.shape, plan.patch_px, plan.stride_px)
+    kinds = {(g.image.shape[0], None if g.scores is None else g.scores.shape[0]) for g in grounds}
+    if len(kinds) > 1:
+        raise TrainingError(
+            f"The training areas differ: (bands, classes of scores) {sorted(kinds, key=str)}.",
+            expected="the same bands everywhere, and scores everywhere or nowhere",
+        )

@@ -1,0 +1,339 @@
+"""The re-thresholded coarse map: one bias a class, fitted so that the arg max of scores + biases is best.
+
+A refiner that only moves the balance between classes does not refine; what it gains beyond this map it
+gains by reading the image. Biases are fitted on the piece of ground the refiner learns from, never on the
+ground that is scored.
+
+Fitting is coordinate ascent: with the other biases held, a pixel goes over to a class at one threshold, so
+sorting the thresholds gives the objective at every possible bias of that class exactly, in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.errors import GridError, InputError, LabelError
+from crispmap.evaluate.readers import Ground, LabelSource
+from crispmap.geo.grid import Block, Grid
+from crispmap.raster.scene import SceneReader
+from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
+
+Objective = Literal["mean_iou", "accuracy"]
+
+MAX_FIT_PIXELS = 4_000_000
+"""Above this many labelled pixels a random part of them is fitted."""
+
+_START_PIXELS = 50_000  # enough to choose between starts; the chosen one is then fitted to all pixels
+_SORTED_PIXELS = 200_000  # above, thresholds of three and more classes fall into even steps instead
+_STEPS = 1 << 15
+_RANDOM_STARTS = 6
+_MAX_SWEEPS = 50
+_BLOCK_PX = 1024
+_LEAST_GAIN = 1e-12  # smaller gains are rounding, and would keep the ascent from ending
+_LEAST_GAIN_OF_MANY = 1e-7  # of more pixels than are sorted
+_BEYOND = 1.0  # how far beyond the last threshold a bias lies that gives all pixels to one class
+
+
+def fit_biases(
+    scores: FloatArray,
+    labels: LabelArray,
+    *,
+    weights: FloatArray | None = None,
+    objective: Objective = "mean_iou",
+    class_names: Sequence[str] | None = None,
+    seed: int = 0,
+) -> DoubleArray:
+    """Return biases with which the arg max of the scores does at least as well on the labels as without.
+
+    For two classes the best of all thresholds; for more, where no change of one class's bias gains
+    anything, the best of several starts. The same input and seed give the same biases.
+
+    Args:
+        scores: (class, n) or (class, row, col), float; pixels with a score that is not finite are left out.
+        labels: (n) or (row, col) uint8 class ids; pixels of 255 are left out.
+        weights: Weight of each pixel, shape of the labels, 0 or more; all alike by default.
+        objective: What is maximised: mean IoU over the classes, or the share of pixels that are right.
+        class_names: Names for messages.
+        seed: Chooses the pixels, where there are more than ``MAX_FIT_PIXELS``, and the random starts.
+
+    Returns:
+        (class,) float64; the first is 0.
+
+    Raises:
+        GridError: If the shapes do not fit together.
+        InputError: If a weight is negative or not finite, or the objective is unknown.
+        LabelError: If a class has no labelled pixel, or a label is no class.
+    """
+    sample = _usable(scores, labels, weights, objective)
+    _refuse_missing(sample, class_names)
+    rng = np.random.default_rng(seed)
+    part = sample.part(MAX_FIT_PIXELS, rng)
+    zero = np.zeros(len(scores))
+    # A start may end worse than no bias at all, and a random part may not speak for the whole.
+    start = zero if len(scores) == 2 else _best_start(part, rng)  # one threshold is found from anywhere
+    return max(zero, _ascend(part, start), key=sample.objective_of)
+
+
+def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> LabelArray:
+    """Return the class whose score plus bias is largest; of equal ones the first; 255 where a score is NaN.
+
+    Args:
+        scores: (class, ...) float.
+        biases: (class,).
+
+    Returns:
+        uint8 class ids of shape scores.shape[1:].
+
+    Raises:
+        GridError: If there are not as many biases as classes.
+    """
+    if len(biases) != len(scores):
+        raise GridError(f"{len(biases)} biases for scores of {len(scores)} classes.", expected="one a class")
+    best = scores[0].astype(np.float64) + float(biases[0])
+    labels = np.zeros(best.shape, np.uint8)
+    unknown: BoolArray = np.isnan(scores[0])
+    for class_id in range(1, len(scores)):
+        candidate = scores[class_id].astype(np.float64) + float(biases[class_id])
+        better = candidate > best
+        labels[better] = class_id
+        best = np.where(better, candidate, best)
+        unknown |= np.isnan(scores[class_id])
+    labels[unknown] = IGNORE
+    return labels
+
+
+def fit_biases_on(
+    scores: SceneReader,
+    reference: LabelSource,
+    ground: Ground,
+    *,
+    seed: int = 0,
+) -> DoubleArray:
+    """Return biases fitted to a raster of scores on a piece of ground; see ``fit_biases``.
+
+    Where more than ``MAX_FIT_PIXELS`` pixels are labelled, a random part of them is read.
+
+    Args:
+        scores: One band a class, such as from ``open_scores``.
+        reference: Labels on the grid of the scores.
+        ground: The piece the refiner learns from.
+        seed: Chooses the pixels and the random starts.
+
+    Returns:
+        (class,) float64; the first is 0.
+
+    Raises:
+        LabelError: If a class has no labelled pixel there, or a label is no class.
+    """
+    total = sum(int((labels != IGNORE).sum()) for _, labels in _labelled(reference, ground, scores.grid))
+    share = min(1.0, MAX_FIT_PIXELS / max(total, 1))
+    rng = np.random.default_rng(seed)
+    parts: list[tuple[FloatArray, LabelArray]] = [(np.empty((scores.band_count, 0), np.float32), np.empty(0, np.uint8))]
+    for block, labels in _labelled(reference, ground, scores.grid):
+        values, valid = scores.read(block)
+        used = (labels != IGNORE) & valid & (rng.random(labels.shape) < share)
+        parts.append((values[:, used], labels[used]))
+    return fit_biases(
+        np.concatenate([values for values, _ in parts], axis=1),
+        np.concatenate([labels for _, labels in parts]),
+        class_names=scores.band_names,
+        seed=seed,
+    )
+
+
+def _labelled(reference: LabelSource, ground: Ground, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
+    """Yield the blocks that hold labels on the ground, with the labels, 255 elsewhere."""
+    for block in grid.blocks(_BLOCK_PX):
+        chosen = ground.mask(block)
+        if chosen.any():
+            labels = np.where(chosen, reference.read(block), np.uint8(IGNORE))
+            if (labels != IGNORE).any():
+                yield block, labels
+
+
+@dataclass(frozen=True, eq=False)
+class BiasedLabels:
+    """The arg max of scores plus biases as a ``LabelSource``, 255 where there are no scores.
+
+    Attributes:
+        scores: One band a class.
+        biases: (class,).
+    """
+
+    scores: SceneReader
+    biases: DoubleArray
+
+    def read(self, block: Block) -> LabelArray:
+        """Return the class ids (row, col) of a block."""
+        values, valid = self.scores.read(block)
+        labels = apply_biases(values, self.biases)
+        labels[~valid] = IGNORE
+        return labels
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Labelled pixels: scores (class, n), labels (n) below the number of classes, weights (n)."""
+
+    scores: FloatArray
+    labels: LabelArray
+    weights: DoubleArray
+    objective: Objective
+
+    def part(self, most: int, rng: np.random.Generator) -> _Sample:
+        """Return a random part of at most so many pixels in which every class keeps some."""
+        count = len(self.labels)
+        if count <= most:
+            return self
+        chosen = np.zeros(count, np.bool_)
+        chosen[rng.choice(count, most, replace=False)] = True
+        for class_id in range(len(self.scores)):
+            chosen[np.flatnonzero(self.labels == class_id)[:1]] = True
+        return _Sample(self.scores[:, chosen], self.labels[chosen], self.weights[chosen], self.objective)
+
+    def objective_of(self, biases: DoubleArray) -> float:
+        """Return the objective of the map that these biases give."""
+        size = len(self.scores)
+        predicted = apply_biases(self.scores, biases)
+        pairs = self.labels.astype(np.intp) * size + predicted
+        joint = np.bincount(pairs, self.weights, minlength=size * size).reshape(size, size)
+        hits, reference, mapped = np.diagonal(joint), joint.sum(axis=1), joint.sum(axis=0)
+        if self.objective == "accuracy":
+            return float(hits.sum() / joint.sum())
+        return float((hits / (reference + mapped - hits)).mean())
+
+
+def _usable(scores: FloatArray, labels: LabelArray, weights: FloatArray | None, objective: Objective) -> _Sample:
+    """Return the pixels that can be fitted, after checking that the arrays fit together."""
+    if scores.ndim < 2 or scores.shape[1:] != labels.shape or len(scores) < 2:
+        raise GridError(
+            f"Scores have shape {scores.shape}, labels {labels.shape}.",
+            expected="scores (class, ...) of two or more classes over the shape of the labels",
+        )
+    if objective not in ("mean_iou", "accuracy"):
+        raise InputError(f"Objective {objective!r}.", expected="mean_iou or accuracy")
+    weight = np.ones(labels.shape) if weights is None else np.asarray(weights, np.float64)
+    if weight.shape != labels.shape:
+        raise GridError(f"Weights have shape {weight.shape}, labels {labels.shape}.", expected="one shape")
+    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+        raise InputError("A weight is negative or not finite.", expected="weights of 0 or more")
+    unknown = labels[(labels != IGNORE) & (labels >= len(scores))]
+    if unknown.size:
+        raise LabelError(
+            f"The labels hold class id {int(unknown[0])}, the scores {len(scores)} classes.",
+            expected=f"0 to {len(scores) - 1}, or {IGNORE} where unknown",
+        )
+    used = (labels != IGNORE) & np.isfinite(scores).all(axis=0) & (weight > 0)
+    return _Sample(scores[:, used], labels[used], weight[used], objective)
+
+
+def _refuse_missing(sample: _Sample, class_names: Sequence[str] | None) -> None:
+    pixels = np.bincount(sample.labels, minlength=len(sample.scores))
+    missing = np.flatnonzero(pixels == 0)
+    if missing.size:
+        names = class_names or [str(index) for index in range(len(sample.scores))]
+        raise LabelError(
+            f"No labelled pixel of class {', '.join(names[int(i)] for i in missing)} to fit biases to.",
+            expected="labelled pixels of every class where there are scores",
+            remedy="choose a larger fit area, or one that holds every class",
+        )
+
+
+def _best_start(sample: _Sample, rng: np.random.Generator) -> DoubleArray:
+    """Return where ascents from several starts on a small part of the pixels end best."""
+    small = sample.part(_START_PIXELS, rng)
+    size = len(small.scores)
+    spread = float(np.std(small.scores - small.scores.mean(axis=0), dtype=np.float64)) or 1.0
+    starts = [np.zeros(size), -small.scores.mean(axis=1, dtype=np.float64)]
+    starts += [rng.normal(0.0, 2 * spread, size) for _ in range(_RANDOM_STARTS)]
+    return max((_ascend(small, start) for start in starts), key=small.objective_of)
+
+
+def _ascend(sample: _Sample, start: DoubleArray) -> DoubleArray:
+    """Return the biases where no change of one of them gains anything, or after ``_MAX_SWEEPS`` sweeps."""
+    biases: DoubleArray = start - start[0]
+    reached = sample.objective_of(biases)
+    least = _LEAST_GAIN if len(sample.labels) <= _SORTED_PIXELS else _LEAST_GAIN_OF_MANY
+    for _ in range(_MAX_SWEEPS):
+        before = reached
+        for class_id in range(1 if len(biases) == 2 else 0, len(biases)):
+            moved = _best_along(sample, biases, class_id)
+            moved -= moved[0]  # only differences matter
+            gained = sample.objective_of(moved)
+            if gained > reached + _LEAST_GAIN:
+                biases, reached = moved, gained
+        if reached <= before + least or len(biases) == 2:
+            break
+    return biases
+
+
+def _best_along(sample: _Sample, biases: DoubleArray, class_id: int) -> DoubleArray:
+    """Return the biases with that of one class at its best, the others held."""
+    rival, threshold = _thresholds(sample.scores, biases, class_id)
+    if len(biases) == 2 or len(threshold) <= _SORTED_PIXELS:
+        step, cuts = _sorted_cuts(threshold)
+    else:
+        step, cuts = _even_cuts(threshold)
+    objective = _objective_by_cut(sample, rival, step, class_id)
+    moved = biases.copy()
+    moved[class_id] = cuts[int(np.argmax(objective))]
+    return moved
+
+
+def _thresholds(scores: FloatArray, biases: DoubleArray, class_id: int) -> tuple[NDArray[np.uint8], DoubleArray]:
+    """Return each pixel's best other class, and the bias of this class above which it takes the pixel."""
+    best = np.full(scores.shape[1], -np.inf)
+    rival = np.zeros(scores.shape[1], np.uint8)
+    for other in range(len(scores)):
+        if other != class_id:
+            candidate = scores[other].astype(np.float64) + biases[other]
+            better = candidate > best
+            rival[better] = other
+            best = np.where(better, candidate, best)
+    return rival, best - scores[class_id]
+
+
+def _sorted_cuts(threshold: DoubleArray) -> tuple[NDArray[np.intp], DoubleArray]:
+    """Return each pixel's rank among the distinct thresholds, and biases below, between and above them."""
+    distinct, rank = np.unique(threshold, return_inverse=True)
+    between = (distinct[1:] + distinct[:-1]) / 2
+    return rank, np.concatenate(([distinct[0] - _BEYOND], between, [distinct[-1] + _BEYOND]))
+
+
+def _even_cuts(threshold: DoubleArray) -> tuple[NDArray[np.intp], DoubleArray]:
+    """Return each pixel's step among evenly spaced biases, and those biases.
+
+    The steps span all but the outermost thousandth on either side, so that no single score coarsens them.
+    """
+    low, high = np.quantile(threshold[:: max(1, len(threshold) // 10_000)], [0.001, 0.999])
+    if not high > low:
+        return _sorted_cuts(threshold)
+    edges = np.linspace(low, high, _STEPS - 1)
+    step = np.clip(np.ceil((threshold - low) / (edges[1] - edges[0])), 0, _STEPS - 1).astype(np.intp)
+    return step, np.concatenate(([threshold.min() - _BEYOND], edges, [threshold.max() + _BEYOND]))
+
+
+def _objective_by_cut(sample: _Sample, rival: NDArray[np.uint8], step: NDArray[np.intp], class_id: int) -> DoubleArray:
+    """Return the objective when one class takes the pixels of the first 0, 1, .. steps, rivals the others."""
+    size, steps = len(sample.scores), int(step.max()) + 1
+
+    def taken(which: BoolArray) -> DoubleArray:
+        """Return (class, cut): weight of the pixels of the first steps, by rival."""
+        key = rival[which].astype(np.intp) * steps + step[which]
+        by_step = np.bincount(key, sample.weights[which], minlength=size * steps).reshape(size, steps)
+        return np.concatenate((np.zeros((size, 1)), np.cumsum(by_step, axis=1)), axis=1)
+
+    lost = taken(np.ones_like(rival, np.bool_))
+    lost_hits = taken(sample.labels == rival)
+    mapped, hits = lost[:, -1:] - lost, lost_hits[:, -1:] - lost_hits
+    mapped[class_id] = lost.sum(axis=0)
+    hits[class_id] = taken(sample.labels == class_id).sum(axis=0)
+    if sample.objective == "accuracy":
+        return np.asarray(hits.sum(axis=0))
+    reference = np.bincount(sample.labels, sample.weights, minlength=size)[:, None]
+    return np.asarray((hits / (reference + mapped - hits)).sum(axis=0))

@@ -1,0 +1,265 @@
+"""Rasters opened with GDAL: bounded memory and waiting, errors a person understands, handles for several threads."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from crispmap.errors import SceneError
+from crispmap.files.address import gdal_name, is_plain_file, is_remote, shown
+
+_CACHE_BYTES = 128_000_000
+"""What GDAL may keep of blocks it has read: by default it is 5 % of the memory, more than the rest of crispmap uses."""
+
+_OPTIONS = {
+    # GDAL's fast path for whole PNG files hands out uninitialised memory, without an error, when the file is cut
+    # short.
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+}
+REMOTE_OPTIONS = {
+    # A dead server is told within minutes, a short hitch is waited out.
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_TIMEOUT": "120",
+    "GDAL_HTTP_LOW_SPEED_TIME": "30",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "1",
+    # Files beside a raster are asked for by name: the list of a remote folder may be endless, or forbidden.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
+}
+"""How GDAL reads over a network, where nobody has said otherwise."""
+_NOT_ASKED = "does not exist in the file system"
+"""What GDAL says of a file that it takes for missing without having asked the server."""
+
+_QUIET = threading.Lock()
+"""Held while the process's warning filters are changed: two threads that do so at once leave them changed."""
+
+_VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet")
+_FORMATS = "a GeoTIFF, JPEG, PNG or another raster GDAL reads"
+
+
+def open_dataset(path: str | Path) -> DatasetReader:
+    """Open a raster without rasterio's own warning about georeference.
+
+    GDAL's cache of blocks is bounded for the process, unless the environment variable ``GDAL_CACHEMAX`` or a
+    surrounding ``rasterio.Env`` bounds it otherwise. Over a network, attempts and waiting are bounded, unless
+    GDAL's own environment variables say how.
+
+    Args:
+        path: A file, an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or any name GDAL opens. A ``Path``
+            made of an address serves too.
+
+    Raises:
+        SceneError: If it is missing, a folder, may not be read, cannot be reached, or is no raster with bands.
+    """
+    name = gdal_name(path)
+    trouble = local_trouble(name)
+    if trouble is not None:
+        raise trouble
+    if not is_chosen("GDAL_CACHEMAX"):
+        _bound_cache()
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = _opened(name)
+    if dataset.count == 0:
+        inner = ", ".join(dataset.subdatasets)
+        dataset.close()
+        raise SceneError(
+            f"{name} has no bands.",
+            expected="a raster with at least one band",
+            remedy=f"Give one of the rasters inside it: {inner}" if inner else "",
+        )
+    return dataset
+
+
+def _opened(name: str) -> DatasetReader:
+    """Open a raster; rasterio warns where it has no georeference.
+
+    GDAL remembers for the life of the process that a server could not be reached, and takes its files for missing from
+    then on; the server is asked again.
+
+    Raises:
+        SceneError: If it cannot be opened.
+    """
+    try:
+        with gdal_settings(name):
+            try:
+                dataset: DatasetReader = rasterio.open(name)
+            except (RasterioError, OSError) as error:
+                if not is_remote(name) or _NOT_ASKED not in reason(error):
+                    raise
+                with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=name):
+                    dataset = rasterio.open(name)
+            return dataset
+    except (RasterioError, OSError) as error:
+        raise _failure(name, error) from error
+
+
+def gdal_settings(name: str) -> rasterio.Env:
+    """Return the GDAL options to open and read a raster with; those a person has set in the environment stay.
+
+    Args:
+        name: What GDAL opens.
+    """
+    options = _OPTIONS | REMOTE_OPTIONS if is_remote(name) else _OPTIONS
+    return rasterio.Env(**{key: value for key, value in options.items() if not is_chosen(key)})
+
+
+def is_chosen(option: str) -> bool:
+    """Return whether a person has set an option of GDAL, in the environment or by a surrounding ``rasterio.Env``."""
+    return option in os.environ or (rasterio.env.hasenv() and option in rasterio.env.getenv())
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error of GDAL says, from the deepest of its causes: that one tells what is wrong with a file."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = getattr(error, "errmsg", None) or str(error)
+    return str(text).strip().rstrip(".")
+
+
+def local_trouble(name: str) -> SceneError | None:
+    """Return the error for a file that no raster can be in: missing, a folder, not to be read, or empty.
+
+    Args:
+        name: What GDAL opens; where it can mean something else than a file, there is no error.
+    """
+    if not is_plain_file(name):
+        return None
+    path = Path(name)
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISREG(kind):
+            with path.open("rb") as file:
+                empty = not file.read(1)
+    except (FileNotFoundError, NotADirectoryError):
+        return SceneError(f"{name} does not exist.", expected="a raster file", remedy="Check the path.")
+    except OSError as error:
+        return SceneError(
+            f"{name} cannot be read: {error.strerror}.",
+            expected="a file you may read",
+            remedy="Check the permissions of the file and of the folders it is in (ls -l).",
+        )
+    if stat.S_ISDIR(kind):
+        return SceneError(
+            f"{name} is a folder.",
+            expected="a raster file",
+            remedy=f"Give the path of a file in it, or of several: '{name.rstrip('/')}/*.tif'.",
+        )
+    if stat.S_ISREG(kind) and empty:
+        return SceneError(
+            f"{name} cannot be opened as a raster: it is empty.",
+            expected=_FORMATS,
+            remedy="Copy or download it again.",
+        )
+    return None
+
+
+class DatasetPool:
+    """Handles of one raster for several threads, each handle used by one thread at a time.
+
+    As many are opened as are in use at once; GDAL then decodes for every thread without a lock between them.
+
+    Args:
+        name: What GDAL opens.
+
+    Raises:
+        SceneError: If it cannot be opened.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._closed = False
+        first = open_dataset(name)
+        self._free = [first]
+        # Where rasterio has nothing to warn of, threads open handles without touching the process's warning filters.
+        self._open = open_dataset if first.transform.is_identity else _opened
+
+    @contextmanager
+    def handle(self) -> Iterator[DatasetReader]:
+        """Lend a handle, with the GDAL options to read it with.
+
+        Raises:
+            SceneError: If a further handle cannot be opened, or the pool is closed.
+        """
+        with gdal_settings(self._name):
+            dataset = self._taken()
+            try:
+                yield dataset
+            finally:
+                self._give_back(dataset)
+
+    def close(self) -> None:
+        """Close the handles; one that is in use is closed when it is given back."""
+        with self._lock:
+            self._closed = True
+            free, self._free = self._free, []
+        for dataset in free:
+            dataset.close()
+
+    def _taken(self) -> DatasetReader:
+        """Return a free handle, the last used first, or a new one."""
+        with self._lock:
+            if self._closed:
+                raise SceneError(f"{self._name} is closed.", expected="an open scene", remedy="Open it again.")
+            if self._free:
+                return self._free.pop()
+        return self._open(self._name)
+
+    def _give_back(self, dataset: DatasetReader) -> None:
+        with self._lock:
+            if not self._closed:
+                self._free.append(dataset)
+                return
+        dataset.close()
+
+
+@cache
+def _bound_cache() -> None:
+    """Bound GDAL's cache of blocks for the process, once."""
+    with rasterio.Env():
+        rasterio.env.setenv(GDAL_CACHEMAX=_CACHE_BYTES)  # unlike an option of Env, it outlasts it
+
+
+def _failure(name: str, error: BaseException) -> SceneError:
+    """Return the error to raise for a raster that cannot be opened."""
+    if is_remote(name):
+        return _unreachable(name, error)
+    vectors = name.lower().endswith(_VECTOR_SUFFIXES)
+    return SceneError(
+        f"{shown(name)} cannot be opened as a raster: {error}",
+        expected=_FORMATS,
+        remedy="These seem to be vectors: give the raster here, and check the order of the arguments."
+        if vectors
+        else "Check that the file is whole and of the format its name says (gdalinfo tells).",
+    )
+
+
+def _unreachable(name: str, error: BaseException) -> SceneError:
+    """Return the error to raise for a remote raster that cannot be opened."""
+    said = reason(error).replace(name, shown(name))
+    if "404" in said or "does not exist" in said:
+        remedy = "Check the address: the server answers, but has nothing there."
+    elif any(word in said for word in ("AWS_", "401", "403")):
+        remedy = (
+            "The server asks who you are: set the credentials GDAL takes, such as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_NO_SIGN_REQUEST=YES for a public bucket."
+        )
+    elif any(word in said for word in ("CURL", "HTTP", "connect", "resolve", "timed out")):
+        remedy = "Check the network and the address; GDAL_HTTP_TIMEOUT and GDAL_HTTP_MAX_RETRY set how long it tries."
+    else:
+        remedy = "What is there is no raster GDAL reads; download it and look."
+    return SceneError(
+        f"{shown(name)} cannot be opened: {said}.", expected="a raster that can be read over the network", remedy=remedy
+    )

@@ -1,0 +1,52 @@
+"""Vectors as pyogrio opens them: a file, or an address, read over a network as rasters are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crispmap.files.address import gdal_name, is_remote, shown, suffix_of
+from crispmap.files.dataset import REMOTE_OPTIONS
+
+_IN_ARCHIVE = ("/vsizip", "/vsitar", "/vsigzip", "/vsi7z", "/vsirar")
+_READ_AS_THEY_ARE = (".shp.zip", ".gpkg.zip")
+
+
+def vector_name(path: str | Path) -> str:
+    """Return what pyogrio is to open for a path or an address; of an archive at an address, what is inside."""
+    name = gdal_name(path)
+    packed = suffix_of(path) == ".zip" and not shown(path).lower().endswith(_READ_AS_THEY_ARE)
+    if packed and is_remote(name) and not name.startswith(_IN_ARCHIVE):
+        return f"/vsizip/{{{name}}}"
+    return name
+
+
+def reason_shown(error: BaseException, path: str | Path) -> str:
+    """Return what an error of pyogrio says, without the query of an address, which may hold a secret."""
+    text = str(error)
+    for name in (vector_name(path), gdal_name(path)):
+        text = text.replace(name, shown(path))
+    return text.strip().rstrip(".")
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Read vectors inside: without GDAL's notes on measures, odd rings and names, and with bounded waiting.
+
+    GDAL's settings for a network hold for the process while it lasts, but for those set in the environment or by
+    ``pyogrio.set_gdal_config_options``.
+    """
+    import pyogrio
+
+    options = {}
+    if is_remote(path):
+        options = {key: val for key, val in REMOTE_OPTIONS.items() if pyogrio.get_gdal_config_option(key) is None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pyogrio.set_gdal_config_options(options)
+        try:
+            yield
+        finally:
+            pyogrio.set_gdal_config_options(dict.fromkeys(options))

@@ -1,0 +1,1 @@
+"""Where pixels lie: grids, blocks, areas, metres on the ground."""

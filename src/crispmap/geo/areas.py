@@ -1,0 +1,162 @@
+"""Areas: the pixels of pieces of ground on a grid, and how they are cut.
+
+An area has exactly the pixels whose centre lies inside its outline, where an edge belongs to the area on its right or
+below; so areas that only touch never share a pixel, on any grid.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crispmap.errors import ProjectError
+from crispmap.geo.grid import Block
+from crispmap.types import BoolArray, CountArray, DoubleArray
+
+if TYPE_CHECKING:
+    pass
+
+HOLD_OUT_SHARE = 0.15
+"""The share of an area that is held out for validation where a project names no validation area."""
+
+_STRIP_ROWS = 1024
+"""Masks of large areas are counted in strips of so many rows, to bound memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """The pixels of one piece of ground on a grid.
+
+    Attributes:
+        origin: What errors call the area.
+        block: The smallest block that holds the area's outline, cut to the grid; no pixel outside it belongs.
+        rings: Outlines (point, 2) of pixel positions (col, row); the area is what an odd number encloses.
+    """
+
+    origin: str
+    block: Block
+    rings: tuple[DoubleArray, ...] = field(repr=False)
+
+    def mask(self, block: Block) -> BoolArray:
+        """Return which pixels of a block belong to the area, (row, col): those whose centre lies inside."""
+        result = np.zeros(block.shape, dtype=np.bool_)
+        shared = block.intersection(self.block)
+        if not shared.is_empty:
+            result[shared.relative_to(block).slices] = _enclosed(self.rings, shared)
+        return result
+
+    @cached_property
+    def pixel_count(self) -> int:
+        """How many pixels the area has."""
+        return sum(int(np.count_nonzero(self.mask(strip))) for strip in _strips(self.block))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the area has no pixel."""
+        return not any(self.mask(strip).any() for strip in _strips(self.block))
+
+    def shared_pixels(self, other: Area) -> int:
+        """Return how many pixels the area shares with another of the same grid."""
+        shared = self.block.intersection(other.block)
+        return sum(int(np.count_nonzero(self.mask(strip) & other.mask(strip))) for strip in _strips(shared))
+
+    def cut_to(self, block: Block) -> Area:
+        """Return the part of the area inside a block."""
+        return Area(self.origin, self.block.intersection(block), self.rings)
+
+    @property
+    def along_rows(self) -> bool:
+        """Whether the rows of the area's box are at least as many as its columns."""
+        return self.block.height >= self.block.width
+
+    def cut_across(self, lines: Sequence[int]) -> list[Area]:
+        """Return the area between each two neighbours of some lines: rows of its box's longer side, or columns."""
+        block = self.block
+        bands = [(start, stop - start) for start, stop in itertools.pairwise(lines)]
+        if self.along_rows:
+            return [self.cut_to(Block(block.row + start, block.col, size, block.width)) for start, size in bands]
+        return [self.cut_to(Block(block.row, block.col + start, block.height, size)) for start, size in bands]
+
+    def bands(self, count: int) -> list[Area]:
+        """Return the area cut into so many bands, their boxes of one width to a pixel, across its box's longer side."""
+        length = max(self.block.shape)
+        return self.cut_across([length * index // count for index in range(count + 1)])
+
+
+def box_of(areas: Sequence[Area]) -> Block:
+    """Return the smallest block that holds the blocks of all areas, one or more."""
+    blocks = [area.block for area in areas]
+    row, col = min(block.row for block in blocks), min(block.col for block in blocks)
+    height, width = max(block.row_stop for block in blocks) - row, max(block.col_stop for block in blocks) - col
+    return Block(row, col, height, width)
+
+
+def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Area]:
+    """Return the area in two parts that share no pixel: one to learn from, and one held out.
+
+    What is held out is a strip at the end of the longer side: the narrowest that holds at least ``share`` of
+    the area's pixels and leaves a row (or column) of the area to learn from.
+
+    Raises:
+        ProjectError: If the share is not between 0 and 1, or the area is too small to part.
+    """
+    if not 0 < share < 1:
+        raise ProjectError(f"The share to hold out is {share}.", expected="a number between 0 and 1")
+    profile = _pixels_by_line(area)
+    lines = np.flatnonzero(profile)
+    if len(lines) < 2:
+        raise ProjectError(
+            f"{area.origin} is too small to hold out a strip for validation.",
+            expected="an area of at least two rows or columns of pixels",
+            remedy="Make the area larger, or give areas: validation yourself.",
+        )
+    kept = np.cumsum(profile)
+    cut = int(np.searchsorted(kept, (1 - share) * kept[-1], side="right"))
+    cut = min(max(cut, int(lines[0]) + 1), int(lines[-1]))
+    train, strip = area.cut_across([0, cut, len(profile)])
+    return train, strip
+
+
+def _enclosed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
+    """Return which pixel centres of a block an odd number of rings enclose, (row, col).
+
+    Every edge toggles the pixels to its right on the rows whose centre line it crosses, upper end included.
+    Edges are always walked downwards, so that two areas compute a shared edge alike.
+    """
+    toggles = np.zeros((block.height, block.width + 1), dtype=np.bool_)
+    for ring in rings:
+        ends = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
+        order = np.argsort(ends[:, :, 1], axis=1, kind="stable")
+        ends = np.take_along_axis(ends, order[:, :, None], axis=1)
+        spans = np.clip(np.ceil(ends[:, :, 1] - 0.5), block.row, block.row_stop).astype(np.int64)
+        for edge in np.flatnonzero(spans[:, 0] < spans[:, 1]):
+            (x0, y0), (x1, y1) = ends[edge]
+            rows = np.arange(*spans[edge])
+            crossings = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
+            cols = np.clip(np.ceil(crossings - 0.5), block.col, block.col_stop).astype(np.int64)
+            toggles[rows - block.row, cols - block.col] ^= True
+    return np.logical_xor.accumulate(toggles, axis=1)[:, :-1]
+
+
+def _strips(block: Block) -> Iterator[Block]:
+    """Yield a block in strips of bounded height; nothing of an empty block."""
+    if block.is_empty:
+        return
+    for row in range(block.row, block.row_stop, _STRIP_ROWS):
+        yield Block(row, block.col, min(_STRIP_ROWS, block.row_stop - row), block.width)
+
+
+def _pixels_by_line(area: Area) -> CountArray:
+    """Return how many pixels of an area each line across its box's longer side holds."""
+    masks = (area.mask(strip) for strip in _strips(area.block))
+    if area.along_rows:
+        return np.concatenate([np.count_nonzero(mask, axis=1) for mask in masks])
+    counts = np.zeros(area.block.width, dtype=np.int64)
+    for mask in masks:
+        counts += np.count_nonzero(mask, axis=0)
+    return counts

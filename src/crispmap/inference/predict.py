@@ -1,0 +1,314 @@
+"""Any scenes mapped with model files, and the scores of any tool refined."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from crispmap.errors import CrispmapWarning, ModelError, OutputError
+from crispmap.inference.coarse import check_bands, gsd_ratio
+from crispmap.inference.job import GivenScores, MapJob
+from crispmap.inference.options import Means
+from crispmap.inference.products import Certainty, ClassMap, Scores
+from crispmap.inference.run import MapResult, Output, Progress, Say, is_made, make_maps
+from crispmap.models.card import ModelCard
+from crispmap.models.file import model_hash, read_card
+from crispmap.raster.block_store import store_folder
+from crispmap.raster.refs import SceneRef
+from crispmap.raster.resolve import resolve_scenes
+from crispmap.raster.scene import Scene
+from crispmap.raster.scores import ScoreKind, open_scores
+from crispmap.raster.spec import ScoreEncoding
+from crispmap.raster.targets import check_paths, check_raster_target
+
+_OTHER_GSD = 0.1
+"""Relative difference of ground sampling distance from which a refiner is out of its range."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to write of every scene: a file for one scene, a folder of files named after the scenes for several.
+
+    Attributes:
+        out: The class map.
+        scores: The scores behind the map, one band a class.
+        coarse: The scores before refinement, likewise.
+        certainty: How sure the map is: the largest probability, and the entropy of all.
+        encoding: How scores are held.
+    """
+
+    out: Path
+    scores: Path | None = None
+    coarse: Path | None = None
+    certainty: Path | None = None
+    encoding: ScoreEncoding = "float32"
+
+    def outputs(self, name: str | None) -> list[Output]:
+        """Return the files of one scene; ``name`` is that of the scene where there are several."""
+        wanted = (
+            (ClassMap(), self.out, "refined"),
+            (Scores(self.encoding), self.scores, "refined"),
+            (Scores(self.encoding), self.coarse, "coarse"),
+            (Certainty(), self.certainty, "refined"),
+        )
+        return [
+            Output(product, path if name is None else path / f"{name}.tif", layer)  # type: ignore[arg-type]
+            for product, path, layer in wanted
+            if path is not None
+        ]
+
+
+def predict_scenes(  # noqa: PLR0913 - what a person may choose
+    scenes: Sequence[str],
+    *,
+    model: Path,
+    wanted: Wanted,
+    refiner: Path | None = None,
+    bands: Sequence[int] | None = None,
+    assume_gsd_m: float | None = None,
+    means: Means = Means(),
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> list[MapResult]:
+    """Map scenes with a coarse network and, if given, a refiner; return what has come of each.
+
+    A map lies on its scene's grid, with 255 exactly where the scene is invalid, and does not depend on how the work
+    was cut or shared out. All files of a scene appear together and complete, or not at all. Of several scenes those
+    that this very job has mapped before are not mapped again.
+
+    Args:
+        scenes: Paths, globs, STAC items or addresses; see ``resolve_scenes``.
+        model: The coarse network's model file.
+        wanted: The files to write.
+        refiner: The refiner's model file.
+        bands: Band numbers, 1-based, in the order the models were trained on. By default every band but alpha.
+        assume_gsd_m: Side of a pixel in metres where a scene has no georeference.
+        means: How to go about it.
+        progress: Told the pixels done and the pixels in all.
+        say: Told in words what goes on once all pixels are done.
+
+    Raises:
+        ModelError: If a model is missing, damaged, of the wrong kind, or made for other bands or classes.
+        SceneError: If a scene cannot be read, has no valid pixel, or pixels far from the model's.
+        OutputError: If a file exists and ``force`` is not given, is also an input, or cannot be written.
+        InputError: If engine, precision or device are not available.
+        ClusterError: If workers or scheduler cannot be reached, or are lost.
+
+    Warns:
+        CrispmapWarning: If the refiner was trained at another ground sampling distance than a scene's.
+    """
+    refs = resolve_scenes(scenes, bands=bands, assume_gsd_m=assume_gsd_m)
+    jobs = [MapJob(ref, model, refiner) for ref in refs]
+    several = len(refs) > 1 or wanted.out.is_dir()
+    outputs = [wanted.outputs(ref.name if several else None) for ref in refs]
+    with _folders([one.path.parent for one in outputs[0]] if several else []):
+        made = [several and not means.force and is_made(files) for files in outputs]
+        for job, files, done in zip(jobs, outputs, made, strict=True):
+            _check_outputs(files, [*job.scene.paths, model, refiner], force=means.force or done)
+        card, sharpener = _checked_cards(model, refiner)
+        told = _Told(progress, [_checked_pixels(job, card, sharpener) for job in jobs])
+        tags = model_tags(coarse=model, refiner=refiner)
+        return [
+            make_maps(job, files, card.schema, means=means, tags=tags, progress=told.of(index), say=say, keep_made=done)
+            for index, (job, files, done) in enumerate(zip(jobs, outputs, made, strict=True))
+        ]
+
+
+def refine_scene(  # noqa: PLR0913 - what a person may choose
+    scores: Path,
+    *,
+    scene: str,
+    refiner: Path,
+    wanted: Wanted,
+    kind: ScoreKind = "auto",
+    full_scale: float | None = None,
+    bands: Sequence[int] | None = None,
+    assume_gsd_m: float | None = None,
+    means: Means = Means(),
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> MapResult:
+    """Sharpen the scores of any tool on a scene with a refiner; return what has come of it.
+
+    The map lies on the scene's grid, with 255 exactly where the scene or the scores are invalid. The files appear
+    together and complete, or not at all.
+
+    Args:
+        scores: Scores or probabilities, one band a class in the refiner's order, or one band for the second of two;
+            on the scene's grid or over the same ground with pixels of another size.
+        scene: The scene the scores were made from.
+        refiner: The refiner's model file.
+        wanted: The files to write.
+        kind: What the scores are: "logit", "probability", or "auto" to tell it from the values.
+        full_scale: The value that stands for probability 1 in scores held as integers.
+        bands: Band numbers of the scene, 1-based, in the order the refiner was trained on.
+        assume_gsd_m: Side of a pixel in metres where the scene has no georeference.
+        means: How to go about it.
+        progress: Told the pixels done and the pixels in all.
+        say: Told in words what goes on once all pixels are done.
+
+    Raises:
+        ModelError: If the refiner is missing, damaged, or made for other bands or classes.
+        SceneError: If scores or scene cannot be read, or hold no valid pixel together.
+        GridError: If scores and scene do not cover the same ground.
+        OutputError: If a file exists and ``force`` is not given, is also an input, or cannot be written.
+        InputError: If engine, precision or device are not available.
+        ClusterError: If workers or scheduler cannot be reached, or are lost.
+
+    Warns:
+        CrispmapWarning: If the refiner was trained at another ground sampling distance than the scene's.
+    """
+    ref = _only(resolve_scenes([scene], bands=bands, assume_gsd_m=assume_gsd_m))
+    job = MapJob(ref, refiner=refiner, scores=GivenScores(scores, kind, full_scale))
+    outputs = wanted.outputs(None)
+    _check_outputs(outputs, [scores, *ref.paths, refiner], force=means.force)
+    card = read_card(refiner)
+    with open_scores(scores, kind=kind, full_scale=full_scale, assume_gsd_m=assume_gsd_m) as before:
+        _check_class_order(before, card)
+    _checked_pixels(job, card, card)
+    tags = model_tags(refiner=refiner)
+    return make_maps(job, outputs, card.schema, means=means, tags=tags, progress=progress, say=say)
+
+
+class _Told:
+    """Progress over several scenes as if they were one."""
+
+    def __init__(self, progress: Progress | None, pixels: Sequence[int]) -> None:
+        self._progress, self._pixels = progress, pixels
+
+    def of(self, index: int) -> Progress | None:
+        """Return what is told the progress of one scene."""
+        progress = self._progress
+        if progress is None:
+            return None
+        before, total = sum(self._pixels[:index]), sum(self._pixels)
+        return lambda done, _: progress(before + done, total)
+
+
+def _only(refs: Sequence[SceneRef]) -> SceneRef:
+    if len(refs) != 1:
+        raise OutputError(
+            f"{len(refs)} scenes are given for one raster of scores.",
+            expected="the one scene the scores were made from",
+            remedy="name that scene",
+        )
+    return refs[0]
+
+
+@contextmanager
+def _folders(folders: Sequence[Path]) -> Iterator[None]:
+    """Make the folders that are missing; those still empty when the work inside fails are removed again.
+
+    Raises:
+        OutputError: If one is a file, or called like one.
+    """
+    missing = [folder for folder in dict.fromkeys(folders) if not folder.exists()]
+    for folder in folders:
+        if folder.suffix.lower() in (".tif", ".tiff") or folder.is_file():
+            raise OutputError(
+                f"{folder} is to hold the maps of several scenes.",
+                expected="a folder",
+                remedy="give a folder, such as --out maps",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # not empty: something is finished, or may be gone on with
+                folder.rmdir()
+        raise
+
+
+def _checked_cards(model: Path, refiner: Path | None) -> tuple[ModelCard, ModelCard | None]:
+    """Return the cards of both models, sure that they know the same classes and bands."""
+    card = read_card(model)
+    if refiner is None:
+        return card, None
+    sharpener = read_card(refiner)
+    _check_same(card, sharpener, model, refiner)
+    return card, sharpener
+
+
+def _check_outputs(outputs: Sequence[Output], inputs: Sequence[Path | None], *, force: bool) -> None:
+    """Make sure before any work that the files may be written."""
+    check_paths([one.path for one in outputs], [path for path in inputs if path is not None])
+    # A run that was killed between two of its files goes on with the others.
+    under_way = store_folder(outputs[0].path).exists()
+    for one in outputs:
+        check_raster_target(one.path, force=force or under_way)
+
+
+def _checked_pixels(job: MapJob, card: ModelCard, refiner: ModelCard | None) -> int:
+    """Return a scene's number of pixels, once it is sure that it has the models' bands; warn of another sampling."""
+    with job.image() as image:
+        _check_order(image, card, chosen=job.scene.bands is not None)
+        if card.kind == "coarse":
+            check_bands(image, card)
+            gsd_ratio(image, card.gsd_m)
+        if refiner is not None:
+            _warn_of_other_gsd(image, refiner)
+        return image.grid.height * image.grid.width
+
+
+def _warn_of_other_gsd(image: Scene, card: ModelCard) -> None:
+    gsd_m = image.grid.mean_gsd_m()
+    if abs(gsd_m / card.gsd_m - 1) > _OTHER_GSD:
+        warnings.warn(
+            f"The refiner was trained at {card.gsd_m:.3g} m and {image.path} has pixels of {gsd_m:.3g} m. "
+            "It works in pixels, so expect a poorer map; resample the scene or train a refiner at its distance.",
+            CrispmapWarning,
+            stacklevel=4,
+        )
+
+
+def _check_same(coarse: ModelCard, refiner: ModelCard, coarse_path: Path, refiner_path: Path | None) -> None:
+    """Check that two models know the same classes and bands, in one order."""
+    for what, one, other in (
+        ("classes", coarse.schema.names, refiner.schema.names),
+        ("bands", coarse.band_names, refiner.band_names),
+    ):
+        if one != other:
+            raise ModelError(
+                f"{coarse_path} has the {what} {', '.join(one)}; {refiner_path} has {', '.join(other)}.",
+                expected=f"a coarse network and a refiner of the same {what} in the same order",
+                remedy="train the refiner on scores of this coarse network",
+            )
+
+
+def _check_order(image: Scene, card: ModelCard, *, chosen: bool) -> None:
+    """Check that a scene does not have the model's bands in another order, unless a person chose the order."""
+    if chosen or image.band_names == card.band_names or set(image.band_names) != set(card.band_names):
+        return
+    numbers = ",".join(str(image.band_names.index(name) + 1) for name in card.band_names)
+    raise ModelError(
+        f"{image.path} has the bands {', '.join(image.band_names)}; the model was trained on "
+        f"{', '.join(card.band_names)}.",
+        expected="the bands in the order of the training",
+        remedy=f"give --bands {numbers}",
+    )
+
+
+def _check_class_order(scores: Scene, card: ModelCard) -> None:
+    """Check that scores named as the model's classes are in the model's order."""
+    names = card.schema.names
+    if scores.band_names != names and set(scores.band_names) == set(names):
+        raise ModelError(
+            f"{scores.path} has the classes {', '.join(scores.band_names)}; the refiner has {', '.join(names)}.",
+            expected="one band a class, in the refiner's order",
+            remedy="reorder the bands, for example with gdal_translate -b",
+        )
+
+
+def model_tags(**models: Path | None) -> dict[str, str]:
+    """Return what a map says of its making: the version, and architecture and hash of its models by role."""
+    tags = {"CRISPMAP_VERSION": version("crispmap")}
+    for role, path in models.items():
+        if path is not None:
+            tags[f"CRISPMAP_{role.upper()}"] = read_card(path).architecture
+            tags[f"CRISPMAP_{role.upper()}_SHA256"] = model_hash(path)
+    return tags

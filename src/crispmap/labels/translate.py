@@ -1,0 +1,143 @@
+"""Vectors of a file moved on the ground, as a file of their own that keeps every layer and column."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import shapely
+from pyproj import CRS, Transformer
+
+from crispmap.errors import LabelError, OutputError
+from crispmap.geo.grid import Grid
+from crispmap.geo.local_plane import GroundFrame, Points
+from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, grid_box, read_layer
+from crispmap.labels.vectors import parse_crs, source_crs
+from crispmap.raster.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
+
+SUFFIX = ".gpkg"
+
+_OWN_COLUMNS = ("fid", "geom")
+
+
+def check_moved_target(out: str | Path, *, force: bool = False) -> Path:
+    """Return the path of a GeoPackage to be written, once it is sure that it may be.
+
+    Raises:
+        OutputError: If it is no GeoPackage, or is there already and ``force`` is not given, or cannot be written.
+    """
+    target = Path(out)
+    if target.suffix.lower() != SUFFIX:
+        raise OutputError(
+            f"Moved vectors cannot be written to {target}.",
+            expected=f"a GeoPackage, for it holds any layers in any coordinate system: a name that ends in {SUFFIX}",
+            remedy=f"Name it {target.with_suffix(SUFFIX)}.",
+        )
+    return check_target(target, force=force)
+
+
+def write_moved(
+    path: str | Path,
+    out: str | Path,
+    grid: Grid,
+    dx_m: float,
+    dy_m: float,
+    *,
+    layer: str | None = None,
+    assume_crs: str | None = None,
+    force: bool = False,
+) -> int:
+    """Write the vectors about a grid, displaced by metres on the ground, to a GeoPackage; return their number.
+
+    Layers, columns and coordinate systems stay as they are, so that the file can stand for the first one under the same
+    tag rules. Only features that come within NEIGHBOURHOOD_M of the grid are written, for the displacement is known
+    there alone. Heights are dropped. The file appears whole or not at all.
+
+    Args:
+        path: The vectors, as for ``read_vectors``.
+        out: The GeoPackage.
+        grid: Where the displacement holds; east and north are those of its centre.
+        dx_m: Metres to the east; without a CRS, along x.
+        dy_m: Metres to the north; without a CRS, along y.
+        layer: The layer to move; by default all of polygons or lines.
+        assume_crs: As for ``read_vectors``; the file written then declares it.
+        force: Whether a file of that name may be replaced.
+
+    Raises:
+        LabelError: If the vectors cannot be read, or none lies about the grid.
+        OutputError: If the file exists and ``force`` is not given, or it cannot be written.
+    """
+    target = check_moved_target(out, force=force)
+    assumed = parse_crs(assume_crs)
+    frames = []
+    for one in drawn_layers(Path(path), layer):
+        crs = source_crs(one, assumed, grid)
+        found = read_layer(one, one.columns, grid_box(grid, crs, NEIGHBOURHOOD_M))
+        if len(found):
+            frames.append((one.name or one.path.stem, _moved(found, crs, grid, np.array([dx_m, dy_m]))))
+    if not frames:
+        raise LabelError(
+            f"No feature of {path} lies about the scene.",
+            expected="vectors that overlap the scene",
+            remedy="Check that the two files are of one place.",
+        )
+    _write_layers(target, frames)
+    return sum(len(frame) for _, frame in frames)
+
+
+def _moved(frame: gpd.GeoDataFrame, crs: CRS | None, grid: Grid, metres: Points) -> gpd.GeoDataFrame:
+    """Return features of a CRS displaced by metres (east, north) as they are at a grid's centre."""
+    plane = GroundFrame(crs, _centre(grid, crs))
+    shapes = shapely.transform(frame.geometry.to_numpy(), lambda points: plane.to_crs(plane.to_metres(points) + metres))
+    return gpd.GeoDataFrame(_storable(frame), geometry=shapes, crs=crs)
+
+
+def _centre(grid: Grid, crs: CRS | None) -> tuple[float, float]:
+    """Return the centre of a grid as a point (x, y) of a CRS."""
+    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
+    if crs is None or grid.crs is None or crs == grid.crs:
+        return x, y
+    x, y = Transformer.from_crs(grid.crs.to_2d(), crs.to_2d(), always_xy=True).transform(x, y)
+    return x, y
+
+
+def _storable(frame: gpd.GeoDataFrame) -> dict[str, Any]:
+    """Return columns as a GeoPackage takes them: names that differ in more than case, and plain values."""
+    columns: dict[str, Any] = {}
+    taken = set(_OWN_COLUMNS)
+    for name in frame.columns.drop(frame.geometry.name):
+        free = str(name)
+        while free.casefold() in taken:
+            free += "_"
+        taken.add(free.casefold())
+        column = frame[name].reset_index(drop=True)
+        columns[free] = column.map(_plain) if column.dtype == object else column
+    return columns
+
+
+def _plain(value: Any) -> Any:
+    """Return a list or a mapping as JSON text, anything else as it is."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
+
+
+def _write_layers(target: Path, frames: list[tuple[str, gpd.GeoDataFrame]]) -> None:
+    """Write layers to a GeoPackage beside its name and rename it onto it."""
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+            scratch = Path(folder) / target.name
+            for name, frame in frames:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)  # of a layer without CRS
+                    pyogrio.write_dataframe(frame, scratch, layer=name, driver="GPKG", append=False)
+            sync_file(scratch)
+            put_in_place(scratch, target, GEOPACKAGE_SIDECARS)
+    except (OSError, pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
+        raise write_failure(target, error, kept="what was written so far has been removed") from error

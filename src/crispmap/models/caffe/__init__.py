@@ -1,0 +1,1 @@
+"""Networks trained with Caffe, imported layer by layer."""

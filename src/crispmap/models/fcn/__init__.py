@@ -1,0 +1,1 @@
+"""The fully convolutional networks of the two papers."""

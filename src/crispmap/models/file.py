@@ -1,0 +1,110 @@
+"""The model file: one ``.safetensors`` with the weights and, in its metadata, the model card. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from crispmap.errors import ModelError
+from crispmap.files.atomic import check_free, write_whole
+from crispmap.models.base import CoarseNetwork
+from crispmap.models.caffe.network import CaffeNetwork
+from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
+from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
+from crispmap.models.patch_network.network import PatchNetwork
+from crispmap.models.svm.network import svm, svm_texture
+from crispmap.refine.base import Refiner
+from crispmap.refine.crf.refiner import CrfRefiner
+from crispmap.refine.pde.refiner import PDES
+from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refine.wide.refiner import WideRefiner
+
+__all__ = ["ARCHITECTURES", "COARSE_NETWORKS", "load_model", "model_hash", "read_card", "save_model"]
+
+ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
+    "fcn-rnn": fcn_rnn,
+    "fcn-igarss": fcn_igarss,
+    "mnih": PatchNetwork,
+    "svm": svm,
+    "svm-texture": svm_texture,
+    "caffe": CaffeNetwork,
+    "rnn": RecurrentRefiner,
+    "wide": WideRefiner,
+    "crf": CrfRefiner,
+    **PDES,
+}
+"""Builders by architecture name."""
+
+COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih", "svm", "svm-texture")
+"""Names of the coarse networks among them."""
+
+
+def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = False) -> Path:
+    """Write a model file; the file at ``path`` is complete or absent, never half written.
+
+    Raises:
+        OutputError: If the file exists and ``force`` is not given, or cannot be written.
+    """
+    path = check_free(path, force=force)
+    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    write_whole(path, save(weights, metadata={CARD_KEY: card.to_json()}))
+    return path
+
+
+def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
+    """Return a model in evaluation mode on the CPU, and its card.
+
+    Args:
+        path: The model file.
+        kind: "coarse" or "refiner" where only one of them will do.
+
+    Raises:
+        ModelError: If the file is missing, truncated, not a model of ours, of a newer format, or of another kind.
+    """
+    path = Path(path)
+    with opened_model(path, "pt") as file:
+        metadata = file.metadata() or {}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    card = card_in(metadata, path)
+    if kind is not None and card.kind != kind:
+        raise ModelError(
+            f"{path} holds a {card.kind} model.", expected=f"a {kind} model", remedy="give the other model file here"
+        )
+    builder = ARCHITECTURES.get(card.architecture)
+    if builder is None:
+        raise ModelError(
+            f"{path} has architecture {card.architecture!r}.",
+            expected=f"one of {', '.join(ARCHITECTURES)}",
+            remedy="update crispmap, or train the model again with this version",
+        )
+    try:
+        # On the meta device a false claim of a huge layer costs nothing: shapes are compared before memory is taken.
+        with torch.device("meta"):
+            module = builder(**card.arguments)
+        module.load_state_dict(weights, strict=True, assign=True)
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{path}: the weights do not fit the architecture {card.architecture!r}: {str(error).splitlines()[0]}",
+            expected="the weights that the card describes",
+            remedy="the file is damaged; train or fetch the model again",
+        ) from error
+    if (module.bands, module.classes) != (len(card.band_names), len(card.schema)):
+        raise ModelError(
+            f"{path}: its card names {len(card.band_names)} bands and {len(card.schema)} classes, its weights are for "
+            f"{module.bands} and {module.classes}.",
+            expected="a name for every band and class",
+            remedy="the file is damaged; train or fetch the model again",
+        )
+    return module.eval(), card
+
+
+def model_hash(path: Path) -> str:
+    """Return the SHA-256 of a model file as hexadecimal text, as maps carry it in their tags."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

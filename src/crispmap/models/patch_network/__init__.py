@@ -1,0 +1,1 @@
+"""Mnih's patch network."""

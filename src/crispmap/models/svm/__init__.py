@@ -1,0 +1,1 @@
+"""The baseline before networks: support vector machines on single pixels."""

@@ -1,0 +1,291 @@
+"""A comparison: every method trained, mapped and scored, one after the other; what fails is told, and the rest goes on.
+
+Each method has a folder of its own below ``compare/`` in the project's output folder. What is finished is not made
+again; what was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from crispmap.errors import CrispmapError, LabelError
+from crispmap.files.atomic import hold_alone
+from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.models.file import model_hash
+from crispmap.project.compare.learning import Models, learn, models_of, opened_coarse, parameters_of
+from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart
+from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods
+from crispmap.project.compare.preflight import hindrances, told
+from crispmap.project.compare.record import (
+    IDENTITY,
+    Record,
+    check_identity,
+    ground_facts,
+    identity_of,
+    read_record,
+    write_identity,
+    write_record,
+)
+from crispmap.project.compare.scoring import Scores, TestGround, biases_on_refiner_ground, curve_over_steps
+from crispmap.project.file import Project, load_project
+from crispmap.project.inputs import Sources, open_sources
+from crispmap.project.preflight import require_precise
+from crispmap.raster.scene import Scene
+from crispmap.raster.targets import write_failure
+from crispmap.raster.writer import class_map_writer
+
+Say = Callable[[str], None]
+_WRITTEN_PX = 1024
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a method has no figures.
+
+    Attributes:
+        reason: A sentence.
+        skipped: Whether it was not tried, as the project lacks what it needs.
+    """
+
+    reason: str
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison came to.
+
+    Attributes:
+        project: The project, with the seed that was used.
+        root: The folder of the methods.
+        outcomes: By method, in the order of the table, its figures or why it has none.
+        resumed: Names of the methods that were finished before.
+        device: What computes: "auto", "cpu" or "cuda".
+    """
+
+    project: Project
+    root: Path
+    outcomes: dict[Method, Record | Failure]
+    resumed: tuple[str, ...]
+    device: str = "auto"
+
+    @property
+    def finished(self) -> dict[Method, Record]:
+        """The methods that have figures."""
+        return {method: one for method, one in self.outcomes.items() if isinstance(one, Record)}
+
+    @property
+    def failures(self) -> dict[Method, Failure]:
+        """The methods that have none."""
+        return {method: one for method, one in self.outcomes.items() if isinstance(one, Failure)}
+
+
+def compare_methods(
+    path: Path,
+    *,
+    methods: Sequence[str] | None = None,
+    seed: int | None = None,
+    force: bool = False,
+    device: str = "auto",
+    say: Say = lambda _: None,
+) -> Comparison:
+    """Train, map and score methods on a project's ground; return what each came to.
+
+    Args:
+        path: The project file, or its folder.
+        methods: Names, see ``parse_methods``; by default all of ``default_methods``.
+        seed: Of the trainings, instead of the project's.
+        force: Make anew the methods asked for, whatever lies in their folders.
+        device: "auto", "cpu" or "cuda".
+        say: Told what is begun, and what has failed.
+
+    Raises:
+        ProjectError: If the project names no reference or no test area.
+        InputError: If a method is not known.
+        OutputError: If a method's folder holds it made from something else and ``force`` is not given, or another
+            comparison is at work there.
+    """
+    project = load_project(path)
+    chosen = default_methods(project) if methods is None else parse_methods(methods, project)
+    require_precise(
+        project, ["refiner", "test"], so=", so methods cannot be compared on it",
+        remedy="add them; half a square kilometre, drawn by hand, will do",
+    )  # fmt: skip
+    project = project if seed is None else replace(project, seed=seed)
+    with open_sources(project):  # says what is wrong with the pieces before any work
+        bench = _Bench(project, project.output_folder / "compare", device, say)
+    with ExitStack() as held:
+        try:
+            bench.root.mkdir(parents=True, exist_ok=True)
+            held.callback(hold_alone(bench.root, bench.root / _LOCK))
+        except OSError as error:
+            raise write_failure(bench.root, error, kept="nothing was begun") from error
+        bench.prepare(chosen, force=force)
+        outcomes = {method: bench.outcome(method) for method in chosen}
+    return Comparison(project, bench.root, outcomes, tuple(bench.resumed), device)
+
+
+class _Bench:
+    """Where methods are made, one after the other."""
+
+    def __init__(self, project: Project, root: Path, device: str, say: Say) -> None:
+        self.project, self.root, self._device, self._say = project, root, device, say
+        self.resumed: list[str] = []
+        self._facts = ground_facts(project)
+        self._failed_coarse: dict[str, str] = {}
+        self._hindered: dict[Method, str] = {}
+
+    def prepare(self, methods: Sequence[Method], *, force: bool) -> None:
+        """Note in every method's folder what is made there, sure that nothing else lies in it."""
+        wanted = [one for one in methods if not missing_for(one, self.project)]
+        folders = dict.fromkeys([*wanted, *(one.alone for one in wanted)])
+        if not force:
+            for method in folders:
+                check_identity(self.root / method.name, self._identity(method))
+        for method in folders:
+            folder = self.root / method.name
+            if force and (method in wanted or not self._same(method)):
+                shutil.rmtree(folder, ignore_errors=True)
+            if not (folder / IDENTITY).exists():
+                write_identity(folder, self._identity(method))
+        self._find_hindered([one for one in wanted if read_record(self.root / one.name) is None])
+
+    def _find_hindered(self, methods: Sequence[Method]) -> None:
+        """Tell now what cannot be learned, and not after an hour of other trainings."""
+        if methods:
+            self._hindered = {
+                method: why for method, why in hindrances(methods, self.project, self.root).items() if why
+            }
+        for method, reason in self._hindered.items():
+            self._say(f"{method.name}: cannot be made. {reason}")
+
+    def _identity(self, method: Method) -> dict[str, object]:
+        return identity_of(method, self.project, self._facts)
+
+    def _same(self, method: Method) -> bool:
+        try:
+            check_identity(self.root / method.name, self._identity(method))
+        except CrispmapError:
+            return False
+        return True
+
+    def outcome(self, method: Method) -> Record | Failure:
+        """Return a method's figures, made now where they are not there yet, or why there are none."""
+        lacks = missing_for(method, self.project)
+        if lacks:
+            self._say(f"{method.name}: left out. {lacks}")
+            return Failure(lacks, skipped=True)
+        if method in self._hindered:
+            return Failure(self._hindered[method])
+        try:
+            done = self._finished(method)
+            if done is not None:
+                self.resumed.append(method.name)
+                self._say(f"{method.name}: finished before")
+                return done
+            return self._made(method)
+        except Exception as error:  # whatever goes wrong with one method, the others go on
+            failure = Failure(told(error))
+            self._say(f"{method.name}: failed. {failure.reason}")
+            return failure
+
+    def _finished(self, method: Method) -> Record | None:
+        """Return the figures of a method that is finished, sure that they are of the models that lie there."""
+        record = read_record(self.root / method.name)
+        if record is None:
+            return None
+        models = _hashes(models_of(method, self.root))
+        if record.models == models:
+            return record
+        if record.models.get("coarse") != models.get("coarse"):  # the refiner learned on other scores
+            shutil.rmtree(self.root / method.name / "training", ignore_errors=True)
+            if method.refiner is not None:
+                (self.root / method.name / "refiner.safetensors").unlink(missing_ok=True)
+        return None
+
+    def _made(self, method: Method) -> Record:
+        """Train, map and score a method, and write its figures."""
+        if method.coarse in self._failed_coarse and method.refiner is not None:
+            raise LabelError(f"Its coarse network failed: {self._failed_coarse[method.coarse]}")
+        self._say(f"{method.name}: learning")
+        models = self._learned(method)
+        folder = self.root / method.name
+        with tempfile.TemporaryDirectory(prefix=".scores.", dir=folder) as scratch:
+            self._say(f"{method.name}: mapping and scoring the test ground")
+            order = MapOrder(
+                str(self.project.path.absolute()), _text(models.coarse), _text(models.refiner), scratch, self._device
+            )
+            mapping = map_apart(order)
+            with few_blocks_kept(), opened_coarse(method, self.project, models, self._device) as (sources, coarse):
+                ground = TestGround(sources)
+                with ground.open_scores(Path(scratch)) as scores:
+                    base = ground.score(scores)
+                    second, biases, note = self._rethresholded(method, ground, sources, (scores, coarse))
+                    _write_map(folder / "map.tif", ground, scores)
+                steps = self._steps(sources, coarse, models, ground)
+        facts = {name: float(card.provenance.get("seconds", 0.0)) for name, card in models.cards.items()}
+        record = Record(
+            scores=base, rethresholded=second, biases=biases, training_s=facts,
+            parameters={name: parameters_of(path) for name, path in models.paths.items()},
+            mapping=mapping, steps=steps, models=_hashes(models), note=" ".join(filter(None, (note, mapping.blended))),
+        )  # fmt: skip
+        write_record(folder, record)
+        return record
+
+    def _learned(self, method: Method) -> Models:
+        try:
+            learn(method.alone, self.project, self.root, self._device)
+        except Exception as error:
+            self._failed_coarse[method.coarse] = told(error)
+            raise
+        return learn(method, self.project, self.root, self._device)
+
+    def _rethresholded(
+        self, method: Method, ground: TestGround, sources: Sources, scores: tuple[BoxScores, Scene]
+    ) -> tuple[Scores | None, tuple[float, ...], str]:
+        """Return the figures of a coarse network's map with biases, and the biases; of a refiner's map nothing."""
+        if method.refiner is not None:
+            return None, (), ""
+        on_test, everywhere = scores
+        try:
+            biases = biases_on_refiner_ground(sources, everywhere)
+        except LabelError as error:
+            return None, (), f"Not re-thresholded: {error.given}"
+        return ground.score(on_test, biases), tuple(float(value) for value in biases), ""
+
+    def _steps(self, sources: Sources, coarse: Scene, models: Models, ground: TestGround) -> dict[str, list[float]]:
+        """Return the mean IoU after every step on test ground, and on the ground the refiner learned from."""
+        if models.refiner is None:
+            return {}
+        learned, _ = sources.pieces("refiner", ground.grid)
+        curves = {
+            name: curve_over_steps(sources, coarse, models.refiner, areas, self._device)
+            for name, areas in (("test", ground.areas), ("training", learned))
+        }
+        return {name: [matrix.mean_iou for matrix in curve] for name, curve in curves.items() if curve[0].valid_px}
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
+
+
+def _hashes(models: Models) -> dict[str, str]:
+    return {name: model_hash(path) for name, path in models.paths.items() if path.exists()}
+
+
+def _write_map(path: Path, ground: TestGround, scores: BoxScores) -> None:
+    """Write the class map of the test ground, 255 off it."""
+    grid = ground.grid.window(ground.box)
+    with class_map_writer(path, grid, ground.project.schema, force=True) as writer:
+        for block in ground.box.pieces(_WRITTEN_PX):
+            values, valid = scores.read(block)
+            labels = np.where(valid & ground.ground.mask(block), values.argmax(0), 255).astype(np.uint8)
+            writer.write(block.relative_to(ground.box), labels)

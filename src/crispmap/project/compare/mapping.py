@@ -1,0 +1,232 @@
+"""A method's scores on the test ground, mapped by a process of its own whose time and peak memory are measured.
+
+The process loads the method's models and nothing of other methods, so its peak memory is the method's own, libraries
+included. It is told by Linux itself (VmHWM), not by Python, which sees none of what libraries take.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crispmap.errors import CrispmapError, SceneError
+from crispmap.evaluate.readers import UnitedGround
+from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.geo.areas import Area, box_of
+from crispmap.geo.grid import Block, Grid
+from crispmap.inference.engines import EngineChoice
+from crispmap.inference.job import GivenScores, MapJob
+from crispmap.inference.pipeline import available_cores
+from crispmap.inference.plan import BLOCK_PX
+from crispmap.inference.work import ScoreWork
+from crispmap.project.file import load_project
+from crispmap.project.inputs import open_sources
+from crispmap.raster.refs import SceneRef
+from crispmap.raster.scene import Scene
+from crispmap.types import BoolArray, FloatArray
+
+_STATUS = Path("/proc/self/status")
+
+
+class MappingError(CrispmapError):
+    """A method whose map could not be made; what is given is the process's own message."""
+
+
+@dataclass(frozen=True)
+class MapOrder:
+    """What the process is to map.
+
+    Attributes:
+        project: The project file.
+        model: The coarse network's model file, or None where the project gives scores.
+        refiner: The refiner's model file, or None.
+        folder: Where the scores go.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    project: str
+    model: str | None
+    refiner: str | None
+    folder: str
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What mapping the test ground took.
+
+    Attributes:
+        seconds: Reading the scene and computing, all cores at work; without starting the process, loading models and
+            writing.
+        pixels: Pixels computed: the test ground and what lies about it, in whole tiles.
+        peak_mib: Peak resident memory of the process in MiB.
+        engine: What computed.
+        blended: Why the scores are not those of the models on the whole scene, or empty.
+    """
+
+    seconds: float
+    pixels: int
+    peak_mib: float
+    engine: str
+    blended: str = ""
+
+    @property
+    def seconds_per_mpx(self) -> float:
+        """Seconds a million pixels."""
+        return self.seconds / self.pixels * 1e6
+
+
+class BoxScores(Scene):
+    """Scores that ``map_apart`` left in a folder, as a raster on the working grid; invalid outside the test ground.
+
+    Args:
+        folder: Where they lie.
+        grid: The working grid.
+        box: The block that holds the test ground.
+        class_names: The classes.
+    """
+
+    def __init__(self, folder: Path, grid: Grid, box: Block, class_names: tuple[str, ...]) -> None:
+        self.grid, self.band_names, self.path = grid, class_names, folder / "scores.npy"
+        self._box = box
+        self._scores = np.load(self.path, mmap_mode="r")
+        self._valid = np.load(folder / "valid.npy", mmap_mode="r")
+
+    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        scores = np.zeros((self.band_count, *block.shape), np.float32)
+        valid = np.zeros(block.shape, np.bool_)
+        shared = block.intersection(self._box)
+        if not shared.is_empty:
+            target, source = shared.relative_to(block).slices, shared.relative_to(self._box).slices
+            scores[:, *target], valid[target] = self._scores[:, *source], self._valid[source]
+        return scores, valid
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._scores, self._valid = self._scores[:0], self._valid[:0]
+
+
+def map_apart(order: MapOrder) -> Mapping:
+    """Map the test ground in a process of its own; the scores then lie in the order's folder.
+
+    Raises:
+        MappingError: If it fails; the message is the process's own.
+    """
+    command = [sys.executable, "-W", "ignore", "-m", __name__, json.dumps(asdict(order))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    lines = done.stdout.strip().splitlines()
+    if done.returncode == 0 and lines:
+        return Mapping(**json.loads(lines[-1]))
+    told = (done.stderr.strip().splitlines() or [""])[-1]
+    if done.returncode < 0:
+        told = f"The process that mapped the test ground was ended by signal {-done.returncode}: memory may be short."
+    raise MappingError(told or f"The process that mapped the test ground ended with status {done.returncode}.")
+
+
+def map_here(order: MapOrder) -> Mapping:
+    """Map the test ground in this process; see ``map_apart``.
+
+    Raises:
+        CrispmapError: If the models or the scene do not serve.
+    """
+    project = load_project(order.project)
+    with few_blocks_kept(), open_sources(project) as sources:
+        areas = sources.areas(sources.image.grid)["test"]
+    scene = project.scene
+    given = None
+    if project.coarse.scores is not None and order.model is None:
+        given = GivenScores(project.coarse.scores.path, project.coarse.scores.kind, class_names=project.schema.names)
+    model, refiner = (None if one is None else Path(one) for one in (order.model, order.refiner))
+    job = MapJob(
+        SceneRef.of(scene.path).choosing(scene.bands, scene.assume_gsd_m), model, refiner, given, gsd_m=scene.gsd_m,
+        engine=EngineChoice(device=order.device, threads=available_cores()),
+    )  # fmt: skip
+    with few_blocks_kept(), job.opened() as work:
+        return _mapped(work, areas, Path(order.folder))
+
+
+def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
+    """Compute the blocks of the test ground, on whole tiles, and write their pixels."""
+    box = box_of(areas)
+    folder.mkdir(parents=True, exist_ok=True)
+    shapes = {"scores": ((work.classes, *box.shape), np.float32), "valid": (box.shape, np.bool_)}
+    for name, (shape, dtype) in shapes.items():
+        # Made as holes: what is not written reads as 0, and invalid.
+        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+    seconds, pixels = 0.0, 0
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for block in _blocks(work, areas, box):
+            begun = time.perf_counter()
+            layers = work.compute(block, pool)
+            seconds += time.perf_counter() - begun
+            pixels += block.height * block.width
+            if layers is not None:
+                _write(folder, box, block, layers[0])
+    if not pixels:
+        raise SceneError("The test ground holds no pixel.", expected="pieces under areas: test: on the scene")
+    return Mapping(round(seconds, 4), pixels, round(peak_mib(), 1), work.engine, work.blended)
+
+
+def _blocks(work: ScoreWork, areas: list[Area], box: Block) -> Iterator[Block]:
+    """Yield the blocks, in whole tiles, that hold test ground."""
+    side = max(1, BLOCK_PX // work.tile_px) * work.tile_px
+    ground = UnitedGround(areas)
+    for row in range(box.row // work.tile_px * work.tile_px, box.row_stop, side):
+        for col in range(box.col // work.tile_px * work.tile_px, box.col_stop, side):
+            block = _trimmed(Block(row, col, side, side), box, work)
+            if ground.mask(block).any():
+                yield block
+
+
+def _trimmed(block: Block, box: Block, work: ScoreWork) -> Block:
+    """Return the block without the tiles beyond the box, cut to the scene."""
+    height, width = (
+        -(-(min(stop, end) - start) // work.tile_px) * work.tile_px
+        for start, stop, end in (
+            (block.row, block.row_stop, box.row_stop), (block.col, block.col_stop, box.col_stop),
+        )
+    )  # fmt: skip
+    return replace(block, height=height, width=width).intersection(work.grid.block)
+
+
+def _write(folder: Path, box: Block, block: Block, pixels: tuple[FloatArray, BoolArray]) -> None:
+    # Opened for each block, so that pages written do not stay in this process's memory and count.
+    shared = block.intersection(box)
+    source, target = shared.relative_to(block).slices, shared.relative_to(box).slices
+    for name, values in zip(("scores", "valid"), pixels, strict=True):
+        file: Any = np.lib.format.open_memmap(folder / f"{name}.npy", mode="r+")
+        file[(..., *target)] = values[(..., *source)]
+
+
+def peak_mib() -> float:
+    """Return the peak resident memory of this process so far, in MiB."""
+    if _STATUS.exists():
+        # What getrusage tells starts at the peak of the process this one was forked from; VmHWM does not.
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def main(text: str) -> int:
+    """Map what an order in JSON asks for, print what it took as JSON, and return the exit status."""
+    try:
+        print(json.dumps(asdict(map_here(MapOrder(**json.loads(text))))))  # noqa: T201 - it answers its parent
+    except CrispmapError as error:
+        print(error.given, file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,57 @@
+"""What keeps methods from being made, found before the first training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from crispmap.errors import CrispmapError
+from crispmap.project.compare.learning import fit_ground, models_of
+from crispmap.project.compare.methods import FITTED, LEARNED, Method, project_of
+from crispmap.project.file import Project
+from crispmap.project.inputs import Sources, open_sources
+from crispmap.project.preflight import TrainingGround
+
+
+def hindrances(methods: Sequence[Method], project: Project, root: Path) -> dict[Method, str]:
+    """Return, by method, why a model it still lacks cannot be learned on the project's ground; "" of those it can.
+
+    Args:
+        methods: Methods whose project lacks nothing they need.
+        project: The project.
+        root: The comparison's folder.
+    """
+    with open_sources(project) as sources:
+        ground = TrainingGround(sources)
+        return {method: _hindrance(method, sources, ground, root) for method in methods}
+
+
+def _hindrance(method: Method, sources: Sources, ground: TrainingGround, root: Path) -> str:
+    models = models_of(method, root)
+    mine = project_of(method, sources.project)
+    if models.coarse is not None and not models.coarse.exists():
+        try:
+            ground.check_coarse(mine)
+        except Exception as error:  # whatever it is, it is of this method alone
+            return told(error) if method.refiner is None else f"Its coarse network failed: {told(error)}"
+    if models.refiner is not None and not models.refiner.exists():
+        try:
+            _check_refiner(method.refiner, mine, sources, ground)
+        except Exception as error:  # whatever it is, it is of this method alone
+            return told(error)
+    return ""
+
+
+def _check_refiner(name: str | None, project: Project, sources: Sources, ground: TrainingGround) -> None:
+    if name in LEARNED:
+        ground.check_refiner(project)
+    elif name in FITTED:
+        ground.check_fit(name, fit_ground(sources.areas(sources.image.grid)["refiner"]))
+
+
+def told(error: Exception) -> str:
+    """Return an error as one sentence."""
+    if isinstance(error, CrispmapError):
+        return error.given
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

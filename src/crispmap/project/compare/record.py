@@ -1,0 +1,186 @@
+"""What is kept of a finished method: its figures in a file that tells what they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping as MappingType
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from crispmap.errors import CrispmapError, OutputError
+from crispmap.files.address import is_address, shown
+from crispmap.files.atomic import write_whole
+from crispmap.labels.mask import is_vector_file
+from crispmap.project.compare.mapping import Mapping
+from crispmap.project.compare.methods import Method, settings_of
+from crispmap.project.compare.scoring import Scores
+from crispmap.project.file import Project
+from crispmap.raster.fingerprint import fingerprint
+
+FIGURES = "figures.json"
+IDENTITY = "identity.json"
+_FORMAT = 1
+_WHOLE_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """The figures of a finished method.
+
+    Attributes:
+        scores: Of its map.
+        rethresholded: Of a coarse network's map with class biases; None with a refiner, or where none can be fitted.
+        biases: Those biases.
+        parameters: Numbers learned, by "coarse" and "refiner".
+        training_s: Seconds they took to learn, likewise.
+        mapping: What mapping the test ground took.
+        steps: Mean IoU after 0, 1, .. steps, by "test" and "training" ground; empty without a refiner.
+        models: SHA-256 of the model files, by "coarse" and "refiner".
+        note: What a reader must know, or empty.
+    """
+
+    scores: Scores
+    rethresholded: Scores | None
+    biases: tuple[float, ...]
+    parameters: dict[str, int]
+    training_s: dict[str, float]
+    mapping: Mapping
+    steps: dict[str, list[float]]
+    models: dict[str, str]
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, safe for JSON."""
+        return {
+            "scores": self.scores.to_dict(),
+            "rethresholded": None if self.rethresholded is None else self.rethresholded.to_dict(),
+            "biases": list(self.biases),
+            "parameters": self.parameters,
+            "training_s": self.training_s,
+            "mapping": asdict(self.mapping),
+            "steps": self.steps,
+            "models": self.models,
+            "note": self.note,
+        }
+
+    @classmethod
+    def from_dict(cls, entries: dict[str, Any]) -> Record:
+        """Return the record that ``to_dict`` wrote."""
+        second = entries["rethresholded"]
+        return cls(
+            scores=Scores.from_dict(entries["scores"]),
+            rethresholded=None if second is None else Scores.from_dict(second),
+            biases=tuple(entries["biases"]),
+            parameters=dict(entries["parameters"]),
+            training_s=dict(entries["training_s"]),
+            mapping=Mapping(**entries["mapping"]),
+            steps=dict(entries["steps"]),
+            models=dict(entries["models"]),
+            note=str(entries["note"]),
+        )
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write a method's figures into its folder, whole or not at all."""
+    text = json.dumps({"format": _FORMAT, **record.to_dict()}, indent=1, allow_nan=False)
+    write_whole(folder / FIGURES, (text + "\n").encode())
+
+
+def read_record(folder: Path) -> Record | None:
+    """Return the figures in a method's folder; None where there are none, or none that can be read."""
+    try:
+        entries = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
+        return Record.from_dict(entries) if entries["format"] == _FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError, CrispmapError):
+        return None
+
+
+def ground_facts(project: Project) -> dict[str, str]:
+    """Return what the inputs of a project are known by: scene, labels, reference, scores, areas and classes."""
+    facts = {
+        "scene": fingerprint(project.scene.path),
+        "read as": project.scene.model_dump_json(exclude={"path"}, exclude_defaults=True),
+    }
+    for name, section in (("labels", project.labels), ("reference", project.reference)):
+        if section is not None:
+            facts[name] = _file_fact(section.path) + section.model_dump_json(exclude={"path"}, exclude_defaults=True)
+    if project.coarse.scores is not None:
+        facts["scores"] = _file_fact(project.coarse.scores.path)
+    pieces = {
+        role: [
+            [
+                one.window,
+                one.bounds,
+                one.polygon,
+                one.layer,
+                one.crs,
+                None if one.file is None else _file_fact(one.file),
+            ]
+            for one in given
+        ]
+        for role, given in sorted(project.areas.items())
+    }
+    facts["areas"] = json.dumps(pieces)
+    facts["classes"] = project.schema.to_json()
+    return facts
+
+
+def _file_fact(path: Path) -> str:
+    """Return what tells a file's content: its hash or, of a large one, size and time; of vectors elsewhere, the name.
+
+    The query of an address is left out: it may hold a secret, and a signature that changes with every hour.
+    """
+    raster = not is_vector_file(path)
+    if not path.is_file():
+        return fingerprint(path) if raster and is_address(path) else shown(path)
+    if raster:
+        return fingerprint(path)
+    state = path.stat()
+    if state.st_size > _WHOLE_BYTES:
+        return f"{state.st_size} {state.st_mtime_ns}"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def identity_of(method: Method, project: Project, facts: MappingType[str, str]) -> dict[str, Any]:
+    """Return all that a method's figures depend on, as plain values."""
+    text = json.dumps(facts, sort_keys=True)
+    return {
+        "method": method.name,
+        "seed": project.seed,
+        "settings": json.loads(json.dumps(settings_of(method, project))),
+        "ground": hashlib.sha256(text.encode()).hexdigest(),
+        "crispmap": importlib.metadata.version("crispmap"),
+        "torch": importlib.metadata.version("torch"),
+    }
+
+
+def check_identity(folder: Path, identity: dict[str, Any]) -> None:
+    """Check that what lies in a folder was made from the same.
+
+    Raises:
+        OutputError: If it was made from something else.
+    """
+    path = folder / IDENTITY
+    if not path.exists():
+        return
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        there = {}
+    keys = [*identity, *(key for key in there if key not in identity)] if isinstance(there, dict) else ["content"]
+    other = [key for key in keys if not isinstance(there, dict) or there.get(key) != identity.get(key)]
+    if other:
+        raise OutputError(
+            f"{folder} holds the method made otherwise: {', '.join(other)} differ.",
+            expected="the comparison that was begun, or a free folder",
+            remedy="give --force to make it again, or another output: folder",
+        )
+
+
+def write_identity(folder: Path, identity: dict[str, Any]) -> None:
+    """Note in a folder what is made there."""
+    write_whole(folder / IDENTITY, (json.dumps(identity, indent=1) + "\n").encode())

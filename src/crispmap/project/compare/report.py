@@ -1,0 +1,201 @@
+"""The report of a comparison, made from what its methods left in their folders."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from crispmap.data.scaling import Scaling, scaled_input
+from crispmap.evaluate.intervals import block_side_px
+from crispmap.files.address import file_name
+from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.geo.grid import Block
+from crispmap.labels.mask import open_labels
+from crispmap.models.file import load_model
+from crispmap.project.compare.comparison import Comparison
+from crispmap.project.compare.learning import models_of, opened_coarse
+from crispmap.project.compare.methods import Method, own_method
+from crispmap.project.compare.record import Record
+from crispmap.project.compare.rows import Table
+from crispmap.project.compare.scoring import TestGround
+from crispmap.project.inputs import Sources
+from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.report.comparison_page import (
+    ComparisonReport,
+    FilterBank,
+    LearnedFilter,
+    Strip,
+    check_rows,
+    write_comparison,
+)
+from crispmap.report.crops import choose_crops
+from crispmap.report.filters import filter_nature
+from crispmap.report.plots import Curve, rgb_preview
+from crispmap.report.roc_chart import RocLine, style_of
+from crispmap.report.tables import DASH
+from crispmap.types import DoubleArray, FloatArray, LabelArray
+
+REPORT = "report.html"
+
+
+def write_comparison_report(comparison: Comparison, table: Table) -> Path:
+    """Write the report of a comparison beside its methods' folders, instead of an older one; return its path.
+
+    Raises:
+        InputError: If no method is finished.
+        OutputError: If it cannot be written.
+    """
+    check_rows(table.rows)
+    return write_comparison(comparison.root / REPORT, _report(comparison, table), force=True)
+
+
+def _report(comparison: Comparison, table: Table) -> ComparisonReport:
+    finished = comparison.finished
+    project = comparison.project
+    banks: list[FilterBank] = []
+    shown = _shown(finished, own_method(project))
+    models = models_of(shown, comparison.root)
+    with few_blocks_kept(), opened_coarse(shown, project, models, comparison.device) as (sources, coarse):
+        ground = TestGround(sources)
+        gsd_m = ground.grid.mean_gsd_m()
+        crops = _crops(comparison, ground, shown)
+        strips = [_strip(comparison, sources, ground, block, number) for number, block in enumerate(crops, 1)]
+        if models.refiner is not None and crops:
+            banks = _banks(sources, coarse.read, models.refiner, crops[0])
+    return ComparisonReport(
+        title=f"{project.name}: methods compared",
+        schema=project.schema,
+        rows=table.rows,
+        missing=table.missing,
+        own=table.own,
+        blocks=(table.blocks, block_side_px(gsd_m) * gsd_m),
+        rocs=_rocs(finished, project.schema.names),
+        steps=_steps(finished),
+        strips=strips,
+        banks=banks,
+        settings=_settings(comparison),
+        notes=[f"{method.name}: {record.note}" for method, record in finished.items() if record.note],
+    )
+
+
+def _shown(finished: Mapping[Method, Record], own: Method) -> Method:
+    """Return the method whose filters and gains are looked at: the project's own, or the last that is finished."""
+    return own if own in finished else list(finished)[-1]
+
+
+def _rocs(finished: Mapping[Method, Record], names: Sequence[str]) -> dict[str, list[RocLine]]:
+    """Return the curves by class; of two classes those of the second alone, as the first mirrors them."""
+    charts: dict[str, list[RocLine]] = {}
+    for class_id, name in list(enumerate(names))[1 if len(names) == 2 else 0 :]:
+        charts[name] = []
+        for index, (method, record) in enumerate(finished.items()):
+            x, y = record.scores.curves[class_id]
+            auc = record.scores.auc[class_id]
+            text = f"{auc:.4f}" if math.isfinite(auc) else DASH
+            charts[name].append(RocLine(method.name, text, x, y, *style_of(index)))
+    return charts
+
+
+def _steps(finished: Mapping[Method, Record]) -> dict[str, list[Curve]]:
+    charts = {}
+    for method, record in finished.items():
+        if "test" in record.steps:
+            alone = finished.get(method.alone)
+            rival = None if alone is None else alone.rethresholded
+            dashed = math.nan if rival is None else rival.evaluation.mean_iou
+            curves = [Curve("test", record.steps["test"], "#d55e00", dashed)]
+            if "training" in record.steps:
+                curves.append(Curve("learned from", record.steps["training"], "#0089d0"))
+            charts[method.name] = curves
+    return charts
+
+
+def _crops(comparison: Comparison, ground: TestGround, shown: Method) -> list[Block]:
+    """Return pieces of ground worth looking at, by what the shown method changes of its coarse map."""
+    finished = comparison.finished
+    before = shown.alone if shown.alone in finished else next(iter(finished))
+
+    def maps(block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
+        coarse, refined = (_map_of(comparison, method, ground, block) for method in (before, shown))
+        return ground.reference.read(block), coarse, refined
+
+    return choose_crops([area.block for area in ground.areas], maps, len(comparison.project.schema))
+
+
+def _map_of(comparison: Comparison, method: Method, ground: TestGround, block: Block) -> LabelArray:
+    """Return what a method maps in a block of the test ground."""
+    grid = ground.grid.window(ground.box)
+    with ExitStack() as stack:
+        path = comparison.root / method.name / "map.tif"
+        labels = stack.enter_context(closing(open_labels(path, comparison.project.schema, grid)))
+        return labels.read(block.relative_to(ground.box))
+
+
+def _strip(comparison: Comparison, sources: Sources, ground: TestGround, block: Block, number: int) -> Strip:
+    pixels, valid = sources.image.read(block)
+    maps = {"reference": ground.reference.read(block)}
+    maps |= {method.name: _map_of(comparison, method, ground, block) for method in comparison.finished}
+    title = f"Piece {number}: rows {block.row} to {block.row_stop}, columns {block.col} to {block.col_stop}"
+    return Strip(title, rgb_preview(pixels, valid=valid), maps)
+
+
+def _banks(sources: Sources, read_scores: Any, path: Path, block: Block) -> list[FilterBank]:
+    """Return the filters of a recurrent refiner with what they answer on a block; none of another refiner."""
+    refiner, card = load_model(path, kind="refiner")
+    if not isinstance(refiner, RecurrentRefiner):
+        return []
+    around = block.padded(refiner.margin_px)
+    scores, valid = read_scores(around)
+    pixels, seen = sources.image.read(around)
+    image = torch.from_numpy(scaled_input(pixels, valid & seen, Scaling.of(card)))[None]
+    with torch.inference_mode():
+        maps = refiner.features(image)
+        class_id = 1  # the first that is not background
+        score_map = torch.from_numpy(scores[class_id])[None, None]
+        answers_m = F.conv2d(score_map - score_map.mean(), refiner.filters_m[0][:, None])
+        answers_n = F.conv2d(maps, refiner.filters_n[0])
+    name = sources.project.schema.names[class_id]
+    core = block.shape
+    return [
+        _bank(f"M, on the score of {name}", "M", refiner.filters_m[0][:, None], answers_m[0], core),
+        _bank(f"N, on the {refiner.features.maps} maps of the image", "N", refiner.filters_n[0], answers_n[0], core),
+    ]  # fmt: skip
+
+
+def _bank(title: str, letter: str, weights: torch.Tensor, answers: torch.Tensor, core: tuple[int, int]) -> FilterBank:
+    """Return filters (filter, map, row, col) with the middle of their answers (filter, row, col)."""
+    planes: DoubleArray = weights.detach().double().numpy()
+    filters = [
+        LearnedFilter(f"{letter} {number}", filter_nature(plane), _middle(answer.numpy(), core))
+        for number, (plane, answer) in enumerate(zip(planes, answers, strict=True), 1)
+    ]
+    return FilterBank(title, filters)
+
+
+def _middle(values: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    top, left = ((have - want) // 2 for have, want in zip(values.shape, shape, strict=True))
+    middle: FloatArray = np.ascontiguousarray(values[top : top + shape[0], left : left + shape[1]])
+    return middle
+
+
+def _settings(comparison: Comparison) -> dict[str, Any]:
+    project = comparison.project
+    engines = sorted({record.mapping.engine for record in comparison.finished.values()})
+    return {
+        "project": project.path.name,
+        "scene": file_name(project.scene.path),
+        "seed": project.seed,
+        "engines": "; ".join(engines),
+        "coarse preset": project.coarse.preset,
+        "refiner preset": DASH if project.refiner is None else project.refiner.preset,
+        "crispmap": importlib.metadata.version("crispmap"),
+        "torch": importlib.metadata.version("torch"),
+    }

@@ -1,0 +1,174 @@
+"""What is wrong with the values of a file, in words for the person who wrote it.
+
+Sections are pydantic models whose fields are described by what they take; the description of the innermost
+field is what an error says is expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from crispmap.errors import ProjectError
+from crispmap.project.file.marked_yaml import Location, MarkedYaml
+
+_SHOWN_FINDINGS = 8
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong with a file.
+
+    Attributes:
+        at: Where.
+        given: What was given: a clause without a full stop.
+        expected: What would have been accepted.
+        remedy: What to do about it; empty where that is plain.
+    """
+
+    at: Location
+    given: str
+    expected: str = ""
+    remedy: str = ""
+
+
+def bad_value(given: str, expected: str = "", remedy: str = "") -> PydanticCustomError:
+    """Return what a validator of a section raises.
+
+    Args:
+        given: What is wrong, as a clause that follows the name of the value: "is 7, which ...".
+        expected: What would have been accepted; where empty, the field's description is told.
+        remedy: What to do about it.
+    """
+    context = {"given": given, "expected": expected, "remedy": remedy}
+    return PydanticCustomError("crispmap", "{given}", context)
+
+
+def findings_of(error: ValidationError, root: type[BaseModel]) -> list[Finding]:
+    """Return what pydantic found wrong with a file whose sections hang on ``root``.
+
+    Of a list and something in it, only what is in it is told: a list whose entries are wrong counts as empty.
+    """
+    findings = [_finding_of(one, root) for one in error.errors(include_url=False)]
+    inner = {one.at[:length] for one in findings for length in range(len(one.at))}
+    return [one for one in findings if one.at not in inner]
+
+
+def _finding_of(error: ErrorDetails, root: type[BaseModel]) -> Finding:
+    """Return one thing pydantic found wrong."""
+    at: Location = error["loc"]
+    kind, value = error["type"], error["input"]
+    expected = _expected(at, root)
+    if kind == "crispmap":
+        told = error["ctx"]
+        return Finding(at, f"{named(at)} {told['given']}", told["expected"] or expected, told["remedy"])
+    if kind == "missing" and isinstance(at[-1], str):
+        return Finding(at, f"{named(at)} is missing", expected, f"Add the key {at[-1]}.")
+    if kind == "extra_forbidden":
+        known = tuple(_section_at(at[:-1], root).model_fields)
+        remedy = did_you_mean(str(at[-1]), known) or "Remove the key."
+        return Finding(at, f"{named(at)} is not a known key", f"one of {', '.join(known)}", remedy)
+    if kind == "missing":  # a list that is too short names the place of its first missing entry
+        at = at[:-1]
+    return Finding(at, f"{named(at)} is {shown(value)}", expected, _remedy(at, kind, value, expected))
+
+
+def _remedy(at: Location, kind: str, value: object, expected: str) -> str:
+    """Return what usually mends a value of the wrong kind."""
+    if value is None:
+        quotes = at[-1:] == ("colour",)
+        return "Put the colour in quotes: without them, # starts a comment." if quotes else "Give a value."
+    if kind == "string_type" and isinstance(value, int | float):
+        return "Put the value in quotes."
+    if kind in ("int_type", "float_type") and isinstance(value, str):
+        return "Write the number without quotes or units."
+    if kind == "tuple_type":
+        return "Write a list, in [ ]."
+    if kind == "literal_error" and isinstance(value, str):
+        return did_you_mean(value, expected.replace(" or ", ", ").split(", "))
+    return ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a guess at which known word was meant, as a remedy; empty where none is close."""
+    close = difflib.get_close_matches(word[:_SHOWN_CHARACTERS].lower(), list(known), n=1)
+    return f"Did you mean {close[0]}?" if close else ""
+
+
+def shown(value: object) -> str:
+    """Return a value as a person knows it from the file, shortened."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        text = f"a mapping with the keys {', '.join(value)}" if value else "an empty mapping"
+    elif isinstance(value, tuple):
+        text = f"[{', '.join(shown(one) for one in value[:6])}{', ...' if len(value) > 6 else ''}]"
+    else:
+        text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]} ..."
+
+
+def named(at: Location) -> str:
+    """Return a location as a person writes it: ``areas.test[0].window``."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at)
+    return text.removeprefix(".") or "the file"
+
+
+def project_error(findings: Iterable[Finding], marked: MarkedYaml, path: Path) -> ProjectError:
+    """Return one error that tells all findings, in the order of their lines."""
+    (line, first), *others = sorted(
+        ((marked.line_of(one.at), one) for one in findings), key=lambda numbered: numbered[0]
+    )
+    remedy = first.remedy or f"Change line {line} of {path}."
+    if others:
+        remedy += f"\nAlso wrong in {path.name}:"
+        remedy += "".join(
+            f"\n  line {number}: {one.given}. {one.remedy}".rstrip() for number, one in others[:_SHOWN_FINDINGS]
+        )
+    if len(others) > _SHOWN_FINDINGS:
+        remedy += f"\n  and {len(others) - _SHOWN_FINDINGS} more."
+    return ProjectError(f"{path.name}, line {line}: {first.given}.", expected=first.expected, remedy=remedy)
+
+
+def _expected(at: Location, root: type[BaseModel]) -> str:
+    """Return what the innermost key of a location takes."""
+    descriptions = [field.description or "" for field in _fields_at(at, root)]
+    return descriptions[-1] if descriptions else ""
+
+
+def _section_at(at: Location, root: type[BaseModel]) -> type[BaseModel]:
+    """Return the section a location lies in."""
+    sections = [_section_of(field.annotation) for field in _fields_at(at, root)]
+    return next((one for one in reversed(sections) if one is not None), root)
+
+
+def _fields_at(at: Location, root: type[BaseModel]) -> Iterator[FieldInfo]:
+    """Yield the fields that lead to a location, from the outside in."""
+    section: type[BaseModel] | None = root
+    for key in at:
+        if isinstance(key, int) or section is None:
+            continue
+        field = section.model_fields.get(key)
+        if field is None:
+            return
+        yield field
+        section = _section_of(field.annotation)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the section inside an annotation such as ``tuple[Section, ...] | None``, if there is one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_section_of(one) for one in typing.get_args(annotation))
+    return next((one for one in inner if one is not None), None)

@@ -1,0 +1,164 @@
+"""What keeps maps from being scored, or a training from starting, on a project's ground; told before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import numpy as np
+
+from crispmap.data.ground import checked_counts
+from crispmap.data.pixels import check_enough
+from crispmap.data.sampling import check_patch
+from crispmap.errors import LabelError, ProjectError, TrainingError
+from crispmap.geo.areas import Area
+from crispmap.geo.grid import Grid
+from crispmap.labels.reader import LabelReader
+from crispmap.project.file import Project
+from crispmap.project.file.sections import SUPPORT_VECTOR_MACHINES
+from crispmap.project.inputs import Sources, labelled_blocks
+from crispmap.types import IGNORE, CountArray
+
+
+def require_precise(project: Project, roles: Sequence[str], *, so: str = "", remedy: str) -> None:
+    """Check that a project names precise labels, and ground for every one of some roles.
+
+    Args:
+        project: The project.
+        roles: Such as "refiner" and "test".
+        so: What follows from the lack, told after it.
+        remedy: What to do about it.
+
+    Raises:
+        ProjectError: If it does not.
+    """
+    lacking = [f"{role} area" for role in roles if not project.areas.get(role)]
+    if project.reference is None:
+        lacking = ["reference"]
+    if lacking:
+        raise ProjectError(
+            f"{project.path.name} names no {lacking[0]}{so}.",
+            expected=f"precise labels under reference:, and pieces under areas: {' and '.join(f'{r}:' for r in roles)}",
+            remedy=remedy,
+        )
+
+
+class TrainingGround:
+    """The ground of a project's trainings, looked at before they start; labels are counted once, however often asked.
+
+    Args:
+        sources: The project's inputs.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def check_coarse(self, project: Project) -> None:
+        """Check that the coarse network can be trained.
+
+        Args:
+            project: The project, or the same one with another coarse network.
+
+        Raises:
+            ProjectError: If there are no labels, or no ground for it.
+            LabelError: If a class has no pixel there, or too few for a support vector machine.
+            TrainingError: If a piece is smaller than a patch.
+        """
+        with _told_of(f"{project.coarse.network} cannot be trained on areas: coarse: of {project.path.name}."):
+            _check_network(project, *self._coarse)
+
+    def check_refiner(self, project: Project) -> None:
+        """Check that the refiner can be trained.
+
+        Args:
+            project: The project, or the same one with another refiner.
+
+        Raises:
+            ProjectError: If there is no reference, or no ground for it.
+            LabelError: If a class has no pixel there, or in a part of the coarse ground it is to learn from.
+            TrainingError: If a piece is smaller than a patch.
+        """
+        # Lightning takes more than a second to import, and maps need none of it.
+        from crispmap.project.training import refiner_settings
+
+        areas, _ = self._sources.pieces("refiner", self._sources.image.grid)
+        patch_px = refiner_settings(project).patch_px
+        with _told_of(f"The refiner cannot be trained on areas: refiner: of {project.path.name}."):
+            _check_patches(areas, patch_px)
+            checked_counts(self._refiner_counts, project.schema.names)
+        if project.refiner is not None and project.refiner.aligned_labels:
+            self._check_folds(project, patch_px)
+
+    def _check_folds(self, project: Project, patch_px: int) -> None:
+        """Check that coarse networks can be trained on parts of the coarse ground, and the refiner on the whole."""
+        from crispmap.project.folds import FOLDS, others
+
+        sources, (areas, _) = self._sources, self._coarse
+        with _told_of(f"Labels cannot be aligned on areas: coarse: of {project.path.name}, cut in {FOLDS}."):
+            _check_patches(sources.pieces("coarse", sources.image.grid)[0], patch_px)
+            for index in range(FOLDS):
+                left = others(index, areas)
+                _check_network(project, left, _counted(left, sources.labels(self._coarse_grid)))
+
+    def check_fit(self, name: str, areas: Sequence[Area]) -> None:
+        """Check that a refiner written by hand can be fitted on some of the refiner's ground.
+
+        Raises:
+            ProjectError: If there is no reference.
+            LabelError: If a class has no pixel there.
+        """
+        sources = self._sources
+        with _told_of(f"{name} cannot be fitted on areas: refiner: of {sources.project.path.name}."):
+            counts = _counted(areas, sources.reference(sources.image.grid))
+            checked_counts(counts, sources.project.schema.names)
+
+    @cached_property
+    def _coarse(self) -> tuple[list[Area], CountArray]:
+        areas, _ = self._sources.pieces("coarse", self._coarse_grid)
+        return areas, _counted(areas, self._sources.labels(self._coarse_grid))
+
+    @property
+    def _coarse_grid(self) -> Grid:
+        sources = self._sources
+        return sources.image_at(sources.project.coarse.gsd_m or sources.gsd_m).grid
+
+    @cached_property
+    def _refiner_counts(self) -> CountArray:
+        grid = self._sources.image.grid
+        areas, _ = self._sources.pieces("refiner", grid)
+        return _counted(areas, self._sources.reference(grid))
+
+
+@contextmanager
+def _told_of(what: str) -> Iterator[None]:
+    """Put what cannot be done before the reason."""
+    try:
+        yield
+    except (LabelError, TrainingError) as error:
+        raise type(error)(f"{what} {error.given}", expected=error.expected, remedy=error.remedy) from error
+
+
+def _check_network(project: Project, areas: Sequence[Area], labelled: CountArray) -> None:
+    """Check that a project's coarse network can be trained on some ground with so many pixels of each id."""
+    from crispmap.project.training import coarse_settings
+
+    names = project.schema.names
+    counts = checked_counts(labelled, names)
+    if project.coarse.network in SUPPORT_VECTOR_MACHINES:
+        check_enough(counts, names)
+    else:
+        _check_patches(areas, coarse_settings(project).patch_px)
+
+
+def _check_patches(areas: Sequence[Area], patch_px: int) -> None:
+    for area in areas:
+        check_patch(area.block.shape, patch_px)
+
+
+def _counted(areas: Sequence[Area], labels: LabelReader) -> CountArray:
+    """Return the number of pixels of each id on some ground, (256,)."""
+    counts = np.zeros(IGNORE + 1, dtype=np.int64)
+    for _, ids in labelled_blocks(labels, areas):
+        counts += np.bincount(ids.ravel(), minlength=IGNORE + 1)
+    return counts

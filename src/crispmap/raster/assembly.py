@@ -1,0 +1,165 @@
+"""Blocks made into files, all of them or none.
+
+Every raster becomes a Cloud-Optimized GeoTIFF and is read back. When all are whole a mark is set, and from then on they
+are only moved onto their targets: whoever is killed in between leaves a mark, and the next run moves what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import rasterio
+
+from crispmap.errors import OutputError
+from crispmap.files.atomic import write_whole
+from crispmap.geo.grid import Block
+from crispmap.raster.block_files import StoredBlock, block_name, file_name
+from crispmap.raster.cog import checksum, differing, write_cog
+from crispmap.raster.mosaic import write_mosaic
+from crispmap.raster.spec import RasterSpec
+from crispmap.raster.targets import check_target, hidden_beside, put_in_place, sync_file, sync_folder
+
+MARK = "finished.json"
+"""The mark: all files are whole and may be moved."""
+BUILT = "finished"
+"""The folder in which files are made."""
+
+
+class Assembly:
+    """The files of a work, while they are made and moved.
+
+    Args:
+        folder: The folder of the work; blocks lie in a folder of it.
+        blocks: The name of that one.
+        specs: The rasters.
+        force: Whether files that exist may be replaced.
+    """
+
+    def __init__(self, folder: Path, blocks: str, specs: Sequence[RasterSpec], *, force: bool) -> None:
+        self._folder = folder
+        self._blocks = blocks
+        self._specs = specs
+        self._force = force
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether all files are made, and wait at most to be moved."""
+        return (self._folder / MARK).exists()
+
+    def check_targets(self) -> None:
+        """Check that all files may be written.
+
+        Raises:
+            OutputError: If one exists and may not be replaced, or its folder is missing or cannot be written to.
+        """
+        for spec in self._specs:
+            check_target(spec.path, force=self._force)
+
+    def build(
+        self,
+        stored: Mapping[Block, StoredBlock],
+        tags: Mapping[str, str],
+        tell: Callable[[Path], None] | None = None,
+    ) -> None:
+        """Make all files, compare them with what was written, and set the mark.
+
+        Args:
+            stored: All blocks.
+            tags: Further metadata of all files.
+            tell: Told of every file before it is made.
+
+        Raises:
+            OutputError: If a target has come to exist that may not be replaced.
+            OSError, rasterio.errors.RasterioError: If a file cannot be made, or does not hold what was written.
+        """
+        self.clear()
+        home = self._folder / BUILT
+        home.mkdir()
+        with rasterio.Env(CPL_TMPDIR=str(home), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+            for number, spec in enumerate(self._specs):
+                if tell is not None:
+                    tell(spec.path)
+                mosaic, built = home / f"{number}.vrt", self._built(number)
+                write_mosaic(mosaic, spec.with_tags(tags), self._files(number, stored))
+                write_cog(mosaic, built, spec)
+                for _ in differing(built, spec, self._checksums(number, stored)):
+                    raise OSError("the file does not hold what was written to it")
+                sync_file(built)
+                sync_folder(built.parent)
+        self.check_targets()  # somebody may have written one meanwhile
+        write_whole(self._folder / MARK, json.dumps({"force": self._force}).encode())
+        sync_folder(self._folder)
+
+    def _files(self, number: int, stored: Mapping[Block, StoredBlock]) -> dict[Block, str]:
+        """Return where the files of a raster lie, seen from the folder in which it is made."""
+        return {
+            block: f"../{self._blocks}/{block_name(block)}/{file_name(number)}"
+            for block, files in stored.items()
+            if files[number] is not None
+        }
+
+    def _checksums(self, number: int, stored: Mapping[Block, StoredBlock]) -> Iterable[tuple[Block, int]]:
+        """Yield the blocks of a raster, row by row, with the checksums of their pixels."""
+        spec = self._specs[number]
+        blank: dict[tuple[int, int], int] = {}
+        for block, files in sorted(stored.items(), key=lambda item: item[0]):
+            file = files[number]
+            if file is None and block.shape not in blank:
+                blank[block.shape] = checksum(spec.blank(block))
+            yield block, blank[block.shape] if file is None else file.pixels
+
+    def _built(self, number: int) -> Path:
+        """Return where a raster is made: in the folder of its target, or it might not be moved in one step."""
+        target = self._specs[number].path.absolute()
+        if target.parent == self._folder.parent:
+            return self._folder / BUILT / f"{number}.tif"
+        return built_elsewhere(target)
+
+    def move(self) -> None:
+        """Move the files that are made and not yet on their targets.
+
+        Raises:
+            OutputError: If a file is gone, or a target has come to exist that may not be replaced.
+            OSError: If the file system refuses.
+        """
+        force = self._force or self._marked_force()
+        for number, spec in enumerate(self._specs):
+            built = self._built(number)
+            if built.exists():
+                check_target(spec.path, force=force)
+                put_in_place(built, spec.path)
+            elif not spec.path.exists():
+                raise OutputError(
+                    f"{built}, which was to become {spec.path}, has been removed.",
+                    expected="the files that an earlier run has made",
+                    remedy="Begin anew with --restart (restart).",
+                )
+
+    def _marked_force(self) -> bool:
+        """Return whether the run that made the files might replace others."""
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            mark: Any = json.loads((self._folder / MARK).read_bytes())
+            return bool(mark["force"])
+        return False
+
+    def clear(self) -> None:
+        """Remove the mark, and then the files made and not moved.
+
+        Raises:
+            OSError: If they cannot be removed.
+        """
+        (self._folder / MARK).unlink(missing_ok=True)
+        for number in range(len(self._specs)):
+            self._built(number).unlink(missing_ok=True)
+        if (self._folder / BUILT).exists():
+            shutil.rmtree(self._folder / BUILT)
+
+
+def built_elsewhere(target: Path) -> Path:
+    """Return where a file is made whose target lies in another folder than the work."""
+    return hidden_beside(target, ".crispmap.tif")

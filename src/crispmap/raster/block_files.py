@@ -1,0 +1,191 @@
+"""Finished blocks of rasters on the disk: each whole, on the disk for good and checked, or not there.
+
+A block is a folder named after its corner, with a GeoTIFF for each raster that has a valid pixel there and a record of
+their checksums. It is made under another name, brought to the disk and renamed: a process killed at any moment leaves
+whole blocks and, under names with a dot, rubbish.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.io import MemoryFile
+
+from crispmap.geo.grid import Block
+from crispmap.raster.cog import checksum
+from crispmap.raster.spec import RasterSpec
+from crispmap.raster.targets import sync_folder
+
+_RECORD = "block.json"
+_READ_BYTES = 2**20
+_TILE_PX = 256
+
+
+@dataclass(frozen=True)
+class BlockFile:
+    """One raster's part of a block.
+
+    Attributes:
+        content: CRC-32 of the file.
+        pixels: CRC-32 of the values in it; see ``crispmap.raster.cog.checksum``.
+    """
+
+    content: int
+    pixels: int
+
+
+StoredBlock = tuple[BlockFile | None, ...]
+"""What a finished block holds of every raster; None where a raster has no valid pixel."""
+
+
+def block_name(block: Block) -> str:
+    """Return the name of a block's folder."""
+    return f"r{block.row}_c{block.col}"
+
+
+def file_name(raster: int) -> str:
+    """Return the name of the file of a raster, counted from 0, in a block's folder."""
+    return f"{raster}.tif"
+
+
+def write_block(
+    folder: Path, block: Block, arrays: Sequence[NDArray[Any] | None], specs: Sequence[RasterSpec]
+) -> StoredBlock:
+    """Write a block under a name that does not count, and wait until it is on the disk; ``keep_block`` makes it count.
+
+    Args:
+        folder: Where blocks lie.
+        block: The block.
+        arrays: An array a raster, as ``RasterSpec.checked`` returns it, or None.
+        specs: The rasters.
+
+    Raises:
+        OSError: If the disk is full or fails; nothing is left then.
+    """
+    beside = _beside(folder, block)
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir()
+        stored = tuple(
+            None if array is None else _write_file(beside / file_name(raster), array, spec)
+            for raster, (array, spec) in enumerate(zip(arrays, specs, strict=True))
+        )
+        record = [None if one is None else [one.content, one.pixels] for one in stored]
+        _write_durable(beside / _RECORD, json.dumps(record).encode())
+        sync_folder(beside)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return stored
+
+
+def keep_block(folder: Path, block: Block) -> None:
+    """Make a block count that this thread has written.
+
+    Raises:
+        OSError: If the disk fails.
+    """
+    _beside(folder, block).rename(folder / block_name(block))
+    sync_folder(folder)
+
+
+def drop_block(folder: Path, block: Block) -> None:
+    """Remove a block that this thread has written and not kept."""
+    shutil.rmtree(_beside(folder, block), ignore_errors=True)
+
+
+def _beside(folder: Path, block: Block) -> Path:
+    """Return the name under which this thread makes a block."""
+    return folder / f".{block_name(block)}.{os.getpid()}.{threading.get_ident()}"
+
+
+def _write_file(path: Path, values: NDArray[Any], spec: RasterSpec) -> BlockFile:
+    """Write a GeoTIFF by way of memory: GDAL says nothing of a disk that is full."""
+    side = min(_TILE_PX, max(16, -(-max(values.shape[1:]) // 16) * 16))
+    options: dict[str, Any] = {"tiled": True, "blockxsize": side, "blockysize": side, "interleave": "band"}
+    if spec.dtype.kind != "f":  # real numbers hardly shrink, and GDAL reads them several times
+        options |= {"compress": "deflate", "zlevel": 1}
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff",
+            count=len(values),
+            height=values.shape[1],
+            width=values.shape[2],
+            dtype=values.dtype.name,
+            nodata=spec.nodata,
+            transform=Affine.scale(2, -2),  # of none, or of one that says nothing, rasterio warns
+            sparse_ok=True,
+            **options,
+        ) as dataset:
+            dataset.write(values)
+        content = memory.getbuffer()
+        _write_durable(path, content)
+        return BlockFile(zlib.crc32(content), checksum(values))
+
+
+def _write_durable(path: Path, content: bytes | memoryview) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def stored_blocks(folder: Path, blocks: Iterable[Block], rasters: int) -> tuple[dict[Block, StoredBlock], list[Block]]:
+    """Return the whole blocks in a folder and those that were found damaged; all else in it is removed.
+
+    Args:
+        folder: Where blocks lie.
+        blocks: The blocks there may be.
+        rasters: Number of rasters.
+
+    Raises:
+        OSError: If the folder cannot be read or cleared.
+    """
+    names = {block_name(block): block for block in blocks}
+    whole: dict[Block, StoredBlock] = {}
+    damaged = []
+    for path in sorted(folder.iterdir()):
+        block = names.get(path.name)
+        stored = None if block is None else stored_block(path, rasters)
+        if block is not None and stored is not None:
+            whole[block] = stored
+            continue
+        if block is not None:
+            damaged.append(block)
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    return whole, damaged
+
+
+def stored_block(folder: Path, rasters: int) -> StoredBlock | None:
+    """Return what a block's folder holds; None where it is damaged: a file is missing or is not as it was written.
+
+    Args:
+        folder: The block's own folder.
+        rasters: Number of rasters.
+    """
+    try:
+        record = json.loads((folder / _RECORD).read_bytes())
+        stored = tuple(None if one is None else BlockFile(int(one[0]), int(one[1])) for one in record)
+        files = [(folder / file_name(raster), one) for raster, one in enumerate(stored) if one is not None]
+        whole = len(stored) == rasters and all(_crc_of(path) == one.content for path, one in files)
+    except (OSError, ValueError, TypeError, IndexError, KeyError):
+        return None
+    return stored if whole else None
+
+
+def _crc_of(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while piece := file.read(_READ_BYTES):
+            crc = zlib.crc32(piece, crc)
+    return crc

@@ -1,0 +1,81 @@
+"""What an unfinished work is: written down when it is begun, compared when it is taken up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crispmap.errors import OutputError
+from crispmap.files.atomic import write_whole
+from crispmap.raster.targets import sync_folder
+
+NAME = "journal.json"
+_FORMAT = 1
+_SHOWN = 40
+"""Characters of an entry shown to a person: enough to tell two hashes apart."""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What an unfinished work depends on.
+
+    Attributes:
+        identity: All that decides the bytes of its files, by name; long things by hash.
+        block_px: Side of its blocks; decides nothing but how it is cut.
+    """
+
+    identity: Mapping[str, str]
+    block_px: int
+
+    def write(self, folder: Path) -> None:
+        """Write the journal whole and for good.
+
+        Raises:
+            OutputError, OSError: If it cannot be written.
+        """
+        content = {"crispmap": _FORMAT, "block_px": self.block_px, "identity": dict(self.identity)}
+        write_whole(folder / NAME, json.dumps(content, indent=1).encode())
+        sync_folder(folder)
+
+    @classmethod
+    def read(cls, folder: Path) -> Journal:
+        """Read the journal in a folder.
+
+        Raises:
+            OutputError: If it is missing, damaged, or of another version of crispmap.
+        """
+        try:
+            content = json.loads((folder / NAME).read_bytes())
+            version, block_px, identity = content["crispmap"], content["block_px"], content["identity"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise _unreadable(folder, f"its journal is missing or damaged ({type(error).__name__})") from error
+        if version != _FORMAT:
+            raise _unreadable(folder, f"its journal has format {version!r}, that of another version of crispmap")
+        texts = isinstance(identity, dict) and all(isinstance(value, str) for value in identity.values())
+        if not texts or type(block_px) is not int or block_px < 1:
+            raise _unreadable(folder, "its journal is damaged")
+        return cls(identity, block_px)
+
+    def differences(self, identity: Mapping[str, str]) -> list[str]:
+        """Return a line for every entry in which another identity differs: what it was then, what it is now."""
+        return [
+            f"{name}: {_shown(self.identity.get(name))} then, {_shown(identity.get(name))} now"
+            for name in sorted({*self.identity, *identity})
+            if self.identity.get(name) != identity.get(name)
+        ]
+
+
+def _unreadable(folder: Path, why: str) -> OutputError:
+    return OutputError(
+        f"The unfinished work in {folder} cannot be taken up: {why}.",
+        expected=f"a journal of format {_FORMAT}",
+        remedy="Discard it and begin anew with --restart (restart).",
+    )
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "nothing"
+    return repr(value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…")

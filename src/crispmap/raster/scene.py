@@ -1,0 +1,155 @@
+"""What every reader of a scene promises, and the reflection all of them share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.geo.grid import Block, Grid
+from crispmap.types import BoolArray, FloatArray
+
+_STREAM_PX = 1024
+
+
+class SceneReader(Protocol):
+    """Anything that delivers blocks of an image: a file, a resampled view of one, a raster of scores."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """One name a band, in the order ``read`` delivers them."""
+
+    @property
+    def band_count(self) -> int:
+        """Number of bands ``read`` delivers."""
+
+    @property
+    def path(self) -> Path:
+        """The file the pixels come from, for messages."""
+
+    def read(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        """Return the image and its valid pixels of one block; see ``Scene.read``."""
+
+
+class Scene(ABC):
+    """An open scene: a ``SceneReader`` that is closed by ``with`` or ``close``.
+
+    Attributes:
+        grid: Where the pixels lie.
+        band_names: One name a band.
+        path: The file the pixels come from.
+    """
+
+    grid: Grid
+    band_names: tuple[str, ...]
+    path: Path
+
+    @property
+    def band_count(self) -> int:
+        """Number of bands."""
+        return len(self.band_names)
+
+    def read(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        """Return one block; outside the scene it holds the reflection about the border.
+
+        The reflection repeats the border pixel (…1 0 | 0 1 2…) and goes back and forth as often as needed, so
+        a block may reach any distance outside a scene of any size.
+
+        Args:
+            block: The window to read; any place, any size.
+
+        Returns:
+            The image, float32 (band, row, col), raw values, 0.0 in all bands where invalid; and the valid
+            pixels, bool (row, col).
+
+        Raises:
+            SceneError: If the file cannot be read there; it names the file and the block.
+        """
+        rows = reflected_indices(block.row, block.height, self.grid.height)
+        cols = reflected_indices(block.col, block.width, self.grid.width)
+        if block.is_empty:
+            return np.zeros((self.band_count, *block.shape), np.float32), np.zeros(block.shape, np.bool_)
+        inside = _bounding_block(rows, cols)
+        image, valid = self._read_inside(inside)
+        if inside == block:
+            return image, valid
+        rows, cols = rows - inside.row, cols - inside.col
+        # One axis after the other: over both at once, numpy gathers pixel by pixel, three times as slow.
+        return image.take(rows, axis=1).take(cols, axis=2), valid.take(rows, axis=0).take(cols, axis=1)
+
+    @abstractmethod
+    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        """Return one block that lies inside the grid, as ``read`` does."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file; the scene cannot be read afterwards. Closing twice is allowed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def reflected_indices(start: int, count: int, size: int) -> NDArray[np.intp]:
+    """Return the indices 0..size-1 that stand at positions start..start+count-1 of the reflected line.
+
+    The line has period ``2 size`` (0 1 2 | 2 1 0 | 0 1 2 …): numpy's ``symmetric`` padding, without its
+    limits.
+
+    Args:
+        start: First position; may be negative.
+        count: Number of positions, 0 or more.
+        size: Length of the line, 1 or more.
+    """
+    place = np.arange(start, start + count) % (2 * size)
+    return np.where(place < size, place, 2 * size - 1 - place)
+
+
+def cut_reflected(array: NDArray[Any], block: Block) -> NDArray[Any]:
+    """Return the block of an array (…, row, col), reflected about its border where the block reaches outside.
+
+    The reflection is that of ``reflected_indices``. A view where the block lies inside, a copy elsewhere.
+    """
+    height, width = array.shape[-2:]
+    if block.row >= 0 and block.col >= 0 and block.row_stop <= height and block.col_stop <= width:
+        return array[(..., *block.slices)]
+    rows = reflected_indices(block.row, block.height, height)
+    cols = reflected_indices(block.col, block.width, width)
+    gathered: NDArray[Any] = array[..., rows[:, None], cols]
+    return gathered
+
+
+def _bounding_block(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Block:
+    """Return the smallest block that holds all these rows and columns."""
+    row, col = int(rows.min()), int(cols.min())
+    return Block(row, col, int(rows.max()) - row + 1, int(cols.max()) - col + 1)
+
+
+def read_whole(reader: SceneReader) -> tuple[FloatArray, BoolArray]:
+    """Return the image (band, row, col) and the valid pixels (row, col) of the whole scene, in memory.
+
+    Raises:
+        SceneError: If the file cannot be read.
+    """
+    return reader.read(reader.grid.block)
+
+
+def has_valid(reader: SceneReader) -> bool:
+    """Return whether the scene holds any valid pixel, reading block by block and only up to the first one.
+
+    Raises:
+        SceneError: If the file cannot be read.
+    """
+    return any(bool(reader.read(block)[1].any()) for block in reader.grid.blocks(_STREAM_PX))

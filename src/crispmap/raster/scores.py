@@ -1,0 +1,277 @@
+"""Rasters of scores from any tool, read as the logits crispmap works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from crispmap.errors import SceneError
+from crispmap.geo.grid import Block, Grid
+from crispmap.raster.files import FileScene
+from crispmap.raster.scene import Scene
+from crispmap.raster.spec import CERTAINTY_TAG, CLASSES_TAG, PROBABILITY, PROBABILITY_LEVELS, SCORES_TAG
+from crispmap.types import BoolArray, FloatArray
+
+ScoreKind: TypeAlias = Literal["auto", "logit", "probability"]
+
+_CLIP = 1e-4
+"""Probabilities of float rasters are kept this far from 0 and 1: |z| <= 9.2."""
+_SLACK = 1e-3
+"""How far outside 0..1 a float probability may lie by rounding or compression."""
+_SUM_SLACK = 0.02
+_SAMPLE_PX = 256
+_SAMPLE_BLOCKS = 64
+_FULL_SCALES = {"uint8": (255.0,), "uint16": (10_000.0, 65_535.0), "int16": (10_000.0, 32_767.0)}
+_REMEDY = (
+    'Say what the values are: kind="probability" or kind="logit" (--kind), and full_scale (--full-scale) where they '
+    "are integers."
+)
+
+
+def open_scores(
+    path: str | Path,
+    *,
+    kind: ScoreKind = "auto",
+    class_names: Sequence[str] | None = None,
+    assume_gsd_m: float | None = None,
+    full_scale: float | None = None,
+) -> Scene:
+    """Open a raster of scores or probabilities as a scene whose bands are the logits of the classes.
+
+    One band is the class 1 of two: probability p gives ``(-z/2, +z/2)`` with ``z = log(p / (1 - p))``, a
+    logit z the same. K bands of probabilities give ``log p`` less its mean over the classes; K bands of
+    logits stay as they are. Probabilities are clipped to [1e-4, 1 - 1e-4] in float rasters, and to half a
+    level from 0 and 1 in integer ones. Invalid pixels (see ``FileScene``; an alpha band is no class) have
+    score 0 in every class.
+
+    ``kind="auto"`` believes the tag that crispmap's own score rasters carry: logits, or probabilities with 1 stored
+    as 254. For others it decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster:
+
+    - Integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16
+      and int16 it is 10,000 where no sampled value is larger, else the type's maximum. An 8-bit raster
+      holding only 0 and 1 is a mask, and K bands that do not sum to 1 (to 0.02) are an image: both are
+      refused.
+    - One float band within [0, 1] is a probability, another a logit.
+    - K float bands within [0, 1] that sum to 1 (to 0.02) are probabilities. K bands that leave [0, 1] are
+      logits. Those within [0, 1] with another sum could be either, and are refused.
+
+    Args:
+        path: Any raster GDAL reads.
+        kind: What the values are.
+        class_names: Names of the K classes (2 for one band). By default the band names; for one band
+            "background" and the band's name.
+        assume_gsd_m: Side of a pixel in metres, for a file without georeference.
+        full_scale: The value that stands for probability 1.
+
+    Returns:
+        The open scene of K bands, float32 logits; close it, or use it in ``with``.
+
+    Raises:
+        SceneError: If the file cannot be read or is a class map, if its kind cannot be told, if the class names do
+            not fit; on reading, if a block holds values outside the range of probabilities.
+
+    Warns:
+        GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given.
+    """
+    if kind not in ("auto", "logit", "probability"):
+        raise SceneError(f"The kind of scores is {kind!r}.", expected="auto, logit or probability")
+    if full_scale is not None and not full_scale > 0:
+        raise SceneError(
+            f"full_scale is {full_scale}.",
+            expected="a number above 0",
+            remedy="Give the value that stands for probability 1, such as 255.",
+        )
+    source = FileScene(path, assume_gsd_m=assume_gsd_m)
+    try:
+        _check_scores(source)
+        return ScoreScene(source, _rule(source, kind, full_scale), class_names)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _check_scores(source: FileScene) -> None:
+    """Raise SceneError where a raster of ours says that it holds something else."""
+    tags = source.tags
+    for tag, what in (
+        (CLASSES_TAG, "is a class map: it holds the ids of classes"),
+        (CERTAINTY_TAG, "holds certainties: how sure a map is, not of what"),
+    ):
+        if tag in tags:
+            raise SceneError(
+                f"{source.path} {what}, no scores.",
+                expected="a raster of scores or probabilities, one band a class",
+                remedy="Give the scores behind the map, such as coarse_scores.tif.",
+            )
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How stored values become logits.
+
+    Attributes:
+        scale: The value of probability 1, or None where values are logits.
+        clip: Distance that probabilities keep from 0 and 1.
+        slack: How far outside 0..1 a probability may lie.
+    """
+
+    scale: float | None
+    clip: float = _CLIP
+    slack: float = _SLACK
+
+
+class ScoreScene(Scene):
+    """A raster of scores as a scene of logits; made by ``open_scores``."""
+
+    def __init__(self, source: FileScene, rule: _Rule, class_names: Sequence[str] | None) -> None:
+        self._source = source
+        self._rule = rule
+        self.grid: Grid = source.grid
+        self.path: Path = source.path
+        self.band_names = _class_names(source, class_names)
+
+    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        """Return the logits of one block that lies inside the grid."""
+        values, valid = self._source.read(block)
+        if self._rule.scale is not None:
+            values = self._log_odds(values / np.float32(self._rule.scale), valid, block)
+        if len(values) == 1:
+            values = np.concatenate([values / -2, values / 2])
+        values[:, ~valid] = 0.0
+        return values, valid
+
+    def _log_odds(self, share: FloatArray, valid: BoolArray, block: Block) -> FloatArray:
+        """Return log odds of one band, or centred log probabilities of several."""
+        low, high = _range(share, valid)
+        if low < -self._rule.slack or high > 1 + self._rule.slack:
+            raise SceneError(
+                f"{self.path} holds probabilities of {low:.4g}..{high:.4g} at rows {block.row}.."
+                f"{block.row_stop - 1}, columns {block.col}..{block.col_stop - 1}, with {self._rule.scale:g} "
+                "as probability 1.",
+                expected="values between 0 and 1",
+                remedy=_REMEDY,
+            )
+        share = np.clip(share, np.float32(self._rule.clip), np.float32(1 - self._rule.clip))
+        logs = np.log(share)
+        odds: FloatArray = logs - (np.log1p(-share) if len(share) == 1 else logs.mean(axis=0, keepdims=True))
+        return odds
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+
+
+def _range(values: FloatArray, valid: BoolArray) -> tuple[float, float]:
+    """Return the smallest and largest valid value; (0, 0) where there is none."""
+    kept = values[:, valid]
+    return (float(kept.min()), float(kept.max())) if kept.size else (0.0, 0.0)
+
+
+def _class_names(source: FileScene, given: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the classes.
+
+    Raises:
+        SceneError: If their number does not fit the bands.
+    """
+    count = max(2, source.band_count)
+    if given is not None:
+        if len(given) != count:
+            raise SceneError(
+                f"{len(given)} class names are given for {source.path}.",
+                expected=f"{count} names: {_meaning(source)}",
+                remedy="Give scores of these classes, one band a class.",
+            )
+        return tuple(given)
+    return ("background", *source.band_names) if source.band_count == 1 else source.band_names
+
+
+def _meaning(source: FileScene) -> str:
+    """Return what the bands stand for, for messages."""
+    if source.band_count == 1:
+        return "its one band scores the second of two classes"
+    return f"one for each of its {source.band_count} bands"
+
+
+def _rule(source: FileScene, kind: ScoreKind, full_scale: float | None) -> _Rule:
+    """Return how the values of a raster become logits; ``open_scores`` tells the rule.
+
+    Raises:
+        SceneError: If that cannot be told.
+    """
+    integers = source.dtype.kind in "iu"
+    if full_scale is None and source.tags.get(SCORES_TAG) == PROBABILITY and kind != "logit":
+        return _Rule(PROBABILITY_LEVELS, clip=0.5 / (PROBABILITY_LEVELS + 1))
+    if kind == "logit" or (kind == "auto" and source.tags.get(SCORES_TAG) == "logit"):
+        return _Rule(None)
+    if kind == "probability" and not integers:
+        return _Rule(full_scale or 1.0)
+    if full_scale is None and not integers:
+        return _float_rule(source, _sample(source))
+    scale = full_scale or _integer_scale(source, _sample(source), kind)
+    return _Rule(scale, clip=0.5 / (scale + 1) if integers else _CLIP)
+
+
+def _sample(source: FileScene) -> FloatArray:
+    """Return the valid pixels (band, pixel) of windows spread evenly over the raster."""
+    blocks = list(source.grid.blocks(_SAMPLE_PX))
+    step = max(1, -(-len(blocks) // _SAMPLE_BLOCKS))
+    parts = []
+    for block in blocks[step // 2 :: step]:
+        image, valid = source.read(block)
+        parts.append(image[:, valid])
+    return np.concatenate(parts, axis=1)
+
+
+def _integer_scale(source: FileScene, sample: FloatArray, kind: ScoreKind) -> float:
+    """Return the stored value that stands for probability 1.
+
+    Raises:
+        SceneError: If that cannot be told.
+    """
+    name = source.dtype.name
+    largest = float(sample.max(initial=0.0))
+    if name not in _FULL_SCALES:
+        raise SceneError(
+            f"{source.path} holds scores as {name}.", expected="8-bit, 16-bit or float values", remedy=_REMEDY
+        )
+    if name == "uint8" and largest == 1:
+        raise SceneError(
+            f"{source.path} holds only 0 and 1.",
+            expected="probabilities 0..255",
+            remedy="Give full_scale=1 for a hard mask, full_scale=255 if these are very small probabilities.",
+        )
+    scale = next((scale for scale in _FULL_SCALES[name] if largest <= scale), _FULL_SCALES[name][-1])
+    if kind == "auto" and not _sums_to(scale, sample):
+        raise SceneError(
+            f"The bands of {source.path} do not sum to {scale:g}, as probabilities would.",
+            expected="a raster of probabilities or scores, not of image bands",
+            remedy=_REMEDY,
+        )
+    return scale
+
+
+def _sums_to(scale: float, sample: FloatArray) -> bool:
+    """Return whether every pixel's bands sum to the scale; true of a single band, and where no pixel is."""
+    if len(sample) == 1 or sample.size == 0:
+        return True
+    rounding = 0.5 * len(sample) if scale > 1 else 0.0
+    return float(np.abs(sample.sum(axis=0) - scale).max()) <= _SUM_SLACK * scale + rounding
+
+
+def _float_rule(source: FileScene, sample: FloatArray) -> _Rule:
+    """Return the rule for real values."""
+    if sample.size == 0:
+        return _Rule(None)
+    if sample.min() < -_SLACK or sample.max() > 1 + _SLACK:
+        return _Rule(None)
+    if _sums_to(1.0, sample):
+        return _Rule(1.0)
+    raise SceneError(
+        f"The bands of {source.path} lie within 0..1 but do not sum to 1.",
+        expected="probabilities that sum to 1, or logits that leave 0..1",
+        remedy=_REMEDY,
+    )

@@ -1,0 +1,194 @@
+"""What a raster to be written is: its pixels' place and type, its colours, names and tags."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crispmap.classes import ClassSchema
+from crispmap.geo.grid import Block, Grid
+from crispmap.types import IGNORE
+
+CLASSES_TAG = "CRISPMAP_CLASSES"
+"""The tag of a class map that holds its class schema as JSON."""
+
+SCORES_TAG = "CRISPMAP_SCORES"
+"""The tag of a score raster that tells its values: ``logit``, or ``probability/254`` with 1 stored as 254."""
+
+CERTAINTY_TAG = "CRISPMAP_CERTAINTY"
+"""The tag of a raster of certainties that tells what they are of: ``softmax``."""
+
+PROBABILITY_LEVELS = 254
+"""The value that stands for probability 1 in our 8-bit scores; 255 is nodata."""
+
+PROBABILITY = f"probability/{PROBABILITY_LEVELS}"
+
+ScoreEncoding: TypeAlias = Literal["float32", "float16", "uint8"]
+"""How scores are stored: logits, logits in half precision, or probabilities in steps of 1/254."""
+
+_CLASSES_IN_LEGEND = 16
+
+
+@dataclass(frozen=True)
+class RasterSpec:
+    """All that decides the bytes of a raster file, but its pixels.
+
+    Attributes:
+        path: The file to write.
+        grid: Where its pixels lie.
+        count: Number of bands.
+        dtype: Type of the values, any of GDAL's real types. float16 is stored as float32 with the
+            last 13 bits 0, which compress to nothing: GDAL's own 16-bit floats differ from one writing to the next in
+            the tiles of the border.
+        nodata: The value that means "no data", or None.
+        descriptions: One text a band, or none.
+        colormap: Value -> (red, green, blue[, alpha]) for one-band uint8 rasters.
+        tags: Metadata of the file.
+        scale: What a stored value is to be multiplied by, for programs that show the quantity; None for 1.
+        overviews: What a pixel of an overview is of those it stands for: the most frequent value, or their mean.
+        tile_px: Side of the file's tiles, a multiple of 16.
+
+    Raises:
+        ValueError: If there are not as many descriptions as bands.
+    """
+
+    path: Path
+    grid: Grid
+    _: KW_ONLY
+    count: int
+    dtype: np.dtype[Any]
+    nodata: float | None
+    descriptions: tuple[str, ...] = ()
+    colormap: Mapping[int, tuple[int, ...]] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    scale: float | None = None
+    overviews: Literal["MODE", "AVERAGE"] = "AVERAGE"
+    tile_px: int = 256
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
+        if self.descriptions and len(self.descriptions) != self.count:
+            raise ValueError(f"{len(self.descriptions)} descriptions for {self.count} bands")
+
+    @property
+    def read_dtype(self) -> np.dtype[Any]:
+        """The type values are handed to GDAL and read back in: float32 for float16."""
+        return np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
+
+    def with_tags(self, tags: Mapping[str, str]) -> RasterSpec:
+        """Return the same with further tags."""
+        return replace(self, tags={**self.tags, **tags})
+
+    def checked(self, block: Block, array: ArrayLike) -> NDArray[Any]:
+        """Return the values of a block as the file will hold them: C-contiguous (band, row, col) of ``read_dtype``.
+
+        Args:
+            block: A window inside the grid.
+            array: (band, row, col), or (row, col) for one band, of a type that fits the raster's without loss of kind
+                (any real number into a float raster, no float into an integer one).
+
+        Raises:
+            ValueError: If the block leaves the grid, or shape or type do not fit.
+        """
+        values = np.asarray(array)
+        if values.ndim == 2:
+            values = values[None]
+        if values.shape != (self.count, *block.shape):
+            raise ValueError(f"array of shape {values.shape} for {(self.count, *block.shape)}")
+        if block.intersection(self.grid.block) != block and not block.is_empty:
+            raise ValueError(f"{block} leaves the grid of shape {self.grid.shape}")
+        if not (np.can_cast(values.dtype, self.dtype, "same_kind") or self.dtype.kind == "f"):
+            raise ValueError(f"{values.dtype} values for a raster of {self.dtype}")
+        with np.errstate(over="ignore"):  # beyond the type: infinite
+            return np.ascontiguousarray(values.astype(self.dtype, copy=False), self.read_dtype)
+
+    def blank(self, block: Block) -> NDArray[Any]:
+        """Return what a block holds that is never written: nodata, or 0 without nodata."""
+        fill = 0 if self.nodata is None else self.nodata
+        return np.full((self.count, *block.shape), fill, self.read_dtype)
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything but the path: rasters of the same pixels and fingerprint have the same bytes."""
+        crs = None if self.grid.crs is None else self.grid.crs.to_wkt()
+        facts = [
+            crs,
+            [repr(value) for value in self.grid.transform[:6]],
+            list(self.grid.shape),
+            [self.count, self.dtype.name, repr(self.nodata), repr(self.scale), self.overviews, self.tile_px],
+            list(self.descriptions),
+            sorted((key, list(value)) for key, value in (self.colormap or {}).items()),
+            sorted(self.tags.items()),
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def class_map_spec(path: str | Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
+    """Return what a class map is: uint8 class ids, nodata 255, colours, the schema in its tags."""
+    colours: dict[int, tuple[int, ...]] = {index: (*one.rgb, 255) for index, one in enumerate(schema)}
+    colours[IGNORE] = (0, 0, 0, 0)
+    return RasterSpec(
+        Path(path),
+        grid,
+        count=1,
+        dtype=np.dtype(np.uint8),
+        nodata=IGNORE,
+        descriptions=(_legend(schema),),
+        colormap=colours,
+        tags={**tags, CLASSES_TAG: schema.to_json()},
+        overviews="MODE",
+    )
+
+
+def _legend(schema: ClassSchema) -> str:
+    """Return a band description that tells the class of each value: QGIS heads the legend with it."""
+    if len(schema) > _CLASSES_IN_LEGEND:
+        return "class"
+    return f"class ({', '.join(f'{index} {one.name}' for index, one in enumerate(schema))})"
+
+
+def scores_spec(
+    path: str | Path,
+    grid: Grid,
+    names: Sequence[str],
+    tags: Mapping[str, str],
+    encoding: ScoreEncoding = "float32",
+) -> RasterSpec:
+    """Return what a raster of scores is: one band a class under its name.
+
+    Logits as float32 or float16, nodata NaN; or probabilities as uint8, 0..254 with scale 1/254, nodata 255.
+    """
+    if encoding == "uint8":
+        nodata, scale, meaning = float(IGNORE), 1 / PROBABILITY_LEVELS, PROBABILITY
+    else:
+        nodata, scale, meaning = float("nan"), None, "logit"
+    return RasterSpec(
+        Path(path),
+        grid,
+        count=len(names),
+        dtype=np.dtype(encoding),
+        nodata=nodata,
+        descriptions=tuple(names),
+        tags={**tags, SCORES_TAG: meaning},
+        scale=scale,
+    )
+
+
+def certainty_spec(path: str | Path, grid: Grid, tags: Mapping[str, str]) -> RasterSpec:
+    """Return what a raster of certainties is: float16 bands "confidence" and "entropy" in 0..1, nodata NaN."""
+    return RasterSpec(
+        Path(path),
+        grid,
+        count=2,
+        dtype=np.dtype(np.float16),
+        nodata=float("nan"),
+        descriptions=("confidence", "entropy"),
+        tags={**tags, CERTAINTY_TAG: "softmax"},
+    )

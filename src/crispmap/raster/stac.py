@@ -1,0 +1,273 @@
+"""Scenes told by STAC items: files of JSON that name the rasters of a scene (https://stacspec.org)."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+from crispmap.errors import GridError, SceneError
+from crispmap.files.address import fit_name, gdal_name, is_plain_file, shown, web_address
+from crispmap.files.dataset import open_dataset
+from crispmap.raster.refs import SceneRef
+from crispmap.raster.stack import check_one_grid
+
+if TYPE_CHECKING:
+    import pystac
+
+_SUFFIXES = (".json", ".geojson")
+_RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg", ".nc", ".h5", ".hdf", ".zarr")
+_RASTER_MEDIA = ("image/", "application/x-hdf", "application/netcdf", "application/x-netcdf", "application/vnd.zarr")
+_ROLES = ("data", "visual")
+_PAUSES_S = (0.5, 1.0)
+_TIMEOUT_S = 30
+_LARGEST = 64_000_000
+
+
+def split_assets(text: str) -> tuple[str, tuple[str, ...] | None]:
+    """Return an item and the assets chosen from it: ``item.json#B04,B03`` gives ``item.json`` and two names.
+
+    What is no item, or a file whose own name holds a ``#``, comes back whole, with None.
+    """
+    address, mark, names = text.rpartition("#")
+    if not mark or not is_item(address) or (is_plain_file(text) and Path(text).exists()):
+        return text, None
+    return address, tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def is_item(text: str) -> bool:
+    """Return whether a path or address is called as STAC items are: ``.json``, ``.geojson``, or ``…/items/<id>``."""
+    address = web_address(text)
+    path = PurePosixPath(urlsplit(address).path if address else text)
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    return address is not None and path.parent.name == "items" and path.suffix.lower() not in _RASTER_SUFFIXES
+
+
+def item_scenes(address: str, assets: Sequence[str] | None = None) -> list[SceneRef]:
+    """Return the scenes of a STAC item or of a collection of items, such as the answer to a search.
+
+    By default a scene is made of the raster assets with role ``data`` or, where none has it, ``visual`` or, where no
+    asset has a role, of all rasters. Several are one scene if each holds a single band and all lie on one grid; its
+    bands then come in the item's order. Names of bands that the rasters do not say come from the item; where bands
+    lie, and what they hold, is taken from the rasters alone.
+
+    Args:
+        address: A file, or an address starting with ``http://`` or ``https://``.
+        assets: Names of the assets to take, in the order of their bands.
+
+    Raises:
+        SceneError: If it cannot be read or is no item, an asset is missing, or a choice must be made.
+        GridError: If the assets do not lie on one grid.
+    """
+    import pystac
+
+    content = _parsed(address)
+    try:
+        if content.get("type") == "FeatureCollection":
+            items = list(pystac.ItemCollection.from_dict(content).items)
+        else:
+            items = [pystac.Item.from_dict(content)]
+    except Exception as error:  # pystac lets KeyError, AttributeError and others of its reading out
+        raise _no_item(address, f"{type(error).__name__}: {error}") from error
+    if not items:
+        raise _no_item(address, "it holds no item")
+    return [_scene(item, address, assets) for item in items]
+
+
+def _scene(item: pystac.Item, address: str, wanted: Sequence[str] | None) -> SceneRef:
+    """Return the scene of one item."""
+    chosen = _default_assets(item, address) if wanted is None else _named_assets(item, address, wanted)
+    files = tuple(_located(asset.href, address) for asset in chosen.values())
+    if wanted is None and len(files) > 1:
+        _check_default(dict(zip(chosen, files, strict=True)), address)
+    return SceneRef(fit_name(item.id), files, _band_names(chosen))
+
+
+def _default_assets(item: pystac.Item, address: str) -> dict[str, pystac.Asset]:
+    """Return the rasters of an item by name: those with the first of the roles that any has."""
+    rasters = {key: asset for key, asset in item.assets.items() if _is_raster(asset)}
+    for role in _ROLES:
+        with_role = {key: asset for key, asset in rasters.items() if role in (asset.roles or ())}
+        if with_role:
+            return with_role
+    without = {key: asset for key, asset in rasters.items() if not asset.roles}
+    if without:
+        return without
+    raise SceneError(
+        f"{shown(address)} has no raster with the role data or visual.",
+        expected="a STAC item with a raster asset",
+        remedy=f"Choose an asset by name: {_call(address, [next(iter(item.assets), 'NAME')])}. "
+        f"It has: {', '.join(item.assets) or 'none'}.",
+    )
+
+
+def _named_assets(item: pystac.Item, address: str, wanted: Sequence[str]) -> dict[str, pystac.Asset]:
+    """Return assets by name, in the order asked.
+
+    Raises:
+        SceneError: If one is missing, or none is named.
+    """
+    missing = [name for name in wanted if name not in item.assets]
+    if missing or not wanted:
+        raise SceneError(
+            f"{shown(address)} has no asset {', '.join(missing)}." if missing else f"{address}# names no asset.",
+            expected=f"some of {', '.join(item.assets) or 'none'}",
+            remedy="Correct the names after #, with commas between.",
+        )
+    return {name: item.assets[name] for name in wanted}
+
+
+def _check_default(files: Mapping[str, str], address: str) -> None:
+    """Check that assets nobody has chosen make one scene: single bands on one grid.
+
+    Raises:
+        SceneError: If one holds several bands.
+        GridError: If they do not lie on one grid.
+    """
+    shapes: dict[tuple[int, int], list[str]] = {}
+    for name, file in files.items():
+        with open_dataset(file) as dataset:
+            shapes.setdefault(dataset.shape, []).append(name)
+            if dataset.count > 1:
+                raise SceneError(
+                    f"{shown(address)} has several rasters, {', '.join(files)}, and {name} alone holds "
+                    f"{dataset.count} bands.",
+                    expected="one raster, or single bands that lie on one grid",
+                    remedy=f"Choose by name: {_call(address, [name])}",
+                )
+    try:
+        check_one_grid(list(files.values()))
+    except GridError as error:
+        alike = " or ".join(_call(address, names) for names in shapes.values())
+        remedy = f"Choose assets of one resolution: {alike}" if len(shapes) > 1 else error.remedy
+        raise GridError(error.given, expected=error.expected, remedy=remedy) from error
+
+
+def _call(address: str, names: Sequence[str]) -> str:
+    """Return how to ask for some assets of an item."""
+    return f"'{shown(address)}#{','.join(names)}'"
+
+
+def _is_raster(asset: pystac.Asset) -> bool:
+    """Return whether an asset is a raster, by its media type or, without one, by its name."""
+    if asset.media_type:
+        return asset.media_type.startswith(_RASTER_MEDIA)
+    return PurePosixPath(urlsplit(asset.href).path).suffix.lower() in _RASTER_SUFFIXES
+
+
+def _band_names(assets: Mapping[str, pystac.Asset]) -> tuple[str, ...]:
+    """Return a name for each band of some assets: common names, else names, else those of the assets; else none."""
+    told = {key: _bands_of(asset) for key, asset in assets.items()}
+    bands = [band for some in told.values() for band in some]
+    for keys in (("common_name", "eo:common_name"), ("name",)):
+        names = [next((str(band[key]) for key in keys if key in band), "") for band in bands]
+        if names and all(names) and len(set(names)) == len(names):
+            return tuple(names)
+    return tuple(assets) if len(assets) > 1 else ()
+
+
+def _bands_of(asset: pystac.Asset) -> list[dict[str, Any]]:
+    """Return what an item says of each band of an asset; one empty entry where it says nothing."""
+    for key in ("bands", "eo:bands"):
+        bands = asset.extra_fields.get(key)
+        if isinstance(bands, list) and bands and all(isinstance(band, dict) for band in bands):
+            return bands
+    return [{}]
+
+
+def _located(href: str, item: str) -> str:
+    """Return what GDAL opens for an asset: its own address, or one relative to its item's."""
+    if href.startswith("file://"):
+        return unquote(urlsplit(href).path)
+    if not is_plain_file(href):
+        return gdal_name(href)
+    address = web_address(item)
+    return gdal_name(urljoin(address, href)) if address else str(Path(item).parent / href)
+
+
+def _parsed(address: str) -> dict[str, Any]:
+    """Return the content of a file or address of JSON.
+
+    Raises:
+        SceneError: If it cannot be read, or holds no STAC item.
+    """
+    url = web_address(address)
+    if url is None and not is_plain_file(address):
+        raise _unreadable(address, "such an address is not read", "Download the item, or give its https address.")
+    try:
+        content = json.loads(_fetched(url) if url else Path(address).read_bytes())
+    except FileNotFoundError as error:
+        raise SceneError(f"{address} does not exist.", expected="a STAC item", remedy="Check the path.") from error
+    except OSError as error:
+        remedy = "Check the address and the network." if url else "Check the permissions of the file (ls -l)."
+        raise _unreadable(address, str(getattr(error, "reason", None) or error), remedy) from error
+    except (ValueError, RecursionError) as error:
+        raise _no_item(address, f"no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise _no_item(address, "no object of JSON")
+    if content.get("type") in ("Catalog", "Collection"):
+        raise _no_item(address, f"a {content['type']}, which names items: give one of them")
+    return content
+
+
+def _fetched(url: str) -> bytes:
+    """Return what a web server gives, asking again a few times where it does not answer.
+
+    Raises:
+        OSError: If it does not answer, answers with an error, or with more than an item can hold.
+    """
+    pauses = iter(_PAUSES_S)
+    while True:
+        try:
+            return _fetched_once(url)
+        except OSError as error:
+            pause = None if _is_refusal(error) else next(pauses, None)
+            if pause is None:
+                raise
+            time.sleep(pause)
+
+
+def _is_refusal(error: OSError) -> bool:
+    """Return whether a server has answered that it will not give what was asked; the answer is closed."""
+    if not isinstance(error, urllib.error.HTTPError):
+        return False
+    error.close()
+    return error.code < 500
+
+
+def _fetched_once(url: str) -> bytes:
+    """Return what a web server gives.
+
+    Raises:
+        OSError: If it gives nothing, or too much.
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - only http and https come here
+            content: bytes = answer.read(_LARGEST + 1)
+            missing = answer.length
+    except HTTPException as error:
+        raise ConnectionError(f"the server does not answer as web servers do: {error}") from error
+    if missing and len(content) <= _LARGEST:
+        raise ConnectionError(f"the answer is not whole, {missing} bytes are missing")
+    if len(content) > _LARGEST:
+        raise OSError(f"it is larger than {_LARGEST // 1_000_000} MB")
+    return content
+
+
+def _unreadable(address: str, why: str, remedy: str) -> SceneError:
+    return SceneError(f"{shown(address)} cannot be read: {why}.", expected="a STAC item", remedy=remedy)
+
+
+def _no_item(address: str, why: str) -> SceneError:
+    return SceneError(
+        f"{shown(address)} is no STAC item ({why}).",
+        expected="a raster, or a STAC item as JSON",
+        remedy="If these are vectors, give the raster here, and check the order of the arguments.",
+    )

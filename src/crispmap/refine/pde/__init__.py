@@ -1,0 +1,1 @@
+"""Refiners written as partial differential equations."""

@@ -1,0 +1,264 @@
+"""Partial differential equations that move score maps, written by hand: heat flow, two diffusions, active contours.
+
+The processes that the recurrent refiner generalises (RNN paper, equations 1 to 4), by finite differences that are
+explicit in time. A pixel is the unit of length. Nothing is padded: a time step of ``dt`` takes one pixel off every
+side, so any window gives the scores of the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from crispmap.refine.base import crop
+from crispmap.refine.hand_written import HandWrittenRefiner, require
+from crispmap.refine.pde.edges import edge_stopping, gradient_margin_px, structure_tensor
+
+LARGEST_DT = 0.25
+"""Largest stable time step, for diffusivities up to 1 on the five-point stencil."""
+MOST_TIME_STEPS = 1000
+SIGMA_RANGE_PX = (0.3, 10.0)
+_FLAT = 1e-6
+"""Squared slope, in scores per pixel, below which a map counts as flat and has no contours to move."""
+
+
+class PdeRefiner(HandWrittenRefiner):
+    """Scores that evolve by a partial differential equation, every class by itself and by the same rule.
+
+    A step is ``substeps`` time steps of ``dt``; all steps together take the time steps * substeps * dt, in px^2.
+    Subclasses give the equation: ``coefficients`` from the image, once, and ``advance`` for a time step.
+
+    Args:
+        classes: Classes, 2 or more.
+        bands: Bands of the image, 1 or more.
+        steps: Steps, 1 or more.
+        substeps: Time steps in a step, 1 or more; at most ``MOST_TIME_STEPS`` in all.
+        dt: Time of a time step, above 0 and at most ``LARGEST_DT``: beyond, the explicit scheme is unstable.
+        biases: A number a class, added to the scores before the first step; none by default.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    edge_margin_px = 0
+    """Pixels that the coefficients reach beyond the scores they act on."""
+
+    def __init__(
+        self,
+        classes: int,
+        bands: int,
+        steps: int = 5,
+        substeps: int = 4,
+        dt: float = LARGEST_DT,
+        *,
+        biases: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(classes, bands, steps, biases, {"substeps": substeps, "dt": dt})
+        require("substeps", substeps, substeps >= 1 and int(substeps) == substeps, "a whole number of 1 or more")
+        total = steps * substeps
+        require("steps times substeps", total, total <= MOST_TIME_STEPS, f"at most {MOST_TIME_STEPS}")
+        require("dt", dt, 0 < dt <= LARGEST_DT, f"a number above 0, at most {LARGEST_DT}, where the scheme is stable")
+        self.substeps, self.dt = substeps, dt
+        self.margin_px = self.radius_px = total + self.edge_margin_px
+
+    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+        coefficients = self.coefficients(image)
+        u = crop(self.biased(scores), self.edge_margin_px)
+        results = [crop(scores, self.margin_px)]
+        for time_step in range(self.steps * self.substeps):
+            u = crop(u, 1) + self.dt * self.velocity(u, [crop(one, time_step) for one in coefficients])
+            left = self.steps * self.substeps - time_step - 1
+            if left % self.substeps == 0:
+                results.append(crop(u, left))
+        return results
+
+    def coefficients(self, image: Tensor) -> list[Tensor]:
+        """Return what the equation needs of the image, each for the ground of the first time step.
+
+        Args:
+            image: (batch, band, row + 2 edge_margin_px, col + 2 edge_margin_px).
+        """
+        raise NotImplementedError
+
+    def velocity(self, u: Tensor, coefficients: list[Tensor]) -> Tensor:
+        """Return du/dt, (batch, class, row - 2, col - 2), for scores (batch, class, row, col)."""
+        raise NotImplementedError
+
+
+class HeatRefiner(PdeRefiner):
+    """Heat flow, u_t = div(grad u) (equation 1): scores blur, whatever the image.
+
+    A new score is a mean of five old ones: mean and bounds are kept. The bound on dt is sharp.
+    """
+
+    architecture = "heat"
+
+    def coefficients(self, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+        return []
+
+    def velocity(self, u: Tensor, coefficients: list[Tensor]) -> Tensor:  # noqa: D102 - as the base class
+        across, down = _slopes(u)
+        return _divergence(across[..., 1:-1, :], down[..., :, 1:-1])
+
+
+class _EdgeAwareRefiner(PdeRefiner):
+    """An equation that looks at the edges of the image.
+
+    Args:
+        classes: Classes, 2 or more.
+        bands: Bands of the image, 1 or more.
+        steps: Steps, 1 or more.
+        substeps: Time steps in a step.
+        dt: Time of a time step.
+        kappa: Slope of the image that halves g, above 0, in units of the scaled image per pixel.
+        sigma_px: Scale at which slopes are taken, within ``SIGMA_RANGE_PX``.
+        biases: A number a class, added to the scores before the first step.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        bands: int,
+        steps: int = 5,
+        substeps: int = 4,
+        dt: float = LARGEST_DT,
+        *,
+        kappa: float = 0.1,
+        sigma_px: float = 1.0,
+        biases: Sequence[float] | None = None,
+    ) -> None:
+        low, high = SIGMA_RANGE_PX
+        require("sigma_px", sigma_px, low <= sigma_px <= high, f"a number within {low:g}..{high:g}")
+        require("kappa", kappa, 0 < kappa < math.inf, "a finite number above 0")
+        self.edge_margin_px = gradient_margin_px(sigma_px)
+        super().__init__(classes, bands, steps, substeps, dt, biases=biases)
+        self.kappa, self.sigma_px = kappa, sigma_px
+        self.arguments |= {"kappa": kappa, "sigma_px": sigma_px}
+
+
+class EdgeStoppedRefiner(_EdgeAwareRefiner):
+    """Diffusion that slows down at edges, u_t = div(g(I) grad u) (equation 2), g between 0 and 1.
+
+    Fluxes between pixels: what leaves one enters the other, so the mean is kept; with dt * max g <= 1/4 a new score is
+    a mean of five old ones, so bounds are kept too. See ``edge_stopping`` for g.
+    """
+
+    architecture = "edge-stopped"
+
+    def coefficients(self, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+        g = edge_stopping(image, self.sigma_px, self.kappa)
+        across, down = (g[..., 1:] + g[..., :-1]) / 2, (g[..., 1:, :] + g[..., :-1, :]) / 2
+        return [across[..., 1:-1, :], down[..., :, 1:-1]]
+
+    def velocity(self, u: Tensor, coefficients: list[Tensor]) -> Tensor:  # noqa: D102 - as the base class
+        across, down = _slopes(u)
+        return _divergence(coefficients[0] * across[..., 1:-1, :], coefficients[1] * down[..., :, 1:-1])
+
+
+class AnisotropicRefiner(_EdgeAwareRefiner):
+    """Diffusion along edges, not across them, u_t = div(D(I) grad u) (equation 3).
+
+    D = 1 - J / (kappa^2 + tr J) with J the structure tensor: where all bands have their slope in one direction, the
+    diffusivity is g = 1 / (1 + |grad I|^2 / kappa^2) across the edge and 1 along it; where they have not, it lies
+    between. Eigenvalues lie in 0..1.
+
+    The mean is kept, and for dt <= 1/4 the sum of squares never grows: the scheme is the gradient flow of
+    1/2 sum of u_x D_xx u_x + u_y D_yy u_y over pairs of neighbours and of D_xy u_x u_y over corners, which is never
+    negative and never above that of heat flow. Bounds are not kept: a corner term may overshoot a little.
+    """
+
+    architecture = "anisotropic"
+
+    def coefficients(self, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+        xx, xy, yy = structure_tensor(image, self.sigma_px)
+        share = 1 / (self.kappa**2 + xx + yy)
+        corner = _corners(torch.cat([1 - xx * share, 1 - yy * share, -xy * share], dim=1))
+        xx, yy, xy = corner[:, :1], corner[:, 1:2], corner[:, 2:]
+        return [(xx[..., 1:, :] + xx[..., :-1, :]) / 2, (yy[..., 1:] + yy[..., :-1]) / 2, xy]
+
+    def velocity(self, u: Tensor, coefficients: list[Tensor]) -> Tensor:  # noqa: D102 - as the base class
+        xx, yy, xy = coefficients
+        across, down = _slopes(u)
+        by_rows, by_cols = (
+            xy * (down[..., 1:] + down[..., :-1]) / 2,
+            xy * (across[..., 1:, :] + across[..., :-1, :]) / 2,
+        )
+        flux_across = xx * across[..., 1:-1, :] + (by_rows[..., 1:, :] + by_rows[..., :-1, :]) / 2
+        flux_down = yy * down[..., :, 1:-1] + (by_cols[..., 1:] + by_cols[..., :-1]) / 2
+        return _divergence(flux_across, flux_down)
+
+
+class GeodesicRefiner(_EdgeAwareRefiner):
+    """Geodesic active contours, u_t = |grad u| div(g(I) grad u / |grad u|) (equation 4).
+
+    Every contour of every map shrinks with its curvature, slower where the image has an edge, and is drawn to edges:
+    u_t = g * curvature * |grad u| + grad g . grad u, the first by central differences, the second by upwind ones. The
+    equation moves contours whatever their level. Those that matter lie between classes: it is the scores less their
+    mean over classes that evolve, so that with two classes the boundary is the zero level, and a number added to all
+    scores of a pixel moves nothing. With frozen coefficients the scheme is stable for dt <= 1/3, and dt is less.
+
+    Source: Caselles, Kimmel and Sapiro, "Geodesic active contours", 1997; upwind as Osher and Sethian, 1988.
+    """
+
+    architecture = "geodesic"
+
+    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+        level = scores.mean(1, keepdim=True)
+        _, *later = super().all_steps(scores - level, image)
+        return [crop(scores, self.margin_px), *(one + crop(level, self.margin_px) for one in later)]
+
+    def coefficients(self, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+        g = edge_stopping(image, self.sigma_px, self.kappa)
+        slopes = _central(g)
+        return [crop(g, 1), slopes.x, slopes.y]
+
+    def velocity(self, u: Tensor, coefficients: list[Tensor]) -> Tensor:  # noqa: D102 - as the base class
+        g, g_x, g_y = coefficients
+        across, down = _slopes(u)
+        before, after = across[..., 1:-1, :-1], across[..., 1:-1, 1:]
+        above, below = down[..., :-1, 1:-1], down[..., 1:, 1:-1]
+        drawn = g_x.clamp(min=0) * after + g_x.clamp(max=0) * before + g_y.clamp(min=0) * below
+        drawn += g_y.clamp(max=0) * above
+        slopes = _central(u)
+        mixed = (u[..., 2:, 2:] - u[..., 2:, :-2] - u[..., :-2, 2:] + u[..., :-2, :-2]) / 4
+        squares_x, squares_y = slopes.x.square(), slopes.y.square()
+        bent = (after - before) * squares_y - 2 * slopes.x * slopes.y * mixed + (below - above) * squares_x
+        return g * bent / (squares_x + squares_y + _FLAT) + drawn
+
+
+class _Slopes(NamedTuple):
+    """Slopes of maps along the columns' numbers (x) and the rows' (y)."""
+
+    x: Tensor
+    y: Tensor
+
+
+def _slopes(u: Tensor) -> _Slopes:
+    """Return differences of neighbours: (.., row, col - 1) and (.., row - 1, col)."""
+    return _Slopes(u[..., 1:] - u[..., :-1], u[..., 1:, :] - u[..., :-1, :])
+
+
+def _central(u: Tensor) -> _Slopes:
+    """Return central differences at inner pixels, (.., row - 2, col - 2)."""
+    return _Slopes((u[..., 1:-1, 2:] - u[..., 1:-1, :-2]) / 2, (u[..., 2:, 1:-1] - u[..., :-2, 1:-1]) / 2)
+
+
+def _corners(maps: Tensor) -> Tensor:
+    """Return the mean of the four pixels around every inner corner, (.., row - 1, col - 1)."""
+    rows = maps[..., 1:, :] + maps[..., :-1, :]
+    return (rows[..., 1:] + rows[..., :-1]) / 4
+
+
+def _divergence(across: Tensor, down: Tensor) -> Tensor:
+    """Return what flows into every inner pixel, (.., row - 2, col - 2), of fluxes (.., row - 2, col - 1) and so on."""
+    return across[..., 1:] - across[..., :-1] + down[..., 1:, :] - down[..., :-1, :]
+
+
+PDES: dict[str, type[PdeRefiner]] = {
+    one.architecture: one for one in (HeatRefiner, EdgeStoppedRefiner, AnisotropicRefiner, GeodesicRefiner)
+}
+"""Refiners by the name of their equation."""

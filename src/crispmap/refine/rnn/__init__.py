@@ -1,0 +1,1 @@
+"""The recurrent refiner of Maggiori, Charpiat, Tarabalka and Alliez."""

@@ -1,0 +1,150 @@
+"""The recurrent refiner of Maggiori, Charpiat, Tarabalka and Alliez, in the paper's form and folded.
+
+    u_{k,t+1} = u_{k,t} + f_k([M * u_{k,t} ; N * g(I)])        (equations 5 to 8)
+
+with f_k a perceptron of one hidden ReLU layer. No non-linearity lies between the filters M, N and that layer, so both
+fold into it: one 5x5 convolution a class on u, and an image term computed once for all steps. Same function, a third of
+the time; weights are folded, not features, so gradients reach M, N and the perceptron as before.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crispmap.models.initialise import init_fan_in
+from crispmap.refine.base import Refiner, crop
+from crispmap.refine.rnn.by_class import RecurrenceByClass
+from crispmap.refine.rnn.features import FEATURES
+from crispmap.refine.rnn.recurrence import Folded, recur
+
+Variant = Literal["class-specific", "class-agnostic", "untied"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+_KERNEL = 5
+
+
+class RecurrentRefiner(Refiner):
+    """A learned iterative process that sharpens every class's scores along the edges of the image.
+
+    Args:
+        classes: Classes, 2 or more.
+        bands: Bands of the image, 1 or more.
+        steps: Steps, 1 or more (the paper: 5).
+        variant: "class-specific" (one perceptron a class), "class-agnostic" (one for all) or "untied" (own weights for
+            every step; the paper finds that it overfits).
+        features: What the filters N see: "image" (equation 7) or "derivatives" (equation 5).
+        filters: Filters M, and as many N (the paper: 32).
+        hidden: Hidden units of each perceptron (the paper: 32).
+
+    Source: "Recurrent Neural Networks to Correct Satellite Image Classification Maps", sections II and III.
+    """
+
+    architecture = "rnn"
+
+    def __init__(
+        self,
+        classes: int,
+        bands: int,
+        steps: int = 5,
+        variant: Variant = "class-specific",
+        features: str = "image",
+        filters: int = 32,
+        hidden: int = 32,
+    ) -> None:
+        super().__init__()
+        if variant not in VARIANTS:
+            raise ValueError(f"variant {variant!r} is none of {', '.join(VARIANTS)}")
+        if steps < 1:
+            raise ValueError(f"a recurrent refiner takes 1 step or more, not {steps}")
+        self.arguments = {
+            "classes": classes, "bands": bands, "steps": steps, "variant": variant, "features": features,
+            "filters": filters, "hidden": hidden,
+        }  # fmt: skip
+        self.classes, self.bands, self.steps, self.variant = classes, bands, steps, variant
+        self.features = FEATURES[features](bands)
+        self.margin_px = self.radius_px = _KERNEL // 2 * steps + self.features.margin_px
+        cells = steps if variant == "untied" else 1
+        perceptrons = 1 if variant == "class-agnostic" else classes
+        self.filters_m = nn.Parameter(torch.empty(cells, filters, _KERNEL, _KERNEL))
+        self.filters_n = nn.Parameter(torch.empty(cells, filters, self.features.maps, _KERNEL, _KERNEL))
+        self.hidden_weight = nn.Parameter(torch.empty(cells, perceptrons, hidden, 2 * filters))
+        self.hidden_bias = nn.Parameter(torch.zeros(cells, perceptrons, hidden))
+        self.output_weight = nn.Parameter(torch.empty(cells, perceptrons, hidden))
+        self.output_bias = nn.Parameter(torch.zeros(cells, perceptrons))
+        init_fan_in(self.filters_m, _KERNEL**2)
+        init_fan_in(self.filters_n, self.features.maps * _KERNEL**2)
+        init_fan_in(self.hidden_weight, 2 * filters)
+        init_fan_in(self.output_weight, hidden)
+
+    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+        maps = self.features(image)
+        start = crop(scores, self.features.margin_px)
+        if self.variant == "untied":
+            steps = self._untied_steps(start, maps)
+        else:
+            steps = recur(start, maps, self._folded(0), self.steps)
+        return self._cropped([start, *steps])
+
+    def _untied_steps(self, scores: Tensor, maps: Tensor) -> list[Tensor]:
+        steps = []
+        for step in range(self.steps):
+            (scores,) = recur(scores, crop(maps, 2 * step), self._folded(step), 1)
+            steps.append(scores)
+        return steps
+
+    def for_inference(self) -> nn.Module:
+        """Return the folded recurrence with constant weights, class by class; equal to ``forward`` but for rounding."""
+        untied = self.variant == "untied"
+        stages = [(self._folded(step), 1) for step in range(self.steps)] if untied else [(self._folded(0), self.steps)]
+        return RecurrenceByClass(self.features, stages)
+
+    def _folded(self, cell: int) -> Folded:
+        weight = self.hidden_weight[cell]
+        filters = self.filters_m.shape[1]
+        units = weight.shape[1]
+
+        def per_class(values: Tensor) -> Tensor:
+            return values.expand(self.classes, *values.shape[1:])
+
+        kernel = torch.einsum("khf,fyx->khyx", weight[..., :filters], self.filters_m[cell])
+        image_kernel = torch.einsum("khf,fcyx->khcyx", weight[..., filters:], self.filters_n[cell])
+        return Folded(
+            per_class(kernel).reshape(self.classes * units, 1, _KERNEL, _KERNEL),
+            per_class(image_kernel).reshape(self.classes * units, -1, _KERNEL, _KERNEL),
+            per_class(self.hidden_bias[cell]).reshape(-1),
+            per_class(self.output_weight[cell]),
+            self.output_bias[cell].expand(self.classes),
+        )
+
+    def all_steps_as_in_paper(self, scores: Tensor, image: Tensor) -> list[Tensor]:
+        """Return what ``all_steps`` returns, computed as the paper writes it: M, N, concatenation, perceptron.
+
+        The reference that the folded form is checked and timed against.
+        """
+        maps = self.features(image)
+        u = crop(scores, self.features.margin_px)
+        steps = [u]
+        for step in range(self.steps):
+            cell = step if self.variant == "untied" else 0
+            on_image = F.conv2d(crop(maps, 2 * step), self.filters_n[cell])
+            updates = [self._update_as_in_paper(u[:, k : k + 1], on_image, cell, k) for k in range(self.classes)]
+            u = crop(u, 2) + torch.cat(updates, dim=1)
+            steps.append(u)
+        return self._cropped(steps)
+
+    def _update_as_in_paper(self, u: Tensor, on_image: Tensor, cell: int, class_id: int) -> Tensor:
+        perceptron = 0 if self.variant == "class-agnostic" else class_id
+        on_scores = F.conv2d(u, self.filters_m[cell][:, None])
+        pool = torch.cat([on_scores, on_image], dim=1)
+        hidden = F.conv2d(
+            pool, self.hidden_weight[cell, perceptron][:, :, None, None], self.hidden_bias[cell, perceptron]
+        )
+        weight = self.output_weight[cell, perceptron][None, :, None, None]
+        return F.conv2d(torch.relu(hidden), weight, self.output_bias[cell, perceptron][None])
+
+    def _cropped(self, steps: list[Tensor]) -> list[Tensor]:
+        """Bring the scores of every step to the shape of the last."""
+        return [crop(u, 2 * (self.steps - index)) for index, u in enumerate(steps)]

@@ -1,0 +1,1 @@
+"""A refiner of a wider view."""

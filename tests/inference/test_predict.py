@@ -1,0 +1,304 @@
+"""Scenes mapped from files with model files, and scores from files refined."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crispmap.classes import ClassDef, ClassSchema
+from crispmap.errors import CrispmapWarning, GridError, InputError, ModelError, OutputError, SceneError
+from crispmap.inference import predict as scene_workflow
+from crispmap.inference.options import Means
+from crispmap.inference.predict import Wanted, predict_scenes
+from crispmap.models.card import ModelCard
+from crispmap.models.fcn.network import fcn_rnn
+from crispmap.models.file import model_hash, save_model
+from crispmap.raster.writer import read_class_schema
+from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.types import IGNORE
+
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
+SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000"), ClassDef("road", "#00ff00")))
+BANDS = ("red", "green", "blue")
+
+
+def card(kind, module, **changes):
+    facts = {
+        "kind": kind, "architecture": module.architecture, "arguments": module.arguments, "schema": SCHEMA,
+        "band_names": BANDS, "scaling_offset": (127.0,) * 3, "scaling_scale": (64.0,) * 3, "gsd_m": 1.0,
+        "radius_px": module.radius_px, "stride_px": 4 if kind == "coarse" else 1,
+    }  # fmt: skip
+    return ModelCard(**{**facts, **changes})
+
+
+def save_refiner(path, *, bands=3, classes=3, **changes):
+    torch.manual_seed(1)
+    module = RecurrentRefiner(classes, bands, steps=3, filters=4, hidden=4)
+    return save_model(path, module, card("refiner", module, **changes), force=True)
+
+
+def predict_scene(path, *, out, scores=None, coarse=None, block_px=1024, force=False, device="auto", **more):
+    """Map one scene; return its files."""
+    means = Means(engine="torch", block_px=block_px, force=force, device=device)
+    results = predict_scenes([str(path)], wanted=Wanted(out, scores, coarse), means=means, **more)
+    return [path for result in results for path in result.paths]
+
+
+def refine_scene(scores, *, scene, out, refined_scores=None, force=False, **more):
+    """Refine scores; return the files."""
+    means = Means(engine="torch", force=force)
+    wanted = Wanted(out, refined_scores)
+    return list(scene_workflow.refine_scene(scores, scene=str(scene), wanted=wanted, means=means, **more).paths)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    network = fcn_rnn(3, 3)
+    coarse = save_model(folder / "coarse.safetensors", network, card("coarse", network))
+    return coarse, save_refiner(folder / "refiner.safetensors")
+
+
+def write_scene(path, shape=(150, 110), *, gsd=(1.0, 1.0), bands=3, hole=True, names=None, crs="EPSG:32631"):
+    rng = np.random.default_rng(4)
+    image = rng.integers(1, 255, (bands, *shape), dtype=np.uint8)
+    if hole:
+        image[:, 20 : shape[0] // 2, 30:70] = 0
+    georeference = {"crs": crs, "transform": Affine(gsd[1], 0, 5e5, 0, -gsd[0], 5e6)} if crs else {}
+    with rasterio.open(
+        path, "w", driver="GTiff", height=shape[0], width=shape[1], count=bands, dtype="uint8", nodata=0, **georeference
+    ) as file:
+        file.write(image)
+        for band, name in enumerate(names or (), 1):
+            file.set_band_description(band, name)
+    return path, (image != 0).any(axis=0)
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return write_scene(tmp_path / "scene.tif")[0]
+
+
+def read(path):
+    with rasterio.open(path) as dataset:
+        return dataset.read()
+
+
+@pytest.mark.parametrize("gsd", [(1.0, 1.0), (0.4, 0.6)])
+def test_a_map_lies_on_the_scenes_grid_and_is_ignore_exactly_where_the_scene_is_invalid(tmp_path, models, gsd):
+    path, valid = write_scene(tmp_path / "s.tif", gsd=gsd)
+    quiet = save_refiner(tmp_path / "r.safetensors", gsd_m=0.5) if gsd != (1.0, 1.0) else models[1]
+    out, scores = tmp_path / "m.tif", tmp_path / "scores.tif"
+    assert predict_scene(path, model=models[0], refiner=quiet, out=out, scores=scores) == [out, scores]
+    with rasterio.open(path) as given, rasterio.open(out) as made:
+        assert (made.crs, made.transform, made.shape) == (given.crs, given.transform, given.shape)
+        assert made.tags()["CRISPMAP_COARSE_SHA256"] == model_hash(models[0])
+        assert made.tags()["CRISPMAP_REFINER_SHA256"] == model_hash(quiet)
+        assert made.tags()["CRISPMAP_REFINER"] == "rnn"
+    assert np.array_equal(read(out)[0] == IGNORE, ~valid)
+    assert np.array_equal(read(out)[0][valid], read(scores).argmax(axis=0)[valid])
+    assert read_class_schema(out) == SCHEMA
+
+
+@pytest.mark.parametrize("gsd", [(1.0, 1.0), (0.4, 0.6)])
+def test_refining_the_saved_coarse_scores_is_predicting_with_the_refiner(tmp_path, models, gsd):
+    path, _ = write_scene(tmp_path / "s.tif", gsd=gsd)
+    refiner = save_refiner(tmp_path / "r.safetensors", gsd_m=0.5 if gsd != (1.0, 1.0) else 1.0)
+    names = ["m.tif", "scores.tif", "coarse.tif", "again.tif", "scores_again.tif", "coarse_again.tif", "alone.tif"]
+    out, scores, coarse, again, scores_again, coarse_again, alone = (tmp_path / name for name in names)
+    predict_scene(path, model=models[0], refiner=refiner, out=out, scores=scores, coarse=coarse)
+    refine_scene(coarse, scene=path, refiner=refiner, out=again, refined_scores=scores_again)
+    predict_scene(path, model=models[0], out=alone, scores=coarse_again)
+    np.testing.assert_allclose(read(scores), read(scores_again), atol=1e-4)
+    np.testing.assert_allclose(read(coarse), read(coarse_again), atol=1e-4)
+    top = np.sort(read(scores), axis=0)
+    clear = top[-1] - top[-2] > 1e-3
+    assert np.array_equal(read(out)[0][clear], read(again)[0][clear])
+    assert not np.array_equal(read(out), read(alone))
+
+
+@settings(deadline=None, max_examples=6)
+@given(block_px=st.integers(16, 300))
+def test_the_files_do_not_depend_on_the_block(tmp_path_factory, models, block_px):
+    folder = tmp_path_factory.mktemp("cut")
+    path, _ = write_scene(folder / "s.tif", (140, 90))
+    files = []
+    for size in (1024, block_px):
+        out, scores = folder / f"{size}m.tif", folder / f"{size}s.tif"
+        predict_scene(path, model=models[0], refiner=models[1], out=out, scores=scores, block_px=size, force=True)
+        files.append((out.read_bytes(), scores.read_bytes()))
+    assert files[0] == files[1]
+
+
+def test_probabilities_of_another_tool_at_half_the_resolution_are_refined(tmp_path, models, scene):
+    heat = tmp_path / "heat.tif"
+    share = np.random.default_rng(2).dirichlet((1, 1, 1), (75, 55)).astype(np.float32).transpose(2, 0, 1)
+    with rasterio.open(
+        heat, "w", driver="GTiff", height=75, width=55, count=3, dtype="float32", crs="EPSG:32631",
+        transform=Affine(2, 0, 5e5, 0, -2, 5e6),
+    ) as file:  # fmt: skip
+        file.write(share)
+    out = tmp_path / "m.tif"
+    assert refine_scene(heat, scene=scene, refiner=models[1], out=out, kind="probability") == [out]
+    assert read(out).shape == (1, 150, 110)
+
+
+def test_a_picture_without_georeference_is_mapped_at_the_size_given(tmp_path, models):
+    path, valid = write_scene(tmp_path / "s.tif", crs=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predict_scene(path, model=models[0], out=tmp_path / "m.tif", assume_gsd_m=0.5)
+    assert np.array_equal(read(tmp_path / "m.tif")[0] != IGNORE, valid)
+
+
+def test_scores_without_georeference_are_refined_at_the_size_given(tmp_path, models):
+    path, _ = write_scene(tmp_path / "s.tif", crs=None)
+    share = np.random.default_rng(2).dirichlet((1, 1, 1), read(path).shape[1:]).astype(np.float32).transpose(2, 0, 1)
+    heat = tmp_path / "heat.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(
+            heat, "w", driver="GTiff", count=3, height=share.shape[1], width=share.shape[2], dtype="float32"
+        ) as file:
+            file.write(share)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refine_scene(heat, scene=path, refiner=models[1], out=tmp_path / "m.tif", assume_gsd_m=1.0)
+    assert read(tmp_path / "m.tif").shape == (1, *share.shape[1:])
+
+
+def test_chosen_bands_are_those_the_model_sees(tmp_path, models, scene):
+    four, _ = write_scene(tmp_path / "four.tif", bands=4)
+    with rasterio.open(four, "r+") as file, rasterio.open(scene) as three:
+        file.write(three.read(), [4, 2, 1])
+    predict_scene(scene, model=models[0], out=tmp_path / "a.tif", scores=tmp_path / "as.tif")
+    predict_scene(four, model=models[0], out=tmp_path / "b.tif", scores=tmp_path / "bs.tif", bands=[4, 2, 1])
+    assert np.array_equal(read(tmp_path / "as.tif"), read(tmp_path / "bs.tif"), equal_nan=True)
+
+
+def test_a_wrong_number_of_bands_tells_both_numbers_and_the_remedy(tmp_path, models):
+    five, _ = write_scene(tmp_path / "five.tif", bands=5)
+    with pytest.raises(ModelError, match=r"(?s)5 bands.*trained on 3 \(red, green, blue\).*--bands"):
+        predict_scene(five, model=models[0], out=tmp_path / "m.tif")
+    assert not (tmp_path / "m.tif").exists()
+
+
+def test_bands_in_another_order_are_refused_with_the_order_to_give(tmp_path, models):
+    path, _ = write_scene(tmp_path / "s.tif", names=("blue", "green", "red"))
+    with pytest.raises(ModelError, match="--bands 3,2,1"):
+        predict_scene(path, model=models[0], out=tmp_path / "m.tif")
+    predict_scene(path, model=models[0], out=tmp_path / "m.tif", bands=[3, 2, 1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema": ClassSchema(tuple(reversed(SCHEMA.classes)))}, "classes ground, roof, road.*road, roof, ground"),
+        ({"band_names": ("nir", "red", "green")}, "bands red, green, blue.*nir, red, green"),
+    ],
+)
+def test_a_refiner_of_other_classes_or_bands_is_refused(tmp_path, models, scene, changes, message):
+    refiner = save_refiner(tmp_path / "r.safetensors", **changes)
+    with pytest.raises(ModelError, match=message):
+        predict_scene(scene, model=models[0], refiner=refiner, out=tmp_path / "m.tif")
+
+
+def test_models_of_the_wrong_kind_are_refused(tmp_path, models, scene):
+    with pytest.raises(ModelError, match="refiner"):
+        predict_scene(scene, model=models[1], out=tmp_path / "m.tif")
+    with pytest.raises(ModelError, match="coarse"):
+        refine_scene(scene, scene=scene, refiner=models[0], out=tmp_path / "m.tif", kind="logit")
+
+
+def test_a_refiner_far_from_its_ground_sampling_distance_warns(tmp_path, models, scene):
+    refiner = save_refiner(tmp_path / "r.safetensors", gsd_m=0.5)
+    with pytest.warns(CrispmapWarning, match=r"trained at 0.5 m .* pixels of 1 m"):
+        predict_scene(scene, model=models[0], refiner=refiner, out=tmp_path / "m.tif")
+
+
+def test_scores_whose_classes_are_in_another_order_are_refused(tmp_path, models, scene):
+    coarse = tmp_path / "c.tif"
+    predict_scene(scene, model=models[0], out=tmp_path / "m.tif", scores=coarse)
+    refiner = save_refiner(tmp_path / "r.safetensors", schema=ClassSchema(tuple(reversed(SCHEMA.classes))))
+    with pytest.raises(ModelError, match="in the refiner's order"):
+        refine_scene(coarse, scene=scene, refiner=refiner, out=tmp_path / "n.tif")
+
+
+def test_scores_of_another_scene_are_refused(tmp_path, models, scene):
+    coarse = tmp_path / "c.tif"
+    predict_scene(scene, model=models[0], out=tmp_path / "m.tif", scores=coarse)
+    other, _ = write_scene(tmp_path / "other.tif", (90, 90))
+    with pytest.raises(GridError, match=r"(?s)150 x 110.*90 x 90"):
+        refine_scene(coarse, scene=other, refiner=models[1], out=tmp_path / "n.tif")
+
+
+def test_outputs_are_checked_before_any_model_is_opened(tmp_path, scene):
+    (tmp_path / "old.tif").write_bytes(b"old")
+    absent = tmp_path / "absent"
+    with pytest.raises(OutputError, match="--force"):
+        predict_scene(scene, model=absent, out=tmp_path / "m.tif", coarse=tmp_path / "old.tif")
+    with pytest.raises(OutputError, match="an input"):
+        refine_scene(tmp_path / "old.tif", scene=scene, refiner=absent, out=tmp_path / "old.tif", force=True)
+    with pytest.raises(OutputError, match="folder"):
+        predict_scene(scene, model=absent, out=tmp_path / "no" / "m.tif")
+    assert (tmp_path / "old.tif").read_bytes() == b"old"
+
+
+def test_a_scene_of_nodata_leaves_no_file(tmp_path, models):
+    path, _ = write_scene(tmp_path / "s.tif", (60, 50))
+    with rasterio.open(path, "r+") as file:
+        file.write(np.zeros((3, 60, 50), np.uint8))
+    with pytest.raises(SceneError, match="no valid pixel"):
+        predict_scene(path, model=models[0], refiner=models[1], out=tmp_path / "m.tif", coarse=tmp_path / "c.tif")
+    assert [one.name for one in tmp_path.iterdir()] == ["s.tif"]
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path, models, scene, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="cuda"):
+        predict_scene(scene, model=models[0], out=tmp_path / "m.tif", device="cuda")
+
+
+def test_several_scenes_are_mapped_into_a_folder_and_those_done_are_not_done_again(tmp_path, models):
+    for name, shape in (("a", (90, 80)), ("b", (70, 60)), ("c", (50, 50))):
+        write_scene(tmp_path / f"{name}.tif", shape)
+    wanted, means = Wanted(tmp_path / "maps", scores=tmp_path / "scores"), Means(engine="torch")
+    told = []
+    results = predict_scenes(
+        [str(tmp_path / "*.tif")], model=models[0], wanted=wanted, means=means,
+        progress=lambda *done: told.append(done),
+    )  # fmt: skip
+    assert [path.relative_to(tmp_path).as_posix() for result in results for path in result.paths] == [
+        "maps/a.tif", "scores/a.tif", "maps/b.tif", "scores/b.tif", "maps/c.tif", "scores/c.tif",
+    ]  # fmt: skip
+    assert told[-1] == (90 * 80 + 70 * 60 + 50 * 50,) * 2
+    (tmp_path / "maps/b.tif").unlink()
+    (tmp_path / "scores/b.tif").unlink()
+    again = predict_scenes([str(tmp_path / "*.tif")], model=models[0], wanted=wanted, means=means)
+    assert [result.blocks > 0 for result in again] == [False, True, False]
+
+
+def test_several_scenes_need_a_folder(tmp_path, models):
+    write_scene(tmp_path / "a.tif")
+    write_scene(tmp_path / "b.tif")
+    with pytest.raises(OutputError, match="a folder"):
+        predict_scenes([str(tmp_path / "*.tif")], model=models[0], wanted=Wanted(tmp_path / "m.tif"))
+    write_scene(tmp_path / "c.tif", bands=5)
+    with pytest.raises(ModelError, match="5 bands"):
+        predict_scenes([str(tmp_path / "*.tif")], model=models[0], wanted=Wanted(tmp_path / "maps"))
+    assert not (tmp_path / "maps").exists()
+
+
+def test_progress_is_told(tmp_path, models, scene):
+    told = []
+    predict_scene(scene, model=models[0], out=tmp_path / "m.tif", block_px=64, progress=lambda *done: told.append(done))
+    assert told[-1] == (150 * 110, 150 * 110)

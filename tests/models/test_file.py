@@ -1,0 +1,172 @@
+"""The model file: a round trip, and every way it can be bad."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from crispmap.classes import ClassDef, ClassSchema
+from crispmap.errors import ModelError, OutputError
+from crispmap.models.card import FORMAT, ModelCard
+from crispmap.models.fcn.network import fcn_igarss
+from crispmap.models.file import load_model, model_hash, read_card, save_model
+from crispmap.refine.rnn.refiner import RecurrentRefiner
+
+SCHEMA = ClassSchema((ClassDef("background", "#ffffff"), ClassDef("building", "#d7191c", ("building=*",))))
+
+
+def card_of(module: torch.nn.Module, kind: str) -> ModelCard:
+    bands = module.bands
+    return ModelCard(
+        kind=kind,
+        architecture=module.architecture,
+        arguments=module.arguments,
+        schema=SCHEMA,
+        band_names=tuple(f"band {i}" for i in range(bands)),
+        scaling_offset=(127.0,) * bands,
+        scaling_scale=(256.0,) * bands,
+        gsd_m=1.0,
+        radius_px=module.radius_px,
+        stride_px=getattr(module, "stride_px", 1),
+        provenance={"seed": 3, "figures": [0.5, None]},
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    network = fcn_igarss(3)
+    return save_model(tmp_path / "coarse.safetensors", network, card_of(network, "coarse"))
+
+
+@pytest.mark.parametrize("features", ["image", "derivatives"])
+def test_a_refiner_survives_the_round_trip(tmp_path: Path, features: str) -> None:
+    refiner = RecurrentRefiner(2, 3, features=features)
+    card = card_of(refiner, "refiner")
+    again, card_again = load_model(save_model(tmp_path / "refiner.safetensors", refiner, card))
+    margin = refiner.margin_px
+    scores, image = torch.randn(1, 2, 8 + 2 * margin, 8 + 2 * margin), torch.randn(1, 3, 8 + 2 * margin, 8 + 2 * margin)
+    assert card_again == card
+    assert torch.equal(again(scores, image), refiner(scores, image))
+
+
+def test_the_card_is_read_without_the_weights(model: Path) -> None:
+    card = read_card(model)
+    assert (card.architecture, card.radius_px, card.stride_px, card.schema) == ("fcn-igarss", 35, 4, SCHEMA)
+
+
+def test_the_hash_follows_the_bytes(model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(model.read_bytes())
+    assert model_hash(copy) == model_hash(model)
+    copy.write_bytes(model.read_bytes() + b" ")
+    assert model_hash(copy) != model_hash(model)
+
+
+def test_an_existing_file_is_kept_unless_forced(model: Path) -> None:
+    before = model.read_bytes()
+    network = fcn_igarss(3)
+    with pytest.raises(OutputError, match="exists"):
+        save_model(model, network, card_of(network, "coarse"))
+    assert model.read_bytes() == before
+    save_model(model, network, card_of(network, "coarse"), force=True)
+    assert model.read_bytes() != before
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    network = fcn_igarss(3)
+    with pytest.raises(OutputError, match="cannot be written"):
+        save_model(tmp_path / "file" / "m.safetensors", network, card_of(network, "coarse"))
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not there"):
+        load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 5_000, -1])
+def test_a_truncated_file_says_so(model: Path, keep: int) -> None:
+    data = model.read_bytes()
+    model.write_bytes(data[:keep])
+    with pytest.raises(ModelError, match="truncated"):
+        load_model(model)
+
+
+def test_a_file_of_another_kind_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "photo.safetensors"
+    path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(1000))
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(path)
+
+
+def test_anothers_safetensors_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"w": torch.zeros(3)}, path)
+    with pytest.raises(ModelError, match="no crispmap model card"):
+        read_card(path)
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    card = json.loads(read_card(path).to_json()) | changes
+    save_file({"w": torch.zeros(3)}, path, metadata={"crispmap": json.dumps(card)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": FORMAT + 1}, "update crispmap"),
+        ({"architecture": "transformer"}, "transformer"),
+        ({"kind": "oracle"}, "damaged"),
+        ({"classes": [{"name": "only"}]}, "damaged"),
+        ({"scaling_scale": [1.0, 0.0, 1.0]}, "above 0"),
+        ({"scaling_scale": [1.0, float("inf"), 1.0]}, "finite"),
+        ({"scaling_offset": [1.0, float("nan"), 1.0]}, "finite"),
+        ({"gsd_m": float("nan")}, "above 0"),
+        ({"stride_px": 0}, "stride of 1 or more"),
+        ({"radius_px": -1}, "radius of 0 or more"),
+        ({"scaling_scale": [1.0]}, "one of each"),
+        ({"arguments": {"bands": 3, "classes": 10**9}}, "do not fit"),
+        ({"arguments": {"depth": 3}}, "do not fit"),
+        ({}, "do not fit"),
+    ],
+)
+def test_a_card_that_cannot_be_used_says_why(model: Path, changes: dict[str, object], message: str) -> None:
+    rewrite(model, **changes)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_model(model)
+    assert str(model) in caught.value.given
+
+
+def test_a_card_that_is_no_json_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"w": torch.zeros(3)}, path, metadata={"crispmap": "{"})
+    for read in (load_model, read_card):
+        with pytest.raises(ModelError, match="cannot be read") as caught:
+            read(path)
+        assert str(path) in caught.value.given
+
+
+def test_a_card_of_other_bands_than_the_weights_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    network = fcn_igarss(3)
+    card = replace(card_of(network, "coarse"), band_names=("grey",), scaling_offset=(0.0,), scaling_scale=(1.0,))
+    save_model(path, network, card)
+    with pytest.raises(ModelError, match="names 1 bands and 2 classes, its weights are for 3 and 2") as caught:
+        load_model(path)
+    assert str(path) in caught.value.given
+
+
+def test_the_wrong_kind_says_which_is_expected(model: Path) -> None:
+    with pytest.raises(ModelError, match="a refiner model"):
+        load_model(model, kind="refiner")
+
+
+def test_a_card_knows_its_own_contradictions() -> None:
+    card = card_of(fcn_igarss(3), "coarse")
+    with pytest.raises(ModelError):
+        replace(card, gsd_m=0.0)

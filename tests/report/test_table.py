@@ -1,0 +1,155 @@
+"""The tables: every figure once, the best bold on a terminal, plain text elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from crispmap.classes import ClassDef, ClassSchema
+from crispmap.errors import InputError
+from crispmap.evaluate.compare import evaluate_arrays
+from crispmap.report.tables import boundary_table, class_table, print_evaluations, summary_table
+from crispmap.types import IGNORE
+
+SCHEMA = ClassSchema(
+    (ClassDef("background", "#202020"), ClassDef("building", "#d7191c"), ClassDef("[road]", "#2c7bb6"))
+)
+
+
+def scored(shift, *, holes=0, schema=SCHEMA, widths_m=(1.0, 3.0), slack_px=3):
+    reference = np.zeros((40, 40), np.uint8)
+    reference[5:25, 5:25] = 1
+    predicted = np.roll(reference, shift, axis=1)
+    predicted[:holes] = IGNORE
+    return evaluate_arrays(predicted, reference, (0.5, 0.5), schema, widths_m=widths_m, slack_px=slack_px)
+
+
+MAPS = {"coarse [1]": scored(4), "refined": scored(1)}
+
+
+def plain(maps, **console):
+    file = io.StringIO()
+    print_evaluations(maps, Console(file=file, **console))
+    return file.getvalue()
+
+
+def rows_of(text):
+    return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+
+
+def test_the_summary_is_plain_text_off_a_terminal():
+    head, coarse, refined, *_ = rows_of(plain(MAPS, width=20))
+    assert head == [
+        "Map",
+        "Overall accuracy",
+        "Mean IoU",
+        "IoU background",
+        "IoU building",
+        "IoU [road]",
+        "Boundary F1 1 m",
+        "Boundary F1 3 m",
+    ]
+    for name, row in (("coarse [1]", coarse), ("refined", refined)):
+        one = MAPS[name]
+        shares = [one.overall_accuracy, one.mean_iou, one.iou[0], one.iou[1], np.nan, *one.boundary_f1]
+        assert row == [name, *("-" if np.isnan(share) else f"{100 * share:.2f}" for share in shares)]
+
+
+def test_plain_text_holds_no_control_characters_or_lines():
+    text = plain(MAPS)
+    assert "\x1b" not in text
+    assert not re.search("[─━│]", text)
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_a_file_that_knows_only_ascii_gets_escapes():
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, "ascii", write_through=True)
+    schema = ClassSchema((ClassDef("wald", "#202020"), ClassDef("gebäude", "#d7191c")))
+    print_evaluations({"x": scored(1, schema=schema)}, Console(file=file))
+    assert rb"geb\xe4ude" in raw.getvalue()
+
+
+def test_the_best_of_each_column_is_bold_on_a_terminal():
+    text = plain(MAPS, force_terminal=True, color_system="standard", width=200)
+    bold = re.findall(r"\x1b\[1m *([\d.]+)\x1b", text)
+    assert f"{100 * MAPS['refined'].mean_iou:.2f}" in bold
+    assert f"{100 * MAPS['coarse [1]'].mean_iou:.2f}" not in bold
+    assert f"{100 * MAPS['coarse [1]'].mean_iou:.2f}" in text
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 100])
+def test_no_figure_is_cut_in_a_narrow_terminal(width):
+    figures = re.findall(r"\d+\.\d\d", plain(MAPS))
+    text = plain(MAPS, force_terminal=True, color_system=None, width=width)
+    assert re.findall(r"\d+\.\d\d", text) == figures
+    assert "…" not in text
+    if width >= 80:
+        assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 90, 110, 150])
+def test_names_break_between_words_alone(width):
+    maps = {"coarse map": scored(4), "re-thresholded coarse map": scored(2), "refined map": scored(1)}
+    text = plain(maps, force_terminal=True, color_system=None, width=width)
+    assert len(re.findall(r"re-thresholded( coarse map)? ", text)) == 7
+    assert max(map(len, text.splitlines())) <= width
+    assert len(re.findall("background ", text)) >= 3
+
+
+def test_nothing_is_best_where_maps_do_not_differ():
+    for maps in ({"one": scored(1)}, {"one": scored(1), "two": scored(1)}):
+        table = summary_table(maps)
+        assert not any(cell.style == "bold" for column in table.columns[1:] for cell in column.cells)
+
+
+def test_the_tables_by_class_hold_every_figure():
+    columns = [*class_table(MAPS).columns, *boundary_table(MAPS).columns[2:]]
+    cells = {str(column.header): [str(cell) for cell in column.cells] for column in columns}
+    assert cells["Class"] == ["background", "", "building", "", "[road]", ""]
+    assert cells["Map"] == ["coarse [1]", "refined"] * 3
+    refined = MAPS["refined"]
+    expected = {
+        "IoU": refined.iou[1],
+        "Precision": refined.confusion.precision[1],
+        "Recall": refined.confusion.recall[1],
+        "F1": refined.confusion.f1[1],
+        "Boundary F1 1 m": refined.boundary.f1[0, 1],
+        "Boundary F1 3 m": refined.boundary.f1[1, 1],
+        "Boundary IoU 1 m": refined.boundary.iou[0, 1],
+        "Boundary IoU 3 m": refined.boundary.iou[1, 1],
+        "Precision within 3 px": refined.relaxed.precision[1],
+        "Recall within 3 px": refined.relaxed.recall[1],
+    }
+    assert {head: cells[head][3] for head in expected} == {k: f"{100 * v:.2f}" for k, v in expected.items()}
+    assert list(cells) == ["Class", "Map", *expected]
+
+
+def test_holes_get_a_column_of_their_own():
+    assert "Not mapped" not in plain(MAPS)
+    text = plain({**MAPS, "holed": scored(1, holes=2)})
+    assert rows_of(text)[0][-1] == "Not mapped"
+    assert [row[-1] for row in rows_of(text)[1:4]] == ["0.00", "0.00", "5.00"]
+
+
+def test_many_classes_are_left_to_the_table_by_class():
+    schema = ClassSchema(tuple(ClassDef(f"c{index}", f"#0000{index:02x}") for index in range(12)))
+    text = plain({"map": scored(1, schema=schema)})
+    assert "IoU c1" not in text
+    assert "c11" in text
+
+
+def test_maps_that_cannot_stand_side_by_side():
+    other = ClassSchema((ClassDef("a", "#202020"), ClassDef("b", "#d7191c")))
+    with pytest.raises(InputError, match="no map"):
+        print_evaluations({})
+    with pytest.raises(InputError, match="other classes"):
+        print_evaluations({"one": scored(1), "two": scored(1, schema=other)})
+    with pytest.raises(InputError, match="other boundary widths"):
+        print_evaluations({"one": scored(1), "two": scored(1, widths_m=(2.0,))})
+    with pytest.raises(InputError, match="other slack"):
+        print_evaluations({"one": scored(1), "two": scored(1, slack_px=2)})
