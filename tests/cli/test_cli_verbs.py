@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from crispmap.cli.main import app
-from crispmap.inference.options import Means
+from crispmap.inference.options import PredictOptions
 
 
 class Mapped(NamedTuple):
@@ -25,8 +25,8 @@ class Mapped(NamedTuple):
     seams: None = None
 
 
-class Wanted(NamedTuple):
-    """Stands for the files wanted."""
+class Outputs(NamedTuple):
+    """Stands for the files to write."""
 
     out: Path
     scores: Path | None = None
@@ -63,7 +63,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     project = calls.module("train_project", "predict_project")
     monkeypatch.setitem(sys.modules, "crispmap.project.run", project)  # type: ignore[arg-type]
     scene = calls.module("predict_scenes", "refine_scene")
-    scene.Wanted = Wanted
+    scene.Outputs = Outputs
     monkeypatch.setitem(sys.modules, "crispmap.inference.predict", scene)  # type: ignore[arg-type]
     return calls
 
@@ -111,7 +111,7 @@ def test_the_next_step_is_told_as_it_is_typed(calls: Calls) -> None:
 def test_predict_of_a_project(calls: Calls, target: str) -> None:
     assert run("predict", target, "--block", "256", "--force", "--device", "cpu").exit_code == 0
     assert calls.made == [
-        ("predict_project", (Path(target),), {"means": Means(block_px=256, device="cpu", force=True)}),
+        ("predict_project", (Path(target),), {"options": PredictOptions(block_px=256, device="cpu", force=True)}),
     ]
 
 
@@ -125,17 +125,17 @@ def test_predict_of_a_scene(calls: Calls) -> None:
     plain = {
         "model": Path("c.safetensors"),
         "refiner": None,
-        "wanted": Wanted(Path("m.tif")),
+        "outputs": Outputs(Path("m.tif")),
         "bands": None,
         "assume_gsd_m": None,
-        "means": Means(),
+        "options": PredictOptions(),
     }
     full = plain | {
         "refiner": Path("r.safetensors"),
-        "wanted": Wanted(Path("m"), Path("u.tif"), Path("v.tif"), Path("w.tif"), "float16"),
+        "outputs": Outputs(Path("m"), Path("u.tif"), Path("v.tif"), Path("w.tif"), "float16"),
         "bands": (3, 2, 1),
         "assume_gsd_m": 0.5,
-        "means": Means(
+        "options": PredictOptions(
             engine="torch", precision="bfloat16", block_px=256, workers=2, restart=True, verify_seams=3
         ),
     }  # fmt: skip
@@ -167,18 +167,18 @@ def test_refine(calls: Calls) -> None:
     plain = {
         "scene": "s.tif",
         "refiner": Path("r.safetensors"),
-        "wanted": Wanted(Path("m.tif")),
+        "outputs": Outputs(Path("m.tif")),
         "kind": "auto",
         "full_scale": None,
         "bands": None,
         "assume_gsd_m": None,
-        "means": Means(),
+        "options": PredictOptions(),
     }
     full = plain | {
-        "wanted": Wanted(Path("m.tif"), Path("v.tif")),
+        "outputs": Outputs(Path("m.tif"), Path("v.tif")),
         "kind": "probability",
         "full_scale": 200.0,
         "bands": (1,),
-        "means": Means(force=True),
+        "options": PredictOptions(force=True),
     }
     assert calls.made == [("refine_scene", (Path("u.tif"),), plain), ("refine_scene", (Path("u.tif"),), full)]

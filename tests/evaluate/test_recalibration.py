@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, jaccard_score
 
 from crispmap.errors import GridError, InputError, LabelError
-from crispmap.evaluate import recalibration as rethreshold
+from crispmap.evaluate import recalibration
 from crispmap.evaluate.readers import ArrayGround, ArrayLabels
 from crispmap.evaluate.recalibration import BiasedLabels, apply_biases, fit_biases, fit_biases_on
 from crispmap.geo.grid import Grid
@@ -89,10 +89,10 @@ def test_a_known_imbalance_is_undone():
 def test_many_pixels_are_fitted_as_well_as_few(monkeypatch):
     scores, labels = problem(3, 4, 20_000)
     exact = mean_iou(scores, labels, fit_biases(scores, labels))
-    monkeypatch.setattr(rethreshold, "_SORTED_PIXELS", 1000)
-    monkeypatch.setattr(rethreshold, "_START_PIXELS", 2000)
+    monkeypatch.setattr(recalibration, "_SORTED_PIXELS", 1000)
+    monkeypatch.setattr(recalibration, "_START_PIXELS", 2000)
     assert mean_iou(scores, labels, fit_biases(scores, labels)) == pytest.approx(exact, abs=1e-3)
-    monkeypatch.setattr(rethreshold, "MAX_FIT_PIXELS", 5000)
+    monkeypatch.setattr(recalibration, "MAX_FIT_PIXELS", 5000)
     few = fit_biases(scores, labels, seed=1)
     assert np.array_equal(few, fit_biases(scores, labels, seed=1))
     assert mean_iou(scores, labels, few) == pytest.approx(exact, abs=0.01)
@@ -100,7 +100,7 @@ def test_many_pixels_are_fitted_as_well_as_few(monkeypatch):
 
 
 def test_constant_scores_of_many_pixels(monkeypatch):
-    monkeypatch.setattr(rethreshold, "_SORTED_PIXELS", 10)
+    monkeypatch.setattr(recalibration, "_SORTED_PIXELS", 10)
     labels = np.tile(np.array([0, 1, 1, 2], np.uint8), 10)
     biases = fit_biases(np.zeros((3, 40), np.float32), labels)
     assert mean_iou(np.zeros((3, 40)), labels, biases) == pytest.approx(0.5 / 3)
@@ -174,7 +174,7 @@ def test_fitting_on_ground_equals_fitting_on_its_pixels(monkeypatch):
     mapped = BiasedLabels(reader, expected).read(reader.grid.block)
     assert (mapped[:, 0] == IGNORE).all()
     assert np.array_equal(mapped[:, 1:], apply_biases(scores, expected)[:, 1:])
-    monkeypatch.setattr(rethreshold, "MAX_FIT_PIXELS", 200)
+    monkeypatch.setattr(recalibration, "MAX_FIT_PIXELS", 200)
     few = fit_biases_on(reader, reference, ground, seed=4)
     assert np.array_equal(few, fit_biases_on(reader, reference, ground, seed=4))
     assert not np.array_equal(few, expected)

@@ -8,7 +8,7 @@ from pathlib import Path
 from map_jobs import SCHEMA
 
 from crispmap.inference.job import MapJob
-from crispmap.inference.options import Means
+from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import Output, make_maps
 from crispmap.raster.refs import SceneRef
@@ -18,5 +18,5 @@ if __name__ == "__main__":
     job = MapJob(SceneRef.of(scene), model, refiner, tile_px=64)
     outputs = [Output(ClassMap(), out / "m.tif"), Output(Scores(), out / "s.tif")]
     print("begins", flush=True)  # noqa: T201
-    result = make_maps(job, outputs, SCHEMA, means=Means(engine="torch", block_px=64))
+    result = make_maps(job, outputs, SCHEMA, options=PredictOptions(engine="torch", block_px=64))
     print("done", result.resumed, flush=True)  # noqa: T201

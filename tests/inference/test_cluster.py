@@ -14,12 +14,12 @@ from map_jobs import SCHEMA, small_job
 
 from crispmap.errors import ClusterError, SceneError
 from crispmap.inference import cluster
-from crispmap.inference.options import Means
+from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import Output, make_maps
 from crispmap.raster.refs import SceneRef
 
-MEANS = Means(engine="torch", block_px=64)
+MEANS = PredictOptions(engine="torch", block_px=64)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def workers():
 
 
 @pytest.fixture
-def means(workers):
+def options(workers):
     return replace(MEANS, scheduler=workers.scheduler.address)
 
 
@@ -43,8 +43,8 @@ def outputs_in(folder):
     return [Output(ClassMap(), folder / "m.tif"), Output(Scores(), folder / "s.tif")]
 
 
-def made(job, folder, means, **more):
-    return [path.read_bytes() for path in make_maps(job, outputs_in(folder), SCHEMA, means=means, **more).paths]
+def made(job, folder, options, **more):
+    return [path.read_bytes() for path in make_maps(job, outputs_in(folder), SCHEMA, options=options, **more).paths]
 
 
 @pytest.fixture(scope="module")
@@ -52,22 +52,22 @@ def expected(job, tmp_path_factory):
     return made(job, tmp_path_factory.mktemp("expected"), MEANS)
 
 
-def test_workers_give_the_same_bytes(job, tmp_path, means, expected):
-    assert made(job, tmp_path / "a", means) == expected
-    assert made(job, tmp_path / "b", replace(means, block_px=128)) == expected
+def test_workers_give_the_same_bytes(job, tmp_path, options, expected):
+    assert made(job, tmp_path / "a", options) == expected
+    assert made(job, tmp_path / "b", replace(options, block_px=128)) == expected
 
 
 def test_local_workers_give_the_same_bytes(job, tmp_path, expected):
     told = []
     result = make_maps(
-        job, outputs_in(tmp_path / "a"), SCHEMA, means=replace(MEANS, workers=1),
+        job, outputs_in(tmp_path / "a"), SCHEMA, options=replace(MEANS, workers=1),
         progress=lambda *counts: told.append(counts),
     )  # fmt: skip
     assert [path.read_bytes() for path in result.paths] == expected
     assert told[-1] == (300 * 420, 300 * 420)
 
 
-def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, means, workers, expected):
+def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, options, workers, expected):
     before = set(workers.run(os.getpid).values())
     killed = []
 
@@ -76,26 +76,26 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, means, wo
             killed.append(min(before))
             os.kill(killed[0], signal.SIGKILL)
 
-    assert made(job, tmp_path / "a", means, progress=kill_one) == expected
+    assert made(job, tmp_path / "a", options, progress=kill_one) == expected
     assert killed
     workers.wait_for_workers(2, timeout=60)
 
 
-def test_an_error_of_the_work_is_the_users_and_not_tried_again(job, tmp_path, means):
+def test_an_error_of_the_work_is_the_users_and_not_tried_again(job, tmp_path, options):
     path = tmp_path / "cut.tif"
     content = job.scene.path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(SceneError, match=r"cut\.tif"):
-        made(replace(job, scene=SceneRef.of(path)), tmp_path / "a", means)
+        made(replace(job, scene=SceneRef.of(path)), tmp_path / "a", options)
 
 
-def test_paths_are_found_by_workers_in_another_folder(job, tmp_path, means, expected, monkeypatch):
+def test_paths_are_found_by_workers_in_another_folder(job, tmp_path, options, expected, monkeypatch):
     monkeypatch.chdir(job.scene.path.parent)
     near = replace(
         job, scene=SceneRef.of("scene.tif"), model=job.model.relative_to(job.scene.path.parent),
         refiner=job.refiner.relative_to(job.scene.path.parent),
     )  # fmt: skip
-    assert made(near, tmp_path / "a", means)[1:] == expected[1:]
+    assert made(near, tmp_path / "a", options)[1:] == expected[1:]
 
 
 def test_a_scheduler_that_does_not_answer_is_told(job, tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_a_scheduler_that_is_lost_leaves_work_to_go_on_with(job, tmp_path, expec
                 )  # fmt: skip
         finally:
             process.kill()
-    result = make_maps(job, outputs_in(tmp_path / "a"), SCHEMA, means=MEANS)
+    result = make_maps(job, outputs_in(tmp_path / "a"), SCHEMA, options=MEANS)
     assert result.resumed > 0
     assert [path.read_bytes() for path in result.paths] == expected
 
@@ -143,10 +143,10 @@ def test_a_scheduler_without_workers_is_told(job, tmp_path):
         made(job, tmp_path / "a", replace(MEANS, scheduler=empty.scheduler_address))
 
 
-def test_workers_of_another_version_are_told(job, tmp_path, means, monkeypatch):
+def test_workers_of_another_version_are_told(job, tmp_path, options, monkeypatch):
     monkeypatch.setattr(cluster, "version", lambda name: "9.9")
     with pytest.raises(ClusterError, match=r"here it is 9\.9"):
-        made(job, tmp_path / "a", means)
+        made(job, tmp_path / "a", options)
 
 
 def test_without_dask_the_remedy_is_told(job, tmp_path, monkeypatch):

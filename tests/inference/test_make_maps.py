@@ -13,8 +13,8 @@ from map_jobs import SCHEMA, card, small_job, write_image, write_models
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, InputError, ModelError, OutputError, SceneError
 from crispmap.inference.job import GivenScores, MapJob
-from crispmap.inference.options import Means
-from crispmap.inference.products import Certainty, ClassMap, Scores
+from crispmap.inference.options import PredictOptions
+from crispmap.inference.products import ClassMap, Confidence, Scores
 from crispmap.inference.run import Output, make_maps
 from crispmap.models.file import save_model
 from crispmap.raster.refs import SceneRef
@@ -23,7 +23,7 @@ from crispmap.raster.scores import open_scores
 from crispmap.raster.writer import read_class_schema
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 
-TORCH = Means(engine="torch", block_px=64)
+TORCH = PredictOptions(engine="torch", block_px=64)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def outputs_in(folder, *, coarse=True):
     return [*both, Output(Scores("float16"), folder / "c.tif", "coarse")] if coarse else both
 
 
-def made(job, folder, means=TORCH, **more):
-    result = make_maps(job, outputs_in(folder), SCHEMA, means=means, **more)
+def made(job, folder, options=TORCH, **more):
+    result = make_maps(job, outputs_in(folder), SCHEMA, options=options, **more)
     return [path.read_bytes() for path in result.paths]
 
 
@@ -64,7 +64,8 @@ def stop_after(blocks):
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_bytes_do_not_depend_on_the_blocks(job, tmp_path, engine):
     results = [
-        made(job, tmp_path / f"{engine}{side}", Means(engine=engine, block_px=side)) for side in (64, 65, 200, 1024)
+        made(job, tmp_path / f"{engine}{side}", PredictOptions(engine=engine, block_px=side))
+        for side in (64, 65, 200, 1024)
     ]
     assert all(one == results[0] for one in results[1:])
 
@@ -83,11 +84,11 @@ def test_the_map_is_the_best_of_the_scores_and_nodata_is_where_the_scene_has_it(
 def test_a_run_that_ended_early_is_taken_up_and_gives_the_same_bytes(job, tmp_path, done):
     expected = made(job, tmp_path / "whole")
     with pytest.raises(StoppedError):
-        make_maps(job, outputs_in(tmp_path / "again"), SCHEMA, means=TORCH, progress=stop_after(done))
+        make_maps(job, outputs_in(tmp_path / "again"), SCHEMA, options=TORCH, progress=stop_after(done))
     assert not list((tmp_path / "again").glob("*.tif"))
     told = []
     result = make_maps(
-        job, outputs_in(tmp_path / "again"), SCHEMA, means=TORCH, progress=lambda *counts: told.append(counts)
+        job, outputs_in(tmp_path / "again"), SCHEMA, options=TORCH, progress=lambda *counts: told.append(counts)
     )
     assert done <= result.resumed < result.blocks
     assert len(told) == result.blocks - result.resumed
@@ -104,7 +105,7 @@ def test_what_goes_on_after_the_last_pixel_is_told_before_it_is_done(job, tmp_pa
         there.extend(tmp_path.glob("*.tif"))
 
     make_maps(
-        job, outputs_in(tmp_path), SCHEMA, means=replace(TORCH, verify_seams=1), say=say,
+        job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, verify_seams=1), say=say,
         progress=lambda done, total: told.append(done == total),
     )  # fmt: skip
     assert told[told.index(True) :] == [True, "Checking seams", "Writing m.tif", "Writing s.tif", "Writing c.tif"]
@@ -116,7 +117,7 @@ def test_an_interruption_says_what_is_kept(job, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as stopped:
-        make_maps(job, outputs_in(tmp_path), SCHEMA, means=TORCH, progress=stop)
+        make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, progress=stop)
     (note,) = stopped.value.__notes__
     assert "of 35 blocks are finished and kept; the same command goes on" in note
 
@@ -124,17 +125,17 @@ def test_an_interruption_says_what_is_kept(job, tmp_path):
 @pytest.mark.parametrize("what", ["scene", "model", "refiner", "engine"])
 def test_another_input_does_not_take_up_an_unfinished_map(job, tmp_path, what):
     with pytest.raises(StoppedError):
-        make_maps(job, outputs_in(tmp_path), SCHEMA, means=TORCH, progress=stop_after(1))
-    means, other = TORCH, job
+        make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, progress=stop_after(1))
+    options, other = TORCH, job
     if what == "scene":
         other = replace(job, scene=SceneRef.of(write_image(tmp_path / "other.tif", seed=9)))
     elif what == "engine":
-        means = replace(TORCH, engine="openvino")
+        options = replace(TORCH, engine="openvino")
     else:
         other = replace(job, **{what: write_models(tmp_path / "models", seed=3)[what == "refiner"]})
     with pytest.raises(OutputError, match=rf"(?s){what}.*--restart"):
-        make_maps(other, outputs_in(tmp_path), SCHEMA, means=means)
-    result = make_maps(other, outputs_in(tmp_path), SCHEMA, means=replace(means, restart=True))
+        make_maps(other, outputs_in(tmp_path), SCHEMA, options=options)
+    result = make_maps(other, outputs_in(tmp_path), SCHEMA, options=replace(options, restart=True))
     assert result.resumed == 0
 
 
@@ -144,10 +145,10 @@ def test_a_second_run_on_the_same_output_is_refused(job, tmp_path):
     def meanwhile(done, total):
         if not refused:
             with pytest.raises(OutputError, match="another run"):
-                make_maps(job, outputs_in(tmp_path), SCHEMA, means=TORCH)
+                make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH)
             refused.append(True)
 
-    make_maps(job, outputs_in(tmp_path), SCHEMA, means=TORCH, progress=meanwhile)
+    make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, progress=meanwhile)
     assert refused
 
 
@@ -156,14 +157,16 @@ def test_files_that_exist_are_kept_unless_forced(job, tmp_path):
     with pytest.raises(OutputError, match="--force"):
         made(job, tmp_path)
     assert made(job, tmp_path, replace(TORCH, force=True)) == first
-    kept = make_maps(job, outputs_in(tmp_path), SCHEMA, means=TORCH, keep_made=True)
+    kept = make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, keep_made=True)
     assert kept.blocks == 0
     with pytest.raises(OutputError, match="exists"):
-        make_maps(job, outputs_in(tmp_path), SCHEMA, means=replace(TORCH, engine="openvino"), keep_made=True)
+        make_maps(job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, engine="openvino"), keep_made=True)
 
 
 def test_the_tags_tell_what_ran_and_how_the_seams_are(job, tmp_path):
-    result = make_maps(job, outputs_in(tmp_path), SCHEMA, means=replace(TORCH, verify_seams=5), tags={"MADE_BY": "me"})
+    result = make_maps(
+        job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, verify_seams=5), tags={"MADE_BY": "me"}
+    )
     assert result.seams.windows == 5
     assert result.seams.difference < 1e-4
     assert result.seams.changed <= 1
@@ -183,7 +186,7 @@ def test_a_seam_check_finds_a_model_that_depends_on_the_cut(job, tmp_path):
     torch.manual_seed(0)
     refiner = RecurrentRefiner(3, 3, steps=3, filters=4, hidden=4)
     save_model(tmp_path / "r.safetensors", refiner, card("refiner", refiner))
-    result = make_maps(job, outputs_in(tmp_path), SCHEMA, means=replace(TORCH, verify_seams=3))
+    result = make_maps(job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, verify_seams=3))
     assert result.seams.pixels > 0
 
 
@@ -198,17 +201,20 @@ def test_a_network_of_another_sampling_goes_through_rasters(tmp_path):
 
 def test_refining_saved_scores_is_predicting_to_rounding(job, tmp_path):
     make_maps(
-        job, [Output(Scores(), tmp_path / "c.tif", "coarse"), *outputs_in(tmp_path, coarse=False)], SCHEMA, means=TORCH
+        job,
+        [Output(Scores(), tmp_path / "c.tif", "coarse"), *outputs_in(tmp_path, coarse=False)],
+        SCHEMA,
+        options=TORCH,
     )
     refine = MapJob(job.scene, refiner=job.refiner, scores=GivenScores(tmp_path / "c.tif"), tile_px=64)
-    make_maps(refine, outputs_in(tmp_path / "refined", coarse=False), SCHEMA, means=TORCH)
+    make_maps(refine, outputs_in(tmp_path / "refined", coarse=False), SCHEMA, options=TORCH)
     np.testing.assert_allclose(read(tmp_path / "refined/s.tif"), read(tmp_path / "s.tif"), atol=1e-4)
 
 
 def test_given_scores_without_a_refiner_are_mapped_as_they_are(job, tmp_path):
-    make_maps(job, outputs_in(tmp_path, coarse=False), SCHEMA, means=TORCH)
+    make_maps(job, outputs_in(tmp_path, coarse=False), SCHEMA, options=TORCH)
     given = MapJob(job.scene, scores=GivenScores(tmp_path / "s.tif"))
-    make_maps(given, [Output(ClassMap(), tmp_path / "again.tif")], SCHEMA, means=TORCH)
+    make_maps(given, [Output(ClassMap(), tmp_path / "again.tif")], SCHEMA, options=TORCH)
     assert np.array_equal(read(tmp_path / "again.tif"), read(tmp_path / "m.tif"))
 
 
@@ -232,9 +238,9 @@ def test_a_refiner_without_radius_is_blended_and_the_map_says_so(job, tmp_path, 
 def test_certainty_and_small_scores_are_written_and_read_back(job, tmp_path):
     outputs = [
         Output(ClassMap(), tmp_path / "m.tif"), Output(Scores("uint8"), tmp_path / "p.tif"),
-        Output(Certainty(), tmp_path / "certainty.tif"),
+        Output(Confidence(), tmp_path / "certainty.tif"),
     ]  # fmt: skip
-    make_maps(job, outputs, SCHEMA, means=TORCH)
+    make_maps(job, outputs, SCHEMA, options=TORCH)
     with open_scores(tmp_path / "p.tif") as scores:
         values, valid = read_whole(scores)
     (labels,) = read(tmp_path / "m.tif")
@@ -250,7 +256,7 @@ def test_a_scene_without_a_valid_pixel_is_refused_and_leaves_nothing(job, tmp_pa
     with rasterio.open(path, "r+") as dataset:
         dataset.write(np.zeros((3, 90, 80), np.uint8))
     with pytest.raises(SceneError, match="no valid pixel"):
-        make_maps(replace(job, scene=SceneRef.of(path)), outputs_in(tmp_path / "out"), SCHEMA, means=TORCH)
+        make_maps(replace(job, scene=SceneRef.of(path)), outputs_in(tmp_path / "out"), SCHEMA, options=TORCH)
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -259,14 +265,14 @@ def test_a_scene_that_breaks_off_is_told_by_file_and_place_and_what_was_finished
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(SceneError, match=r"(?s)cut\.tif.*rows \d+\.\.\d+"):
-        make_maps(replace(job, scene=SceneRef.of(path)), outputs_in(tmp_path / "out"), SCHEMA, means=TORCH)
+        make_maps(replace(job, scene=SceneRef.of(path)), outputs_in(tmp_path / "out"), SCHEMA, options=TORCH)
     assert not list((tmp_path / "out").glob("*.tif"))
     assert list((tmp_path / "out").glob(".m.tif.crispmap/blocks/*"))
 
 
 def test_a_wrong_number_of_classes_is_refused(job, tmp_path):
     with pytest.raises(ModelError, match="3 scores a pixel for 2 classes"):
-        make_maps(job, outputs_in(tmp_path), ClassSchema(tuple(SCHEMA)[:2]), means=TORCH)
+        make_maps(job, outputs_in(tmp_path), ClassSchema(tuple(SCHEMA)[:2]), options=TORCH)
 
 
 @pytest.mark.parametrize(
@@ -280,4 +286,4 @@ def test_a_wrong_number_of_classes_is_refused(job, tmp_path):
 )
 def test_means_that_make_no_sense_are_refused(given, message):
     with pytest.raises(InputError, match=message):
-        Means(**given)
+        PredictOptions(**given)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import CrispmapWarning, GridError, InputError, ModelError, OutputError, SceneError
 from crispmap.inference import predict as scene_workflow
-from crispmap.inference.options import Means
-from crispmap.inference.predict import Wanted, predict_scenes
+from crispmap.inference.options import PredictOptions
+from crispmap.inference.predict import Outputs, predict_scenes
 from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import model_hash, save_model
@@ -47,16 +47,16 @@ def save_refiner(path, *, bands=3, classes=3, **changes):
 
 def predict_scene(path, *, out, scores=None, coarse=None, block_px=1024, force=False, device="auto", **more):
     """Map one scene; return its files."""
-    means = Means(engine="torch", block_px=block_px, force=force, device=device)
-    results = predict_scenes([str(path)], wanted=Wanted(out, scores, coarse), means=means, **more)
+    options = PredictOptions(engine="torch", block_px=block_px, force=force, device=device)
+    results = predict_scenes([str(path)], outputs=Outputs(out, scores, coarse), options=options, **more)
     return [path for result in results for path in result.paths]
 
 
 def refine_scene(scores, *, scene, out, refined_scores=None, force=False, **more):
     """Refine scores; return the files."""
-    means = Means(engine="torch", force=force)
-    wanted = Wanted(out, refined_scores)
-    return list(scene_workflow.refine_scene(scores, scene=str(scene), wanted=wanted, means=means, **more).paths)
+    options = PredictOptions(engine="torch", force=force)
+    outputs = Outputs(out, refined_scores)
+    return list(scene_workflow.refine_scene(scores, scene=str(scene), outputs=outputs, options=options, **more).paths)
 
 
 @pytest.fixture(scope="module")
@@ -271,10 +271,10 @@ def test_a_device_that_is_not_there_is_refused(tmp_path, models, scene, monkeypa
 def test_several_scenes_are_mapped_into_a_folder_and_those_done_are_not_done_again(tmp_path, models):
     for name, shape in (("a", (90, 80)), ("b", (70, 60)), ("c", (50, 50))):
         write_scene(tmp_path / f"{name}.tif", shape)
-    wanted, means = Wanted(tmp_path / "maps", scores=tmp_path / "scores"), Means(engine="torch")
+    outputs, options = Outputs(tmp_path / "maps", scores=tmp_path / "scores"), PredictOptions(engine="torch")
     told = []
     results = predict_scenes(
-        [str(tmp_path / "*.tif")], model=models[0], wanted=wanted, means=means,
+        [str(tmp_path / "*.tif")], model=models[0], outputs=outputs, options=options,
         progress=lambda *done: told.append(done),
     )  # fmt: skip
     assert [path.relative_to(tmp_path).as_posix() for result in results for path in result.paths] == [
@@ -283,7 +283,7 @@ def test_several_scenes_are_mapped_into_a_folder_and_those_done_are_not_done_aga
     assert told[-1] == (90 * 80 + 70 * 60 + 50 * 50,) * 2
     (tmp_path / "maps/b.tif").unlink()
     (tmp_path / "scores/b.tif").unlink()
-    again = predict_scenes([str(tmp_path / "*.tif")], model=models[0], wanted=wanted, means=means)
+    again = predict_scenes([str(tmp_path / "*.tif")], model=models[0], outputs=outputs, options=options)
     assert [result.blocks > 0 for result in again] == [False, True, False]
 
 
@@ -291,10 +291,10 @@ def test_several_scenes_need_a_folder(tmp_path, models):
     write_scene(tmp_path / "a.tif")
     write_scene(tmp_path / "b.tif")
     with pytest.raises(OutputError, match="a folder"):
-        predict_scenes([str(tmp_path / "*.tif")], model=models[0], wanted=Wanted(tmp_path / "m.tif"))
+        predict_scenes([str(tmp_path / "*.tif")], model=models[0], outputs=Outputs(tmp_path / "m.tif"))
     write_scene(tmp_path / "c.tif", bands=5)
     with pytest.raises(ModelError, match="5 bands"):
-        predict_scenes([str(tmp_path / "*.tif")], model=models[0], wanted=Wanted(tmp_path / "maps"))
+        predict_scenes([str(tmp_path / "*.tif")], model=models[0], outputs=Outputs(tmp_path / "maps"))
     assert not (tmp_path / "maps").exists()
 
 

@@ -19,13 +19,13 @@ from scipy import special, stats
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, SceneError
 from crispmap.geo.grid import Grid
-from crispmap.inference.products import Certainty, ClassMap, Product, Scores, class_map
+from crispmap.inference.products import ClassMap, Confidence, Product, Scores, class_map
 from crispmap.raster.block_store import BlockStore
 from crispmap.raster.scene import read_whole
 from crispmap.raster.scores import open_scores
 from crispmap.raster.writer import read_class_schema
 
-PRODUCTS: list[Product] = [ClassMap(), Scores(), Scores("float16"), Scores("uint8"), Certainty()]
+PRODUCTS: list[Product] = [ClassMap(), Scores(), Scores("float16"), Scores("uint8"), Confidence()]
 ENCODINGS = ["float32", "float16", "uint8"]
 
 
@@ -241,7 +241,7 @@ def test_an_unknown_encoding_is_an_error() -> None:
 @settings(deadline=None, max_examples=25)
 def test_certainty_is_that_of_the_softmax(classes: int, seed: int, spread: float) -> None:
     scores, valid = random_scores(classes, (6, 7), seed, spread)
-    confidence, entropy = Certainty().encode(scores, valid).astype(np.float64)[:, valid]
+    confidence, entropy = Confidence().encode(scores, valid).astype(np.float64)[:, valid]
     exact = softmax(scores[:, valid])
     np.testing.assert_allclose(confidence, exact.max(axis=0), atol=5e-4)
     np.testing.assert_allclose(entropy, stats.entropy(exact, axis=0, base=classes), atol=5e-4)
@@ -251,7 +251,7 @@ def test_certainty_is_that_of_the_softmax(classes: int, seed: int, spread: float
 
 
 def test_certainty_is_no_scores(tmp_path: Path) -> None:
-    path = written(tmp_path, Certainty(), *random_scores(3, (40, 50)))
+    path = written(tmp_path, Confidence(), *random_scores(3, (40, 50)))
     with rasterio.open(path) as dataset:
         assert dataset.descriptions == ("confidence", "entropy")
     for kind in ("auto", "logit", "probability"):

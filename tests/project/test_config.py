@@ -253,7 +253,7 @@ class TestGood:
         assert get_args(sections_module.Weighting) == get_args(Weighting)
         assert get_args(sections_module.Balance) == get_args(Balance)
         assert BUILT == COARSE_NETWORKS
-        assert tuple(MACHINES) == sections_module.SUPPORT_VECTOR_MACHINES
+        assert tuple(MACHINES) == sections_module.SVM_CLASSIFIERS
         from crispmap.labels.noise import LabelNoise
 
         noise = {field.name: field.default for field in dataclasses.fields(LabelNoise)}

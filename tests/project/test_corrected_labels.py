@@ -21,12 +21,12 @@ from crispmap.models.file import read_card
 from crispmap.project import correction as aligned
 from crispmap.project.compare.learning import learn
 from crispmap.project.compare.methods import Method, default_methods, missing_for, own_method, project_of
-from crispmap.project.correction import ALIGNED_LABELS, first_section
+from crispmap.project.correction import ALIGNED_LABELS, initial_refiner_section
 from crispmap.project.file import RefinerSection, load_project
 from crispmap.project.folds import FOLDS, FoldScores, loss_on, others
 from crispmap.project.inputs import open_sources
 from crispmap.project.run import Products, train_project
-from crispmap.project.training import MOST_PASSES, MoreGround, refiner_settings
+from crispmap.project.training import MOST_PASSES, ExtraTrainingData, refiner_settings
 from crispmap.training.settings import fast_wide_refiner
 from crispmap.types import IGNORE, BoolArray
 
@@ -84,9 +84,9 @@ def test_where_parts_cover_a_block_the_first_scores_are_not_computed() -> None:
 
 
 @pytest.fixture(params=[0.0, np.inf], ids=["learned by heart", "not learned by heart"])
-def by_heart(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+def overfitted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let coarse ground count as learned by heart always, or never; return which."""
-    monkeypatch.setattr(aligned, "BY_HEART", request.param)
+    monkeypatch.setattr(aligned, "OVERFITTED", request.param)
     return bool(request.param == 0)
 
 
@@ -116,7 +116,7 @@ def ground_of(*shape: int) -> Ground:
 @given(st.integers(1, 40), st.integers(1, 400), st.booleans())
 def test_precise_ground_is_half_of_all_beside_doubtful_ground_alone(height: int, width: int, doubtful: bool) -> None:
     precise, other = ground_of(9, 7), ground_of(height, width)
-    found = MoreGround([other], doubtful).beside([precise])
+    found = ExtraTrainingData([other], doubtful).beside([precise])
     assert found[-1] is other
     assert all(one is precise for one in found[:-1])
     pixels, wanted = 63 * (len(found) - 1), height * width
@@ -126,7 +126,7 @@ def test_precise_ground_is_half_of_all_beside_doubtful_ground_alone(height: int,
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 8), st.integers(1, 64))
 def test_no_ground_is_seen_too_often(height: int, width: int, batch: int, patch_px: int) -> None:
     settings = fast_wide_refiner().but(batch=batch, patch_px=patch_px)
-    bounded = MoreGround([ground_of(height, width)]).bounded(settings, [ground_of(7, 9)])
+    bounded = ExtraTrainingData([ground_of(height, width)]).bounded(settings, [ground_of(7, 9)])
     area_px, step_px = height * width + 63, batch * patch_px**2
     assert bounded.training_steps * step_px <= max(MOST_PASSES * area_px, step_px)
     if bounded.training_steps < settings.training_steps:
@@ -134,17 +134,17 @@ def test_no_ground_is_seen_too_often(height: int, width: int, batch: int, patch_
     assert bounded.but(training_steps=settings.training_steps) == settings
 
 
-def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Path, by_heart: bool) -> None:
+def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Path, overfitted: bool) -> None:
     change(project, ALIGNED, ("training_steps: 20", "training_steps: 120"), ("steps: 12", "steps: 60"))
     train_project(project)
     products = Products(load_project(project).output_folder)
     card = read_card(products.refiner_model)
     folder = products.training / "aligned"
     told = card.provenance["aligned_labels"]
-    assert told["folds"] == (FOLDS if by_heart else 0)
+    assert told["folds"] == (FOLDS if overfitted else 0)
     assert 0 < told["coarse_loss_learned"] < 2
     folders = sorted(path.parent for path in products.training.glob("folds/*/coarse.safetensors"))
-    assert [path.name for path in folders] == (["1", "2", "3"] if by_heart else [])
+    assert [path.name for path in folders] == (["1", "2", "3"] if overfitted else [])
     parts = [read_card(path / "coarse.safetensors") for path in folders]
     first = read_card(folder / "refiner.safetensors")
     learned_for = read_card(products.coarse_model).provenance["best_step"]
@@ -165,13 +165,13 @@ def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Pa
     assert (moved[known] == truth[known]).mean() > (imprecise[known] == truth[known]).mean()
 
 
-def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, by_heart: bool) -> None:
+def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, overfitted: bool) -> None:
     change(project, ALIGNED)
     train_project(project)
     products = Products(load_project(project).output_folder)
     before = read_card(products.refiner_model)
     histories = {path: path.read_bytes() for path in products.training.rglob("history.csv")}
-    assert len(histories) == (6 if by_heart else 3)  # coarse network, first refiner, refiner, and three parts
+    assert len(histories) == (6 if overfitted else 3)  # coarse network, first refiner, refiner, and three parts
     products.refiner_model.unlink()
     train_project(project, resume=True)
     assert {path: path.read_bytes() for path in products.training.rglob("history.csv")} == histories
@@ -181,9 +181,9 @@ def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, by_hear
 def test_refiners_that_are_compared_share_the_parts(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aligned, "BY_HEART", 0.0)
+    monkeypatch.setattr(aligned, "OVERFITTED", 0.0)
     short = RefinerSection(steps=2, training_steps=5, batch=2, patch_px=24)
-    monkeypatch.setattr(aligned, "first_section", lambda _: short)  # by default its training takes a minute
+    monkeypatch.setattr(aligned, "initial_refiner_section", lambda _: short)  # by default its training takes a minute
     loaded = load_project(project)
     learn(Method("fcn-rnn", "rnn-aligned"), loaded, tmp_path / "compare", "cpu")
     parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
@@ -229,9 +229,9 @@ def test_a_class_that_one_part_lacks_is_told_before_any_training(project: Path) 
 def test_the_first_refiner_is_the_projects_rnn_or_the_default_one(project: Path) -> None:
     own = load_project(change(project, ALIGNED)).refiner
     assert own is not None
-    assert first_section(own) == own.model_copy(update={"aligned_labels": False})
+    assert initial_refiner_section(own) == own.model_copy(update={"aligned_labels": False})
     wide = own.model_copy(update={"network": "wide", "symmetries": True})
-    assert first_section(wide).model_dump(exclude_defaults=True) == {"steps": 2, "symmetries": True}
+    assert initial_refiner_section(wide).model_dump(exclude_defaults=True) == {"steps": 2, "symmetries": True}
 
 
 def test_patches_of_ground_with_aligned_labels_are_not_turned_unless_the_project_says_so(project: Path) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, LabelError, ModelError, OutputError, ProjectError, TrainingError
-from crispmap.inference.predict import Wanted, refine_scene
+from crispmap.inference.predict import Outputs, refine_scene
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.file import model_hash, read_card
 from crispmap.project.results import COARSE, REFINED, RETHRESHOLDED, evaluate_project
@@ -61,7 +61,7 @@ def test_refining_the_saved_coarse_scores_gives_the_same_map(mapped_town: Path, 
         products.coarse_scores,
         scene=str(mapped_town / "scene.tif"),
         refiner=products.refiner_model,
-        wanted=Wanted(tmp_path / "again.tif", scores=tmp_path / "scores.tif"),
+        outputs=Outputs(tmp_path / "again.tif", scores=tmp_path / "scores.tif"),
         bands=(1, 2, 3, 4),
     )
     scores = pixels(products.refined_scores)

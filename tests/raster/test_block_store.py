@@ -370,7 +370,7 @@ MOMENTS = {
     "before the first is made": after_calls(assembly, "write_cog", 0),
     "before the second is made": after_calls(assembly, "write_cog", 1),
     "before the second is compared": after_calls(assembly, "differing", 1),
-    "before the mark": after_calls(assembly, "write_whole", 0),
+    "before the mark": after_calls(assembly, "write_atomically", 0),
     "before the first is moved": after_calls(assembly, "put_in_place", 0),
     "between the two": after_calls(assembly, "put_in_place", 1),
 }

@@ -28,7 +28,7 @@ from crispmap.models.file import ARCHITECTURES, COARSE_NETWORKS
 from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
 from crispmap.training.progress import BarReporter, StepReport
-from crispmap.training.run import Machine, train
+from crispmap.training.run import TrainerOptions, train
 from crispmap.training.svm import MACHINES
 from crispmap.training.task import CoarseTask, RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
@@ -314,7 +314,7 @@ class TestResult:
         for task in tasks:
             task.network.dropout.p = 0.0  # every device draws its own
         one = run(tasks[0], tmp_path / "one")
-        two = run(tasks[1], tmp_path / "two", machine=Machine("cpu", devices=2))
+        two = run(tasks[1], tmp_path / "two", machine=TrainerOptions("cpu", devices=2))
         assert two.steps == one.steps == 25
         assert [row["step"] for row in two.history] == [row["step"] for row in one.history]
         torch.testing.assert_close(tasks[1].network.state_dict(), tasks[0].network.state_dict(), rtol=1e-4, atol=1e-5)
@@ -322,7 +322,7 @@ class TestResult:
 
     def test_workers_change_nothing(self, tmp_path):
         run(tiny.coarse_task(training_steps=6), tmp_path / "none")
-        run(tiny.coarse_task(training_steps=6), tmp_path / "one", machine=Machine(workers=1))
+        run(tiny.coarse_task(training_steps=6), tmp_path / "one", machine=TrainerOptions(workers=1))
         assert_same_state(tmp_path / "none", tmp_path / "one")
 
 
@@ -336,7 +336,7 @@ class TestRefusals:
     def test_what_fails_on_one_of_several_devices_is_told(self, tmp_path):
         task = tiny.coarse_task(optimizer="sgd", schedule="constant", learning_rate=1e38, gradient_clip=0.0)
         with pytest.raises(TrainingError, match="One of 2 training processes failed: The training diverged"):
-            run(task, tmp_path, machine=Machine("cpu", devices=2))
+            run(task, tmp_path, machine=TrainerOptions("cpu", devices=2))
 
     def test_weights_that_break_in_the_last_step_are_never_kept(self, tmp_path):
         task = tiny.coarse_task(optimizer="sgd", learning_rate=3e38, gradient_clip=0.0, weight_decay=1e30)
@@ -382,11 +382,11 @@ class TestRefusals:
     def test_a_device_that_is_not_there(self, tmp_path):
         for device in ("cuda", "abacus"):
             with pytest.raises(TrainingError, match=device):
-                run(tiny.coarse_task(), tmp_path, machine=Machine(device))
+                run(tiny.coarse_task(), tmp_path, machine=TrainerOptions(device))
 
     def test_a_batch_that_cannot_be_shared(self, tmp_path):
         with pytest.raises(TrainingError, match="2 patches on 3 devices"):
-            run(tiny.coarse_task(), tmp_path, machine=Machine(devices=3))
+            run(tiny.coarse_task(), tmp_path, machine=TrainerOptions(devices=3))
 
     def test_a_folder_that_cannot_be_written(self, tmp_path):
         (tmp_path / "file").write_text("")

@@ -19,7 +19,7 @@ from crispmap.errors import LabelError, TrainingError
 from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model, save_model
 from crispmap.models.svm import network as machines
-from crispmap.training.svm import COSTS, WIDTHS, as_network, calibrated_classifier, fit_svm
+from crispmap.training.svm import COSTS, WIDTHS, calibrated_classifier, fit_svm, network_of_classifier
 from crispmap.types import IGNORE
 
 TWO = ClassSchema((ClassDef("field", "#808080"), ClassDef("road", "#ff0000")))
@@ -46,7 +46,7 @@ def test_softmax_gives_the_probabilities_of_scikit_learn(seed, classes, features
     values, labels = overlapping(seed, classes, features)
     scaler = StandardScaler().fit(values)
     classifier = calibrated_classifier(cost, width / features, seed).fit(scaler.transform(values), labels)
-    network = as_network("svm", features, scaler, classifier)
+    network = network_of_classifier("svm", features, scaler, classifier)
     far = values.mean(axis=0) + 5 * (values[:50] - values.mean(axis=0))
     seen = np.concatenate([values, far]).astype(np.float32)
     with torch.inference_mode():

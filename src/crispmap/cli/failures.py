@@ -29,7 +29,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory"
 
 
 @contextmanager
-def failures_told(debug: bool) -> Iterator[None]:
+def errors_reported(debug: bool) -> Iterator[None]:
     """Turn whatever goes wrong inside into a message on standard error and an exit status.
 
     Raises:
@@ -69,7 +69,7 @@ def termination_raised() -> Iterator[None]:
 
 
 @contextmanager
-def warnings_told(debug: bool) -> Iterator[None]:
+def warnings_reported(debug: bool) -> Iterator[None]:
     """Print every warning meant for a person once, as a line; others only to those who debug."""
     told: set[str] = set()
 

@@ -15,7 +15,7 @@ import typer
 from crispmap.cli.console import tell
 from crispmap.cli.options import ForceOption, quoted
 from crispmap.errors import InputError, OutputError
-from crispmap.files.atomic import write_whole
+from crispmap.files.atomic import write_atomically
 
 PLACEHOLDER_SHAPE = (1000, 1000)
 """The scene's (height, width) where nobody has given the scene: the areas proposed are for the person to change."""
@@ -79,7 +79,7 @@ def init(
             _learning_sections(facts, commented=bool(given) and reference is None),
         ]
     )
-    write_whole(target, text.encode())
+    write_atomically(target, text.encode())
     strange = [name for name in _names(classes) if name not in OSM_PRESETS]
     if strange:
         tell(f"No tag rules are known for {', '.join(strange)}: fill them in under osm.")

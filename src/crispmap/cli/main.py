@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from crispmap import __version__
 from crispmap.cli.console import print_line
-from crispmap.cli.failures import failures_told, termination_raised, warnings_told
+from crispmap.cli.failures import errors_reported, termination_raised, warnings_reported
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _command(name: str, *, debug: bool) -> Any:
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        with failures_told(debug), warnings_told(debug):
+        with errors_reported(debug), warnings_reported(debug):
             return function(*args, **kwargs)
 
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

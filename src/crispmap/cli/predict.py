@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import progress_bar, tell
-from crispmap.cli.means import with_means
 from crispmap.cli.options import (
     AssumeGsdOption,
     BandsOption,
@@ -20,13 +19,14 @@ from crispmap.cli.options import (
     quoted,
     tell_results,
 )
+from crispmap.cli.predict_options import with_predict_options
 from crispmap.errors import InputError
-from crispmap.inference.options import Means
+from crispmap.inference.options import PredictOptions
 
 _PROJECT_SUFFIXES = (".yaml", ".yml")
 
 
-@with_means
+@with_predict_options
 def predict(  # noqa: PLR0913 - one parameter an option
     targets: Annotated[
         list[str] | None,
@@ -53,7 +53,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     scores_as: StoredScoresOption = StoredScores.FLOAT32,
     bands: BandsOption = None,
     assume_gsd_m: AssumeGsdOption = None,
-    means: Means,
+    options: PredictOptions,
 ) -> None:
     """Map a project's scene with its trained models, or any scenes with model files.
 
@@ -63,7 +63,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     begun = time.perf_counter()
     targets = targets or ["project.yaml"]
     if model is None:
-        options: dict[str, object] = {
+        scene_options: dict[str, object] = {
             "--refiner": refiner,
             "--out": out,
             "--scores": scores,
@@ -72,11 +72,11 @@ def predict(  # noqa: PLR0913 - one parameter an option
             "--bands": bands,
             "--assume-gsd-m": assume_gsd_m,
         }
-        project = _checked_project(targets, options)
+        project = _checked_project(targets, scene_options)
         from crispmap.project.run import predict_project
 
         with progress_bar("Mapping") as progress:
-            result = predict_project(project, means=means, progress=progress, say=progress.now)
+            result = predict_project(project, options=options, progress=progress, say=progress.now)
         tell_results([result], since=begun)
         if len(result.paths) > 2:  # without a reference there is no refined map, and nothing to score against
             tell(f"Next: crispmap evaluate {quoted(project)}")
@@ -88,17 +88,17 @@ def predict(  # noqa: PLR0913 - one parameter an option
             remedy="Add --out map.tif",
         )
     band_numbers = parse_bands(bands)
-    from crispmap.inference.predict import Wanted, predict_scenes
+    from crispmap.inference.predict import Outputs, predict_scenes
 
     with progress_bar("Mapping") as progress:
         results = predict_scenes(
             targets,
             model=model,
             refiner=refiner,
-            wanted=Wanted(out, scores, coarse, certainty, scores_as.value),
+            outputs=Outputs(out, scores, coarse, certainty, scores_as.value),
             bands=band_numbers,
             assume_gsd_m=assume_gsd_m,
-            means=means,
+            options=options,
             progress=progress,
             say=progress.now,
         )

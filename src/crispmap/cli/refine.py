@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import progress_bar
-from crispmap.cli.means import with_means
 from crispmap.cli.options import (
     AssumeGsdOption,
     BandsOption,
@@ -20,7 +19,8 @@ from crispmap.cli.options import (
     parse_bands,
     tell_results,
 )
-from crispmap.inference.options import Means
+from crispmap.cli.predict_options import with_predict_options
+from crispmap.inference.options import PredictOptions
 
 
 class ScoreKind(Choice):
@@ -31,7 +31,7 @@ class ScoreKind(Choice):
     PROBABILITY = "probability"
 
 
-@with_means
+@with_predict_options
 def refine(  # noqa: PLR0913 - one parameter an option
     scores: Annotated[Path, typer.Argument(metavar="SCORES", help="Scores, one band a class.")],
     *,
@@ -51,7 +51,7 @@ def refine(  # noqa: PLR0913 - one parameter an option
     ] = None,
     bands: BandsOption = None,
     assume_gsd_m: AssumeGsdOption = None,
-    means: Means,
+    options: PredictOptions,
 ) -> None:
     """Sharpen the coarse scores of any tool with a trained refiner.
 
@@ -59,7 +59,7 @@ def refine(  # noqa: PLR0913 - one parameter an option
     A run that ends early loses nothing: the same command goes on from the blocks that are finished.
     """
     band_numbers = parse_bands(bands)
-    from crispmap.inference.predict import Wanted, refine_scene
+    from crispmap.inference.predict import Outputs, refine_scene
 
     begun = time.perf_counter()
     with progress_bar("Refining") as progress:
@@ -67,12 +67,12 @@ def refine(  # noqa: PLR0913 - one parameter an option
             scores,
             scene=scene,
             refiner=refiner,
-            wanted=Wanted(out, refined_scores, None, certainty, scores_as.value),
+            outputs=Outputs(out, refined_scores, None, certainty, scores_as.value),
             kind=kind.value,
             full_scale=full_scale,
             bands=band_numbers,
             assume_gsd_m=assume_gsd_m,
-            means=means,
+            options=options,
             progress=progress,
             say=progress.now,
         )

@@ -30,7 +30,7 @@ def check_free(path: str | Path, *, force: bool = False) -> Path:
     return target
 
 
-def write_whole(target: Path, content: bytes) -> None:
+def write_atomically(target: Path, content: bytes) -> None:
     """Write a file beside its name and rename it: the file under the name is whole, or what it was before.
 
     Its folder is made where missing; it may be read by whom the process's umask lets read.
@@ -60,7 +60,7 @@ def write_whole(target: Path, content: bytes) -> None:
             Path(beside).unlink(missing_ok=True)
 
 
-def hold_alone(target: Path, lock: Path) -> Callable[[], object]:
+def file_lock(target: Path, lock: Path) -> Callable[[], object]:
     """Take a lock that one process at a time has, or refuse at once; return what lets it go.
 
     The system lets it go with the process, however that ends.

@@ -1,4 +1,4 @@
-"""The means by which maps are made: what computes, where, and how the work goes on. Importing it loads no torch."""
+"""How maps are made: which engine, where, and how the work goes on. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class Means:
+class PredictOptions:
     """How maps are made. Engine and precision may change their last digits; nothing else here changes a byte.
 
     Attributes:

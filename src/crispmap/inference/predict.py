@@ -12,8 +12,8 @@ from pathlib import Path
 from crispmap.errors import CrispmapWarning, ModelError, OutputError
 from crispmap.inference.coarse import check_bands, gsd_ratio
 from crispmap.inference.job import GivenScores, MapJob
-from crispmap.inference.options import Means
-from crispmap.inference.products import Certainty, ClassMap, Scores
+from crispmap.inference.options import PredictOptions
+from crispmap.inference.products import ClassMap, Confidence, Scores
 from crispmap.inference.run import MapResult, Output, Progress, Say, is_made, make_maps
 from crispmap.models.card import ModelCard
 from crispmap.models.file import model_hash, read_card
@@ -30,7 +30,7 @@ _OTHER_GSD = 0.1
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Outputs:
     """What to write of every scene: a file for one scene, a folder of files named after the scenes for several.
 
     Attributes:
@@ -47,17 +47,17 @@ class Wanted:
     certainty: Path | None = None
     encoding: ScoreEncoding = "float32"
 
-    def outputs(self, name: str | None) -> list[Output]:
+    def files(self, name: str | None) -> list[Output]:
         """Return the files of one scene; ``name`` is that of the scene where there are several."""
-        wanted = (
+        chosen = (
             (ClassMap(), self.out, "refined"),
             (Scores(self.encoding), self.scores, "refined"),
             (Scores(self.encoding), self.coarse, "coarse"),
-            (Certainty(), self.certainty, "refined"),
+            (Confidence(), self.certainty, "refined"),
         )
         return [
             Output(product, path if name is None else path / f"{name}.tif", layer)  # type: ignore[arg-type]
-            for product, path, layer in wanted
+            for product, path, layer in chosen
             if path is not None
         ]
 
@@ -66,11 +66,11 @@ def predict_scenes(  # noqa: PLR0913 - what a person may choose
     scenes: Sequence[str],
     *,
     model: Path,
-    wanted: Wanted,
+    outputs: Outputs,
     refiner: Path | None = None,
     bands: Sequence[int] | None = None,
     assume_gsd_m: float | None = None,
-    means: Means = Means(),
+    options: PredictOptions = PredictOptions(),
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> list[MapResult]:
@@ -83,11 +83,11 @@ def predict_scenes(  # noqa: PLR0913 - what a person may choose
     Args:
         scenes: Paths, globs, STAC items or addresses; see ``resolve_scenes``.
         model: The coarse network's model file.
-        wanted: The files to write.
+        outputs: The files to write.
         refiner: The refiner's model file.
         bands: Band numbers, 1-based, in the order the models were trained on. By default every band but alpha.
         assume_gsd_m: Side of a pixel in metres where a scene has no georeference.
-        means: How to go about it.
+        options: How to go about it.
         progress: Told the pixels done and the pixels in all.
         say: Told in words what goes on once all pixels are done.
 
@@ -103,18 +103,20 @@ def predict_scenes(  # noqa: PLR0913 - what a person may choose
     """
     refs = resolve_scenes(scenes, bands=bands, assume_gsd_m=assume_gsd_m)
     jobs = [MapJob(ref, model, refiner) for ref in refs]
-    several = len(refs) > 1 or wanted.out.is_dir()
-    outputs = [wanted.outputs(ref.name if several else None) for ref in refs]
-    with _folders([one.path.parent for one in outputs[0]] if several else []):
-        made = [several and not means.force and is_made(files) for files in outputs]
-        for job, files, done in zip(jobs, outputs, made, strict=True):
-            _check_outputs(files, [*job.scene.paths, model, refiner], force=means.force or done)
+    several = len(refs) > 1 or outputs.out.is_dir()
+    files_of = [outputs.files(ref.name if several else None) for ref in refs]
+    with _folders([one.path.parent for one in files_of[0]] if several else []):
+        made = [several and not options.force and is_made(files) for files in files_of]
+        for job, files, done in zip(jobs, files_of, made, strict=True):
+            _check_outputs(files, [*job.scene.paths, model, refiner], force=options.force or done)
         card, sharpener = _checked_cards(model, refiner)
-        told = _Told(progress, [_checked_pixels(job, card, sharpener) for job in jobs])
+        told = _SceneProgress(progress, [_checked_pixels(job, card, sharpener) for job in jobs])
         tags = model_tags(coarse=model, refiner=refiner)
         return [
-            make_maps(job, files, card.schema, means=means, tags=tags, progress=told.of(index), say=say, keep_made=done)
-            for index, (job, files, done) in enumerate(zip(jobs, outputs, made, strict=True))
+            make_maps(
+                job, files, card.schema, options=options, tags=tags, progress=told.of(index), say=say, keep_made=done
+            )
+            for index, (job, files, done) in enumerate(zip(jobs, files_of, made, strict=True))
         ]
 
 
@@ -123,12 +125,12 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
     *,
     scene: str,
     refiner: Path,
-    wanted: Wanted,
+    outputs: Outputs,
     kind: ScoreKind = "auto",
     full_scale: float | None = None,
     bands: Sequence[int] | None = None,
     assume_gsd_m: float | None = None,
-    means: Means = Means(),
+    options: PredictOptions = PredictOptions(),
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> MapResult:
@@ -142,12 +144,12 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
             on the scene's grid or over the same ground with pixels of another size.
         scene: The scene the scores were made from.
         refiner: The refiner's model file.
-        wanted: The files to write.
+        outputs: The files to write.
         kind: What the scores are: "logit", "probability", or "auto" to tell it from the values.
         full_scale: The value that stands for probability 1 in scores held as integers.
         bands: Band numbers of the scene, 1-based, in the order the refiner was trained on.
         assume_gsd_m: Side of a pixel in metres where the scene has no georeference.
-        means: How to go about it.
+        options: How to go about it.
         progress: Told the pixels done and the pixels in all.
         say: Told in words what goes on once all pixels are done.
 
@@ -164,17 +166,17 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
     """
     ref = _only(resolve_scenes([scene], bands=bands, assume_gsd_m=assume_gsd_m))
     job = MapJob(ref, refiner=refiner, scores=GivenScores(scores, kind, full_scale))
-    outputs = wanted.outputs(None)
-    _check_outputs(outputs, [scores, *ref.paths, refiner], force=means.force)
+    files = outputs.files(None)
+    _check_outputs(files, [scores, *ref.paths, refiner], force=options.force)
     card = read_card(refiner)
     with open_scores(scores, kind=kind, full_scale=full_scale, assume_gsd_m=assume_gsd_m) as before:
         _check_class_order(before, card)
     _checked_pixels(job, card, card)
     tags = model_tags(refiner=refiner)
-    return make_maps(job, outputs, card.schema, means=means, tags=tags, progress=progress, say=say)
+    return make_maps(job, files, card.schema, options=options, tags=tags, progress=progress, say=say)
 
 
-class _Told:
+class _SceneProgress:
     """Progress over several scenes as if they were one."""
 
     def __init__(self, progress: Progress | None, pixels: Sequence[int]) -> None:

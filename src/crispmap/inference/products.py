@@ -18,8 +18,8 @@ from crispmap.raster.spec import (
     PROBABILITY_LEVELS,
     RasterSpec,
     ScoreEncoding,
-    certainty_spec,
     class_map_spec,
+    confidence_spec,
     scores_spec,
 )
 from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
@@ -104,7 +104,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Certainty:
+class Confidence:
     """How certain the scores are, by their softmax: bands "confidence" and "entropy", both 0..1, float16.
 
     Confidence is the largest probability, 1/K..1 for K classes. Entropy is ``-sum p log p / log K``: 0 where one class
@@ -113,7 +113,7 @@ class Certainty:
 
     def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
         """Return what its file is."""
-        return certainty_spec(path, grid, tags)
+        return confidence_spec(path, grid, tags)
 
     def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[np.float16]:
         """Return (2, row, col): confidence and entropy."""

@@ -21,7 +21,7 @@ from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
 from crispmap.inference.job import REFINED_TILE_PX, MapJob
-from crispmap.inference.options import AUTO, Means
+from crispmap.inference.options import AUTO, PredictOptions
 from crispmap.inference.pipeline import available_cores, work_through
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.precision import choose_precision
@@ -111,7 +111,7 @@ def make_maps(
     outputs: Sequence[Output],
     schema: ClassSchema,
     *,
-    means: Means = Means(),
+    options: PredictOptions = PredictOptions(),
     tags: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
@@ -124,10 +124,10 @@ def make_maps(
     a valid pixel are not computed, and nodata stands exactly where scene or scores are invalid.
 
     Args:
-        job: What the scores are computed from; its engine is chosen by ``means``.
+        job: What the scores are computed from; its engine is chosen by ``options``.
         outputs: The files to write.
         schema: The classes.
-        means: How to go about it.
+        options: How to go about it.
         tags: Metadata for all files.
         progress: Told the pixels done and the pixels in all.
         say: Told in words what goes on once all pixels are done: that of a large scene takes minutes.
@@ -141,7 +141,7 @@ def make_maps(
         InputError: If engine, precision or device are not available.
         ClusterError: If workers or scheduler cannot be reached, or are lost.
     """
-    with settled(job, means, store_folder(outputs[0].path)) as (chosen, work, facts):
+    with settled(job, options, store_folder(outputs[0].path)) as (chosen, work, facts):
         if len(schema) != work.classes:
             raise ModelError(
                 f"{job.scene} gives {work.classes} scores a pixel for {len(schema)} classes.",
@@ -156,12 +156,12 @@ def make_maps(
         if keep_made and _all_carry(files, told[JOB_TAG]):
             return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
         specs = [one.product.spec(one.path, work.grid, schema, told) for one in files]
-        side = -(-means.block_px // work.tile_px) * work.tile_px
+        side = -(-options.block_px // work.tile_px) * work.tile_px
         with BlockStore.open(
-            specs, identity=identity, block_px=side, force=means.force, restart=means.restart
+            specs, identity=identity, block_px=side, force=options.force, restart=options.restart
         ) as store:
             try:
-                return _made(_Run(chosen, work, files, means, store), progress, say or _silent)
+                return _made(_Run(chosen, work, files, options, store), progress, say or _silent)
             except BaseException:
                 if not store.finished:  # nothing is lost, so nothing is left
                     store.discard()
@@ -175,7 +175,7 @@ class _Run:
     job: MapJob
     work: ScoreWork
     outputs: tuple[Output, ...]
-    means: Means
+    options: PredictOptions
     store: BlockStore
 
 
@@ -196,9 +196,9 @@ def _made(run: _Run, progress: Progress | None, say: Say) -> MapResult:
             remedy="check the scene's nodata value and mask with gdalinfo",
         )
     seams = None
-    if run.means.verify_seams:
+    if run.options.verify_seams:
         say("Checking seams")
-        seams = check_seams(run.job, run.work, run.means.verify_seams, seed=run.means.seed)
+        seams = check_seams(run.job, run.work, run.options.verify_seams, seed=run.options.seed)
     paths = run.store.finish(
         {} if seams is None else {SEAM_TAG: seams.text}, tell=lambda path: say(f"Writing {path.name}")
     )
@@ -206,24 +206,24 @@ def _made(run: _Run, progress: Progress | None, say: Say) -> MapResult:
 
 
 @contextmanager
-def settled(job: MapJob, means: Means, folder: Path) -> Iterator[tuple[MapJob, ScoreWork, dict[str, str]]]:
-    """Open a job with the engine and the precision that ``means`` comes to; also tell what the maps' tags say of it.
+def settled(job: MapJob, options: PredictOptions, folder: Path) -> Iterator[tuple[MapJob, ScoreWork, dict[str, str]]]:
+    """Open a job with the engine and the precision that ``options`` comes to; also tell what the maps' tags say of it.
 
     Args:
         job: The job.
-        means: What is asked for.
+        options: What is asked for.
         folder: Where an unfinished map of the job may lie; it keeps the precision it was begun with.
 
     Raises:
         InputError: If engine, precision or device are not available.
     """
-    engine = EngineChoice(means.engine, "float32", means.device, available_cores())
+    engine = EngineChoice(options.engine, "float32", options.device, available_cores())
     job = replace(job, engine=engine)
     facts = {}
-    if means.precision == AUTO:
+    if options.precision == AUTO:
         precision, facts[PRECISION_TAG] = _begun_precision(folder) or _tried_precision(job)
     else:
-        precision = cast(Precision, means.precision)
+        precision = cast(Precision, options.precision)
     job = replace(job, engine=replace(engine, precision=precision))
     with job.opened() as work:
         facts[ENGINE_TAG] = work.engine
@@ -288,13 +288,13 @@ def _fill(run: _Run, blocks: Sequence[Block], progress: Progress | None) -> None
             progress(count, total)
 
     try:
-        with _cluster(run.means) as client:
+        with _cluster(run.options) as client:
             if client is None:
                 _work_here(run, encode, missing, done)
             else:
                 from crispmap.inference.cluster import work_on_cluster
 
-                threads = None if run.means.workers is None else max(1, available_cores() // run.means.workers)
+                threads = None if run.options.workers is None else max(1, available_cores() // run.options.workers)
                 work_on_cluster(
                     client, run.job.absolute(), encode, missing, threads=threads, deliver=run.store.write, done=done
                 )
@@ -313,17 +313,17 @@ def _work_here(run: _Run, encode: Encoding, blocks: Sequence[Block], done: Calla
 
 
 @contextmanager
-def _cluster(means: Means) -> Iterator[Any]:
+def _cluster(options: PredictOptions) -> Iterator[Any]:
     """Return a client of the workers that are to compute, or None where this process is to."""
     with ExitStack() as stack:
-        if means.scheduler is not None:
+        if options.scheduler is not None:
             from crispmap.inference.cluster import remote_cluster
 
-            yield stack.enter_context(remote_cluster(means.scheduler))
-        elif means.workers is not None:
+            yield stack.enter_context(remote_cluster(options.scheduler))
+        elif options.workers is not None:
             from crispmap.inference.cluster import local_cluster
 
-            yield stack.enter_context(local_cluster(means.workers))
+            yield stack.enter_context(local_cluster(options.workers))
         else:
             yield None
 

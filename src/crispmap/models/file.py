@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from crispmap.errors import ModelError
-from crispmap.files.atomic import check_free, write_whole
+from crispmap.files.atomic import check_free, write_atomically
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.caffe.network import CaffeNetwork
 from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
@@ -53,7 +53,7 @@ def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = 
     """
     path = check_free(path, force=force)
     weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    write_whole(path, save(weights, metadata={CARD_KEY: card.to_json()}))
+    write_atomically(path, save(weights, metadata={CARD_KEY: card.to_json()}))
     return path
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crispmap.errors import OutputError
-from crispmap.inference.options import Means
+from crispmap.inference.options import PredictOptions
 from crispmap.project.results import Results, Story, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
 from crispmap.synth import write_town
@@ -110,7 +110,7 @@ def run_demo(
     with stage("train the refiner", "Training the refiner on the precise piece"):
         train_project(project, stage="refiner", force=force, device=device)
     with stage("map the town", "Mapping the whole town, before and after refinement"):
-        predict_project(project, means=Means(device=device, force=force))
+        predict_project(project, options=PredictOptions(device=device, force=force))
     say("Scoring the maps on ground nobody learned from")
     story = Story("A generated town, mapped from an imprecise map", timings, _NOTES)
     results = evaluate_project(project, force=force, story=story)

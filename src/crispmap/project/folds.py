@@ -28,7 +28,7 @@ from crispmap.types import IGNORE, BoolArray, FloatArray
 
 FOLDS = 3
 """Parts of the coarse ground, and trainings more: of fewer, networks lack more of what the project's own has seen."""
-BY_HEART = 2.0
+OVERFITTED = 2.0
 """Ground is learned by heart where the loss on ground held out is more than so many times the loss on it."""
 
 

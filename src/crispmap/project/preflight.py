@@ -16,7 +16,7 @@ from crispmap.geo.areas import Area
 from crispmap.geo.grid import Grid
 from crispmap.labels.reader import LabelReader
 from crispmap.project.file import Project
-from crispmap.project.file.sections import SUPPORT_VECTOR_MACHINES
+from crispmap.project.file.sections import SVM_CLASSIFIERS
 from crispmap.project.inputs import Sources, labelled_blocks
 from crispmap.types import IGNORE, CountArray
 
@@ -44,7 +44,7 @@ def require_precise(project: Project, roles: Sequence[str], *, so: str = "", rem
         )
 
 
-class TrainingGround:
+class TrainingPreflight:
     """The ground of a project's trainings, looked at before they start; labels are counted once, however often asked.
 
     Args:
@@ -65,7 +65,7 @@ class TrainingGround:
             LabelError: If a class has no pixel there, or too few for a support vector machine.
             TrainingError: If a piece is smaller than a patch.
         """
-        with _told_of(f"{project.coarse.network} cannot be trained on areas: coarse: of {project.path.name}."):
+        with _errors_about(f"{project.coarse.network} cannot be trained on areas: coarse: of {project.path.name}."):
             _check_network(project, *self._coarse)
 
     def check_refiner(self, project: Project) -> None:
@@ -84,7 +84,7 @@ class TrainingGround:
 
         areas, _ = self._sources.pieces("refiner", self._sources.image.grid)
         patch_px = refiner_settings(project).patch_px
-        with _told_of(f"The refiner cannot be trained on areas: refiner: of {project.path.name}."):
+        with _errors_about(f"The refiner cannot be trained on areas: refiner: of {project.path.name}."):
             _check_patches(areas, patch_px)
             checked_counts(self._refiner_counts, project.schema.names)
         if project.refiner is not None and project.refiner.aligned_labels:
@@ -95,7 +95,7 @@ class TrainingGround:
         from crispmap.project.folds import FOLDS, others
 
         sources, (areas, _) = self._sources, self._coarse
-        with _told_of(f"Labels cannot be aligned on areas: coarse: of {project.path.name}, cut in {FOLDS}."):
+        with _errors_about(f"Labels cannot be aligned on areas: coarse: of {project.path.name}, cut in {FOLDS}."):
             _check_patches(sources.pieces("coarse", sources.image.grid)[0], patch_px)
             for index in range(FOLDS):
                 left = others(index, areas)
@@ -109,7 +109,7 @@ class TrainingGround:
             LabelError: If a class has no pixel there.
         """
         sources = self._sources
-        with _told_of(f"{name} cannot be fitted on areas: refiner: of {sources.project.path.name}."):
+        with _errors_about(f"{name} cannot be fitted on areas: refiner: of {sources.project.path.name}."):
             counts = _counted(areas, sources.reference(sources.image.grid))
             checked_counts(counts, sources.project.schema.names)
 
@@ -131,7 +131,7 @@ class TrainingGround:
 
 
 @contextmanager
-def _told_of(what: str) -> Iterator[None]:
+def _errors_about(what: str) -> Iterator[None]:
     """Put what cannot be done before the reason."""
     try:
         yield
@@ -145,7 +145,7 @@ def _check_network(project: Project, areas: Sequence[Area], labelled: CountArray
 
     names = project.schema.names
     counts = checked_counts(labelled, names)
-    if project.coarse.network in SUPPORT_VECTOR_MACHINES:
+    if project.coarse.network in SVM_CLASSIFIERS:
         check_enough(counts, names)
     else:
         _check_patches(areas, coarse_settings(project).patch_px)

@@ -21,7 +21,7 @@ from crispmap.evaluate.compare import Evaluation, evaluate_maps
 from crispmap.evaluate.readers import LabelSource
 from crispmap.evaluate.recalibration import BiasedLabels
 from crispmap.files.address import file_name
-from crispmap.files.atomic import check_free, write_whole
+from crispmap.files.atomic import check_free, write_atomically
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Block, Grid
 from crispmap.inference.iterations import StepMaps
@@ -118,7 +118,7 @@ def evaluate_project(
         results = ground.results()
         data = ground.report(results, story or Story(project.name))
     write_report(products.report, data, force=force)
-    write_whole(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
+    write_atomically(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
     return results
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from crispmap.errors import ModelError, OutputError, ProjectError
 from crispmap.inference.job import GivenScores, MapJob
-from crispmap.inference.options import Means
+from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import model_tags
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import MapResult, Output, Progress, Say, make_maps
@@ -18,7 +18,7 @@ from crispmap.models.file import load_model, read_card
 from crispmap.project.coarse import check_classes
 from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import open_sources
-from crispmap.project.preflight import TrainingGround
+from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
 from crispmap.raster.refs import SceneRef
 
@@ -100,7 +100,7 @@ def train_project(
         TrainingError: If a training cannot start, or diverges.
     """
     # Lightning takes more than a second to import, and maps need none of it.
-    from crispmap.project.correction import learn_refiner
+    from crispmap.project.correction import train_project_refiner
     from crispmap.project.training import Run, train_coarse
 
     project = load_project(path)
@@ -113,14 +113,14 @@ def train_project(
     written = []
     with open_sources(project) as sources:
         if len(wanted) == 2:
-            TrainingGround(sources).check_refiner(project)  # not after an hour of the coarse training
+            TrainingPreflight(sources).check_refiner(project)  # not after an hour of the coarse training
         if "coarse" in wanted:
             train_coarse(sources, products.coarse_model, run)
             written.append(products.coarse_model)
         if "refiner" in wanted:
             if project.coarse.scores is None:
                 _check_model(products.coarse_model, "a trained coarse network", project)
-            learn_refiner(sources, products.coarse_model, products.refiner_model, run)
+            train_project_refiner(sources, products.coarse_model, products.refiner_model, run)
             written.append(products.refiner_model)
     return written
 
@@ -148,7 +148,7 @@ def _check_model(path: Path, what: str, project: Project) -> None:
 
 
 def predict_project(
-    path: Path, *, means: Means = Means(), progress: Progress | None = None, say: Say | None = None
+    path: Path, *, options: PredictOptions = PredictOptions(), progress: Progress | None = None, say: Say | None = None
 ) -> MapResult:
     """Map a project's scene with its trained models; return what has come of it.
 
@@ -157,7 +157,7 @@ def predict_project(
 
     Args:
         path: The project file, or its folder.
-        means: How to go about it.
+        options: How to go about it.
         progress: Told the pixels done and the pixels in all.
         say: Told in words what goes on once all pixels are done.
 
@@ -174,13 +174,13 @@ def predict_project(
     ]  # fmt: skip
     if project.refiner is not None:
         outputs += [Output(ClassMap(), products.refined_map), Output(Scores(), products.refined_scores)]
-    if not means.force and not store_folder(outputs[0].path).exists():
+    if not options.force and not store_folder(outputs[0].path).exists():
         _refuse_existing([one.path for one in outputs], "give --force to replace it")
     with open_sources(project):  # says what is wrong with the project's pieces before any work
         job = _job(project, products)
     products.folder.mkdir(parents=True, exist_ok=True)
     tags = model_tags(coarse=job.model, refiner=job.refiner)
-    return make_maps(job, outputs, project.schema, means=means, tags=tags, progress=progress, say=say)
+    return make_maps(job, outputs, project.schema, options=options, tags=tags, progress=progress, say=say)
 
 
 def _job(project: Project, products: Products) -> MapJob:

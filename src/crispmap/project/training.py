@@ -23,13 +23,13 @@ from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import Kind, ModelCard
 from crispmap.models.file import ARCHITECTURES, save_model
 from crispmap.project.file import Project, RefinerSection
-from crispmap.project.file.sections import SUPPORT_VECTOR_MACHINES
+from crispmap.project.file.sections import SVM_CLASSIFIERS
 from crispmap.project.inputs import Sources, inside
 from crispmap.raster.scene import Scene
 from crispmap.refine.base import Refiner
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.refine.wide.refiner import WideRefiner
-from crispmap.training.run import Machine, TrainingResult, train
+from crispmap.training.run import TrainerOptions, TrainingResult, train
 from crispmap.training.settings import (
     CoarseSettings,
     RefinerSettings,
@@ -82,7 +82,7 @@ class Run:
     ) -> TrainingResult:
         """Train a task in the folder of this name; the task's network then holds the best weights."""
         task.title = f"{task.title} {self.part}".rstrip()
-        machine = Machine(device="gpu" if self.device == "cuda" else self.device, devices=self.devices)
+        machine = TrainerOptions(device="gpu" if self.device == "cuda" else self.device, devices=self.devices)
         return train(
             task,
             grounds,
@@ -95,7 +95,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class MoreGround:
+class ExtraTrainingData:
     """Ground a refiner learns from beside the precise piece.
 
     Attributes:
@@ -196,8 +196,8 @@ def train_coarse(
     scaling = paper_scaling(image.band_count) if eight_bit else measure_scaling([(image, area.block) for area in areas])
     labels = sources.labels(image.grid)
     grounds, validation = (grounds_of(image, part, labels, scaling) for part in (areas, held))
-    if project.coarse.network in SUPPORT_VECTOR_MACHINES:
-        network, facts = _fit_machine(project, grounds, validation)
+    if project.coarse.network in SVM_CLASSIFIERS:
+        network, facts = _fit_classifier(project, grounds, validation)
     else:
         network, facts = _train_network(project, grounds, validation, run, stop_after)
     card = model_card("coarse", network, project, image, scaling, gsd_m, facts)
@@ -220,7 +220,7 @@ def _train_network(
     return network, _facts(settings, result)
 
 
-def _fit_machine(
+def _fit_classifier(
     project: Project, grounds: Sequence[Ground], validation: Sequence[Ground]
 ) -> tuple[CoarseNetwork, dict[str, Any]]:
     """Return a fitted support vector machine, and what its card tells of the fit."""
@@ -237,7 +237,12 @@ def _fit_machine(
 
 
 def train_refiner(
-    sources: Sources, scores: Scene, scaling: Scaling | None, path: Path, run: Run, more: MoreGround = MoreGround()
+    sources: Sources,
+    scores: Scene,
+    scaling: Scaling | None,
+    path: Path,
+    run: Run,
+    more: ExtraTrainingData = ExtraTrainingData(),
 ) -> ModelCard:
     """Train the project's refiner on given coarse scores and write its model file; return its card.
 

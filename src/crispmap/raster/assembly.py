@@ -16,7 +16,7 @@ from typing import Any
 import rasterio
 
 from crispmap.errors import OutputError
-from crispmap.files.atomic import write_whole
+from crispmap.files.atomic import write_atomically
 from crispmap.geo.grid import Block
 from crispmap.raster.block_files import StoredBlock, block_name, file_name
 from crispmap.raster.cog import checksum, differing, write_cog
@@ -92,7 +92,7 @@ class Assembly:
                 sync_file(built)
                 sync_folder(built.parent)
         self.check_targets()  # somebody may have written one meanwhile
-        write_whole(self._folder / MARK, json.dumps({"force": self._force}).encode())
+        write_atomically(self._folder / MARK, json.dumps({"force": self._force}).encode())
         sync_folder(self._folder)
 
     def _files(self, number: int, stored: Mapping[Block, StoredBlock]) -> dict[Block, str]:

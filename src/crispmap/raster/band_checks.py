@@ -23,7 +23,7 @@ _FEW_VALUES = 3
 _STACK = 4  # from here to the caller of open_scene
 
 
-def warn_of_odd_bands(dataset: DatasetReader, path: Path, bands: Sequence[int], *, chosen: bool) -> None:
+def warn_about_bands(dataset: DatasetReader, path: Path, bands: Sequence[int], *, chosen: bool) -> None:
     """Warn where a raster opened as an image is probably something else than it seems.
 
     Args:

@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike
 from rasterio.errors import RasterioError
 
 from crispmap.errors import CrispmapWarning, OutputError
-from crispmap.files.atomic import hold_alone
+from crispmap.files.atomic import file_lock
 from crispmap.geo.grid import Block
 from crispmap.raster import assembly, journal
 from crispmap.raster.assembly import Assembly, built_elsewhere
@@ -167,7 +167,7 @@ class BlockStore:
                 remedy="Move it away, or choose another name for the map.",
             )
         self._folder.mkdir(exist_ok=True)
-        self._held.callback(hold_alone(self._specs[0].path, self._folder / _LOCK))
+        self._held.callback(file_lock(self._specs[0].path, self._folder / _LOCK))
 
     def _is_ours(self) -> bool:
         """Return whether the folder holds nothing but what is ours by name."""

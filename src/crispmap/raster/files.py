@@ -17,7 +17,7 @@ from crispmap.errors import SceneError
 from crispmap.files.address import is_remote
 from crispmap.files.dataset import DatasetPool, open_dataset, reason
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.band_checks import warn_of_odd_bands
+from crispmap.raster.band_checks import warn_about_bands
 from crispmap.raster.georeference import grid_of
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resample import ResampledScene
@@ -44,7 +44,7 @@ def open_scene(
         source: Any raster GDAL reads: a file, an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a scene
             that is told by ``resolve_scenes``.
         bands: Band numbers, 1-based, any subset in any order. By default every band but alpha.
-        gsd_m: Wanted ground sampling distance in metres. Where the scene's own differs by more than 1 % along
+        gsd_m: Outputs ground sampling distance in metres. Where the scene's own differs by more than 1 % along
             rows or columns, the scene is resampled to square pixels of this size (see ``ResampledScene``).
         assume_gsd_m: Side of a pixel in metres, for a file that carries no georeference; elsewhere without
             effect.
@@ -74,7 +74,7 @@ def open_scene(
             )
     scene = FileScene(source, bands=bands, assume_gsd_m=assume_gsd_m)
     try:
-        scene.warn_of_odd_bands()
+        scene.warn_about_bands()
         return scene if gsd_m is None else _at_distance(scene, gsd_m)
     except BaseException:
         scene.close()
@@ -181,10 +181,10 @@ class FileScene(Scene):
             np.copyto(image, 0.0, where=~valid)
         return image, valid
 
-    def warn_of_odd_bands(self) -> None:
+    def warn_about_bands(self) -> None:
         """Warn where the bands are probably not what they seem; see ``crispmap.raster.band_checks``."""
         with self._pool.handle() as dataset:
-            warn_of_odd_bands(dataset, self.path, self._bands, chosen=self._ref.bands is not None)
+            warn_about_bands(dataset, self.path, self._bands, chosen=self._ref.bands is not None)
 
     def close(self) -> None:
         """Close the file."""

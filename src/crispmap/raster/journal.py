@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crispmap.errors import OutputError
-from crispmap.files.atomic import write_whole
+from crispmap.files.atomic import write_atomically
 from crispmap.raster.targets import sync_folder
 
 NAME = "journal.json"
@@ -36,7 +36,7 @@ class Journal:
             OutputError, OSError: If it cannot be written.
         """
         content = {"crispmap": _FORMAT, "block_px": self.block_px, "identity": dict(self.identity)}
-        write_whole(folder / NAME, json.dumps(content, indent=1).encode())
+        write_atomically(folder / NAME, json.dumps(content, indent=1).encode())
         sync_folder(folder)
 
     @classmethod

@@ -181,7 +181,7 @@ def scores_spec(
     )
 
 
-def certainty_spec(path: str | Path, grid: Grid, tags: Mapping[str, str]) -> RasterSpec:
+def confidence_spec(path: str | Path, grid: Grid, tags: Mapping[str, str]) -> RasterSpec:
     """Return what a raster of certainties is: float16 bands "confidence" and "entropy" in 0..1, nodata NaN."""
     return RasterSpec(
         Path(path),

@@ -15,7 +15,7 @@ from PIL import Image
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
-from crispmap.files.atomic import check_free, write_whole
+from crispmap.files.atomic import check_free, write_atomically
 from crispmap.report.comparison import (
     COST_COLUMNS,
     Cell,
@@ -141,7 +141,7 @@ def write_comparison(path: str | Path, data: ComparisonReport, *, force: bool = 
         OutputError: If the path exists and ``force`` is not given, or cannot be written.
     """
     target = check_free(path, force=force)
-    write_whole(target, render_comparison(data).encode("utf-8"))
+    write_atomically(target, render_comparison(data).encode("utf-8"))
     return target
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
-from crispmap.files.atomic import check_free, write_whole
+from crispmap.files.atomic import check_free, write_atomically
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.page import Picture, picture, render_page
 from crispmap.report.plots import (
@@ -192,7 +192,7 @@ def write_report(path: str | Path, data: ReportData, *, force: bool = False) -> 
         OutputError: If the path exists and ``force`` is not given, or cannot be written.
     """
     target = check_free(path, force=force)
-    write_whole(target, render_report(data).encode("utf-8"))
+    write_atomically(target, render_report(data).encode("utf-8"))
     return target
 
 
@@ -221,7 +221,7 @@ def compare_strip(
         for crop in crops
     ]
     legend = [(one.name, one.rgb) for one in schema]
-    write_whole(target, strip_png(rows, ("image", "reference", "coarse", "refined"), legend, tile_px=tile_px))
+    write_atomically(target, strip_png(rows, ("image", "reference", "coarse", "refined"), legend, tile_px=tile_px))
     return target
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from crispmap.errors import ModelError, OutputError
-from crispmap.files.atomic import write_whole
+from crispmap.files.atomic import write_atomically
 
 _ENTRY = "crispmap"
 _FORMAT = "crispmap-checkpoint-1"
@@ -79,7 +79,7 @@ def write_safetensors(tensors: dict[str, Tensor], notes: dict[str, Any], path: P
     Raises:
         OutputError: If the file cannot be written.
     """
-    write_whole(path, save(tensors, {_ENTRY: json.dumps(notes)}))
+    write_atomically(path, save(tensors, {_ENTRY: json.dumps(notes)}))
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

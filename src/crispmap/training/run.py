@@ -81,7 +81,7 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class Machine:
+class TrainerOptions:
     """What a training runs on; it changes the time, not the course.
 
     Attributes:
@@ -116,7 +116,7 @@ def train(
     *,
     resume: bool = False,
     force: bool = False,
-    machine: Machine | None = None,
+    machine: TrainerOptions | None = None,
     progress: Reporter | None = None,
 ) -> TrainingResult:
     """Train a network; afterwards it holds the best weights, in evaluation mode.
@@ -146,7 +146,7 @@ def train(
     sampler = PatchSampler(grounds, task.schema.names, settings.patch_plan(task.margin_px, task.stride_px))
     _check_fit(task, grounds, validation)
     task.weigh_classes(class_weights(sampler.class_counts, settings.class_weights))
-    machine = machine or Machine()
+    machine = machine or TrainerOptions()
     machine.check(settings.batch)
     identity = _identity(task, sampler, validation)
     state = _prepared(folder, resume, force, identity)
@@ -192,7 +192,7 @@ class _Data(pl.LightningDataModule):
     """Gives each epoch the batches of the steps it consists of."""
 
     def __init__(
-        self, sampler: PatchSampler, validation: Sequence[Ground], task: SegmentationTask, machine: Machine
+        self, sampler: PatchSampler, validation: Sequence[Ground], task: SegmentationTask, machine: TrainerOptions
     ) -> None:
         super().__init__()
         self._sampler = sampler

@@ -116,7 +116,7 @@ def fit_svm(
     standard = scaler.transform(features)
     cost, gamma, accuracy = _search(standard, sample, seed)
     classifier = calibrated_classifier(cost, gamma, seed).fit(standard, sample.labels)
-    network = as_network(architecture, bands, scaler, classifier)
+    network = network_of_classifier(architecture, bands, scaler, classifier)
     return SvmResult(
         network=network,
         cost=cost,
@@ -136,7 +136,7 @@ def calibrated_classifier(cost: float, gamma: float, seed: int) -> OneVsRestClas
     return OneVsRestClassifier(CalibratedClassifierCV(machine, method="sigmoid", ensemble=False, cv=folds))
 
 
-def as_network(
+def network_of_classifier(
     architecture: str, bands: int, scaler: StandardScaler, classifier: OneVsRestClassifier
 ) -> SupportVectorNetwork:
     """Return a network whose softmax is the classifier's ``predict_proba`` of features the scaler standardised.

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from crispmap.errors import CrispmapError, LabelError
-from crispmap.files.atomic import hold_alone
+from crispmap.files.atomic import file_lock
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.models.file import model_hash
 from crispmap.project.compare.learning import Models, learn, models_of, opened_coarse, parameters_of
 from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart
 from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods
-from crispmap.project.compare.preflight import hindrances, told
+from crispmap.project.compare.preflight import preflight_failures, told
 from crispmap.project.compare.record import (
     IDENTITY,
     Record,
@@ -125,7 +125,7 @@ def compare_methods(
     with ExitStack() as held:
         try:
             bench.root.mkdir(parents=True, exist_ok=True)
-            held.callback(hold_alone(bench.root, bench.root / _LOCK))
+            held.callback(file_lock(bench.root, bench.root / _LOCK))
         except OSError as error:
             raise write_failure(bench.root, error, kept="nothing was begun") from error
         bench.prepare(chosen, force=force)
@@ -162,7 +162,7 @@ class _Bench:
         """Tell now what cannot be learned, and not after an hour of other trainings."""
         if methods:
             self._hindered = {
-                method: why for method, why in hindrances(methods, self.project, self.root).items() if why
+                method: why for method, why in preflight_failures(methods, self.project, self.root).items() if why
             }
         for method, reason in self._hindered.items():
             self._say(f"{method.name}: cannot be made. {reason}")

@@ -19,7 +19,7 @@ from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model, read_card, save_model
 from crispmap.project.coarse import open_coarse
 from crispmap.project.compare.methods import FITTED, GIVEN, LEARNED, Method, project_of
-from crispmap.project.correction import learn_refiner
+from crispmap.project.correction import train_project_refiner
 from crispmap.project.file import Project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.training import Run, model_card, train_coarse
@@ -92,7 +92,7 @@ def _learn_refiner(method: Method, sources: Sources, models: Models, device: str
     if models.refiner is None:
         return
     if method.refiner in LEARNED:
-        learn_refiner(sources, models.coarse, models.refiner, _run(models.refiner, device))
+        train_project_refiner(sources, models.coarse, models.refiner, _run(models.refiner, device))
     elif method.refiner in FITTED:
         scores, card = open_coarse(sources, models.coarse, device)
         scaling = None if card is None else Scaling.of(card)

@@ -10,7 +10,7 @@ from crispmap.errors import InputError
 from crispmap.models.patch_network.network import LABELLED_PX
 from crispmap.project.file import COARSE_NETWORKS, CoarseSection, Project
 from crispmap.project.file.findings import did_you_mean
-from crispmap.project.file.sections import SUPPORT_VECTOR_MACHINES
+from crispmap.project.file.sections import SVM_CLASSIFIERS
 from crispmap.refine.pde.refiner import PDES
 
 GIVEN = "given"
@@ -152,7 +152,7 @@ def project_of(method: Method, project: Project) -> Project:
 def _coarse_section(name: str, section: CoarseSection) -> CoarseSection:
     if name in (GIVEN, section.network) and (name == GIVEN) == (section.scores is not None):
         return section
-    if name in SUPPORT_VECTOR_MACHINES:
+    if name in SVM_CLASSIFIERS:
         return CoarseSection(network=name, gsd_m=section.gsd_m, preset=section.preset)
     changes: dict[str, Any] = {"network": name, "scores": None}
     if name == "mnih" and section.patch_px is not None:

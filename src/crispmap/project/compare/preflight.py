@@ -10,10 +10,10 @@ from crispmap.project.compare.learning import fit_ground, models_of
 from crispmap.project.compare.methods import FITTED, LEARNED, Method, project_of
 from crispmap.project.file import Project
 from crispmap.project.inputs import Sources, open_sources
-from crispmap.project.preflight import TrainingGround
+from crispmap.project.preflight import TrainingPreflight
 
 
-def hindrances(methods: Sequence[Method], project: Project, root: Path) -> dict[Method, str]:
+def preflight_failures(methods: Sequence[Method], project: Project, root: Path) -> dict[Method, str]:
     """Return, by method, why a model it still lacks cannot be learned on the project's ground; "" of those it can.
 
     Args:
@@ -22,11 +22,11 @@ def hindrances(methods: Sequence[Method], project: Project, root: Path) -> dict[
         root: The comparison's folder.
     """
     with open_sources(project) as sources:
-        ground = TrainingGround(sources)
-        return {method: _hindrance(method, sources, ground, root) for method in methods}
+        ground = TrainingPreflight(sources)
+        return {method: _failure_of(method, sources, ground, root) for method in methods}
 
 
-def _hindrance(method: Method, sources: Sources, ground: TrainingGround, root: Path) -> str:
+def _failure_of(method: Method, sources: Sources, ground: TrainingPreflight, root: Path) -> str:
     models = models_of(method, root)
     mine = project_of(method, sources.project)
     if models.coarse is not None and not models.coarse.exists():
@@ -42,7 +42,7 @@ def _hindrance(method: Method, sources: Sources, ground: TrainingGround, root: P
     return ""
 
 
-def _check_refiner(name: str | None, project: Project, sources: Sources, ground: TrainingGround) -> None:
+def _check_refiner(name: str | None, project: Project, sources: Sources, ground: TrainingPreflight) -> None:
     if name in LEARNED:
         ground.check_refiner(project)
     elif name in FITTED:

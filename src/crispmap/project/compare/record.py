@@ -12,7 +12,7 @@ from typing import Any
 
 from crispmap.errors import CrispmapError, OutputError
 from crispmap.files.address import is_address, shown
-from crispmap.files.atomic import write_whole
+from crispmap.files.atomic import write_atomically
 from crispmap.labels.mask import is_vector_file
 from crispmap.project.compare.mapping import Mapping
 from crispmap.project.compare.methods import Method, settings_of
@@ -86,7 +86,7 @@ class Record:
 def write_record(folder: Path, record: Record) -> None:
     """Write a method's figures into its folder, whole or not at all."""
     text = json.dumps({"format": _FORMAT, **record.to_dict()}, indent=1, allow_nan=False)
-    write_whole(folder / FIGURES, (text + "\n").encode())
+    write_atomically(folder / FIGURES, (text + "\n").encode())
 
 
 def read_record(folder: Path) -> Record | None:
@@ -183,4 +183,4 @@ def check_identity(folder: Path, identity: dict[str, Any]) -> None:
 
 def write_identity(folder: Path, identity: dict[str, Any]) -> None:
     """Note in a folder what is made there."""
-    write_whole(folder / IDENTITY, (json.dumps(identity, indent=1) + "\n").encode())
+    write_atomically(folder / IDENTITY, (json.dumps(identity, indent=1) + "\n").encode())

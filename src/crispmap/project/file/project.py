@@ -15,7 +15,7 @@ from crispmap.project.file.findings import Finding, did_you_mean, findings_of, n
 from crispmap.project.file.marked_yaml import MarkedYaml, read_marked_yaml
 from crispmap.project.file.sections import (
     FORMAT,
-    SUPPORT_VECTOR_MACHINES,
+    SVM_CLASSIFIERS,
     ClassEntry,
     CoarseSection,
     LabelSection,
@@ -226,7 +226,7 @@ def _contradictions_of_coarse(file: ProjectFile) -> Iterator[Finding]:
     """Yield what is set of a training in steps where there is none."""
     network = file.coarse.network
     steps = sorted(file.coarse.model_fields_set - {"network", "gsd_m", "preset", "scores"})
-    if network in SUPPORT_VECTOR_MACHINES and steps:
+    if network in SVM_CLASSIFIERS and steps:
         yield Finding(
             ("coarse", steps[0]),
             f"coarse gives {', '.join(steps)}, but {network} is not trained in steps",

@@ -26,9 +26,9 @@ from crispmap.project.file.findings import bad_value, did_you_mean, shown
 FORMAT = 1
 """The layout of project files this version reads."""
 
-SUPPORT_VECTOR_MACHINES = ("svm", "svm-texture")
+SVM_CLASSIFIERS = ("svm", "svm-texture")
 """Coarse networks that are fitted to pixels, not trained in steps."""
-COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih", *SUPPORT_VECTOR_MACHINES)
+COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih", *SVM_CLASSIFIERS)
 """Coarse networks: that of the RNN paper, that of the IGARSS 2016 paper, and what the latter is compared with."""
 
 REFINERS = ("rnn", "wide")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption
-from crispmap.inference.options import Means
+from crispmap.inference.options import PredictOptions
 from crispmap.inference.plan import BLOCK_PX
 
 
@@ -73,22 +73,22 @@ RestartOption: TypeAlias = Annotated[
 ]
 
 
-def with_means(verb: Callable[..., None]) -> Callable[..., None]:
-    """Return a verb that has the options of ``means_of``, its last ones, in the place of its parameter ``means``."""
-    options = inspect.signature(means_of, eval_str=True).parameters
+def with_predict_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Return a verb whose parameter ``options`` is replaced by those of ``predict_options``, which come last."""
+    options = inspect.signature(predict_options, eval_str=True).parameters
 
     @functools.wraps(verb)
     def whole(*args: Any, **kwargs: Any) -> None:
         chosen = {name: kwargs.pop(name) for name in options if name in kwargs}
-        verb(*args, means=means_of(**chosen), **kwargs)
+        verb(*args, options=predict_options(**chosen), **kwargs)
 
     own = inspect.signature(verb, eval_str=True)
-    others = [one for name, one in own.parameters.items() if name != "means"]
+    others = [one for name, one in own.parameters.items() if name != "options"]
     whole.__signature__ = own.replace(parameters=[*others, *options.values()])  # type: ignore[attr-defined]
     return whole
 
 
-def means_of(  # noqa: PLR0913 - one parameter an option
+def predict_options(  # noqa: PLR0913 - one parameter an option
     *,
     block: BlockOption = BLOCK_PX,
     engine: EngineOption = EngineName.AUTO,
@@ -99,13 +99,13 @@ def means_of(  # noqa: PLR0913 - one parameter an option
     verify_seams: SeamsOption = 0,
     restart: RestartOption = False,
     force: ForceOption = False,
-) -> Means:
-    """Return the means that options stand for.
+) -> PredictOptions:
+    """Return what the options of the command say.
 
     Raises:
-        InputError: As ``Means``.
+        InputError: As ``PredictOptions``.
     """
-    return Means(
+    return PredictOptions(
         engine=engine.value,
         precision=precision.value,
         device=device.value,
