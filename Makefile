@@ -39,7 +39,8 @@ format: $(STAMP)  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(STAMP)  ## check that every command shown in README and docs exists
+docs: $(STAMP)  ## make the guide's tables anew, and check what README and docs show
+	$(BIN)/python docs/make_tables.py
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: $(STAMP)  ## run the benchmarks and print their ratios

@@ -63,7 +63,7 @@ class Shared(nn.Module):
 
 
 def opened(network: CoarseNetwork, side: int, choice: EngineChoice, module: nn.Module) -> tuple[Engine, np.ndarray]:
-    full = side + 2 * network.margin_px
+    full = side + 2 * network.halo_px
     image = np.random.default_rng(0).normal(0, 0.25, (1, network.bands, full, full)).astype(np.float32)
     return open_engine(module.eval(), (image,), choice), image
 

@@ -48,7 +48,7 @@ def check_equal(refiner: RecurrentRefiner, batch: Tensors) -> None:
     """Stop unless both forms give the same scores and gradients."""
     scores, image, labels = batch
     found = []
-    for form in (refiner.all_steps, refiner.all_steps_as_in_paper):
+    for form in (refiner.all_iterations, refiner.all_iterations_as_in_paper):
         result = form(scores, image)[-1]
         gradients = torch.autograd.grad(F.cross_entropy(result, labels), list(refiner.parameters()))
         found.append((result, *gradients))
@@ -73,7 +73,7 @@ def main() -> None:
     batch = random_batch(refiner, given.batch, PATCH_PX, given.device)
     print(f"{machine()}; {given.classes} classes, {given.bands} bands, 5 steps")
     check_equal(refiner, batch)
-    forms = {"folded": refiner.all_steps, "as in the paper": refiner.all_steps_as_in_paper}
+    forms = {"folded": refiner.all_iterations, "as in the paper": refiner.all_iterations_as_in_paper}
 
     steps = {name: partial(training_step, form, refiner, batch) for name, form in forms.items()}
     seconds = in_turns(steps, given.turns)

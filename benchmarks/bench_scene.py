@@ -136,17 +136,17 @@ def print_bare_rate(model: Path, refiner: Path, precision: Precision) -> None:
     from crispmap.errors import InputError
     from crispmap.geo.grid import Block
     from crispmap.inference.engines import EngineChoice, open_engine
-    from crispmap.inference.job import REFINED_TILE_PX
     from crispmap.inference.network import MapNetwork, reflected_places
     from crispmap.models.file import load_model
+    from crispmap.models.registry import architectures
 
-    coarse, sharpener = load_model(model)[0], load_model(refiner)[0]
-    network, side = MapNetwork(coarse, sharpener), REFINED_TILE_PX
+    coarse, sharpener = load_model(model, kind="coarse"), load_model(refiner, kind="refiner")
+    network, side = MapNetwork(coarse, sharpener), architectures()[sharpener.card.architecture].tile_px
     random = np.random.default_rng(0)
     outer, inner = side + 2 * network.margin_px, side + 2 * network.halo_px
     known = np.ones((1, 1, inner, inner), np.float32)
     places = reflected_places(Block(side, side, side, side), network.halo_px, (3 * side, 3 * side))
-    images = (random.standard_normal((1, coarse.bands, outer, outer), np.float32) for _ in range(BARE_TILES))
+    images = (random.standard_normal((1, coarse.network.bands, outer, outer), np.float32) for _ in range(BARE_TILES))
     tiles = [(image, known, *places) for image in images]
     try:
         engine = open_engine(network, tiles[0], EngineChoice(precision=precision, threads=THREADS))

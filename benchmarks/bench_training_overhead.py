@@ -17,13 +17,14 @@ from torch import nn
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.batches import PatchBatches
 from crispmap.data.ground import Ground
-from crispmap.data.sampling import PatchSampler, class_weights
+from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.fcn.network import fcn_rnn
+from crispmap.models.presets import fast_preset
+from crispmap.models.settings import TrainingSettings
 from crispmap.training.checkpoint import load_tree
 from crispmap.training.checkpoint_writer import LAST_NAME
 from crispmap.training.run import train
-from crispmap.training.settings import CoarseSettings, fast_coarse
 from crispmap.training.task import CoarseTask
 from crispmap.types import IGNORE
 
@@ -35,7 +36,8 @@ class OneLayer(CoarseNetwork):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bands, self.classes, self.margin_px, self.stride_px, self.radius_px = 3, 3, 1, 1, 1
+        self.bands, self.classes, self.stride_px = 3, 3, 1
+        self.train_margin_px = self.halo_px = self.radius_px = 1
         self.convolution = nn.Conv2d(3, 3, 3)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:  # noqa: D102 - as the base class
@@ -43,19 +45,26 @@ class OneLayer(CoarseNetwork):
         return scores
 
 
-def bare(network: CoarseNetwork, ground: Ground, settings: CoarseSettings) -> tuple[float, float]:
+def settings_of_fast() -> TrainingSettings:
+    settings = fast_preset().settings
+    if settings is None:
+        raise RuntimeError("the preset has no settings")
+    return settings
+
+
+def bare(network: CoarseNetwork, ground: Ground, settings: TrainingSettings) -> tuple[float, float]:
     """Train in a plain loop; return its seconds and those of them spent on cutting patches."""
-    plan = settings.patch_plan(network.margin_px, network.stride_px)
+    plan = PatchPlan.of(settings, network.train_margin_px, network.stride_px)
     sampler = PatchSampler([ground], SCHEMA.names, plan)
-    batches = PatchBatches(sampler, settings.batch, range(settings.training_steps))
+    batches = PatchBatches(sampler, settings.batch, range(settings.max_steps))
     found = class_weights(sampler.class_counts, settings.class_weights)
     weights = None if found is None else torch.from_numpy(found)
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.training_steps, cycle_momentum=False
+        optimizer, settings.learning_rate, total_steps=settings.max_steps, cycle_momentum=False
     )
     began, cutting = time.perf_counter(), 0.0
-    for step in range(settings.training_steps):
+    for step in range(settings.max_steps):
         before = time.perf_counter()
         batch = batches[step]
         cutting += time.perf_counter() - before
@@ -68,7 +77,7 @@ def bare(network: CoarseNetwork, ground: Ground, settings: CoarseSettings) -> tu
     return time.perf_counter() - began, cutting
 
 
-def through_loop(network: CoarseNetwork, ground: Ground, settings: CoarseSettings) -> float:
+def through_loop(network: CoarseNetwork, ground: Ground, settings: TrainingSettings) -> float:
     """Train as users do, without validation ground; return the seconds between first and last step."""
     with tempfile.TemporaryDirectory() as folder:
         result = train(CoarseTask(network, settings, SCHEMA), [ground], [], Path(folder), progress=lambda _: None)
@@ -87,8 +96,8 @@ def main() -> None:
     ground = Ground(rng.normal(size=(3, 600, 600)).astype(np.float32), labels)
     print("network    patches   bare ms   loop ms   overhead ms   overhead   cutting share of bare")
     for name, build, batch in (("one layer", OneLayer, 2), ("fcn-rnn", lambda: fcn_rnn(3, 3), 4)):
-        settings = fast_coarse().but(
-            training_steps=arguments.steps, batch=batch, validate_every=arguments.steps, log_every=20
+        settings = settings_of_fast().but(
+            max_steps=arguments.steps, batch=batch, validate_every=arguments.steps, log_every=20
         )
         timings = []
         for _ in range(arguments.repeats):

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import FullyConvolutionalNetwork, fcn_rnn
 from crispmap.models.file import load_model, save_model
+from crispmap.models.scaling import Scaling
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.synth import TOWN_SCHEMA, plan_town, render, town_grid
 from crispmap.synth.write import TOWN_CRS
@@ -99,7 +100,8 @@ def _write_models(folder: Path) -> tuple[Path, Path, str]:
         return model, refiner, origin.read_text()
     if (DEMO / model.name).exists() and (DEMO / refiner.name).exists():
         weights = "of the demo, trained"
-        made = [(path, *load_model(DEMO / path.name)) for path in (model, refiner)]
+        loaded = [(path, load_model(DEMO / path.name)) for path in (model, refiner)]
+        made = [(path, one.network, one.card) for path, one in loaded]
     else:
         weights = "seeded, not trained (make demo gives trained ones)"
         made = _seeded(folder, model, refiner)
@@ -131,7 +133,7 @@ def _card(module: FullyConvolutionalNetwork | RecurrentRefiner, offset: Array, s
     coarse = isinstance(module, FullyConvolutionalNetwork)
     return ModelCard(
         "coarse" if coarse else "refiner", module.architecture, module.arguments, TOWN_SCHEMA, _BANDS,
-        tuple(map(float, offset)), tuple(map(float, scale)), GSD_M, module.radius_px, 4 if coarse else 1,
+        Scaling(tuple(map(float, offset)), tuple(map(float, scale))), GSD_M, module.radius_px, 4 if coarse else 1,
     )  # fmt: skip
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import shlex
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,34 +13,30 @@ from typing import Any
 import pytest
 import torch
 import typer
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from crispmap.cli.main import VERBS, app
-from crispmap.geo.area_pieces import AREA_ROLES
 from crispmap.labels.osm import OSM_PRESETS
-from crispmap.models.card import Kind, ModelCard
+from crispmap.models.architecture import Kind
+from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import save_model
+from crispmap.models.scaling import Scaling
 from crispmap.project.file.marked_yaml import parse_marked_yaml
-from crispmap.project.file.sections import ProjectFile
 from crispmap.raster.writer import read_class_schema
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.synth import TOWN_SCHEMA, write_town
 from crispmap.synth.write import BAND_NAMES
-from crispmap.training.settings import (
-    TrainingSettings,
-    fast_coarse,
-    fast_refiner,
-    fast_wide_refiner,
-    paper_coarse,
-    paper_refiner,
-)
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+
+_SPEC = importlib.util.spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+make_tables = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(make_tables)
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -102,11 +98,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     grid_px, gsd_m = (160, 200), 0.5
     write_town(folder, size_px=grid_px, gsd_m=gsd_m)
     torch.manual_seed(0)
-    modules: dict[Kind, Any] = {"coarse": fcn_rnn(4, 3), "refiner": RecurrentRefiner(3, 4, steps=2)}
+    modules: dict[Kind, Any] = {"coarse": fcn_rnn(4, 3), "refiner": RecurrentRefiner(3, 4, iterations=2)}
     for kind, module in modules.items():
         card = ModelCard(
             kind=kind, architecture=module.architecture, arguments=module.arguments, schema=TOWN_SCHEMA,
-            band_names=BAND_NAMES, scaling_offset=(127.0,) * 4, scaling_scale=(64.0,) * 4,
+            band_names=BAND_NAMES, scaling=Scaling((127.0,) * 4, (64.0,) * 4),
             gsd_m=1.0 if kind == "coarse" else gsd_m, radius_px=module.radius_px,
             stride_px=getattr(module, "stride_px", 1),
         )  # fmt: skip
@@ -153,14 +149,12 @@ class TestCommands:
 
 
 class TestProjectFile:
-    def test_every_key_is_in_the_guide_as_it_is_and_no_other(self) -> None:
-        described = {}
-        for keys, default, takes, _ in tables(GUIDE, "key")[1:]:
-            described.update({key: (default, takes) for key in _IN_LINE.findall(keys)})
-        assert described == dict(schema_keys(ProjectFile, ""))
+    def test_the_tables_of_the_guide_are_those_made_from_the_source(self) -> None:
+        text = GUIDE.read_text(encoding="utf-8")
+        assert make_tables.with_tables(text) == text, "run: make docs"
 
     def test_every_yaml_block_is_of_known_keys(self) -> None:
-        known = {re.sub(r"\[\]", "", key) for key, _ in schema_keys(ProjectFile, "")}
+        known = {key.replace("[]", "") for key, _, _ in make_tables.schema_keys()}
         for page in PAGES:
             for body in blocks(page, "yaml"):
                 for location in parse_marked_yaml(body, name_of(page)).lines:
@@ -177,7 +171,7 @@ class TestProjectFile:
         assert load_project(tmp_path, check_files=False).refiner is not None
 
     def test_keys_spoken_of_in_passing_exist(self) -> None:
-        known = {re.sub(r"\[\]", "", key) for key, _ in schema_keys(ProjectFile, "")}
+        known = {key.replace("[]", "") for key, _, _ in make_tables.schema_keys()}
         sections = {key for key in known if "." not in key}
         for page in PAGES:
             for code in _IN_LINE.findall(prose(page)):
@@ -189,23 +183,6 @@ class TestProjectFile:
         sentence = re.search(r"The presets are (.*?)\.\n", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
         assert sentence is not None
         assert _IN_LINE.findall(sentence[1]) == list(OSM_PRESETS)
-
-
-class TestTraining:
-    @pytest.mark.parametrize(
-        ("head", "presets"),
-        [
-            ("coarse network", [paper_coarse("fcn-igarss"), paper_coarse("fcn-rnn"), fast_coarse()]),
-            ("refiner", [paper_refiner(), fast_refiner(), fast_wide_refiner()]),
-        ],
-    )
-    def test_the_presets_are_those_of_the_code(self, head: str, presets: list[TrainingSettings]) -> None:
-        rows = tables(GUIDE, head)[1:]
-        shown = {cells[0]: cells[1:] for cells in rows}
-        settings = [preset.to_dict() for preset in presets]
-        assert shown == {name: [_number(one[name]) for one in settings] for name in shown}
-        differing = {name for name in settings[0] if len({repr(one[name]) for one in settings}) > 1}
-        assert differing - {"validate_every"} <= set(shown)
 
 
 class TestTroubleshooting:
@@ -248,13 +225,6 @@ class TestDecisions:
     def test_they_are_numbered_without_gaps(self) -> None:
         assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
 
-    @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.name[:4])
-    def test_each_tells_context_decision_and_consequences_under_its_number(self, page: Path) -> None:
-        lines = page.read_text(encoding="utf-8").splitlines()
-        assert lines[0].startswith(f"# {page.name[:4]} ")
-        assert [line for line in lines if line.startswith("## ")] == ["## Context", "## Decision", "## Consequences"]
-        assert 10 <= len(lines) <= 25
-
     def test_the_list_of_decisions_is_complete(self) -> None:
         rows = tables(ROOT / "docs" / "decisions" / "README.md", "number")[1:]
         shown = [(_LINK.findall(number)[0], f"# {number[1:5]} {title}") for number, title in rows]
@@ -285,44 +255,6 @@ class TestCode:
         assert "standard error" in capsys.readouterr().out
         again = names["read_vectors"]("mended.gpkg", names["schema"], grid=names["grid"])
         assert again["class_id"].tolist() == names["mended"]["class_id"].tolist()
-
-
-def schema_keys(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Every key of a section with its default and what it takes; the areas' roles are one, called ROLE."""
-    for name, field in section.model_fields.items():
-        yield f"{prefix}{name}", (_default(field), field.description or "")
-        inner = _section_of(field.annotation)
-        if inner is not None:
-            within = f"{prefix}{name}{'[]' if inner[1] else ''}."
-            role = re.fullmatch(rf"areas\.(?:{'|'.join(AREA_ROLES)})\[\]\.", within)
-            yield from schema_keys(inner[0], "areas.ROLE[]." if role else within)
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    if field.default is None or isinstance(field.default, BaseModel):
-        return "none"
-    if isinstance(field.default, tuple):
-        return f"[{', '.join(_number(one) for one in field.default)}]"
-    return _number(field.default)
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()  # as YAML has it
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _section_of(annotation: Any) -> tuple[type[BaseModel], bool] | None:
-    """The section inside an annotation, and whether there is a list of them."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
-    for one in typing.get_args(annotation):
-        inner = _section_of(one)
-        if inner is not None:
-            return inner[0], inner[1] or typing.get_origin(annotation) is tuple
-    return None
 
 
 def source_texts() -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from crispmap.data.scaling import Scaling
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.file import load_model
 from crispmap.refine.rnn.refiner import RecurrentRefiner
@@ -32,14 +31,15 @@ class CoarseAndRefined(nn.Module):
         super().__init__()
         self.coarse: CoarseNetwork
         self.refiner: RecurrentRefiner
-        self.coarse, card = load_model(model, kind="coarse")
-        self.refiner, _ = load_model(refiner, kind="refiner")
+        coarse = load_model(model, kind="coarse")
+        self.coarse = coarse.network
+        self.refiner = cast(RecurrentRefiner, load_model(refiner, kind="refiner").network)
         self.form = form
-        self.scaling = Scaling.of(card)
+        self.scaling = coarse.scaling
 
     def refined(self, scores: Tensor, image: Tensor) -> Tensor:
         """Return the refiner's last step: folded, or with M, N, concatenation and perceptron as the paper writes it."""
-        steps = self.refiner.all_steps if self.form == "folded" else self.refiner.all_steps_as_in_paper
+        steps = self.refiner.all_iterations if self.form == "folded" else self.refiner.all_iterations_as_in_paper
         return steps(scores, image)[-1]
 
 
@@ -52,7 +52,7 @@ class SameSize(CoarseAndRefined):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the scores of scaled images (batch, band, row, col)."""
-        outer, inner = self.coarse.margin_px, self.refiner.margin_px
+        outer, inner = self.coarse.halo_px, self.refiner.margin_px
         scores = self.coarse(F.pad(image, [outer] * 4, mode="reflect"))
         return self.refined(F.pad(scores, [inner] * 4, mode="reflect"), F.pad(image, [inner] * 4, mode="reflect"))
 
@@ -62,7 +62,7 @@ def whole_image_scores(network: CoarseAndRefined, image: Array) -> Array:
 
     Image and coarse scores are continued by their reflection about the border (the border pixel repeated).
     """
-    outer, inner = network.coarse.margin_px, network.refiner.margin_px
+    outer, inner = network.coarse.halo_px, network.refiner.margin_px
     with torch.inference_mode():
         scores = network.coarse(torch.from_numpy(_mirrored(image, outer))[None])[0].numpy()
         refined = network.refined(

@@ -22,7 +22,7 @@ def predict(scene: Path, model: Path, refiner: Path, folder: Path, form: Form, p
     network = CoarseAndRefined(model, refiner, form)
     with rasterio.open(scene) as source:
         image = network.scaling.apply(source.read().astype(np.float32))
-    coarse = in_pieces(network.coarse, [image], network.coarse.margin_px, network.refiner.classes, int(piece_px))
+    coarse = in_pieces(network.coarse, [image], network.coarse.halo_px, network.refiner.classes, int(piece_px))
     refined = in_pieces(network.refined, [coarse, image], network.refiner.margin_px, len(coarse), int(piece_px))
     write_scores_and_map(scene, folder, refined)
 

@@ -21,6 +21,7 @@ from crispmap.cli.main import app
 from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import save_model
+from crispmap.models.scaling import Scaling
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 
 CRISPMAP = [sys.executable, "-c", "from crispmap.cli.main import main; main()"]
@@ -37,7 +38,7 @@ SCHEMA = ClassSchema(
     )
 )
 PROJECT = """\
-crispmap: 1
+crispmap: 2
 name: small
 scene: {path: scene.tif}
 classes:
@@ -50,8 +51,8 @@ areas:
   coarse: [{window: [0, 0, 96, 64]}]
   refiner: [{window: [0, 64, 96, 48]}]
   test: [{window: [0, 112, 96, 48]}]
-coarse: {steps: 2, batch: 1, patch_px: 16}
-refiner: {steps: 2, training_steps: 2, batch: 1, patch_px: 16}
+coarse: {max_steps: 2, batch: 1, patch_px: 16}
+refiner: {iterations: 2, max_steps: 2, batch: 1, patch_px: 16}
 output: {folder: results}
 """
 
@@ -109,13 +110,12 @@ def write_models(folder: Path, *, bands: int = 3) -> None:
     torch.manual_seed(0)
     for kind, module in (
         ("coarse", fcn_rnn(bands=bands, classes=3)),
-        ("refiner", RecurrentRefiner(3, bands, steps=2, filters=3, hidden=4)),
+        ("refiner", RecurrentRefiner(3, bands, iterations=2, filters=3, hidden=4)),
     ):
         card = ModelCard(
             kind=kind, architecture=module.architecture, arguments=module.arguments, schema=SCHEMA,
             band_names=("red", "green", "blue", "nir", *(f"band_{n}" for n in range(5, bands + 1)))[:bands],
-            scaling_offset=(127.0,) * bands,
-            scaling_scale=(64.0,) * bands, gsd_m=1.0, radius_px=module.radius_px,
+            scaling=Scaling((127.0,) * bands, (64.0,) * bands), gsd_m=1.0, radius_px=module.radius_px,
             stride_px=getattr(module, "stride_px", 1),
         )  # fmt: skip
         save_model(folder / f"{kind}.safetensors", module, card, force=True)

@@ -295,7 +295,7 @@ def test_a_training_area_smaller_than_a_patch(place: Path, old: str, new: str) -
         ("{window: [0, 0, 96, 64]}", "{polygon: [[0, 0], [1, 1], [1, 0]]}", "outside the scene"),
         ("{window: [0, 0, 96, 64]}", "{window: [0, 0, 960, 64]}", "outside the scene"),
         ("{window: [0, 0, 96, 64]}", "{window: [0, 0, 96, 65]}", "share"),
-        ("crispmap: 1", "crispmap: 2", "format 2"),
+        ("crispmap: 2", "crispmap: 3", "format 3"),
         ("name: small", "name: [small", "line"),
     ],
 )
@@ -470,7 +470,7 @@ def test_a_full_disk(place: Path, tiny_disk: Path, command: str, free: int) -> N
     ("number", "status", "said"), [(signal.SIGINT, 130, b"Interrupted.\n"), (signal.SIGTERM, 143, b"Terminated.\n")]
 )
 def test_a_training_interrupted_is_kept_and_resumed(place: Path, number: int, status: int, said: bytes) -> None:
-    changed("coarse: {steps: 2,", "coarse: {steps: 150,")
+    changed("coarse: {max_steps: 2,", "coarse: {max_steps: 150,")
     checkpoint = Path("results/training/coarse/last.safetensors")
     with subprocess.Popen(
         [*CRISPMAP, *TRAIN.split()],

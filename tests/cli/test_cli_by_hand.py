@@ -11,17 +11,21 @@ import rasterio
 import torch
 from small_place import SCHEMA, SHAPE, image, run, write_raster
 
-from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.inference.refine import refine_area
 from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
+from crispmap.models.registry import architectures
+from crispmap.models.scaling import Scaling, scaled_input
 from crispmap.refine.crf.refiner import CrfRefiner
 from crispmap.refine.hand_written import HandWrittenRefiner
-from crispmap.refine.pde.refiner import PDES
 
 REFINERS: dict[str, HandWrittenRefiner] = {
-    "crf": CrfRefiner(3, 3, steps=2, theta_alpha_px=1.5, theta_beta=1.0),
-    **{name: build(3, 3, steps=2, substeps=2) for name, build in PDES.items()},
+    "crf": CrfRefiner(3, 3, iterations=2, theta_alpha_px=1.5, theta_beta=1.0),
+    **{
+        name: one.build(classes=3, bands=3, iterations=2, substeps=2)
+        for name, one in architectures("refiner").items()
+        if one.learner == "grid-fit" and name != "crf"
+    },
 }
 
 
@@ -37,7 +41,7 @@ def place(tmp_path: Path, refiner: HandWrittenRefiner) -> Path:
     write_raster(tmp_path / "scores.tif", scores)
     card = ModelCard(
         kind="refiner", architecture=refiner.architecture, arguments=refiner.arguments, schema=SCHEMA,
-        band_names=("red", "green", "blue"), scaling_offset=(127.0,) * 3, scaling_scale=(64.0,) * 3, gsd_m=1.0,
+        band_names=("red", "green", "blue"), scaling=Scaling((127.0,) * 3, (64.0,) * 3), gsd_m=1.0,
         radius_px=refiner.radius_px, stride_px=1,
     )  # fmt: skip
     save_model(tmp_path / "refiner.safetensors", refiner, card)
@@ -83,8 +87,9 @@ def test_info_tells_the_numbers(place: Path, refiner: HandWrittenRefiner) -> Non
 
 def test_a_model_file_with_a_bad_number_is_told(place: Path, refiner: HandWrittenRefiner) -> None:
     card = ModelCard(
-        kind="refiner", architecture=refiner.architecture, arguments={**refiner.arguments, "steps": 0}, schema=SCHEMA,
-        band_names=("red", "green", "blue"), scaling_offset=(127.0,) * 3, scaling_scale=(64.0,) * 3, gsd_m=1.0,
+        kind="refiner", architecture=refiner.architecture, schema=SCHEMA,
+        arguments={**refiner.arguments, "iterations": 0},
+        band_names=("red", "green", "blue"), scaling=Scaling((127.0,) * 3, (64.0,) * 3), gsd_m=1.0,
         radius_px=refiner.radius_px, stride_px=1,
     )  # fmt: skip
     save_model(place / "refiner.safetensors", torch.nn.Module(), card, force=True)

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
 from crispmap.geo.grid import Grid
+from crispmap.models.scaling import Scaling
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.writer import RasterWriter, class_map_writer
 
@@ -112,8 +113,7 @@ class TestModels:
             arguments={"bands": 1, "classes": 2},
             schema=SCHEMA,
             band_names=("grey",),
-            scaling_offset=(127.0,),
-            scaling_scale=(256.0,),
+            scaling=Scaling((127.0,), (256.0,)),
             gsd_m=1.0,
             radius_px=33,
             stride_px=4,
@@ -211,15 +211,15 @@ class TestProjects:
             ("reference", False),
         ]
         assert values["areas"] == {"coarse": 1, "refiner": 1, "test": 1}
-        assert values["coarse"]["network"] == "fcn-rnn"
-        assert values["refiner"]["steps"] == 5
+        assert values["coarse"]["kind"] == "fcn-rnn"
+        assert values["refiner"]["iterations"] == 5
         assert "  - for labels, path" in run(folder).stdout
 
     def test_a_project_with_scores_of_another_tool(self, folder: Path) -> None:
         path = folder / "project.yaml"
         text = (
             path.read_text()
-            .replace("  network: fcn-rnn", "  scores: {path: c.tif}\n  #")
+            .replace("  kind: fcn-rnn", "  scores: {path: c.tif}\n  #")
             .replace("  preset: fast  #", "  #")
         )
         path.write_text(text)

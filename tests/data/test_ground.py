@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from crispmap.data import scaling as scaling_module
 from crispmap.data.ground import Ground, allocate, count_classes, load_ground
-from crispmap.data.scaling import Scaling, measure_scaling, paper_scaling, scaled_input
+from crispmap.data.scaling import measure_scaling
 from crispmap.errors import GridError, InputError, LabelError, OutputError, SceneError
 from crispmap.geo.grid import Block, Grid
+from crispmap.models.scaling import Scaling, paper_scaling, scaled_input
 from crispmap.raster.scene import cut_reflected
 from crispmap.types import IGNORE
 

@@ -38,13 +38,13 @@ def sampler_of(*grounds: Ground, classes=3, **plan) -> PatchSampler:
 @given(
     index=st.integers(0, 2**62),
     seed=st.integers(0, 2**62),
-    balance=st.sampled_from(["uniform", "balanced"]),
+    sampling=st.sampled_from(["uniform", "balanced"]),
     margin=st.integers(0, 60),
 )
 @settings(deadline=None, max_examples=40)
-def test_image_labels_and_scores_of_a_patch_are_one_place(index, seed, balance, margin):
+def test_image_labels_and_scores_of_a_patch_are_one_place(index, seed, sampling, margin):
     ground = ground_of(scores=True)
-    patch = sampler_of(ground, seed=seed, balance=balance, margin_px=margin).draw(index)
+    patch = sampler_of(ground, seed=seed, sampling=sampling, margin_px=margin).draw(index)
     side = 8
     assert patch.image.shape == (2, side + 2 * margin, side + 2 * margin)
     assert patch.scores.shape == (3, side + 2 * margin, side + 2 * margin)
@@ -79,7 +79,7 @@ def test_all_eight_symmetries_occur_equally_and_none_when_switched_off():
         (a, b) for p, q in ((1, 50), (50, 1)) for a in (p, -p) for b in (q, -q)
     }
     assert counts.min() > 60
-    plain = sampler_of(symmetries=False, margin_px=0).batch(0, 50).image[:, 0]
+    plain = sampler_of(flip_and_rotate=False, margin_px=0).batch(0, 50).image[:, 0]
     assert np.all(np.diff(plain, axis=2) == 1)
 
 
@@ -95,7 +95,7 @@ def test_balanced_draws_show_a_rare_class_as_often_as_promised():
     labels = np.zeros((60, 60), np.uint8)
     labels[30, 30] = 1
     ground = Ground(np.zeros((1, 60, 60), np.float32), labels)
-    balanced = sampler_of(ground, classes=2, balance="balanced").batch(0, 600).labels
+    balanced = sampler_of(ground, classes=2, sampling="balanced").batch(0, 600).labels
     share = np.mean((balanced == 1).any(axis=(1, 2)))
     assert 0.45 < share < 0.58  # half, and by chance now and then
     uniform = sampler_of(ground, classes=2).batch(0, 600).labels
@@ -108,7 +108,7 @@ def test_balanced_patches_hold_pixels_at_the_very_border():
     labels = np.zeros((20, 20), np.uint8)
     labels[0, 0] = labels[19, 19] = 1
     ground = Ground(np.zeros((1, 20, 20), np.float32), labels)
-    drawn = sampler_of(ground, classes=2, balance="balanced", patch_px=20).batch(0, 20)
+    drawn = sampler_of(ground, classes=2, sampling="balanced", patch_px=20).batch(0, 20)
     assert np.all(drawn.labels.sum(axis=(1, 2), where=drawn.labels == 1) == 2)
 
 
@@ -145,7 +145,7 @@ def test_bad_plans_and_grounds_are_refused():
         {"margin_px": -1},
         {"min_labelled": 2.0},
         {"seed": -1},
-        {"balance": "fair"},
+        {"sampling": "fair"},
     ):
         with pytest.raises(TrainingError, match="Expected"):
             sampler_of(**plan)

@@ -12,6 +12,7 @@ from crispmap.inference.job import MapJob
 from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import save_model
+from crispmap.models.scaling import Scaling
 from crispmap.raster.refs import SceneRef
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 
@@ -21,7 +22,7 @@ SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000")
 def card(kind, module, **changes):
     facts = {
         "kind": kind, "architecture": module.architecture, "arguments": module.arguments, "schema": SCHEMA,
-        "band_names": ("red", "green", "blue"), "scaling_offset": (127.0,) * 3, "scaling_scale": (64.0,) * 3,
+        "band_names": ("red", "green", "blue"), "scaling": Scaling((127.0,) * 3, (64.0,) * 3),
         "gsd_m": 1.0, "radius_px": module.radius_px, "stride_px": 4 if kind == "coarse" else 1,
     }  # fmt: skip
     return ModelCard(**{**facts, **changes})
@@ -31,7 +32,7 @@ def write_models(folder, seed=0):
     """Write a coarse network and a refiner; return their files."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    network, refiner = fcn_rnn(3, 3), RecurrentRefiner(3, 3, steps=3, filters=4, hidden=4)
+    network, refiner = fcn_rnn(3, 3), RecurrentRefiner(3, 3, iterations=3, filters=4, hidden=4)
     coarse = save_model(folder / "coarse.safetensors", network, card("coarse", network), force=True)
     return coarse, save_model(folder / "refiner.safetensors", refiner, card("refiner", refiner), force=True)
 

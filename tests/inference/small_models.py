@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
+from crispmap.models.scaling import Scaling
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 
 SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000"), ClassDef("road", "#00ff00")))
@@ -27,7 +28,7 @@ class StridedNetwork(CoarseNetwork):
         torch.manual_seed(seed)
         self.bands, self.classes = bands, classes
         self.arguments = {}
-        self.stride_px, self.margin_px, self.radius_px = 2, 5, 6
+        self.stride_px, self.train_margin_px, self.halo_px, self.radius_px = 2, 5, 5, 6
         self.first = nn.Conv2d(bands, 6, 6, stride=2)
         self.second = nn.Conv2d(6, classes, 3)
         self.up = nn.ConvTranspose2d(classes, classes, 4, stride=2, padding=2)
@@ -43,7 +44,7 @@ class StridedNetwork(CoarseNetwork):
 def coarse_card(**changes) -> ModelCard:
     card = ModelCard(
         kind="coarse", architecture="strided", arguments={}, schema=SCHEMA, band_names=BANDS,
-        scaling_offset=(127.0, 100.0), scaling_scale=(64.0, 50.0), gsd_m=1.0, radius_px=6, stride_px=2, provenance={},
+        scaling=Scaling((127.0, 100.0), (64.0, 50.0)), gsd_m=1.0, radius_px=6, stride_px=2, provenance={},
     )  # fmt: skip
     return replace(card, **changes)
 
@@ -57,9 +58,9 @@ def scaled(image):
     return ((image - np.float32([[[127]], [[100]]])) / np.float32([[[64]], [[50]]])).astype(np.float32)
 
 
-def small_refiner(bands=2, classes=3, steps=3, seed=0, variant="class-specific") -> RecurrentRefiner:
+def small_refiner(bands=2, classes=3, iterations=3, seed=0, variant="class-specific") -> RecurrentRefiner:
     torch.manual_seed(seed)
-    return RecurrentRefiner(classes, bands, steps=steps, variant=variant, filters=3, hidden=4)
+    return RecurrentRefiner(classes, bands, iterations=iterations, variant=variant, filters=3, hidden=4)
 
 
 def random_image(shape, bands=2, seed=0):
@@ -76,7 +77,7 @@ def whole_coarse(network, scaled):
     shape = scaled.shape[1:]
     more = tuple(-side % network.stride_px for side in shape)
     with torch.inference_mode():
-        scores = network(torch.from_numpy(padded(scaled, network.margin_px, more))[None])[0].numpy()
+        scores = network(torch.from_numpy(padded(scaled, network.halo_px, more))[None])[0].numpy()
     return scores[:, : shape[0], : shape[1]]
 
 

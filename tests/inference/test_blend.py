@@ -13,6 +13,7 @@ from crispmap.inference.blend import BlendedScores
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import TilePlan, visit_blocks
 from crispmap.inference.refine import refined_scores
+from crispmap.models.model import Model
 from crispmap.raster.scene import read_whole
 
 
@@ -72,8 +73,8 @@ def test_networks_and_refiners_without_radius_are_blended_and_stay_independent_o
     refiner = small_refiner()
     torch.manual_seed(0)
     refiner.radius_px = None
-    coarse = coarse_scores(scene, WholeMean(), coarse_card(), tile_px=130)
-    refined = refined_scores(coarse, scene, refiner, refiner_card(), tile_px=130)
+    coarse = coarse_scores(scene, Model(WholeMean(), coarse_card()), tile_px=130)
+    refined = refined_scores(coarse, scene, Model(refiner, refiner_card()), tile_px=130)
     assert isinstance(refined, BlendedScores)
     whole, valid = read_whole(refined)
     assert valid.all()
@@ -87,7 +88,7 @@ def test_a_bounded_refiner_blended_is_the_refiner():
     """Where every window says the same of a pixel, blending changes nothing but rounding."""
     scene, scores = ArrayScene(random_image((200, 150))), ArrayScene(random_image((200, 150), bands=3, seed=2))
     refiner = small_refiner()
-    exact, _ = read_whole(refined_scores(scores, scene, refiner, refiner_card()))
+    exact, _ = read_whole(refined_scores(scores, scene, Model(refiner, refiner_card())))
     refiner.radius_px = None
-    result, _ = read_whole(refined_scores(scores, scene, refiner, refiner_card()))
+    result, _ = read_whole(refined_scores(scores, scene, Model(refiner, refiner_card())))
     np.testing.assert_allclose(result, exact, rtol=1e-5, atol=1e-4)

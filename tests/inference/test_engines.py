@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from small_models import StridedNetwork
+from small_models import StridedNetwork, coarse_card, refiner_card
 from torch import nn
 
 from crispmap.errors import ModelError
@@ -17,6 +17,7 @@ from crispmap.inference.engines import PRECISIONS, Array, Engine, EngineChoice, 
 from crispmap.inference.engines.interface import PrecisionError
 from crispmap.inference.network import MapNetwork, reflected_places
 from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
+from crispmap.models.model import Model
 from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
 
 BANDS, CLASSES, SIDE_PX = 4, 3, 24
@@ -38,13 +39,16 @@ def module(name: str) -> nn.Module:
     if name == "fcn-igarss":
         return fcn_igarss(BANDS, 2)
     if name == "fused":
-        return MapNetwork(fcn_rnn(BANDS, CLASSES), RecurrentRefiner(CLASSES, BANDS, steps=2, filters=4, hidden=6))
+        return MapNetwork(
+            Model(fcn_rnn(BANDS, CLASSES), coarse_card()),
+            Model(RecurrentRefiner(CLASSES, BANDS, iterations=2, filters=4, hidden=6), refiner_card()),
+        )
     variant, features = name.split(", ")
     return refiner(variant, features).for_inference()
 
 
 def refiner(variant: str, features: str) -> RecurrentRefiner:
-    made = RecurrentRefiner(CLASSES, BANDS, steps=3, variant=variant, features=features, filters=4, hidden=6)
+    made = RecurrentRefiner(CLASSES, BANDS, iterations=3, variant=variant, features=features, filters=4, hidden=6)
     with torch.no_grad():
         made.hidden_bias.uniform_(-0.5, 0.5)
         made.output_bias.uniform_(-0.5, 0.5)
@@ -58,7 +62,7 @@ def example(name: str, seed: int = 0) -> tuple[Array, ...]:
         return rng.normal(size=(1, count, SIDE_PX + 2 * margin_px, SIDE_PX + 2 * margin_px)).astype(np.float32)
 
     if name.startswith("fcn"):
-        return (maps(BANDS, module(name).margin_px),)
+        return (maps(BANDS, module(name).halo_px),)
     if name != "fused":
         margin_px = refiner(*name.split(", ")).margin_px
         return maps(CLASSES, margin_px), maps(BANDS, margin_px)

@@ -24,6 +24,7 @@ from crispmap.errors import GridError, ModelError
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.refine import refine_area, refined_scores
+from crispmap.models.model import Model
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import read_whole
 
@@ -36,14 +37,18 @@ def random_scores(shape, seed=7):
 
 
 def fused(scene, refiner, **sizes):
-    return refined_scores(coarse_scores(scene, StridedNetwork(), coarse_card(), **sizes), scene, refiner, CARD, **sizes)
+    return refined_scores(
+        coarse_scores(scene, Model(StridedNetwork(), coarse_card()), **sizes), scene, Model(refiner, CARD), **sizes
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("tile_px", [16, 512])
 def test_tiled_refinement_is_that_of_the_whole_area(shape, tile_px):
     refiner, image, scores = small_refiner(), random_image(shape), random_scores(shape)
-    result, valid = read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), refiner, CARD, tile_px=tile_px))
+    result, valid = read_whole(
+        refined_scores(ArrayScene(scores), ArrayScene(image), Model(refiner, CARD), tile_px=tile_px)
+    )
     assert valid.all()
     np.testing.assert_allclose(result, whole_refined(refiner, scores, scaled(image)), atol=1e-5)
 
@@ -69,11 +74,11 @@ def test_network_and_refiner_in_one_are_those_of_the_whole_scene(height, width, 
 def test_refining_saved_coarse_scores_gives_the_same_bytes(ratio):
     valid = np.random.default_rng(0).random((90, 75)) > 0.1
     scene = ArrayScene(random_image((90, 75)), valid, gsd=(1 / ratio, 1 / ratio))
-    coarse = coarse_scores(scene, StridedNetwork(), coarse_card(), tile_px=16)
+    coarse = coarse_scores(scene, Model(StridedNetwork(), coarse_card()), tile_px=16)
     values, known = read_whole(coarse)
     saved = ArrayScene(values, known, gsd=(1 / ratio, 1 / ratio))
     at_once = read_whole(fused(scene, small_refiner(), tile_px=16))
-    from_saved = read_whole(refined_scores(saved, scene, small_refiner(), CARD, tile_px=16))
+    from_saved = read_whole(refined_scores(saved, scene, Model(small_refiner(), CARD), tile_px=16))
     for one, other in zip(at_once, from_saved, strict=True):
         assert np.array_equal(one, other)
 
@@ -94,8 +99,8 @@ def test_bytes_do_not_depend_on_the_block():
 def test_coarse_tiles_are_not_computed_again_for_the_refiners_halo():
     network = StridedNetwork()
     scene = ArrayScene(random_image((300, 300)))
-    coarse = coarse_scores(scene, network, coarse_card(), tile_px=60, block_px=100)
-    result = refined_scores(coarse, scene, small_refiner(), CARD, tile_px=60, block_px=100)
+    coarse = coarse_scores(scene, Model(network, coarse_card()), tile_px=60, block_px=100)
+    result = refined_scores(coarse, scene, Model(small_refiner(), CARD), tile_px=60, block_px=100)
     for block in visit_blocks((300, 300), 100):
         result.read(block)
     assert network.calls == 25
@@ -108,7 +113,7 @@ def test_invalid_pixels_enter_as_zero_and_leave_invalid():
     image, scores = random_image((50, 40)), random_scores((50, 40))
     result, valid = read_whole(
         refined_scores(
-            ArrayScene(scores, scores_valid), ArrayScene(image, image_valid), small_refiner(), CARD, tile_px=20
+            ArrayScene(scores, scores_valid), ArrayScene(image, image_valid), Model(small_refiner(), CARD), tile_px=20
         )
     )
     both = image_valid & scores_valid
@@ -121,7 +126,7 @@ def test_the_declared_radius_is_true():
     refiner, image, scores = small_refiner(), random_image((50, 50)), random_scores((50, 50))
 
     def refined(scores, image):
-        return read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), refiner, CARD, tile_px=20))[0]
+        return read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), Model(refiner, CARD), tile_px=20))[0]
 
     before = refined(scores, image)
     for index in range(2):
@@ -135,7 +140,7 @@ def test_the_declared_radius_is_true():
 def test_scores_with_larger_pixels_are_brought_to_the_scene(ratio):
     image, scores = random_image((60, 48)), random_scores((60 // ratio, 48 // ratio))
     coarse = ArrayScene(scores, gsd=(ratio, ratio))
-    result, _ = read_whole(refined_scores(coarse, ArrayScene(image), small_refiner(), CARD))
+    result, _ = read_whole(refined_scores(coarse, ArrayScene(image), Model(small_refiner(), CARD)))
     upsampled, _ = read_whole(ResampledScene(coarse, 1 / ratio, 1 / ratio))
     np.testing.assert_allclose(result, whole_refined(small_refiner(), upsampled, scaled(image)), atol=1e-5)
 
@@ -145,7 +150,7 @@ def test_scores_with_larger_pixels_are_brought_to_the_scene(ratio):
 def test_scores_without_georeference_cover_the_scene(shape, side):
     scores = ArrayScene(random_scores(shape), transform=side)
     image = ArrayScene(random_image((60, 48)), transform=Affine(0.5, 0, 1e5, 0, -0.5, 5e6), crs=CRS.from_epsg(32631))
-    assert refined_scores(scores, image, small_refiner(), CARD).grid == image.grid
+    assert refined_scores(scores, image, Model(small_refiner(), CARD)).grid == image.grid
 
 
 SCENE_GRID = Affine(0.5, 0, 1e5, 0, -0.5, 5e6)
@@ -169,15 +174,15 @@ def test_scores_over_other_ground_are_refused_with_both_grids(shape, transform, 
     scores = ArrayScene(random_scores(shape), transform=transform, crs=epsg and CRS.from_epsg(epsg))
     image = ArrayScene(random_image((60, 48)), transform=SCENE_GRID, crs=CRS.from_epsg(32631))
     with pytest.raises(GridError, match=rf"(?s)scores: {shape[0]} x {shape[1]} .*scene: 60 x 48 .*gdalwarp"):
-        refined_scores(scores, image, small_refiner(), CARD)
+        refined_scores(scores, image, Model(small_refiner(), CARD))
 
 
 def test_wrong_counts_are_refused_with_both_counts():
     image, scores = ArrayScene(random_image((9, 9))), ArrayScene(random_scores((9, 9)))
     with pytest.raises(ModelError, match=r"(?s)3 bands.*made for 2.*--bands"):
-        refined_scores(scores, ArrayScene(random_image((9, 9), bands=3)), small_refiner(), CARD)
+        refined_scores(scores, ArrayScene(random_image((9, 9), bands=3)), Model(small_refiner(), CARD))
     with pytest.raises(ModelError, match="3 classes and was made for 4"):
-        refined_scores(scores, image, small_refiner(classes=4), CARD)
+        refined_scores(scores, image, Model(small_refiner(classes=4), CARD))
     with pytest.raises(ModelError, match="2 classes"):
         refine_area(small_refiner(), scores.image[:2], scaled(image.image))
     with pytest.raises(GridError, match="shape"):
@@ -190,15 +195,15 @@ def test_steps_of_an_area_end_with_the_map_and_begin_with_the_scores(variant):
     refiner = small_refiner(variant=variant)
     image, scores = random_image(shape), random_scores(shape)
     steps = refine_area(refiner, scores, scaled(image), tile_px=16)
-    assert len(steps) == refiner.steps + 1
+    assert len(steps) == refiner.iterations + 1
     assert np.array_equal(steps[0], scores)
-    whole, _ = read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), refiner, CARD))
+    whole, _ = read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), Model(refiner, CARD)))
     np.testing.assert_allclose(steps[-1], whole, atol=1e-5)
 
 
 def test_a_step_of_an_area_is_the_end_of_a_shorter_refinement():
     shape = (30, 30)
     image, scores = scaled(random_image(shape)), random_scores(shape)
-    longer, shorter = small_refiner(steps=3), small_refiner(steps=2)
+    longer, shorter = small_refiner(iterations=3), small_refiner(iterations=2)
     steps = refine_area(longer, scores, image, tile_px=16)
     np.testing.assert_allclose(steps[2], refine_area(shorter, scores, image)[-1], atol=1e-5)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from block_area import area_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from array_scene import ArrayScene
-from crispmap.data.scaling import Scaling
+from block_area import area_of
+from crispmap.classes import ClassDef, ClassSchema
 from crispmap.geo.areas import box_of
 from crispmap.geo.grid import Block
 from crispmap.inference import iterations as made
 from crispmap.inference.iterations import StepMaps
 from crispmap.inference.refine import refine_area
-from crispmap.refine.base import Refiner
-from crispmap.refine.pde.refiner import PDES
+from crispmap.models.base import Refiner
+from crispmap.models.card import ModelCard
+from crispmap.models.model import Model
+from crispmap.models.scaling import Scaling
+from crispmap.refine.pde.refiner import HeatRefiner
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE, LabelArray
 
@@ -43,12 +46,15 @@ class HeldLabels:
 
 def small_refiner() -> Refiner:
     torch.manual_seed(1)
-    return RecurrentRefiner(3, 2, steps=2).eval()
+    return RecurrentRefiner(3, 2, iterations=2).eval()
 
 
 REFINER = small_refiner()
+SCHEMA = ClassSchema(tuple(ClassDef(name, f"#00000{index}") for index, name in enumerate("abc")))
+CARD = ModelCard("refiner", "rnn", {}, SCHEMA, ("a", "b"), Scaling((0.0, 0.0), (1.0, 1.0)), 1.0, None, 1)
+MODEL = Model(REFINER, CARD)
 WHOLE = refine_area(REFINER, SCORES, IMAGE, device="cpu")
-STEPS = StepMaps(ArrayScene(IMAGE), ArrayScene(SCORES), REFINER, AS_IS, "cpu")
+STEPS = StepMaps(ArrayScene(IMAGE), ArrayScene(SCORES), MODEL, "cpu")
 
 
 @given(st.lists(BLOCKS, min_size=1, max_size=4))
@@ -67,7 +73,7 @@ def test_the_box_of_areas_is_the_smallest_that_holds_them(blocks: list[Block]) -
 @settings(deadline=None, max_examples=15)
 def test_a_block_is_cut_out_of_the_steps_of_the_whole(block: Block) -> None:
     steps = STEPS.over(block)
-    assert len(steps) == REFINER.steps + 1
+    assert len(steps) == REFINER.iterations + 1
     for (scores, labels), whole in zip(steps, WHOLE, strict=True):
         np.testing.assert_allclose(scores, whole[:, *block.slices], atol=1e-4)
         assert np.array_equal(labels, scores.argmax(0))
@@ -82,7 +88,7 @@ def test_what_the_image_or_the_scores_leave_unknown_is_unknown_after_every_step(
         (ArrayScene(holes, valid), ArrayScene(full)) if of_image else (ArrayScene(full), ArrayScene(holes, valid))
     )
     block = Block(5, 25, 20, 40)
-    for _, labels in StepMaps(image, scores, REFINER, AS_IS, "cpu").over(block):
+    for _, labels in StepMaps(image, scores, MODEL, "cpu").over(block):
         assert np.array_equal(labels == IGNORE, ~valid[block.slices])
 
 
@@ -101,10 +107,10 @@ def test_ground_that_two_areas_share_counts_once_in_the_curve(monkeypatch: pytes
 
 
 def test_a_refiner_that_reaches_far_runs_in_larger_tiles_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    far = PDES["heat"](3, 2, 2, 40)
+    far = HeatRefiner(3, 2, 2, 40)
     assert far.margin_px > made._WIDE_MARGIN_PX
     block = Block(20, 20, 30, 40)
-    maps = StepMaps(ArrayScene(IMAGE), ArrayScene(SCORES), far, AS_IS, "cpu")
+    maps = StepMaps(ArrayScene(IMAGE), ArrayScene(SCORES), Model(far, CARD), "cpu")
     wide = maps.over(block)
     monkeypatch.setattr(made, "_WIDE_MARGIN_PX", far.margin_px)
     for (scores, labels), (again, same) in zip(wide, maps.over(block), strict=True):

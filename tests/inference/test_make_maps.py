@@ -184,7 +184,7 @@ def test_a_seam_check_finds_a_model_that_depends_on_the_cut(job, tmp_path):
         honest = work._network.margin_px
     assert honest == 32 + 8 - 2 + 2 - 4 + 0 or honest > 30
     torch.manual_seed(0)
-    refiner = RecurrentRefiner(3, 3, steps=3, filters=4, hidden=4)
+    refiner = RecurrentRefiner(3, 3, iterations=3, filters=4, hidden=4)
     save_model(tmp_path / "r.safetensors", refiner, card("refiner", refiner))
     result = make_maps(job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, verify_seams=3))
     assert result.seams.pixels > 0

@@ -20,6 +20,7 @@ from crispmap.inference.predict import Outputs, predict_scenes
 from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import model_hash, save_model
+from crispmap.models.scaling import Scaling
 from crispmap.raster.writer import read_class_schema
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE
@@ -33,7 +34,7 @@ BANDS = ("red", "green", "blue")
 def card(kind, module, **changes):
     facts = {
         "kind": kind, "architecture": module.architecture, "arguments": module.arguments, "schema": SCHEMA,
-        "band_names": BANDS, "scaling_offset": (127.0,) * 3, "scaling_scale": (64.0,) * 3, "gsd_m": 1.0,
+        "band_names": BANDS, "scaling": Scaling((127.0,) * 3, (64.0,) * 3), "gsd_m": 1.0,
         "radius_px": module.radius_px, "stride_px": 4 if kind == "coarse" else 1,
     }  # fmt: skip
     return ModelCard(**{**facts, **changes})
@@ -41,7 +42,7 @@ def card(kind, module, **changes):
 
 def save_refiner(path, *, bands=3, classes=3, **changes):
     torch.manual_seed(1)
-    module = RecurrentRefiner(classes, bands, steps=3, filters=4, hidden=4)
+    module = RecurrentRefiner(classes, bands, iterations=3, filters=4, hidden=4)
     return save_model(path, module, card("refiner", module, **changes), force=True)
 
 

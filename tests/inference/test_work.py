@@ -12,6 +12,7 @@ from small_models import (
     StridedNetwork,
     coarse_card,
     random_image,
+    refiner_card,
     scaled,
     small_refiner,
     whole_coarse,
@@ -19,21 +20,26 @@ from small_models import (
 )
 
 from array_scene import ArrayScene
-from crispmap.data.scaling import Scaling
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.network import MapNetwork
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.work import DirectScores, StackedScores
+from crispmap.models.model import Model
 
-SCALING = Scaling.of(coarse_card())
+SCALING = coarse_card().scaling
 TORCH = EngineChoice("torch")
+
+
+def models(network, refiner):
+    coarse = None if network is None else Model(network, coarse_card())
+    return coarse, None if refiner is None else Model(refiner, refiner_card())
 
 
 def direct(image, network=None, refiner=None, *, scores=None, valid=None, tile_px=16, shifted=False, engine=TORCH):
     given = None if scores is None else ArrayScene(scores)
     return DirectScores(
-        ArrayScene(image, valid), given, MapNetwork(network, refiner), SCALING, engine,
+        ArrayScene(image, valid), given, MapNetwork(*models(network, refiner)), SCALING, engine,
         classes=3, tile_px=tile_px, shifted=shifted,
     )  # fmt: skip
 

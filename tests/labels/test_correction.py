@@ -14,7 +14,7 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import correction as module
-from crispmap.labels.correction import AlignedLabels, Alignment, cleared, match, moved
+from crispmap.labels.correction import CorrectedLabels, LabelCorrection, cleared, match, moved
 from crispmap.raster.scene import Scene
 from crispmap.types import IGNORE, FloatArray, LabelArray
 
@@ -53,8 +53,8 @@ def rolled(labels: LabelArray, down: int, right: int) -> LabelArray:
     return result
 
 
-def labels_of(array: LabelArray, scores: Scene, **how: float) -> AlignedLabels:
-    return AlignedLabels(lambda block: array[block.slices], scores, SCHEMA, Alignment(**how))
+def labels_of(array: LabelArray, scores: Scene, **how: float) -> CorrectedLabels:
+    return CorrectedLabels(lambda block: array[block.slices], scores, SCHEMA, LabelCorrection(**how))
 
 
 @settings(max_examples=15, deadline=None)
@@ -142,7 +142,7 @@ def test_a_label_is_cleared_only_by_another_class_that_is_sure() -> None:
 @pytest.mark.parametrize("wrong", [{"reach_m": 0.0}, {"window_m": float("nan")}, {"sure": 1.5}])
 def test_amounts_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
-        Alignment(**wrong)
+        LabelCorrection(**wrong)
 
 
 def test_scores_of_other_classes_are_refused() -> None:

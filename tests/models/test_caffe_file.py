@@ -296,7 +296,7 @@ def test_a_damaged_file_is_refused_or_gives_a_network(
 def test_the_networks_of_the_tests_are_all_good(tmp_path: Path) -> None:
     for layers in (small(), boston(), two_scales()):
         made = network(encoded(layers), tmp_path)
-        side = made.stride_px + 2 * made.margin_px
+        side = made.stride_px + 2 * made.halo_px
         assert torch.isfinite(made(torch.zeros(1, 3, side, side))).all()
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from crispmap.models.caffe.file import read_caffe
 from crispmap.models.caffe.network import CaffeNetwork, caffe_network
-from crispmap.models.file import ARCHITECTURES
+from crispmap.models.registry import architectures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,12 +41,12 @@ def an_image(height: int, width: int) -> np.ndarray:
 def check_against_caffe(network: CaffeNetwork, layers: list[Layer], offset: int) -> None:
     """Compare a window deep inside an image with what Caffe gives there for the whole of it."""
     step = network.stride_px
-    start = -(-2 * network.margin_px // step) * step + step
+    start = -(-2 * network.halo_px // step) * step + step
     height, width = step, 2 * step
     image = an_image(2 * start + height + step, 2 * start + width + step)
     theirs = caffe_maps(layers, image)[0, start : start + height, start : start + width]
-    first = start + offset - network.margin_px
-    rows, cols = (slice(first, first + side + 2 * network.margin_px) for side in (height, width))
+    first = start + offset - network.halo_px
+    rows, cols = (slice(first, first + side + 2 * network.halo_px) for side in (height, width))
     np.testing.assert_allclose(z_of(network, image[:, rows, cols]), theirs, rtol=1e-9, atol=1e-9)
 
 
@@ -87,14 +87,14 @@ def test_margin_stride_and_radius_of_the_published_architectures(
 ) -> None:
     build, patch, labels = PUBLISHED[name]
     network = network_of(build(), tmp_path, patch, labels)
-    assert (network.margin_px, network.stride_px, network.radius_px) == expected
+    assert (network.halo_px, network.stride_px, network.radius_px) == expected
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_window_on_the_stride_grid_gives_the_scores_of_the_whole(name: str, tmp_path: Path) -> None:
     build, patch, labels = PUBLISHED[name]
     network = network_of(build(), tmp_path, patch, labels)
-    step, margin = network.stride_px, 2 * network.margin_px
+    step, margin = network.stride_px, 2 * network.halo_px
     image = an_image(4 * step + margin, 5 * step + margin)
     whole = z_of(network, image)
     assert whole.shape == (4 * step, 5 * step)
@@ -122,12 +122,12 @@ def reach_of(network: CaffeNetwork) -> int:
     """How far a changed pixel changes scores, over all places of it on the stride grid."""
     step, radius = network.stride_px, network.radius_px
     middle = -(-(radius + 1) // step) * step
-    image = an_image(2 * middle + step + 2 * network.margin_px, 2 * middle + step + 2 * network.margin_px)
+    image = an_image(2 * middle + step + 2 * network.halo_px, 2 * middle + step + 2 * network.halo_px)
     plain, reach = z_of(network, image), 0
     for shift in range(0, step, max(1, step // 8)) if step > 8 else range(step):
         for row, col in ((middle + shift, middle + step - 1 - shift), (middle + step - 1 - shift, middle + shift)):
             touched = image.copy()
-            touched[:, row + network.margin_px, col + network.margin_px] += 1000.0
+            touched[:, row + network.halo_px, col + network.halo_px] += 1000.0
             rows, cols = np.nonzero(z_of(network, touched) != plain)
             if rows.size:
                 reach = max(reach, int(np.abs(rows - row).max()), int(np.abs(cols - col).max()))
@@ -145,7 +145,7 @@ def test_red_green_and_blue_are_turned_round(tmp_path: Path) -> None:
 def test_the_arguments_build_the_same_network(tmp_path: Path) -> None:
     for build, patch, labels in PUBLISHED.values():
         network = network_of(build(), tmp_path, patch, labels)
-        again = ARCHITECTURES["caffe"](**network.arguments)
+        again = architectures()["caffe"].build(**network.arguments)
         assert again.arguments == network.arguments
         again.load_state_dict(network.state_dict())
 
@@ -165,7 +165,7 @@ def test_layers_that_the_scores_do_not_need_are_left_out(tmp_path: Path) -> None
     net.add("Convolution", "data", "score", num=1)
     network = network_of(net.layers, tmp_path)
     assert [layer.name for layer in network.layers] == ["score"]
-    assert (network.margin_px, network.radius_px, network.stride_px) == (0, 0, 1)
+    assert (network.halo_px, network.radius_px, network.stride_px) == (0, 0, 1)
 
 
 def test_a_map_may_be_joined_with_itself(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def with_layer(**changes: object) -> dict[str, Any]:
 
 
 def test_good_arguments_are_good() -> None:
-    assert CaffeNetwork(**GOOD).margin_px == 1
+    assert CaffeNetwork(**GOOD).halo_px == 1
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,11 @@ def scene(tmp_path: Path) -> Path:
 
 def test_the_card_holds_what_the_file_tells(caffemodel: Path, tmp_path: Path) -> None:
     card = import_caffe(caffemodel, tmp_path / "m.safetensors")
-    network, again = load_model(tmp_path / "m.safetensors", kind="coarse")
+    loaded = load_model(tmp_path / "m.safetensors", kind="coarse")
+    network, again = loaded.network, loaded.card
     assert again == card == read_card(tmp_path / "m.safetensors")
     assert card.schema.names == ("background", "building")
-    assert (card.band_names, card.scaling_offset, card.scaling_scale) == (
+    assert (card.band_names, card.scaling.offset, card.scaling.scale) == (
         ("red", "green", "blue"), (127.0,) * 3, (256.0,) * 3,
     )  # fmt: skip
     assert (card.gsd_m, card.stride_px, card.radius_px) == (1.0, network.stride_px, network.radius_px)
@@ -176,7 +177,7 @@ def imported(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_published_networks_are_known(imported: Path) -> None:
     cards = {path.stem: read_card(path) for path in imported.iterdir()}
     facts = {
-        name: (card.gsd_m, card.scaling_offset[0], card.scaling_scale[0], card.stride_px, card.radius_px)
+        name: (card.gsd_m, card.scaling.offset[0], card.scaling.scale[0], card.stride_px, card.radius_px)
         for name, card in cards.items()
     }
     assert facts == {
@@ -190,7 +191,8 @@ def test_the_published_networks_are_known(imported: Path) -> None:
 
 @pytest.mark.realdata
 def test_boston_agrees_with_the_authors_own_map(imported: Path, real_data: Path) -> None:
-    network, _ = load_model(imported / "boston_fullyconv.safetensors")
+    loaded = load_model(imported / "boston_fullyconv.safetensors")
+    network, _ = loaded.network, loaded.card
     height, width = PART_PX
     with Image.open(real_data / "boston3" / "fullyconv_image_with_context.png") as file:
         image = np.asarray(file, np.float32)[: height + 66, : width + 66].transpose(2, 0, 1)

@@ -10,8 +10,8 @@ from torch import nn
 
 from crispmap.models.base import CoarseNetwork, bilinear_kernel
 from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
-from crispmap.models.file import ARCHITECTURES, COARSE_NETWORKS
 from crispmap.models.patch_network.network import PatchNetwork
+from crispmap.models.registry import architectures
 from crispmap.models.svm.network import svm, svm_texture
 
 NETWORKS = {
@@ -46,7 +46,7 @@ def scores_of(network: CoarseNetwork, image: torch.Tensor) -> torch.Tensor:
 
 
 def random_image(network: CoarseNetwork, height: int, width: int, batch: int = 1) -> torch.Tensor:
-    margin = 2 * network.margin_px
+    margin = 2 * network.halo_px
     generator = torch.Generator().manual_seed(1)
     return torch.rand(batch, network.bands, height + margin, width + margin, generator=generator, dtype=torch.float64)
 
@@ -63,7 +63,7 @@ def test_a_window_on_the_stride_grid_gives_the_scores_of_the_whole(network: Coar
     image = random_image(network, 12 * stride, 16 * stride)
     whole = scores_of(network, image)
     row, col, height, width = 3 * stride, 5 * stride, 4 * stride, 6 * stride
-    margin = 2 * network.margin_px
+    margin = 2 * network.halo_px
     part = scores_of(network, image[..., row : row + height + margin, col : col + width + margin])
     torch.testing.assert_close(part, whole[..., row : row + height, col : col + width], rtol=0, atol=1e-12)
 
@@ -76,7 +76,7 @@ def test_the_declared_radius_is_true_and_tight(network: CoarseNetwork) -> None:
     for shift in range(network.stride_px):
         row, col = size // 2 + shift, size // 2 - shift
         touched = image.clone()
-        touched[..., row + network.margin_px, col + network.margin_px] += 10.0
+        touched[..., row + network.halo_px, col + network.halo_px] += 10.0
         changed = (scores_of(network, touched) != plain).any(dim=1)[0].nonzero()
         distance = (changed - torch.tensor([row, col])).abs().max().item()
         assert distance <= network.radius_px
@@ -85,7 +85,7 @@ def test_the_declared_radius_is_true_and_tight(network: CoarseNetwork) -> None:
 
 
 def test_the_arguments_build_the_same_architecture(network: CoarseNetwork) -> None:
-    again = ARCHITECTURES[network.architecture](**network.arguments)
+    again = architectures()[network.architecture].build(**network.arguments)
     assert {n: p.shape for n, p in again.state_dict().items()} == {n: p.shape for n, p in network.state_dict().items()}
 
 
@@ -98,8 +98,8 @@ def test_gradients_reach_every_weight(network: CoarseNetwork) -> None:
         assert weight.grad.abs().sum() > 0, name
 
 
-def test_the_registry_holds_every_coarse_network() -> None:
-    assert set(COARSE_NETWORKS) <= set(ARCHITECTURES)
+def test_every_coarse_network_of_the_registry_is_held_to_this() -> None:
+    assert set(architectures("coarse", trainable=True)) == {name.split(",")[0] for name in NETWORKS}
 
 
 def layers_of(network: nn.Module) -> list[tuple[int, int, int, int]]:

@@ -15,6 +15,8 @@ from crispmap.errors import ModelError, OutputError
 from crispmap.models.card import FORMAT, ModelCard
 from crispmap.models.fcn.network import fcn_igarss
 from crispmap.models.file import load_model, model_hash, read_card, save_model
+from crispmap.models.scaling import Scaling
+from crispmap.models.svm.network import svm
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 
 SCHEMA = ClassSchema((ClassDef("background", "#ffffff"), ClassDef("building", "#d7191c", ("building=*",))))
@@ -28,8 +30,7 @@ def card_of(module: torch.nn.Module, kind: str) -> ModelCard:
         arguments=module.arguments,
         schema=SCHEMA,
         band_names=tuple(f"band {i}" for i in range(bands)),
-        scaling_offset=(127.0,) * bands,
-        scaling_scale=(256.0,) * bands,
+        scaling=Scaling((127.0,) * bands, (256.0,) * bands),
         gsd_m=1.0,
         radius_px=module.radius_px,
         stride_px=getattr(module, "stride_px", 1),
@@ -47,7 +48,8 @@ def model(tmp_path: Path) -> Path:
 def test_a_refiner_survives_the_round_trip(tmp_path: Path, features: str) -> None:
     refiner = RecurrentRefiner(2, 3, features=features)
     card = card_of(refiner, "refiner")
-    again, card_again = load_model(save_model(tmp_path / "refiner.safetensors", refiner, card))
+    loaded = load_model(save_model(tmp_path / "refiner.safetensors", refiner, card))
+    again, card_again = loaded.network, loaded.card
     margin = refiner.margin_px
     scores, image = torch.randn(1, 2, 8 + 2 * margin, 8 + 2 * margin), torch.randn(1, 3, 8 + 2 * margin, 8 + 2 * margin)
     assert card_again == card
@@ -111,6 +113,25 @@ def test_anothers_safetensors_says_so(tmp_path: Path) -> None:
         read_card(path)
 
 
+def test_files_of_format_1_are_read(tmp_path: Path) -> None:
+    refiner = RecurrentRefiner(2, 3, iterations=4)
+    now = save_model(tmp_path / "now.safetensors", refiner, card_of(refiner, "refiner"))
+    facts = json.loads(read_card(now).to_json())
+    facts["arguments"]["steps"] = facts["arguments"].pop("iterations")
+    before = tmp_path / "before.safetensors"
+    save_file(refiner.state_dict(), before, metadata={"crispmap": json.dumps(facts | {"format": 1})})
+    assert load_model(before).network.iterations == 4
+    assert read_card(before) == read_card(now)
+
+    machine = svm(2, 2, vectors=4)
+    now = save_model(tmp_path / "svm.safetensors", machine, card_of(machine, "coarse"))
+    names = {"mean": "centre", "scale": "spread"}
+    weights = {names.get(name, name): value for name, value in machine.state_dict().items()}
+    card = json.loads(read_card(now).to_json()) | {"format": 1}
+    save_file(weights, before, metadata={"crispmap": json.dumps(card)})
+    assert torch.equal(load_model(before).network.mean, machine.mean)
+
+
 def rewrite(path: Path, **changes: object) -> None:
     card = json.loads(read_card(path).to_json()) | changes
     save_file({"w": torch.zeros(3)}, path, metadata={"crispmap": json.dumps(card)})
@@ -129,7 +150,7 @@ def rewrite(path: Path, **changes: object) -> None:
         ({"gsd_m": float("nan")}, "above 0"),
         ({"stride_px": 0}, "stride of 1 or more"),
         ({"radius_px": -1}, "radius of 0 or more"),
-        ({"scaling_scale": [1.0]}, "one of each"),
+        ({"scaling_scale": [1.0]}, "for every band"),
         ({"arguments": {"bands": 3, "classes": 10**9}}, "do not fit"),
         ({"arguments": {"depth": 3}}, "do not fit"),
         ({}, "do not fit"),
@@ -154,7 +175,7 @@ def test_a_card_that_is_no_json_says_so(tmp_path: Path) -> None:
 def test_a_card_of_other_bands_than_the_weights_says_so(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     network = fcn_igarss(3)
-    card = replace(card_of(network, "coarse"), band_names=("grey",), scaling_offset=(0.0,), scaling_scale=(1.0,))
+    card = replace(card_of(network, "coarse"), band_names=("grey",), scaling=Scaling((0.0,), (1.0,)))
     save_model(path, network, card)
     with pytest.raises(ModelError, match="names 1 bands and 2 classes, its weights are for 3 and 2") as caught:
         load_model(path)

@@ -106,4 +106,4 @@ def test_two_classes_share_one_map_as_published(classes: int, maps: int) -> None
     network = PatchNetwork(3, classes)
     assert network.classify.out_features == maps * 256
     assert network.arguments == {"bands": 3, "classes": classes, "binary": classes == 2}
-    assert (network.margin_px, network.stride_px, network.radius_px) == (24, 16, 39)
+    assert (network.halo_px, network.stride_px, network.radius_px) == (24, 16, 39)

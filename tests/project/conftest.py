@@ -12,7 +12,7 @@ from crispmap.synth import write_town
 SIZE_PX = (320, 800)
 
 PROJECT = """\
-crispmap: 1
+crispmap: 2
 name: hamlet
 seed: 3
 scene: {path: scene.tif}
@@ -26,8 +26,8 @@ areas:
   coarse: [{window: [0, 0, 320, 400]}]
   refiner: [{window: [0, 400, 320, 200]}]
   test: [{window: [0, 600, 320, 200]}]
-coarse: {network: fcn-rnn, gsd_m: 1.0, steps: 12, batch: 4, patch_px: 32}
-refiner: {steps: 2, training_steps: 20, batch: 2, patch_px: 24}
+coarse: {kind: fcn-rnn, gsd_m: 1.0, max_steps: 12, batch: 4, patch_px: 32}
+refiner: {iterations: 2, max_steps: 20, batch: 2, patch_px: 24}
 output: {folder: results}
 """
 

@@ -30,7 +30,7 @@ from crispmap.project.compare.record import read_record
 from crispmap.project.compare.report import write_comparison_report
 from crispmap.project.compare.rows import table_of
 from crispmap.project.file import load_project
-from crispmap.training import svm
+from crispmap.training import grid_fit_learner, svm
 from crispmap.types import IGNORE, LabelArray
 
 METHODS = ["svm", "fcn-rnn", "heat", "rnn"]
@@ -202,7 +202,7 @@ class TestAgain:
         with pytest.raises(OutputError, match="made otherwise: seed differ"):
             compare_methods(folder, methods=["fcn-rnn+heat"], seed=11)
         text = (folder / "project.yaml").read_text()
-        (folder / "project.yaml").write_text(text.replace("steps: 12", "steps: 13"))
+        (folder / "project.yaml").write_text(text.replace("max_steps: 12", "max_steps: 13"))
         try:
             with pytest.raises(OutputError, match="settings differ"):
                 compare_methods(folder, methods=["rnn"])
@@ -287,7 +287,7 @@ class TestBeforeAnyTraining:
         reasons = {method.refiner: failure.reason for method, failure in outcome.failures.items()}
         assert reasons.pop(None) == "RuntimeError: stopped here"
         assert all("The training area holds no pixel of class 'road'" in reason for reason in reasons.values())
-        assert reasons["crf"].startswith("crf cannot be fitted on areas: refiner: of project.yaml. ")
+        assert reasons["crf"].startswith("The refiner cannot be trained on areas: refiner: of project.yaml. ")
         assert begun == ["fcn-rnn"]
         assert [line.split(":")[0] for line in said[:4]] == ["fcn-rnn+crf", "fcn-rnn+heat", "fcn-rnn+rnn", "fcn-rnn"]
 
@@ -324,10 +324,10 @@ class TestBeforeAnyTraining:
         assert begun == ["fcn-rnn", "svm"]
 
     def test_the_preset_of_a_paper_for_a_refiner_of_none(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        change(project, ("refiner: {steps: 2,", "refiner: {preset: paper, steps: 2,"))
+        change(project, ("refiner: {iterations: 2,", "refiner: {preset: paper, iterations: 2,"))
         begun = untrained(monkeypatch)
         outcome = compare_methods(project, methods=["rnn", "wide"])
-        reason = "The project's refiner has preset: paper, which is of rnn; no paper tells how wide is trained."
+        reason = "The project's refiner has preset: paper; wide has fast."
         assert outcome.outcomes[Method("fcn-rnn", "wide")] == Failure(reason, skipped=True)
         assert begun == ["fcn-rnn"]
         change(project, ("preset: paper", "preset: fast"))
@@ -362,8 +362,8 @@ class TestModels:
         project, coarse = compared[1].project, Path("fcn-rnn") / "coarse.safetensors"
         (tmp_path / coarse).parent.mkdir()
         (tmp_path / coarse).write_bytes((compared[1].root / coarse).read_bytes())
-        for name, function in (("crf", "fit_crf"), ("heat", "fit_pde")):
-            monkeypatch.setattr(learning, function, fit)
+        monkeypatch.setattr(grid_fit_learner, "fit_refiner", fit)
+        for name in ("crf", "heat"):
             for device in ("cpu", "auto"):
                 with pytest.raises(KeyboardInterrupt):
                     learn(Method("fcn-rnn", name), project, tmp_path, device)
@@ -440,7 +440,7 @@ class TestBadInput:
         project.write_text("\n".join(lines))
         given = load_project(project)
         methods = default_methods(given)
-        assert [method.name for method in methods][:4] == ["svm", "mnih", "given", "given+crf"]
+        assert [method.name for method in methods][:4] == ["mnih", "svm", "given", "given+rnn-agnostic"]
         lacking = {method.name for method in methods if missing_for(method, given)}
         assert lacking == {"svm", "mnih"}
         assert own_method(given) == Method("given", "rnn")

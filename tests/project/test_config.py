@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
@@ -20,11 +20,11 @@ from crispmap.errors import ProjectError
 from crispmap.files.address import typed
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
-from crispmap.project.file import COARSE_NETWORKS, NoiseSection, Project, load_project
-from crispmap.project.file import sections as sections_module
+from crispmap.models.registry import architectures
+from crispmap.project.file import NoiseSection, Project, load_project
 
 TEXT = """\
-crispmap: 1
+crispmap: 2
 name: banepa
 seed: 3
 scene:
@@ -53,25 +53,25 @@ areas:
       layer: areas
   validation: [{window: [600, 0, 64, 64]}]
 coarse:
-  network: fcn-igarss
+  kind: fcn-igarss
   gsd_m: 1.0
   preset: paper
-  steps: 1000
+  max_steps: 1000
   batch: 64
   learning_rate: 1e-4
   patch_px: 64
-  balance: uniform
+  sampling: uniform
   class_weights: none
 refiner:
   variant: untied
-  steps: 4
+  iterations: 4
   features: derivatives
   preset: fast
-  training_steps: 500
+  max_steps: 500
   batch: 8
   learning_rate: 0.01
   patch_px: 32
-  balance: balanced
+  sampling: balanced
   class_weights: inverse
 output: {folder: maps}
 """
@@ -145,18 +145,18 @@ class TestGood:
             file=folder / "data/areas.geojson", layer="areas", origin="areas.test[1] (p.yaml, line 26)"
         )
         assert project.coarse.learning_rate == 1e-4
-        assert project.coarse.network == "fcn-igarss"
+        assert project.coarse.kind == "fcn-igarss"
         assert project.refiner is not None
-        assert (project.refiner.variant, project.refiner.steps) == ("untied", 4)
+        assert (project.refiner.variant, project.refiner.iterations) == ("untied", 4)
         assert project.output_folder == folder / "maps"
 
     def test_little_is_enough(self, load: Callable[[str], Project], folder: Path) -> None:
         project = load(
-            "crispmap: 1\nname: a\nscene: {path: data/scene.tif}\nlabels: {path: data/osm.gpkg}\nclasses:\n"
+            "crispmap: 2\nname: a\nscene: {path: data/scene.tif}\nlabels: {path: data/osm.gpkg}\nclasses:\n"
             '- {name: no, colour: "#000000"}\n- {name: b, colour: "#ffffff"}\n'.replace("no", "none")
             + "areas: {coarse: [{window: [0, 0, 1, 1]}]}"
         )
-        assert project.coarse.network == COARSE_NETWORKS[0]
+        assert project.coarse.kind == "fcn-rnn"
         assert project.coarse.preset == "fast"
         assert project.refiner is None
         assert project.reference is None
@@ -244,22 +244,36 @@ class TestGood:
         with pytest.raises(AttributeError):
             project.seed = 4  # type: ignore[misc]
 
-    def test_choices_are_those_of_training_and_models(self) -> None:
-        from crispmap.data.sampling import Balance, Weighting
-        from crispmap.models.file import COARSE_NETWORKS as BUILT
-        from crispmap.refine.rnn.refiner import Variant
-        from crispmap.training.svm import MACHINES
-
-        assert get_args(sections_module.Weighting) == get_args(Weighting)
-        assert get_args(sections_module.Balance) == get_args(Balance)
-        assert BUILT == COARSE_NETWORKS
-        assert tuple(MACHINES) == sections_module.SVM_CLASSIFIERS
+    def test_noise_is_what_can_be_simulated(self) -> None:
         from crispmap.labels.noise import LabelNoise
 
         noise = {field.name: field.default for field in dataclasses.fields(LabelNoise)}
         assert dict(NoiseSection()) == noise
-        variant = sections_module.RefinerSection.model_fields["variant"].annotation
-        assert get_args(variant) == get_args(Variant)
+
+    @pytest.mark.parametrize("role", ["coarse", "refiner"])
+    def test_every_architecture_has_a_section_of_its_own(self, load: Callable[[Any], Project], role: str) -> None:
+        for name, one in architectures(role, trainable=True).items():
+            section = getattr(load(changed(**{role: {"kind": name}})), role)
+            assert (section.kind, section.preset) == (name, next(iter(one.presets)))
+            assert section.options == one.options().model_dump()
+            if one.learner == "gradient":
+                assert section.settings(7) == one.presets[section.preset].settings.but(seed=7)
+
+    def test_a_file_of_format_1_is_read(self, load: Callable[[str], Project]) -> None:
+        before = (
+            TEXT.replace("crispmap: 2", "crispmap: 1")
+            .replace("  kind: fcn-igarss", "  network: fcn-igarss")
+            .replace("  max_steps: 1000", "  steps: 1000")
+            .replace("  sampling:", "  balance:")
+            .replace("  iterations: 4", "  steps: 4")
+            .replace("  max_steps: 500", "  training_steps: 500\n  symmetries: true\n  aligned_labels: true")
+        )
+        now = TEXT.replace(
+            "  max_steps: 500", "  max_steps: 500\n  augmentation: flips-and-rotations\n  corrected_labels: true"
+        )
+        assert load(before) == load(now)
+        with pytest.raises(ProjectError, match=r"line 41: refiner\.iterations is 0"):
+            load(before.replace("  steps: 4", "  steps: 0"))
 
 
 BAD_VALUES = [
@@ -270,11 +284,11 @@ BAD_VALUES = [
     ("name: banepa", f"name: {'a' * 101}", 2, "name is 'aaa", "letters"),
     ("name: banepa", "name:", 2, "name is empty", "Give a value"),
     ("name: banepa\n", "", 1, "name is missing", "Add the key name"),
-    ("crispmap: 1\n", "", 1, "crispmap is missing", "Add the key crispmap"),
-    ("crispmap: 1", "crispmap: 2", 1, "format 2", "newer crispmap"),
-    ("crispmap: 1", "crispmap: 0", 1, "crispmap is 0", "1, the format"),
-    ("crispmap: 1", "crispmap: yes", 1, "crispmap is true", "1, the format"),
-    ("crispmap: 1", "crispmap: one", 1, "crispmap is 'one'", "1, the format"),
+    ("crispmap: 2\n", "", 1, "crispmap is missing", "Add the key crispmap"),
+    ("crispmap: 2", "crispmap: 3", 1, "format 3", "newer crispmap"),
+    ("crispmap: 2", "crispmap: 0", 1, "crispmap is 0", "2, the format"),
+    ("crispmap: 2", "crispmap: yes", 1, "crispmap is true", "2, the format"),
+    ("crispmap: 2", "crispmap: one", 1, "crispmap is 'one'", "2, the format"),
     ("seed: 3", "seed: -1", 3, "seed is -1", "from 0"),
     ("seed: 3", "seed: 1.5", 3, "seed is 1.5", "whole number"),
     ("seed: 3", "seed: true", 3, "seed is true", "whole number"),
@@ -334,15 +348,15 @@ BAD_VALUES = [
     ("  validation: [{window: [600, 0, 64, 64]}]", "  validation: []", 28, "validation is \\[\\]", "list of pieces"),
     ("  validation:", "  valid:", 28, "areas.valid is not a known key", "Did you mean validation"),
     ("fcn-igarss", "fcn-igars", 30, "'fcn-igars'", "Did you mean fcn-igarss"),
-    ("fcn-igarss", "svm", 37, "gives balance, batch, .*, but svm is not trained in steps", "network, gsd_m and preset"),
+    ("fcn-igarss", "svm", 33, "coarse.max_steps is not a known key", "a key of fcn-rnn, fcn-igarss, mnih"),
     ("preset: paper", "preset: papr", 32, "'papr'", "Did you mean paper"),
-    ("steps: 1000", "steps: 1e3", 33, "coarse.steps is 1000.0", "whole number"),
+    ("max_steps: 1000", "max_steps: 1e3", 33, "coarse.max_steps is 1000.0", "whole number"),
     ("batch: 64", "batch: 0", 34, "coarse.batch is 0", "above 0"),
     ("1e-4", "'1e-4'", 35, "learning_rate is '1e-4'", "without quotes"),
     ("class_weights: none", "class_weights: [1, 2]", 38, "class_weights is \\[1, 2\\]", "none, inverse"),
-    ("steps: 4", "steps: 0", 41, "refiner.steps is 0", "from 1 to 100"),
-    ("steps: 4", "network: wid", 41, "refiner.network is 'wid'", "Did you mean wide"),
-    ("steps: 4", "network: wide", 42, "gives features, variant, but its network is wide", "choose network: rnn"),
+    ("iterations: 4", "iterations: 0", 41, "refiner.iterations is 0", "from 1 to 100"),
+    ("iterations: 4", "kind: wid", 41, "refiner.kind is 'wid'", "Did you mean wide"),
+    ("iterations: 4", "kind: wide", 40, "refiner.variant is not a known key", "a key of rnn"),
     ("{folder: maps}", "maps", 50, "output is 'maps'", "key folder"),
 ]
 
@@ -372,13 +386,14 @@ class TestBad:
             ({"areas__refiner": None}, "areas.refiner is missing"),
             ({"areas": None}, "areas.coarse is missing"),
             ({"reference": None}, "areas.refiner is given, but there is no reference"),
-            ({"coarse__scores": {"path": "data/coarse.tif"}}, "gives scores and balance, batch"),
+            ({"coarse__scores": {"path": "data/coarse.tif"}}, "gives scores and batch, class_weights"),
             (
                 {"coarse": {"scores": {"path": "data/coarse.tif"}}, "reference": None},
                 "coarse gives scores, but there is no reference",
             ),
             ({"coarse": {"scores": {"path": "data/coarse.tif", "kind": "logits"}}}, "kind is 'logits'"),
-            ({"refiner": {"network": "wide", "preset": "paper"}}, "refiner gives preset, but its network is wide"),
+            ({"refiner": {"kind": "wide", "preset": "paper"}}, "refiner.preset is 'paper'"),
+            ({"refiner": {"kind": "crf", "corrected_labels": True}}, "crf is fitted to a few numbers"),
             ({"classes": [{"name": "a", "colour": "#000000"}]}, "1 classes"),
             ({"classes": []}, "0 classes"),
             ({"labels__all_as": "rode"}, "labels.all_as is 'rode', which is no class"),
@@ -394,7 +409,7 @@ class TestBad:
         assert caught.value.remedy
 
     def test_all_that_is_wrong_is_told_at_once_in_the_order_of_lines(self, load: Callable[[str], Project]) -> None:
-        text = TEXT.replace("seed: 3", "seed: x").replace("steps: 4", "steps: 0").replace("EPSG:4326", "moon")
+        text = TEXT.replace("seed: 3", "seed: x").replace("iterations: 4", "iterations: 0").replace("EPSG:4326", "moon")
         with pytest.raises(ProjectError) as caught:
             load(text)
         assert caught.value.given == "p.yaml, line 3: seed is 'x'."

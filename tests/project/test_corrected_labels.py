@@ -7,30 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from block_area import area_of
 from hypothesis import given
 from hypothesis import strategies as st
 from project_text import change
 
 from array_scene import ArrayScene
+from block_area import area_of
 from crispmap.data.ground import Ground
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.evaluate.readers import ArrayLabels, UnitedGround
 from crispmap.geo.grid import Block
 from crispmap.models.file import read_card
-from crispmap.project import correction as aligned
+from crispmap.project import stages
 from crispmap.project.compare.learning import learn
 from crispmap.project.compare.methods import Method, default_methods, missing_for, own_method, project_of
-from crispmap.project.correction import ALIGNED_LABELS, initial_refiner_section
 from crispmap.project.file import RefinerSection, load_project
 from crispmap.project.folds import FOLDS, FoldScores, loss_on, others
 from crispmap.project.inputs import open_sources
 from crispmap.project.run import Products, train_project
+from crispmap.project.stages import CORRECTED_LABELS, initial_section
 from crispmap.project.training import MOST_PASSES, ExtraTrainingData, refiner_settings
-from crispmap.training.settings import fast_wide_refiner
+from crispmap.refine.wide import FAST
 from crispmap.types import IGNORE, BoolArray
 
-ALIGNED = ("refiner: {", "refiner: {aligned_labels: true, ")
+CORRECTED = ("refiner: {", "refiner: {corrected_labels: true, ")
 
 
 def constant(shape: tuple[int, int], value: float, valid: BoolArray | None = None) -> ArrayScene:
@@ -86,7 +86,7 @@ def test_where_parts_cover_a_block_the_first_scores_are_not_computed() -> None:
 @pytest.fixture(params=[0.0, np.inf], ids=["learned by heart", "not learned by heart"])
 def overfitted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let coarse ground count as learned by heart always, or never; return which."""
-    monkeypatch.setattr(aligned, "OVERFITTED", request.param)
+    monkeypatch.setattr(stages, "OVERFITTED", request.param)
     return bool(request.param == 0)
 
 
@@ -125,22 +125,22 @@ def test_precise_ground_is_half_of_all_beside_doubtful_ground_alone(height: int,
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 8), st.integers(1, 64))
 def test_no_ground_is_seen_too_often(height: int, width: int, batch: int, patch_px: int) -> None:
-    settings = fast_wide_refiner().but(batch=batch, patch_px=patch_px)
+    settings = FAST.but(batch=batch, patch_px=patch_px)
     bounded = ExtraTrainingData([ground_of(height, width)]).bounded(settings, [ground_of(7, 9)])
     area_px, step_px = height * width + 63, batch * patch_px**2
-    assert bounded.training_steps * step_px <= max(MOST_PASSES * area_px, step_px)
-    if bounded.training_steps < settings.training_steps:
-        assert (bounded.training_steps + 1) * step_px > MOST_PASSES * area_px
-    assert bounded.but(training_steps=settings.training_steps) == settings
+    assert bounded.max_steps * step_px <= max(MOST_PASSES * area_px, step_px)
+    if bounded.max_steps < settings.max_steps:
+        assert (bounded.max_steps + 1) * step_px > MOST_PASSES * area_px
+    assert bounded.but(max_steps=settings.max_steps) == settings
 
 
 def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Path, overfitted: bool) -> None:
-    change(project, ALIGNED, ("training_steps: 20", "training_steps: 120"), ("steps: 12", "steps: 60"))
+    change(project, CORRECTED, ("max_steps: 20", "max_steps: 120"), ("max_steps: 12", "max_steps: 60"))
     train_project(project)
     products = Products(load_project(project).output_folder)
     card = read_card(products.refiner_model)
-    folder = products.training / "aligned"
-    told = card.provenance["aligned_labels"]
+    folder = products.training / "correction"
+    told = card.provenance["corrected_labels"]
     assert told["folds"] == (FOLDS if overfitted else 0)
     assert 0 < told["coarse_loss_learned"] < 2
     folders = sorted(path.parent for path in products.training.glob("folds/*/coarse.safetensors"))
@@ -151,7 +151,7 @@ def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Pa
     assert all(part.provenance["best_step"] == learned_for for part in parts)
     spent = sum(part.provenance["seconds"] for part in (*parts, first))
     assert card.provenance["seconds"] > spent  # its own training comes on top
-    with rasterio.open(folder / ALIGNED_LABELS) as dataset:
+    with rasterio.open(folder / CORRECTED_LABELS) as dataset:
         moved = dataset.read(1)
     with open_sources(load_project(project)) as sources:
         grid = sources.image.grid
@@ -166,7 +166,7 @@ def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Pa
 
 
 def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, overfitted: bool) -> None:
-    change(project, ALIGNED)
+    change(project, CORRECTED)
     train_project(project)
     products = Products(load_project(project).output_folder)
     before = read_card(products.refiner_model)
@@ -181,34 +181,34 @@ def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, overfit
 def test_refiners_that_are_compared_share_the_parts(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aligned, "OVERFITTED", 0.0)
-    short = RefinerSection(steps=2, training_steps=5, batch=2, patch_px=24)
-    monkeypatch.setattr(aligned, "initial_refiner_section", lambda _: short)  # by default its training takes a minute
+    monkeypatch.setattr(stages, "OVERFITTED", 0.0)
+    short = RefinerSection.of("rnn", iterations=2, max_steps=5, batch=2, patch_px=24)
+    monkeypatch.setattr(stages, "initial_section", lambda _: short)  # by default its training takes a minute
     loaded = load_project(project)
-    learn(Method("fcn-rnn", "rnn-aligned"), loaded, tmp_path / "compare", "cpu")
+    learn(Method("fcn-rnn", "rnn-corrected"), loaded, tmp_path / "compare", "cpu")
     parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
     assert len(parts) == FOLDS
-    learn(Method("fcn-rnn", "wide-aligned"), loaded, tmp_path / "compare", "cpu")
+    learn(Method("fcn-rnn", "wide-corrected"), loaded, tmp_path / "compare", "cpu")
     again = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
     assert again == parts
 
 
 def test_given_scores_leave_nothing_to_align_with(project: Path) -> None:
-    change(project, ALIGNED, ("coarse: {network: fcn-rnn, gsd_m: 1.0, steps: 12, batch: 4, patch_px: 32}",
+    change(project, CORRECTED, ("coarse: {kind: fcn-rnn, gsd_m: 1.0, max_steps: 12, batch: 4, patch_px: 32}",
                               "coarse: {scores: {path: " + str(project.parent / "scene.tif") + "}}"))  # fmt: skip
-    with pytest.raises(ProjectError, match="aligned_labels: true, but the coarse scores are given"):
+    with pytest.raises(ProjectError, match="corrected_labels: true, but the coarse scores are given"):
         load_project(project, check_files=False)
 
 
 def test_coarse_ground_that_is_too_small_to_cut_is_told_before_any_training(project: Path) -> None:
-    change(project, ALIGNED, ("patch_px: 32", "patch_px: 120"))
-    with pytest.raises(TrainingError, match=r"Labels cannot be aligned on areas: coarse: .* smaller than a patch"):
+    change(project, CORRECTED, ("patch_px: 32", "patch_px: 120"))
+    with pytest.raises(TrainingError, match=r"Labels cannot be corrected on areas: coarse: .* smaller than a patch"):
         train_project(project)
     assert not Products(load_project(project).output_folder).folder.exists()
 
 
 def test_a_class_that_one_part_lacks_is_told_before_any_training(project: Path) -> None:
-    change(project, ALIGNED, ("coarse: [{window: [0, 0, 320, 400]}]",
+    change(project, CORRECTED, ("coarse: [{window: [0, 0, 320, 400]}]",
                               "coarse: [{window: [0, 0, 320, 200]}, {window: [0, 200, 320, 200]}]"))  # fmt: skip
     with open_sources(load_project(project)) as sources:
         grid = sources.image.grid
@@ -222,35 +222,35 @@ def test_a_class_that_one_part_lacks_is_told_before_any_training(project: Path) 
     text = project.read_text()
     start = text.index("labels: {")
     project.write_text(text[:start] + f"labels: {{path: {mask}}}" + text[text.index("\n", start) :])
-    with pytest.raises(LabelError, match=r"Labels cannot be aligned .* no pixel of class 'building'"):
+    with pytest.raises(LabelError, match=r"Labels cannot be corrected .* no pixel of class 'building'"):
         train_project(project)
 
 
 def test_the_first_refiner_is_the_projects_rnn_or_the_default_one(project: Path) -> None:
-    own = load_project(change(project, ALIGNED)).refiner
+    own = load_project(change(project, CORRECTED)).refiner
     assert own is not None
-    assert initial_refiner_section(own) == own.model_copy(update={"aligned_labels": False})
-    wide = own.model_copy(update={"network": "wide", "symmetries": True})
-    assert initial_refiner_section(wide).model_dump(exclude_defaults=True) == {"steps": 2, "symmetries": True}
+    assert initial_section(own) == own.model_copy(update={"corrected_labels": False})
+    wide = own.as_kind("wide", augmentation="none")
+    assert initial_section(wide).chosen() == {"kind": "rnn", "iterations": 2, "augmentation": "none"}
 
 
 def test_patches_of_ground_with_aligned_labels_are_not_turned_unless_the_project_says_so(project: Path) -> None:
-    change(project, ("refiner: {", "refiner: {network: wide, "))
-    assert refiner_settings(load_project(project)).symmetries
-    change(project, ("network: wide, ", "network: wide, aligned_labels: true, "))
-    assert not refiner_settings(load_project(project)).symmetries
-    change(project, ("network: wide, ", "network: wide, symmetries: true, "))
-    assert refiner_settings(load_project(project)).symmetries
+    change(project, ("refiner: {", "refiner: {kind: wide, "))
+    assert refiner_settings(load_project(project)).augmentation == "flips-and-rotations"
+    change(project, ("kind: wide, ", "kind: wide, corrected_labels: true, "))
+    assert refiner_settings(load_project(project)).augmentation == "none"
+    change(project, ("kind: wide, ", "kind: wide, augmentation: flips-and-rotations, "))
+    assert refiner_settings(load_project(project)).augmentation == "flips-and-rotations"
 
 
 def test_comparisons_know_the_methods(project: Path) -> None:
     loaded = load_project(project)
     assert own_method(loaded) == Method("fcn-rnn", "rnn")
-    method = Method("fcn-rnn", "wide-aligned")
+    method = Method("fcn-rnn", "wide-corrected")
     assert method in default_methods(loaded)
     mine = project_of(method, loaded).refiner
     assert mine is not None
-    assert (mine.network, mine.aligned_labels) == ("wide", True)
+    assert (mine.kind, mine.corrected_labels) == ("wide", True)
     assert own_method(project_of(method, loaded)) == method
-    assert own_method(load_project(change(project, ALIGNED))) == Method("fcn-rnn", "rnn-aligned")
-    assert "needs a coarse network that crispmap trains" in missing_for(Method("given", "rnn-aligned"), loaded)
+    assert own_method(load_project(change(project, CORRECTED))) == Method("fcn-rnn", "rnn-corrected")
+    assert "needs a coarse network that crispmap trains" in missing_for(Method("given", "rnn-corrected"), loaded)

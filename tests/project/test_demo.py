@@ -14,8 +14,10 @@ from crispmap.project.results import REFINED
 
 
 def test_the_demo_leaves_a_project_a_person_can_go_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurried = demo_module._PROJECT.replace("gsd_m: 1.0, preset: fast", "gsd_m: 1.0, steps: 4, batch: 2, patch_px: 32")
-    hurried = hurried.replace("steps: 5, preset: fast", "steps: 2, training_steps: 4, batch: 2, patch_px: 24")
+    hurried = demo_module._PROJECT.replace(
+        "gsd_m: 1.0, preset: fast", "gsd_m: 1.0, max_steps: 4, batch: 2, patch_px: 32"
+    )
+    hurried = hurried.replace("iterations: 5, preset: fast", "iterations: 2, max_steps: 4, batch: 2, patch_px: 24")
     monkeypatch.setattr(demo_module, "_PROJECT", hurried)
     said: list[str] = []
     made = run_demo(tmp_path / "demo", size_px=(320, 800), say=said.append)

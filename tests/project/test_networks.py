@@ -20,7 +20,7 @@ from crispmap.raster.scores import open_scores
 from crispmap.refine.wide.refiner import WideRefiner
 from crispmap.training import svm
 
-AS_GIVEN = "coarse: {network: fcn-rnn, gsd_m: 1.0, steps: 12, batch: 4, patch_px: 32}"
+AS_GIVEN = "coarse: {kind: fcn-rnn, gsd_m: 1.0, max_steps: 12, batch: 4, patch_px: 32}"
 
 
 def with_network(project: Path, coarse: str) -> Products:
@@ -48,9 +48,10 @@ def _few_choices(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_few_choices")
 @pytest.mark.parametrize("network", ["svm", "svm-texture"])
 def test_a_machine_is_fitted_maps_and_is_scored(project: Path, network: str) -> None:
-    products = with_network(project, f"network: {network}, gsd_m: 2.0")
+    products = with_network(project, f"kind: {network}, gsd_m: 2.0")
     train_project(project)
-    model, card = load_model(products.coarse_model)
+    loaded = load_model(products.coarse_model)
+    model, card = loaded.network, loaded.card
     settings = card.provenance["settings"]
     assert (card.architecture, card.stride_px, card.radius_px) == (network, 1, 2 if network == "svm-texture" else 0)
     assert settings["pixels"] == {name: min(1000, count) for name, count in settings["pixels_available"].items()}
@@ -72,7 +73,7 @@ def test_a_machine_is_fitted_maps_and_is_scored(project: Path, network: str) -> 
 
 
 def test_the_patch_network_learns_maps_and_jumps_at_its_borders(project: Path) -> None:
-    products = with_network(project, "network: mnih, steps: 12, batch: 2, patch_px: 32")
+    products = with_network(project, "kind: mnih, max_steps: 12, batch: 2, patch_px: 32")
     train_project(project)
     predict_project(project)
     assert (read_card(products.coarse_model).stride_px, read_card(products.coarse_model).radius_px) == (16, 39)
@@ -85,33 +86,33 @@ def test_the_patch_network_learns_maps_and_jumps_at_its_borders(project: Path) -
 
 def test_the_refiner_of_a_wider_view_learns_and_maps(project: Path) -> None:
     text = project.read_text()
-    assert "refiner: {steps: 2, " in text
-    project.write_text(text.replace("refiner: {steps: 2, ", "refiner: {network: wide, steps: 2, "))
+    assert "refiner: {iterations: 2, " in text
+    project.write_text(text.replace("refiner: {iterations: 2, ", "refiner: {kind: wide, iterations: 2, "))
     products = Products(project.parent / "results")
     train_project(project)
     card = read_card(products.refiner_model)
-    assert (card.architecture, card.radius_px) == ("wide", WideRefiner(3, 4, steps=2).radius_px)
-    assert card.provenance["settings"]["overlap"] == 1
+    assert (card.architecture, card.radius_px) == ("wide", WideRefiner(3, 4, iterations=2).radius_px)
+    assert card.provenance["settings"]["loss"] == "cross-entropy+overlap"
     predict_project(project)
     assert evaluate_project(project).methods[REFINED].confusion.valid_px == 160 * 100
 
 
 def test_patches_that_do_not_fit_the_squares_are_refused(project: Path) -> None:
-    with_network(project, "network: mnih, steps: 2, batch: 2, patch_px: 24")
+    with_network(project, "kind: mnih, max_steps: 2, batch: 2, patch_px: 24")
     said = CliRunner().invoke(app, ["train", str(project), "--stage", "coarse"])
     assert said.exit_code == 2
     assert "multiple of the network's stride, 16" in said.stderr
 
 
 def test_what_a_machine_cannot_use_is_refused_before_any_work(project: Path) -> None:
-    products = with_network(project, "network: svm, steps: 12")
-    with pytest.raises(ProjectError, match="svm is not trained in steps"):
+    products = with_network(project, "kind: svm, max_steps: 12")
+    with pytest.raises(ProjectError, match=r"coarse\.max_steps"):
         train_project(project)
     assert not products.folder.exists()
 
 
 def test_a_class_the_ground_lacks_is_told(project: Path) -> None:
-    with_network(project, "network: svm")
+    with_network(project, "kind: svm")
     text = project.read_text()
     project.write_text(text.replace("osm: building}", "osm: water}"))
     with pytest.raises(LabelError, match="no pixel of class 'building'"):

@@ -35,9 +35,9 @@ def test_the_models_tell_where_they_come_from(mapped_town: Path) -> None:
     assert (coarse.kind, coarse.architecture, coarse.gsd_m) == ("coarse", "fcn-rnn", 1.0)
     assert (refiner.kind, refiner.gsd_m, refiner.radius_px) == ("refiner", pytest.approx(0.5, rel=1e-3), 4)
     assert coarse.band_names == ("red", "green", "blue", "nir")
-    assert coarse.scaling_offset == refiner.scaling_offset
+    assert coarse.scaling == refiner.scaling
     assert coarse.provenance["seed"] == 3
-    assert coarse.provenance["settings"]["training_steps"] == 12
+    assert coarse.provenance["settings"]["max_steps"] == 12
     assert len(refiner.provenance["class_biases"]) == 3
 
 
@@ -140,7 +140,7 @@ def test_models_and_maps_that_are_there_are_kept_unless_forced(mapped_town: Path
 
 
 def test_the_same_seed_gives_the_same_models_and_resuming_redoes_nothing(project: Path) -> None:
-    change(project, ("steps: 12", "steps: 3"), ("training_steps: 20", "training_steps: 3"))
+    change(project, ("max_steps: 12", "max_steps: 3"), ("max_steps: 20", "max_steps: 3"))
     products = Products(project.parent / "results")
     train_project(project)
     first = products.coarse_model.read_bytes(), products.refiner_model.read_bytes()
@@ -159,7 +159,7 @@ def test_scores_of_another_tool_take_the_place_of_the_coarse_network(mapped_town
     change(
         project,
         (
-            "coarse: {network: fcn-rnn, gsd_m: 1.0, steps: 12, batch: 4, patch_px: 32}",
+            "coarse: {kind: fcn-rnn, gsd_m: 1.0, max_steps: 12, batch: 4, patch_px: 32}",
             f"coarse: {{scores: {{path: {given}}}}}",
         ),
         ("labels: ", "# labels: "),
@@ -255,7 +255,7 @@ def test_what_to_run_first_is_a_command_even_where_a_folder_has_a_space_in_its_n
 def test_without_a_reference_only_the_coarse_map_is_made(project: Path) -> None:
     text = [line for line in project.read_text().splitlines() if not line.startswith(("reference", "refiner"))]
     text = [line for line in text if not line.startswith(("  refiner", "  test"))]
-    project.write_text("\n".join(text).replace("steps: 12", "steps: 2"))
+    project.write_text("\n".join(text).replace("max_steps: 12", "max_steps: 2"))
     train_project(project)
     result = predict_project(project)
     assert [path.name for path in result.paths] == ["coarse.tif", "coarse_scores.tif"]
@@ -272,8 +272,8 @@ def test_own_validation_areas_take_the_place_of_the_strips(project: Path) -> Non
             "  coarse: [{window: [0, 0, 320, 400]}]",
             "  coarse: [{window: [0, 0, 320, 300]}]\n  validation: [{window: [0, 300, 320, 100]}]",
         ),
-        ("steps: 12", "steps: 2"),
-        ("training_steps: 20", "training_steps: 2"),
+        ("max_steps: 12", "max_steps: 2"),
+        ("max_steps: 20", "max_steps: 2"),
     )
     train_project(project)
     card = read_card(Products(project.parent / "results").refiner_model)

@@ -20,7 +20,7 @@ from crispmap.types import IGNORE, LabelArray
 from range_server import RangeServer
 
 PROJECT = """\
-crispmap: 1
+crispmap: 2
 name: small
 scene: {path: scene.tif, assume_gsd_m: 1.0}
 classes:

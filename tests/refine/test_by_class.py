@@ -13,9 +13,9 @@ from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner, Variant
 FEATURES = ("image", "derivatives")
 
 
-def made(variant: Variant, features: str, *, classes: int = 3, bands: int = 4, steps: int = 5) -> RecurrentRefiner:
-    torch.manual_seed(classes + 10 * bands + 100 * steps)
-    refiner = RecurrentRefiner(classes, bands, steps=steps, variant=variant, features=features)
+def made(variant: Variant, features: str, *, classes: int = 3, bands: int = 4, iterations: int = 5) -> RecurrentRefiner:
+    torch.manual_seed(classes + 10 * bands + 100 * iterations)
+    refiner = RecurrentRefiner(classes, bands, iterations=iterations, variant=variant, features=features)
     with torch.no_grad():  # biases start at 0, where a wrong one would not be seen
         refiner.hidden_bias.uniform_(-0.5, 0.5)
         refiner.output_bias.uniform_(-0.5, 0.5)
@@ -36,10 +36,10 @@ def inputs(refiner: RecurrentRefiner, shape: tuple[int, int], batch: int = 1) ->
     st.integers(1, 20), st.integers(1, 20), st.integers(1, 2),
 )  # fmt: skip
 def test_the_form_for_inference_is_the_papers(variant, features, classes, bands, steps, height, width, batch):
-    refiner = made(variant, features, classes=classes, bands=bands, steps=steps)
+    refiner = made(variant, features, classes=classes, bands=bands, iterations=steps)
     scores, image = inputs(refiner, (height, width), batch)
     with torch.no_grad():
-        expected = refiner.all_steps_as_in_paper(scores, image)[-1]
+        expected = refiner.all_iterations_as_in_paper(scores, image)[-1]
         refined = refiner.for_inference()(scores, image)
     assert refined.shape == (batch, classes, height, width)
     assert (refined - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
@@ -52,7 +52,7 @@ def test_in_double_precision_it_is_the_refiner_to_the_last_digits(variant: Varia
     scores, image = (values.double() for values in inputs(refiner, (9, 14)))
     with torch.no_grad():
         refined = refiner.for_inference()(scores, image)
-        torch.testing.assert_close(refined, refiner.all_steps(scores, image)[-1], rtol=0, atol=1e-12)
+        torch.testing.assert_close(refined, refiner.all_iterations(scores, image)[-1], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -46,7 +46,7 @@ def mean_field(refiner: CrfRefiner, scores: Doubles, image: Doubles, *, windowed
     unary = -np.log(softmax(scores + np.array(refiner.biases)[:, None, None], axis=0)).reshape(len(scores), -1)
     belief = softmax(-unary, axis=0)
     steps = []
-    for _ in range(refiner.steps):
+    for _ in range(refiner.iterations):
         energy = unary.copy()
         for weight, kernel in kernels:
             messages = belief @ kernel
@@ -66,7 +66,7 @@ def example(
 
 def uncropped_steps(refiner: CrfRefiner, scores: torch.Tensor, image: torch.Tensor) -> list[Doubles]:
     refiner.margin_px = 0
-    steps = refiner.all_steps(scores, image)[1:]
+    steps = refiner.all_iterations(scores, image)[1:]
     return [torch.log_softmax(one, dim=1)[0].numpy() for one in steps]
 
 
@@ -105,7 +105,7 @@ def test_without_weights_nothing_changes() -> None:
     scores, image = example(1, 3, 2, (5, 6))
     refiner = CrfRefiner(3, 2, appearance=0, smoothness=0)
     assert refiner.margin_px == 0
-    assert all(torch.equal(step, scores) for step in refiner.all_steps(scores, image))
+    assert all(torch.equal(step, scores) for step in refiner.all_iterations(scores, image))
 
 
 @settings(deadline=None, max_examples=20)

@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from crispmap.refine.base import crop
+from crispmap.models.base import crop
 from crispmap.refine.pde.edges import edge_stopping, gradient_margin_px, structure_tensor
 from crispmap.refine.pde.refiner import (
-    PDES,
     AnisotropicRefiner,
     EdgeStoppedRefiner,
     GeodesicRefiner,
@@ -24,6 +23,7 @@ from crispmap.refine.pde.refiner import (
     PdeRefiner,
 )
 
+PDES = {one.architecture: one for one in (HeatRefiner, EdgeStoppedRefiner, AnisotropicRefiner, GeodesicRefiner)}
 DIFFUSIONS = ["heat", "edge-stopped", "anisotropic"]
 EDGE_AWARE = ["edge-stopped", "anisotropic", "geodesic"]
 
@@ -53,7 +53,7 @@ def test_an_argument_that_is_not_the_equations_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(PDES))
 def test_constant_scores_stay(name: str) -> None:
-    refiner = build(name, steps=2, substeps=3)
+    refiner = build(name, iterations=2, substeps=3)
     _, image = pictures(refiner, 8)
     scores = torch.tensor([3.0, -1.0], dtype=torch.float64)[None, :, None, None].expand(1, 2, *image.shape[-2:])
     torch.testing.assert_close(refiner(scores, image), crop(scores, refiner.margin_px), rtol=0, atol=1e-12)
@@ -61,7 +61,7 @@ def test_constant_scores_stay(name: str) -> None:
 
 @pytest.mark.parametrize("name", DIFFUSIONS)
 def test_a_diffusion_loses_and_makes_nothing(name: str) -> None:
-    refiner = build(name, steps=3, substeps=2)
+    refiner = build(name, iterations=3, substeps=2)
     _, image = pictures(refiner, 40)
     scores = torch.zeros(1, 2, *image.shape[-2:], dtype=torch.float64)  # mass far from a border of zeros
     middle = image.shape[-1] // 2
@@ -77,10 +77,10 @@ def test_a_diffusion_loses_and_makes_nothing(name: str) -> None:
 )  # fmt: skip
 def test_heat_and_edge_stopped_diffusion_keep_the_bounds(seed: int, name: str, dt: float, kappa: float) -> None:
     extra = {} if name == "heat" else {"kappa": kappa}
-    refiner = build(name, steps=4, substeps=2, dt=dt, **extra)
+    refiner = build(name, iterations=4, substeps=2, dt=dt, **extra)
     scores, image = pictures(refiner, 6, seed)
     low, high = scores.amin((2, 3), keepdim=True), scores.amax((2, 3), keepdim=True)
-    for step in refiner.all_steps(scores, image):
+    for step in refiner.all_iterations(scores, image):
         assert (step >= low - 1e-12).all()
         assert (step <= high + 1e-12).all()
 
@@ -88,17 +88,17 @@ def test_heat_and_edge_stopped_diffusion_keep_the_bounds(seed: int, name: str, d
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**31), kappa=st.floats(0.01, 10), sigma=st.floats(0.3, 1.5))
 def test_anisotropic_diffusion_never_raises_the_sum_of_squares(seed: int, kappa: float, sigma: float) -> None:
-    refiner = AnisotropicRefiner(2, 3, steps=4, substeps=3, dt=0.25, kappa=kappa, sigma_px=sigma)
+    refiner = AnisotropicRefiner(2, 3, iterations=4, substeps=3, dt=0.25, kappa=kappa, sigma_px=sigma)
     image = noise(seed, 3, 20 + 2 * refiner.margin_px)
     scores = torch.zeros(1, 2, *image.shape[-2:], dtype=torch.float64)
     middle = image.shape[-1] // 2
     scores[..., middle - 4 : middle + 4, middle - 4 : middle + 4] = noise(seed + 1, 2, 8)
-    energies = [step.square().sum().item() for step in refiner.all_steps(scores, image)]
+    energies = [step.square().sum().item() for step in refiner.all_iterations(scores, image)]
     assert all(after <= before * (1 + 1e-12) for before, after in pairwise(energies))
 
 
 def test_heat_at_the_largest_time_step_is_stable_and_beyond_is_not() -> None:
-    refiner = HeatRefiner(2, 1, steps=1, substeps=100)
+    refiner = HeatRefiner(2, 1, iterations=1, substeps=100)
     rows, cols = np.mgrid[:220, :220]
     board = torch.from_numpy(np.where((rows + cols) % 2, 1.0, -1.0))[None, None].expand(1, 2, 220, 220)
     assert refiner(board, board[:, :1]).abs().max() <= 1
@@ -117,7 +117,7 @@ def test_an_unstable_time_step_is_refused(name: str, dt: float) -> None:
     ("change", "message"),
     [
         ({"substeps": 0}, "substeps is 0"), ({"substeps": 2.5}, "substeps is 2.5"),
-        ({"steps": 11, "substeps": 100}, "at most 1000"),
+        ({"iterations": 11, "substeps": 100}, "at most 1000"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", list(PDES))
@@ -136,7 +136,7 @@ def test_bad_edges_are_refused(name: str, change: dict[str, float]) -> None:
 @pytest.mark.parametrize("dt", [0.25, 0.1])
 def test_heat_converges_to_the_closed_form(dt: float) -> None:
     time_px2 = 12.5
-    refiner = HeatRefiner(2, 1, steps=1, substeps=round(time_px2 / dt), dt=dt)
+    refiner = HeatRefiner(2, 1, iterations=1, substeps=round(time_px2 / dt), dt=dt)
     side = 41 + 2 * refiner.margin_px
     place = np.arange(side) - side // 2
     variance = 16.0
@@ -149,7 +149,7 @@ def test_heat_converges_to_the_closed_form(dt: float) -> None:
 
 
 def test_one_time_step_of_heat_is_the_five_point_stencil() -> None:
-    refiner = HeatRefiner(2, 1, steps=1, substeps=1, dt=0.2)
+    refiner = HeatRefiner(2, 1, iterations=1, substeps=1, dt=0.2)
     scores = torch.zeros(1, 2, 5, 5, dtype=torch.float64)
     scores[..., 2, 2] = 1
     expected = torch.tensor([[0, 0.2, 0], [0.2, 0.2, 0.2], [0, 0.2, 0]], dtype=torch.float64)
@@ -158,12 +158,12 @@ def test_one_time_step_of_heat_is_the_five_point_stencil() -> None:
 
 @pytest.mark.parametrize("name", ["edge-stopped", "anisotropic"])
 def test_without_edges_diffusion_is_heat_flow(name: str) -> None:
-    refiner = build(name, steps=2, substeps=4)
+    refiner = build(name, iterations=2, substeps=4)
     scores, image = pictures(refiner, 9)
     flat = torch.full_like(image, 3.0)
-    heat = HeatRefiner(2, 2, steps=2, substeps=4)
-    expected = heat.all_steps(crop(scores, refiner.edge_margin_px), crop(flat, refiner.edge_margin_px))
-    for ours, other in zip(refiner.all_steps(scores, flat), expected, strict=True):
+    heat = HeatRefiner(2, 2, iterations=2, substeps=4)
+    expected = heat.all_iterations(crop(scores, refiner.edge_margin_px), crop(flat, refiner.edge_margin_px))
+    for ours, other in zip(refiner.all_iterations(scores, flat), expected, strict=True):
         torch.testing.assert_close(ours, other, rtol=0, atol=1e-12)
 
 
@@ -177,7 +177,7 @@ def side_by_side(refiner: PdeRefiner, side: int = 20, contrast: float = 100.0) -
 
 @pytest.mark.parametrize("name", ["edge-stopped", "anisotropic"])
 def test_nothing_diffuses_across_a_strong_edge(name: str) -> None:
-    refiner = build(name, bands=3, steps=1, substeps=50, kappa=0.01, sigma_px=0.5)
+    refiner = build(name, bands=3, iterations=1, substeps=50, kappa=0.01, sigma_px=0.5)
     image, scores = side_by_side(refiner)
     torch.testing.assert_close(refiner(scores, image), crop(scores, refiner.margin_px), rtol=0, atol=1e-3)
 
@@ -185,7 +185,7 @@ def test_nothing_diffuses_across_a_strong_edge(name: str) -> None:
 def test_anisotropic_diffusion_flows_along_an_edge_where_edge_stopped_diffusion_stands_still() -> None:
     spread = {}
     for name in ("edge-stopped", "anisotropic"):
-        refiner = build(name, bands=1, steps=1, substeps=20, kappa=0.01, sigma_px=0.5)
+        refiner = build(name, bands=1, iterations=1, substeps=20, kappa=0.01, sigma_px=0.5)
         image, _ = side_by_side(refiner)
         scores = noise(3, 2, image.shape[-1])
         column = image.shape[-1] // 2 - 1  # just left of the edge
@@ -243,11 +243,11 @@ def distance_to_a_disc(radius: float, side: int) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize(("dt", "start"), [(0.25, 12.0), (0.1, 8.0)])
 def test_a_disc_shrinks_at_the_rate_of_its_curvature(dt: float, start: float) -> None:
     time_px2 = start**2 / 16  # of a step; the disc vanishes after 8
-    refiner = GeodesicRefiner(2, 1, steps=5, substeps=round(time_px2 / dt), dt=dt)
+    refiner = GeodesicRefiner(2, 1, iterations=5, substeps=round(time_px2 / dt), dt=dt)
     side = 2 * round(start) + 7 + 2 * refiner.margin_px
     level = torch.from_numpy(distance_to_a_disc(start, side))
     scores = torch.stack([-level, level])[None]
-    for step, result in enumerate(refiner.all_steps(scores, torch.zeros_like(scores[:, :1]))):
+    for step, result in enumerate(refiner.all_iterations(scores, torch.zeros_like(scores[:, :1]))):
         radius = math.sqrt((result[0, 1] > result[0, 0]).sum().item() / math.pi)
         expected = math.sqrt(start**2 - 2 * refiner.dt * refiner.substeps * step)  # dr/dt = -1/r
         assert radius == pytest.approx(expected, abs=0.25)
@@ -255,7 +255,7 @@ def test_a_disc_shrinks_at_the_rate_of_its_curvature(dt: float, start: float) ->
 
 def test_contours_stop_where_the_image_has_an_edge() -> None:
     # The scores' disc is two pixels larger than the image's: the contour shrinks onto the edge, and stays.
-    drawn = GeodesicRefiner(2, 1, steps=1, substeps=120, sigma_px=1.0, kappa=0.03)
+    drawn = GeodesicRefiner(2, 1, iterations=1, substeps=120, sigma_px=1.0, kappa=0.03)
     side = 27 + 2 * drawn.margin_px
     level = torch.from_numpy(distance_to_a_disc(10.0, side))
     image = (torch.from_numpy(distance_to_a_disc(8.0, side)) > 0).double()[None, None]
@@ -280,7 +280,7 @@ def test_contours_do_not_see_what_all_classes_share() -> None:
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**31), kappa=st.floats(0.01, 10))
 def test_active_contours_do_not_grow_noise(seed: int, kappa: float) -> None:
-    refiner = build("geodesic", steps=4, substeps=10, dt=0.25, kappa=kappa)
+    refiner = build("geodesic", iterations=4, substeps=10, dt=0.25, kappa=kappa)
     scores, image = pictures(refiner, 10, seed)
     last = refiner(scores, image)
     assert last.abs().max() <= 1.5 * scores.abs().max()
@@ -288,13 +288,13 @@ def test_active_contours_do_not_grow_noise(seed: int, kappa: float) -> None:
 
 @pytest.mark.parametrize("name", list(PDES))
 def test_steps_group_time_steps(name: str) -> None:
-    few, many = build(name, steps=2, substeps=3), build(name, steps=6, substeps=1)
+    few, many = build(name, iterations=2, substeps=3), build(name, iterations=6, substeps=1)
     scores, image = pictures(few, 7)
     assert few.margin_px == many.margin_px
-    for ours, other in zip(few.all_steps(scores, image), many.all_steps(scores, image)[::3], strict=True):
+    for ours, other in zip(few.all_iterations(scores, image), many.all_iterations(scores, image)[::3], strict=True):
         assert torch.equal(ours, other)
 
 
 def test_the_margin_holds_every_time_step_and_the_scale_of_edges() -> None:
-    assert HeatRefiner(2, 1, steps=5, substeps=4).radius_px == 20
-    assert EdgeStoppedRefiner(2, 1, steps=5, substeps=4, sigma_px=1.5).radius_px == 25
+    assert HeatRefiner(2, 1, iterations=5, substeps=4).radius_px == 20
+    assert EdgeStoppedRefiner(2, 1, iterations=5, substeps=4, sigma_px=1.5).radius_px == 25

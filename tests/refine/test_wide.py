@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.inference.engines import EngineChoice, open_engine
-from crispmap.refine.base import crop
+from crispmap.models.base import crop
 from crispmap.refine.wide.refiner import WideRefiner
 
 
 def made(classes: int = 3, bands: int = 2, seed: int = 0, **arguments: object) -> WideRefiner:
     torch.manual_seed(seed)
-    small = {"steps": 2, "width": 4, "hidden": 5, "dilations": (1, 2), **arguments}
+    small = {"iterations": 2, "width": 4, "hidden": 5, "dilations": (1, 2), **arguments}
     refiner = WideRefiner(classes, bands, **small).double().eval()
     with torch.no_grad():
         for one in refiner.parameters():
@@ -33,7 +33,7 @@ def inputs(refiner: WideRefiner, side: int = 5, seed: int = 1) -> tuple[torch.Te
 @given(st.integers(1, 3), st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(2, 4), st.integers(0, 2**16))
 @settings(deadline=None, max_examples=15)
 def test_the_radius_is_the_sum_of_what_layers_and_steps_reach(steps, dilations, classes, seed):
-    refiner = made(classes, steps=steps, dilations=dilations, seed=seed)
+    refiner = made(classes, iterations=steps, dilations=dilations, seed=seed)
     assert refiner.margin_px == refiner.radius_px == 1 + sum(dilations) + 2 * (steps - 1)
     scores, image = inputs(refiner, 1, seed)
     found = refiner(scores, image)
@@ -42,7 +42,7 @@ def test_the_radius_is_the_sum_of_what_layers_and_steps_reach(steps, dilations, 
 
 
 def test_the_first_row_read_is_seen_in_scores_and_in_image():
-    refiner = made(dilations=(1, 2), steps=2, width=16, hidden=16)
+    refiner = made(dilations=(1, 2), iterations=2, width=16, hidden=16)
     for touched in (0, 1):
         both = list(inputs(refiner, 1))
         before = refiner(*both)
@@ -65,7 +65,7 @@ def test_a_closed_gate_is_the_identity_whatever_the_change():
         refiner.update.weight[refiner.classes :] = 0
         refiner.update.bias[refiner.classes :] = -1e4
     scores, image = inputs(refiner)
-    for step in refiner.all_steps(scores, image):
+    for step in refiner.all_iterations(scores, image):
         assert torch.equal(step, crop(scores, refiner.margin_px))
 
 
@@ -107,7 +107,7 @@ def plain_inputs(refiner: WideRefiner) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
 def test_the_form_for_inference_gives_the_same_scores_in_every_engine(name):
     torch.manual_seed(0)
-    refiner = WideRefiner(3, 4, steps=2, width=8, hidden=8, dilations=(1, 4)).eval()
+    refiner = WideRefiner(3, 4, iterations=2, width=8, hidden=8, dilations=(1, 4)).eval()
     scores, image = plain_inputs(refiner)
     with torch.no_grad():
         expected = refiner(scores, image).numpy()
@@ -117,7 +117,8 @@ def test_the_form_for_inference_gives_the_same_scores_in_every_engine(name):
 
 
 BAD = {
-    "classes": [1, 2.5], "bands": [0], "steps": [0, 1.5], "width": [0], "hidden": [-1], "dilations": [(), (0,), (1.5,)]
+    "classes": [1, 2.5], "bands": [0], "iterations": [0, 1.5], "width": [0], "hidden": [-1],
+    "dilations": [(), (0,), (1.5,)],
 }  # fmt: skip
 
 

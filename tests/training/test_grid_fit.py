@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,18 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from crispmap.errors import CrispmapError, GridError, InputError, LabelError
+from crispmap.data.ground import Ground
+from crispmap.errors import CrispmapError, InputError, LabelError
 from crispmap.evaluate.recalibration import fit_biases
 from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix
+from crispmap.models.registry import architectures
 from crispmap.raster.scene import cut_reflected
+from crispmap.refine.crf.refiner import CrfRefiner
 from crispmap.refine.hand_written import HandWrittenRefiner
-from crispmap.refine.pde.refiner import PDES
+from crispmap.refine.pde.refiner import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
 from crispmap.training import grid_fit as fit
-from crispmap.training.grid_fit import FitRecord, fit_crf, fit_pde
+from crispmap.training.grid_fit import FitRecord, fit_refiner
 from crispmap.types import IGNORE, FloatArray, LabelArray
 
 SIDE = 40
@@ -28,8 +32,9 @@ Fit = Callable[..., tuple[HandWrittenRefiner, FitRecord]]
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_PDE_STEPS", 4)
-    monkeypatch.setattr(fit, "_PDE_SUBSTEPS", 2)
+    for equation in (HeatRefiner, EdgeStoppedRefiner, AnisotropicRefiner, GeodesicRefiner):
+        plan = replace(equation.fit_plan, run={"iterations": 4, "substeps": 2})
+        monkeypatch.setattr(equation, "fit_plan", plan)
 
 
 def ground(seed: int = 0) -> tuple[FloatArray, FloatArray, LabelArray]:
@@ -45,18 +50,15 @@ def ground(seed: int = 0) -> tuple[FloatArray, FloatArray, LabelArray]:
     return scores.astype(np.float32), image.astype(np.float32), labels
 
 
-def crf(*arrays: Any, **options: Any) -> tuple[HandWrittenRefiner, FitRecord]:
-    return fit_crf(*arrays, **{"most_tries": 4, **options})
-
-
-def equation(name: str) -> Fit:
-    def fitted(*arrays: Any, **options: Any) -> tuple[HandWrittenRefiner, FitRecord]:
-        return fit_pde(name, *arrays, **{"most_tries": 4, **options})
+def fit_of(name: str) -> Fit:
+    def fitted(scores: FloatArray, image: FloatArray, labels: LabelArray, **options: Any) -> Any:
+        piece = Ground(image, labels, scores)
+        return fit_refiner(architectures("refiner")[name].build, [piece], **{"most_tries": 4, **options})
 
     return fitted
 
 
-FITS: dict[str, Fit] = {"crf": crf, **{name: equation(name) for name in PDES}}
+FITS = {name: fit_of(name) for name, one in architectures("refiner").items() if one.learner == "grid-fit"}
 
 
 @pytest.fixture(params=list(FITS))
@@ -96,8 +98,8 @@ def test_a_fitted_refiner_beats_biases_alone_and_its_record_is_true(fitted: Fit)
     ("name", "chosen"),
     [
         ("crf", {"appearance", "theta_alpha_px", "theta_beta", "smoothness", "theta_gamma_px"}),
-        ("heat", {"steps"}),
-        ("geodesic", {"steps", "kappa", "sigma_px"}),
+        ("heat", {"iterations"}),
+        ("geodesic", {"iterations", "kappa", "sigma_px"}),
     ],
 )
 def test_the_record_names_the_numbers_that_were_chosen_and_no_others(name: str, chosen: set[str]) -> None:
@@ -138,15 +140,15 @@ def test_of_much_ground_some_tiles_are_tried_and_every_class_is_among_them(
     fitted: Fit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit, "MOST_PX", 100)
-    monkeypatch.setattr(fit, "_CRF_TILE_PX", 10)
-    monkeypatch.setattr(fit, "_PDE_TILE_PX", 10)
+    for one in (CrfRefiner, HeatRefiner, EdgeStoppedRefiner, AnisotropicRefiner, GeodesicRefiner):
+        monkeypatch.setattr(one, "fit_plan", replace(one.fit_plan, tile_px=10))
     scores, image, labels = ground()
     labels[labels == 2] = 0
     labels[39, 39] = 2  # in one tile of sixteen
     for seed in range(3):
         _, record = fitted(scores, image, labels, most_tries=1, seed=seed)
         assert 100 <= record.labelled_px <= 400
-        tiles = fit._chosen_tiles(labels, 10, np.random.default_rng(seed))
+        tiles = [tile for _, tile in fit._chosen_tiles([labels], 10, np.random.default_rng(seed))]
         assert record.labelled_px == sum(tile.height * tile.width for tile in tiles)
         assert np.unique(np.concatenate([labels[tile.slices].ravel() for tile in tiles])).tolist() == [0, 1, 2]
 
@@ -154,8 +156,8 @@ def test_of_much_ground_some_tiles_are_tried_and_every_class_is_among_them(
 def test_where_no_step_helps_one_remains() -> None:
     _, image, labels = ground()
     scores = np.eye(3, dtype=np.float32)[labels].transpose(2, 0, 1) * 5  # right already
-    refiner, record = fit_pde("heat", scores, image, labels)
-    assert refiner.steps == 1
+    refiner, record = FITS["heat"](scores, image, labels, most_tries=15)
+    assert refiner.iterations == 1
     assert record.unrefined_mean_iou == 1.0
 
 
@@ -181,7 +183,7 @@ def bad(change: str) -> tuple[Any, ...]:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ("shape of scores", GridError, "Scores have shape"), ("shape of image", GridError, "Scores have shape"),
+        ("shape of scores", InputError, "39"), ("shape of image", InputError, "39"),
         ("nan score", InputError, "not a number"), ("infinite image", InputError, "infinite"),
         ("no labels", LabelError, "no labelled pixel"), ("strange label", LabelError, "class id 7"),
         ("missing class", LabelError, "No labelled pixel of class 2"),
@@ -195,8 +197,3 @@ def test_bad_ground_is_refused(fitted: Fit, change: str, error: type[CrispmapErr
 def test_bad_options_are_refused(fitted: Fit) -> None:
     with pytest.raises(InputError, match="0 parameters are to be tried"):
         fitted(*ground(), most_tries=0)
-
-
-def test_an_unknown_equation_is_refused() -> None:
-    with pytest.raises(InputError, match=r"no equation 'wave'(.|\n)*heat, edge-stopped, anisotropic, geodesic"):
-        fit_pde("wave", *ground())

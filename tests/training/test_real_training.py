@@ -11,11 +11,11 @@ from PIL import Image
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.ground import Ground
-from crispmap.data.scaling import paper_scaling
 from crispmap.metrics import ConfusionMatrix
+from crispmap.models.scaling import paper_scaling
+from crispmap.refine.rnn import FAST
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.training.run import train
-from crispmap.training.settings import fast_refiner
 from crispmap.training.task import RefinerTask
 
 SCHEMA = ClassSchema((ClassDef("background", "#000000"), ClassDef("building", "#ff0000")))
@@ -39,7 +39,7 @@ def test_a_refiner_sharpens_the_published_coarse_map_of_boston(real_data, tmp_pa
     coarse = ConfusionMatrix(SCHEMA.names)
     coarse.update(held_out.scores.argmax(axis=0).astype(np.uint8), held_out.labels)
     torch.manual_seed(0)
-    settings = fast_refiner().but(training_steps=80, batch=4, patch_px=48, validate_every=40, learning_rate=5e-3)
+    settings = FAST.but(max_steps=80, batch=4, patch_px=48, validate_every=40, learning_rate=5e-3)
     task = RefinerTask(RecurrentRefiner(2, 3), settings, SCHEMA)
     result = train(task, [learned], [held_out], tmp_path, progress=lambda _: None)
     assert result.best_score > coarse.mean_iou + 0.005

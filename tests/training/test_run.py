@@ -24,12 +24,12 @@ from rich.console import Console
 
 from crispmap.data.ground import Ground
 from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
-from crispmap.models.file import ARCHITECTURES, COARSE_NETWORKS
+from crispmap.models.registry import architectures
 from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
+from crispmap.training.options import TrainerOptions
 from crispmap.training.progress import BarReporter, StepReport
-from crispmap.training.run import TrainerOptions, train
-from crispmap.training.svm import MACHINES
+from crispmap.training.run import train
 from crispmap.training.task import CoarseTask, RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
 
@@ -88,7 +88,7 @@ class TestResume:
             (tiny.coarse_task, {"precision": "bfloat16"}),
             (tiny.coarse_task, {"optimizer": "adagrad", "schedule": "cosine", "gradient_clip": 0.0}),
             (tiny.refiner_task, {}),
-            (tiny.refiner_task, {"optimizer": "sgd", "schedule": "constant", "balance": "uniform"}),
+            (tiny.refiner_task, {"optimizer": "sgd", "schedule": "constant", "sampling": "uniform"}),
         ],
         ids=str,
     )
@@ -180,56 +180,56 @@ class TestResume:
         assert_equal(dict(task.network.state_dict()), dict(best.state_dict()))
 
     def test_resume_without_a_training_begins_one(self, tmp_path):
-        assert run(tiny.coarse_task(training_steps=3), tmp_path, resume=True).steps == 3
+        assert run(tiny.coarse_task(max_steps=3), tmp_path, resume=True).steps == 3
 
     @pytest.mark.parametrize(
         ("changes", "told"),
         [({"learning_rate": 0.5}, "learning_rate was 0.01 and is 0.5"), ({"batch": 4}, "batch was 2 and is 4")],
     )
     def test_other_settings_are_refused_by_name(self, changes, told, tmp_path):
-        run(tiny.coarse_task(training_steps=3), tmp_path)
+        run(tiny.coarse_task(max_steps=3), tmp_path)
         with pytest.raises(TrainingError, match=told):
-            run(tiny.coarse_task(training_steps=3, **changes), tmp_path, resume=True)
+            run(tiny.coarse_task(max_steps=3, **changes), tmp_path, resume=True)
 
     def test_other_ground_or_another_network_is_refused(self, tmp_path):
-        run(tiny.coarse_task(training_steps=3), tmp_path)
-        task = tiny.coarse_task(training_steps=3)
+        run(tiny.coarse_task(max_steps=3), tmp_path)
+        task = tiny.coarse_task(max_steps=3)
         with pytest.raises(TrainingError, match="training ground was"):
             train(task, [tiny.ground(7)], [tiny.ground(1)], tmp_path, resume=True)
         with pytest.raises(TrainingError, match="validation ground was"):
             train(task, [tiny.ground(0)], [tiny.ground(7)], tmp_path, resume=True)
         with pytest.raises(TrainingError, match="network was"):
-            run(tiny.refiner_task(training_steps=3), tmp_path, resume=True)
+            run(tiny.refiner_task(max_steps=3), tmp_path, resume=True)
 
     def test_how_often_is_logged_may_change(self, tmp_path):
-        run(tiny.coarse_task(training_steps=3), tmp_path)
-        run(tiny.coarse_task(training_steps=3, log_every=1, validate_tile_px=16), tmp_path, resume=True)
+        run(tiny.coarse_task(max_steps=3), tmp_path)
+        run(tiny.coarse_task(max_steps=3, log_every=1, validate_tile_px=16), tmp_path, resume=True)
 
     def test_killed_before_the_first_state_was_whole(self, tmp_path):
-        run(tiny.coarse_task(training_steps=3), tmp_path)
+        run(tiny.coarse_task(max_steps=3), tmp_path)
         (tmp_path / "last.safetensors").unlink()
         with pytest.raises(OutputError, match="already holds"):
-            run(tiny.coarse_task(training_steps=3), tmp_path)
-        assert run(tiny.coarse_task(training_steps=3), tmp_path, resume=True).steps == 3
+            run(tiny.coarse_task(max_steps=3), tmp_path)
+        assert run(tiny.coarse_task(max_steps=3), tmp_path, resume=True).steps == 3
 
     def test_a_damaged_checkpoint_is_told(self, tmp_path):
-        run(tiny.coarse_task(training_steps=3), tmp_path)
+        run(tiny.coarse_task(max_steps=3), tmp_path)
         last = tmp_path / "last.safetensors"
         last.write_bytes(last.read_bytes()[:-10])
         with pytest.raises(ModelError, match="cannot be read"):
-            run(tiny.coarse_task(training_steps=3), tmp_path, resume=True)
+            run(tiny.coarse_task(max_steps=3), tmp_path, resume=True)
         save_tree({"something": "else"}, last)
         with pytest.raises(ModelError, match="written by a training"):
-            run(tiny.coarse_task(training_steps=3), tmp_path, resume=True)
+            run(tiny.coarse_task(max_steps=3), tmp_path, resume=True)
 
     def test_a_training_is_overwritten_only_by_force(self, tmp_path):
-        run(tiny.coarse_task(training_steps=3), tmp_path)
+        run(tiny.coarse_task(max_steps=3), tmp_path)
         before = (tmp_path / "last.safetensors").read_bytes()
         with pytest.raises(OutputError, match="already holds"):
-            run(tiny.coarse_task(training_steps=4), tmp_path)
+            run(tiny.coarse_task(max_steps=4), tmp_path)
         assert (tmp_path / "last.safetensors").read_bytes() == before
         (tmp_path / "mine.txt").write_text("kept")
-        assert run(tiny.coarse_task(training_steps=4), tmp_path, force=True).steps == 4
+        assert run(tiny.coarse_task(max_steps=4), tmp_path, force=True).steps == 4
         assert (tmp_path / "mine.txt").exists()
 
 
@@ -284,13 +284,13 @@ class TestResult:
     def test_the_same_seed_gives_the_same_weights_and_another_one_others(self, tmp_path):
         for name, seed in (("a", 1), ("b", 1), ("c", 2)):
             torch.manual_seed(len(name) + seed)
-            run(tiny.coarse_task(seed=seed, training_steps=5), tmp_path / name)
+            run(tiny.coarse_task(seed=seed, max_steps=5), tmp_path / name)
         weights = [load_tree(tmp_path / name / "last.safetensors")["state_dict"] for name in "abc"]
         assert torch.equal(weights[0]["network.convolution.weight"], weights[1]["network.convolution.weight"])
         assert not torch.equal(weights[0]["network.convolution.weight"], weights[2]["network.convolution.weight"])
 
     def test_the_callers_random_numbers_logging_and_warnings_stay_as_they_were(self, tmp_path, capfd):
-        task = tiny.coarse_task(training_steps=3)
+        task = tiny.coarse_task(max_steps=3)
         torch.manual_seed(11)
         expected = torch.rand(3)
         torch.manual_seed(11)
@@ -302,27 +302,27 @@ class TestResult:
 
     def test_it_runs_outside_the_main_thread(self, tmp_path):
         results = []
-        thread = threading.Thread(target=lambda: results.append(run(tiny.coarse_task(training_steps=3), tmp_path)))
+        thread = threading.Thread(target=lambda: results.append(run(tiny.coarse_task(max_steps=3), tmp_path)))
         thread.start()
         thread.join()
         assert results[0].steps == 3
 
     def test_two_devices_come_to_the_weights_of_one(self, tmp_path):
         # Without class weights the mean over a batch is the mean of its halves' means: all patches are fully labelled.
-        changes = {"class_weights": "none", "optimizer": "sgd", "learning_rate": 0.1, "training_steps": 25}
+        changes = {"class_weights": "none", "optimizer": "sgd", "learning_rate": 0.1, "max_steps": 25}
         tasks = [tiny.coarse_task(**changes) for _ in range(2)]
         for task in tasks:
             task.network.dropout.p = 0.0  # every device draws its own
         one = run(tasks[0], tmp_path / "one")
-        two = run(tasks[1], tmp_path / "two", machine=TrainerOptions("cpu", devices=2))
+        two = run(tasks[1], tmp_path / "two", options=TrainerOptions("cpu", devices=2))
         assert two.steps == one.steps == 25
         assert [row["step"] for row in two.history] == [row["step"] for row in one.history]
         torch.testing.assert_close(tasks[1].network.state_dict(), tasks[0].network.state_dict(), rtol=1e-4, atol=1e-5)
         assert np.isclose(two.best_score, one.best_score, atol=1e-3)
 
     def test_workers_change_nothing(self, tmp_path):
-        run(tiny.coarse_task(training_steps=6), tmp_path / "none")
-        run(tiny.coarse_task(training_steps=6), tmp_path / "one", machine=TrainerOptions(workers=1))
+        run(tiny.coarse_task(max_steps=6), tmp_path / "none")
+        run(tiny.coarse_task(max_steps=6), tmp_path / "one", options=TrainerOptions(workers=1))
         assert_same_state(tmp_path / "none", tmp_path / "one")
 
 
@@ -336,12 +336,12 @@ class TestRefusals:
     def test_what_fails_on_one_of_several_devices_is_told(self, tmp_path):
         task = tiny.coarse_task(optimizer="sgd", schedule="constant", learning_rate=1e38, gradient_clip=0.0)
         with pytest.raises(TrainingError, match="One of 2 training processes failed: The training diverged"):
-            run(task, tmp_path, machine=TrainerOptions("cpu", devices=2))
+            run(task, tmp_path, options=TrainerOptions("cpu", devices=2))
 
     def test_weights_that_break_in_the_last_step_are_never_kept(self, tmp_path):
         task = tiny.coarse_task(optimizer="sgd", learning_rate=3e38, gradient_clip=0.0, weight_decay=1e30)
         with pytest.raises(TrainingError, match="diverged"):
-            run(task.__class__(task.network, task.settings.but(training_steps=1), task.schema), tmp_path)
+            run(task.__class__(task.network, task.settings.but(max_steps=1), task.schema), tmp_path)
         assert not (tmp_path / "best.safetensors").exists()
 
     def test_ground_smaller_than_a_patch(self, tmp_path):
@@ -382,11 +382,11 @@ class TestRefusals:
     def test_a_device_that_is_not_there(self, tmp_path):
         for device in ("cuda", "abacus"):
             with pytest.raises(TrainingError, match=device):
-                run(tiny.coarse_task(), tmp_path, machine=TrainerOptions(device))
+                run(tiny.coarse_task(), tmp_path, options=TrainerOptions(device))
 
     def test_a_batch_that_cannot_be_shared(self, tmp_path):
         with pytest.raises(TrainingError, match="2 patches on 3 devices"):
-            run(tiny.coarse_task(), tmp_path, machine=TrainerOptions(devices=3))
+            run(tiny.coarse_task(), tmp_path, options=TrainerOptions(devices=3))
 
     def test_a_folder_that_cannot_be_written(self, tmp_path):
         (tmp_path / "file").write_text("")
@@ -399,7 +399,7 @@ class TestRefusals:
         with pytest.raises(OutputError, match=r"needs 1\.0 MB; the disk has 0\.9 MB free"):
             run(tiny.coarse_task(), tmp_path)
         monkeypatch.setattr("crispmap.training.run.shutil.disk_usage", lambda folder: usage(1_100_000))
-        assert run(tiny.coarse_task(training_steps=3), tmp_path).steps == 3
+        assert run(tiny.coarse_task(max_steps=3), tmp_path).steps == 3
 
     @pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, OutputError), (errno.EPIPE, OSError)])
     def test_a_disk_that_fills_up_is_told_with_the_folder(self, number, error, tmp_path):
@@ -433,7 +433,9 @@ class TestProgress:
         assert StepReport(0, 120, 0.5, 0.0, None).seconds_left == float("inf")
 
 
-NETWORKS = {"tiny": tiny.TinyNetwork} | {name: ARCHITECTURES[name] for name in COARSE_NETWORKS if name not in MACHINES}
+NETWORKS = {"tiny": tiny.TinyNetwork} | {
+    name: one.build for name, one in architectures("coarse").items() if one.learner == "gradient"
+}
 REFINERS = {"tiny": tiny.TinyRefiner} | {variant: partial(RecurrentRefiner, variant=variant) for variant in VARIANTS}
 
 
@@ -443,16 +445,14 @@ class TestContract:
     @pytest.mark.parametrize("name", NETWORKS)
     def test_every_coarse_network_learns(self, name, tmp_path):
         torch.manual_seed(1)
-        settings = tiny.coarse_settings(
-            training_steps=30, learning_rate=3e-3, validate_every=30, log_every=5, patch_px=32
-        )
+        settings = tiny.coarse_settings(max_steps=30, learning_rate=3e-3, validate_every=30, log_every=5, patch_px=32)
         task = CoarseTask(NETWORKS[name](bands=2, classes=3), settings, tiny.SCHEMA)
         self._check(run(task, tmp_path))
 
     @pytest.mark.parametrize("name", REFINERS)
     def test_every_refiner_learns(self, name, tmp_path):
         torch.manual_seed(1)
-        settings = tiny.refiner_settings(training_steps=30, learning_rate=0.01, validate_every=30, log_every=5)
+        settings = tiny.refiner_settings(max_steps=30, learning_rate=0.01, validate_every=30, log_every=5)
         self._check(run(RefinerTask(REFINERS[name](classes=3, bands=2), settings, tiny.SCHEMA), tmp_path))
 
     @staticmethod

@@ -18,6 +18,7 @@ from crispmap.data.pixels import draw_pixels
 from crispmap.errors import LabelError, TrainingError
 from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model, save_model
+from crispmap.models.scaling import Scaling
 from crispmap.models.svm import network as machines
 from crispmap.training.svm import COSTS, WIDTHS, calibrated_classifier, fit_svm, network_of_classifier
 from crispmap.types import IGNORE
@@ -46,7 +47,7 @@ def test_softmax_gives_the_probabilities_of_scikit_learn(seed, classes, features
     values, labels = overlapping(seed, classes, features)
     scaler = StandardScaler().fit(values)
     classifier = calibrated_classifier(cost, width / features, seed).fit(scaler.transform(values), labels)
-    network = network_of_classifier("svm", features, scaler, classifier)
+    network = network_of_classifier(machines.svm, features, scaler, classifier)
     far = values.mean(axis=0) + 5 * (values[:50] - values.mean(axis=0))
     seen = np.concatenate([values, far]).astype(np.float32)
     with torch.inference_mode():
@@ -97,7 +98,10 @@ def test_a_machine_of_one_class_is_refused():
 @pytest.mark.parametrize("architecture", ["svm", "svm-texture"])
 def test_a_fit_is_told_repeats_and_survives_the_model_file(architecture, tmp_path):
     grounds, held = [tiny.ground(1, (40, 40)), tiny.ground(2, (30, 50))], [tiny.ground(3, (30, 30))]
-    results = [fit_svm(architecture, grounds, held, tiny.SCHEMA, per_class=60, seed=seed) for seed in (4, 4, 5)]
+    results = [
+        fit_svm(getattr(machines, architecture.replace("-", "_")), grounds, held, tiny.SCHEMA, per_class=60, seed=seed)
+        for seed in (4, 4, 5)
+    ]
     one, again, other = (result.network.state_dict() for result in results)
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert any(one[name].shape != other[name].shape or not torch.equal(one[name], other[name]) for name in one)
@@ -108,17 +112,18 @@ def test_a_fit_is_told_repeats_and_survives_the_model_file(architecture, tmp_pat
         name: sum(int((ground.labels == k).sum()) for ground in grounds) for k, name in enumerate(tiny.SCHEMA.names)
     }
     assert told["cost"] in COSTS
-    features = result.network.centre.numel()
+    features = result.network.mean.numel()
     assert told["gamma"] in [pytest.approx(width / features) for width in WIDTHS]
     assert told["cross_validated_accuracy"] > 0.9
     assert result.score > 0.9
     assert told["support_vectors"] == len(one["vectors"])
     card = ModelCard(
         kind="coarse", architecture=result.network.architecture, arguments=result.network.arguments,
-        schema=tiny.SCHEMA, band_names=("a", "b"), scaling_offset=(0.0, 0.0), scaling_scale=(1.0, 1.0), gsd_m=1.0,
+        schema=tiny.SCHEMA, band_names=("a", "b"), scaling=Scaling((0.0, 0.0), (1.0, 1.0)), gsd_m=1.0,
         radius_px=result.network.radius_px, stride_px=1, provenance={"settings": told},
     )  # fmt: skip
-    read, read_card = load_model(save_model(tmp_path / "m.safetensors", result.network, card))
+    loaded = load_model(save_model(tmp_path / "m.safetensors", result.network, card))
+    read, read_card = loaded.network, loaded.card
     image = torch.randn(1, 2, 12, 12)
     assert torch.equal(read(image), result.network(image))
     assert read_card == card
@@ -126,10 +131,10 @@ def test_a_fit_is_told_repeats_and_survives_the_model_file(architecture, tmp_pat
 
 def test_the_fit_is_on_the_pixels_drawn_standardised():
     ground = tiny.ground(1, (40, 40))
-    network = fit_svm("svm", [ground], [], tiny.SCHEMA, per_class=50, seed=9).network
+    network = fit_svm(machines.svm, [ground], [], tiny.SCHEMA, per_class=50, seed=9).network
     values = draw_pixels([ground], tiny.SCHEMA.names, 50, seed=9).images[:, :, 0, 0].astype(np.float64)
-    np.testing.assert_allclose(network.centre, values.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(network.spread, values.std(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(network.mean, values.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(network.scale, values.std(axis=0), rtol=1e-12)
     vectors = network.vectors.numpy() * values.std(axis=0) + values.mean(axis=0)
     distance = np.abs(vectors[:, None] - values[None]).max(axis=2).min(axis=1)
     assert distance.max() < 1e-9
@@ -141,7 +146,7 @@ def test_a_constant_band_and_validation_without_labels_are_no_obstacle():
     image[1] = 3.0
     unknown = Ground(image, np.full(ground.shape, IGNORE, np.uint8))
     labels = np.minimum(ground.labels, 1)
-    result = fit_svm("svm", [Ground(image, labels)], [unknown], TWO, per_class=30)
+    result = fit_svm(machines.svm, [Ground(image, labels)], [unknown], TWO, per_class=30)
     assert result.score is None
     assert torch.isfinite(result.network(torch.randn(1, 2, 5, 5))).all()
 
@@ -151,7 +156,7 @@ def test_fewer_pixels_than_asked_for_are_taken_and_told():
     labels = np.where(ground.labels == 2, np.uint8(0), ground.labels)
     rows, cols = np.nonzero(ground.labels == 2)
     labels[rows[:12], cols[:12]] = 2
-    result = fit_svm("svm", [Ground(ground.image, labels)], [], tiny.SCHEMA, per_class=40)
+    result = fit_svm(machines.svm, [Ground(ground.image, labels)], [], tiny.SCHEMA, per_class=40)
     assert result.drawn == {"field": 40, "road": 40, "house": 12}
     assert result.available["house"] == 12
 
@@ -159,8 +164,8 @@ def test_fewer_pixels_than_asked_for_are_taken_and_told():
 def test_ground_that_cannot_be_fitted_is_refused():
     ground = tiny.ground(1, (40, 40))
     with pytest.raises(LabelError, match="no pixel of class 'road' or 'house'"):
-        fit_svm("svm", [Ground(ground.image, np.zeros(ground.shape, np.uint8))], [], tiny.SCHEMA)
+        fit_svm(machines.svm, [Ground(ground.image, np.zeros(ground.shape, np.uint8))], [], tiny.SCHEMA)
     with pytest.raises(TrainingError, match="have no bands"):
-        fit_svm("svm", [], [], tiny.SCHEMA)
+        fit_svm(machines.svm, [], [], tiny.SCHEMA)
     with pytest.raises(TrainingError, match="9 pixels of each class"):
-        fit_svm("svm", [ground], [], tiny.SCHEMA, per_class=9)
+        fit_svm(machines.svm, [ground], [], tiny.SCHEMA, per_class=9)

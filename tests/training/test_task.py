@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.data.batches import GroundTiles
-from crispmap.errors import TrainingError
 from crispmap.training.task import RefinerTask, overlap_loss
 from crispmap.types import IGNORE
 
@@ -39,11 +38,11 @@ def test_loss_is_the_weighted_mean_over_labelled_pixels(seed, weights, unlabelle
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_deep_supervision_mixes_the_last_step_with_the_mean_of_those_before(share, steps):
-    task = RefinerTask(tiny.TinyRefiner(steps=steps), tiny.refiner_settings(deep_supervision=share), tiny.SCHEMA)
+    task = RefinerTask(tiny.TinyRefiner(iterations=steps), tiny.refiner_settings(deep_supervision=share), tiny.SCHEMA)
     batch = GroundTiles([tiny.ground(0)], 16, task.margin_px)[0]
     _, *between, last = [
         task.cross_entropy(one, batch["labels"]).item()
-        for one in task.network.all_steps(batch["scores"], batch["image"])
+        for one in task.network.all_iterations(batch["scores"], batch["image"])
     ]
     expected = (1 - share) * last + share * np.mean(between) if between else last
     assert np.isclose(task.loss(batch).item(), expected, rtol=1e-5)
@@ -80,19 +79,14 @@ def test_the_overlap_of_certain_scores_is_that_of_their_map_over_labelled_pixels
     assert 0 <= found.item() <= 1
 
 
-def test_the_overlap_is_added_by_its_weight_at_every_step():
+def test_the_overlap_is_added_at_every_iteration():
     def loss(**changes):
         torch.manual_seed(0)
-        task = RefinerTask(tiny.TinyRefiner(steps=2), tiny.refiner_settings(**changes), tiny.SCHEMA)
+        task = RefinerTask(tiny.TinyRefiner(iterations=2), tiny.refiner_settings(**changes), tiny.SCHEMA)
         batch = GroundTiles([tiny.ground(0)], 16, task.margin_px)[0]
-        steps = task.network.all_steps(batch["scores"], batch["image"])[1:]
+        steps = task.network.all_iterations(batch["scores"], batch["image"])[1:]
         return task.loss(batch).item(), [overlap_loss(one, batch["labels"]).item() for one in steps]
 
     plain, (first, last) = loss(deep_supervision=0.25)
-    assert np.isclose(loss(deep_supervision=0.25, overlap=2.0)[0], plain + 2 * (0.75 * last + 0.25 * first), rtol=1e-5)
-
-
-@pytest.mark.parametrize("weight", [-0.1, float("inf"), float("nan")])
-def test_an_impossible_weight_of_the_overlap_is_refused(weight):
-    with pytest.raises(TrainingError, match="overlap is"):
-        tiny.refiner_settings(overlap=weight)
+    both, _ = loss(deep_supervision=0.25, loss="cross-entropy+overlap")
+    assert np.isclose(both, plain + 0.75 * last + 0.25 * first, rtol=1e-5)

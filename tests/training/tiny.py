@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.ground import Ground
-from crispmap.models.base import CoarseNetwork
-from crispmap.refine.base import Refiner, crop
-from crispmap.training.settings import CoarseSettings, RefinerSettings
+from crispmap.models.base import CoarseNetwork, Refiner, crop
+from crispmap.models.settings import TrainingSettings
 from crispmap.training.task import CoarseTask, RefinerTask
 
 SCHEMA = ClassSchema((ClassDef("field", "#808080"), ClassDef("road", "#ff0000"), ClassDef("house", "#0000ff")))
@@ -23,7 +22,8 @@ class TinyNetwork(CoarseNetwork):
         super().__init__()
         torch.manual_seed(seed)
         self.architecture, self.arguments = "tiny", {}
-        self.bands, self.classes, self.margin_px, self.stride_px, self.radius_px = bands, classes, 1, 2, 1
+        self.bands, self.classes, self.stride_px = bands, classes, 2
+        self.train_margin_px = self.halo_px = self.radius_px = 1
         self.convolution = nn.Conv2d(bands, classes, 3)
         self.dropout = nn.Dropout(0.2)
 
@@ -36,17 +36,17 @@ class TinyRefiner(Refiner):
 
     architecture = "tiny"
 
-    def __init__(self, classes: int = 3, bands: int = 2, steps: int = 3, seed: int = 0) -> None:
+    def __init__(self, classes: int = 3, bands: int = 2, iterations: int = 3, seed: int = 0) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.arguments = {}
-        self.classes, self.bands, self.steps = classes, bands, steps
-        self.margin_px = self.radius_px = steps
+        self.classes, self.bands, self.iterations = classes, bands, iterations
+        self.margin_px = self.radius_px = iterations
         self.update = nn.Conv2d(bands, classes, 3)
 
-    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:
+    def all_iterations(self, scores: Tensor, image: Tensor) -> list[Tensor]:
         steps = [crop(scores, self.margin_px)]
-        for _ in range(self.steps):
+        for _ in range(self.iterations):
             steps.append(steps[-1] + crop(self.update(image), self.margin_px - 1))
         return steps
 
@@ -62,15 +62,15 @@ def ground(seed: int, shape: tuple[int, int] = (60, 50), bands: int = 2, with_sc
     return Ground(image, labels, scores if with_scores else None)
 
 
-def coarse_settings(**changes: object) -> CoarseSettings:
-    base = CoarseSettings(
+def coarse_settings(**changes: object) -> TrainingSettings:
+    base = TrainingSettings(
         optimizer="adamw",
         learning_rate=0.01,
         schedule="one-cycle",
-        training_steps=50,
+        max_steps=50,
         batch=2,
         patch_px=16,
-        balance="balanced",
+        sampling="balanced",
         class_weights="inverse-sqrt",
         validate_every=20,
         validate_tile_px=32,
@@ -81,8 +81,8 @@ def coarse_settings(**changes: object) -> CoarseSettings:
     return base.but(**changes)
 
 
-def refiner_settings(**changes: object) -> RefinerSettings:
-    return RefinerSettings(**coarse_settings().to_dict(), deep_supervision=0.3).but(**changes)
+def refiner_settings(**changes: object) -> TrainingSettings:
+    return coarse_settings(deep_supervision=0.3).but(**changes)
 
 
 def coarse_task(**changes: object) -> CoarseTask:

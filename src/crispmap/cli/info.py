@@ -172,7 +172,7 @@ def _model_facts(path: Path) -> dict[str, Any]:
         "classes": [{"id": index, "name": c.name, "colour": c.colour} for index, c in enumerate(card.schema)],
         "bands": [
             {"name": name, "offset": offset, "scale": scale}
-            for name, offset, scale in zip(card.band_names, card.scaling_offset, card.scaling_scale, strict=True)
+            for name, offset, scale in zip(card.band_names, card.scaling.offset, card.scaling.scale, strict=True)
         ],
         "provenance": card.provenance,
     }

@@ -16,6 +16,7 @@ from crispmap.cli.console import tell
 from crispmap.cli.options import ForceOption, quoted
 from crispmap.errors import InputError, OutputError
 from crispmap.files.atomic import write_atomically
+from crispmap.models.architecture import Kind
 
 PLACEHOLDER_SHAPE = (1000, 1000)
 """The scene's (height, width) where nobody has given the scene: the areas proposed are for the person to change."""
@@ -93,7 +94,7 @@ def _head(folder: Path, target: Path) -> str:
 # A crispmap project: everything the map of a scene is made from.
 # Paths count from the folder of this file. To check the file: crispmap info {quoted(target)}
 
-crispmap: 1  # the format of this file
+crispmap: 2  # the format of this file
 name: {_quoted(name)}
 seed: 0  # the same seed gives the same map
 """
@@ -226,23 +227,31 @@ def _learning_sections(facts: _SceneFacts, *, commented: bool) -> str:
     """Return the sections ``coarse``, ``refiner`` and ``output``."""
     finer = facts.gsd_m is not None and facts.georeferenced and facts.gsd_m < 0.9 * COARSE_GSD_M
     gsd = f"  {'' if finer else '# '}gsd_m: {COARSE_GSD_M}  # the network works at this ground sampling distance"
-    refiner = """\
-refiner:
-  variant: class-specific  # or class-agnostic, untied
-  steps: 5
-  preset: fast
-"""
+    refiner = f"refiner:\n{_network_lines('refiner')}"
     return f"""\
 coarse:
-  network: fcn-rnn  # or fcn-igarss; to compare: mnih, svm, svm-texture
-{gsd}
-  preset: fast  # minutes on a CPU; paper: as published, hours
-  # scores: {{path: coarse.tif}}  # the scores of another tool, in place of network, gsd_m and preset
+{_network_lines("coarse")}{gsd}
+  # scores: {{path: coarse.tif}}  # the scores of another tool, in place of kind, gsd_m and preset
 
 {_commented(refiner) if commented else refiner}
 output:
   folder: out  # where results go
 """
+
+
+def _network_lines(role: Kind) -> str:
+    """Return the keys of a section that names an architecture: the default one, its options and its presets."""
+    from crispmap.models.registry import architectures, default_architecture
+
+    default = default_architecture(role)
+    others = [name for name in architectures(role, trainable=True) if name != default.name]
+    lines = [f"kind: {default.name}  # or {', '.join(others)}"]
+    lines += [
+        f"{'# ' if field.default is False else ''}{name}: {str(field.default).lower()}  # {field.description}"
+        for name, field in default.options.model_fields.items()
+    ]
+    lines.append(f"preset: {next(iter(default.presets))}  # minutes on a CPU; paper: as published, hours")
+    return "".join(f"  {line}\n" for line in lines)
 
 
 def _commented(text: str) -> str:

@@ -17,9 +17,10 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from crispmap.data.scaling import Scaling, scaled_input, strips
+from crispmap.data.scaling import strips
 from crispmap.errors import GridError, InputError, LabelError, OutputError
 from crispmap.geo.grid import Block
+from crispmap.models.scaling import Scaling, scaled_input
 from crispmap.types import IGNORE, CountArray, FloatArray, LabelArray
 
 if TYPE_CHECKING:

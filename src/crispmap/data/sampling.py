@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,9 @@ from crispmap.data.ground import Ground, count_classes
 from crispmap.data.scaling import strips
 from crispmap.errors import TrainingError
 from crispmap.geo.grid import Block
+from crispmap.models.settings import Sampling, TrainingSettings, Weighting
 from crispmap.raster.scene import cut_reflected
 from crispmap.types import IGNORE, CountArray, DoubleArray, FloatArray, LabelArray
-
-Balance = Literal["uniform", "balanced"]
-Weighting = Literal["none", "inverse", "inverse-sqrt"]
 
 POSITIONS_PER_CLASS = 50_000
 _REDRAWS = 10
@@ -50,8 +48,8 @@ class PatchPlan:
         patch_px: Side P of the labelled square; all of it lies inside its piece.
         margin_px: Context m around it, reflected where it leaves the piece.
         stride_px: The network's stride; P is a multiple of it.
-        balance: "uniform" draws every place alike; "balanced" draws a class, all alike, then a pixel of it.
-        symmetries: Whether each patch is flipped and turned by one of the 8 symmetries of the square.
+        sampling: "uniform" draws every place alike; "balanced" draws a class, all alike, then a pixel of it.
+        flip_and_rotate: Whether each patch is shown under one of the 8 symmetries of the square.
         min_labelled: Patches with a smaller share of labelled pixels are drawn again, at most 10 times; each
             one has at least one labelled pixel.
         seed: 0 to 2**63 - 1.
@@ -63,8 +61,8 @@ class PatchPlan:
     patch_px: int
     margin_px: int
     stride_px: int = 1
-    balance: Balance = "uniform"
-    symmetries: bool = True
+    sampling: Sampling = "uniform"
+    flip_and_rotate: bool = True
     min_labelled: float = 0.05
     seed: int = 0
 
@@ -81,8 +79,21 @@ class PatchPlan:
                 f"margin_px {self.margin_px}, min_labelled {self.min_labelled}, seed {self.seed}.",
                 expected="a margin of 0 or more, a share within 0..1, a seed within 0..2**63-1",
             )
-        if self.balance not in ("uniform", "balanced"):
-            raise TrainingError(f"balance {self.balance!r}.", expected="'uniform' or 'balanced'")
+        if self.sampling not in ("uniform", "balanced"):
+            raise TrainingError(f"sampling {self.sampling!r}.", expected="'uniform' or 'balanced'")
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, margin_px: int, stride_px: int = 1) -> Self:
+        """Return how a training draws patches for a network of this margin and stride."""
+        return cls(
+            patch_px=settings.patch_px,
+            margin_px=margin_px,
+            stride_px=stride_px,
+            sampling=settings.sampling,
+            flip_and_rotate=settings.augmentation == "flips-and-rotations",
+            min_labelled=settings.min_labelled,
+            seed=settings.seed,
+        )
 
 
 class PatchSampler:
@@ -124,7 +135,7 @@ class PatchSampler:
         for i in range(count):
             rng = np.random.Generator(np.random.Philox(key=[self.plan.seed, first + i]))
             piece, block = self._place(rng)
-            symmetry = int(rng.integers(8)) if self.plan.symmetries else 0
+            symmetry = int(rng.integers(8)) if self.plan.flip_and_rotate else 0
             ground = self.grounds[piece]
             around = block.padded(self.plan.margin_px)
             image[i] = _turned(cut_reflected(ground.image, around), symmetry)
@@ -144,7 +155,7 @@ class PatchSampler:
     def _place(self, rng: np.random.Generator) -> tuple[int, Block]:
         """Return the piece and block of one patch."""
         for _ in range(1 + _REDRAWS):
-            piece, block = self._near_class(rng) if self.plan.balance == "balanced" else self._anywhere(rng)
+            piece, block = self._near_class(rng) if self.plan.sampling == "balanced" else self._anywhere(rng)
             labelled = np.count_nonzero(self.grounds[piece].labels[block.slices] != IGNORE)
             if labelled and labelled >= self.plan.min_labelled * self.plan.patch_px**2:
                 return piece, block

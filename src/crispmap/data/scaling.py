@@ -1,102 +1,22 @@
-"""Scaling constants: what turns a scene's raw values into what a network sees.
-
-They are measured once, on the training ground only, and travel with the model; a window is never scaled by
-its own statistics, so a map does not depend on how its scene was cut.
-"""
+"""Scaling constants measured on training data."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crispmap.errors import InputError, SceneError
+from crispmap.errors import SceneError
 from crispmap.geo.grid import Block
-from crispmap.types import BoolArray, DoubleArray, FloatArray
+from crispmap.models.scaling import Scaling
+from crispmap.types import DoubleArray, FloatArray
 
 if TYPE_CHECKING:
-    from crispmap.models.card import ModelCard
     from crispmap.raster.scene import SceneReader
 
 STRIP_PIXELS = 1 << 20
 """About how many pixels are read at a time."""
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Constants of each band; a network sees ``(raw - offset) / scale``, and 0 at invalid pixels.
-
-    ``scaled_input`` gives what a network sees, in training and in inference alike.
-
-    Raises:
-        InputError: If there is no band, the lengths differ, or a value is not finite or a scale not above 0.
-    """
-
-    offset: tuple[float, ...]
-    scale: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "offset", tuple(float(v) for v in self.offset))
-        object.__setattr__(self, "scale", tuple(float(v) for v in self.scale))
-        if not self.offset or len(self.offset) != len(self.scale):
-            raise InputError(
-                f"The scaling has {len(self.offset)} offsets and {len(self.scale)} scales.",
-                expected="one offset and one scale for every band",
-            )
-        if not all(math.isfinite(v) for v in self.offset + self.scale) or min(self.scale) <= 0:
-            raise InputError(
-                f"The scaling has offsets {self.offset} and scales {self.scale}.",
-                expected="finite numbers, and scales above 0",
-            )
-
-    @classmethod
-    def of(cls, card: ModelCard) -> Scaling:
-        """Return the constants that a model was trained with."""
-        return cls(card.scaling_offset, card.scaling_scale)
-
-    @property
-    def band_count(self) -> int:
-        """How many bands are scaled."""
-        return len(self.offset)
-
-    def apply(self, image: FloatArray) -> FloatArray:
-        """Return the image with every pixel scaled, (band, row, col) float32; the given one stays as it is.
-
-        Raises:
-            InputError: If the image has another number of bands.
-        """
-        if image.shape[0] != self.band_count:
-            raise InputError(
-                f"An image of {image.shape[0]} bands is to be scaled.", expected=f"{self.band_count} bands"
-            )
-        offset = np.asarray(self.offset, np.float32)[:, None, None]
-        scale = np.asarray(self.scale, np.float32)[:, None, None]
-        scaled: FloatArray = (image - offset) / scale
-        return scaled
-
-
-def scaled_input(pixels: FloatArray, valid: BoolArray, scaling: Scaling) -> FloatArray:
-    """Return what a network sees of raw pixels: scaled, (band, row, col) float32, and 0 where invalid.
-
-    Args:
-        pixels: Raw values (band, row, col); they stay as they are.
-        valid: (row, col).
-        scaling: The constants the network was, or is to be, trained with.
-
-    Raises:
-        InputError: If the pixels have another number of bands.
-    """
-    scaled = scaling.apply(pixels)
-    scaled[:, ~valid] = 0.0
-    return scaled
-
-
-def paper_scaling(band_count: int) -> Scaling:
-    """Return ``(x - 127) / 256`` for every band, as Maggiori et al. (IGARSS 2016) scale 8-bit images."""
-    return Scaling((127.0,) * band_count, (256.0,) * band_count)
 
 
 def measure_scaling(areas: Sequence[tuple[SceneReader, Block]]) -> Scaling:

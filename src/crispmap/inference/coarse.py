@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 
-from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.errors import ModelError, SceneError
 from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene
@@ -17,6 +16,8 @@ from crispmap.inference.plan import BLOCK_PX, STRIP_PX, TILE_PX, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
+from crispmap.models.model import CoarseModel
+from crispmap.models.scaling import scaled_input
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene, SceneReader
 from crispmap.types import FloatArray
@@ -31,8 +32,7 @@ _MIN_TILE_PX = 64
 
 def coarse_scores(
     image: SceneReader,
-    network: CoarseNetwork,
-    card: ModelCard,
+    model: CoarseModel,
     *,
     engine: EngineChoice = EngineChoice("torch"),
     block_px: int = BLOCK_PX,
@@ -48,8 +48,7 @@ def coarse_scores(
 
     Args:
         image: The scene's bands, raw.
-        network: The network.
-        card: Its model card: scaling constants, ground sampling distance, class names.
+        model: The coarse network and its card.
         engine: What computes.
         block_px: Side of the blocks it will be read in; sizes what is kept in memory and changes no value.
         tile_px: Longest side of the tiles computed at once, in pixels of the network.
@@ -59,6 +58,7 @@ def coarse_scores(
         ModelError: If the number of bands is not the network's.
         SceneError: If the scene's pixels are far smaller or larger than the model's.
     """
+    network, card = model.network, model.card
     check_bands(image, card)
     ratio = gsd_ratio(image, card.gsd_m)
     seen = image if ratio == (1.0, 1.0) else ResampledScene(image, *ratio)
@@ -69,7 +69,7 @@ def coarse_scores(
     overlap = 0 if network.radius_px is not None else math.ceil(OVERLAP_PX / network.stride_px) * network.stride_px
     window = plan.tile_shape[0] + 2 * overlap, plan.tile_shape[1] + 2 * overlap
     opened = _opened(network, window, engine)
-    compute = _window_computer(seen, network, Scaling.of(card), opened, window)
+    compute = _window_computer(seen, model, opened, window)
     scores: Scene = TiledScores(seen.grid, names, image.path, plan, compute, keep=keep)
     if overlap:
         scores = BlendedScores(seen.grid, image, names, plan, compute, keep=keep, overlap_px=overlap)
@@ -114,24 +114,22 @@ def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:
 
 def _opened(network: CoarseNetwork, shape: tuple[int, int], choice: EngineChoice) -> Engine:
     """Return the engine that computes windows of this shape."""
-    side = (length + 2 * network.margin_px for length in shape)
-    return open_engine(network, (np.zeros((1, network.bands, *side), np.float32),), choice)
+    side = (length + 2 * network.halo_px for length in shape)
+    return open_engine(network.for_inference(), (np.zeros((1, network.bands, *side), np.float32),), choice)
 
 
-def _window_computer(
-    image: SceneReader, network: CoarseNetwork, scaling: Scaling, engine: Engine, shape: tuple[int, int]
-) -> ComputeTile:
+def _window_computer(image: SceneReader, model: CoarseModel, engine: Engine, shape: tuple[int, int]) -> ComputeTile:
     """Return what computes a window on the network's own grid; a score stands at every pixel, valid or not."""
-    margin = network.margin_px
+    network, scaling, halo = model.network, model.scaling, model.network.halo_px
 
     @cache
     def blank() -> FloatArray:
-        side = (length + 2 * margin for length in shape)
+        side = (length + 2 * halo for length in shape)
         scores: FloatArray = engine.run(np.zeros((1, network.bands, *side), np.float32))[0][0]
         return scores
 
     def compute(window: Block) -> Pixels:
-        pixels, valid = image.read(window.padded(margin))
+        pixels, valid = image.read(window.padded(halo))
         scores = engine.run(scaled_input(pixels, valid, scaling)[None])[0][0] if valid.any() else blank()
         return scores, np.ones(window.shape, np.bool_)
 

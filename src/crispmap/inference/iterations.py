@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.evaluate.readers import LabelSource, UnitedGround
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block
 from crispmap.inference.products import class_map
 from crispmap.inference.refine import TILE_PX, refine_area
 from crispmap.metrics import ConfusionMatrix
+from crispmap.models.model import RefinerModel
+from crispmap.models.scaling import scaled_input
 from crispmap.raster.scene import SceneReader
-from crispmap.refine.base import Refiner
 from crispmap.types import IGNORE, FloatArray, LabelArray
 
 _CHUNK_PX = 512
@@ -29,15 +29,12 @@ class StepMaps:
     Args:
         image: The scene on the working grid.
         scores: Coarse scores on the same grid, wherever the refiner reaches.
-        refiner: The refiner.
-        scaling: The constants it was trained with.
+        refiner: The refiner and its card.
         device: "auto", "cpu" or "cuda".
     """
 
-    def __init__(
-        self, image: SceneReader, scores: SceneReader, refiner: Refiner, scaling: Scaling, device: str = "auto"
-    ) -> None:
-        self._image, self._scores, self._refiner, self._scaling = image, scores, refiner, scaling
+    def __init__(self, image: SceneReader, scores: SceneReader, refiner: RefinerModel, device: str = "auto") -> None:
+        self._image, self._scores, self._refiner, self._scaling = image, scores, refiner.network, refiner.scaling
         self._device = device
 
     def over(self, block: Block) -> list[tuple[FloatArray, LabelArray]]:
@@ -58,7 +55,7 @@ class StepMaps:
 
     def curve(self, areas: Sequence[Area], reference: LabelSource, names: Sequence[str]) -> list[ConfusionMatrix]:
         """Return the confusion matrix on some ground after every step, the coarse map's first."""
-        counts = [ConfusionMatrix(names) for _ in range(self._refiner.steps + 1)]
+        counts = [ConfusionMatrix(names) for _ in range(self._refiner.iterations + 1)]
         ground = UnitedGround(areas)
         # Over the box of all areas, not area by area: the boxes of two polygons may share ground.
         for block in box_of(areas).pieces(_CHUNK_PX):

@@ -6,30 +6,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from crispmap.data.scaling import Scaling
 from crispmap.errors import ModelError
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.network import MapNetwork
-from crispmap.inference.plan import BLOCK_PX
+from crispmap.inference.plan import BLOCK_PX, TILE_PX
 from crispmap.inference.refine import check_refiner, refined_scores
 from crispmap.inference.work import DirectScores, Layer, ScoreWork, StackedScores
-from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model
+from crispmap.models.model import CoarseModel, RefinerModel
+from crispmap.models.registry import architectures
 from crispmap.raster.files import open_scene
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene, SceneReader
 from crispmap.raster.scores import ScoreKind, open_scores
 
-COARSE_TILE_PX = 512
-"""Side of the tiles of a coarse network alone on a CPU."""
-REFINED_TILE_PX = 256
-"""Side of the tiles where a refiner runs on a CPU: its hidden layers must stay near the processor."""
-BLENDED_TILE_PX = 384
-"""Side of the tiles of a refiner without bounded radius."""
 DEVICE_TILE_PX = 1024
 """Side of the tiles on a CUDA device, which wants more work at a time."""
 
@@ -92,16 +85,15 @@ class MapJob:
         """
         with ExitStack() as stack:
             image = stack.enter_context(self.image())
-            network, card = (None, None) if self.model is None else load_model(self.model, kind="coarse")
-            refiner, refiner_card = (None, None) if self.refiner is None else load_model(self.refiner, kind="refiner")
+            coarse = None if self.model is None else load_model(self.model, kind="coarse")
+            refiner = None if self.refiner is None else load_model(self.refiner, kind="refiner")
             given = None if self.scores is None else stack.enter_context(self._given(self.scores))
-            if card is not None:
-                check_bands(image, card)
+            if coarse is not None:
+                check_bands(image, coarse.card)
             if refiner is not None:
-                classes = len(card.schema) if card is not None else _count(given)
-                check_refiner(refiner, classes, image.band_count)
-            models = _Models(network, card, refiner, refiner_card)
-            yield self._work(image, given, models)
+                classes = len(coarse.classes) if coarse is not None else _count(given)
+                check_refiner(refiner.network, classes, image.band_count)
+            yield self._work(image, given, _Models(coarse, refiner))
 
     def _given(self, scores: GivenScores) -> Scene:
         return open_scores(
@@ -111,77 +103,58 @@ class MapJob:
 
     def _work(self, image: Scene, given: Scene | None, models: _Models) -> ScoreWork:
         scores = None if given is None else scores_on_scene(given, image)
-        if models.network is None and models.refiner is None:
+        if not models.all:
             if scores is None:
                 raise ModelError("The job has neither a model nor scores.", expected="one of them")
             return StackedScores([("coarse", scores)], self._tile_px(models), "none")
         if models.direct(image):
             return DirectScores(
-                image, scores, MapNetwork(models.network, models.refiner), models.scaling, self.engine,
-                classes=models.classes, tile_px=self._tile_px(models), shifted=self.shifted,
+                image, scores, MapNetwork(models.coarse, models.refiner), models.all[0].scaling, self.engine,
+                classes=models.all[0].network.classes, tile_px=self._tile_px(models), shifted=self.shifted,
             )  # fmt: skip
         return self._stacked(image, scores, models)
 
     def _stacked(self, image: Scene, scores: ScoresOnScene | None, models: _Models) -> StackedScores:
         """Return scores by way of rasters, where network and scene differ in their pixels or tiles must be blended."""
-        if models.card is not None:
-            scores = coarse_scores(
-                image, models.network, models.card, engine=self.engine, block_px=BLOCK_PX, shifted=self.shifted
-            )
+        if models.coarse is not None:
+            scores = coarse_scores(image, models.coarse, engine=self.engine, block_px=BLOCK_PX, shifted=self.shifted)
         if scores is None:
             raise ModelError("The job has neither a network nor scores.", expected="one of them")
         engines = [scores.engine]
         layers: list[tuple[Layer, SceneReader]] = [("coarse", scores)]
-        if models.refiner_card is not None:
+        if models.refiner is not None:
             refined = refined_scores(
-                scores, image, models.refiner, models.refiner_card,
-                engine=self.engine, shifted=self.shifted, tile_px=self._refiner_tile_px(models),
+                scores, image, models.refiner,
+                engine=self.engine, shifted=self.shifted, tile_px=models.refiner_tile_px,
             )  # fmt: skip
             layers.insert(0, ("refined", refined))
             engines.append(refined.engine)
         text = " and ".join(dict.fromkeys(one for one in engines if one))
         return StackedScores(layers, self._tile_px(models), text, models.blended)
 
-    def _refiner_tile_px(self, models: _Models) -> int:
-        """Return the side of a refiner's own tiles; what must be blended pays for its overlap on every tile."""
-        return BLENDED_TILE_PX if models.refiner.radius_px is None else REFINED_TILE_PX
-
     def _tile_px(self, models: _Models) -> int:
         if self.tile_px is not None:
             return self.tile_px
         if self.engine.on_cuda:
             return DEVICE_TILE_PX
-        return COARSE_TILE_PX if models.refiner is None else REFINED_TILE_PX
+        return models.tile_px
 
 
 @dataclass(frozen=True)
 class _Models:
     """The models of a job, as far as it has them."""
 
-    network: Any
-    card: ModelCard | None
-    refiner: Any
-    refiner_card: ModelCard | None
+    coarse: CoarseModel | None
+    refiner: RefinerModel | None
 
     @property
-    def scaling(self) -> Scaling:
-        card = self.card or self.refiner_card
-        if card is None:
-            raise ModelError("The job has no model.", expected="a coarse network or a refiner")
-        return Scaling.of(card)
-
-    @property
-    def classes(self) -> int:
-        return int((self.network or self.refiner).classes)
+    def all(self) -> list[CoarseModel | RefinerModel]:
+        return [model for model in (self.coarse, self.refiner) if model is not None]
 
     @property
     def blended(self) -> str:
         """Why the scores are not those of the models on the whole scene; empty where they are."""
-        unbounded = [
-            model.architecture
-            for model in (self.network, self.refiner)
-            if model is not None and model.radius_px is None
-        ]
+        unbounded = [model.card.architecture for model in self.all if model.network.radius_px is None]
         if not unbounded:
             return ""
         return (
@@ -191,11 +164,21 @@ class _Models:
 
     def direct(self, image: Scene) -> bool:
         """Return whether all models work at the scene's pixel size, alike scaled, with bounded influence."""
-        if self.card is not None and gsd_ratio(image, self.card.gsd_m) != (1.0, 1.0):
+        if self.coarse is not None and gsd_ratio(image, self.coarse.card.gsd_m) != (1.0, 1.0):
             return False
-        scalings = {Scaling.of(card) for card in (self.card, self.refiner_card) if card is not None}
-        bounded = all(model is None or model.radius_px is not None for model in (self.network, self.refiner))
-        return bounded and len(scalings) == 1
+        bounded = all(model.network.radius_px is not None for model in self.all)
+        return bounded and len({model.scaling for model in self.all}) == 1
+
+    @property
+    def refiner_tile_px(self) -> int:
+        """Side of the refiner's own tiles."""
+        return TILE_PX if self.refiner is None else architectures()[self.refiner.card.architecture].tile_px
+
+    @property
+    def tile_px(self) -> int:
+        """Side of the tiles that all models run fast on, on a CPU."""
+        known = architectures()
+        return min((known[model.card.architecture].tile_px for model in self.all), default=TILE_PX)
 
 
 def _count(scores: Scene | None) -> int:

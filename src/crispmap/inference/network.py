@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crispmap.geo.grid import Block
-from crispmap.models.base import CoarseNetwork
+from crispmap.models.base import crop
+from crispmap.models.model import CoarseModel, RefinerModel
 from crispmap.raster.scene import reflected_indices
-from crispmap.refine.base import Refiner, crop
 
 
 class MapNetwork(nn.Module):
@@ -21,7 +21,7 @@ class MapNetwork(nn.Module):
     reflection, not the network's scores of a reflected image. ``reflected_places`` says how.
 
     Args:
-        network: The coarse network, or None where scores are given.
+        coarse: The coarse network, or None where scores are given.
         refiner: The refiner, or None.
 
     Attributes:
@@ -30,16 +30,16 @@ class MapNetwork(nn.Module):
         stride_px: Tile origins are multiples of it.
     """
 
-    def __init__(self, network: CoarseNetwork | None, refiner: Refiner | None) -> None:
+    def __init__(self, coarse: CoarseModel | None, refiner: RefinerModel | None) -> None:
         super().__init__()
-        if network is None and refiner is None:
+        if coarse is None and refiner is None:
             raise ValueError("a map needs a network or a refiner")
-        self.stride_px = 1 if network is None else network.stride_px
-        self._reach_px = 0 if refiner is None else refiner.margin_px
+        self.stride_px = 1 if coarse is None else coarse.network.stride_px
+        self._reach_px = 0 if refiner is None else refiner.network.margin_px
         self.halo_px = math.ceil(self._reach_px / self.stride_px) * self.stride_px
-        self.margin_px = self.halo_px + (0 if network is None else network.margin_px)
-        self.network = network
-        self.refiner = None if refiner is None else refiner.for_inference()
+        self.margin_px = self.halo_px + (0 if coarse is None else coarse.network.halo_px)
+        self.network = None if coarse is None else coarse.network.for_inference()
+        self.refiner = None if refiner is None else refiner.network.for_inference()
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the scores of a tile (1, class, row, col): refined, coarse, or refined and coarse.

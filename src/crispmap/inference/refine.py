@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor, nn
 
-from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.errors import GridError, ModelError
 from crispmap.geo.grid import Block
 from crispmap.inference.align import scores_on_scene
@@ -14,9 +13,10 @@ from crispmap.inference.engines import Engine, EngineChoice, open_engine
 from crispmap.inference.engines.torch_engine import TorchEngine
 from crispmap.inference.plan import BLOCK_PX, STRIP_PX, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
-from crispmap.models.card import ModelCard
+from crispmap.models.base import Refiner
+from crispmap.models.model import RefinerModel
+from crispmap.models.scaling import scaled_input
 from crispmap.raster.scene import SceneReader, cut_reflected
-from crispmap.refine.base import Refiner
 from crispmap.types import FloatArray
 
 TILE_PX = 128
@@ -26,8 +26,7 @@ TILE_PX = 128
 def refined_scores(
     scores: SceneReader,
     image: SceneReader,
-    refiner: Refiner,
-    card: ModelCard,
+    model: RefinerModel,
     *,
     engine: EngineChoice = EngineChoice("torch"),
     block_px: int = BLOCK_PX,
@@ -42,8 +41,7 @@ def refined_scores(
     Args:
         scores: Scores, one band a class, on the image's grid or on a coarser one over the same ground.
         image: The scene's bands, raw.
-        refiner: The refiner.
-        card: Its model card, with the scaling constants.
+        model: The refiner and its card.
         engine: What computes.
         block_px: Side of the blocks it will be read in; sizes what is kept in memory and changes no value.
         tile_px: Longest side of the tiles computed at once.
@@ -53,6 +51,7 @@ def refined_scores(
         ModelError: If the number of classes or bands is not the refiner's.
         GridError: If scores and image do not cover the same ground.
     """
+    refiner = model.network
     check_refiner(refiner, scores.band_count, image.band_count)
     scores = scores_on_scene(scores, image)
     plan = plan_tiles(image.grid.shape, tile_px=tile_px, shifted=shifted)
@@ -60,7 +59,7 @@ def refined_scores(
     overlap = OVERLAP_PX if refiner.radius_px is None else 0
     window = plan.tile_shape[0] + 2 * overlap, plan.tile_shape[1] + 2 * overlap
     opened = _opened(refiner, window, engine)
-    compute = _window_computer(scores, image, refiner, Scaling.of(card), opened)
+    compute = _window_computer(scores, image, model, opened)
     names, text = scores.band_names, opened.text
     if overlap:
         return BlendedScores(image.grid, scores, names, plan, compute, keep=keep, engine=text)
@@ -84,11 +83,9 @@ def _opened(refiner: Refiner, shape: tuple[int, int], choice: EngineChoice) -> E
     return open_engine(refiner.for_inference(), tuple(example), choice)
 
 
-def _window_computer(
-    scores: SceneReader, image: SceneReader, refiner: Refiner, scaling: Scaling, engine: Engine
-) -> ComputeTile:
+def _window_computer(scores: SceneReader, image: SceneReader, model: RefinerModel, engine: Engine) -> ComputeTile:
     """Return what computes a window of refined scores."""
-    margin = refiner.margin_px
+    margin, scaling = model.network.margin_px, model.scaling
 
     def compute(window: Block) -> Pixels:
         coarse, valid = scores.read(window.padded(margin))
@@ -137,7 +134,7 @@ def refine_area(
         )
     engine = TorchEngine(_EveryStep(refiner), device)
     plan = plan_tiles(shape, tile_px=tile_px)
-    steps = [np.empty_like(scores, np.float32) for _ in range(refiner.steps + 1)]
+    steps = [np.empty_like(scores, np.float32) for _ in range(refiner.iterations + 1)]
     for tile in plan.over(Block(0, 0, *shape)):
         window = tile.padded(refiner.margin_px)
         shared = tile.intersection(Block(0, 0, *shape))
@@ -155,7 +152,7 @@ class _EveryStep(nn.Module):
         self._refiner = refiner
 
     def forward(self, scores: Tensor, image: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self._refiner.all_steps(scores, image))
+        return tuple(self._refiner.all_iterations(scores, image))
 
 
 def _check_maps(what: str, given: int, expected: int, remedy: str) -> None:

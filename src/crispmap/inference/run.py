@@ -20,7 +20,7 @@ from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
-from crispmap.inference.job import REFINED_TILE_PX, MapJob
+from crispmap.inference.job import MapJob
 from crispmap.inference.options import AUTO, PredictOptions
 from crispmap.inference.pipeline import available_cores, work_through
 from crispmap.inference.plan import visit_blocks
@@ -40,7 +40,7 @@ JOB_TAG = "CRISPMAP_JOB"
 """The tag that holds the hash of all a map depends on."""
 _TRIED_PX = 16_000_000
 """Pixels of a scene below which a trial of other precisions takes longer than it can save."""
-_TRIED_BLOCKS = 8
+_TRIED_BLOCKS, _TRIED_SIDE_PX = 8, 256
 
 PRECISION_TAG = "CRISPMAP_PRECISION"
 """The tag that holds why a map was computed in its precision."""
@@ -248,7 +248,7 @@ def _tried_precision(job: MapJob) -> tuple[Precision, str]:
         grid = image.grid
     if grid.height * grid.width < _TRIED_PX:
         return "float32", "float32; the scene is too small for a trial of others to pay"
-    side = REFINED_TILE_PX
+    side = _TRIED_SIDE_PX
     blocks = [block for block in grid.blocks(side) if block.shape == (side, side)]
     sample = blocks[:: max(1, len(blocks) // _TRIED_BLOCKS)]
     with ExitStack() as stack:

@@ -14,12 +14,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.geo.grid import Block, Grid
 from crispmap.inference.engines import EngineChoice, open_engine
 from crispmap.inference.network import MapNetwork, reflected_places
 from crispmap.inference.plan import TilePlan
 from crispmap.inference.tiled import Pixels
+from crispmap.models.scaling import Scaling, scaled_input
 from crispmap.raster.scene import SceneReader
 from crispmap.types import BoolArray, FloatArray
 

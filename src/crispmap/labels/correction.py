@@ -43,7 +43,7 @@ Shifts = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alignment:
+class LabelCorrection:
     """How labels are moved.
 
     Attributes:
@@ -67,7 +67,7 @@ class Alignment:
             raise InputError(f"sure is {self.sure}.", expected="a probability, 0 to 1")
 
 
-class AlignedLabels:
+class CorrectedLabels:
     """Labels on a grid, moved and cleared by scores on the same grid; a ``LabelReader``.
 
     Values do not depend on how they are read: they are computed in tiles that are counted from the grid's corner, each
@@ -91,7 +91,7 @@ class AlignedLabels:
         labels: Callable[[Block], LabelArray],
         scores: SceneReader,
         schema: ClassSchema,
-        how: Alignment = Alignment(),
+        how: LabelCorrection = LabelCorrection(),
     ) -> None:
         if scores.band_count != len(schema):
             raise InputError(

@@ -16,11 +16,13 @@ from typing import Any, Literal, get_args
 from safetensors import SafetensorError, safe_open
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import ModelError, SchemaError
+from crispmap.errors import InputError, ModelError, SchemaError
+from crispmap.models.architecture import Kind
+from crispmap.models.migration import migrated_card
+from crispmap.models.scaling import Scaling
 
-Kind = Literal["coarse", "refiner"]
-FORMAT = 1
-"""Version of the model file; a newer one is refused, never guessed at."""
+FORMAT = 2
+"""Version of the model file; older ones are migrated, a newer one is refused, never guessed at."""
 _DAMAGED = "the file is damaged; train or fetch the model again"
 
 CARD_KEY = "crispmap"
@@ -33,12 +35,11 @@ class ModelCard:
 
     Attributes:
         kind: "coarse" (image -> scores) or "refiner" (image + scores -> scores).
-        architecture: Name in the registry of ``crispmap.models.file``.
+        architecture: Name in the model registry.
         arguments: Keyword arguments that build the architecture.
         schema: The classes of its scores, in order.
         band_names: Names of the bands it expects, in order.
-        scaling_offset: A number a band; the network sees (value - offset) / scale.
-        scaling_scale: A number a band, above 0.
+        scaling: Constants of each band.
         gsd_m: Ground sampling distance it works at, in metres.
         radius_px: Influence radius in its own pixels, or None where unbounded.
         stride_px: Window origins are multiples of it.
@@ -50,8 +51,7 @@ class ModelCard:
     arguments: dict[str, Any]
     schema: ClassSchema
     band_names: tuple[str, ...]
-    scaling_offset: tuple[float, ...]
-    scaling_scale: tuple[float, ...]
+    scaling: Scaling
     gsd_m: float
     radius_px: int | None
     stride_px: int
@@ -59,19 +59,15 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         bands = len(self.band_names)
-        if not bands or len(self.scaling_offset) != bands or len(self.scaling_scale) != bands:
+        if self.scaling.band_count != bands:
             raise ModelError(
-                f"A model card has {bands} band names, {len(self.scaling_offset)} offsets and "
-                f"{len(self.scaling_scale)} scales.",
+                f"A model card has {bands} band names and scaling constants of {self.scaling.band_count} bands.",
                 expected="one of each for every band",
             )
-        if not all(0 < number < math.inf for number in (*self.scaling_scale, self.gsd_m)):
+        if not 0 < self.gsd_m < math.inf:
             raise ModelError(
-                f"A model card has the scales {self.scaling_scale} and a ground sampling distance of {self.gsd_m} m.",
-                expected="finite numbers above 0",
+                f"A model card has a ground sampling distance of {self.gsd_m} m.", expected="a finite number above 0"
             )
-        if not all(math.isfinite(offset) for offset in self.scaling_offset):
-            raise ModelError(f"A model card has the offsets {self.scaling_offset}.", expected="finite numbers")
         if self.stride_px < 1 or (self.radius_px is not None and self.radius_px < 0):
             raise ModelError(
                 f"A model card has a stride of {self.stride_px} and a radius of {self.radius_px} pixels.",
@@ -88,8 +84,8 @@ class ModelCard:
                 "arguments": self.arguments,
                 "classes": json.loads(self.schema.to_json()),
                 "band_names": self.band_names,
-                "scaling_offset": self.scaling_offset,
-                "scaling_scale": self.scaling_scale,
+                "scaling_offset": self.scaling.offset,
+                "scaling_scale": self.scaling.scale,
                 "gsd_m": self.gsd_m,
                 "radius_px": self.radius_px,
                 "stride_px": self.stride_px,
@@ -112,13 +108,14 @@ class ModelCard:
             raise ModelError(
                 f"The model card cannot be read: {error}.", expected="a card written by crispmap"
             ) from error
-        if version != FORMAT:
+        if not isinstance(version, int) or not 1 <= version <= FORMAT:
             raise ModelError(
                 f"The model file has format {version!r}.",
-                expected=f"format {FORMAT}",
+                expected=f"format {FORMAT} or older",
                 remedy="update crispmap, or train the model again with this version",
             )
         try:
+            facts = migrated_card(facts)
             if facts["kind"] not in get_args(Kind):
                 raise ValueError(f"unknown kind {facts['kind']!r}")
             return cls(
@@ -127,14 +124,13 @@ class ModelCard:
                 arguments=dict(facts["arguments"]),
                 schema=ClassSchema.from_json(json.dumps(facts["classes"])),
                 band_names=tuple(str(name) for name in facts["band_names"]),
-                scaling_offset=tuple(float(value) for value in facts["scaling_offset"]),
-                scaling_scale=tuple(float(value) for value in facts["scaling_scale"]),
+                scaling=Scaling(facts["scaling_offset"], facts["scaling_scale"]),
                 gsd_m=float(facts["gsd_m"]),
                 radius_px=None if facts["radius_px"] is None else int(facts["radius_px"]),
                 stride_px=int(facts["stride_px"]),
                 provenance=dict(facts["provenance"]),
             )
-        except (SchemaError, ValueError, TypeError, KeyError) as error:
+        except (SchemaError, InputError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"The model card is damaged: {error}.", expected="a card written by crispmap") from error
 
 

@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Literal, overload
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from crispmap.errors import ModelError
 from crispmap.files.atomic import check_free, write_atomically
-from crispmap.models.base import CoarseNetwork
-from crispmap.models.caffe.network import CaffeNetwork
+from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
-from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
-from crispmap.models.patch_network.network import PatchNetwork
-from crispmap.models.svm.network import svm, svm_texture
-from crispmap.refine.base import Refiner
-from crispmap.refine.crf.refiner import CrfRefiner
-from crispmap.refine.pde.refiner import PDES
-from crispmap.refine.rnn.refiner import RecurrentRefiner
-from crispmap.refine.wide.refiner import WideRefiner
+from crispmap.models.migration import migrated_weights
+from crispmap.models.model import CoarseModel, Model, RefinerModel
+from crispmap.models.registry import architectures
 
-__all__ = ["ARCHITECTURES", "COARSE_NETWORKS", "load_model", "model_hash", "read_card", "save_model"]
-
-ARCHITECTURES: dict[str, Callable[..., CoarseNetwork | Refiner]] = {
-    "fcn-rnn": fcn_rnn,
-    "fcn-igarss": fcn_igarss,
-    "mnih": PatchNetwork,
-    "svm": svm,
-    "svm-texture": svm_texture,
-    "caffe": CaffeNetwork,
-    "rnn": RecurrentRefiner,
-    "wide": WideRefiner,
-    "crf": CrfRefiner,
-    **PDES,
-}
-"""Builders by architecture name."""
-
-COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih", "svm", "svm-texture")
-"""Names of the coarse networks among them."""
+__all__ = ["load_model", "model_hash", "read_card", "save_model"]
 
 
 def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = False) -> Path:
@@ -57,8 +34,14 @@ def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = 
     return path
 
 
-def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
-    """Return a model in evaluation mode on the CPU, and its card.
+@overload
+def load_model(path: Path) -> CoarseModel | RefinerModel: ...
+@overload
+def load_model(path: Path, kind: Literal["coarse"]) -> CoarseModel: ...
+@overload
+def load_model(path: Path, kind: Literal["refiner"]) -> RefinerModel: ...
+def load_model(path: Path, kind: str | None = None) -> CoarseModel | RefinerModel:
+    """Return a model in evaluation mode on the CPU; of the networks, only the one its card names is imported.
 
     Args:
         path: The model file.
@@ -76,32 +59,40 @@ def load_model(path: Path, *, kind: str | None = None) -> tuple[Any, ModelCard]:
         raise ModelError(
             f"{path} holds a {card.kind} model.", expected=f"a {kind} model", remedy="give the other model file here"
         )
-    builder = ARCHITECTURES.get(card.architecture)
-    if builder is None:
+    network = _built(card, migrated_weights(weights), path)
+    if (network.bands, network.classes) != (len(card.band_names), len(card.schema)):
+        raise ModelError(
+            f"{path}: its card names {len(card.band_names)} bands and {len(card.schema)} classes, its weights are for "
+            f"{network.bands} and {network.classes}.",
+            expected="a name for every band and class",
+            remedy="the file is damaged; train or fetch the model again",
+        )
+    if isinstance(network, CoarseNetwork):
+        return Model(network.eval(), card)
+    return Model(network.eval(), card)
+
+
+def _built(card: ModelCard, weights: Mapping[str, Tensor], path: Path) -> CoarseNetwork | Refiner:
+    """Return the network a card describes, with its weights."""
+    known = architectures(card.kind)
+    if card.architecture not in known:
         raise ModelError(
             f"{path} has architecture {card.architecture!r}.",
-            expected=f"one of {', '.join(ARCHITECTURES)}",
+            expected=f"one of {', '.join(known)}",
             remedy="update crispmap, or train the model again with this version",
         )
     try:
         # On the meta device a false claim of a huge layer costs nothing: shapes are compared before memory is taken.
         with torch.device("meta"):
-            module = builder(**card.arguments)
-        module.load_state_dict(weights, strict=True, assign=True)
+            network = known[card.architecture].build(**card.arguments)
+        network.load_state_dict(weights, strict=True, assign=True)
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         raise ModelError(
             f"{path}: the weights do not fit the architecture {card.architecture!r}: {str(error).splitlines()[0]}",
             expected="the weights that the card describes",
             remedy="the file is damaged; train or fetch the model again",
         ) from error
-    if (module.bands, module.classes) != (len(card.band_names), len(card.schema)):
-        raise ModelError(
-            f"{path}: its card names {len(card.band_names)} bands and {len(card.schema)} classes, its weights are for "
-            f"{module.bands} and {module.classes}.",
-            expected="a name for every band and class",
-            remedy="the file is damaged; train or fetch the model again",
-        )
-    return module.eval(), card
+    return network
 
 
 def model_hash(path: Path) -> str:

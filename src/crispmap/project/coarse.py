@@ -30,9 +30,9 @@ def open_coarse(sources: Sources, model: Path | None, device: str) -> tuple[Scen
         return given, None
     if model is None:
         raise ModelError("There are no coarse scores.", expected="a coarse network, or scores of another tool")
-    network, card = load_model(model, kind="coarse")
-    check_classes(card, sources.project, model)
-    return coarse_scores(sources.image, network, card, engine=EngineChoice("torch", device=device)), card
+    coarse = load_model(model, kind="coarse")
+    check_classes(coarse.card, sources.project, model)
+    return coarse_scores(sources.image, coarse, engine=EngineChoice("torch", device=device)), coarse.card
 
 
 def check_classes(card: ModelCard, project: Project, path: Path) -> None:

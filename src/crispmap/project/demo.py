@@ -20,7 +20,7 @@ SIZE_PX = (1600, 2400)
 _PROJECT = """\
 # The demo's project. Copy it, put your own files in, and run the same verbs:
 #   crispmap train project.yaml; crispmap predict project.yaml; crispmap evaluate project.yaml
-crispmap: 1
+crispmap: 2
 name: town
 seed: {seed}
 scene: {{path: scene.tif}}
@@ -35,8 +35,8 @@ areas:                          # windows [row, col, height, width]; no two shar
   validation: [{{window: [0, {left}, {half}, {held}]}}]
   refiner: [{{window: [0, {precise}, {half}, {right}]}}]
   test: [{{window: [{half}, {left}, {rest}, {east}]}}]
-coarse: {{network: fcn-rnn, gsd_m: 1.0, preset: fast}}
-refiner: {{variant: class-specific, steps: 5, preset: fast}}
+coarse: {{kind: fcn-rnn, gsd_m: 1.0, preset: fast}}
+refiner: {{kind: rnn, variant: class-specific, iterations: 5, preset: fast}}
 output: {{folder: results}}
 """
 

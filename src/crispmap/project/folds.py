@@ -22,8 +22,9 @@ from crispmap.labels.reader import LabelReader
 from crispmap.models.card import ModelCard
 from crispmap.project.coarse import open_coarse
 from crispmap.project.inputs import Sources, labelled_blocks
-from crispmap.project.training import Run, train_coarse
+from crispmap.project.training import train_coarse
 from crispmap.raster.scene import Scene
+from crispmap.training.options import TrainingRun
 from crispmap.types import IGNORE, BoolArray, FloatArray
 
 FOLDS = 3
@@ -61,7 +62,7 @@ class FoldScores(Scene):
         """Do nothing: whoever opened the scores closes them."""
 
 
-def fold_scores(sources: Sources, scores: Scene, card: ModelCard, run: Run) -> tuple[FoldScores, float]:
+def fold_scores(sources: Sources, scores: Scene, card: ModelCard, run: TrainingRun) -> tuple[FoldScores, float]:
     """Return coarse scores that on the coarse ground are by networks that did not learn there, and seconds of training.
 
     They learn for as many steps as the weights of the project's own did: longer ones are surer of what they see.

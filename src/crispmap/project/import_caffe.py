@@ -14,6 +14,7 @@ from crispmap.models.caffe.network import CaffeNetwork, caffe_network
 from crispmap.models.caffe.plan import CONVOLUTION, DECONVOLUTION
 from crispmap.models.card import ModelCard
 from crispmap.models.file import model_hash, save_model
+from crispmap.models.scaling import Scaling
 from crispmap.raster.writer import check_paths
 
 BAND_NAMES = ("red", "green", "blue")
@@ -129,8 +130,7 @@ def _card(path: Path, model: CaffeModel, network: CaffeNetwork, gsd_m: float | N
         arguments=network.arguments,
         schema=preset_schema(["building"]),
         band_names=BAND_NAMES,
-        scaling_offset=(model.mean,) * network.bands,
-        scaling_scale=(1 / model.scale,) * network.bands,
+        scaling=Scaling((model.mean,) * network.bands, (1 / model.scale,) * network.bands),
         gsd_m=distance,
         radius_px=network.radius_px,
         stride_px=network.stride_px,

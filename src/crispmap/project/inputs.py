@@ -72,10 +72,11 @@ class Sources:
         """Return the project's areas by role on a grid over the scene's ground."""
         return resolve_areas(self.project.areas, self.file_grid, grid)
 
-    def pieces(self, role: str, grid: Grid) -> tuple[list[Area], list[Area]]:
+    def pieces(self, role: str, grid: Grid, *, hold_out: bool = True) -> tuple[list[Area], list[Area]]:
         """Return the areas to learn from and those to validate on for the role "coarse" or "refiner".
 
-        The validation areas are the project's own, or a strip held out of every area of the role.
+        The validation areas are the project's own, or a strip held out of every area of the role; without
+        ``hold_out`` there are none, and nothing is held out.
 
         Raises:
             ProjectError: If the project gives no area for the role.
@@ -87,6 +88,8 @@ class Sources:
                 expected=f"a list of pieces under areas: {role}:",
                 remedy=f"add for example areas: {{{role}: [{{window: [0, 0, 1024, 1024]}}]}}",
             )
+        if not hold_out:
+            return areas[role], []
         if areas.get("validation"):
             return areas[role], areas["validation"]
         parts = [hold_out_strip(area) for area in areas[role]]

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crispmap.data.ground import checked_counts
-from crispmap.data.pixels import check_enough
-from crispmap.data.sampling import check_patch
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Grid
 from crispmap.labels.reader import LabelReader
 from crispmap.project.file import Project
-from crispmap.project.file.sections import SVM_CLASSIFIERS
 from crispmap.project.inputs import Sources, labelled_blocks
 from crispmap.types import IGNORE, CountArray
+
+if TYPE_CHECKING:
+    from crispmap.models.architecture import Architecture
+    from crispmap.training.learners import Learner
 
 
 def require_precise(project: Project, roles: Sequence[str], *, so: str = "", remedy: str) -> None:
@@ -65,7 +67,7 @@ class TrainingPreflight:
             LabelError: If a class has no pixel there, or too few for a support vector machine.
             TrainingError: If a piece is smaller than a patch.
         """
-        with _errors_about(f"{project.coarse.network} cannot be trained on areas: coarse: of {project.path.name}."):
+        with _errors_about(f"{project.coarse.kind} cannot be trained on areas: coarse: of {project.path.name}."):
             _check_network(project, *self._coarse)
 
     def check_refiner(self, project: Project) -> None:
@@ -79,39 +81,32 @@ class TrainingPreflight:
             LabelError: If a class has no pixel there, or in a part of the coarse ground it is to learn from.
             TrainingError: If a piece is smaller than a patch.
         """
-        # Lightning takes more than a second to import, and maps need none of it.
-        from crispmap.project.training import refiner_settings
+        # torch takes a second to import, and maps of scores need none of it.
+        from crispmap.project.training import refiner_section, refiner_settings
 
-        areas, _ = self._sources.pieces("refiner", self._sources.image.grid)
-        patch_px = refiner_settings(project).patch_px
+        section = refiner_section(project)
+        learner = _learner(section.architecture)
+        areas, _ = self._sources.pieces("refiner", self._sources.image.grid, hold_out=learner.holds_out)
         with _errors_about(f"The refiner cannot be trained on areas: refiner: of {project.path.name}."):
-            _check_patches(areas, patch_px)
-            checked_counts(self._refiner_counts, project.schema.names)
-        if project.refiner is not None and project.refiner.aligned_labels:
-            self._check_folds(project, patch_px)
+            counts = checked_counts(self._refiner_counts, project.schema.names)
+            learner.check(refiner_settings(project), _shapes(areas), counts, project.schema)
+        if section.corrected_labels:
+            self._check_folds(project)
 
-    def _check_folds(self, project: Project, patch_px: int) -> None:
-        """Check that coarse networks can be trained on parts of the coarse ground, and the refiner on the whole."""
+    def _check_folds(self, project: Project) -> None:
+        """Check that coarse networks can be trained on parts of the coarse area, and the refiner on the whole."""
         from crispmap.project.folds import FOLDS, others
+        from crispmap.project.training import refiner_section, refiner_settings
 
         sources, (areas, _) = self._sources, self._coarse
-        with _errors_about(f"Labels cannot be aligned on areas: coarse: of {project.path.name}, cut in {FOLDS}."):
-            _check_patches(sources.pieces("coarse", sources.image.grid)[0], patch_px)
+        with _errors_about(f"Labels cannot be corrected on areas: coarse: of {project.path.name}, cut in {FOLDS}."):
+            whole = sources.pieces("coarse", sources.image.grid)[0]
+            counts = np.zeros(len(project.schema), np.int64)
+            learner = _learner(refiner_section(project).architecture)
+            learner.check(refiner_settings(project), _shapes(whole), counts, project.schema)
             for index in range(FOLDS):
                 left = others(index, areas)
                 _check_network(project, left, _counted(left, sources.labels(self._coarse_grid)))
-
-    def check_fit(self, name: str, areas: Sequence[Area]) -> None:
-        """Check that a refiner written by hand can be fitted on some of the refiner's ground.
-
-        Raises:
-            ProjectError: If there is no reference.
-            LabelError: If a class has no pixel there.
-        """
-        sources = self._sources
-        with _errors_about(f"{name} cannot be fitted on areas: refiner: of {sources.project.path.name}."):
-            counts = _counted(areas, sources.reference(sources.image.grid))
-            checked_counts(counts, sources.project.schema.names)
 
     @cached_property
     def _coarse(self) -> tuple[list[Area], CountArray]:
@@ -139,21 +134,23 @@ def _errors_about(what: str) -> Iterator[None]:
         raise type(error)(f"{what} {error.given}", expected=error.expected, remedy=error.remedy) from error
 
 
+def _learner(architecture: Architecture) -> Learner:
+    from crispmap.training.learners import learner_of
+
+    return learner_of(architecture)
+
+
 def _check_network(project: Project, areas: Sequence[Area], labelled: CountArray) -> None:
-    """Check that a project's coarse network can be trained on some ground with so many pixels of each id."""
+    """Check that a project's coarse network can be trained on areas with so many pixels of each id."""
     from crispmap.project.training import coarse_settings
 
-    names = project.schema.names
-    counts = checked_counts(labelled, names)
-    if project.coarse.network in SVM_CLASSIFIERS:
-        check_enough(counts, names)
-    else:
-        _check_patches(areas, coarse_settings(project).patch_px)
+    counts = checked_counts(labelled, project.schema.names)
+    learner = _learner(project.coarse.architecture)
+    learner.check(coarse_settings(project), _shapes(areas), counts, project.schema)
 
 
-def _check_patches(areas: Sequence[Area], patch_px: int) -> None:
-    for area in areas:
-        check_patch(area.block.shape, patch_px)
+def _shapes(areas: Sequence[Area]) -> list[tuple[int, int]]:
+    return [area.block.shape for area in areas]
 
 
 def _counted(areas: Sequence[Area], labels: LabelReader) -> CountArray:

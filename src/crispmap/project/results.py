@@ -15,7 +15,6 @@ import numpy as np
 from scipy.special import softmax
 
 from crispmap.classes import ClassSchema
-from crispmap.data.scaling import Scaling
 from crispmap.errors import ProjectError
 from crispmap.evaluate.compare import Evaluation, evaluate_maps
 from crispmap.evaluate.readers import LabelSource
@@ -28,15 +27,14 @@ from crispmap.inference.iterations import StepMaps
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix
-from crispmap.models.card import ModelCard
-from crispmap.models.file import read_card
+from crispmap.models.card import ModelCard, read_card
+from crispmap.models.model import RefinerModel
 from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.preflight import require_precise
 from crispmap.project.run import Products, load_refiner
 from crispmap.raster.scene import Scene
 from crispmap.raster.scores import open_scores
-from crispmap.refine.base import Refiner
 from crispmap.report.crops import choose_crops
 from crispmap.report.plots import rgb_preview
 from crispmap.report.report import Crop, MethodResult, Overview, ReportData, write_report
@@ -113,8 +111,7 @@ def evaluate_project(
     _check_mapped(project, products)
     check_free(products.report, force=force)
     with open_sources(project) as sources, open_scores(products.coarse_scores, kind="logit") as scores:
-        refiner, card = load_refiner(products, project)
-        ground = _TestGround(sources, scores, refiner, card)
+        ground = _TestGround(sources, scores, load_refiner(products, project))
         results = ground.results()
         data = ground.report(results, story or Story(project.name))
     write_report(products.report, data, force=force)
@@ -136,15 +133,15 @@ def _check_mapped(project: Project, products: Products) -> None:
 class _TestGround:
     """A project's test areas, with everything that is compared on them."""
 
-    def __init__(self, sources: Sources, scores: Scene, refiner: Refiner, card: ModelCard) -> None:
-        self.sources, self.card = sources, card
+    def __init__(self, sources: Sources, scores: Scene, refiner: RefinerModel) -> None:
+        self.sources, self.card = sources, refiner.card
         self.project = sources.project
         self.schema: ClassSchema = sources.project.schema
         self.grid = sources.image.grid
         self.areas: list[Area] = sources.areas(self.grid)["test"]
         self.reference: LabelReader = sources.reference(self.grid)
-        self.steps = StepMaps(sources.image, scores, refiner, Scaling.of(card))
-        self.biases = [float(value) for value in card.provenance["class_biases"]]
+        self.steps = StepMaps(sources.image, scores, refiner)
+        self.biases = [float(value) for value in self.card.provenance["class_biases"]]
         self.products = Products(sources.project.output_folder)
         self.maps: dict[str, LabelSource] = {
             COARSE: open_labels(self.products.coarse_map, self.schema, self.grid),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from crispmap.errors import ModelError, OutputError, ProjectError
 from crispmap.inference.job import GivenScores, MapJob
@@ -13,14 +12,15 @@ from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import model_tags
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import MapResult, Output, Progress, Say, make_maps
-from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model, read_card
+from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import check_classes
 from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
 from crispmap.raster.refs import SceneRef
+from crispmap.training.options import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,7 @@ def train_project(
         TrainingError: If a training cannot start, or diverges.
     """
     # Lightning takes more than a second to import, and maps need none of it.
-    from crispmap.project.correction import train_project_refiner
-    from crispmap.project.training import Run, train_coarse
+    from crispmap.project.stages import ModelPaths, train_stages
 
     project = load_project(path)
     products = Products(project.output_folder)
@@ -109,20 +108,16 @@ def train_project(
     if not resume and not force:
         models = {"coarse": products.coarse_model, "refiner": products.refiner_model}
         _refuse_existing([models[one] for one in wanted], "give --resume to go on, or --force to train anew")
-    run = Run(products.training, resume=resume, force=force, device=device, devices=devices)
-    written = []
+    run = TrainingRun(products.training, resume=resume, force=force, device=device, devices=devices)
+    paths = ModelPaths(products.coarse_model, products.refiner_model)
     with open_sources(project) as sources:
         if len(wanted) == 2:
             TrainingPreflight(sources).check_refiner(project)  # not after an hour of the coarse training
-        if "coarse" in wanted:
-            train_coarse(sources, products.coarse_model, run)
-            written.append(products.coarse_model)
-        if "refiner" in wanted:
-            if project.coarse.scores is None:
+        for makes in wanted:
+            if makes == "refiner" and project.coarse.scores is None:
                 _check_model(products.coarse_model, "a trained coarse network", project)
-            train_project_refiner(sources, products.coarse_model, products.refiner_model, run)
-            written.append(products.refiner_model)
-    return written
+            train_stages(sources, paths, run, [makes])
+    return [paths.coarse if makes == "coarse" else paths.refiner for makes in wanted]
 
 
 def _stages(project: Project, stage: str | None) -> list[str]:
@@ -201,16 +196,16 @@ def _job(project: Project, products: Products) -> MapJob:
     )
 
 
-def load_refiner(products: Products, project: Project) -> tuple[Any, ModelCard]:
-    """Return a project's trained refiner and its card.
+def load_refiner(products: Products, project: Project) -> RefinerModel:
+    """Return a project's trained refiner.
 
     Raises:
         ModelError: If it is not there, damaged or made for other classes.
     """
     _check_model(products.refiner_model, "a trained refiner", project)
-    refiner, card = load_model(products.refiner_model, kind="refiner")
-    check_classes(card, project, products.refiner_model)
-    return refiner, card
+    refiner = load_model(products.refiner_model, kind="refiner")
+    check_classes(refiner.card, project, products.refiner_model)
+    return refiner
 
 
 def _refuse_existing(paths: list[Path], remedy: str) -> None:

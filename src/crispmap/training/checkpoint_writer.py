@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from crispmap.errors import TrainingError
+from crispmap.models.settings import TrainingSettings
 from crispmap.training.checkpoint import cannot_write, write_safetensors
 from crispmap.training.progress import Reporter, StepReport
-from crispmap.training.settings import TrainingSettings
 from crispmap.training.task import SegmentationTask
 
 BEST_NAME = "best.safetensors"

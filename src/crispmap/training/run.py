@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader
 
 from crispmap.data.batches import Batch, GroundTiles, PatchBatches, in_order
 from crispmap.data.ground import Ground
-from crispmap.data.sampling import PatchSampler, class_weights
+from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
 from crispmap.errors import OutputError, TrainingError
+from crispmap.models.settings import TrainingSettings
 from crispmap.training.checkpoint import (
     SafetensorsCheckpointIO,
     cannot_write,
@@ -36,8 +37,8 @@ from crispmap.training.checkpoint import (
     read_safetensors,
 )
 from crispmap.training.checkpoint_writer import BEST_NAME, HISTORY_NAME, KEEPER_KEY, LAST_NAME, HistoryRow, Keeper
+from crispmap.training.options import TrainerOptions
 from crispmap.training.progress import BarReporter, Reporter
-from crispmap.training.settings import TrainingSettings
 from crispmap.training.task import RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
 
@@ -80,34 +81,6 @@ class TrainingResult:
         return self.steps / self.seconds if self.seconds > 0 else math.inf
 
 
-@dataclass(frozen=True)
-class TrainerOptions:
-    """What a training runs on; it changes the time, not the course.
-
-    Attributes:
-        device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
-        devices: How many of them share each batch.
-        workers: Processes that cut patches ahead of time; 0 cuts them between the steps, which suits CPUs.
-    """
-
-    device: str = "auto"
-    devices: int = 1
-    workers: int = 0
-
-    def check(self, batch: int) -> None:
-        """Refuse a batch that the devices cannot share evenly.
-
-        Raises:
-            TrainingError: If it is so, or a count is impossible.
-        """
-        if self.devices < 1 or self.workers < 0 or batch % self.devices:
-            raise TrainingError(
-                f"A batch of {batch} patches on {self.devices} devices with {self.workers} workers.",
-                expected="1 device or more, a batch that is a multiple of their number, 0 workers or more",
-                remedy="change the batch, or the number of devices",
-            )
-
-
 def train(
     task: SegmentationTask,
     grounds: Sequence[Ground],
@@ -116,7 +89,7 @@ def train(
     *,
     resume: bool = False,
     force: bool = False,
-    machine: TrainerOptions | None = None,
+    options: TrainerOptions = TrainerOptions(),
     progress: Reporter | None = None,
 ) -> TrainingResult:
     """Train a network; afterwards it holds the best weights, in evaluation mode.
@@ -131,7 +104,7 @@ def train(
         folder: Where the training is kept.
         resume: Continue the training in the folder, if there is one.
         force: Discard the training in the folder, if there is one and it is not resumed.
-        machine: What to run on.
+        options: What to run on.
         progress: Told every ``log_every`` steps; by default a bar is drawn on a terminal.
 
     Raises:
@@ -143,11 +116,10 @@ def train(
         KeyboardInterrupt: On Ctrl-C; the last checkpoint is kept.
     """
     settings = task.settings
-    sampler = PatchSampler(grounds, task.schema.names, settings.patch_plan(task.margin_px, task.stride_px))
+    sampler = PatchSampler(grounds, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))
     _check_fit(task, grounds, validation)
     task.weigh_classes(class_weights(sampler.class_counts, settings.class_weights))
-    machine = machine or TrainerOptions()
-    machine.check(settings.batch)
+    options.check(settings.batch)
     identity = _identity(task, sampler, validation)
     state = _prepared(folder, resume, force, identity)
     with ExitStack() as stack:
@@ -158,7 +130,7 @@ def train(
             _check_room(folder, task)
             stack.enter_context(_quiet())
             stack.enter_context(torch.random.fork_rng())
-            _fit(task, _Data(sampler, validation, task, machine), keeper, state, folder)
+            _fit(task, _Data(sampler, validation, task, options), keeper, state, folder)
     load_weights(task.network, folder / BEST_NAME)
     task.eval()
     return _result(folder)
@@ -192,13 +164,13 @@ class _Data(pl.LightningDataModule):
     """Gives each epoch the batches of the steps it consists of."""
 
     def __init__(
-        self, sampler: PatchSampler, validation: Sequence[Ground], task: SegmentationTask, machine: TrainerOptions
+        self, sampler: PatchSampler, validation: Sequence[Ground], task: SegmentationTask, options: TrainerOptions
     ) -> None:
         super().__init__()
         self._sampler = sampler
         self._settings = task.settings
         self.tiles = _tiles(task, validation)
-        self.machine = machine
+        self.options = options
 
     def train_dataloader(self) -> DataLoader[Batch]:
         trainer = self.trainer
@@ -213,7 +185,7 @@ class _Data(pl.LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        return in_order(batches, workers=self.machine.workers, pinned=torch.cuda.is_available())
+        return in_order(batches, workers=self.options.workers, pinned=torch.cuda.is_available())
 
     def val_dataloader(self) -> DataLoader[Batch]:
         # Every device maps all of the validation ground, so that all come to the same score.
@@ -230,9 +202,9 @@ def _fit(task: SegmentationTask, data: _Data, keeper: Keeper, state: dict[str, A
         # All that is left of the process's error is its text.
         _, _, told = str(error).rpartition("Error: ")
         raise TrainingError(
-            f"One of {data.machine.devices} training processes failed: {told.strip()}",
+            f"One of {data.options.devices} training processes failed: {told.strip()}",
             expected="devices that share a training",
-            remedy="mend what it says, or train on one device",
+            remedy="fix the error above, or train on one device",
         ) from error
     except OSError as error:
         if error.errno not in _FULL:
@@ -249,16 +221,16 @@ def _fit(task: SegmentationTask, data: _Data, keeper: Keeper, state: dict[str, A
 
 def _trainer(settings: TrainingSettings, data: _Data, keeper: Keeper, folder: Path, first_step: int) -> pl.Trainer:
     """Return the loop: an epoch is what lies between two validations."""
-    machine = data.machine
+    options = data.options
     logger = TensorBoardLogger(
         folder, name="", version=_TENSORBOARD_NAME, default_hp_metric=False, purge_step=first_step + 1
     )
     try:
         return pl.Trainer(
-            accelerator=machine.device,
-            devices=machine.devices,
+            accelerator=options.device,
+            devices=options.devices,
             # Forked, not started anew: a second run of the caller's program would prepare everything again.
-            strategy="auto" if machine.devices == 1 else "ddp_fork",
+            strategy="auto" if options.devices == 1 else "ddp_fork",
             max_epochs=-(-settings.last_step // settings.validate_every),
             precision=_PRECISIONS[settings.precision],  # type: ignore[arg-type]
             gradient_clip_val=settings.gradient_clip or None,
@@ -277,7 +249,7 @@ def _trainer(settings: TrainingSettings, data: _Data, keeper: Keeper, folder: Pa
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise TrainingError(
-            f"A training on {machine.devices} x {machine.device!r} cannot start: {error}",
+            f"A training on {options.devices} x {options.device!r} cannot start: {error}",
             expected="a device of this machine: 'auto', 'cpu', 'cuda' or 'mps'",
             remedy="set the device to 'auto'",
         ) from error

@@ -5,29 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from crispmap.refine.hand_written import Range
+
 Point = dict[str, float]
 
 FACTORS = (4.0, 2.0, 1.4)
 """By how much numbers are changed: coarse first, then finer."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """The range of a number.
-
-    Attributes:
-        start: Where the search starts.
-        low: Least value, above 0.
-        high: Largest value.
-    """
-
-    start: float
-    low: float
-    high: float
-
-    def moved(self, value: float, factor: float) -> float:
-        """Return the value times the factor, no further than the range goes."""
-        return min(self.high, max(self.low, value * factor))
 
 
 @dataclass(frozen=True)

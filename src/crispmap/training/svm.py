@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from crispmap.data.ground import Ground
 from crispmap.data.pixels import LEAST_PIXELS, PixelSample, draw_pixels
 from crispmap.errors import TrainingError
 from crispmap.metrics import ConfusionMatrix
-from crispmap.models.svm.network import SupportVectorNetwork, svm, svm_texture
+from crispmap.models.svm.network import SupportVectorNetwork
 from crispmap.types import DoubleArray
 
 PIXELS_PER_CLASS = 1000
@@ -33,8 +33,9 @@ WIDTHS = (0.25, 1.0, 4.0)
 _SEARCH_FOLDS = 3
 _CALIBRATION_FOLDS = 5
 _TILE_PX = 256
-MACHINES = {"svm": svm, "svm-texture": svm_texture}
-"""Builders, by architecture, of what is fitted here and not trained by gradients."""
+
+Build = Callable[..., SupportVectorNetwork]
+"""Returns an unfitted classifier for ``bands``, ``classes`` and ``vectors``."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class SvmResult:
 
 
 def fit_svm(
-    architecture: str,
+    build: Build,
     grounds: Sequence[Ground],
     validation: Sequence[Ground],
     schema: ClassSchema,
@@ -92,7 +93,7 @@ def fit_svm(
     class"; C, gamma and probabilities are not stated there.
 
     Args:
-        architecture: One of ``MACHINES``.
+        build: Returns the classifier, not fitted yet.
         grounds: Where pixels are drawn.
         validation: What the fit is scored on; may be empty. It chooses nothing.
         schema: The classes.
@@ -109,14 +110,14 @@ def fit_svm(
         )
     began = time.perf_counter()
     bands = grounds[0].image.shape[0] if grounds else 1
-    unfitted = MACHINES[architecture](bands, len(schema))
-    sample = draw_pixels(grounds, schema.names, per_class, margin_px=unfitted.margin_px, seed=seed)
+    unfitted = build(bands=bands, classes=len(schema))
+    sample = draw_pixels(grounds, schema.names, per_class, margin_px=unfitted.train_margin_px, seed=seed)
     features = unfitted.features(torch.from_numpy(sample.images)).flatten(1).double().numpy()
     scaler = StandardScaler().fit(features)
     standard = scaler.transform(features)
     cost, gamma, accuracy = _search(standard, sample, seed)
     classifier = calibrated_classifier(cost, gamma, seed).fit(standard, sample.labels)
-    network = network_of_classifier(architecture, bands, scaler, classifier)
+    network = network_of_classifier(build, bands, scaler, classifier)
     return SvmResult(
         network=network,
         cost=cost,
@@ -137,12 +138,12 @@ def calibrated_classifier(cost: float, gamma: float, seed: int) -> OneVsRestClas
 
 
 def network_of_classifier(
-    architecture: str, bands: int, scaler: StandardScaler, classifier: OneVsRestClassifier
+    build: Build, bands: int, scaler: StandardScaler, classifier: OneVsRestClassifier
 ) -> SupportVectorNetwork:
     """Return a network whose softmax is the classifier's ``predict_proba`` of features the scaler standardised.
 
     Args:
-        architecture: One of ``MACHINES``.
+        build: Returns the classifier, not fitted yet.
         bands: Bands of the image.
         scaler: Fitted on the features of pixels.
         classifier: From ``calibrated_classifier``, fitted on the same features, standardised.
@@ -158,10 +159,10 @@ def network_of_classifier(
         places = np.searchsorted(rows, machine.support_)
         vectors[places] = machine.support_vectors_
         row[places] = machine.dual_coef_[0]
-    network = MACHINES[architecture](bands, len(classifier.classes_), len(rows))
+    network = build(bands=bands, classes=len(classifier.classes_), vectors=len(rows))
     held = {
-        "centre": scaler.mean_,
-        "spread": scaler.scale_,
+        "mean": scaler.mean_,
+        "scale": scaler.scale_,
         "vectors": vectors,
         "weights": weights,
         "intercepts": [machine.intercept_[0] for machine in machines],
@@ -192,7 +193,7 @@ def _score(network: SupportVectorNetwork, grounds: Sequence[Ground], schema: Cla
     """Return the mean IoU on ground, 0..1; None where nothing is labelled."""
     confusion = ConfusionMatrix(schema.names)
     with torch.inference_mode():
-        for batch in in_order(GroundTiles(grounds, _TILE_PX, network.margin_px)):
+        for batch in in_order(GroundTiles(grounds, _TILE_PX, network.train_margin_px)):
             predicted = network(batch["image"]).argmax(dim=1).to(torch.uint8)
             confusion.update(predicted.numpy(), batch["labels"].to(torch.uint8).numpy())
     return None if math.isnan(confusion.mean_iou) else confusion.mean_iou

@@ -16,9 +16,8 @@ from crispmap.classes import ClassSchema
 from crispmap.data.batches import Batch
 from crispmap.errors import TrainingError
 from crispmap.metrics import ConfusionMatrix
-from crispmap.models.base import CoarseNetwork
-from crispmap.refine.base import Refiner
-from crispmap.training.settings import CoarseSettings, RefinerSettings, TrainingSettings
+from crispmap.models.base import CoarseNetwork, Refiner
+from crispmap.models.settings import TrainingSettings
 from crispmap.types import IGNORE, FloatArray
 
 
@@ -69,6 +68,11 @@ class SegmentationTask(pl.LightningModule, ABC):
         """
         return functional.cross_entropy(scores.float(), labels, self.class_weights, ignore_index=IGNORE)
 
+    def loss_of(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss the settings name, of scores and labels."""
+        loss = self.cross_entropy(scores, labels)
+        return loss if self.settings.loss == "cross-entropy" else loss + overlap_loss(scores, labels)
+
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one step."""
         return self.loss(batch)
@@ -92,7 +96,7 @@ class SegmentationTask(pl.LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser and its schedule."""
         optimizer = _optimizer(self.network, self.settings)
-        total, rate = self.settings.training_steps, self.settings.learning_rate
+        total, rate = self.settings.max_steps, self.settings.learning_rate
         if self.settings.schedule == "constant":
             return optimizer
         if self.settings.schedule == "cosine":
@@ -112,9 +116,9 @@ class CoarseTask(SegmentationTask):
     title = "the coarse network"
     network: CoarseNetwork
 
-    def __init__(self, network: CoarseNetwork, settings: CoarseSettings, schema: ClassSchema) -> None:
+    def __init__(self, network: CoarseNetwork, settings: TrainingSettings, schema: ClassSchema) -> None:
         _check_classes(network.classes, schema)
-        super().__init__(network, settings, schema, network.margin_px)
+        super().__init__(network, settings, schema, network.train_margin_px)
         self.stride_px = network.stride_px
 
     def scores(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
@@ -123,7 +127,7 @@ class CoarseTask(SegmentationTask):
         return scores
 
     def loss(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
-        return self.cross_entropy(self.scores(batch), batch["labels"])
+        return self.loss_of(self.scores(batch), batch["labels"])
 
 
 class RefinerTask(SegmentationTask):
@@ -135,10 +139,14 @@ class RefinerTask(SegmentationTask):
 
     title = "the refiner"
     network: Refiner
-    settings: RefinerSettings
 
-    def __init__(self, network: Refiner, settings: RefinerSettings, schema: ClassSchema) -> None:
+    def __init__(self, network: Refiner, settings: TrainingSettings, schema: ClassSchema) -> None:
         _check_classes(network.classes, schema)
+        if settings.precision != "float32":
+            raise TrainingError(
+                f"precision is {settings.precision!r}.",
+                expected="'float32': a refiner in bfloat16 loses the small updates of an iteration",
+            )
         super().__init__(network, settings, schema, network.margin_px)
 
     def scores(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
@@ -146,22 +154,16 @@ class RefinerTask(SegmentationTask):
         return scores
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the loss of the last step, mixed by deep supervision with the mean of the steps between."""
+        """Return the loss of the last iteration, mixed by deep supervision with the mean of those between."""
         share = self.settings.deep_supervision
         if share == 0:
-            return self._loss_of(self.scores(batch), batch["labels"])
-        _, *between, last = self.network.all_steps(batch["scores"], batch["image"])
-        loss = self._loss_of(last, batch["labels"])
+            return self.loss_of(self.scores(batch), batch["labels"])
+        _, *between, last = self.network.all_iterations(batch["scores"], batch["image"])
+        loss = self.loss_of(last, batch["labels"])
         if not between:
             return loss
-        earlier = torch.stack([self._loss_of(one, batch["labels"]) for one in between]).mean()
+        earlier = torch.stack([self.loss_of(one, batch["labels"]) for one in between]).mean()
         return (1 - share) * loss + share * earlier
-
-    def _loss_of(self, scores: Tensor, labels: Tensor) -> Tensor:
-        loss = self.cross_entropy(scores, labels)
-        if self.settings.overlap == 0:
-            return loss
-        return loss + self.settings.overlap * overlap_loss(scores, labels)
 
 
 def overlap_loss(scores: Tensor, labels: Tensor) -> Tensor:

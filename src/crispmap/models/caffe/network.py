@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class CaffeNetwork(CoarseNetwork):
     """A network of Caffe's layers from an image to one score map z, given as the scores (-z/2, +z/2).
 
-    z is what Caffe computes wherever its window reaches ``margin_px`` further than the score; nearer to the border,
+    z is what Caffe computes wherever its window reaches ``halo_px`` further than the score; nearer to the border,
     Caffe sees zeros, and this network sees the image. Batch norm uses its stored mean and variance.
 
     Args:
@@ -63,7 +63,8 @@ class CaffeNetwork(CoarseNetwork):
             "offset_px": offset_px,
         }
         self.layers = plan.layers
-        self.margin_px, self.stride_px, self.radius_px = plan.margin_px, plan.stride_px, plan.radius_px
+        self.train_margin_px = self.halo_px = plan.margin_px
+        self.stride_px, self.radius_px = plan.stride_px, plan.radius_px
         self.steps = nn.ModuleList(_step(layer, plan.maps_seen[layer.name]) for layer in plan.layers)
         self._output, self._band_order, self._entry = output, list(band_order), plan.entry
         self._crops = [[plan.crop_of_input(layer, name) for name in layer.inputs] for layer in plan.layers]

@@ -49,7 +49,7 @@ class FullyConvolutionalNetwork(CoarseNetwork):
         self.stride_px = _STRIDE
         # A feature sees `field` pixels; the deconvolution pastes it over 8 pixels centred on that field's centre.
         field = kernels[0] + _STRIDE * sum(side - 1 for side in kernels[1:])
-        self.margin_px = field // 2
+        self.train_margin_px = self.halo_px = field // 2
         self.radius_px = field // 2 + _UPSAMPLE // 2 - 1
         maps = 1 if binary else classes
         widths = (bands, *filters, maps)

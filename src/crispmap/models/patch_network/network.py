@@ -46,10 +46,10 @@ class PatchNetwork(CoarseNetwork):
         self.architecture = "mnih"
         self.arguments = {"bands": bands, "classes": classes, "binary": self.binary}
         self.bands, self.classes = bands, classes
-        self.margin_px = (PATCH_PX - LABELLED_PX) // 2
+        self.train_margin_px = self.halo_px = (PATCH_PX - LABELLED_PX) // 2
         self.stride_px = LABELLED_PX
         # From a corner of the labelled square to the far side of the patch.
-        self.radius_px = self.margin_px + LABELLED_PX - 1
+        self.radius_px = self.halo_px + LABELLED_PX - 1
         self.convolutions = nn.ModuleList(
             nn.Conv2d(n_in, n_out, side, stride=_STRIDE if index == 0 else 1)
             for index, ((n_in, n_out), side) in enumerate(zip(pairwise((bands, *_FILTERS)), _KERNELS, strict=True))
@@ -86,7 +86,7 @@ class PatchNetwork(CoarseNetwork):
         return self._scores(functional.pixel_shuffle(squares, LABELLED_PX))
 
     def _squares(self, length: int) -> int:
-        return (length - 2 * self.margin_px) // LABELLED_PX
+        return (length - 2 * self.halo_px) // LABELLED_PX
 
     def _features(self, image: Tensor) -> Tensor:
         features = image

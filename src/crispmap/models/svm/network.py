@@ -34,8 +34,8 @@ class SupportVectorNetwork(CoarseNetwork):
 
     Attributes:
         texture: As given.
-        centre: (feature,) what is subtracted from the features.
-        spread: (feature,) what they are then divided by.
+        mean: (feature,) what is subtracted from the features.
+        scale: (feature,) what they are then divided by.
         vectors: (vector, feature) support vectors, standardised.
         weights: (machine, vector) w, 0 where a vector is of another machine.
         intercepts: (machine,) b.
@@ -44,8 +44,8 @@ class SupportVectorNetwork(CoarseNetwork):
         shifts: (machine,) c.
     """
 
-    centre: Tensor
-    spread: Tensor
+    mean: Tensor
+    scale: Tensor
     vectors: Tensor
     weights: Tensor
     intercepts: Tensor
@@ -61,12 +61,12 @@ class SupportVectorNetwork(CoarseNetwork):
         self.arguments = {"bands": bands, "classes": classes, "vectors": vectors}
         self.bands, self.classes, self.texture = bands, classes, texture
         self.stride_px = 1
-        self.margin_px = self.radius_px = _REACH_PX if texture else 0
+        self.train_margin_px = self.halo_px = self.radius_px = _REACH_PX if texture else 0
         features = 3 * bands if texture else bands
         machines = 1 if classes == 2 else classes
         shapes = {
-            "centre": (features,),
-            "spread": (features,),
+            "mean": (features,),
+            "scale": (features,),
             "vectors": (vectors, features),
             "weights": (machines, vectors),
             "intercepts": (machines,),
@@ -105,7 +105,7 @@ class SupportVectorNetwork(CoarseNetwork):
 
     def logits(self, features: Tensor) -> Tensor:
         """Return log(p_k / (1 - p_k)), (pixel, machine) float64, of features (pixel, feature), not standardised."""
-        x = (features.to(self.centre.dtype) - self.centre) / self.spread
+        x = (features.to(self.mean.dtype) - self.mean) / self.scale
         # -gamma |x - v|^2 as one product of matrices, raised in place: several times as fast as term by term.
         left = torch.cat([x, x.square().sum(dim=1, keepdim=True), torch.ones_like(x[:, :1])], dim=1)
         lengths = self.vectors.square().sum(dim=1, keepdim=True)

@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crispmap.errors import InputError
-from crispmap.models.patch_network.network import LABELLED_PX
-from crispmap.project.file import COARSE_NETWORKS, CoarseSection, Project
+from crispmap.models.architecture import Architecture
+from crispmap.models.registry import architectures
+from crispmap.project.file import CoarseSection, Project, RefinerSection
 from crispmap.project.file.findings import did_you_mean
-from crispmap.project.file.sections import SVM_CLASSIFIERS
-from crispmap.refine.pde.refiner import PDES
 
 GIVEN = "given"
 """The coarse "network" of a project whose scores another tool gave."""
-BASELINES = ("svm", "mnih")
-"""Coarse networks that the project's own is compared with by default."""
 
-LEARNED: dict[str, dict[str, Any]] = {
-    "rnn-agnostic": {"network": "rnn", "variant": "class-agnostic", "aligned_labels": False},
-    "rnn-untied": {"network": "rnn", "variant": "untied", "aligned_labels": False},
-    "rnn": {"network": "rnn", "variant": "class-specific", "aligned_labels": False},
-    "rnn-aligned": {"network": "rnn", "variant": "class-specific", "aligned_labels": True},
-    "wide": {"network": "wide", "variant": "class-specific", "aligned_labels": False},
-    "wide-aligned": {"network": "wide", "variant": "class-specific", "aligned_labels": True},
-}
-"""Refiners that are trained, by name: what each sets of a project's refiner section. A new one is a row here."""
-FITTED = ("crf", *PDES)
-"""Refiners written by hand, whose few numbers are fitted."""
-REFINERS = (*FITTED, *LEARNED)
-"""The refiners, in the order of the table."""
+
+@dataclass(frozen=True)
+class RefinerRow:
+    """A refiner as a comparison has it.
+
+    Attributes:
+        kind: The architecture.
+        values: What is set of a project's refiner section.
+    """
+
+    kind: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def corrects_labels(self) -> bool:
+        """Whether it learns from corrected labels too."""
+        return bool(self.values.get("corrected_labels"))
+
+
+def refiner_rows() -> dict[str, RefinerRow]:
+    """Return the refiners a comparison knows: each architecture's variants, itself, and with corrected labels."""
+    rows = {}
+    for name, one in architectures("refiner", trainable=True).items():
+        learned = {"corrected_labels": False} if one.learner == "gradient" else {}
+        for suffix, options in one.variants.items():
+            rows[f"{name}-{suffix}"] = RefinerRow(name, {**options, **learned})
+        rows[name] = RefinerRow(name, {**_defaults(one), **learned})
+        if learned:
+            rows[f"{name}-corrected"] = RefinerRow(name, {**_defaults(one), "corrected_labels": True})
+    return rows
+
+
+def _defaults(architecture: Architecture) -> dict[str, Any]:
+    """Return the options that tell an architecture from its variants, at their defaults."""
+    told = {key for options in architecture.variants.values() for key in options}
+    return {key: architecture.options.model_fields[key].default for key in told}
+
+
+def coarse_names() -> tuple[str, ...]:
+    """Return the coarse networks a comparison knows."""
+    return tuple(architectures("coarse", trainable=True))
 
 
 @dataclass(frozen=True)
@@ -38,8 +63,8 @@ class Method:
     """A coarse network, alone or with a refiner.
 
     Attributes:
-        coarse: One of ``COARSE_NETWORKS``, or ``GIVEN``.
-        refiner: One of ``REFINERS``, or None.
+        coarse: One of ``coarse_names``, or ``GIVEN``.
+        refiner: One of ``refiner_rows``, or None.
     """
 
     coarse: str
@@ -58,27 +83,26 @@ class Method:
 
 def coarse_name(project: Project) -> str:
     """Return what a project's own coarse scores are called: its network, or ``GIVEN``."""
-    return GIVEN if project.coarse.scores is not None else project.coarse.network
+    return GIVEN if project.coarse.scores is not None else project.coarse.kind
 
 
 def own_method(project: Project) -> Method:
     """Return the method a project trains and predicts with: that which the others are compared with."""
-    sets = {} if project.refiner is None else project.refiner.model_dump()
-    name = next((name for name, values in LEARNED.items() if values.items() <= sets.items()), "rnn")
-    return Method(coarse_name(project), name)
+    section = project.refiner or RefinerSection.default()
+    for name, row in refiner_rows().items():
+        if row.kind == section.kind and all(getattr(section, key) == value for key, value in row.values.items()):
+            return Method(coarse_name(project), name)
+    return Method(coarse_name(project), section.kind)
 
 
 def default_methods(project: Project) -> list[Method]:
     """Return the methods of a full comparison: the baselines, the project's network alone and with every refiner."""
     own = coarse_name(project)
-    alone = [Method(name) for name in dict.fromkeys((*BASELINES, own))]
-    # Labels are aligned on the ground of a coarse network of the project's own.
-    refiners = [name for name in REFINERS if own != GIVEN or not _aligns_labels(name)]
+    baselines = [name for name, one in architectures("coarse", trainable=True).items() if one.baseline]
+    alone = [Method(name) for name in dict.fromkeys((*baselines, own))]
+    # Labels are corrected by the scores of a coarse network of the project's own.
+    refiners = [name for name, row in refiner_rows().items() if own != GIVEN or not row.corrects_labels]
     return [*alone, *(Method(own, refiner) for refiner in refiners)]
-
-
-def _aligns_labels(refiner: str | None) -> bool:
-    return refiner in LEARNED and bool(LEARNED[refiner]["aligned_labels"])
 
 
 def parse_methods(names: Iterable[str], project: Project) -> list[Method]:
@@ -96,22 +120,23 @@ def parse_methods(names: Iterable[str], project: Project) -> list[Method]:
 
 
 def _parsed(name: str, project: Project) -> Method:
-    if name in REFINERS:
+    refiners, networks = refiner_rows(), coarse_names()
+    if name in refiners:
         return Method(coarse_name(project), name)
     coarse, plus, refiner = name.partition("+")
-    if coarse in (*COARSE_NETWORKS, GIVEN) and (refiner in REFINERS if plus else True):
+    if coarse in (*networks, GIVEN) and (refiner in refiners if plus else True):
         return Method(coarse, refiner or None)
     raise InputError(
         f"There is no method {name!r}.",
         expected=_known(project),
-        remedy=did_you_mean(name, (*COARSE_NETWORKS, *REFINERS, *(one.name for one in default_methods(project)))),
+        remedy=did_you_mean(name, (*networks, *refiners, *(one.name for one in default_methods(project)))),
     )
 
 
 def _known(project: Project) -> str:
-    networks = (GIVEN,) if project.coarse.scores is not None else COARSE_NETWORKS
+    networks = (GIVEN,) if project.coarse.scores is not None else coarse_names()
     return (
-        f"a coarse network ({', '.join(networks)}), a refiner ({', '.join(REFINERS)}), or both, such as "
+        f"a coarse network ({', '.join(networks)}), a refiner ({', '.join(refiner_rows())}), or both, such as "
         f"{coarse_name(project)}+crf"
     )
 
@@ -122,12 +147,17 @@ def missing_for(method: Method, project: Project) -> str:
 
 
 def _missing_for_refiner(method: Method, project: Project) -> str:
-    name = method.refiner
-    if _aligns_labels(name) and method.coarse == GIVEN:
-        return f"The project gives coarse scores of another tool; {name} needs a coarse network that crispmap trains."
-    papers = project.refiner is not None and project.refiner.preset == "paper"
-    if papers and name in LEARNED and LEARNED[name]["network"] != "rnn":
-        return f"The project's refiner has preset: paper, which is of rnn; no paper tells how {name} is trained."
+    if method.refiner is None:
+        return ""
+    row = refiner_rows()[method.refiner]
+    if row.corrects_labels and method.coarse == GIVEN:
+        return (
+            f"The project gives coarse scores of another tool; {method.refiner} needs a coarse network that crispmap "
+            f"trains."
+        )
+    architecture, section = architectures("refiner")[row.kind], project.refiner
+    if architecture.learner == "gradient" and section is not None and section.preset not in architecture.presets:
+        return f"The project's refiner has preset: {section.preset}; {row.kind} has {', '.join(architecture.presets)}."
     return ""
 
 
@@ -144,26 +174,34 @@ def _missing_for_coarse(method: Method, project: Project) -> str:
 def project_of(method: Method, project: Project) -> Project:
     """Return the project as it would stand if it named this method: its other settings are kept where they apply."""
     refiner = project.refiner
-    if refiner is not None and method.refiner in LEARNED:
-        refiner = refiner.model_copy(update=LEARNED[method.refiner])
+    if refiner is not None and method.refiner is not None:
+        refiner = _refiner_section(refiner_rows()[method.refiner], refiner)
     return replace(project, coarse=_coarse_section(method.coarse, project.coarse), refiner=refiner)
 
 
+def _refiner_section(row: RefinerRow, section: RefinerSection) -> RefinerSection:
+    if row.kind == section.kind:
+        return section.model_copy(update=dict(row.values))
+    presets = architectures("refiner")[row.kind].presets
+    kept = {} if section.preset in presets else {"preset": next(iter(presets))}
+    return section.as_kind(row.kind, **kept, **row.values)
+
+
 def _coarse_section(name: str, section: CoarseSection) -> CoarseSection:
-    if name in (GIVEN, section.network) and (name == GIVEN) == (section.scores is not None):
+    if name in (GIVEN, section.kind) and (name == GIVEN) == (section.scores is not None):
         return section
-    if name in SVM_CLASSIFIERS:
-        return CoarseSection(network=name, gsd_m=section.gsd_m, preset=section.preset)
-    changes: dict[str, Any] = {"network": name, "scores": None}
-    if name == "mnih" and section.patch_px is not None:
-        changes["patch_px"] = -(-section.patch_px // LABELLED_PX) * LABELLED_PX
-    return section.model_copy(update=changes)
+    changes: dict[str, Any] = {"scores": None}
+    step = architectures("coarse")[name].patch_multiple
+    patch_px = getattr(section, "patch_px", None)
+    if patch_px is not None and step > 1:
+        changes["patch_px"] = -(-patch_px // step) * step
+    return section.as_kind(name, **changes)
 
 
 def settings_of(method: Method, project: Project) -> dict[str, Any]:
-    """Return what a project sets of a method, as plain values: all its figures depend on besides the ground."""
+    """Return what a project sets of a method, as plain values: all its figures depend on besides the data."""
     mine = project_of(method, project)
-    settings: dict[str, Any] = {"coarse": mine.coarse.model_dump(mode="json", exclude_defaults=True)}
-    if method.refiner in LEARNED and mine.refiner is not None:
-        settings["refiner"] = mine.refiner.model_dump(mode="json", exclude_defaults=True)
+    settings: dict[str, Any] = {"coarse": mine.coarse.chosen()}
+    if method.refiner is not None and mine.refiner is not None:
+        settings["refiner"] = mine.refiner.chosen()
     return settings

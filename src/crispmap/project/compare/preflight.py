@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crispmap.errors import CrispmapError
-from crispmap.project.compare.learning import fit_ground, models_of
-from crispmap.project.compare.methods import FITTED, LEARNED, Method, project_of
+from crispmap.project.compare.learning import models_of
+from crispmap.project.compare.methods import Method, project_of
 from crispmap.project.file import Project
-from crispmap.project.inputs import Sources, open_sources
+from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 
 
 def preflight_failures(methods: Sequence[Method], project: Project, root: Path) -> dict[Method, str]:
-    """Return, by method, why a model it still lacks cannot be learned on the project's ground; "" of those it can.
+    """Return, by method, why a model it still lacks cannot be trained on the project's areas; "" of those it can.
 
     Args:
         methods: Methods whose project lacks nothing they need.
@@ -23,12 +23,12 @@ def preflight_failures(methods: Sequence[Method], project: Project, root: Path) 
     """
     with open_sources(project) as sources:
         ground = TrainingPreflight(sources)
-        return {method: _failure_of(method, sources, ground, root) for method in methods}
+        return {method: _failure_of(method, project, ground, root) for method in methods}
 
 
-def _failure_of(method: Method, sources: Sources, ground: TrainingPreflight, root: Path) -> str:
+def _failure_of(method: Method, project: Project, ground: TrainingPreflight, root: Path) -> str:
     models = models_of(method, root)
-    mine = project_of(method, sources.project)
+    mine = project_of(method, project)
     if models.coarse is not None and not models.coarse.exists():
         try:
             ground.check_coarse(mine)
@@ -36,17 +36,10 @@ def _failure_of(method: Method, sources: Sources, ground: TrainingPreflight, roo
             return told(error) if method.refiner is None else f"Its coarse network failed: {told(error)}"
     if models.refiner is not None and not models.refiner.exists():
         try:
-            _check_refiner(method.refiner, mine, sources, ground)
+            ground.check_refiner(mine)
         except Exception as error:  # whatever it is, it is of this method alone
             return told(error)
     return ""
-
-
-def _check_refiner(name: str | None, project: Project, sources: Sources, ground: TrainingPreflight) -> None:
-    if name in LEARNED:
-        ground.check_refiner(project)
-    elif name in FITTED:
-        ground.check_fit(name, fit_ground(sources.areas(sources.image.grid)["refiner"]))
 
 
 def told(error: Exception) -> str:

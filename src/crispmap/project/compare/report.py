@@ -13,13 +13,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from crispmap.data.scaling import Scaling, scaled_input
 from crispmap.evaluate.intervals import block_side_px
 from crispmap.files.address import file_name
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.geo.grid import Block
 from crispmap.labels.mask import open_labels
 from crispmap.models.file import load_model
+from crispmap.models.scaling import scaled_input
 from crispmap.project.compare.comparison import Comparison
 from crispmap.project.compare.learning import models_of, opened_coarse
 from crispmap.project.compare.methods import Method, own_method
@@ -149,13 +149,14 @@ def _strip(comparison: Comparison, sources: Sources, ground: TestGround, block: 
 
 def _banks(sources: Sources, read_scores: Any, path: Path, block: Block) -> list[FilterBank]:
     """Return the filters of a recurrent refiner with what they answer on a block; none of another refiner."""
-    refiner, card = load_model(path, kind="refiner")
+    model = load_model(path, kind="refiner")
+    refiner = model.network
     if not isinstance(refiner, RecurrentRefiner):
         return []
     around = block.padded(refiner.margin_px)
     scores, valid = read_scores(around)
     pixels, seen = sources.image.read(around)
-    image = torch.from_numpy(scaled_input(pixels, valid & seen, Scaling.of(card)))[None]
+    image = torch.from_numpy(scaled_input(pixels, valid & seen, model.scaling))[None]
     with torch.inference_mode():
         maps = refiner.features(image)
         class_id = 1  # the first that is not background

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from crispmap.data.scaling import Scaling
 from crispmap.evaluate.compare import Evaluation, evaluate_maps
 from crispmap.evaluate.intervals import block_side_px, count_by_block
 from crispmap.evaluate.readers import UnitedGround
@@ -158,6 +157,5 @@ def curve_over_steps(
         areas: The ground.
         device: "auto", "cpu" or "cuda".
     """
-    refiner, card = load_model(refiner_path, kind="refiner")
-    steps = StepMaps(sources.image, scores, refiner, Scaling.of(card), device)
+    steps = StepMaps(sources.image, scores, load_model(refiner_path, kind="refiner"), device)
     return steps.curve(areas, sources.reference(sources.image.grid), sources.project.schema.names)

@@ -6,21 +6,18 @@ the line, what was given, what is expected and the remedy; all errors of a file 
 """
 
 from crispmap.project.file.classes_file import load_classes
+from crispmap.project.file.networks import CoarseSection, RefinerSection
 from crispmap.project.file.project import PROJECT_FILE, Project, load_project
 from crispmap.project.file.sections import (
-    COARSE_NETWORKS,
     FORMAT,
-    CoarseSection,
     LabelSection,
     NoiseSection,
     ReferenceSection,
-    RefinerSection,
     SceneSection,
     ScoreSource,
 )
 
 __all__ = [
-    "COARSE_NETWORKS",
     "FORMAT",
     "PROJECT_FILE",
     "CoarseSection",

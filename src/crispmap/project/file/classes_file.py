@@ -38,7 +38,7 @@ def load_classes(path: Path) -> ClassSchema:
     try:
         file = ClassesFile.model_validate(marked.value)
     except ValidationError as error:
-        raise project_error(findings_of(error, ClassesFile), marked, path) from error
+        raise project_error(findings_of(error, ClassesFile, marked.value), marked, path) from error
     schema, findings = schema_of(file.classes)
     if schema is None:
         raise project_error(findings, marked, path)

@@ -53,29 +53,31 @@ def bad_value(given: str, expected: str = "", remedy: str = "") -> PydanticCusto
     return PydanticCustomError("crispmap", "{given}", context)
 
 
-def findings_of(error: ValidationError, root: type[BaseModel]) -> list[Finding]:
-    """Return what pydantic found wrong with a file whose sections hang on ``root``.
+def findings_of(error: ValidationError, root: type[BaseModel], value: object) -> list[Finding]:
+    """Return what pydantic found wrong with the value of a file whose sections hang on ``root``.
 
     Of a list and something in it, only what is in it is told: a list whose entries are wrong counts as empty.
     """
-    findings = [_finding_of(one, root) for one in error.errors(include_url=False)]
+    findings = [_finding_of(one, _Sections(root, value)) for one in error.errors(include_url=False)]
     inner = {one.at[:length] for one in findings for length in range(len(one.at))}
     return [one for one in findings if one.at not in inner]
 
 
-def _finding_of(error: ErrorDetails, root: type[BaseModel]) -> Finding:
+def _finding_of(error: ErrorDetails, sections: _Sections) -> Finding:
     """Return one thing pydantic found wrong."""
     at: Location = error["loc"]
     kind, value = error["type"], error["input"]
-    expected = _expected(at, root)
+    expected = sections.expected(at)
     if kind == "crispmap":
         told = error["ctx"]
         return Finding(at, f"{named(at)} {told['given']}", told["expected"] or expected, told["remedy"])
     if kind == "missing" and isinstance(at[-1], str):
         return Finding(at, f"{named(at)} is missing", expected, f"Add the key {at[-1]}.")
     if kind == "extra_forbidden":
-        known = tuple(_section_at(at[:-1], root).model_fields)
-        remedy = did_you_mean(str(at[-1]), known) or "Remove the key."
+        section, key = sections.section_at(at[:-1]), str(at[-1])
+        known = tuple(section.model_fields)
+        explain = getattr(section, "explain_unknown", lambda key: "")
+        remedy = explain(key) or did_you_mean(key, known) or "Remove the key."
         return Finding(at, f"{named(at)} is not a known key", f"one of {', '.join(known)}", remedy)
     if kind == "missing":  # a list that is too short names the place of its first missing entry
         at = at[:-1]
@@ -141,34 +143,52 @@ def project_error(findings: Iterable[Finding], marked: MarkedYaml, path: Path) -
     return ProjectError(f"{path.name}, line {line}: {first.given}.", expected=first.expected, remedy=remedy)
 
 
-def _expected(at: Location, root: type[BaseModel]) -> str:
-    """Return what the innermost key of a location takes."""
-    descriptions = [field.description or "" for field in _fields_at(at, root)]
-    return descriptions[-1] if descriptions else ""
+class _Sections:
+    """The sections of a file: which one a key lies in may depend on the file's own values.
+
+    Args:
+        root: The file as a whole.
+        value: Its values.
+    """
+
+    def __init__(self, root: type[BaseModel], value: object) -> None:
+        self._root, self._value = root, value
+
+    def expected(self, at: Location) -> str:
+        """Return what the innermost key of a location takes."""
+        descriptions = [field.description or "" for field, _ in self._fields_at(at)]
+        return descriptions[-1] if descriptions else ""
+
+    def section_at(self, at: Location) -> type[BaseModel]:
+        """Return the section a location lies in."""
+        sections = [section for _, section in self._fields_at(at)]
+        return next((one for one in reversed(sections) if one is not None), self._root)
+
+    def _fields_at(self, at: Location) -> Iterator[tuple[FieldInfo, type[BaseModel] | None]]:
+        """Yield the fields that lead to a location, from the outside in, and the section inside each."""
+        section: type[BaseModel] | None = self._root
+        value = self._value
+        for key in at:
+            value = _inside(value, key)
+            if isinstance(key, int) or section is None:
+                continue
+            field = section.model_fields.get(key)
+            if field is None:
+                return
+            section = _section_of(field.annotation, value)
+            yield field, section
 
 
-def _section_at(at: Location, root: type[BaseModel]) -> type[BaseModel]:
-    """Return the section a location lies in."""
-    sections = [_section_of(field.annotation) for field in _fields_at(at, root)]
-    return next((one for one in reversed(sections) if one is not None), root)
+def _inside(value: object, key: str | int) -> object:
+    """Return what lies under a key; None where nothing does."""
+    if isinstance(value, dict):
+        return value.get(key)
+    return value[key] if isinstance(value, tuple) and isinstance(key, int) and key < len(value) else None
 
 
-def _fields_at(at: Location, root: type[BaseModel]) -> Iterator[FieldInfo]:
-    """Yield the fields that lead to a location, from the outside in."""
-    section: type[BaseModel] | None = root
-    for key in at:
-        if isinstance(key, int) or section is None:
-            continue
-        field = section.model_fields.get(key)
-        if field is None:
-            return
-        yield field
-        section = _section_of(field.annotation)
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def _section_of(annotation: Any, value: object) -> type[BaseModel] | None:
     """Return the section inside an annotation such as ``tuple[Section, ...] | None``, if there is one."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_section_of(one) for one in typing.get_args(annotation))
+        return annotation.for_value(value) if hasattr(annotation, "for_value") else annotation
+    inner = (_section_of(one, value) for one in typing.get_args(annotation))
     return next((one for one in inner if one is not None), None)

@@ -13,17 +13,10 @@ from crispmap.errors import CrispmapError, ProjectError
 from crispmap.geo.area_pieces import AREA_ROLES, AreaPiece
 from crispmap.project.file.findings import Finding, did_you_mean, findings_of, named, project_error, shown
 from crispmap.project.file.marked_yaml import MarkedYaml, read_marked_yaml
-from crispmap.project.file.sections import (
-    FORMAT,
-    SVM_CLASSIFIERS,
-    ClassEntry,
-    CoarseSection,
-    LabelSection,
-    ProjectFile,
-    ReferenceSection,
-    RefinerSection,
-    SceneSection,
-)
+from crispmap.project.file.migration import migrated
+from crispmap.project.file.networks import CoarseSection, RefinerSection
+from crispmap.project.file.root import ProjectFile
+from crispmap.project.file.sections import FORMAT, ClassEntry, LabelSection, ReferenceSection, SceneSection
 
 PROJECT_FILE = "project.yaml"
 """What a project file is called where nobody names it."""
@@ -73,7 +66,7 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
     path = Path(path)
     if path.is_dir():
         path = path / PROJECT_FILE
-    marked = read_marked_yaml(path)
+    marked = migrated(read_marked_yaml(path))
     file = _parse(marked, path, check_files)
     pieces, findings = _pieces(file, marked, path)
     schema, schema_findings = schema_of(file.classes)
@@ -91,7 +84,7 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
         reference=reference,
         areas=pieces,
         coarse=file.coarse,
-        refiner=None if reference is None else file.refiner or RefinerSection(),
+        refiner=None if reference is None else file.refiner or RefinerSection.default(),
         output_folder=file.output.folder or path.parent / file.name,
     )
 
@@ -115,7 +108,7 @@ def _parse(marked: MarkedYaml, path: Path, check_files: bool) -> ProjectFile:
     try:
         return ProjectFile.model_validate(marked.value, context=context)
     except ValidationError as error:
-        raise project_error(findings_of(error, ProjectFile), marked, path) from error
+        raise project_error(findings_of(error, ProjectFile, marked.value), marked, path) from error
 
 
 def schema_of(entries: Sequence[ClassEntry]) -> tuple[ClassSchema | None, list[Finding]]:
@@ -160,7 +153,6 @@ def _pieces(
 def _contradictions(file: ProjectFile) -> Iterator[Finding]:
     """Yield what is wrong with how the values of a file fit together."""
     yield from _contradictions_of_sources(file)
-    yield from _contradictions_of_coarse(file)
     yield from _contradictions_of_refiner(file)
     yield from _contradictions_of_reference(file)
     yield from _contradictions_of_classes(file)
@@ -222,41 +214,24 @@ def _contradictions_of_sources(file: ProjectFile) -> Iterator[Finding]:
         )
 
 
-def _contradictions_of_coarse(file: ProjectFile) -> Iterator[Finding]:
-    """Yield what is set of a training in steps where there is none."""
-    network = file.coarse.network
-    steps = sorted(file.coarse.model_fields_set - {"network", "gsd_m", "preset", "scores"})
-    if network in SVM_CLASSIFIERS and steps:
-        yield Finding(
-            ("coarse", steps[0]),
-            f"coarse gives {', '.join(steps)}, but {network} is not trained in steps",
-            "network, gsd_m and preset: it is fitted to 1,000 pixels of each class",
-            f"Remove {', '.join(steps)}, or choose another network.",
-        )
-
-
 def _contradictions_of_refiner(file: ProjectFile) -> Iterator[Finding]:
     """Yield what is set of the refiner that another choice rules out."""
     refiner = file.refiner
     if refiner is None:
         return
-    if refiner.aligned_labels and file.coarse.scores is not None:
+    if refiner.corrected_labels and refiner.architecture.learner != "gradient":
         yield Finding(
-            ("refiner", "aligned_labels"),
-            "refiner gives aligned_labels: true, but the coarse scores are given",
-            "a coarse network of its own: scores of its ground come from networks that did not learn there",
-            "Remove aligned_labels, or name a network under coarse: in place of scores.",
+            ("refiner", "corrected_labels"),
+            f"refiner gives corrected_labels: true, but {refiner.kind} is fitted to a few numbers",
+            "a refiner that is trained in steps",
+            "Remove corrected_labels, or choose another kind.",
         )
-    if refiner.network == "rnn":
-        return
-    papers = sorted(refiner.model_fields_set & {"variant", "features"})
-    papers += ["preset"] if refiner.preset == "paper" else []
-    if papers:
+    if refiner.corrected_labels and file.coarse.scores is not None:
         yield Finding(
-            ("refiner", papers[0]),
-            f"refiner gives {', '.join(papers)}, but its network is {refiner.network}",
-            "steps and what is set of a training: variant, features and preset: paper are of rnn",
-            f"Remove {', '.join(papers)}, or choose network: rnn.",
+            ("refiner", "corrected_labels"),
+            "refiner gives corrected_labels: true, but the coarse scores are given",
+            "a coarse network of its own: scores of its area come from networks that did not learn there",
+            "Remove corrected_labels, or name a network under coarse: in place of scores.",
         )
 
 

@@ -18,21 +18,13 @@ from pydantic import (
 from crispmap.classes import ROAD_WIDTH_M, ClassDef, TagRule
 from crispmap.errors import CrispmapError, ProjectError
 from crispmap.files.address import is_address, typed
-from crispmap.geo.area_pieces import AREA_ROLES, AreaPiece, parse_crs
+from crispmap.geo.area_pieces import AreaPiece, parse_crs
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
 from crispmap.labels.reader import SCENE_COORDINATES
 from crispmap.project.file.findings import bad_value, did_you_mean, shown
 
-FORMAT = 1
-"""The layout of project files this version reads."""
-
-SVM_CLASSIFIERS = ("svm", "svm-texture")
-"""Coarse networks that are fitted to pixels, not trained in steps."""
-COARSE_NETWORKS = ("fcn-rnn", "fcn-igarss", "mnih", *SVM_CLASSIFIERS)
-"""Coarse networks: that of the RNN paper, that of the IGARSS 2016 paper, and what the latter is compared with."""
-
-REFINERS = ("rnn", "wide")
-"""Refiners a project can train: that of the RNN paper, and ours of a wider view."""
+FORMAT = 2
+"""The layout of project files this version writes; it reads those of format 1 too."""
 
 
 def _as_path(value: object, info: ValidationInfo) -> Path:
@@ -84,20 +76,6 @@ def _checked_label_crs(text: str) -> str:
     return text if text == SCENE_COORDINATES else _checked_crs(text)
 
 
-def _checked_network(name: str) -> str:
-    """Check that there is a coarse network of this name."""
-    if name not in COARSE_NETWORKS:
-        raise bad_value(f"is {name!r}", f"one of {', '.join(COARSE_NETWORKS)}", did_you_mean(name, COARSE_NETWORKS))
-    return name
-
-
-def _checked_refiner(name: str) -> str:
-    """Check that there is a refiner of this name."""
-    if name not in REFINERS:
-        raise bad_value(f"is {name!r}", f"one of {', '.join(REFINERS)}", did_you_mean(name, REFINERS))
-    return name
-
-
 def _as_rules(value: object) -> object:
     """Return one rule or preset as a list of one."""
     return (value,) if isinstance(value, str) else value
@@ -128,22 +106,17 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Weighting = Literal["none", "inverse", "inverse-sqrt"]
-Balance = Literal["uniform", "balanced"]
-Preset = Literal["fast", "paper"]
-
-_ABOVE_0 = "a number above 0"
-_COUNT = "a whole number above 0"
+ABOVE_0 = "a number above 0"
 _CRS = "a coordinate reference system such as EPSG:4326"
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     """A part of the project file: no unknown keys, no values of another type, no infinities."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class SceneSection(_Section):
+class SceneSection(Section):
     """The image.
 
     Attributes:
@@ -157,11 +130,11 @@ class SceneSection(_Section):
     bands: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
         None, description="a list of band numbers, counted from 1, such as [1, 2, 3]"
     )
-    gsd_m: Positive | None = Field(None, description=f"{_ABOVE_0}: metres on the ground a pixel")
-    assume_gsd_m: Positive | None = Field(None, description=f"{_ABOVE_0}: metres on the ground a pixel")
+    gsd_m: Positive | None = Field(None, description=f"{ABOVE_0}: metres on the ground a pixel")
+    assume_gsd_m: Positive | None = Field(None, description=f"{ABOVE_0}: metres on the ground a pixel")
 
 
-class ClassEntry(_Section):
+class ClassEntry(Section):
     """One class as the file gives it."""
 
     name: Text = Field(description="a short name such as building, in quotes if it reads as a number or yes/no")
@@ -169,7 +142,7 @@ class ClassEntry(_Section):
     osm: Annotated[tuple[Annotated[str, AfterValidator(_checked_rule)], ...], BeforeValidator(_as_rules)] = Field(
         (), description="tag rules such as [building=*], or the name of a preset such as road"
     )
-    width_m: Positive | None = Field(None, description=f"{_ABOVE_0}: the total width of lines, in metres")
+    width_m: Positive | None = Field(None, description=f"{ABOVE_0}: the total width of lines, in metres")
 
     def class_def(self) -> ClassDef:
         """Return the class, presets written out as rules.
@@ -182,7 +155,7 @@ class ClassEntry(_Section):
         return ClassDef(self.name, self.colour, rules, self.width_m or (widths or [ROAD_WIDTH_M])[0])
 
 
-class NoiseSection(_Section):
+class NoiseSection(Section):
     """Imprecision to simulate on good labels: see ``crispmap.labels.noise.LabelNoise``, whose names these are."""
 
     shift_m: NotNegative = Field(0.0, description="0 or more metres: how far objects are moved, neighbours alike")
@@ -195,7 +168,7 @@ class NoiseSection(_Section):
     generalise_m: NotNegative = Field(0.0, description="0 or more metres: detail finer than this is lost")
 
 
-class _LabelFile(_Section):
+class _LabelFile(Section):
     """Vectors or masks.
 
     Attributes:
@@ -231,7 +204,7 @@ class LabelSection(_LabelFile):
     noise: NoiseSection | None = Field(None, description="a mapping such as {shift_m: 3, smooth_m: 100}")
 
 
-class AreaEntry(_Section):
+class AreaEntry(Section):
     """One piece of ground as the file gives it: see ``crispmap.geo.areas.AreaPiece``."""
 
     window: tuple[int, int, int, int] | None = Field(
@@ -258,7 +231,7 @@ _AreaList = Annotated[tuple[AreaEntry, ...], Field(min_length=1)]
 _AREA_LIST = "a list of pieces, such as [{window: [0, 0, 512, 512]}]"
 
 
-class AreasSection(_Section):
+class AreasSection(Section):
     """What ground is for; pieces of different roles share none."""
 
     coarse: _AreaList | None = Field(None, description=_AREA_LIST)
@@ -267,7 +240,7 @@ class AreasSection(_Section):
     test: _AreaList | None = Field(None, description=_AREA_LIST)
 
 
-class ScoreSource(_Section):
+class ScoreSource(Section):
     """Coarse scores made by another tool.
 
     Attributes:
@@ -277,89 +250,3 @@ class ScoreSource(_Section):
 
     path: InputPath = Field(description="the path of a raster of scores, such as coarse.tif")
     kind: Literal["auto", "logit", "probability"] = Field("auto", description="auto, logit or probability")
-
-
-class _Learning(_Section):
-    """What may be set of a training; everything absent comes from the preset."""
-
-    preset: Preset = Field("fast", description="fast or paper")
-    batch: Count | None = Field(None, description=_COUNT)
-    learning_rate: Positive | None = Field(None, description=_ABOVE_0)
-    patch_px: Count | None = Field(None, description=f"{_COUNT}, in pixels")
-    balance: Balance | None = Field(None, description="uniform or balanced")
-    class_weights: Weighting | None = Field(None, description="none, inverse or inverse-sqrt")
-    symmetries: bool | None = Field(None, description="true or false: whether patches are flipped and turned")
-
-
-class CoarseSection(_Learning):
-    """The coarse network, or the scores another tool gave in its place.
-
-    Attributes:
-        network: One of ``COARSE_NETWORKS``.
-        gsd_m: The ground sampling distance the network works at; None means the working one.
-        steps: Training steps.
-        scores: Scores of another tool: then no coarse network is trained.
-    """
-
-    network: Annotated[str, AfterValidator(_checked_network)] = Field(
-        COARSE_NETWORKS[0], description=f"one of {', '.join(COARSE_NETWORKS)}"
-    )
-    gsd_m: Positive | None = Field(None, description=f"{_ABOVE_0}: metres on the ground a pixel")
-    steps: Count | None = Field(None, description=_COUNT)
-    scores: ScoreSource | None = Field(None, description="a mapping such as {path: coarse.tif, kind: auto}")
-
-
-class RefinerSection(_Learning):
-    """The refiner.
-
-    Attributes:
-        network: One of ``REFINERS``.
-        variant: Of "rnn": whether every class has weights of its own, all share them, or every step has its own.
-        steps: Iterations of the refiner on a map.
-        features: Of "rnn": what it sees of the image: the bands, or their derivatives too.
-        training_steps: Training steps.
-        aligned_labels: Whether it learns from the coarse ground too, its labels moved to where a first refiner sees
-            their objects.
-    """
-
-    network: Annotated[str, AfterValidator(_checked_refiner)] = Field(
-        REFINERS[0], description=f"one of {', '.join(REFINERS)}"
-    )
-    variant: Literal["class-specific", "class-agnostic", "untied"] = Field(
-        "class-specific", description="class-specific, class-agnostic or untied"
-    )
-    steps: Annotated[int, Field(ge=1, le=100)] = Field(5, description="a whole number from 1 to 100")
-    features: Literal["image", "derivatives"] = Field("image", description="image or derivatives")
-    training_steps: Count | None = Field(None, description=_COUNT)
-    aligned_labels: bool = Field(
-        False, description="true or false: whether it learns from the coarse ground too, its labels set right"
-    )
-
-
-class OutputSection(_Section):
-    """Where results go."""
-
-    folder: OutputPath | None = Field(None, description="the path of a folder")
-
-
-_NAME = r"^\w[\w .+-]*$"
-
-
-class ProjectFile(_Section):
-    """The project file as a whole, each value checked by itself."""
-
-    crispmap: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = Field(
-        description=f"{FORMAT}, the format of project files this version reads"
-    )
-    name: Annotated[str, StringConstraints(pattern=_NAME, max_length=100)] = Field(
-        description="text of letters, digits, spaces and . _ + -, in quotes if it reads as a number or a date"
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="a whole number from 0 to 4294967295")
-    scene: SceneSection = Field(description="a mapping with the key path")
-    classes: tuple[ClassEntry, ...] = Field(description="a list of classes, the background first")
-    labels: LabelSection | None = Field(None, description="a mapping with the key path")
-    reference: ReferenceSection | None = Field(None, description="a mapping with the key path")
-    areas: AreasSection = Field(AreasSection(), description=f"a mapping of {', '.join(AREA_ROLES)}")
-    coarse: CoarseSection = Field(CoarseSection(), description="a mapping such as {network: fcn-rnn, gsd_m: 1.0}")
-    refiner: RefinerSection | None = Field(None, description="a mapping such as {variant: class-specific}")
-    output: OutputSection = Field(OutputSection(), description="a mapping with the key folder")

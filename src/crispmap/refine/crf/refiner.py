@@ -18,8 +18,8 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from crispmap.refine.base import crop
-from crispmap.refine.hand_written import HandWrittenRefiner, require
+from crispmap.models.base import crop
+from crispmap.refine.hand_written import FitPlan, HandWrittenRefiner, Range, require
 
 WINDOW_SIGMAS = 3
 """How many theta_alpha the appearance kernel reaches."""
@@ -27,6 +27,16 @@ LARGEST_THETA_PX = 50.0
 """Of theta_alpha and theta_gamma: time and margin grow with it, the former squared."""
 _KEPT_BYTES = 1 << 28
 """Of pair weights that are kept between iterations; the others are computed anew each time, to the same values."""
+
+
+RANGES = {
+    "appearance": Range(20.0, 0.05, 1000.0),
+    "theta_beta": Range(0.5, 0.03, 10.0),
+    "theta_alpha_px": Range(5.0, 1.0, 8.0),
+    "smoothness": Range(1.0, 0.05, 1000.0),
+    "theta_gamma_px": Range(1.5, 0.5, 6.0),
+}
+"""Where its numbers are looked for: theta_alpha starts low and ends soon, as time grows with its square."""
 
 
 class CrfRefiner(HandWrittenRefiner):
@@ -47,7 +57,7 @@ class CrfRefiner(HandWrittenRefiner):
     Args:
         classes: Classes, 2 or more.
         bands: Bands of the image, 1 or more.
-        steps: Mean-field iterations, 1 or more (the papers: 5).
+        iterations: Mean-field iterations, 1 or more (the papers: 5).
         appearance: w_1, 0 or more.
         theta_alpha_px: Reach of the appearance kernel in pixels, above 0, at most ``LARGEST_THETA_PX``.
         theta_beta: Difference of colour that separates, above 0, in units of the scaled image (Euclidean, all bands).
@@ -62,12 +72,13 @@ class CrfRefiner(HandWrittenRefiner):
     """
 
     architecture = "crf"
+    fit_plan = FitPlan(RANGES, tries=30, tile_px=192)
 
     def __init__(  # noqa: PLR0913 - the model's parameters
         self,
         classes: int,
         bands: int,
-        steps: int = 5,
+        iterations: int = 5,
         *,
         appearance: float = 5.0,
         theta_alpha_px: float = 8.0,
@@ -80,7 +91,7 @@ class CrfRefiner(HandWrittenRefiner):
             "appearance": appearance, "theta_alpha_px": theta_alpha_px, "theta_beta": theta_beta,
             "smoothness": smoothness, "theta_gamma_px": theta_gamma_px,
         }  # fmt: skip
-        super().__init__(classes, bands, steps, biases, parameters)
+        super().__init__(classes, bands, iterations, biases, parameters)
         for name, weight in (("appearance", appearance), ("smoothness", smoothness)):
             require(name, weight, 0 <= weight < math.inf, "a finite number of 0 or more")
         require("theta_beta", theta_beta, 0 < theta_beta < math.inf, "a finite number above 0")
@@ -92,7 +103,7 @@ class CrfRefiner(HandWrittenRefiner):
         self.margin_px = math.ceil(WINDOW_SIGMAS * max(reach, default=0.0))
         self.radius_px = None
 
-    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+    def all_iterations(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
         start = self.biased(scores)
         kernels: list[tuple[float, AppearanceKernel | SmoothnessKernel]] = []
         if self.appearance > 0:
@@ -100,7 +111,7 @@ class CrfRefiner(HandWrittenRefiner):
         if self.smoothness > 0:
             kernels.append((self.smoothness, SmoothnessKernel(image, self.theta_gamma_px)))
         u, results = start, [scores]
-        for _ in range(self.steps):
+        for _ in range(self.iterations):
             belief = torch.softmax(u, dim=1)
             u = start
             for weight, kernel in kernels:

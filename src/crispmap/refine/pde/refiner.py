@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from crispmap.refine.base import crop
-from crispmap.refine.hand_written import HandWrittenRefiner, require
+from crispmap.models.base import crop
+from crispmap.refine.hand_written import FitPlan, HandWrittenRefiner, Range, require
 from crispmap.refine.pde.edges import edge_stopping, gradient_margin_px, structure_tensor
 
 LARGEST_DT = 0.25
@@ -26,17 +26,25 @@ _FLAT = 1e-6
 """Squared slope, in scores per pixel, below which a map counts as flat and has no contours to move."""
 
 
+EDGE_RANGES = {"kappa": Range(0.1, 0.003, 10.0), "sigma_px": Range(1.0, 0.4, 4.0)}
+"""Where the numbers of the equations that look at edges are looked for."""
+_FIT_RUN = {"iterations": 20, "substeps": 10}
+"""What the best number of iterations is read off: they take 2.5 px^2 each."""
+_FIT_TILE_PX = 384
+"""Large, as 200 time steps need as wide a margin."""
+
+
 class PdeRefiner(HandWrittenRefiner):
     """Scores that evolve by a partial differential equation, every class by itself and by the same rule.
 
-    A step is ``substeps`` time steps of ``dt``; all steps together take the time steps * substeps * dt, in px^2.
+    An iteration is ``substeps`` time steps of ``dt``; all together take the time iterations * substeps * dt, in px^2.
     Subclasses give the equation: ``coefficients`` from the image, once, and ``advance`` for a time step.
 
     Args:
         classes: Classes, 2 or more.
         bands: Bands of the image, 1 or more.
-        steps: Steps, 1 or more.
-        substeps: Time steps in a step, 1 or more; at most ``MOST_TIME_STEPS`` in all.
+        iterations: Iterations, 1 or more.
+        substeps: Time steps in an iteration, 1 or more; at most ``MOST_TIME_STEPS`` in all.
         dt: Time of a time step, above 0 and at most ``LARGEST_DT``: beyond, the explicit scheme is unstable.
         biases: A number a class, added to the scores before the first step; none by default.
 
@@ -51,27 +59,27 @@ class PdeRefiner(HandWrittenRefiner):
         self,
         classes: int,
         bands: int,
-        steps: int = 5,
+        iterations: int = 5,
         substeps: int = 4,
         dt: float = LARGEST_DT,
         *,
         biases: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(classes, bands, steps, biases, {"substeps": substeps, "dt": dt})
+        super().__init__(classes, bands, iterations, biases, {"substeps": substeps, "dt": dt})
         require("substeps", substeps, substeps >= 1 and int(substeps) == substeps, "a whole number of 1 or more")
-        total = steps * substeps
-        require("steps times substeps", total, total <= MOST_TIME_STEPS, f"at most {MOST_TIME_STEPS}")
+        total = iterations * substeps
+        require("iterations times substeps", total, total <= MOST_TIME_STEPS, f"at most {MOST_TIME_STEPS}")
         require("dt", dt, 0 < dt <= LARGEST_DT, f"a number above 0, at most {LARGEST_DT}, where the scheme is stable")
         self.substeps, self.dt = substeps, dt
         self.margin_px = self.radius_px = total + self.edge_margin_px
 
-    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+    def all_iterations(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
         coefficients = self.coefficients(image)
         u = crop(self.biased(scores), self.edge_margin_px)
         results = [crop(scores, self.margin_px)]
-        for time_step in range(self.steps * self.substeps):
+        for time_step in range(self.iterations * self.substeps):
             u = crop(u, 1) + self.dt * self.velocity(u, [crop(one, time_step) for one in coefficients])
-            left = self.steps * self.substeps - time_step - 1
+            left = self.iterations * self.substeps - time_step - 1
             if left % self.substeps == 0:
                 results.append(crop(u, left))
         return results
@@ -96,6 +104,7 @@ class HeatRefiner(PdeRefiner):
     """
 
     architecture = "heat"
+    fit_plan = FitPlan({}, tries=15, tile_px=_FIT_TILE_PX, run=_FIT_RUN, reads_iterations=True)
 
     def coefficients(self, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
         return []
@@ -111,19 +120,21 @@ class _EdgeAwareRefiner(PdeRefiner):
     Args:
         classes: Classes, 2 or more.
         bands: Bands of the image, 1 or more.
-        steps: Steps, 1 or more.
-        substeps: Time steps in a step.
+        iterations: Iterations, 1 or more.
+        substeps: Time steps in an iteration.
         dt: Time of a time step.
         kappa: Slope of the image that halves g, above 0, in units of the scaled image per pixel.
         sigma_px: Scale at which slopes are taken, within ``SIGMA_RANGE_PX``.
-        biases: A number a class, added to the scores before the first step.
+        biases: A number a class, added to the scores before the first iteration.
     """
+
+    fit_plan = FitPlan(EDGE_RANGES, tries=15, tile_px=_FIT_TILE_PX, run=_FIT_RUN, reads_iterations=True)
 
     def __init__(
         self,
         classes: int,
         bands: int,
-        steps: int = 5,
+        iterations: int = 5,
         substeps: int = 4,
         dt: float = LARGEST_DT,
         *,
@@ -135,7 +146,7 @@ class _EdgeAwareRefiner(PdeRefiner):
         require("sigma_px", sigma_px, low <= sigma_px <= high, f"a number within {low:g}..{high:g}")
         require("kappa", kappa, 0 < kappa < math.inf, "a finite number above 0")
         self.edge_margin_px = gradient_margin_px(sigma_px)
-        super().__init__(classes, bands, steps, substeps, dt, biases=biases)
+        super().__init__(classes, bands, iterations, substeps, dt, biases=biases)
         self.kappa, self.sigma_px = kappa, sigma_px
         self.arguments |= {"kappa": kappa, "sigma_px": sigma_px}
 
@@ -206,9 +217,9 @@ class GeodesicRefiner(_EdgeAwareRefiner):
 
     architecture = "geodesic"
 
-    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+    def all_iterations(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
         level = scores.mean(1, keepdim=True)
-        _, *later = super().all_steps(scores - level, image)
+        _, *later = super().all_iterations(scores - level, image)
         return [crop(scores, self.margin_px), *(one + crop(level, self.margin_px) for one in later)]
 
     def coefficients(self, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
@@ -256,9 +267,3 @@ def _corners(maps: Tensor) -> Tensor:
 def _divergence(across: Tensor, down: Tensor) -> Tensor:
     """Return what flows into every inner pixel, (.., row - 2, col - 2), of fluxes (.., row - 2, col - 1) and so on."""
     return across[..., 1:] - across[..., :-1] + down[..., 1:, :] - down[..., :-1, :]
-
-
-PDES: dict[str, type[PdeRefiner]] = {
-    one.architecture: one for one in (HeatRefiner, EdgeStoppedRefiner, AnisotropicRefiner, GeodesicRefiner)
-}
-"""Refiners by the name of their equation."""

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crispmap.refine.base import crop
+from crispmap.models.base import crop
 from crispmap.refine.rnn.recurrence import Folded
 
 

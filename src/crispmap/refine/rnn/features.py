@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crispmap.refine.base import crop
+from crispmap.models.base import crop
 
 
 class ImageFeatures(nn.Module):

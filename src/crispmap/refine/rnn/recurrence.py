@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crispmap.refine.base import crop
+from crispmap.models.base import crop
 
 _CHUNK = 2
 """Samples walked together: one leaves a core idle, more fall out of the cache (measured on 2 cores)."""

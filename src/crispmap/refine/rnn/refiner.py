@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crispmap.models.base import Refiner, crop
 from crispmap.models.initialise import init_fan_in
-from crispmap.refine.base import Refiner, crop
 from crispmap.refine.rnn.by_class import RecurrenceByClass
 from crispmap.refine.rnn.features import FEATURES
 from crispmap.refine.rnn.recurrence import Folded, recur
@@ -32,7 +32,7 @@ class RecurrentRefiner(Refiner):
     Args:
         classes: Classes, 2 or more.
         bands: Bands of the image, 1 or more.
-        steps: Steps, 1 or more (the paper: 5).
+        iterations: Iterations, 1 or more (the paper: 5).
         variant: "class-specific" (one perceptron a class), "class-agnostic" (one for all) or "untied" (own weights for
             every step; the paper finds that it overfits).
         features: What the filters N see: "image" (equation 7) or "derivatives" (equation 5).
@@ -48,7 +48,7 @@ class RecurrentRefiner(Refiner):
         self,
         classes: int,
         bands: int,
-        steps: int = 5,
+        iterations: int = 5,
         variant: Variant = "class-specific",
         features: str = "image",
         filters: int = 32,
@@ -57,16 +57,16 @@ class RecurrentRefiner(Refiner):
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"variant {variant!r} is none of {', '.join(VARIANTS)}")
-        if steps < 1:
-            raise ValueError(f"a recurrent refiner takes 1 step or more, not {steps}")
+        if iterations < 1:
+            raise ValueError(f"a recurrent refiner takes 1 iteration or more, not {iterations}")
         self.arguments = {
-            "classes": classes, "bands": bands, "steps": steps, "variant": variant, "features": features,
+            "classes": classes, "bands": bands, "iterations": iterations, "variant": variant, "features": features,
             "filters": filters, "hidden": hidden,
         }  # fmt: skip
-        self.classes, self.bands, self.steps, self.variant = classes, bands, steps, variant
+        self.classes, self.bands, self.iterations, self.variant = classes, bands, iterations, variant
         self.features = FEATURES[features](bands)
-        self.margin_px = self.radius_px = _KERNEL // 2 * steps + self.features.margin_px
-        cells = steps if variant == "untied" else 1
+        self.margin_px = self.radius_px = _KERNEL // 2 * iterations + self.features.margin_px
+        cells = iterations if variant == "untied" else 1
         perceptrons = 1 if variant == "class-agnostic" else classes
         self.filters_m = nn.Parameter(torch.empty(cells, filters, _KERNEL, _KERNEL))
         self.filters_n = nn.Parameter(torch.empty(cells, filters, self.features.maps, _KERNEL, _KERNEL))
@@ -79,18 +79,18 @@ class RecurrentRefiner(Refiner):
         init_fan_in(self.hidden_weight, 2 * filters)
         init_fan_in(self.output_weight, hidden)
 
-    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+    def all_iterations(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
         maps = self.features(image)
         start = crop(scores, self.features.margin_px)
         if self.variant == "untied":
             steps = self._untied_steps(start, maps)
         else:
-            steps = recur(start, maps, self._folded(0), self.steps)
+            steps = recur(start, maps, self._folded(0), self.iterations)
         return self._cropped([start, *steps])
 
     def _untied_steps(self, scores: Tensor, maps: Tensor) -> list[Tensor]:
         steps = []
-        for step in range(self.steps):
+        for step in range(self.iterations):
             (scores,) = recur(scores, crop(maps, 2 * step), self._folded(step), 1)
             steps.append(scores)
         return steps
@@ -98,7 +98,11 @@ class RecurrentRefiner(Refiner):
     def for_inference(self) -> nn.Module:
         """Return the folded recurrence with constant weights, class by class; equal to ``forward`` but for rounding."""
         untied = self.variant == "untied"
-        stages = [(self._folded(step), 1) for step in range(self.steps)] if untied else [(self._folded(0), self.steps)]
+        stages = (
+            [(self._folded(step), 1) for step in range(self.iterations)]
+            if untied
+            else [(self._folded(0), self.iterations)]
+        )
         return RecurrenceByClass(self.features, stages)
 
     def _folded(self, cell: int) -> Folded:
@@ -119,15 +123,15 @@ class RecurrentRefiner(Refiner):
             self.output_bias[cell].expand(self.classes),
         )
 
-    def all_steps_as_in_paper(self, scores: Tensor, image: Tensor) -> list[Tensor]:
-        """Return what ``all_steps`` returns, computed as the paper writes it: M, N, concatenation, perceptron.
+    def all_iterations_as_in_paper(self, scores: Tensor, image: Tensor) -> list[Tensor]:
+        """Return what ``all_iterations`` returns, computed as the paper writes it: M, N, concatenation, perceptron.
 
         The reference that the folded form is checked and timed against.
         """
         maps = self.features(image)
         u = crop(scores, self.features.margin_px)
         steps = [u]
-        for step in range(self.steps):
+        for step in range(self.iterations):
             cell = step if self.variant == "untied" else 0
             on_image = F.conv2d(crop(maps, 2 * step), self.filters_n[cell])
             updates = [self._update_as_in_paper(u[:, k : k + 1], on_image, cell, k) for k in range(self.classes)]
@@ -147,4 +151,4 @@ class RecurrentRefiner(Refiner):
 
     def _cropped(self, steps: list[Tensor]) -> list[Tensor]:
         """Bring the scores of every step to the shape of the last."""
-        return [crop(u, 2 * (self.steps - index)) for index, u in enumerate(steps)]
+        return [crop(u, 2 * (self.iterations - index)) for index, u in enumerate(steps)]

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crispmap.models.base import Refiner, crop
 from crispmap.models.initialise import init_fan_in
-from crispmap.refine.base import Refiner, crop
 from crispmap.refine.hand_written import require
 
 DILATIONS = (1, 2, 4, 8, 8, 4, 2, 1)
@@ -35,7 +35,7 @@ class WideRefiner(Refiner):
     Args:
         classes: Classes, 2 or more.
         bands: Bands of the image, 1 or more.
-        steps: Steps, 1 or more.
+        iterations: Iterations, 1 or more.
         width: Maps of each layer of features, 1 or more; the cost of a map grows with its square.
         hidden: Hidden units of the step's perceptron, 1 or more.
         dilations: One layer of features each, 1 or more px.
@@ -54,26 +54,26 @@ class WideRefiner(Refiner):
         self,
         classes: int,
         bands: int,
-        steps: int = 5,
+        iterations: int = 5,
         width: int = 16,
         hidden: int = 32,
         dilations: Sequence[int] = DILATIONS,
     ) -> None:
         super().__init__()
-        counts = (("bands", bands, 1), ("steps", steps, 1), ("width", width, 1), ("hidden", hidden, 1))
+        counts = (("bands", bands, 1), ("iterations", iterations, 1), ("width", width, 1), ("hidden", hidden, 1))
         for name, value, least in (("classes", classes, 2), *counts):
             require(name, value, value >= least and int(value) == value, f"a whole number of {least} or more")
         good = len(dilations) > 0 and all(int(one) == one and one >= 1 for one in dilations)
         require("dilations", dilations, good, "whole numbers of 1 or more, at least one of them")
         self.arguments = {
-            "classes": classes, "bands": bands, "steps": steps, "width": width, "hidden": hidden,
+            "classes": classes, "bands": bands, "iterations": iterations, "width": width, "hidden": hidden,
             "dilations": list(dilations),
         }  # fmt: skip
-        self.classes, self.bands, self.steps = classes, bands, steps
+        self.classes, self.bands, self.iterations = classes, bands, iterations
         self._dilations = tuple(dilations)
         # The first step adds nothing to the reach: what it sees of the scores lies within what the features see.
         self._before_px = _STEM_PX + sum(dilations) - _REACH_PX
-        self.margin_px = self.radius_px = self._before_px + _REACH_PX * steps
+        self.margin_px = self.radius_px = self._before_px + _REACH_PX * iterations
         self.stem = nn.Conv2d(bands + classes, width, 2 * _STEM_PX + 1)
         self.layers = nn.ModuleList(nn.Conv2d(width, width, 3, dilation=dilation) for dilation in dilations)
         self.term = nn.Conv2d(width, hidden, 1)
@@ -90,16 +90,16 @@ class WideRefiner(Refiner):
             variance = {"layers": 0.5, "update": 0.003}.get(name.partition(".")[0], 2.0)
             init_fan_in(weight, round(weight[0].numel() / variance))
 
-    def all_steps(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
+    def all_iterations(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
         term = self._features(scores, image)
         u = crop(scores, self._before_px)
         steps = [u]
-        for step in range(self.steps):
+        for step in range(self.iterations):
             hidden = torch.relu(self.on_scores(_tamed(u)) + crop(term, _REACH_PX * step))
             change, gate = self.update(hidden).split(self.classes, dim=1)
             u = crop(u, _REACH_PX) + torch.sigmoid(gate) * change
             steps.append(u)
-        return [crop(u, _REACH_PX * (self.steps - step)) for step, u in enumerate(steps)]
+        return [crop(u, _REACH_PX * (self.iterations - step)) for step, u in enumerate(steps)]
 
     def _features(self, scores: Tensor, image: Tensor) -> Tensor:
         """Return what the steps see of the surroundings, (batch, hidden, row, col) of the ground of the first step."""

@@ -1,0 +1,62 @@
+"""The learner of networks and refiners that are trained in steps by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from crispmap.classes import ClassSchema
+from crispmap.data.sampling import check_patch
+from crispmap.models.base import CoarseNetwork
+from crispmap.models.settings import TrainingSettings
+from crispmap.training.learners import Learned, Lesson
+from crispmap.training.options import TrainingRun
+from crispmap.training.run import TrainingResult, train
+from crispmap.training.task import CoarseTask, RefinerTask
+from crispmap.types import CountArray
+
+
+class GradientLearner:
+    """Trains in steps on random patches; see ``crispmap.training.run``."""
+
+    holds_out = True
+
+    def check(
+        self,
+        settings: TrainingSettings | None,
+        shapes: Sequence[tuple[int, int]],
+        counts: CountArray,
+        schema: ClassSchema,
+    ) -> None:
+        """Check that every piece holds a patch; see ``Learner.check``."""
+        for shape in shapes:
+            check_patch(shape, 1 if settings is None else settings.patch_px)
+
+    def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:
+        """Return the network with the weights that did best, or the last; see ``Learner.learn``."""
+        torch.manual_seed(lesson.seed)
+        network, settings = lesson.build(), lesson.training
+        task = (
+            CoarseTask(network, settings, lesson.schema)
+            if isinstance(network, CoarseNetwork)
+            else RefinerTask(network, settings, lesson.schema)
+        )
+        task.title = f"{task.title} {run.part}".rstrip()
+        result = train(
+            task, lesson.grounds, lesson.validation, run.folder / lesson.architecture.kind,
+            resume=run.resume, force=run.force, options=run.trainer,
+        )  # fmt: skip
+        return Learned(network, result.seconds, _facts(settings, result))
+
+
+def _facts(settings: TrainingSettings, result: TrainingResult) -> dict[str, Any]:
+    """Return what a card tells of a training in steps."""
+    return {
+        "settings": settings.to_dict(),
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "seconds": round(result.seconds, 1),
+        "validation_mean_iou": result.best_score,
+    }

@@ -1,0 +1,52 @@
+"""The learner of refiners written by hand, which have a few numbers to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+
+from crispmap.classes import ClassSchema
+from crispmap.models.settings import TrainingSettings
+from crispmap.refine.hand_written import HandWrittenRefiner
+from crispmap.training.grid_fit import FitRecord, fit_refiner
+from crispmap.training.learners import Learned, Lesson
+from crispmap.training.options import TrainingRun
+from crispmap.types import CountArray
+
+
+class GridFitLearner:
+    """Looks for the numbers whose map has the best mean IoU on the area."""
+
+    holds_out = False
+
+    def check(
+        self,
+        settings: TrainingSettings | None,
+        shapes: Sequence[tuple[int, int]],
+        counts: CountArray,
+        schema: ClassSchema,
+    ) -> None:
+        """Accept any pieces in which every class has a pixel; see ``Learner.check``."""
+
+    def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:
+        """Return the fitted refiner; see ``Learner.learn``."""
+
+        def build(**arguments: Any) -> HandWrittenRefiner:
+            return cast(HandWrittenRefiner, lesson.build(**arguments))
+
+        cuda = run.device == "cuda" or (run.device == "auto" and torch.cuda.is_available())
+        refiner, record = fit_refiner(build, lesson.grounds, seed=lesson.seed, device="cuda" if cuda else "cpu")
+        facts = {
+            "settings": record.to_dict(),
+            "seconds": record.seconds,
+            "class_biases": record.biases,
+            "fitted_numbers": _numbers(record),
+        }
+        return Learned(refiner.eval(), record.seconds, facts)
+
+
+def _numbers(record: FitRecord) -> int:
+    """Return how many numbers a fit chose: its parameters, and a bias for all classes but one."""
+    return len(record.parameters) + len(record.biases) - 1

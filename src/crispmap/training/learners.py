@@ -1,0 +1,124 @@
+"""Learners: the ways in which the numbers of a network or refiner are found. An architecture names its learner."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from crispmap.classes import ClassSchema
+from crispmap.data.ground import Ground
+from crispmap.errors import TrainingError
+from crispmap.models.architecture import Architecture
+from crispmap.models.base import CoarseNetwork, Refiner
+from crispmap.models.settings import TrainingSettings
+from crispmap.training.options import TrainingRun
+from crispmap.types import CountArray
+
+_MODULES = {
+    "gradient": "crispmap.training.gradient:GradientLearner",
+    "svm": "crispmap.training.svm_learner:SvmLearner",
+    "grid-fit": "crispmap.training.grid_fit_learner:GridFitLearner",
+}
+"""Learners by name, imported when asked for."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a learner is given.
+
+    Attributes:
+        architecture: What is to be built.
+        options: What is chosen of it.
+        settings: How it is trained; None for learners that do not train in steps.
+        schema: The classes.
+        grounds: Training data; a refiner's has coarse scores.
+        validation: What the result is scored on, and weights may be chosen by; may be empty.
+        seed: Of everything random.
+    """
+
+    architecture: Architecture
+    options: Mapping[str, Any]
+    settings: TrainingSettings | None
+    schema: ClassSchema
+    grounds: Sequence[Ground]
+    validation: Sequence[Ground]
+    seed: int
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The settings of a training in steps.
+
+        Raises:
+            TrainingError: If there are none.
+        """
+        if self.settings is None:
+            raise TrainingError(f"{self.architecture.name} has no settings of a training.", expected="a preset")
+        return self.settings
+
+    def build(self, **arguments: Any) -> CoarseNetwork | Refiner:
+        """Return the network for these data, or with some arguments changed."""
+        bands = self.grounds[0].image.shape[0] if self.grounds else 1
+        return self.architecture.build(**{"bands": bands, "classes": len(self.schema), **self.options, **arguments})
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a learner gives.
+
+    Attributes:
+        network: In evaluation mode.
+        seconds: Spent.
+        facts: What a model card tells of it, as plain values.
+    """
+
+    network: CoarseNetwork | Refiner
+    seconds: float
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Learner(Protocol):
+    """A way to find the numbers of an architecture.
+
+    Attributes:
+        holds_out: Whether part of the area is held out for validation.
+    """
+
+    holds_out: bool
+
+    def check(
+        self,
+        settings: TrainingSettings | None,
+        shapes: Sequence[tuple[int, int]],
+        counts: CountArray,
+        schema: ClassSchema,
+    ) -> None:
+        """Check, before anything is computed, that it can learn from pieces of these shapes and counts of classes.
+
+        Raises:
+            TrainingError: If a piece is too small.
+            LabelError: If a class has too few pixels.
+        """
+
+    def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:
+        """Return the network with its numbers found.
+
+        Raises:
+            TrainingError: If the training cannot start, or diverges.
+            LabelError: If a class has too few pixels.
+            OutputError: If the run's folder holds another training, or cannot be written.
+        """
+
+
+def learner_of(architecture: Architecture) -> Learner:
+    """Return an architecture's learner.
+
+    Raises:
+        TrainingError: If it has none: its networks are imported, not trained.
+    """
+    if architecture.learner is None:
+        raise TrainingError(f"{architecture.name} cannot be trained.", expected="an architecture with a learner")
+    module, _, name = _MODULES[architecture.learner].partition(":")
+    learner: Learner = getattr(importlib.import_module(module), name)()
+    return learner

@@ -1,0 +1,65 @@
+"""The registry: every architecture is described without torch, and can be built, trained and found by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from crispmap.models.architecture import Architecture
+from crispmap.models.base import CoarseNetwork, Refiner
+from crispmap.models.registry import architectures, default_architecture, register, unregister
+from crispmap.training.learners import learner_of
+
+ALL = list(architectures())
+TRAINABLE = list(architectures(trainable=True))
+
+
+@pytest.mark.parametrize("kind", ["coarse", "refiner"])
+def test_one_architecture_of_each_kind_is_the_default_and_comes_first(kind: str) -> None:
+    defaults = [name for name, one in architectures(kind).items() if one.default]
+    assert defaults == [default_architecture(kind).name] == list(architectures(kind))[:1]
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_an_architecture_builds_what_its_description_says(name: str) -> None:
+    one = architectures()[name]
+    network = one.build(bands=2, classes=3, **one.options().model_dump())
+    assert isinstance(network, CoarseNetwork if one.kind == "coarse" else Refiner)
+    assert (network.architecture, network.bands, network.classes) == (name, 2, 3)
+    assert all(getattr(network, "stride_px", 1) == one.patch_multiple for _ in [0] if one.learner == "gradient")
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_every_option_has_a_description_and_every_preset_suits_the_learner(name: str) -> None:
+    one = architectures()[name]
+    assert all(field.description for field in one.options.model_fields.values())
+    assert one.presets
+    assert all((preset.settings is not None) == (one.learner == "gradient") for preset in one.presets.values())
+    assert callable(learner_of(one).learn)
+    for options in one.variants.values():
+        one.options.model_validate(options)
+
+
+def test_a_registered_architecture_is_found_until_it_is_taken_back() -> None:
+    mine = Architecture("mine", "coarse", "a network of my own", lambda **arguments: CoarseNetwork())
+    register(mine)
+    try:
+        assert architectures("coarse")["mine"] is mine
+        with pytest.raises(ValueError, match="mine"):
+            register(mine)
+    finally:
+        unregister("mine")
+    assert "mine" not in architectures()
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def test_the_registry_loads_no_torch() -> None:
+    code = (
+        "import sys; from crispmap.models.registry import architectures; architectures(); print('torch' in sys.modules)"
+    )
+    assert run_python(code).strip() == "False"
