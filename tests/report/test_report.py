@@ -21,7 +21,7 @@ from PIL import Image
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, OutputError, SchemaError
 from crispmap.evaluate.boundary import BoundaryRule
-from crispmap.evaluate.compare import Evaluation
+from crispmap.evaluate.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.report import (
     DASH,

@@ -1,4 +1,4 @@
-"""Receiver operating characteristics and threshold metrics of scores, streamed, with the error they can have told.
+"""Receiver operating characteristics of scores, counted block by block, with a bound on the error.
 
 Scores are counted in bins that are the float32 numbers cut to their first bits: 65,536 bins that lie denser where
 numbers are small, so that neither scale nor range need be known. Values in one bin count as equal. What that can
@@ -19,12 +19,12 @@ _BITS = 16
 _BINS = 1 << _BITS
 
 
-class Area(NamedTuple):
-    """An area under a curve.
+class AreaUnderCurve(NamedTuple):
+    """The area under a receiver operating characteristic.
 
     Attributes:
         value: 0..1; NaN where there is no positive or no negative.
-        error: How far the value can be from that of unbinned scores at most.
+        error: How far the value can be from that of unbinned scores, at most.
     """
 
     value: float
@@ -32,7 +32,7 @@ class Area(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Curve:
+class RocCurve:
     """What happens at every threshold, from the strictest to the loosest; positive is what lies at or above it.
 
     Attributes:
@@ -71,7 +71,7 @@ class ThresholdCounts:
         self.positives += np.bincount(bins[positive], minlength=_BINS)
         self.negatives += np.bincount(bins[~positive], minlength=_BINS)
 
-    def area(self) -> Area:
+    def area(self) -> AreaUnderCurve:
         """Return the area under the receiver operating characteristic, ties counting half.
 
         Source: Fawcett, "An introduction to ROC analysis", 2006: the probability that a positive scores higher than a
@@ -79,13 +79,13 @@ class ThresholdCounts:
         """
         pairs = float(self.positives.sum()) * float(self.negatives.sum())
         if pairs == 0:
-            return Area(float("nan"), 0.0)
+            return AreaUnderCurve(float("nan"), 0.0)
         below = np.cumsum(self.negatives) - self.negatives
         shared = float((self.positives.astype(np.float64) * self.negatives).sum())
         won = float((self.positives.astype(np.float64) * below).sum())
-        return Area((won + shared / 2) / pairs, shared / 2 / pairs)
+        return AreaUnderCurve((won + shared / 2) / pairs, shared / 2 / pairs)
 
-    def curve(self, points: int | None = None) -> Curve:
+    def curve(self, points: int | None = None) -> RocCurve:
         """Return the receiver operating characteristic at every score seen.
 
         Args:
@@ -102,17 +102,8 @@ class ThresholdCounts:
             along = np.nan_to_num(rates[0]) + np.nan_to_num(rates[1])
             kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], points)))
             kept = np.unique(np.concatenate([[0], np.minimum(kept, len(along) - 1), [len(along) - 1]]))
-            return Curve(threshold[kept], rates[0][kept], rates[1][kept])
-        return Curve(threshold, rates[0], rates[1])
-
-    def at(self, threshold: float) -> tuple[int, int, int, int]:
-        """Return true positives, false positives, false negatives and true negatives at a threshold.
-
-        Exact where the threshold is a boundary of bins, as 0 is; elsewhere it acts as the next lower boundary.
-        """
-        first = int(_bin(np.array([threshold], np.float32))[0])
-        true, false = int(self.positives[first:].sum()), int(self.negatives[first:].sum())
-        return true, false, int(self.positives[:first].sum()), int(self.negatives[:first].sum())
+            return RocCurve(threshold[kept], rates[0][kept], rates[1][kept])
+        return RocCurve(threshold, rates[0], rates[1])
 
 
 def one_against_rest(scores: FloatArray, class_id: int) -> FloatArray:

@@ -17,7 +17,8 @@ from scipy.special import softmax
 from crispmap.classes import ClassSchema
 from crispmap.data.scaling import Scaling
 from crispmap.errors import ProjectError
-from crispmap.evaluate.compare import Evaluation, evaluate_maps
+from crispmap.evaluate.compare import evaluate_maps
+from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.readers import LabelSource
 from crispmap.evaluate.recalibration import BiasedLabels
 from crispmap.files.address import file_name
