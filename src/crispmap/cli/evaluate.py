@@ -257,7 +257,7 @@ def _show(
 
 def _print(evaluations: Mapping[str, Evaluation]) -> None:
     """Print the tables, and on standard error what a reader must know about them."""
-    from crispmap.report.tables import print_evaluations
+    from crispmap.report.tables.terminal import print_evaluations
 
     print_evaluations(evaluations)
     confusions = [one.confusion for one in evaluations.values()]

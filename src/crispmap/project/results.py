@@ -39,8 +39,10 @@ from crispmap.raster.scene import Scene
 from crispmap.raster.scores import open_scores
 from crispmap.refine.base import Refiner
 from crispmap.report.crops import choose_crops
-from crispmap.report.plots import rgb_preview
-from crispmap.report.report import Crop, MethodResult, Overview, ReportData, write_report
+from crispmap.report.pages.report import write_report
+from crispmap.report.pages.report_data import MethodResult, ReportData
+from crispmap.report.pictures.photos import rgb_preview
+from crispmap.report.pictures.views import Crop, Overview
 from crispmap.types import FloatArray, LabelArray
 
 COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"
