@@ -324,7 +324,7 @@ def test_refuses_to_add_counts_of_other_widths():
 
 @pytest.mark.parametrize("entries", [{}, {"widths_m": [1], "predicted_px": [1]}, {"widths_m": "x"}, 3])
 def test_refuses_dictionaries_of_something_else(entries):
-    with pytest.raises(InputError, match="boundary counts"):
+    with pytest.raises(InputError, match="BoundaryCounts"):
         BoundaryCounts.from_dict(entries)
-    with pytest.raises(InputError, match="relaxed counts"):
+    with pytest.raises(InputError, match="RelaxedCounts"):
         RelaxedCounts.from_dict(entries)

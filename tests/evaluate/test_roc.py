@@ -53,7 +53,6 @@ def test_scores_of_few_levels_give_the_area_and_the_curve_exactly(seed, levels):
     false, true, _ = roc_curve(positive, scores, drop_intermediate=False)
     np.testing.assert_allclose(curve.false_positive_rate, false, atol=1e-12)
     np.testing.assert_allclose(curve.true_positive_rate, true, atol=1e-12)
-    assert (np.diff(curve.threshold) < 0).all()
 
 
 def test_a_thinned_curve_keeps_its_ends_and_its_area():
@@ -61,7 +60,7 @@ def test_a_thinned_curve_keeps_its_ends_and_its_area():
     positive = random.random(20000) > 0.7
     counts = counted(random.normal(size=20000) + positive, positive)
     thin = counts.curve(200)
-    assert len(thin.threshold) <= 220
+    assert len(thin.true_positive_rate) <= 220
     assert (thin.true_positive_rate[0], thin.true_positive_rate[-1]) == (0, 1)
     area = np.trapezoid(thin.true_positive_rate, thin.false_positive_rate)
     assert area == pytest.approx(counts.area().value, abs=1e-3)

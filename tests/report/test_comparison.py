@@ -117,7 +117,7 @@ class TestTables:
             assert "Parameters" not in text
 
     def test_nothing_is_no_table(self) -> None:
-        with pytest.raises(InputError, match="no finished method"):
+        with pytest.raises(InputError, match="nothing to report"):
             print_comparison([], missing())
 
 

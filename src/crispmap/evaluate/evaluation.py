@@ -1,4 +1,4 @@
-"""An evaluation: the counts of a map held against a reference, and every figure read from them."""
+"""An evaluation: the counts of a map compared with a reference, and every figure read from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAME_GSD = 0.01  # evaluations whose pixels differ by less may be pooled
 class Evaluation:
     """How well a map agrees with a reference: counts, and the figures read from them.
 
-    Evaluations of several pieces of ground add up to that of all of it.
+    Evaluations of several areas add up to that of all of them.
 
     Attributes:
         confusion: Pixels by reference and predicted class.

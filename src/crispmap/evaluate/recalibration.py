@@ -101,18 +101,18 @@ def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> L
 def fit_biases_on(
     scores: SceneReader,
     reference: LabelSource,
-    ground: Ground,
+    area: Ground,
     *,
     seed: int = 0,
 ) -> DoubleArray:
-    """Return biases fitted to a raster of scores on a piece of ground; see ``fit_biases``.
+    """Return biases fitted to a raster of scores in an area; see ``fit_biases``.
 
     Where more than ``MAX_FIT_PIXELS`` pixels are labelled, a random part of them is read.
 
     Args:
         scores: One band a class, such as from ``open_scores``.
         reference: Labels on the grid of the scores.
-        ground: The piece the refiner learns from.
+        area: The piece the refiner is trained on.
         seed: Chooses the pixels and the random starts.
 
     Returns:
@@ -121,11 +121,11 @@ def fit_biases_on(
     Raises:
         LabelError: If a class has no labelled pixel there, or a label is no class.
     """
-    total = sum(int((labels != IGNORE).sum()) for _, labels in _labelled(reference, ground, scores.grid))
+    total = sum(int((labels != IGNORE).sum()) for _, labels in _labelled(reference, area, scores.grid))
     share = min(1.0, MAX_FIT_PIXELS / max(total, 1))
     rng = np.random.default_rng(seed)
     parts: list[tuple[FloatArray, LabelArray]] = [(np.empty((scores.band_count, 0), np.float32), np.empty(0, np.uint8))]
-    for block, labels in _labelled(reference, ground, scores.grid):
+    for block, labels in _labelled(reference, area, scores.grid):
         values, valid = scores.read(block)
         used = (labels != IGNORE) & valid & (rng.random(labels.shape) < share)
         parts.append((values[:, used], labels[used]))
@@ -137,10 +137,10 @@ def fit_biases_on(
     )
 
 
-def _labelled(reference: LabelSource, ground: Ground, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
-    """Yield the blocks that hold labels on the ground, with the labels, 255 elsewhere."""
+def _labelled(reference: LabelSource, area: Ground, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
+    """Yield the blocks that hold labels in the area, with the labels, 255 elsewhere."""
     for block in grid.blocks(_BLOCK_PX):
-        chosen = ground.mask(block)
+        chosen = area.mask(block)
         if chosen.any():
             labels = np.where(chosen, reference.read(block), np.uint8(IGNORE))
             if (labels != IGNORE).any():

@@ -36,12 +36,10 @@ class RocCurve:
     """What happens at every threshold, from the strictest to the loosest; positive is what lies at or above it.
 
     Attributes:
-        threshold: Falling; the first is infinite.
         false_positive_rate: Share of negatives taken for positive, 0..1, rising.
         true_positive_rate: Share of positives found, 0..1, rising.
     """
 
-    threshold: DoubleArray
     false_positive_rate: DoubleArray
     true_positive_rate: DoubleArray
 
@@ -97,13 +95,12 @@ class ThresholdCounts:
             np.concatenate([[0.0], counts / counts[-1] if len(counts) and counts[-1] else np.full(len(counts), np.nan)])
             for counts in (false, true)
         ]
-        threshold = np.concatenate([[np.inf], _lowest(seen)])
-        if points is not None and len(threshold) > points:
+        if points is not None and len(rates[0]) > points:
             along = np.nan_to_num(rates[0]) + np.nan_to_num(rates[1])
             kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], points)))
             kept = np.unique(np.concatenate([[0], np.minimum(kept, len(along) - 1), [len(along) - 1]]))
-            return RocCurve(threshold[kept], rates[0][kept], rates[1][kept])
-        return RocCurve(threshold, rates[0], rates[1])
+            return RocCurve(rates[0][kept], rates[1][kept])
+        return RocCurve(rates[0], rates[1])
 
 
 def one_against_rest(scores: FloatArray, class_id: int) -> FloatArray:
@@ -122,11 +119,3 @@ def _bin(scores: FloatArray) -> NDArray[np.int64]:
     # Of the negatives the larger magnitude is the smaller number; -0.0 joins 0.0.
     ordered = np.where(negative, 0x80000000 - (bits & 0x7FFFFFFF), bits + np.uint32(0x80000000))
     return (ordered >> np.uint32(32 - _BITS)).astype(np.int64)
-
-
-def _lowest(bins: NDArray[np.int64]) -> DoubleArray:
-    """Return the smallest score of each bin."""
-    ordered = bins.astype(np.uint32) << np.uint32(32 - _BITS)
-    bits = np.where(ordered >= 0x80000000, ordered - np.uint32(0x80000000), np.uint32(0x80000000) - ordered)
-    signs = np.where(ordered >= 0x80000000, 1.0, -1.0)
-    return (bits.astype(np.uint32) & np.uint32(0x7FFFFFFF)).view(np.float32).astype(np.float64) * signs

@@ -33,9 +33,10 @@ from crispmap.report.charts.steps import Curve
 from crispmap.report.crops import choose_crops
 from crispmap.report.filters import filter_nature
 from crispmap.report.pages.comparison import write_comparison
-from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter, check_rows
+from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
 from crispmap.report.pictures.photos import rgb_preview
 from crispmap.report.pictures.views import Strip
+from crispmap.report.tables.comparison import check_rows
 from crispmap.report.tables.model import DASH
 from crispmap.types import DoubleArray, FloatArray, LabelArray
 

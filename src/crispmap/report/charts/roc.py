@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from crispmap.report.charts.svg import INK, Tips, add_legend, chart_svg, empty_axes, shown_text
+from crispmap.report.charts.svg import INK, Tips, add_legend, chart_svg, empty_axes, shortened, shown_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# After Okabe and Ito, of middle lightness: told apart on light and on dark pages.
+# After Okabe and Ito, of middle lightness: distinct on light and on dark pages.
 COLOURS = ("#d55e00", "#0089d0", "#009e73", "#cc79a7", "#c98a00", "#8064d8")
 DASHES = ("", "6 3", "2 3")
 
@@ -62,7 +62,7 @@ def roc_svg(lines: Sequence[RocLine], *, title: str) -> str:
             style: dict[str, Any] = {"color": line.colour, "lw": 1.8, "ls": _line_style(line.dash)}
             shares = line.false_positive_rate, line.true_positive_rate
             (drawn,) = axes.plot(*shares, gid=f"roc-{number}", clip_on=False, **style)
-            entries.append((drawn, f"{line.auc} {_short(line.name)}"))
+            entries.append((drawn, f"{line.auc} {shortened(line.name, _NAME_LETTERS)}"))
             tips[f"roc-{number}"] = [f"{line.name}, AUC {line.auc}"]
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=_TICKS, yticks=_TICKS, box_aspect=1)
         axes.xaxis.set_major_formatter("{x:g}")
@@ -78,7 +78,3 @@ def roc_svg(lines: Sequence[RocLine], *, title: str) -> str:
 
 def _line_style(dash: str) -> str | tuple[int, tuple[float, ...]]:
     return (0, tuple(float(length) for length in dash.split())) if dash else "-"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LETTERS else name[: _NAME_LETTERS - 1] + "…"

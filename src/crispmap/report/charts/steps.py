@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from crispmap.report.charts.svg import FAINT, INK, Tips, add_legend, chart_svg, empty_axes, shown_text
+from crispmap.report.charts.svg import FAINT, INK, Tips, add_legend, chart_svg, empty_axes, shortened, shown_text
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -72,7 +72,9 @@ def steps_svg(
         axes = empty_axes(figure, "refinement step (0 = coarse map)", value_name)
         tips = {f"steps-{number}": _line(axes, curve, f"steps-{number}") for number, curve in enumerate(curves)}
         _span(axes, curves)
-        entries = [(_handle(one.paint), f"{_short(one.name)} {_percent(one.last)}") for one in ordered]
+        entries = [
+            (_handle(one.paint), f"{shortened(one.name, _NAME_LETTERS)} {_percent(one.last)}") for one in ordered
+        ]
         if math.isfinite(baseline):
             entries.append((_handle(curves[0].paint, dashed=True), f"{baseline_name} {_percent(baseline)}"))
         add_legend(figure, entries, _COLUMNS)
@@ -115,10 +117,6 @@ def _handle(paint: str, *, dashed: bool = False) -> Artist:
     if dashed:
         return Line2D([], [], color=paint, lw=1.5, ls=_DASHES)
     return Line2D([], [], color=paint, lw=2.2, marker="o", **_MARK)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LETTERS else name[: _NAME_LETTERS - 1] + "…"
 
 
 def _percent(share: float) -> str:

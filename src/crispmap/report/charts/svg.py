@@ -31,7 +31,7 @@ Tips = Mapping[str, Sequence[str]]
 
 _PX = 72  # dots an inch at which a point is a pixel
 _TEXT_PX = 12
-_NAMESPACE = re.compile(r"^\{[^}]*\}")
+_OF_A_FILE = re.compile(r'<metadata>.*?</metadata>|<style.*?</style>| xmlns(:\w+)?="[^"]*"|xlink:(?=href=)', re.DOTALL)
 _DECIMALS = re.compile(r"-?\d+\.\d+")
 _NO_NEWS = re.compile(r"font[^;]*;? ?|rotate\(-?0 [^)]*\)|stroke-dashoffset: 0;? ?")
 _SPACES = re.compile(r"\s{2,}")
@@ -87,6 +87,11 @@ def shown_text(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text cut to a number of letters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def add_legend(figure: Figure, entries: Sequence[tuple[Artist, str]], columns: int) -> None:
     """Add a legend below a figure's axes."""
     if not entries:
@@ -101,7 +106,7 @@ def add_legend(figure: Figure, entries: Sequence[tuple[Artist, str]], columns: i
         handletextpad=0.6,
         columnspacing=1.4,
         labelspacing=0.3,
-        borderpad=0.4,
+        borderpad=0.6,
     )
     for shown, (_, text) in zip(legend.get_texts(), entries, strict=True):
         shown.set_text(shown_text(text))
@@ -119,7 +124,7 @@ def empty_axes(figure: Figure, x_label: str, y_label: str) -> Axes:
 
 @contextmanager
 def _own_style(salt: str) -> Iterator[None]:
-    """Draw with the settings of this file alone; the salt tells the marks of one chart from those of another."""
+    """Draw with the settings of this file alone; ids are made from the salt, so that no two charts share one."""
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -132,21 +137,15 @@ def _own_style(salt: str) -> Iterator[None]:
 
 def _for_a_page(content: str, label: str, tips: Tips) -> str:
     """Return matplotlib's SVG file as an element of a page."""
-    root = ET.fromstring(content)  # noqa: S314 - matplotlib's own text
-    for element in root.iter():
-        element.tag = _NAMESPACE.sub("", element.tag)
-        named = {_NAMESPACE.sub("", name): value for name, value in element.attrib.items()}
-        element.attrib = {name: plain for name, value in named.items() if (plain := _plain(name, value))}
-        element.tail = None
-        if element.tag != "text":
-            element.text = None
-    _drop(root, lambda one: one.tag in ("metadata", "style"))
-    for element in list(root.iter("g")):
-        _add_tips(element, tips.get(element.get("id", ""), ()))
+    root = ET.fromstring(_OF_A_FILE.sub("", content))  # noqa: S314 - matplotlib's own text
+    for line in list(root.iter("g")):
+        for mark, text in zip([*line.iter("use")] or [line], tips.get(line.get("id", ""), ()), strict=False):
+            ET.SubElement(mark, "title").text = shown_text(text)
     used = {found for one in root.iter() for value in one.attrib.values() for found in _REFERENCE.findall(value)}
     for element in root.iter():
-        if element.get("id") not in used:
-            element.attrib.pop("id", None)
+        kept = {name: value for name, value in element.attrib.items() if name != "id" or value in used}
+        element.attrib = {name: plain for name, value in kept.items() if (plain := _plain(name, value))}
+        element.text, element.tail = element.text if element.tag in ("text", "title") else None, None
     _unwrap(root)
     view = {"viewBox": root.get("viewBox", ""), "class": "chart", "role": "img", "aria-label": label}
     root.attrib = {**view, "font-size": str(_TEXT_PX), "stroke-linejoin": "round"}
@@ -154,24 +153,10 @@ def _for_a_page(content: str, label: str, tips: Tips) -> str:
 
 
 def _plain(name: str, value: str) -> str:
-    """Return an attribute without what every text has alike, with ink as the page's colour and few decimals."""
+    """Return an attribute with few decimals, with ink as the page's colour, without what is the same in all of them."""
     digits = 1 if name in ("d", "x", "y", "transform") else 2
     value = _SPACES.sub(" ", _NO_NEWS.sub("", value)).replace(INK, "currentColor")
     return _DECIMALS.sub(lambda found: f"{float(found[0]):.{digits}f}".rstrip("0").rstrip("."), value).strip()
-
-
-def _drop(root: ET.Element, unwanted: Callable[[ET.Element], bool]) -> None:
-    for parent in list(root.iter()):
-        for child in [one for one in parent if unwanted(one)]:
-            parent.remove(child)
-
-
-def _add_tips(line: ET.Element, texts: Sequence[str]) -> None:
-    """Give the marks of a line a title each, or a line of one text that title."""
-    if texts:
-        marks = [*line.iter("use")] or [line]
-        for mark, text in zip(marks, texts, strict=False):
-            ET.SubElement(mark, "title").text = shown_text(text)
 
 
 def _unwrap(parent: ET.Element) -> None:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import InputError
 from crispmap.report.charts.roc import RocLine
 from crispmap.report.charts.steps import Curve
 from crispmap.report.filters import FilterNature
 from crispmap.report.pictures.views import Strip
-from crispmap.report.tables.comparison import Missing, Row
+from crispmap.report.tables.comparison import Missing, Row, check_rows
 from crispmap.types import FloatArray
 
 
@@ -81,17 +80,3 @@ class ComparisonReport:
 
     def __post_init__(self) -> None:
         check_rows(self.rows)
-
-
-def check_rows(rows: Sequence[Row]) -> None:
-    """Check that there is a map to report.
-
-    Raises:
-        InputError: If there is none.
-    """
-    if not rows:
-        raise InputError(
-            "No method of the comparison is finished, so there is nothing to report.",
-            expected="at least one method with figures",
-            remedy="run the comparison first",
-        )

@@ -28,7 +28,7 @@ _TRANSPARENT = 255
 _MOST_OVERSHOOT = 3.0
 
 ERROR_COLOURS: Mapping[str, tuple[int, int, int, int]] = {
-    # After Okabe and Ito: told apart with any colour vision, and on light ground.
+    # After Okabe and Ito: distinct with any colour vision, and on light pages.
     "neither": (226, 226, 222, 255),
     "hit": (0, 158, 115, 255),
     "miss": (213, 94, 0, 255),
@@ -45,7 +45,7 @@ def class_map_png(labels: LabelArray, schema: ClassSchema) -> bytes:
         schema: The classes.
 
     Returns:
-        PNG bytes; pixels of IGNORE, or of an id the schema has not, are transparent.
+        PNG bytes; pixels of IGNORE, or of an id outside the schema, are transparent.
     """
     _check_plane(labels, "A class map")
     index = np.where(labels < len(schema), labels, _TRANSPARENT).astype(np.uint8)
@@ -74,15 +74,15 @@ def _heat_colours() -> tuple[tuple[int, int, int, int], ...]:
 
 
 def error_map_png(predicted: LabelArray, reference: LabelArray, class_id: int) -> bytes:
-    """Return where a map hits, misses and wrongly claims one class, as a paletted PNG in ERROR_COLOURS.
+    """Return where a map finds, misses and wrongly shows one class, as a paletted PNG in ERROR_COLOURS.
 
     Args:
         predicted: uint8 (row, col) class ids of the map.
-        reference: uint8 (row, col) class ids held against it.
+        reference: uint8 (row, col) class ids of the reference.
         class_id: The class looked at.
 
     Returns:
-        PNG bytes; transparent where either map says IGNORE.
+        PNG bytes; transparent where either map is IGNORE.
 
     Raises:
         InputError: If the two maps differ in shape.

@@ -90,10 +90,10 @@ def strip_png(
     return buffer.getvalue()
 
 
-def _tile_px(rows: Sequence[Sequence[ByteArray]], wished_px: int) -> int:
-    """Return the whole multiple of the largest picture's side nearest to a length, or that where it is smaller."""
+def _tile_px(rows: Sequence[Sequence[ByteArray]], about_px: int) -> int:
+    """Return the whole multiple of the largest picture's side nearest to a length, or the length if it is less."""
     longest = max(max(picture.shape[1:]) for row in rows for picture in row)
-    return wished_px if longest > wished_px else longest * max(1, round(wished_px / longest))
+    return about_px if longest > about_px else longest * max(1, round(about_px / longest))
 
 
 def _paste_tiles(sheet: Image.Image, rows: Sequence[Sequence[ByteArray]], tile_px: int) -> None:

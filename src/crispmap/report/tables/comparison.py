@@ -106,11 +106,24 @@ def comparison_tables(rows: Sequence[Row], own: str = "") -> list[FigureTable]:
     Raises:
         InputError: If there is no row.
     """
-    if not rows:
-        raise InputError("There is no finished method to show.", expected="at least one method with figures")
+    check_rows(rows)
     priced = [(row.name, row.cost) for row in rows if row.cost is not None]
     tables = [_quality(rows), _intervals(rows, own)]
     return [*tables, table_of("What methods take", "Method", _COST_COLUMNS, priced)] if priced else tables
+
+
+def check_rows(rows: Sequence[Row]) -> None:
+    """Check that there is a map to report.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if not rows:
+        raise InputError(
+            "No method of the comparison is finished, so there is nothing to report.",
+            expected="at least one method with figures",
+            remedy="run the comparison first",
+        )
 
 
 def _quality(rows: Sequence[Row]) -> FigureTable:

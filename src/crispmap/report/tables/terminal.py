@@ -66,13 +66,15 @@ def print_table(table: FigureTable, console: Console) -> None:
 
 
 def _laid_out(table: FigureTable) -> Table:
-    """Return a table with columns of names, which break between words alone, then of figures."""
+    """Return a table with columns of names, which break between words alone, then of figures, which do not break."""
     out = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     if table.sections_label:
         _add_names(out, table.sections_label, [section.name for section in table.sections])
     _add_names(out, table.label, [name for name, _ in table.rows])
-    for head in table.heads:
-        out.add_column(Text(head.text), justify="right", min_width=max(_longest_word(head.text), _FIGURE_WIDTH))
+    for index, head in enumerate(table.heads):
+        longest = max((len(cells[index].text) for _, cells in table.rows), default=0)
+        least = max(_longest_word(head.text), _FIGURE_WIDTH, longest)
+        out.add_column(Text(head.text), justify="right", min_width=least)
     for section in table.sections:
         for index, (name, cells) in enumerate(section.rows):
             first = [Text(section.name if index == 0 else "")] if table.sections_label else []
