@@ -49,41 +49,61 @@ class Curve:
         return self.values[-1] if len(self.values) else math.nan
 
 
-def steps_svg(
-    curves: Sequence[Curve], *, title: str, value_name: str = "percent", baseline_name: str = "re-thresholded"
-) -> str:
+def steps_svg(curves: Sequence[Curve], *, title: str, value_name: str = "percent") -> str:
     """Return a line chart over the refinement steps as an SVG element.
 
     The vertical axis, in percent, spans the figures shown, not 0 to 100. The legend gives the last value of each line,
     the highest first.
 
     Args:
-        curves: The lines; those with a baseline get a dashed line of the same colour.
+        curves: The lines; those with a baseline get a dashed line of the same colour, which the legend names where
+            there is one curve: with more of them, the page must say what it is.
         title: What the chart shows; the label that a screen reader reads adds the values.
         value_name: What the vertical axis shows.
-        baseline_name: What the dashed line of a single curve is called; with more curves, the caption must say.
     """
-    ordered = sorted(curves, key=lambda one: -one.last if math.isfinite(one.last) else math.inf)
-    baseline = curves[0].baseline if len(curves) == 1 else math.nan
-    named = len(ordered) + math.isfinite(baseline)
-    rows = math.ceil(named / _COLUMNS)
+    entries = _entries(curves)
 
     def draw(figure: Figure) -> Tips:
         axes = empty_axes(figure, "refinement step (0 = coarse map)", value_name)
         tips = {f"steps-{number}": _line(axes, curve, f"steps-{number}") for number, curve in enumerate(curves)}
         _span(axes, curves)
-        entries = [
-            (_handle(one.paint), f"{shortened(one.name, _NAME_LETTERS)} {_percent(one.last)}") for one in ordered
-        ]
-        if math.isfinite(baseline):
-            entries.append((_handle(curves[0].paint, dashed=True), f"{baseline_name} {_percent(baseline)}"))
-        add_legend(figure, entries, _COLUMNS)
+        add_legend(figure, [(one.handle(), one.text(_NAME_LETTERS)) for one in entries], _COLUMNS)
         return tips
 
-    said = [f"{one.name} {_percent(one.last)}" for one in ordered]
-    said += [f"{baseline_name} {_percent(baseline)}"] if math.isfinite(baseline) else []
-    label = shown_text(f"{title}. After the last step: {', '.join(said)}." if said else f"{title}.")
-    return chart_svg((_WIDTH_PX, _AXES_PX + _ENTRY_PX * rows), draw, label=label)
+    said = f" After the last step: {', '.join(one.text() for one in entries)}." if entries else ""
+    height = _AXES_PX + _ENTRY_PX * math.ceil(len(entries) / _COLUMNS)
+    return chart_svg((_WIDTH_PX, height), draw, label=shown_text(f"{title}.{said}"))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A line of the legend."""
+
+    name: str
+    share: float
+    paint: str
+    dashed: bool = False
+
+    def text(self, most: int | None = None) -> str:
+        """Return the name, of at most so many letters, and the value."""
+        value = f"{100 * self.share:.1f}" if math.isfinite(self.share) else "–"
+        return f"{self.name if most is None else shortened(self.name, most)} {value}"
+
+    def handle(self) -> Artist:
+        """Return a piece of the line, with a point where the line has some."""
+        from matplotlib.lines import Line2D
+
+        style = {"lw": 1.5, "ls": _DASHES} if self.dashed else {"lw": 2.2, "marker": "o", **_MARK}
+        return Line2D([], [], color=self.paint, **style)
+
+
+def _entries(curves: Sequence[Curve]) -> list[_Entry]:
+    """Return the lines of the legend, the highest first, and the baseline of a single curve."""
+    ordered = sorted(curves, key=lambda one: -one.last if math.isfinite(one.last) else math.inf)
+    entries = [_Entry(one.name, one.last, one.paint) for one in ordered]
+    if len(curves) == 1 and math.isfinite(curves[0].baseline):
+        entries.append(_Entry("re-thresholded", curves[0].baseline, curves[0].paint, dashed=True))
+    return entries
 
 
 def _line(axes: Axes, curve: Curve, gid: str) -> list[str]:
@@ -108,16 +128,3 @@ def _span(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.set_xticks(range(0, last + 1, max(1, math.ceil(last / 10))))
     axes.grid(axis="y", clip_on=False)
     axes.spines["left"].set_visible(False)
-
-
-def _handle(paint: str, *, dashed: bool = False) -> Artist:
-    """Return a piece of a line for the legend, with a point where the line has some."""
-    from matplotlib.lines import Line2D
-
-    if dashed:
-        return Line2D([], [], color=paint, lw=1.5, ls=_DASHES)
-    return Line2D([], [], color=paint, lw=2.2, marker="o", **_MARK)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}" if math.isfinite(share) else "–"
