@@ -164,9 +164,9 @@ def _cost_column(
 
 _COST_COLUMNS = (
     _cost_column("Parameters", lambda cost: cost.parameters, "{:.0f}".format, least_is_best=False),
-    _cost_column("Training s", lambda cost: cost.training_s, _rounded, least_is_best=False),
-    _cost_column("s per Mpx", lambda cost: cost.seconds_per_mpx, _rounded),
-    _cost_column("Peak MiB", lambda cost: cost.peak_mib, "{:.0f}".format),
+    _cost_column("Training, s", lambda cost: cost.training_s, _rounded, least_is_best=False),
+    _cost_column("Mapping, s per Mpx", lambda cost: cost.seconds_per_mpx, _rounded),
+    _cost_column("Peak memory, MiB", lambda cost: cost.peak_mib, "{:.0f}".format),
 )
 
 
