@@ -301,14 +301,6 @@ class _Region:
         return self.inside & (self.boundary | within(self.outside, reach))
 
 
-def boundary_pixels(labels: LabelArray, class_id: int) -> BoolArray:
-    """Return which pixels of a class have a 4-neighbour of another class, (row, col).
-
-    Pixels of value 255 and those beyond the array are no other class.
-    """
-    return _Region.of(labels, class_id, labels != IGNORE).boundary
-
-
 def half_widths_px(distance: float, steps: tuple[float, float]) -> tuple[int, ...]:
     """Return the pixels within a distance of a pixel, as half-widths by row offset.
 
