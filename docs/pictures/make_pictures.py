@@ -11,8 +11,9 @@ from pathlib import Path
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.mask import open_labels
 from crispmap.raster.files import open_scene
-from crispmap.report.plots import rgb_preview
-from crispmap.report.report import Crop, compare_strip
+from crispmap.report.pictures.photos import rgb_preview
+from crispmap.report.pictures.strip import compare_strip
+from crispmap.report.pictures.views import Crop
 from crispmap.synth import TOWN_SCHEMA
 from crispmap.types import LabelArray
 

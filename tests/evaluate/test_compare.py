@@ -27,17 +27,10 @@ from crispmap.errors import (
     SchemaError,
 )
 from crispmap.evaluate.boundary import BoundaryRule
-from crispmap.evaluate.compare import (
-    ArrayLabels,
-    Evaluation,
-    default_widths_m,
-    evaluate_arrays,
-    evaluate_file,
-    evaluate_maps,
-    ground_to_score,
-    schema_of_map,
-)
-from crispmap.evaluate.readers import ArrayGround, OtherGround, UnitedGround
+from crispmap.evaluate.compare import default_widths_m, evaluate_arrays, evaluate_maps
+from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluate.files import evaluate_file, pixels_to_score, schema_of_map
+from crispmap.evaluate.readers import ArrayGround, ArrayLabels, OtherGround, UnitedGround
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix
@@ -193,7 +186,7 @@ def test_arrays_that_cannot_be_scored():
     zeros, unknown = np.zeros((4, 4), np.uint8), np.full((4, 4), IGNORE, np.uint8)
     with pytest.raises(LabelError, match="labels no pixel"):
         evaluate_arrays(zeros, unknown, (1, 1), SCHEMA)
-    with pytest.raises(LabelError, match="labels no pixel of the map's ground inside the area"):
+    with pytest.raises(LabelError, match="inside the area"):
         evaluate_arrays(zeros, zeros, (1, 1), SCHEMA, area=np.zeros((4, 4), bool))
     with pytest.raises(LabelError, match="no class on any of the 16 labelled pixels"):
         evaluate_arrays(unknown, zeros, (1, 1), SCHEMA)
@@ -218,7 +211,7 @@ def test_impossible_ground_sampling_distances(gsd_m):
 
 def test_blocks_without_pixels_and_widths_below_zero():
     maps = ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), plain_grid((4, 4)), SCHEMA
-    with pytest.raises(InputError, match="Blocks of 0 pixels"):
+    with pytest.raises(GridError, match="0 pixels"):
         evaluate_maps(*maps, block_px=0)
     with pytest.raises(InputError, match="boundary width"):
         evaluate_maps(*maps, widths_m=(-1.0,))
@@ -290,9 +283,9 @@ def test_areas_by_role(town):
         evaluate_file(map_path, reference_path, areas={"test": [AreaPiece(window=(0, 0, 20, 300))]})
 
 
-def test_ground_to_score_is_all_where_no_area_is_named():
-    assert ground_to_score({}, GRID) is None
-    assert ground_to_score({"test": []}, GRID) is None
+def test_all_pixels_are_scored_where_no_area_is_named():
+    assert pixels_to_score({}, GRID) is None
+    assert pixels_to_score({"test": []}, GRID) is None
     assert not UnitedGround([]).mask(Block(0, 0, 2, 2)).any()
 
 

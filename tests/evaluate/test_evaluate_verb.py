@@ -18,7 +18,8 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
 from crispmap.errors import InputError, LabelError
 from crispmap.evaluate.coarse import evaluate_coarse_file
-from crispmap.evaluate.compare import Evaluation, evaluate_arrays
+from crispmap.evaluate.compare import evaluate_arrays
+from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.recalibration import apply_biases, fit_biases
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from crispmap.classes import ClassSchema
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, InputError, OutputError, ProjectError
-from crispmap.evaluate.compare import evaluate_file
+from crispmap.evaluate.files import evaluate_file
 from crispmap.evaluate.recalibration import apply_biases
 from crispmap.inference.engines.device import choose_device
 from crispmap.models.file import read_card

@@ -13,7 +13,7 @@ import pytest
 from compared_maps import report
 from PIL import Image
 
-from crispmap.report.comparison_page import write_comparison
+from crispmap.report.pages.comparison import write_comparison
 
 pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

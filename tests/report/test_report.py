@@ -21,18 +21,13 @@ from PIL import Image
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, OutputError, SchemaError
 from crispmap.evaluate.boundary import BoundaryRule
-from crispmap.evaluate.compare import Evaluation
+from crispmap.evaluate.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
-from crispmap.report.report import (
-    DASH,
-    Crop,
-    MethodResult,
-    Overview,
-    ReportData,
-    compare_strip,
-    render_report,
-    write_report,
-)
+from crispmap.report.pages.report import render_report, write_report
+from crispmap.report.pages.report_data import MethodResult, ReportData
+from crispmap.report.pictures.strip import compare_strip
+from crispmap.report.pictures.views import Crop, Overview
+from crispmap.report.tables.model import DASH
 from crispmap.types import IGNORE, LabelArray
 
 SCHEMA = ClassSchema((ClassDef("background", "#f2efe9"), ClassDef("building", "#d7191c"), ClassDef("road", "#fdae61")))
@@ -222,7 +217,7 @@ def test_report_of_a_demo_is_small(tmp_path: Path) -> None:
 
 def test_large_areas_are_thinned() -> None:
     text = render_report(report_data(side=1500, steps=1, crop_count=0))
-    assert "one pixel in 2 each way" in Page(text).text
+    assert "one pixel in 2 " in Page(text).text
     assert len(text) < 4_000_000
 
 
@@ -306,7 +301,7 @@ def test_confusion_matrix_shows_counts_and_shares() -> None:
     assert ["background", "9\u202f00090.0 %", "1\u202f00010.0 %", "00.0 %"] in page.rows
     assert ["building", "125.0 %", "375.0 %", "00.0 %"] in page.rows
     assert ["road", f"0{DASH}", f"0{DASH}", f"0{DASH}"] in page.rows
-    assert "The reference holds no pixel of: road." in page.text
+    assert "no pixel of: road" in page.text
 
 
 def test_best_of_each_column_is_bold(html: str) -> None:
@@ -372,15 +367,9 @@ def test_settings_read_as_a_person_would_write_them(value: object, shown: str) -
 @pytest.mark.parametrize(
     ("coarse", "rival", "refined", "words"),
     [
-        (
-            0.483,
-            0.610,
-            0.729,
-            "Refinement raised mean IoU from 48.3 to 72.9 %; re-thresholding alone reaches 61.0 %. "
-            "Refinement is 11.9 points ahead of what recalibration alone can do.",
-        ),
-        (0.5, 0.7, 0.4, "lowered mean IoU from 50.0 to 40.0 %; re-thresholding alone reaches 70.0 %. Refinement stays"),
-        (0.5, 0.5, 0.5, "left mean IoU at 50.0 %; re-thresholding alone reaches 50.0 %. Refinement does here"),
+        (0.483, 0.610, 0.729, r"raised .* from 48\.3 to 72\.9 %; .* 61\.0 %.* 11\.9 points ahead"),
+        (0.5, 0.7, 0.4, r"lowered .* from 50\.0 to 40\.0 %; .* 70\.0 %.* 30\.0 points behind"),
+        (0.5, 0.5, 0.5, r"left .* at 50\.0 %; .* 50\.0 %.* no more than"),
     ],
 )
 def test_result_is_said_in_words(coarse: float, rival: float, refined: float, words: str) -> None:
@@ -393,7 +382,7 @@ def test_result_is_said_in_words(coarse: float, rival: float, refined: float, wo
             )
         )
     ).text
-    assert words in text
+    assert re.search(words, text)
 
 
 def test_figures_that_are_not_there_are_dashes() -> None:
@@ -412,11 +401,11 @@ def test_missing_rival_figure_is_not_spoken_of() -> None:
     assert "Refinement raised mean IoU" in text
 
 
-def test_holes_of_a_map_are_told() -> None:
+def test_holes_of_a_map_are_shown() -> None:
     result = report_data().refined.evaluation
     result.confusion.unmapped[1] = 1234
     text = Page(render_report(report_data(refined=MethodResult("Refined map", result)))).text
-    assert "Refined map: 1 234 pixels of the reference have no class in the map." in text.replace("\u202f", " ")
+    assert "Refined map: 1 234 labelled pixels" in text
 
 
 # --- edges -------------------------------------------------------------------------------------------------------
@@ -475,7 +464,7 @@ def test_one_class_alone_on_the_ground() -> None:
         render_report(report_data(coarse=same, rethresholded=same, refined=same, curve=[same.evaluation.confusion] * 2))
     )
     assert ["Refined map", "100.00", "100.00", "100.00", *[DASH] * 4] in page.rows
-    assert "The reference holds no pixel of: building, road." in page.text
+    assert "no pixel of: building, road" in page.text
 
 
 def test_boundaries_compared_at_no_width_have_no_column() -> None:

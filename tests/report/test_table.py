@@ -12,7 +12,8 @@ from rich.console import Console
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError
 from crispmap.evaluate.compare import evaluate_arrays
-from crispmap.report.tables import boundary_table, class_table, print_evaluations, summary_table
+from crispmap.report.tables.evaluations import class_table, summary_table
+from crispmap.report.tables.terminal import print_evaluations
 from crispmap.types import IGNORE
 
 SCHEMA = ClassSchema(
@@ -103,15 +104,14 @@ def test_names_break_between_words_alone(width):
 
 def test_nothing_is_best_where_maps_do_not_differ():
     for maps in ({"one": scored(1)}, {"one": scored(1), "two": scored(1)}):
-        table = summary_table(maps)
-        assert not any(cell.style == "bold" for column in table.columns[1:] for cell in column.cells)
+        table = summary_table(list(maps.items()))
+        assert not any(cell.best for _, cells in table.rows for cell in cells)
 
 
-def test_the_tables_by_class_hold_every_figure():
-    columns = [*class_table(MAPS).columns, *boundary_table(MAPS).columns[2:]]
-    cells = {str(column.header): [str(cell) for cell in column.cells] for column in columns}
-    assert cells["Class"] == ["background", "", "building", "", "[road]", ""]
-    assert cells["Map"] == ["coarse [1]", "refined"] * 3
+def test_the_table_by_class_holds_every_figure():
+    table = class_table(list(MAPS.items()))
+    assert [section.name for section in table.sections] == list(SCHEMA.names)
+    assert [[name for name, _ in section.rows] for section in table.sections] == [list(MAPS)] * 3
     refined = MAPS["refined"]
     expected = {
         "IoU": refined.iou[1],
@@ -122,11 +122,14 @@ def test_the_tables_by_class_hold_every_figure():
         "Boundary F1 3 m": refined.boundary.f1[1, 1],
         "Boundary IoU 1 m": refined.boundary.iou[0, 1],
         "Boundary IoU 3 m": refined.boundary.iou[1, 1],
-        "Precision within 3 px": refined.relaxed.precision[1],
-        "Recall within 3 px": refined.relaxed.recall[1],
+        "Relaxed, 3 px Precision": refined.relaxed.precision[1],
+        "Relaxed, 3 px Recall": refined.relaxed.recall[1],
     }
-    assert {head: cells[head][3] for head in expected} == {k: f"{100 * v:.2f}" for k, v in expected.items()}
-    assert list(cells) == ["Class", "Map", *expected]
+    shown = [cell.text for cell in dict(table.sections[1].rows)["refined"]]
+    assert dict(zip([head.text for head in table.heads], shown, strict=True)) == {
+        head: f"{100 * value:.2f}" for head, value in expected.items()
+    }
+    assert table.groups[1:] == [("Boundary F1", 2), ("Boundary IoU", 2), ("Relaxed, 3 px", 2)]
 
 
 def test_holes_get_a_column_of_their_own():
@@ -147,9 +150,9 @@ def test_maps_that_cannot_stand_side_by_side():
     other = ClassSchema((ClassDef("a", "#202020"), ClassDef("b", "#d7191c")))
     with pytest.raises(InputError, match="no map"):
         print_evaluations({})
-    with pytest.raises(InputError, match="other classes"):
+    with pytest.raises(InputError, match="classes"):
         print_evaluations({"one": scored(1), "two": scored(1, schema=other)})
-    with pytest.raises(InputError, match="other boundary widths"):
+    with pytest.raises(InputError, match="widths"):
         print_evaluations({"one": scored(1), "two": scored(1, widths_m=(2.0,))})
-    with pytest.raises(InputError, match="other slack"):
+    with pytest.raises(InputError, match="slack"):
         print_evaluations({"one": scored(1), "two": scored(1, slack_px=2)})

@@ -60,7 +60,7 @@ def compare(
 
 
 def _plain(table: Table) -> dict[str, Any]:
-    from crispmap.report.comparison import winner
+    from crispmap.report.tables.comparison import winner
 
     best = winner(table.rows)
     return {
@@ -73,7 +73,9 @@ def _plain(table: Table) -> dict[str, Any]:
 
 
 def _print(table: Table, markdown: bool) -> None:
-    from crispmap.report.comparison import markdown_tables, print_comparison, verdict
+    from crispmap.report.tables.comparison import verdict
+    from crispmap.report.tables.markdown import markdown_tables
+    from crispmap.report.tables.terminal import print_comparison
 
     if markdown:
         print_line(markdown_tables(table.rows, table.missing))

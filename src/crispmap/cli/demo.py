@@ -26,7 +26,7 @@ def demo(
     reference, project file, models, maps and the report.
     """
     from crispmap.project.demo import run_demo
-    from crispmap.report.tables import print_evaluations
+    from crispmap.report.tables.terminal import print_evaluations
 
     begun = time.perf_counter()
 

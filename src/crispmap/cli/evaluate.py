@@ -16,7 +16,7 @@ from crispmap.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
-    from crispmap.evaluate.compare import Evaluation
+    from crispmap.evaluate.evaluation import Evaluation
     from crispmap.geo.area_pieces import AreaPiece
     from crispmap.geo.grid import Grid
 
@@ -148,7 +148,7 @@ def _schema(maps: Sequence[Path], classes: Path | None) -> ClassSchema:
         from crispmap.project.file import load_classes
 
         return load_classes(classes)
-    from crispmap.evaluate.compare import schema_of_map
+    from crispmap.evaluate.files import schema_of_map
 
     found = {path: schema_of_map(path) for path in maps}
     first = found[maps[0]]
@@ -214,7 +214,7 @@ def _common_widths_m(grids: Sequence[Grid]) -> tuple[float, ...]:
 
 def _evaluate_maps(maps: Sequence[Path], reference: Path, rules: dict[str, Any]) -> dict[str, Evaluation]:
     """Return the evaluation of each map by its file name, or by its path where two have one name."""
-    from crispmap.evaluate.compare import evaluate_file
+    from crispmap.evaluate.files import evaluate_file
 
     evaluations = {}
     often = Counter(path.name for path in maps)
@@ -257,7 +257,7 @@ def _show(
 
 def _print(evaluations: Mapping[str, Evaluation]) -> None:
     """Print the tables, and on standard error what a reader must know about them."""
-    from crispmap.report.tables import print_evaluations
+    from crispmap.report.tables.terminal import print_evaluations
 
     print_evaluations(evaluations)
     confusions = [one.confusion for one in evaluations.values()]

@@ -1,7 +1,7 @@
 """How well the outlines of a map follow those of a reference, at stated widths in metres on the ground.
 
 The two maps are first reduced to the pixels that have a class in both. A boundary pixel of a class is a
-pixel of it with a 4-neighbour of another class; unknown ground and the edge of the grid make no boundary.
+pixel of it with a 4-neighbour of another class; unknown pixels and the edge of the grid make no boundary.
 Distances are Euclidean between pixel centres, with the ground sampling distance of each axis, so pixels
 need not be square.
 
@@ -26,7 +26,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
@@ -43,7 +43,6 @@ the tolerance a width of 1 m would reach the next 1 m pixel in one part of a UTM
 another.
 """
 
-_CountsT = TypeVar("_CountsT", bound="_Counts")
 _CROSS = (1, 0)  # half-widths of the 4-neighbourhood, as from half_widths_px
 
 
@@ -73,6 +72,25 @@ class _Counts:
         """Return the counts as plain numbers and lists."""
         entries = {name: mine for name, mine, _ in self._pairs(self)}
         return {name: np.asarray(value).tolist() for name, value in entries.items()}
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> Self:
+        """Return the counts that ``to_dict`` wrote.
+
+        Raises:
+            InputError: If the entries are something else.
+        """
+        try:
+            empty = cls._like(entries)
+            shapes = {name: was.shape for name, was, _ in empty._pairs(empty) if isinstance(was, np.ndarray)}
+            return dataclasses.replace(empty, **{name: counts_from(entries[name], shapes[name]) for name in shapes})
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"Not {cls.__name__}: {error!r}.", expected="counts as written by crispmap") from error
+
+    @classmethod
+    def _like(cls, entries: Mapping[str, Any]) -> Self:
+        """Return counts of 0 for the widths or the slack, and for as many classes, as the entries hold."""
+        raise NotImplementedError
 
 
 class _NearShares:
@@ -125,7 +143,7 @@ class BoundaryCounts(_NearShares, _Counts):
     inner_any_px: CountArray
 
     @classmethod
-    def zeros(cls, widths_m: tuple[float, ...], class_count: int) -> BoundaryCounts:
+    def zeros(cls, widths_m: tuple[float, ...], class_count: int) -> Self:
         """Return the counts of no pixel."""
         by_class = [np.zeros(class_count, np.int64) for _ in range(2)]
         by_width = [np.zeros((len(widths_m), class_count), np.int64) for _ in range(4)]
@@ -137,18 +155,8 @@ class BoundaryCounts(_NearShares, _Counts):
         return ratio(self.inner_shared_px, self.inner_any_px)
 
     @classmethod
-    def from_dict(cls, entries: Mapping[str, Any]) -> BoundaryCounts:
-        """Return the counts that ``to_dict`` wrote.
-
-        Raises:
-            InputError: If the entries are something else.
-        """
-        try:
-            widths = tuple(float(width) for width in entries["widths_m"])
-            counts = cls.zeros(widths, len(entries["predicted_px"]))
-            return _filled(counts, entries)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"Not boundary counts: {error!r}.", expected="counts as written by crispmap") from error
+    def _like(cls, entries: Mapping[str, Any]) -> Self:
+        return cls.zeros(tuple(float(width) for width in entries["widths_m"]), len(entries["predicted_px"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,21 +178,13 @@ class RelaxedCounts(_NearShares, _Counts):
     reference_near_px: CountArray
 
     @classmethod
-    def zeros(cls, slack_px: float, class_count: int) -> RelaxedCounts:
+    def zeros(cls, slack_px: float, class_count: int) -> Self:
         """Return the counts of no pixel."""
         return cls(slack_px, *(np.zeros(class_count, np.int64) for _ in range(4)))
 
     @classmethod
-    def from_dict(cls, entries: Mapping[str, Any]) -> RelaxedCounts:
-        """Return the counts that ``to_dict`` wrote.
-
-        Raises:
-            InputError: If the entries are something else.
-        """
-        try:
-            return _filled(cls.zeros(float(entries["slack_px"]), len(entries["predicted_px"])), entries)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"Not relaxed counts: {error!r}.", expected="counts as written by crispmap") from error
+    def _like(cls, entries: Mapping[str, Any]) -> Self:
+        return cls.zeros(float(entries["slack_px"]), len(entries["predicted_px"]))
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class BoundaryRule:
     def count(
         self, predicted: LabelArray, reference: LabelArray, core: Block | None = None
     ) -> tuple[BoundaryCounts, RelaxedCounts]:
-        """Return the counts of the pixels of a core, seen with the ground around it.
+        """Return the counts of the pixels of a core, seen with the pixels around it.
 
         Args:
             predicted: Class ids of the map, (row, col) uint8, 255 where it has no class.
@@ -301,14 +301,6 @@ class _Region:
         return self.inside & (self.boundary | within(self.outside, reach))
 
 
-def boundary_pixels(labels: LabelArray, class_id: int) -> BoolArray:
-    """Return which pixels of a class have a 4-neighbour of another class, (row, col).
-
-    Pixels of value 255 and the ground beyond the array are no other class.
-    """
-    return _Region.of(labels, class_id, labels != IGNORE).boundary
-
-
 def half_widths_px(distance: float, steps: tuple[float, float]) -> tuple[int, ...]:
     """Return the pixels within a distance of a pixel, as half-widths by row offset.
 
@@ -371,12 +363,3 @@ def _f1(
     f1 = ratio(twice, hits)
     alone = np.isnan(f1) & (predicted + reference > 0)
     return np.where(alone, 0.0, f1)
-
-
-def _filled(counts: _CountsT, entries: Mapping[str, Any]) -> _CountsT:
-    """Return counts of the same shape with the numbers of a dictionary."""
-    shapes = {one.name: getattr(counts, one.name) for one in dataclasses.fields(counts)}
-    return dataclasses.replace(
-        counts,
-        **{name: counts_from(entries[name], was.shape) for name, was in shapes.items() if isinstance(was, np.ndarray)},
-    )

@@ -1,4 +1,4 @@
-"""A coarse map from a raster of scores, scored as it is and re-thresholded: what a refined map is measured by."""
+"""A coarse map from a raster of scores, scored as it is and re-thresholded: the rivals of a refined map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
-from crispmap.evaluate.compare import SLACK_PX, Evaluation, evaluate_maps, ground_to_score
+from crispmap.evaluate.compare import SLACK_PX, evaluate_maps
+from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluate.files import pixels_to_score
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
 from crispmap.files.gdal_memory import few_blocks_kept
@@ -22,7 +24,7 @@ from crispmap.raster.scores import open_scores
 from crispmap.types import DoubleArray
 
 FIT_ROLE = "refiner"
-"""The role of the ground that biases are fitted on: the piece the refiner learns from."""
+"""The role of the area that biases are fitted on: the piece the refiner is trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +32,9 @@ class CoarseEvaluation:
     """The figures of a coarse map.
 
     Attributes:
-        coarse: Of the arg max of the scores.
-        biases: (class,) fitted on the ground of the role ``FIT_ROLE``; the first is 0.
-        rethresholded: Of the arg max of scores + biases.
+        coarse: Figures of the arg max of the scores.
+        biases: (class,) fitted on the area of the role ``FIT_ROLE``; the first is 0.
+        rethresholded: Figures of the arg max of scores + biases.
     """
 
     coarse: Evaluation
@@ -51,31 +53,29 @@ def evaluate_coarse_file(
     slack_px: float = SLACK_PX,
     options: LabelOptions | None = None,
 ) -> CoarseEvaluation:
-    """Return how well a coarse map does as it is and re-thresholded, on ground its biases were not fitted on.
+    """Return how well a coarse map does as it is and re-thresholded, outside the area its biases were fitted on.
 
     Args:
         scores_path: Scores or probabilities, one band a class, see ``open_scores``.
         reference_path: Vectors or a mask to score against.
         schema: The classes.
-        areas: Pieces of ground by role, see ``ground_to_score``; ``FIT_ROLE`` is where biases are fitted.
+        areas: Areas by role, see ``pixels_to_score``; ``FIT_ROLE`` is where biases are fitted.
         fit_reference_path: Vectors or a mask to fit to, if other than the reference.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if
-            not given.
+        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
         slack_px: Slack of relaxed precision and recall, in pixels.
         options: How reference and fit reference are read.
 
     Raises:
         InputError: If there is no area to fit on, or a width or the slack is out of range.
-        LabelError: If a file cannot be read as labels or does not overlap the scores, no pixel is labelled,
-            or no pixel of some class in the fit area.
-        ProjectError: If an area lies outside the scores or cannot be read, or areas of two roles share
-            pixels.
+        LabelError: If a file cannot be read as labels or does not overlap the scores, no pixel is labelled, or no
+            pixel of some class in the fit area.
+        ProjectError: If an area lies outside the scores or cannot be read, or areas of two roles share pixels.
         SceneError: If the scores cannot be read, or are not of these classes.
     """
     if not areas.get(FIT_ROLE):
         raise InputError(
             "There is no area to fit the coarse map's biases on.",
-            expected="the piece of ground the refiner learns from",
+            expected="the piece the refiner is trained on",
             remedy="Give it (--fit-area).",
         )
     with few_blocks_kept(), ExitStack() as stack:
@@ -94,7 +94,7 @@ def evaluate_coarse_file(
                 schema,
                 widths_m=widths_m,
                 slack_px=slack_px,
-                area=ground_to_score(areas, grid),
+                area=pixels_to_score(areas, grid),
             )
             for one in (np.zeros_like(biases), biases)
         )

@@ -1,4 +1,4 @@
-"""How much scores jump where the patches they were computed in meet, beside how much they change elsewhere.
+"""How much scores jump where the patches they were computed in meet, compared with how much they change elsewhere.
 
 A patch network (``crispmap.models.patch_network``) shows such borders; IGARSS 2016, section 3 and figure 4, shows them
 as pictures. Here they are a number.
@@ -26,7 +26,7 @@ class Discontinuity:
 
     Attributes:
         sums: (period,) sums of |jump|, float64. Item 0 is of the steps across a border, item i of those between
-            pixels i - 1 and i of a patch, along rows and columns alike.
+            pixels i - 1 and i of a patch, along both rows and columns.
         pairs: (period,) the number of jumps summed, int64.
     """
 
@@ -47,15 +47,10 @@ class Discontinuity:
         return _mean(self.sums[1:].sum(), self.pairs[1:].sum())
 
     @property
-    def by_position(self) -> DoubleArray:
-        """Mean |jump| by place in the patch, (period,), as in ``sums``."""
-        return np.array([_mean(*one) for one in zip(self.sums, self.pairs, strict=True)])
-
-    @property
     def ratio(self) -> float:
         """``border_jump`` over ``inner_jump``: 1 without discontinuities; infinite if scores change at borders only.
 
-        NaN if they change nowhere. It takes all places within a patch for alike; see ``ratio_at`` where they are not.
+        NaN if they change nowhere. It treats all places within a patch the same; see ``ratio_at`` where they differ.
         """
         return self.ratio_at(1)
 
@@ -96,9 +91,9 @@ def measure_discontinuity(
     probabilities: bool = True,
     block: Block | None = None,
 ) -> Discontinuity:
-    """Return the jumps of a raster of scores, read block by block, all classes counted alike.
+    """Return the jumps of a raster of scores, read block by block, all classes counted the same.
 
-    Only steps between two valid pixels count. Borders are sought on the raster's own grid: measure on the grid that
+    Only steps between two valid pixels count. Borders are looked for on the raster's own grid: measure on the grid that
     the network worked on, because interpolation to a finer one spreads a jump over several pixels.
 
     Args:
@@ -106,31 +101,31 @@ def measure_discontinuity(
         period_px: Side of the patches; 2 or more. 16 for Mnih's network.
         phase_px: First row and first column of any patch.
         probabilities: Take the jumps of the softmax, as published maps show it, rather than of the logits.
-        block: The ground to measure on, inside the raster; all of it by default.
+        block: Where to measure, inside the raster; all of it by default.
 
     Raises:
         InputError: If the period is below 2 or the block reaches outside the raster.
         SceneError: If the raster cannot be read.
     """
-    ground = block or scores.grid.block
-    if period_px < 2 or ground.intersection(scores.grid.block) != ground:
+    whole = block or scores.grid.block
+    if period_px < 2 or whole.intersection(scores.grid.block) != whole:
         raise InputError(
-            f"Discontinuities of period {period_px} are sought in rows {ground.row}..{ground.row_stop} and columns "
-            f"{ground.col}..{ground.col_stop}.",
-            expected=f"a period of 2 pixels or more, and ground within {scores.grid.height} x {scores.grid.width} px",
+            f"Discontinuities of period {period_px} are looked for in rows {whole.row}..{whole.row_stop} and columns "
+            f"{whole.col}..{whole.col_stop}.",
+            expected=f"a period of 2 pixels or more, and a block within {scores.grid.height} x {scores.grid.width} px",
         )
     total = Discontinuity(np.zeros(period_px), np.zeros(period_px, np.int64))
-    for part in ground.pieces(_BLOCK_PX):
-        total += _jumps(scores, part, ground, phase_px, (period_px, probabilities))
+    for part in whole.pieces(_BLOCK_PX):
+        total += _jumps(scores, part, whole, phase_px, (period_px, probabilities))
     return total
 
 
 def _jumps(
-    scores: SceneReader, part: Block, ground: Block, phase_px: tuple[int, int], how: tuple[int, bool]
+    scores: SceneReader, part: Block, whole: Block, phase_px: tuple[int, int], how: tuple[int, bool]
 ) -> Discontinuity:
-    """Return the jumps from every pixel of a part to the ones below and right of it, as far as the ground goes."""
+    """Return the jumps from every pixel of a part to the ones below and right of it, as far as the whole goes."""
     period_px, probabilities = how
-    reading = Block(part.row, part.col, part.height + 1, part.width + 1).intersection(ground)
+    reading = Block(part.row, part.col, part.height + 1, part.width + 1).intersection(whole)
     values, valid = scores.read(reading)
     maps = values.astype(np.float64)
     if probabilities:

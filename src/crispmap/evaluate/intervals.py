@@ -1,9 +1,9 @@
 """Confidence intervals of accuracy and mean IoU by block bootstrap.
 
-Pixels beside each other are right or wrong together, so pixels drawn one by one would promise far too much. Ground is
-therefore cut into square blocks, wide beside the objects in it, and whole blocks are drawn with replacement. Maps drawn
-with the same weights are compared on the same ground: an interval of a difference is then narrower than two intervals
-side by side suggest. Resamples that lack a class which the reference of all the ground has are left out.
+Neighbouring pixels are right or wrong together, so intervals from pixels drawn one by one would be far too narrow.
+Instead the test area is cut into square blocks, larger than its objects, and whole blocks are drawn with replacement.
+Maps drawn with the same weights are compared on the same blocks: an interval of a difference is then narrower than two
+intervals side by side suggest. Resamples that lack a class of the whole reference are left out.
 
 Source: Kuensch, "The jackknife and the bootstrap for general stationary observations", 1989, with blocks that do not
 overlap (Carlstein 1986), in two dimensions; percentile intervals (Efron and Tibshirani 1993, chapter 13).
@@ -38,8 +38,8 @@ class Interval(NamedTuple):
     """A figure and the interval that holds it with 95 % confidence.
 
     Attributes:
-        value: Of all the ground.
-        low: Lower end; NaN where the ground is one block.
+        value: The figure of the whole area.
+        low: Lower end; NaN where the area is one block.
         high: Upper end, likewise.
     """
 
@@ -60,19 +60,19 @@ def block_side_px(gsd_m: float) -> int:
 def count_by_block(
     predicted: LabelSource,
     reference: LabelSource,
-    ground: tuple[Ground, Block],
+    area: tuple[Ground, Block],
     class_names: Sequence[str],
     side_px: int,
 ) -> CountArray:
     """Return confusion counts block by block, (block, reference class, predicted class) int64, row by row.
 
-    Every block with a labelled pixel on the ground is there, whatever the map shows, so that the blocks of two maps
-    against one reference are the same. Their sum is the confusion matrix of the ground.
+    Every block with a labelled pixel in the area is there, whatever the map shows, so that the blocks of two maps
+    against one reference are the same. Their sum is the confusion matrix of the area.
 
     Args:
         predicted: The map; 255 where it has no class.
         reference: What it is scored against; 255 where unknown.
-        ground: The pixels to score, and a block that holds them all.
+        area: The pixels to score, and a block that holds them all.
         class_names: The classes.
         side_px: Side of the blocks; they start at the corner of the block given.
 
@@ -82,7 +82,7 @@ def count_by_block(
     """
     if side_px < 1:
         raise InputError(f"Blocks of {side_px} pixels.", expected="a side of 1 pixel or more")
-    chosen, whole = ground
+    chosen, whole = area
     found = []
     for window in whole.pieces(_BLOCKS_READ * side_px):
         mask = chosen.mask(window)
@@ -150,7 +150,7 @@ def interval(figure: Figure, counts: CountArray, weights: CountArray) -> Interva
 def difference(figure: Figure, counts: CountArray, other: CountArray, weights: CountArray) -> Interval:
     """Return by how much a figure of one map is above that of another, with its interval, both on the same blocks.
 
-    Where the interval does not hold 0, one map is better than the other beyond what the choice of ground explains.
+    Where the interval does not include 0, one map is better than the other beyond what the choice of the area explains.
 
     Args:
         figure: As for ``interval``.

@@ -1,4 +1,4 @@
-"""What an evaluation reads: class ids block by block, and the ground on which they are scored."""
+"""What an evaluation reads: class ids block by block, and the pixels on which they are scored."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class ArrayGround:
 
 @dataclass(frozen=True, eq=False)
 class UnitedGround:
-    """The pixels of any of several pieces of ground; none of no piece."""
+    """The pixels of any of several areas; none where there is no area."""
 
     pieces: Sequence[Ground]
 
     def mask(self, block: Block) -> BoolArray:
-        """Return which pixels of a block inside the grid belong to any piece."""
+        """Return which pixels of a block inside the grid belong to any of the areas."""
         chosen = np.zeros(block.shape, np.bool_)
         for piece in self.pieces:
             chosen |= piece.mask(block)
@@ -72,10 +72,10 @@ class UnitedGround:
 
 @dataclass(frozen=True, eq=False)
 class OtherGround:
-    """The pixels that do not belong to some ground."""
+    """The pixels outside an area."""
 
     ground: Ground
 
     def mask(self, block: Block) -> BoolArray:
-        """Return which pixels of a block inside the grid do not belong to the ground."""
+        """Return which pixels of a block inside the grid lie outside the area."""
         return ~self.ground.mask(block)

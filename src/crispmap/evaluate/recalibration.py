@@ -1,29 +1,25 @@
 """The re-thresholded coarse map: one bias a class, fitted so that the arg max of scores + biases is best.
 
-A refiner that only moves the balance between classes does not refine; what it gains beyond this map it
-gains by reading the image. Biases are fitted on the piece of ground the refiner learns from, never on the
-ground that is scored.
+A refiner that only shifts the balance between classes does not refine; what it gains beyond this map it gains by
+reading the image. Biases are fitted on the piece the refiner is trained on, never on the area that is scored.
 
 Fitting is coordinate ascent: with the other biases held, a pixel goes over to a class at one threshold, so
-sorting the thresholds gives the objective at every possible bias of that class exactly, in one pass.
+sorting the thresholds gives mean IoU at every possible bias of that class exactly, in one pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.errors import GridError, InputError, LabelError
+from crispmap.errors import GridError, LabelError
 from crispmap.evaluate.readers import Ground, LabelSource
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.scene import SceneReader
 from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
-
-Objective = Literal["mean_iou", "accuracy"]
 
 MAX_FIT_PIXELS = 4_000_000
 """Above this many labelled pixels a random part of them is fitted."""
@@ -43,12 +39,10 @@ def fit_biases(
     scores: FloatArray,
     labels: LabelArray,
     *,
-    weights: FloatArray | None = None,
-    objective: Objective = "mean_iou",
     class_names: Sequence[str] | None = None,
     seed: int = 0,
 ) -> DoubleArray:
-    """Return biases with which the arg max of the scores does at least as well on the labels as without.
+    """Return biases with which the arg max of the scores has at least the mean IoU on the labels that it has without.
 
     For two classes the best of all thresholds; for more, where no change of one class's bias gains
     anything, the best of several starts. The same input and seed give the same biases.
@@ -56,8 +50,6 @@ def fit_biases(
     Args:
         scores: (class, n) or (class, row, col), float; pixels with a score that is not finite are left out.
         labels: (n) or (row, col) uint8 class ids; pixels of 255 are left out.
-        weights: Weight of each pixel, shape of the labels, 0 or more; all alike by default.
-        objective: What is maximised: mean IoU over the classes, or the share of pixels that are right.
         class_names: Names for messages.
         seed: Chooses the pixels, where there are more than ``MAX_FIT_PIXELS``, and the random starts.
 
@@ -66,17 +58,16 @@ def fit_biases(
 
     Raises:
         GridError: If the shapes do not fit together.
-        InputError: If a weight is negative or not finite, or the objective is unknown.
         LabelError: If a class has no labelled pixel, or a label is no class.
     """
-    sample = _usable(scores, labels, weights, objective)
+    sample = _usable(scores, labels)
     _refuse_missing(sample, class_names)
     rng = np.random.default_rng(seed)
     part = sample.part(MAX_FIT_PIXELS, rng)
     zero = np.zeros(len(scores))
     # A start may end worse than no bias at all, and a random part may not speak for the whole.
     start = zero if len(scores) == 2 else _best_start(part, rng)  # one threshold is found from anywhere
-    return max(zero, _ascend(part, start), key=sample.objective_of)
+    return max(zero, _ascend(part, start), key=sample.mean_iou)
 
 
 def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> LabelArray:
@@ -110,18 +101,18 @@ def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> L
 def fit_biases_on(
     scores: SceneReader,
     reference: LabelSource,
-    ground: Ground,
+    area: Ground,
     *,
     seed: int = 0,
 ) -> DoubleArray:
-    """Return biases fitted to a raster of scores on a piece of ground; see ``fit_biases``.
+    """Return biases fitted to a raster of scores in an area; see ``fit_biases``.
 
     Where more than ``MAX_FIT_PIXELS`` pixels are labelled, a random part of them is read.
 
     Args:
         scores: One band a class, such as from ``open_scores``.
         reference: Labels on the grid of the scores.
-        ground: The piece the refiner learns from.
+        area: The piece the refiner is trained on.
         seed: Chooses the pixels and the random starts.
 
     Returns:
@@ -130,11 +121,11 @@ def fit_biases_on(
     Raises:
         LabelError: If a class has no labelled pixel there, or a label is no class.
     """
-    total = sum(int((labels != IGNORE).sum()) for _, labels in _labelled(reference, ground, scores.grid))
+    total = sum(int((labels != IGNORE).sum()) for _, labels in _labelled(reference, area, scores.grid))
     share = min(1.0, MAX_FIT_PIXELS / max(total, 1))
     rng = np.random.default_rng(seed)
     parts: list[tuple[FloatArray, LabelArray]] = [(np.empty((scores.band_count, 0), np.float32), np.empty(0, np.uint8))]
-    for block, labels in _labelled(reference, ground, scores.grid):
+    for block, labels in _labelled(reference, area, scores.grid):
         values, valid = scores.read(block)
         used = (labels != IGNORE) & valid & (rng.random(labels.shape) < share)
         parts.append((values[:, used], labels[used]))
@@ -146,10 +137,10 @@ def fit_biases_on(
     )
 
 
-def _labelled(reference: LabelSource, ground: Ground, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
-    """Yield the blocks that hold labels on the ground, with the labels, 255 elsewhere."""
+def _labelled(reference: LabelSource, area: Ground, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
+    """Yield the blocks that hold labels in the area, with the labels, 255 elsewhere."""
     for block in grid.blocks(_BLOCK_PX):
-        chosen = ground.mask(block)
+        chosen = area.mask(block)
         if chosen.any():
             labels = np.where(chosen, reference.read(block), np.uint8(IGNORE))
             if (labels != IGNORE).any():
@@ -178,12 +169,10 @@ class BiasedLabels:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Labelled pixels: scores (class, n), labels (n) below the number of classes, weights (n)."""
+    """Labelled pixels: scores (class, n), labels (n) below the number of classes."""
 
     scores: FloatArray
     labels: LabelArray
-    weights: DoubleArray
-    objective: Objective
 
     def part(self, most: int, rng: np.random.Generator) -> _Sample:
         """Return a random part of at most so many pixels in which every class keeps some."""
@@ -194,42 +183,33 @@ class _Sample:
         chosen[rng.choice(count, most, replace=False)] = True
         for class_id in range(len(self.scores)):
             chosen[np.flatnonzero(self.labels == class_id)[:1]] = True
-        return _Sample(self.scores[:, chosen], self.labels[chosen], self.weights[chosen], self.objective)
+        return _Sample(self.scores[:, chosen], self.labels[chosen])
 
-    def objective_of(self, biases: DoubleArray) -> float:
-        """Return the objective of the map that these biases give."""
+    def mean_iou(self, biases: DoubleArray) -> float:
+        """Return the mean IoU of the map that these biases give."""
         size = len(self.scores)
         predicted = apply_biases(self.scores, biases)
         pairs = self.labels.astype(np.intp) * size + predicted
-        joint = np.bincount(pairs, self.weights, minlength=size * size).reshape(size, size)
+        joint = np.bincount(pairs, minlength=size * size).reshape(size, size)
         hits, reference, mapped = np.diagonal(joint), joint.sum(axis=1), joint.sum(axis=0)
-        if self.objective == "accuracy":
-            return float(hits.sum() / joint.sum())
         return float((hits / (reference + mapped - hits)).mean())
 
 
-def _usable(scores: FloatArray, labels: LabelArray, weights: FloatArray | None, objective: Objective) -> _Sample:
+def _usable(scores: FloatArray, labels: LabelArray) -> _Sample:
     """Return the pixels that can be fitted, after checking that the arrays fit together."""
     if scores.ndim < 2 or scores.shape[1:] != labels.shape or len(scores) < 2:
         raise GridError(
             f"Scores have shape {scores.shape}, labels {labels.shape}.",
             expected="scores (class, ...) of two or more classes over the shape of the labels",
         )
-    if objective not in ("mean_iou", "accuracy"):
-        raise InputError(f"Objective {objective!r}.", expected="mean_iou or accuracy")
-    weight = np.ones(labels.shape) if weights is None else np.asarray(weights, np.float64)
-    if weight.shape != labels.shape:
-        raise GridError(f"Weights have shape {weight.shape}, labels {labels.shape}.", expected="one shape")
-    if not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise InputError("A weight is negative or not finite.", expected="weights of 0 or more")
     unknown = labels[(labels != IGNORE) & (labels >= len(scores))]
     if unknown.size:
         raise LabelError(
             f"The labels hold class id {int(unknown[0])}, the scores {len(scores)} classes.",
             expected=f"0 to {len(scores) - 1}, or {IGNORE} where unknown",
         )
-    used = (labels != IGNORE) & np.isfinite(scores).all(axis=0) & (weight > 0)
-    return _Sample(scores[:, used], labels[used], weight[used], objective)
+    used = (labels != IGNORE) & np.isfinite(scores).all(axis=0)
+    return _Sample(scores[:, used], labels[used])
 
 
 def _refuse_missing(sample: _Sample, class_names: Sequence[str] | None) -> None:
@@ -251,20 +231,20 @@ def _best_start(sample: _Sample, rng: np.random.Generator) -> DoubleArray:
     spread = float(np.std(small.scores - small.scores.mean(axis=0), dtype=np.float64)) or 1.0
     starts = [np.zeros(size), -small.scores.mean(axis=1, dtype=np.float64)]
     starts += [rng.normal(0.0, 2 * spread, size) for _ in range(_RANDOM_STARTS)]
-    return max((_ascend(small, start) for start in starts), key=small.objective_of)
+    return max((_ascend(small, start) for start in starts), key=small.mean_iou)
 
 
 def _ascend(sample: _Sample, start: DoubleArray) -> DoubleArray:
     """Return the biases where no change of one of them gains anything, or after ``_MAX_SWEEPS`` sweeps."""
     biases: DoubleArray = start - start[0]
-    reached = sample.objective_of(biases)
+    reached = sample.mean_iou(biases)
     least = _LEAST_GAIN if len(sample.labels) <= _SORTED_PIXELS else _LEAST_GAIN_OF_MANY
     for _ in range(_MAX_SWEEPS):
         before = reached
         for class_id in range(1 if len(biases) == 2 else 0, len(biases)):
             moved = _best_along(sample, biases, class_id)
             moved -= moved[0]  # only differences matter
-            gained = sample.objective_of(moved)
+            gained = sample.mean_iou(moved)
             if gained > reached + _LEAST_GAIN:
                 biases, reached = moved, gained
         if reached <= before + least or len(biases) == 2:
@@ -279,9 +259,9 @@ def _best_along(sample: _Sample, biases: DoubleArray, class_id: int) -> DoubleAr
         step, cuts = _sorted_cuts(threshold)
     else:
         step, cuts = _even_cuts(threshold)
-    objective = _objective_by_cut(sample, rival, step, class_id)
+    reached = _summed_iou_by_cut(sample, rival, step, class_id)
     moved = biases.copy()
-    moved[class_id] = cuts[int(np.argmax(objective))]
+    moved[class_id] = cuts[int(np.argmax(reached))]
     return moved
 
 
@@ -318,14 +298,14 @@ def _even_cuts(threshold: DoubleArray) -> tuple[NDArray[np.intp], DoubleArray]:
     return step, np.concatenate(([threshold.min() - _BEYOND], edges, [threshold.max() + _BEYOND]))
 
 
-def _objective_by_cut(sample: _Sample, rival: NDArray[np.uint8], step: NDArray[np.intp], class_id: int) -> DoubleArray:
-    """Return the objective when one class takes the pixels of the first 0, 1, .. steps, rivals the others."""
+def _summed_iou_by_cut(sample: _Sample, rival: NDArray[np.uint8], step: NDArray[np.intp], class_id: int) -> DoubleArray:
+    """Return the sum of IoU when one class takes the pixels of the first 0, 1, .. steps, rivals the others."""
     size, steps = len(sample.scores), int(step.max()) + 1
 
     def taken(which: BoolArray) -> DoubleArray:
-        """Return (class, cut): weight of the pixels of the first steps, by rival."""
+        """Return (class, cut): the number of pixels of the first steps, by rival."""
         key = rival[which].astype(np.intp) * steps + step[which]
-        by_step = np.bincount(key, sample.weights[which], minlength=size * steps).reshape(size, steps)
+        by_step = np.bincount(key, minlength=size * steps).reshape(size, steps)
         return np.concatenate((np.zeros((size, 1)), np.cumsum(by_step, axis=1)), axis=1)
 
     lost = taken(np.ones_like(rival, np.bool_))
@@ -333,7 +313,5 @@ def _objective_by_cut(sample: _Sample, rival: NDArray[np.uint8], step: NDArray[n
     mapped, hits = lost[:, -1:] - lost, lost_hits[:, -1:] - lost_hits
     mapped[class_id] = lost.sum(axis=0)
     hits[class_id] = taken(sample.labels == class_id).sum(axis=0)
-    if sample.objective == "accuracy":
-        return np.asarray(hits.sum(axis=0))
-    reference = np.bincount(sample.labels, sample.weights, minlength=size)[:, None]
+    reference = np.bincount(sample.labels, minlength=size)[:, None]
     return np.asarray((hits / (reference + mapped - hits)).sum(axis=0))

@@ -1,4 +1,4 @@
-"""Receiver operating characteristics and threshold metrics of scores, streamed, with the error they can have told.
+"""Receiver operating characteristics of scores, counted block by block, with a bound on the error.
 
 Scores are counted in bins that are the float32 numbers cut to their first bits: 65,536 bins that lie denser where
 numbers are small, so that neither scale nor range need be known. Values in one bin count as equal. What that can
@@ -19,12 +19,12 @@ _BITS = 16
 _BINS = 1 << _BITS
 
 
-class Area(NamedTuple):
-    """An area under a curve.
+class AreaUnderCurve(NamedTuple):
+    """The area under a receiver operating characteristic.
 
     Attributes:
         value: 0..1; NaN where there is no positive or no negative.
-        error: How far the value can be from that of unbinned scores at most.
+        error: How far the value can be from that of unbinned scores, at most.
     """
 
     value: float
@@ -32,16 +32,14 @@ class Area(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Curve:
+class RocCurve:
     """What happens at every threshold, from the strictest to the loosest; positive is what lies at or above it.
 
     Attributes:
-        threshold: Falling; the first is infinite.
         false_positive_rate: Share of negatives taken for positive, 0..1, rising.
         true_positive_rate: Share of positives found, 0..1, rising.
     """
 
-    threshold: DoubleArray
     false_positive_rate: DoubleArray
     true_positive_rate: DoubleArray
 
@@ -71,7 +69,7 @@ class ThresholdCounts:
         self.positives += np.bincount(bins[positive], minlength=_BINS)
         self.negatives += np.bincount(bins[~positive], minlength=_BINS)
 
-    def area(self) -> Area:
+    def area(self) -> AreaUnderCurve:
         """Return the area under the receiver operating characteristic, ties counting half.
 
         Source: Fawcett, "An introduction to ROC analysis", 2006: the probability that a positive scores higher than a
@@ -79,13 +77,13 @@ class ThresholdCounts:
         """
         pairs = float(self.positives.sum()) * float(self.negatives.sum())
         if pairs == 0:
-            return Area(float("nan"), 0.0)
+            return AreaUnderCurve(float("nan"), 0.0)
         below = np.cumsum(self.negatives) - self.negatives
         shared = float((self.positives.astype(np.float64) * self.negatives).sum())
         won = float((self.positives.astype(np.float64) * below).sum())
-        return Area((won + shared / 2) / pairs, shared / 2 / pairs)
+        return AreaUnderCurve((won + shared / 2) / pairs, shared / 2 / pairs)
 
-    def curve(self, points: int | None = None) -> Curve:
+    def curve(self, points: int | None = None) -> RocCurve:
         """Return the receiver operating characteristic at every score seen.
 
         Args:
@@ -97,22 +95,12 @@ class ThresholdCounts:
             np.concatenate([[0.0], counts / counts[-1] if len(counts) and counts[-1] else np.full(len(counts), np.nan)])
             for counts in (false, true)
         ]
-        threshold = np.concatenate([[np.inf], _lowest(seen)])
-        if points is not None and len(threshold) > points:
+        if points is not None and len(rates[0]) > points:
             along = np.nan_to_num(rates[0]) + np.nan_to_num(rates[1])
             kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], points)))
             kept = np.unique(np.concatenate([[0], np.minimum(kept, len(along) - 1), [len(along) - 1]]))
-            return Curve(threshold[kept], rates[0][kept], rates[1][kept])
-        return Curve(threshold, rates[0], rates[1])
-
-    def at(self, threshold: float) -> tuple[int, int, int, int]:
-        """Return true positives, false positives, false negatives and true negatives at a threshold.
-
-        Exact where the threshold is a boundary of bins, as 0 is; elsewhere it acts as the next lower boundary.
-        """
-        first = int(_bin(np.array([threshold], np.float32))[0])
-        true, false = int(self.positives[first:].sum()), int(self.negatives[first:].sum())
-        return true, false, int(self.positives[:first].sum()), int(self.negatives[:first].sum())
+            return RocCurve(rates[0][kept], rates[1][kept])
+        return RocCurve(rates[0], rates[1])
 
 
 def one_against_rest(scores: FloatArray, class_id: int) -> FloatArray:
@@ -131,11 +119,3 @@ def _bin(scores: FloatArray) -> NDArray[np.int64]:
     # Of the negatives the larger magnitude is the smaller number; -0.0 joins 0.0.
     ordered = np.where(negative, 0x80000000 - (bits & 0x7FFFFFFF), bits + np.uint32(0x80000000))
     return (ordered >> np.uint32(32 - _BITS)).astype(np.int64)
-
-
-def _lowest(bins: NDArray[np.int64]) -> DoubleArray:
-    """Return the smallest score of each bin."""
-    ordered = bins.astype(np.uint32) << np.uint32(32 - _BITS)
-    bits = np.where(ordered >= 0x80000000, ordered - np.uint32(0x80000000), np.uint32(0x80000000) - ordered)
-    signs = np.where(ordered >= 0x80000000, 1.0, -1.0)
-    return (bits.astype(np.uint32) & np.uint32(0x7FFFFFFF)).view(np.float32).astype(np.float64) * signs

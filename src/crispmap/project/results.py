@@ -16,7 +16,8 @@ from scipy.special import softmax
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import ProjectError
-from crispmap.evaluate.compare import Evaluation, evaluate_maps
+from crispmap.evaluate.compare import evaluate_maps
+from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.readers import LabelSource
 from crispmap.evaluate.recalibration import BiasedLabels
 from crispmap.files.address import file_name
@@ -36,8 +37,10 @@ from crispmap.project.run import Products, load_refiner
 from crispmap.raster.scene import Scene
 from crispmap.raster.scores import open_scores
 from crispmap.report.crops import choose_crops
-from crispmap.report.plots import rgb_preview
-from crispmap.report.report import Crop, MethodResult, Overview, ReportData, write_report
+from crispmap.report.pages.report import write_report
+from crispmap.report.pages.report_data import MethodResult, ReportData
+from crispmap.report.pictures.photos import rgb_preview
+from crispmap.report.pictures.views import Crop, Overview
 from crispmap.types import FloatArray, LabelArray
 
 COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"

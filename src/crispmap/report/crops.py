@@ -1,4 +1,4 @@
-"""The choice of a few pieces of test ground worth looking at closely."""
+"""The choice of a few pieces of the test areas worth looking at closely."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Maps = Callable[[Block], tuple[LabelArray, LabelArray, LabelArray]]
 """Gives reference, coarse and refined map of a block."""
 
 
-def choose_crops(grounds: Sequence[Block], maps: Maps, classes: int) -> list[Block]:
+def choose_crops(areas: Sequence[Block], maps: Maps, classes: int) -> list[Block]:
     """Return up to four crops with many classes and much change, spread from the best refined to the worst.
 
-    The last one is where refinement helped least among the busy ones: a report that shows only gains is an
-    advertisement.
+    The last one is where refinement helped least among those with many classes: a report that shows only gains would
+    mislead.
 
     Args:
-        grounds: Test areas.
+        areas: Test areas.
         maps: Gives reference, coarse and refined map of a block.
         classes: Number of classes.
     """
-    candidates = [block for ground in grounds for block in ground.pieces(CROP_PX)]
+    candidates = [block for area in areas for block in area.pieces(CROP_PX)]
     side = min(CROP_PX, max(min(block.shape) for block in candidates))
     candidates = [block for block in candidates if min(block.shape) >= side // 2]
     candidates = candidates[:: 1 + len(candidates) // _MOST_CANDIDATES]

@@ -1,8 +1,8 @@
-"""What learned filters do: how far each acts as a derivative of a blurred image, of which order, in which direction.
+"""What learned filters do: how much each acts as a derivative of a blurred image, of which order and direction.
 
 A filter is fitted by least squares with a Gaussian of standard deviation 1 pixel and its derivatives of first and
-second order. The RNN paper shows such filters as pictures and names some derivatives (figure 11); here it is a number
-for each.
+second order. The RNN paper shows such filters as pictures and names some derivatives (figure 11); here each gets a
+number.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from crispmap.errors import InputError
 from crispmap.types import DoubleArray, FloatArray
 
 SIGMA_PX = 1.0
-TOLD_SHARE = 0.5
-"""Least share of a filter's energy that an order must explain for the filter to be called after it."""
+LEAST_SHARE = 0.5
+"""Share of a filter's energy that an order must explain for the filter to be named after it."""
 _NO_DIRECTION = 0.8
 ORDER_NAMES = ("blur", "first derivative", "second derivative")
 
@@ -27,13 +27,13 @@ class FilterNature:
     """What a filter does.
 
     Attributes:
-        pattern: (row, col) the filter; of one over several maps the pattern nearest to all of its planes, of length 1
-            times the length of the whole.
+        pattern: (row, col) the filter; of one over several maps the pattern nearest to all of its planes, with the
+            energy of the whole filter.
         shared: Share of the energy of all planes that the one pattern holds, 0..1; 1 of one plane.
         by_order: Shares of the pattern's energy: blur, first and second derivatives; together at most 1.
-        order: 0, 1 or 2, whichever explains most; None where it explains less than ``TOLD_SHARE``.
+        order: 0, 1 or 2, whichever explains most; None where it explains less than ``LEAST_SHARE``.
         direction_deg: Degrees counterclockwise from east, of order 1 where the filter rises (-180..180], of order 2
-            along which it curves (0..180); None of the others, and of a second derivative alike in all directions.
+            along which it curves (0..180); None of the others, and of a second derivative without a direction.
     """
 
     pattern: DoubleArray
@@ -78,7 +78,7 @@ def filter_nature(planes: FloatArray | DoubleArray) -> FilterNature:
     shares = (orthonormal.T @ pattern.ravel()) ** 2 / energy
     by_order = float(shares[0]), float(shares[1:3].sum()), float(shares[3:].sum())
     order = int(np.argmax(by_order))
-    if by_order[order] < TOLD_SHARE:
+    if by_order[order] < LEAST_SHARE:
         return FilterNature(pattern, shared, by_order, None, None)
     weights: DoubleArray = np.linalg.lstsq(basis, pattern.ravel(), rcond=None)[0].astype(np.float64)
     return FilterNature(pattern, shared, by_order, order, _direction(order, weights))

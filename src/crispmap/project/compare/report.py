@@ -28,19 +28,16 @@ from crispmap.project.compare.rows import Table
 from crispmap.project.compare.scoring import TestGround
 from crispmap.project.inputs import Sources
 from crispmap.refine.rnn.refiner import RecurrentRefiner
-from crispmap.report.comparison_page import (
-    ComparisonReport,
-    FilterBank,
-    LearnedFilter,
-    Strip,
-    check_rows,
-    write_comparison,
-)
+from crispmap.report.charts.roc import RocLine, style_of
+from crispmap.report.charts.steps import Curve
 from crispmap.report.crops import choose_crops
 from crispmap.report.filters import filter_nature
-from crispmap.report.plots import Curve, rgb_preview
-from crispmap.report.roc_chart import RocLine, style_of
-from crispmap.report.tables import DASH
+from crispmap.report.pages.comparison import write_comparison
+from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
+from crispmap.report.pictures.photos import rgb_preview
+from crispmap.report.pictures.views import Strip
+from crispmap.report.tables.comparison import check_rows
+from crispmap.report.tables.model import DASH
 from crispmap.types import DoubleArray, FloatArray, LabelArray
 
 REPORT = "report.html"

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from crispmap.evaluate.compare import Evaluation, evaluate_maps
+from crispmap.evaluate.compare import evaluate_maps
+from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.intervals import block_side_px, count_by_block
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on

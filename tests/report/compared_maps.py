@@ -16,11 +16,12 @@ from crispmap.evaluate.intervals import (
 )
 from crispmap.evaluate.readers import ArrayGround, ArrayLabels
 from crispmap.geo.grid import Block
-from crispmap.report.comparison import Cost, Missing, Row
-from crispmap.report.comparison_page import ComparisonReport, FilterBank, LearnedFilter, Strip
+from crispmap.report.charts.roc import RocLine, style_of
+from crispmap.report.charts.steps import Curve
 from crispmap.report.filters import filter_nature
-from crispmap.report.plots import Curve
-from crispmap.report.roc_chart import RocLine, style_of
+from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
+from crispmap.report.pictures.views import Strip
+from crispmap.report.tables.comparison import Cost, Missing, Row
 from crispmap.types import CountArray, LabelArray
 
 SCHEMA = ClassSchema(

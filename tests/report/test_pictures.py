@@ -1,12 +1,9 @@
-"""Pictures from arrays, read back with Pillow and an XML parser."""
+"""Pictures from arrays, read back with Pillow."""
 
 from __future__ import annotations
 
 import base64
 import io
-import itertools
-import math
-import xml.etree.ElementTree as ET
 from typing import Any
 
 import numpy as np
@@ -18,21 +15,17 @@ from PIL import Image
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError
-from crispmap.report.plots import (
+from crispmap.report.pages.html import data_uri
+from crispmap.report.pictures.maps import (
     ERROR_COLOURS,
-    UNKNOWN_GREY,
-    Curve,
     class_map_png,
     class_rgb,
-    curve_svg,
-    data_uri,
+    diverging_png,
     error_map_png,
-    every,
     heat_png,
-    photo_jpeg,
-    rgb_preview,
-    strip_png,
 )
+from crispmap.report.pictures.photos import UNKNOWN_GREY, every, photo_jpeg, rgb_preview
+from crispmap.report.pictures.strip import strip_png
 from crispmap.types import IGNORE
 
 SCHEMA = ClassSchema((ClassDef("background", "#f2efe9"), ClassDef("building", "#d7191c"), ClassDef("road", "#fdae61")))
@@ -212,6 +205,16 @@ def test_error_map_counts_what_the_arrays_say(seed: int, class_id: int) -> None:
         assert tuple(shown[row, col]) == ERROR_COLOURS[kind]
 
 
+def test_pictures_of_values_are_white_at_0_red_above_blue_below() -> None:
+    values = np.zeros((8, 8))
+    values[0, 0], values[0, 1] = 5, -5
+    picture = rgba(diverging_png(values))[..., :3].astype(int)
+    assert (picture[4, 4] == 255).all()
+    assert picture[0, 0, 0] > picture[0, 0, 2]
+    assert picture[0, 1, 2] > picture[0, 1, 0]
+    assert (rgba(diverging_png(np.zeros((5, 5)))) == 255).all()
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (2, 2, 2), (4,)])
 def test_maps_refuse_what_is_no_plane(shape: tuple[int, ...]) -> None:
     labels = np.zeros(shape, np.uint8)
@@ -235,76 +238,6 @@ def test_data_uri_names_the_kind() -> None:
     head, _, tail = data_uri(jpeg).partition(",")
     assert head == "data:image/jpeg;base64"
     assert base64.b64decode(tail) == jpeg
-
-
-# --- curves ------------------------------------------------------------------------------------------------------
-
-
-def svg(*curves: Curve, title: str = "IoU") -> ET.Element:
-    return ET.fromstring(curve_svg(curves, title=title))  # noqa: S314  our own text
-
-
-def texts(root: ET.Element) -> list[str]:
-    return [element.text or "" for element in root.iter("text")]
-
-
-def heights(root: ET.Element) -> list[float]:
-    return [float(element.attrib["cy"]) for element in root.iter("circle")]
-
-
-def test_curve_marks_every_step_and_names_its_end() -> None:
-    root = svg(Curve("refined", [0.483, 0.6, 0.729], baseline=0.61))
-    assert len(heights(root)) == 3
-    assert heights(root) == sorted(heights(root), reverse=True)
-    assert "refined 72.9" in texts(root)
-    assert "re-thresholded 61.0" in texts(root)
-    rim, dashed = (line for line in root.iter("line") if line.get("class") == "baseline")
-    assert rim.attrib["y1"] == dashed.attrib["y1"]
-    assert heights(root)[1] > float(dashed.attrib["y1"]) > heights(root)[2]
-
-
-def test_curve_heights_are_linear_in_the_figures() -> None:
-    high, middle, low = heights(svg(Curve("a", [0.8, 0.5, 0.2])))
-    assert middle == pytest.approx((high + low) / 2, abs=0.11)
-
-
-@SETTINGS
-@given(
-    st.lists(st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=30), max_size=25),
-    st.one_of(st.floats(0, 1), st.just(math.nan)),
-)
-def test_curve_of_any_figures_stays_inside(values: list[list[float]], baseline: float) -> None:
-    root = svg(*(Curve(f"class {k}", row, "#102030", baseline) for k, row in enumerate(values)))
-    width, height = map(float, root.attrib["viewBox"].split()[2:])
-    finite = sum(math.isfinite(v) for row in values for v in row)
-    assert len(heights(root)) == finite
-    for circle in root.iter("circle"):
-        assert 0 <= float(circle.attrib["cx"]) <= width
-        assert -0.5 <= float(circle.attrib["cy"]) <= height
-    for text in root.iter("text"):
-        assert 0 <= float(text.attrib["y"]) <= height
-    labels = sorted(float(t.attrib["y"]) for t in root.iter("text") if t.get("text-anchor") is None)
-    assert all(b - a > 14 for a, b in itertools.pairwise(labels))
-    assert "nan" not in ET.tostring(root, encoding="unicode")
-
-
-def test_curve_leaves_a_gap_where_a_figure_is_missing() -> None:
-    root = svg(Curve("a", [0.1, 0.2, math.nan, 0.4, 0.5]))
-    lines = [line.attrib["points"].split() for line in root.iter("polyline") if line.get("stroke-opacity") == "1"]
-    assert [len(points) for points in lines] == [2, 2]
-
-
-def test_single_step_stands_in_the_middle() -> None:
-    root = svg(Curve("a", [0.5]))
-    assert len(heights(root)) == 1
-
-
-def test_curve_escapes_and_shortens_names() -> None:
-    text = curve_svg([Curve("<b>" * 20, [0.5], '"#fff')], title="a < b & c")
-    assert "<b>" not in text
-    assert "…" in text
-    root = ET.fromstring(text)  # noqa: S314
-    assert root.findtext("title") == "a < b & c"
 
 
 # --- strips ------------------------------------------------------------------------------------------------------

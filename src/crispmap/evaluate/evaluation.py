@@ -1,0 +1,179 @@
+"""An evaluation: the counts of a map compared with a reference, and every figure read from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from crispmap.errors import GridError, InputError
+from crispmap.evaluate.boundary import BoundaryCounts, RelaxedCounts
+from crispmap.metrics import ConfusionMatrix, mean_defined
+from crispmap.types import DoubleArray
+
+_SAME_GSD = 0.01  # evaluations whose pixels differ by less may be pooled
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a map agrees with a reference: counts, and the figures read from them.
+
+    Evaluations of several areas add up to that of all of them.
+
+    Attributes:
+        confusion: Pixels by reference and predicted class.
+        boundary: Boundary pixels and inner boundary regions, at every width.
+        relaxed: Pixels of each class near a pixel of it in the other map.
+        gsd_m: Ground sampling distance (between rows y, between columns x) the map was compared at, in
+            metres.
+    """
+
+    confusion: ConfusionMatrix
+    boundary: BoundaryCounts
+    relaxed: RelaxedCounts
+    gsd_m: tuple[float, float]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in order of id."""
+        return self.confusion.class_names
+
+    @property
+    def overall_accuracy(self) -> float:
+        """Share of the pixels with a class in both maps whose class is right, 0..1."""
+        return self.confusion.overall_accuracy
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU over the classes present in the reference or in the map, 0..1."""
+        return self.confusion.mean_iou
+
+    @property
+    def iou(self) -> DoubleArray:
+        """(class,) intersection over union, 0..1; NaN for a class that neither map has."""
+        return self.confusion.iou
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa, at most 1."""
+        return self.confusion.kappa
+
+    @property
+    def unmapped_share(self) -> float:
+        """Share of the labelled pixels on which the map has no class, 0..1; the other figures leave them out."""
+        unmapped = self.confusion.unmapped_px
+        return unmapped / (unmapped + self.confusion.valid_px) if unmapped else 0.0
+
+    @property
+    def widths_m(self) -> tuple[float, ...]:
+        """The widths at which boundaries are compared, in metres."""
+        return self.boundary.widths_m
+
+    @property
+    def boundary_f1(self) -> DoubleArray:
+        """(width,) mean boundary F1 over the classes with a boundary in either map."""
+        return np.array([mean_defined(row) for row in self.boundary.f1])
+
+    @property
+    def boundary_iou(self) -> DoubleArray:
+        """(width,) mean boundary IoU over the classes with a boundary in either map."""
+        return np.array([mean_defined(row) for row in self.boundary.iou])
+
+    def __add__(self, other: Evaluation) -> Evaluation:
+        if not np.allclose(self.gsd_m, other.gsd_m, rtol=_SAME_GSD, atol=0):
+            raise GridError(
+                f"Evaluations at {self.gsd_m} and {other.gsd_m} metres a pixel cannot be pooled.",
+                expected="one ground sampling distance",
+            )
+        return Evaluation(
+            self.confusion + other.confusion, self.boundary + other.boundary, self.relaxed + other.relaxed, self.gsd_m
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every figure, as shares 0..1 with None where undefined, and the counts behind them.
+
+        The result is safe for JSON; ``from_dict`` reads its ``counts`` back.
+        """
+        figures = {
+            "overall_accuracy": self.overall_accuracy,
+            "mean_iou": self.mean_iou,
+            "mean_f1": self.confusion.mean_f1,
+            "kappa": self.kappa,
+            "valid_px": self.confusion.valid_px,
+            "unmapped_px": self.confusion.unmapped_px,
+            "unmapped_share": self.unmapped_share,
+            "boundary": [
+                {"width_m": width, "mean_f1": f1, "mean_iou": iou}
+                for width, f1, iou in zip(self.widths_m, self.boundary_f1, self.boundary_iou, strict=True)
+            ],
+            "classes": {name: self._class_figures(index) for index, name in enumerate(self.class_names)},
+        }
+        counts = {
+            "confusion": self.confusion.to_dict(),
+            "boundary": self.boundary.to_dict(),
+            "relaxed": self.relaxed.to_dict(),
+            "gsd_m": list(self.gsd_m),
+        }
+        return {**_plain(figures), "counts": counts}
+
+    def _class_figures(self, class_id: int) -> dict[str, Any]:
+        matrix, edges, relaxed = self.confusion, self.boundary, self.relaxed
+        return {
+            "iou": matrix.iou[class_id],
+            "precision": matrix.precision[class_id],
+            "recall": matrix.recall[class_id],
+            "f1": matrix.f1[class_id],
+            "reference_px": int(matrix.reference_px[class_id]),
+            "predicted_px": int(matrix.predicted_px[class_id]),
+            "unmapped_px": int(matrix.unmapped[class_id]),
+            "boundary": [
+                {
+                    "width_m": width,
+                    "precision": edges.precision[index, class_id],
+                    "recall": edges.recall[index, class_id],
+                    "f1": edges.f1[index, class_id],
+                    "iou": edges.iou[index, class_id],
+                }
+                for index, width in enumerate(self.widths_m)
+            ],
+            "relaxed": {
+                "slack_px": relaxed.slack_px,
+                "precision": relaxed.precision[class_id],
+                "recall": relaxed.recall[class_id],
+                "f1": relaxed.f1[class_id],
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> Evaluation:
+        """Return the evaluation that ``to_dict`` wrote.
+
+        Raises:
+            InputError: If the entries are something else.
+        """
+        try:
+            counts = entries["counts"]
+            gsd_y, gsd_x = (float(value) for value in counts["gsd_m"])
+            parts = counts["confusion"], counts["boundary"], counts["relaxed"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"Not an evaluation: {error!r}.", expected="figures as written by crispmap") from error
+        return cls(
+            ConfusionMatrix.from_dict(parts[0]),
+            BoundaryCounts.from_dict(parts[1]),
+            RelaxedCounts.from_dict(parts[2]),
+            (gsd_y, gsd_x),
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return figures as JSON knows them, None where they are not finite."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

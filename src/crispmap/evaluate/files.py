@@ -1,0 +1,92 @@
+"""The evaluation of a class map in a file against a reference in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import SchemaError
+from crispmap.evaluate.compare import SLACK_PX, MapComparison, Progress, boundary_rule, rows_and_columns_m
+from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluate.readers import Ground, OtherGround, UnitedGround
+from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.geo.area_pieces import AreaPiece, resolve_areas
+from crispmap.geo.grid import Grid
+from crispmap.labels.mask import open_labels
+from crispmap.labels.reader import LabelOptions
+from crispmap.raster.files import read_grid
+from crispmap.raster.writer import read_class_schema
+
+
+def evaluate_file(
+    map_path: str | Path,
+    reference_path: str | Path,
+    *,
+    schema: ClassSchema | None = None,
+    areas: Mapping[str, Sequence[AreaPiece]] | None = None,
+    widths_m: Sequence[float] | None = None,
+    slack_px: float = SLACK_PX,
+    options: LabelOptions | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Return how well a class map in a file agrees with a reference in a file, on the map's grid.
+
+    Args:
+        map_path: A class map, or any mask that ``open_labels`` reads.
+        reference_path: Vectors or a mask, in any CRS.
+        schema: The classes; those in the map's tags by default.
+        areas: Areas by role, see ``pixels_to_score``; windows count the map's pixels.
+        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
+        slack_px: Slack of relaxed precision and recall, in pixels.
+        options: How the reference is read.
+        progress: Called after every block.
+
+    Raises:
+        InputError: If a width is not above 0, or the slack is below 0.
+        LabelError: If a file cannot be read as labels, the two do not overlap, or no pixel is labelled.
+        ProjectError: If an area lies outside the map or cannot be read, or areas of two roles share pixels.
+        SceneError: If the map is no raster.
+        SchemaError: If the map names no classes and none are given.
+    """
+    schema = schema or schema_of_map(map_path)
+    grid = read_grid(map_path)
+    chosen = pixels_to_score(areas or {}, grid)
+    with few_blocks_kept(), ExitStack() as stack:
+        predicted = stack.enter_context(closing(open_labels(map_path, schema, grid)))
+        reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
+        rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m, slack_px)
+        return MapComparison(predicted, reference, grid.block, schema, rule, chosen).run(progress=progress)
+
+
+def schema_of_map(path: str | Path) -> ClassSchema:
+    """Return the class schema that a class map carries in its tags.
+
+    Raises:
+        SceneError: If the file cannot be opened, or its schema not be read.
+        SchemaError: If it carries none.
+    """
+    schema = read_class_schema(path)
+    if schema is None:
+        raise SchemaError(
+            f"{path} does not name its classes.",
+            expected="a class map written by crispmap",
+            remedy="Give the classes (--classes project.yaml).",
+        )
+    return schema
+
+
+def pixels_to_score(areas: Mapping[str, Sequence[AreaPiece]], grid: Grid) -> Ground | None:
+    """Return the pixels of the role ``test``; without that role all but those of other roles, used for training.
+
+    None means all pixels. Windows count the pixels of the grid.
+
+    Raises:
+        ProjectError: If an area lies outside the grid or cannot be read, or areas of two roles share pixels.
+    """
+    resolved = resolve_areas(areas, grid, grid)
+    if resolved.get("test"):
+        return UnitedGround(resolved["test"])
+    others = [area for role in resolved.values() for area in role]
+    return OtherGround(UnitedGround(others)) if others else None

@@ -1,0 +1,1 @@
+"""Charts: matplotlib figures as SVG that stands in a page."""

@@ -1,0 +1,108 @@
+"""The pictures of the pages: the whole area, crops step by step, maps side by side, and where maps err."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crispmap.classes import ClassSchema
+from crispmap.report.pages.html import Picture, picture
+from crispmap.report.pages.report_data import ReportData
+from crispmap.report.pictures.maps import class_map_png, error_map_png, heat_png
+from crispmap.report.pictures.photos import every, photo_jpeg
+from crispmap.report.pictures.views import Crop, Overview, Strip
+from crispmap.types import LabelArray
+
+CROP_SIDE_PX = 320
+_OVERVIEW_SIDE_PX = 1024
+_ERROR_SIDE_PX = 640
+
+
+def overview_pictures(data: ReportData) -> list[Picture]:
+    """Return the five pictures of the whole area; none without one."""
+    area = data.overview
+    if area is None:
+        return []
+    maps = {"Reference": area.reference} | _three_maps(data, area)
+    photo = photo_jpeg(area.image, max_side_px=_OVERVIEW_SIDE_PX)
+    return [picture(photo, "Image", "Image of the whole area")] + [
+        picture(class_map_png(every(labels, _OVERVIEW_SIDE_PX), data.schema), name, f"{name}, whole area")
+        for name, labels in maps.items()
+    ]
+
+
+def overview_thinning(data: ReportData) -> int:
+    """Return one pixel in how many, each way, the pictures of the whole area show."""
+    return 1 if data.overview is None else -(-max(data.overview.reference.shape) // _OVERVIEW_SIDE_PX)
+
+
+def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
+    """Return, for each class but the background, where the three maps err; nothing without the whole area."""
+    area = data.overview
+    if area is None:
+        return []
+    reference = every(area.reference, _ERROR_SIDE_PX)
+
+    def errors(labels: LabelArray, name: str, class_id: int) -> Picture:
+        content = error_map_png(every(labels, _ERROR_SIDE_PX), reference, class_id)
+        return picture(content, name, f"{name}: hits, misses and false alarms of {data.schema[class_id].name}")
+
+    maps = _three_maps(data, area)
+    return [
+        (one.name, [errors(labels, name, class_id) for name, labels in maps.items()])
+        for class_id, one in enumerate(data.schema)
+        if class_id > 0
+    ]
+
+
+def _three_maps(data: ReportData, area: Overview) -> dict[str, LabelArray]:
+    return {
+        data.coarse.name: area.coarse,
+        data.rethresholded.name: area.rethresholded,
+        data.refined.name: area.refined,
+    }
+
+
+def crop_view(crop: Crop, schema: ClassSchema) -> dict[str, Any]:
+    """Return one crop's pictures: class maps in a row, heat maps of each class below."""
+    last = len(crop.steps) - 1
+    names = [_step_name(step, last) for step in range(last + 1)]
+    before = {"reference": crop.reference}
+    if crop.rethresholded is not None:
+        before["re-thresholded"] = crop.rethresholded
+    maps = [*before.items(), *zip(names, crop.steps, strict=True)]
+    photo = picture(photo_jpeg(crop.image, max_side_px=CROP_SIDE_PX), "image", f"{crop.title}: image")
+    heats = [
+        {
+            "name": name,
+            "pictures": [
+                picture(heat_png(every(plane, CROP_SIDE_PX)), step, f"{crop.title}: probability of {name}, {step}")
+                for plane, step in zip(planes, names, strict=True)
+            ],
+        }
+        for name, planes in crop.heat.items()
+    ]
+    return {
+        "title": crop.title,
+        "maps": [photo, *(_class_map(labels, schema, name, crop.title) for name, labels in maps)],
+        "heats": heats,
+        "columns": 1 + len(maps),
+        "before": 1 + len(before),
+    }
+
+
+def strip_view(strip: Strip, schema: ClassSchema) -> dict[str, Any]:
+    """Return the pictures of a strip: the image, then every map."""
+    photo = picture(photo_jpeg(strip.image, max_side_px=CROP_SIDE_PX), "image", f"{strip.title}: image")
+    maps = [_class_map(labels, schema, name, strip.title) for name, labels in strip.maps.items()]
+    return {"title": strip.title, "pictures": [photo, *maps]}
+
+
+def _class_map(labels: LabelArray, schema: ClassSchema, name: str, title: str) -> Picture:
+    return picture(class_map_png(every(labels, CROP_SIDE_PX), schema), name, f"{title}: {name}")
+
+
+def _step_name(step: int, last: int) -> str:
+    """Return what a step is called under its pictures."""
+    if step == 0:
+        return "coarse"
+    return f"step {step}, refined" if step == last else f"step {step}"

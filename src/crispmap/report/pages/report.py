@@ -1,0 +1,180 @@
+"""The report: one HTML file that shows and scores a coarse, a re-thresholded and a refined map.
+
+The file loads nothing from anywhere: styles, pictures and charts are inside. The same data give the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crispmap.metrics import ConfusionMatrix
+from crispmap.report.charts.steps import Curve, steps_svg
+from crispmap.report.pages.html import chart_markup, data_uri, render_page, sections_of, write_page
+from crispmap.report.pages.listing import groups_of
+from crispmap.report.pages.page_pictures import crop_view, error_pictures, overview_pictures, overview_thinning
+from crispmap.report.pages.report_data import ReportData
+from crispmap.report.pictures.maps import ERROR_COLOURS, HEAT_LEVELS, heat_png
+from crispmap.report.tables.evaluations import class_table, summary_table
+from crispmap.report.tables.model import DASH
+
+_SECTIONS = (
+    ("overview", "area", "The whole area"),
+    ("summary", "figures", "Figures"),
+    ("charts", "steps", "Over the steps"),
+    ("crops", "crops", "Step by step"),
+    ("errors", "errors", "Where the maps err"),
+    ("per_class", "classes", "Class by class"),
+    ("timings", "time", "Time taken"),
+    ("settings", "settings", "Settings"),
+    ("provenance", "provenance", "Provenance"),
+    ("notes", "notes", "Notes"),
+)
+
+
+def write_report(path: str | Path, data: ReportData, *, force: bool = False) -> Path:
+    """Write one HTML file that shows the data and loads nothing; return its path.
+
+    The file appears whole or not at all. Its folder is made where it does not exist. Large areas are thinned to 1,024
+    pixels a side, crops to 320.
+
+    Args:
+        path: The file to write.
+        data: What to show; every text in it is escaped.
+        force: Whether to replace an existing file.
+
+    Raises:
+        OutputError: If the path exists and ``force`` is not given, or cannot be written.
+    """
+    return write_page(path, render_report(data), force=force)
+
+
+def render_report(data: ReportData) -> str:
+    """Return the report as HTML text."""
+    view: dict[str, Any] = {
+        "title": data.title,
+        "conclusion": _conclusion(data),
+        "classes": [(one.name, one.colour) for one in data.schema],
+        "overview": overview_pictures(data),
+        "thinned": overview_thinning(data),
+        "summary": summary_table(data.evaluations),
+        "has_boundaries": bool(data.refined.evaluation.widths_m),
+        "warnings": _warnings(data),
+        "charts": _charts(data),
+        "crops": [crop_view(crop, data.schema) for crop in data.crops],
+        "ramp": data_uri(heat_png(np.linspace(0, 1, HEAT_LEVELS, dtype=np.float32)[None])),
+        "errors": error_pictures(data),
+        "error_colours": [(name, _css(colour)) for name, colour in ERROR_COLOURS.items()],
+        "per_class": class_table(data.evaluations),
+        "confusion": _confusion(data.refined.evaluation.confusion),
+        "timings": _timings(data.timings),
+        "settings": groups_of(data.settings),
+        "provenance": groups_of(data.provenance),
+        "notes": list(data.notes),
+    }
+    return render_page("report.html.j2", view | {"sections": sections_of(view, _SECTIONS)})
+
+
+def _conclusion(data: ReportData) -> list[str]:
+    """Return the result in words: what refinement did, then how it compares with recalibration alone."""
+    methods = (data.coarse, data.rethresholded, data.refined)
+    coarse, rival, refined = (100 * method.evaluation.mean_iou for method in methods)
+    if not (math.isfinite(coarse) and math.isfinite(refined)):
+        return ["There is no mean IoU: the reference and the maps have no pixel in common."]
+    first = f"Refinement {_change(coarse, refined)}"
+    if not math.isfinite(rival):
+        return [first + "."]
+    return [f"{first}; re-thresholding alone reaches {rival:.1f} %.", _verdict(round(refined, 1) - round(rival, 1))]
+
+
+def _change(before: float, after: float) -> str:
+    change = round(after, 1) - round(before, 1)
+    if change == 0:
+        return f"left mean IoU at {after:.1f} %"
+    return f"{'raised' if change > 0 else 'lowered'} mean IoU from {before:.1f} to {after:.1f} %"
+
+
+def _verdict(ahead: float) -> str:
+    if ahead == 0:
+        return "Here refinement does no more than recalibration alone can do."
+    place = "ahead of" if ahead > 0 else "behind"
+    return f"Refinement is {abs(ahead):.1f} points {place} what recalibration alone can do."
+
+
+def _warnings(data: ReportData) -> list[str]:
+    """Return what a reader must know about the pixels behind the figures."""
+    out = []
+    for name, one in data.evaluations:
+        if one.confusion.unmapped_px:
+            pixels = _count(one.confusion.unmapped_px)
+            out.append(f"{name}: {pixels} labelled pixels have no class in the map. The figures leave them out.")
+    absent = np.flatnonzero(data.refined.evaluation.confusion.reference_px == 0)
+    if absent.size:
+        names = ", ".join(data.schema[int(index)].name for index in absent)
+        out.append(f"The reference has no pixel of: {names}.")
+    return out
+
+
+def _charts(data: ReportData) -> list[tuple[str, Any]]:
+    """Return the charts over the steps, none where there is no step."""
+    if len(data.curve) < 2:
+        return []
+    rival = data.rethresholded.evaluation.confusion
+    accuracies = [matrix.overall_accuracy for matrix in data.curve]
+    charts = {
+        "Mean IoU": [Curve("refined", [matrix.mean_iou for matrix in data.curve], baseline=rival.mean_iou)],
+        "Overall accuracy": [Curve("refined", accuracies, baseline=rival.overall_accuracy)],
+        "IoU of each class": [
+            Curve(one.name, [float(matrix.iou[k]) for matrix in data.curve], one.colour, float(rival.iou[k]))
+            for k, one in enumerate(data.schema)
+        ],
+    }
+    return [
+        (name, chart_markup(steps_svg(curves, title=f"{name} over the refinement steps", value_name=f"{name}, %")))
+        for name, curves in charts.items()
+    ]
+
+
+def _confusion(matrix: ConfusionMatrix) -> dict[str, Any]:
+    """Return the confusion matrix with its rows as shares of the reference class."""
+    rows = []
+    for name, counts in zip(matrix.class_names, matrix.counts.tolist(), strict=True):
+        total = sum(counts)
+        shares = [count / total if total else math.nan for count in counts]
+        cells = [
+            {
+                "count": _count(count),
+                "share": f"{share:.3f}" if total else "0",
+                "percent": f"{100 * share:.1f} %" if total else DASH,
+            }
+            for count, share in zip(counts, shares, strict=True)
+        ]
+        rows.append((name, cells))
+    return {"names": list(matrix.class_names), "rows": rows}
+
+
+def _timings(timings: Mapping[str, float]) -> list[dict[str, str]]:
+    """Return the stages with their seconds and their share of the longest, in percent."""
+    longest = max(timings.values(), default=0.0)
+    return [
+        {
+            "name": str(name),
+            "seconds": f"{seconds:,.1f}".replace(",", "\u202f"),
+            "share": f"{100 * seconds / longest if longest > 0 else 0:.1f}",
+        }
+        for name, seconds in timings.items()
+    ]
+
+
+def _count(value: int) -> str:
+    """Return a whole number in groups of three digits, with narrow spaces between that do not break."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def _css(colour: tuple[int, int, int, int]) -> str:
+    """Return an RGBA colour as CSS."""
+    return f"rgb({colour[0]} {colour[1]} {colour[2]} / {colour[3] / 255:.2f})"

@@ -1,0 +1,81 @@
+"""What the report of a coarse, a re-thresholded and a refined map shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import SchemaError
+from crispmap.evaluate.evaluation import Evaluation
+from crispmap.metrics import ConfusionMatrix
+from crispmap.report.pictures.views import Crop, Overview
+from crispmap.report.tables.evaluations import check_alike
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """The figures of one map under the name it has in the report."""
+
+    name: str
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a report shows.
+
+    Attributes:
+        title: Any text.
+        schema: The classes of every map in the report.
+        coarse: Figures of the coarse map.
+        rethresholded: Figures of the coarse map with class biases fitted on the refiner's training piece: the honest
+            rival of the refined map, so a report is not made without it.
+        refined: Figures of the refined map.
+        others: Further rows of the table, shown before the refined map.
+        curve: Confusion matrix after each step, the coarse map's first; empty for no chart.
+        crops: Pieces of the scene to look at closely.
+        overview: The whole scored area, or None.
+        settings: Nested mappings of anything printable.
+        provenance: Nested mappings of anything printable: versions, seed, machine.
+        timings: Seconds by stage, in order.
+        notes: Paragraphs of text.
+
+    Raises:
+        InputError: If maps were compared at other widths or slack.
+        SchemaError: If figures are of other classes.
+    """
+
+    title: str
+    schema: ClassSchema
+    coarse: MethodResult
+    rethresholded: MethodResult
+    refined: MethodResult
+    others: Sequence[MethodResult] = ()
+    curve: Sequence[ConfusionMatrix] = ()
+    crops: Sequence[Crop] = ()
+    overview: Overview | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for matrix in (*(method.evaluation.confusion for method in self.methods), *self.curve):
+            if tuple(matrix.class_names) != self.schema.names:
+                raise SchemaError(
+                    f"Figures of the classes {', '.join(matrix.class_names)}.",
+                    expected=f"those of the report's schema: {', '.join(self.schema.names)}",
+                )
+        check_alike(self.evaluations)
+
+    @property
+    def methods(self) -> tuple[MethodResult, ...]:
+        """The rows of the table: coarse, re-thresholded, others, refined."""
+        return (self.coarse, self.rethresholded, *self.others, self.refined)
+
+    @property
+    def evaluations(self) -> list[tuple[str, Evaluation]]:
+        """The figures of every row under its name."""
+        return [(method.name, method.evaluation) for method in self.methods]

@@ -1,0 +1,1 @@
+"""Pictures from arrays: photos, maps, heat maps and strips of them."""

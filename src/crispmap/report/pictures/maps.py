@@ -1,0 +1,148 @@
+"""Maps as pictures: classes, probabilities, errors, and values about 0, each a PNG of few colours.
+
+Where nothing is known, maps are transparent, so that they suit a light page as well as a dark one.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import InputError
+from crispmap.report.pictures.photos import ByteArray
+from crispmap.types import IGNORE, FloatArray, LabelArray
+
+Colour = tuple[int, int, int]
+
+HEAT_LEVELS = 64
+"""Colours of a heat map: steps of 1.6 % are finer than the eye reads, and a third of the size of 256."""
+_TRANSPARENT = 255
+_MOST_OVERSHOOT = 3.0
+
+ERROR_COLOURS: Mapping[str, tuple[int, int, int, int]] = {
+    # After Okabe and Ito: distinct with any colour vision, and on light pages.
+    "neither": (226, 226, 222, 255),
+    "hit": (0, 158, 115, 255),
+    "miss": (213, 94, 0, 255),
+    "false alarm": (58, 92, 222, 255),
+}
+"""RGBA of what an error map shows, in order of palette index."""
+
+
+def class_map_png(labels: LabelArray, schema: ClassSchema) -> bytes:
+    """Return a class map as a paletted PNG in the colours of its schema.
+
+    Args:
+        labels: uint8 (row, col) of class ids.
+        schema: The classes.
+
+    Returns:
+        PNG bytes; pixels of IGNORE, or of an id outside the schema, are transparent.
+    """
+    _check_plane(labels, "A class map")
+    index = np.where(labels < len(schema), labels, _TRANSPARENT).astype(np.uint8)
+    return _paletted(index, [(*one.rgb, 255) for one in schema])
+
+
+def heat_png(probability: FloatArray) -> bytes:
+    """Return probabilities as a paletted PNG in a perceptually uniform colour map, dark at 0 and light at 1.
+
+    Args:
+        probability: float (row, col); clipped to 0..1, transparent where NaN.
+    """
+    _check_plane(probability, "A heat map")
+    unknown = np.isnan(probability)
+    level = np.rint(np.clip(np.where(unknown, 0, probability), 0, 1) * (HEAT_LEVELS - 1))
+    return _paletted(np.where(unknown, _TRANSPARENT, level).astype(np.uint8), list(_heat_colours()))
+
+
+@functools.cache
+def _heat_colours() -> tuple[tuple[int, int, int, int], ...]:
+    """Return HEAT_LEVELS opaque colours of matplotlib's inferno."""
+    from matplotlib import colormaps
+
+    table = colormaps["inferno"](np.linspace(0, 1, HEAT_LEVELS), bytes=True)
+    return tuple((int(r), int(g), int(b), 255) for r, g, b, _ in table)
+
+
+def error_map_png(predicted: LabelArray, reference: LabelArray, class_id: int) -> bytes:
+    """Return where a map finds, misses and wrongly shows one class, as a paletted PNG in ERROR_COLOURS.
+
+    Args:
+        predicted: uint8 (row, col) class ids of the map.
+        reference: uint8 (row, col) class ids of the reference.
+        class_id: The class looked at.
+
+    Returns:
+        PNG bytes; transparent where either map is IGNORE.
+
+    Raises:
+        InputError: If the two maps differ in shape.
+    """
+    _check_plane(predicted, "A map")
+    if predicted.shape != reference.shape:
+        raise InputError(
+            f"A map of shape {predicted.shape} against a reference of shape {reference.shape}.",
+            expected="two maps of one shape",
+        )
+    names = list(ERROR_COLOURS)
+    index = np.full(predicted.shape, names.index("neither"), dtype=np.uint8)
+    claimed, true = predicted == class_id, reference == class_id
+    index[claimed & true] = names.index("hit")
+    index[~claimed & true] = names.index("miss")
+    index[claimed & ~true] = names.index("false alarm")
+    index[(predicted == IGNORE) | (reference == IGNORE)] = _TRANSPARENT
+    return _paletted(index, list(ERROR_COLOURS.values()))
+
+
+def _check_plane(array: NDArray[Any], what: str) -> None:
+    """Refuse arrays that are not a picture of one value a pixel."""
+    if array.ndim != 2 or 0 in array.shape:
+        raise InputError(f"{what} of shape {array.shape}.", expected="(row, col), neither of them 0")
+
+
+def _paletted(index: ByteArray, colours: Sequence[tuple[int, int, int, int]]) -> bytes:
+    """Return indices into RGBA colours as PNG; index 255 is transparent.
+
+    The palette is cut to the colours there are, so that a map of four classes takes two bits a pixel.
+    """
+    last = len(colours)
+    compact = np.where(index == _TRANSPARENT, last, index).astype(np.uint8)
+    picture = Image.fromarray(compact)
+    table = [*colours, (0, 0, 0, 0)]
+    picture.putpalette([value for colour in table for value in colour[:3]])
+    bits = next(bits for bits in (1, 2, 4, 8) if len(table) <= 1 << bits)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True, bits=bits, transparency=bytes(colour[3] for colour in table))
+    return buffer.getvalue()
+
+
+def class_rgb(labels: LabelArray, schema: ClassSchema, unknown: Colour = (255, 255, 255)) -> ByteArray:
+    """Return a class map as a picture uint8 (3, row, col); pixels of no class have the colour ``unknown``."""
+    table = np.full((256, 3), unknown, dtype=np.uint8)
+    table[: len(schema)] = [one.rgb for one in schema]
+    return np.ascontiguousarray(np.moveaxis(table[labels], -1, 0))
+
+
+def diverging_png(values: NDArray[np.floating[Any]]) -> bytes:
+    """Return values as a picture: white at 0, red above, blue below, full at 3 times their root mean square.
+
+    Args:
+        values: (row, col), finite.
+    """
+    scale = _MOST_OVERSHOOT * math.sqrt(float((np.asarray(values, np.float64) ** 2).mean())) or 1.0
+    share = np.clip(np.asarray(values, np.float64) / scale, -1, 1)
+    fading = (255 * (1 - np.abs(share)))[..., None]
+    end = np.where(share[..., None] >= 0, (178, 24, 43), (33, 102, 172))
+    colours = np.rint(fading + np.abs(share)[..., None] * end).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(colours).quantize(64).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,117 @@
+"""Photos: images of any number type and length of side as pictures of a page.
+
+Every function of this folder is pure: the same arrays give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from crispmap.errors import InputError
+from crispmap.types import BoolArray
+
+ByteArray = NDArray[np.uint8]
+
+UNKNOWN_GREY = 128
+"""What a photo shows where the image holds no value: photos have no transparency."""
+_STRETCH_SAMPLES = 1_000_000
+
+
+def rgb_preview(
+    image: NDArray[Any], bands: tuple[int, int, int] = (0, 1, 2), valid: BoolArray | None = None
+) -> ByteArray:
+    """Return a picture of an image in which 2 % of each band's pixels are darkest and 2 % brightest.
+
+    Args:
+        image: (band, row, col) of any number type; NaN and infinite pixels count as unknown.
+        bands: Which bands show as red, green and blue; an image of one or two bands shows its first in grey.
+        valid: bool (row, col), False where the image holds no value although a number stands there.
+
+    Returns:
+        uint8 (3, row, col). Unknown pixels, and bands of one constant value, are mid-grey.
+
+    Raises:
+        InputError: If the image has not three axes, is empty, lacks one of the bands, or has another shape
+            than the mask.
+    """
+    if image.ndim != 3 or 0 in image.shape:
+        raise InputError(f"An image of shape {image.shape}.", expected="(band, row, col), none of them 0")
+    count = image.shape[0]
+    chosen = (0, 0, 0) if count < 3 else bands
+    if not all(0 <= band < count for band in chosen):
+        raise InputError(f"Bands {bands} of an image with {count} bands.", expected=f"bands 0 to {count - 1}")
+    if valid is not None and valid.shape != image.shape[1:]:
+        raise InputError(
+            f"A mask of shape {valid.shape} for an image of shape {image.shape}.",
+            expected="the image's rows and columns",
+        )
+    mask = np.True_ if valid is None else valid
+    return np.stack([_stretched(np.asarray(image[band], dtype=np.float64), mask) for band in chosen])
+
+
+def _stretched(band: NDArray[np.float64], valid: BoolArray | np.bool_) -> ByteArray:
+    """Return one band (row, col) as bytes between its 2nd and 98th percentile."""
+    known = np.isfinite(band) & valid
+    out = np.full(band.shape, UNKNOWN_GREY, dtype=np.uint8)
+    values = band[known]
+    if values.size == 0:
+        return out
+    sample = values[:: max(1, values.size // _STRETCH_SAMPLES)]
+    low, high = np.percentile(sample, (2, 98))
+    if not high > low:  # a mask or a nearly constant band: its rare values are all there is to see
+        low, high = float(values.min()), float(values.max())
+    if high > low:
+        # Halves first: the difference of two huge values may not be a float.
+        share = (values / 2 - low / 2) / (high / 2 - low / 2)
+        out[known] = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    return out
+
+
+def every(array: NDArray[Any], max_side_px: int) -> NDArray[Any]:
+    """Return an array thinned to every n-th pixel, with the smallest n that keeps its sides within a length.
+
+    Args:
+        array: (..., row, col).
+        max_side_px: Longest side of the result, in pixels.
+
+    Returns:
+        (..., row, col), sides of ``ceil(side / n)`` pixels; the values are values of the input.
+    """
+    height, width = array.shape[-2:]
+    n = _factor((height, width), max_side_px)
+    rows, cols = (np.minimum(np.arange(-(-side // n)) * n + n // 2, side - 1) for side in (height, width))
+    return array if n == 1 else array[..., rows[:, None], cols[None, :]]
+
+
+def _factor(shape: tuple[int, int], max_side_px: int) -> int:
+    """Return how many pixels of a side become one."""
+    return max(1, -(-max(shape) // max_side_px))
+
+
+def photo_jpeg(rgb: ByteArray, *, max_side_px: int = 1 << 16, quality: int = 85) -> bytes:
+    """Return a photo as JPEG, averaged over whole pixels down to a longest side.
+
+    Args:
+        rgb: uint8 (3, row, col).
+        max_side_px: Longest side of the result, in pixels; sides agree with those of ``every``.
+        quality: JPEG quality, 1 to 95.
+
+    Raises:
+        InputError: If the array is not uint8 (3, row, col).
+    """
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[0] != 3 or 0 in rgb.shape:
+        raise InputError(
+            f"A photo of shape {rgb.shape} and type {rgb.dtype}.",
+            expected="uint8 (3, row, col)",
+            remedy="make one from any image with rgb_preview",
+        )
+    picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(rgb, 0, -1)))
+    n = _factor(rgb.shape[1:], max_side_px)
+    buffer = io.BytesIO()
+    (picture.reduce(n) if n > 1 else picture).save(buffer, "JPEG", quality=quality, optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,140 @@
+"""A strip: rows of pictures under headings with a legend, as one PNG that stands without a page."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import InputError
+from crispmap.files.atomic import check_free, write_atomically
+from crispmap.report.pictures.maps import Colour, class_rgb
+from crispmap.report.pictures.photos import ByteArray
+from crispmap.report.pictures.views import Crop
+
+_GAP_PX, _HEAD_PX, _LINE_PX = 8, 30, 24
+_INK = "#222222"
+
+
+def compare_strip(
+    path: str | Path, crops: Sequence[Crop], schema: ClassSchema, *, force: bool = False, tile_px: int = 256
+) -> Path:
+    """Write one PNG of crops as rows: image, reference, coarse map, refined map; return its path.
+
+    Args:
+        path: The file to write.
+        crops: At least one.
+        schema: The classes, for colours and legend.
+        force: Whether to replace an existing file.
+        tile_px: Side of one picture, in pixels.
+
+    Raises:
+        InputError: If there is no crop.
+        OutputError: If the path exists and ``force`` is not given, or cannot be written.
+    """
+    target = check_free(path, force=force)
+    rows = [
+        [crop.image, *(class_rgb(labels, schema) for labels in (crop.reference, crop.steps[0], crop.steps[-1]))]
+        for crop in crops
+    ]
+    legend = [(one.name, one.rgb) for one in schema]
+    write_atomically(target, strip_png(rows, ("image", "reference", "coarse", "refined"), legend, tile_px=tile_px))
+    return target
+
+
+def strip_png(
+    rows: Sequence[Sequence[ByteArray]],
+    headings: Sequence[str],
+    legend: Sequence[tuple[str, Colour]] = (),
+    *,
+    tile_px: int = 256,
+) -> bytes:
+    """Return rows of pictures under headings as one PNG on white, with a legend below.
+
+    Args:
+        rows: For each row its pictures, uint8 (3, row, col), of any shapes; each is fitted into a square tile,
+            enlarged by a whole factor, so that pixels stay crisp, or averaged down.
+        headings: One text a column.
+        legend: Names and colours, in order.
+        tile_px: About the side of a tile, in pixels: tiles get the nearest whole multiple of the largest picture, or
+            exactly this where that picture is larger.
+
+    Raises:
+        InputError: If a row has not one picture a heading, or there is no row.
+    """
+    if not rows or any(len(row) != len(headings) for row in rows):
+        raise InputError(
+            f"Rows of {[len(row) for row in rows]} pictures under {len(headings)} headings.",
+            expected="at least one row, each with a picture for every heading",
+        )
+    tile_px = _tile_px(rows, tile_px)
+    width = _GAP_PX + len(headings) * (tile_px + _GAP_PX)
+    foot = _HEAD_PX + len(rows) * (tile_px + _GAP_PX)
+    places = _legend_places([name for name, _ in legend], (_GAP_PX, foot + 4), width)
+    sheet = Image.new("RGB", (width, places[-1][1] + 30 if places else foot), "white")
+    draw = ImageDraw.Draw(sheet)
+    for col, heading in enumerate(headings):
+        middle = _GAP_PX + col * (tile_px + _GAP_PX) + tile_px / 2
+        draw.text((middle, 8), heading, _INK, _font(), anchor="ma")
+    _paste_tiles(sheet, rows, tile_px)
+    for (name, colour), (x, y) in zip(legend, places, strict=True):
+        draw.rectangle((x, y, x + 15, y + 15), fill=colour, outline="#777777")
+        draw.text((x + 22, y - 1), name, _INK, _font())
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _tile_px(rows: Sequence[Sequence[ByteArray]], about_px: int) -> int:
+    """Return the whole multiple of the largest picture's side nearest to a length, or the length if it is less."""
+    longest = max(max(picture.shape[1:]) for row in rows for picture in row)
+    return about_px if longest > about_px else longest * max(1, round(about_px / longest))
+
+
+def _paste_tiles(sheet: Image.Image, rows: Sequence[Sequence[ByteArray]], tile_px: int) -> None:
+    """Paste every picture into the middle of its tile."""
+    for row, pictures in enumerate(rows):
+        for col, picture in enumerate(pictures):
+            tile = _fitted(picture, tile_px)
+            left = _GAP_PX + col * (tile_px + _GAP_PX) + (tile_px - tile.width) // 2
+            top = _HEAD_PX + row * (tile_px + _GAP_PX) + (tile_px - tile.height) // 2
+            sheet.paste(tile, (left, top))
+
+
+def _fitted(picture: ByteArray, tile_px: int) -> Image.Image:
+    """Return a picture that fits a square tile: enlarged by whole factors, or averaged down."""
+    tile = Image.fromarray(np.ascontiguousarray(np.moveaxis(picture, 0, -1)))
+    longest = max(tile.size)
+    if longest > tile_px:
+        scale = tile_px / longest
+        return tile.resize(
+            (max(1, round(tile.width * scale)), max(1, round(tile.height * scale))), Image.Resampling.BOX
+        )
+    n = tile_px // longest
+    return tile.resize((tile.width * n, tile.height * n), Image.Resampling.NEAREST)
+
+
+def _legend_places(names: Sequence[str], start: tuple[int, int], width: int) -> list[tuple[int, int]]:
+    """Return where the entries of a legend begin, in lines no wider than the sheet."""
+    places: list[tuple[int, int]] = []
+    x, y = start
+    for name in names:
+        room = 22 + round(_font().getlength(name))
+        if x > start[0] and x + room > width:
+            x, y = start[0], y + _LINE_PX
+        places.append((x, y))
+        x += room + 24
+    return places
+
+
+@functools.cache
+def _font() -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans as matplotlib ships it: the same letters on every machine."""
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 15)

@@ -1,0 +1,93 @@
+"""What a report looks at closely: pieces of the scene with the maps of them, checked to fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.errors import InputError
+from crispmap.types import FloatArray, LabelArray
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A small piece of the scene, followed through the refinement steps.
+
+    Attributes:
+        title: Any text.
+        image: uint8 (3, row, col), see ``photos.rgb_preview``.
+        reference: uint8 (row, col) class ids.
+        steps: Class ids after each step, the coarse map first, the refined map last.
+        heat: For any number of classes, by name: the probability (row, col), 0..1, after each step, as many as
+            ``steps``.
+        rethresholded: uint8 (row, col) class ids of the re-thresholded coarse map, where it is to be shown.
+    """
+
+    title: str
+    image: NDArray[np.uint8]
+    reference: LabelArray
+    steps: Sequence[LabelArray]
+    heat: Mapping[str, Sequence[FloatArray]] = field(default_factory=dict)
+    rethresholded: LabelArray | None = None
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise InputError(f"Crop {self.title!r} has no class map.", expected="at least the coarse one")
+        extra = () if self.rethresholded is None else (self.rethresholded,)
+        _check_shapes(f"Crop {self.title!r}", self.image, (self.reference, *self.steps, *extra))
+        for name, planes in self.heat.items():
+            if len(planes) != len(self.steps):
+                raise InputError(
+                    f"Crop {self.title!r}: {len(planes)} heat maps of {name!r}, {len(self.steps)} steps.",
+                    expected="one heat map a step, the coarse one first",
+                )
+            _check_shapes(f"Crop {self.title!r}, heat of {name!r}", self.image, planes)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The whole scored area: a picture uint8 (3, row, col) and four class maps uint8 (row, col)."""
+
+    image: NDArray[np.uint8]
+    reference: LabelArray
+    coarse: LabelArray
+    rethresholded: LabelArray
+    refined: LabelArray
+
+    def __post_init__(self) -> None:
+        _check_shapes("The overview", self.image, (self.reference, self.coarse, self.rethresholded, self.refined))
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A small piece of the scene as every method maps it.
+
+    Attributes:
+        title: Any text.
+        image: uint8 (3, row, col).
+        maps: Class ids uint8 (row, col) by name, the reference first.
+    """
+
+    title: str
+    image: NDArray[np.uint8]
+    maps: Mapping[str, LabelArray]
+
+
+def _check_shapes(what: str, image: NDArray[np.uint8], planes: Sequence[NDArray[Any]]) -> None:
+    """Refuse pictures of other shapes than their image."""
+    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.uint8:
+        raise InputError(
+            f"{what} has an image of shape {image.shape} and type {image.dtype}.",
+            expected="uint8 (3, row, col)",
+            remedy="make one from any image with photos.rgb_preview",
+        )
+    shapes = {plane.shape for plane in planes}
+    if shapes != {image.shape[1:]}:
+        raise InputError(
+            f"{what} has maps of shapes {sorted(shapes)} and an image of shape {image.shape[1:]}.",
+            expected="one shape for all",
+        )

@@ -1,0 +1,122 @@
+"""The figures of several maps side by side: in sum, and class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from crispmap.errors import InputError
+from crispmap.evaluate.evaluation import Evaluation
+from crispmap.report.tables.model import Column, FigureTable, Head, section_of, table_of
+
+Evaluations = Sequence[tuple[str, Evaluation]]
+"""The names of maps and their figures, in the order of the rows."""
+
+_ColumnsOf = Callable[[Evaluation, int], list[Column[Evaluation]]]
+
+
+def summary_table(evaluations: Evaluations, *, most_classes: int | None = None) -> FigureTable:
+    """Return one row a map: overall accuracy, mean IoU, IoU of each class, mean boundary F1, the share not mapped.
+
+    Args:
+        evaluations: The maps.
+        most_classes: With more classes than this, none of them has a column.
+    """
+    first = evaluations[0][1]
+    names = first.class_names if most_classes is None or len(first.class_names) <= most_classes else ()
+    columns: list[Column[Evaluation]] = [
+        Column(Head("Overall accuracy"), lambda e: e.overall_accuracy),
+        Column(Head("Mean IoU"), lambda e: e.mean_iou),
+        *iou_columns(names),
+        *boundary_f1_columns(first.widths_m),
+    ]
+    if any(one.unmapped_share for _, one in evaluations):
+        columns.append(Column(Head("Not mapped"), lambda e: e.unmapped_share, best=None))
+    return table_of("Figures of each map", "Map", columns, evaluations)
+
+
+def iou_columns(class_names: Sequence[str]) -> list[Column[Evaluation]]:
+    """Return a column of IoU for every class."""
+    return [_figure("IoU", name, lambda e, k: e.iou[k], index) for index, name in enumerate(class_names)]
+
+
+def boundary_f1_columns(widths_m: Sequence[float]) -> list[Column[Evaluation]]:
+    """Return a column of boundary F1, the mean over the classes, for every width."""
+    return [_figure("Boundary F1", f"{w:g} m", lambda e, k: e.boundary_f1[k], k) for k, w in enumerate(widths_m)]
+
+
+def area_table(evaluations: Evaluations) -> FigureTable:
+    """Return one row a map for every class: IoU, precision, recall and F1."""
+    return _table_by_class(evaluations, _area_columns)
+
+
+def boundary_table(evaluations: Evaluations) -> FigureTable:
+    """Return one row a map for every class: boundary F1 and IoU, and relaxed precision and recall."""
+    return _table_by_class(evaluations, _boundary_columns)
+
+
+def class_table(evaluations: Evaluations) -> FigureTable:
+    """Return one row a map for every class, with the figures of area and of boundaries."""
+    return _table_by_class(evaluations, lambda one, k: _area_columns(one, k) + _boundary_columns(one, k))
+
+
+def _table_by_class(evaluations: Evaluations, columns_of: _ColumnsOf) -> FigureTable:
+    first = evaluations[0][1]
+    sections = [
+        section_of(columns_of(first, class_id), evaluations, name) for class_id, name in enumerate(first.class_names)
+    ]
+    heads = [column.head for column in columns_of(first, 0)]
+    return FigureTable("Figures of each class", "Map", heads, sections, "Class")
+
+
+def _area_columns(_: Evaluation, class_id: int) -> list[Column[Evaluation]]:
+    return [
+        _figure("", "IoU", lambda e, k: e.iou[k], class_id),
+        _figure("", "Precision", lambda e, k: e.confusion.precision[k], class_id),
+        _figure("", "Recall", lambda e, k: e.confusion.recall[k], class_id),
+        _figure("", "F1", lambda e, k: e.confusion.f1[k], class_id),
+    ]
+
+
+def _boundary_columns(one: Evaluation, class_id: int) -> list[Column[Evaluation]]:
+    widths = [(index, f"{width:g} m") for index, width in enumerate(one.widths_m)]
+    relaxed = f"Relaxed, {one.relaxed.slack_px:g} px"
+    return [
+        *(_figure("Boundary F1", text, _boundary_f1(index), class_id) for index, text in widths),
+        *(_figure("Boundary IoU", text, _boundary_iou(index), class_id) for index, text in widths),
+        _figure(relaxed, "Precision", lambda e, k: e.relaxed.precision[k], class_id),
+        _figure(relaxed, "Recall", lambda e, k: e.relaxed.recall[k], class_id),
+    ]
+
+
+def _boundary_f1(width: int) -> Callable[[Evaluation, int], float]:
+    return lambda evaluation, class_id: evaluation.boundary.f1[width, class_id]
+
+
+def _boundary_iou(width: int) -> Callable[[Evaluation, int], float]:
+    return lambda evaluation, class_id: evaluation.boundary.iou[width, class_id]
+
+
+def _figure(group: str, name: str, figure: Callable[[Evaluation, int], float], index: int) -> Column[Evaluation]:
+    """Return a column of a figure taken at an index."""
+    return Column(Head(name, group), lambda evaluation: float(figure(evaluation, index)))
+
+
+def check_alike(evaluations: Evaluations) -> None:
+    """Check that evaluations can stand in one table.
+
+    Raises:
+        InputError: If there is none, or they are of other classes or were compared at other widths or slack.
+    """
+    if not evaluations:
+        raise InputError("There is no map to show.", expected="at least one evaluation")
+    for what, rules in (
+        ("classes", {one.class_names for _, one in evaluations}),
+        ("boundary widths", {one.widths_m for _, one in evaluations}),
+        ("slack", {one.relaxed.slack_px for _, one in evaluations}),
+    ):
+        if len(rules) > 1:
+            raise InputError(
+                f"The maps have different {what}: {' and '.join(str(one) for one in sorted(rules, key=str))}.",
+                expected=f"the same {what} for all maps of a table",
+                remedy="evaluate all maps with the same settings",
+            )

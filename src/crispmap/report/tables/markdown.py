@@ -1,0 +1,37 @@
+"""Tables of figures as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crispmap.report.tables.comparison import Missing, Row, comparison_tables
+from crispmap.report.tables.model import Cell, FigureTable
+
+_DASH = "-"
+
+
+def markdown_tables(rows: Sequence[Row], missing: Sequence[Missing]) -> str:
+    """Return quality, intervals and costs as Markdown tables, and below them the methods without figures.
+
+    Raises:
+        InputError: If there is no row.
+    """
+    parts = [f"{table.title}:\n\n{markdown_table(table)}" for table in comparison_tables(rows)]
+    if missing:
+        parts.append("\n".join(f"- {one.name}: {one.text}" for one in missing))
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: FigureTable) -> str:
+    """Return a table without sections as Markdown, the best figures bold."""
+    lines = [_line([table.label, *(head.text for head in table.heads)]), "|---" * (len(table.heads) + 1) + "|"]
+    lines += [_line([name, *(_marked(cell) for cell in cells)]) for name, cells in table.rows]
+    return "\n".join(lines)
+
+
+def _marked(cell: Cell) -> str:
+    return f"**{cell.text}**" if cell.best else cell.text or _DASH
+
+
+def _line(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"

@@ -1,0 +1,120 @@
+"""A table of figures, before it is written as text, Markdown or HTML: heads, rows in sections, the best marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+DASH = "–"
+"""What a page shows where there is no figure."""
+
+T = TypeVar("T")
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with two decimals."""
+    return f"{100 * share:.2f}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure as text, empty where there is none, and whether it is the best of its column."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """The heading of a column: a group that neighbouring columns may share, and a name within it."""
+
+    name: str
+    group: str = ""
+
+    @property
+    def text(self) -> str:
+        """Both in one line."""
+        return f"{self.group} {self.name}".strip()
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """A column of figures.
+
+    Attributes:
+        head: Its heading.
+        value: Gives the figure of what stands in a row; NaN where there is none.
+        write: Writes a figure that is a number.
+        best: Chooses the best of several, ``max`` or ``min``; None where none is best.
+    """
+
+    head: Head
+    value: Callable[[T], float]
+    write: Callable[[float], str] = percent
+    best: Callable[[list[float]], float] | None = max
+
+    def cells(self, subjects: Sequence[T]) -> list[Cell]:
+        """Return the figures of all rows, the best marked where they differ as written."""
+        values = [float(self.value(one)) for one in subjects]
+        texts = [self.write(value) if math.isfinite(value) else "" for value in values]
+        known = [value for value in values if math.isfinite(value)]
+        if self.best is None or len({self.write(value) for value in known}) < 2:
+            return [Cell(text) for text in texts]
+        best = self.write(self.best(known))
+        return [Cell(text, text == best) for text in texts]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows that belong together, under a name: of each row its name and its cells."""
+
+    name: str
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """A table of figures.
+
+    Attributes:
+        title: What it shows.
+        label: What stands in the rows, such as "Map".
+        heads: The headings of the figures.
+        sections: The rows; of a table without sections one that has no name.
+        sections_label: What the sections are, such as "Class"; empty without sections.
+    """
+
+    title: str
+    label: str
+    heads: Sequence[Head]
+    sections: Sequence[Section]
+    sections_label: str = ""
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The groups of neighbouring columns, and how many columns each spans."""
+        spans: list[tuple[str, int]] = []
+        for head in self.heads:
+            if spans and spans[-1][0] == head.group:
+                spans[-1] = head.group, spans[-1][1] + 1
+            else:
+                spans.append((head.group, 1))
+        return spans
+
+    @property
+    def rows(self) -> list[tuple[str, Sequence[Cell]]]:
+        """The name and the cells of every row."""
+        return [row for section in self.sections for row in section.rows]
+
+
+def section_of(columns: Sequence[Column[T]], subjects: Sequence[tuple[str, T]], name: str = "") -> Section:
+    """Return the figures of named subjects, a row each."""
+    by_column = [column.cells([one for _, one in subjects]) for column in columns]
+    return Section(name, list(zip([row for row, _ in subjects], zip(*by_column, strict=True), strict=True)))
+
+
+def table_of(title: str, label: str, columns: Sequence[Column[T]], subjects: Sequence[tuple[str, T]]) -> FigureTable:
+    """Return a table without sections of the figures of named subjects, a row each."""
+    return FigureTable(title, label, [column.head for column in columns], [section_of(columns, subjects)])
