@@ -20,6 +20,7 @@ from affine import Affine
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, InputError, LabelError
 from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.geo.draw import crossed
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import GroundFrame
 from crispmap.labels.geometry import Geometries, is_line
@@ -42,7 +43,7 @@ class VectorLabels:
         grid: Where to draw. Features in another CRS are brought to its CRS.
         schema: What the ids mean; its width_m is the total width of lines that have none of their own.
         road_width_m: Total width in metres of every line, in place of its own and its class's.
-        all_touched: Draw every pixel a feature touches.
+        all_touched: Draw every pixel that shares ground with a feature.
 
     Raises:
         LabelError: If an id is not of the schema, or only one of features and grid has a CRS.
@@ -65,7 +66,7 @@ class VectorLabels:
         placed = placed[np.isfinite(placed.geometry.bounds).all(axis=1)]  # the grid's CRS may not hold all of the earth
         areas = lines_as_areas(placed, grid, schema, road_width_m=road_width_m)
         order = np.argsort(areas["class_id"].to_numpy(), kind="stable")
-        self._ids = areas["class_id"].to_numpy()[order]
+        self._ids = areas["class_id"].to_numpy()[order].astype(np.uint8)
         self._shapes = _to_pixels(areas.geometry.to_numpy()[order], grid)
         self._index = shapely.STRtree(self._shapes)
 
@@ -81,17 +82,34 @@ class VectorLabels:
         hits = np.sort(self._index.query(window))
         if block.is_empty or not len(hits):
             return np.zeros(block.shape, dtype=np.uint8)
-        drawn: LabelArray = rasterio.features.rasterize(
-            zip(self._shapes[hits], self._ids[hits].tolist(), strict=True),
-            out_shape=block.shape,
-            transform=Affine.translation(block.col, block.row),
-            all_touched=self._all_touched,
-            dtype=np.uint8,
-        )
-        return drawn
+        draw = _touched if self._all_touched else _drawn
+        return draw(self._shapes[hits], self._ids[hits], block)
 
     def close(self) -> None:
         """Do nothing: the features are in memory."""
+
+
+def _drawn(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
+    """Return the ids (row, col) of shapes on the pixels whose centres they hold, the last one's on shared ground."""
+    drawn: LabelArray = rasterio.features.rasterize(
+        zip(shapes, ids.tolist(), strict=True),
+        out_shape=block.shape,
+        transform=Affine.translation(block.col, block.row),
+        dtype=np.uint8,
+    )
+    return drawn
+
+
+def _touched(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
+    """Return the ids (row, col) of shapes on all pixels they share ground with, the highest on shared ground."""
+    result = np.zeros(block.shape, dtype=np.uint8)
+    for class_id in np.unique(ids):
+        own = shapes[ids == class_id]
+        inside = _drawn(own, np.ones(len(own), np.uint8), block) > 0
+        points, ring = shapely.get_coordinates(shapely.get_rings(own), return_index=True)
+        rings = np.split(points, np.flatnonzero(np.diff(ring)) + 1)
+        result[inside | crossed(rings, block)] = class_id
+    return result
 
 
 def rasterize(
