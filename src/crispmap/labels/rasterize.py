@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
@@ -29,6 +30,19 @@ from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
 
 _STEPS_PER_PIXEL = 1024
 _LONGEST_SEGMENT_M = 500.0  # a line straight in degrees strays up to 1 cm from one straight on the ground
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnClasses:
+    """How much of each class was drawn.
+
+    Attributes:
+        pixels: Pixels by id, shape (256,); place 255 holds those left out.
+        area_m2: Their area on the ground likewise, in square metres.
+    """
+
+    pixels: CountArray
+    area_m2: DoubleArray
 
 
 class VectorLabels:
@@ -132,8 +146,8 @@ def rasterize_file(
     force: bool = False,
     block_px: int = 1024,
     progress: Callable[[int, int], None] | None = None,
-) -> CountArray:
-    """Write labels to a class map, block by block, and return the number of pixels of each id.
+) -> DrawnClasses:
+    """Write labels to a class map, block by block, and return how much of each class was drawn.
 
     Args:
         labels: Where they come from: ``open_labels`` or ``VectorLabels``.
@@ -142,23 +156,23 @@ def rasterize_file(
         block_px: Side of a block; the file does not depend on it.
         progress: Called after each block with the pixels done and the pixels in all.
 
-    Returns:
-        Pixels by id, shape (256,); place 255 holds those left out.
-
     Raises:
+        GridError: If the CRS is not tied to the earth.
         OutputError: If the file exists and ``force`` is false, or it cannot be written.
     """
     from crispmap.raster.writer import class_map_writer
 
-    counts = np.zeros(IGNORE + 1, dtype=np.int64)
+    pixels, area_m2 = np.zeros(IGNORE + 1, np.int64), np.zeros(IGNORE + 1)
     with few_blocks_kept(), class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer:
         for block in labels.grid.blocks(block_px):
             ids = labels.read(block)
             writer.write(block, ids)
-            counts += np.bincount(ids.ravel(), minlength=IGNORE + 1)
+            pixels += np.bincount(ids.ravel(), minlength=IGNORE + 1)
+            areas = labels.grid.pixel_areas_m2(block)
+            area_m2 += np.bincount(ids.ravel(), weights=areas.ravel(), minlength=IGNORE + 1)
             if progress is not None:
-                progress(int(counts.sum()), math.prod(labels.grid.shape))
-    return counts
+                progress(int(pixels.sum()), math.prod(labels.grid.shape))
+    return DrawnClasses(pixels, area_m2)
 
 
 def lines_as_areas(
