@@ -95,7 +95,7 @@ def test_values_are_typed(files: Path) -> None:
 def test_what_is_of_no_kind_is_an_error_that_names_it(files: Path, name: str) -> None:
     with pytest.raises(CrispmapError) as caught:
         describe(files / name)
-    assert name.split("\0")[0] in str(caught.value)
+    assert name.split("\0", maxsplit=1)[0] in str(caught.value)
 
 
 def test_a_project_is_described_without_what_reads_images_or_networks(files: Path) -> None:

@@ -87,6 +87,11 @@ AssumeCrsOption: TypeAlias = Annotated[
 ]
 
 
+def words_of(text: str) -> list[str]:
+    """Return words written with commas between."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def parse_bands(text: str | None) -> tuple[int, ...] | None:
     """Return band numbers written with commas between; None where none are given.
 
@@ -119,7 +124,7 @@ def named_classes(text: str | None, all_as: str | None = None) -> ClassSchema:
         return load_classes(Path(text))
     if text is None and all_as is not None and all_as not in DEFAULT_CLASSES and all_as in OSM_PRESETS:
         return preset_schema((*DEFAULT_CLASSES, all_as))
-    names = list(DEFAULT_CLASSES) if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    names = list(DEFAULT_CLASSES) if text is None else words_of(text)
     if not names:
         raise InputError(
             "--classes names no class.",

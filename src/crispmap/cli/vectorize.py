@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crispmap.cli.console import print_json, print_line, progress_bar, tell
-from crispmap.cli.options import ForceOption, tell_written
+from crispmap.cli.options import ForceOption, tell_written, words_of
 
 if TYPE_CHECKING:
     from crispmap.vectorize.vectorize import ClassPolygons
@@ -45,7 +45,7 @@ def vectorize(
     """
     from crispmap.vectorize.vectorize import PolygonRules, vectorize_file
 
-    names = None if classes is None else tuple(word.strip() for word in classes.split(",") if word.strip())
+    names = None if classes is None else tuple(words_of(classes))
     rules = PolygonRules(names, min_area_m2, simplify_m)
     with progress_bar(f"Outlining {class_map.name}") as progress:
         found = vectorize_file(class_map, out, rules, force=force, progress=progress)
