@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from crispmap.inference.run import MapResult
 
 
+_YAML = (".yaml", ".yml")
+
+
 class Choice(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
     """One of a few words."""
 
@@ -87,6 +90,11 @@ AssumeCrsOption: TypeAlias = Annotated[
 ]
 
 
+def is_project(path: Path) -> bool:
+    """Return whether a path is that of a project file, or of a folder that may hold one."""
+    return path.suffix.lower() in _YAML or path.is_dir()
+
+
 def words_of(text: str) -> list[str]:
     """Return words written with commas between."""
     return [word.strip() for word in text.split(",") if word.strip()]
@@ -118,7 +126,7 @@ def named_classes(text: str | None, all_as: str | None = None) -> ClassSchema:
     """
     from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
 
-    if text is not None and (Path(text).suffix.lower() in (".yaml", ".yml") or Path(text).is_dir()):
+    if text is not None and is_project(Path(text)):
         from crispmap.project.file import load_classes
 
         return load_classes(Path(text))

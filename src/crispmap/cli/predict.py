@@ -15,6 +15,7 @@ from crispmap.cli.options import (
     CertaintyOption,
     StoredScores,
     StoredScoresOption,
+    is_project,
     parse_bands,
     quoted,
     tell_results,
@@ -22,8 +23,6 @@ from crispmap.cli.options import (
 from crispmap.cli.predict_options import with_predict_options
 from crispmap.errors import InputError
 from crispmap.inference.options import PredictOptions
-
-_PROJECT_SUFFIXES = (".yaml", ".yml")
 
 
 @with_predict_options
@@ -115,7 +114,7 @@ def _checked_project(targets: list[str], options: dict[str, object]) -> Path:
         )
     target = Path(targets[0])
     given = [name for name, value in options.items() if value is not None]
-    if target.suffix.lower() not in _PROJECT_SUFFIXES and not target.is_dir():
+    if not is_project(target):
         raise InputError(
             f"{target} is no project file, and there is no --model.",
             expected="a project file, or a scene with --model",
