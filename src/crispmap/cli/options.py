@@ -118,28 +118,27 @@ def parse_bands(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(word) for word in words)
 
 
-def named_classes(text: str | None, all_as: str | None = None) -> ClassSchema:
-    """Return the classes: presets by name, those of a file, or the default ones.
+def named_classes(text: str | None) -> ClassSchema | None:
+    """Return the classes a person names: presets, or those of a file; None where none are named.
 
     Raises:
         CrispmapError: If a preset is not known, or the file is no file of classes.
     """
-    from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
-
-    if text is not None and is_project(Path(text)):
+    if text is None:
+        return None
+    if is_project(Path(text)):
         from crispmap.project.file import load_classes
 
         return load_classes(Path(text))
-    if text is None and all_as is not None and all_as not in DEFAULT_CLASSES and all_as in OSM_PRESETS:
-        return preset_schema((*DEFAULT_CLASSES, all_as))
-    names = list(DEFAULT_CLASSES) if text is None else words_of(text)
-    if not names:
+    from crispmap.labels.osm import OSM_PRESETS, preset_schema
+
+    if not words_of(text):
         raise InputError(
             "--classes names no class.",
             expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file",
             remedy="Write them with commas between, such as --classes building,road.",
         )
-    return preset_schema(names)
+    return preset_schema(words_of(text))
 
 
 def quoted(path: Path) -> str:

@@ -59,6 +59,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     """
     from crispmap.files.address import shown
     from crispmap.labels.mask import open_labels
+    from crispmap.labels.osm import default_schema
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
     from crispmap.raster.files import read_grid
@@ -66,7 +67,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
 
     check_paths([out], [labels, like])
     check_raster_target(out, force=force)
-    schema = named_classes(classes, all_as)
+    schema = named_classes(classes) or default_schema(all_as)
     grid = read_grid(like)
     options = LabelOptions(
         layer=layer,
