@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crispmap.cli.console import print_json, progress_bar, tell
-from crispmap.cli.options import is_project, tell_written
+from crispmap.cli.console import notify, print_json, progress_bar
+from crispmap.cli.options import is_project, notify_written
 from crispmap.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
     target = targets[0]
     if len(targets) > 1 or not is_project(target):
         raise InputError(
-            f"There is nothing to score {target} against.",
+            f"No reference is given to score {target} against.",
             expected="a project file alone, or class maps with --reference",
             remedy="Add --reference precise.gpkg",
         )
@@ -120,7 +120,7 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
         print_json(results.to_dict())
     else:
         _print(results.methods)
-    tell_written([products.report, products.figures])
+    notify_written([products.report, products.figures])
 
 
 def _check_together(scores: Path | None, fit_area: list[str] | None, fit_reference: Path | None) -> None:
@@ -155,7 +155,7 @@ def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
             pieces.append(AreaPiece(file=Path(text), origin=origin))
         else:
             raise InputError(
-                f"{origin}: there is no such file, and it is no window.",
+                f"{origin}: this is neither a file nor a window.",
                 expected="a file of polygons, or four whole numbers row,col,height,width",
                 remedy="Check the path, or write a window such as 0,0,512,512.",
             )
@@ -170,7 +170,7 @@ def _print(evaluations: Mapping[str, Evaluation]) -> None:
     print_evaluations(evaluations)
     missing = classes_without_reference(evaluations)
     if missing:
-        tell(f"The reference has no {' and no '.join(missing)} on the ground scored.")
+        notify(f"The reference has no {' and no '.join(missing)} on the ground scored.")
     for name, one in evaluations.items():
         if one.unmapped_share:
-            tell(f"{name} has no class on {one.confusion.unmapped_px} labelled pixels; its figures leave them out.")
+            notify(f"{name} has no class on {one.confusion.unmapped_px} labelled pixels; its figures leave them out.")

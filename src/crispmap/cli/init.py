@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crispmap.cli.console import tell
+from crispmap.cli.console import notify
 from crispmap.cli.options import ForceOption, quoted, words_of
 
 
@@ -30,5 +30,5 @@ def init(
     inputs = ProjectInputs(scene, labels, reference)
     project = create_project(folder, inputs, classes=words_of(classes), force=force)
     if project.without_rules:
-        tell(f"No tag rules are known for {', '.join(project.without_rules)}: fill them in under osm.")
-    tell(f"Wrote {project.path}. Look through it, then run: crispmap train {quoted(project.path)}")
+        notify(f"No tag rules are known for {', '.join(project.without_rules)}: fill them in under osm.")
+    notify(f"Wrote {project.path}. Look through it, then run: crispmap train {quoted(project.path)}")

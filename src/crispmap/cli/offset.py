@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crispmap.cli.console import print_json, print_line, progress_bar, tell_of_problem
+from crispmap.cli.console import notify_problem, print_json, print_line, progress_bar
 from crispmap.cli.options import (
     AllAsOption,
     AssumeCrsOption,
@@ -17,7 +17,7 @@ from crispmap.cli.options import (
     ForceOption,
     LayerOption,
     named_classes,
-    tell_written,
+    notify_written,
 )
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _show(registration: Registration, out: Path | None, as_json: bool) -> None:
             print_line(sentence)
     if out is not None:
         if registration.verdict == "unreliable":
-            tell_of_problem("warning", f"{out} is moved by an offset that is not reliable.", "bold yellow")
-        tell_written([out])
+            notify_problem("warning", f"{out} was moved by an unreliable offset.", "bold yellow")
+        notify_written([out])
 
 
 def _print_json(registration: Registration, out: Path | None, advice: list[str]) -> None:
@@ -133,7 +133,7 @@ def _advice(registration: Registration, out: Path | None) -> list[str]:
     if registration.verdict == "unreliable":
         return [offset.note, "Do not move the labels by this offset."]
     if registration.verdict == "aligned":
-        return [f"The labels lie on the {kind}, as far as can be told: nothing needs to be done."]
+        return [f"The labels lie on the {kind}, within the error of the estimate: nothing to do."]
     on_earth = registration.grid.crs is not None
     lie = _directions(offset.dx_m, offset.dy_m, on_earth)
     back = _directions(*registration.correction_m, on_earth)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from crispmap.cli.console import tell
+from crispmap.cli.console import notify
 from crispmap.errors import InputError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def named_classes(text: str | None) -> ClassSchema | None:
 
     if not words_of(text):
         raise InputError(
-            "--classes names no class.",
+            "--classes is empty.",
             expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file",
             remedy="Write them with commas between, such as --classes building,road.",
         )
@@ -146,26 +146,26 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
-def tell_written(paths: Iterable[Path], *, since: float | None = None) -> None:
+def notify_written(paths: Iterable[Path], *, since: float | None = None) -> None:
     """Tell which files a verb has written and, where its beginning (``time.perf_counter``) is given, in what time."""
     for path in paths:
-        tell(f"Wrote {path}")
+        notify(f"Wrote {path}")
     if since is not None:
-        tell(f"Took {duration(time.perf_counter() - since)}")
+        notify(f"Took {duration(time.perf_counter() - since)}")
 
 
-def tell_results(results: Sequence[MapResult], *, since: float) -> None:
-    """Tell which maps were written, what was taken over from an earlier run, and what a seam check has found."""
+def notify_results(results: Sequence[MapResult], *, since: float) -> None:
+    """Tell which maps were written or skipped, what an earlier run had finished, and what a seam check found."""
     for result in results:
         if not result.blocks:
-            tell(f"Already mapped by this very job: {', '.join(map(str, result.paths))}")
+            notify(f"Up to date, skipped: {', '.join(map(str, result.paths))}")
             continue
         if result.resumed:
-            tell(f"Went on from {result.resumed} of {result.blocks} blocks that an earlier run had finished")
-        tell_written(result.paths)
+            notify(f"Resumed: {result.resumed} of {result.blocks} blocks were finished already")
+        notify_written(result.paths)
         if result.seams is not None:
-            tell(f"Seam check: {result.seams.text}")
-    tell(f"Took {duration(time.perf_counter() - since)} ({', '.join(dict.fromkeys(one.engine for one in results))})")
+            notify(f"Seam check: {result.seams.text}")
+    notify(f"Took {duration(time.perf_counter() - since)} ({', '.join(dict.fromkeys(one.engine for one in results))})")
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ from crispmap.cli.options import (
     ForceOption,
     LayerOption,
     named_classes,
-    tell_written,
+    notify_written,
 )
 
 if TYPE_CHECKING:
@@ -103,4 +103,4 @@ def _show(out: Path, grid: Grid, schema: ClassSchema, drawn: DrawnClasses, as_js
         print_line(f"{row['name']:<16} {row['pixels']:>12} pixels  {share:6.2f} %  {row['area_m2'] / 1e4:12.2f} ha")
     if ignored:
         print_line(f"{'left out':<16} {ignored:>12} pixels  {100 * ignored / total:6.2f} %")
-    tell_written([out])
+    notify_written([out])
