@@ -198,6 +198,10 @@ class ClassSchema:
         hits = [index for index, one in enumerate(self.classes) if one.matches(tags)]
         return hits[-1] if hits else None
 
+    def legend(self) -> list[dict[str, Any]]:
+        """Return id, name and colour of every class as plain values."""
+        return [{"id": index, "name": one.name, "colour": one.colour} for index, one in enumerate(self.classes)]
+
     def to_json(self) -> str:
         """Return the schema as JSON text, read back by ``from_json``."""
         return json.dumps(

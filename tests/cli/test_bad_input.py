@@ -255,7 +255,7 @@ def test_options_of_mapping_that_will_not_do(place: Path, given: str) -> None:
 
 @pytest.mark.parametrize("names", ["castle", "building,castle", ","])
 def test_a_class_nobody_knows(place: Path, names: str) -> None:
-    refused(f"{RASTERIZE} --classes {names}", "castle" if "castle" in names else "no class")
+    refused(f"{RASTERIZE} --classes {names}", "castle" if "castle" in names else "--classes")
 
 
 def test_a_class_for_all_that_there_is_not(place: Path) -> None:

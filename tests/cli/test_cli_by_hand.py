@@ -95,4 +95,4 @@ def test_a_model_file_with_a_bad_number_is_told(place: Path, refiner: HandWritte
     save_model(place / "refiner.safetensors", torch.nn.Module(), card, force=True)
     result = run(*command(place))
     assert result.exit_code == 2
-    assert "steps is 0" in result.stderr
+    assert "iterations is 0" in result.stderr

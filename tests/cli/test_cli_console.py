@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from crispmap.cli import console as console_module
-from crispmap.cli.console import print_json, print_line, progress_bar, tell, tell_of_problem
+from crispmap.cli.console import notify, notify_problem, print_json, print_line, progress_bar
 from crispmap.cli.options import duration, parse_bands
 from crispmap.errors import InputError
 
@@ -63,8 +63,8 @@ def test_lines_survive_a_narrow_encoding(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_messages_go_to_standard_error_unwrapped(capsys: pytest.CaptureFixture[str]) -> None:
-    tell("[b]" + "x" * 300)
-    tell_of_problem("error", "/a/path" * 40, "bold red")
+    notify("[b]" + "x" * 300)
+    notify_problem("error", "/a/path" * 40, "bold red")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "[b]" + "x" * 300 + "\nerror: " + "/a/path" * 40 + "\n"

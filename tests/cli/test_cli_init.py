@@ -197,7 +197,7 @@ class TestWrites:
 
     def test_the_file_is_plain_yaml(self, tmp_path: Path) -> None:
         assert run(tmp_path).exit_code == 0
-        assert yaml.safe_load((tmp_path / "project.yaml").read_text(encoding="utf-8"))["crispmap"] == 1
+        assert yaml.safe_load((tmp_path / "project.yaml").read_text(encoding="utf-8"))["crispmap"] == 2
 
 
 class TestRefuses:
@@ -215,7 +215,7 @@ class TestRefuses:
     def test_files_that_are_not_there_are_told_and_nothing_is_written(self, tmp_path: Path, option: str) -> None:
         result = run(tmp_path / "new", option, tmp_path / "absent")
         assert result.exit_code == 2
-        assert f"There is no file {tmp_path / 'absent'}" in result.stderr
+        assert str(tmp_path / "absent") in result.stderr
         assert not (tmp_path / "new").exists()
 
     def test_a_scene_that_is_none_is_told(self, tmp_path: Path) -> None:
@@ -234,10 +234,10 @@ class TestRefuses:
     def test_classes_without_tag_rules_are_named(self, tmp_path: Path) -> None:
         result = run(tmp_path, "--classes", "background,road,castle,moat")
         assert result.exit_code == 0
-        assert "No tag rules are known for castle, moat: fill them in under osm." in result.stderr
+        assert "castle, moat" in result.stderr
 
     def test_a_folder_that_is_a_file_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         result = run(tmp_path / "file")
         assert result.exit_code == 2
-        assert "fault of crispmap" not in result.stderr
+        assert "bug in crispmap" not in result.stderr

@@ -145,9 +145,9 @@ def test_predict_of_a_scene(calls: Calls) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["s.tif"], "s.tif is no project file, and there is no --model"),
+        (["s.tif"], "s.tif"),
         (["s.tif", "--out", "m.tif"], "Add --model"),
-        (["p.yaml", "--out", "m.tif", "--bands", "1"], "--out, --bands does not go with a project file"),
+        (["p.yaml", "--out", "m.tif", "--bands", "1"], "--out, --bands"),
         (["s.tif", "--model", "c.safetensors"], "Add --out"),
         (["s.tif", "--model", "c.safetensors", "--out", "m.tif", "--bands", "x"], "--bands is 'x'"),
     ],

@@ -230,15 +230,18 @@ def test_file_holds_the_same_pixels_however_it_was_cut(tmp_path: Path) -> None:
     features = frame([shapely.box(*grid.window(Block(20, 30, 40, 50)).bounds)], [1], grid.crs)
     painter = VectorLabels(features, grid, SCHEMA)
     seen: list[tuple[int, int]] = []
-    counts = rasterize_file(painter, tmp_path / "a.tif", block_px=33, progress=lambda *at: seen.append(at))
+    drawn = rasterize_file(painter, tmp_path / "a.tif", block_px=33, progress=lambda *at: seen.append(at))
     rasterize_file(painter, tmp_path / "b.tif")
     with rasterio.open(tmp_path / "a.tif") as a, rasterio.open(tmp_path / "b.tif") as b:
         np.testing.assert_array_equal(a.read(1), painter.read(grid.block))
         np.testing.assert_array_equal(a.read(1), b.read(1))
         assert a.nodata == 255
         assert a.colormap(1)[1][:3] == (255, 0, 0)
-    assert counts.sum() == 8100
-    assert counts[1] == 2000
+    assert drawn.pixels.sum() == 8100
+    assert drawn.pixels[1] == 2000
+    areas = grid.pixel_areas_m2(grid.block)
+    assert drawn.area_m2[1] == pytest.approx(areas[painter.read(grid.block) == 1].sum(), rel=1e-12)
+    assert drawn.area_m2.sum() == pytest.approx(areas.sum(), rel=1e-12)
     assert seen[-1] == (8100, 8100)
     with pytest.raises(OutputError):
         rasterize_file(painter, tmp_path / "a.tif")

@@ -117,12 +117,12 @@ def test_mistakes_are_told_and_nothing_is_written(tmp_path: Path, scene: Path, v
     out = tmp_path / "a.tif"
     for words, told in [
         ([vectors, "--like", scene, "--classes", "hut"], "hut"),
-        ([vectors, "--like", scene, "--classes", ","], "names no class"),
+        ([vectors, "--like", scene, "--classes", ","], "--classes"),
         ([vectors, "--like", scene, "--all-as", "hut"], "hut"),
-        ([vectors, "--like", tmp_path, "--classes", "road"], "folder"),
-        ([tmp_path / "no.gpkg", "--like", scene], "no file"),
-        ([vectors, "--like", scene, "--road-width-m", 0], "width"),
-        ([vectors, "--like", scene, "--classes", tmp_path], "project"),
+        ([vectors, "--like", tmp_path, "--classes", "road"], str(tmp_path)),
+        ([tmp_path / "no.gpkg", "--like", scene], "no.gpkg"),
+        ([vectors, "--like", scene, "--road-width-m", 0], "0.0 m"),
+        ([vectors, "--like", scene, "--classes", tmp_path], str(tmp_path)),
     ]:
         result = call(*words, "--out", out)
         assert result.exit_code == 2, result.output

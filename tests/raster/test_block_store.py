@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -610,7 +611,7 @@ def test_an_unfinished_work_on_other_inputs_is_not_taken_up(
         put(store, all_blocks(store)[:2], [ids(), logits()])
     specs = two_specs(tmp_path)
     specs[0] = specs[0].with_tags({"JOB": str(identity)})
-    with pytest.raises(OutputError, match="unfinished work of another command") as caught:
+    with pytest.raises(OutputError, match="unfinished run with other inputs") as caught:
         open_store(specs, identity=identity)
     assert [line.strip() for line in caught.value.given.splitlines()[1:]] == told
     assert "--restart" in caught.value.remedy
@@ -632,7 +633,7 @@ def test_other_outputs_are_another_work(tmp_path: Path) -> None:
 def test_blocks_of_another_size_go_on_with_those_of_the_first_run(tmp_path: Path, reference: list[str]) -> None:
     with open_store(two_specs(tmp_path)) as store:
         put(store, all_blocks(store)[:2], [ids(), logits()])
-    with pytest.warns(CrispmapWarning, match=r"goes on with blocks of 128 pixels, not of 64") as caught:
+    with pytest.warns(CrispmapWarning, match=r"128 pixels, not of 64") as caught:
         store = open_store(two_specs(tmp_path), block_px=64)
     assert caught[0].filename == __file__
     with store:
@@ -702,7 +703,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path, restart: bool) 
         make()
         if folder.is_dir():
             (folder / "thesis.txt").write_text("precious")
-        with pytest.raises(OutputError, match="is not one of crispmap's"):
+        with pytest.raises(OutputError, match=re.escape(str(folder))):
             open_store(two_specs(tmp_path), restart=restart)
         if folder.is_dir():
             assert (folder / "thesis.txt").read_text() == "precious"

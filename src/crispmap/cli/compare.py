@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crispmap.cli.console import print_json, print_line, tell, tell_of_problem
+from crispmap.cli.console import notify, notify_problem, print_json, print_line
 from crispmap.cli.failures import FAILED
-from crispmap.cli.options import Device, DeviceOption, tell_written
+from crispmap.cli.options import Device, DeviceOption, notify_written
 
 if TYPE_CHECKING:
     from crispmap.project.compare.rows import Table
@@ -34,7 +34,7 @@ def compare(
     device: DeviceOption = Device.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, as shares 0..1.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Make finished methods anew.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run finished methods again.")] = False,
 ) -> None:
     """Train and score every method on a project's ground, side by side, and write a report.
 
@@ -48,7 +48,7 @@ def compare(
     from crispmap.project.compare.rows import table_of
 
     names = None if methods is None else methods.split(",")
-    comparison = compare_methods(project, methods=names, seed=seed, force=force, device=device.value, say=tell)
+    comparison = compare_methods(project, methods=names, seed=seed, force=force, device=device.value, say=notify)
     table = table_of(comparison)
     written = [write_comparison_report(comparison, table)] if table.rows else []
     if as_json:
@@ -56,7 +56,7 @@ def compare(
     elif table.rows:
         _print(table, markdown)
     _end(table)
-    tell_written(written, since=begun)
+    notify_written(written, since=begun)
 
 
 def _plain(table: Table) -> dict[str, Any]:
@@ -89,8 +89,8 @@ def _end(table: Table) -> None:
     failed = [one for one in table.missing if not one.skipped]
     if table.rows:
         if failed:
-            tell(f"Failed: {', '.join(one.name for one in failed)}. The same command tries them again.")
+            notify(f"Failed: {', '.join(one.name for one in failed)}. Run the same command to try them again.")
         return
     reasons = "\n".join(f"  {one.name}: {one.reason}" for one in table.missing)
-    tell_of_problem("error", f"No method could be finished, so there is nothing to compare.\n{reasons}", "bold red")
+    notify_problem("error", f"No method finished, so there is nothing to compare.\n{reasons}", "bold red")
     raise typer.Exit(FAILED)

@@ -64,12 +64,12 @@ def progress_bar(label: str, *, unit: str = "Mpx", scale: float = 1e6) -> Iterat
         yield Bar(progress, progress.add_task(label, total=None), label)
 
 
-def tell(text: str) -> None:
+def notify(text: str) -> None:
     """Print a line on standard error, as it is."""
     console.print(Text(text), soft_wrap=True)
 
 
-def tell_of_problem(kind: str, text: str, style: str) -> None:
+def notify_problem(kind: str, text: str, style: str) -> None:
     """Print a message on standard error after a coloured word such as "error"."""
     console.print(Text.assemble((f"{kind}:", style), f" {text}"), soft_wrap=True)
 

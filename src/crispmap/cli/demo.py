@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crispmap.cli.console import print_json, tell
+from crispmap.cli.console import notify, print_json
 from crispmap.cli.options import Device, DeviceOption, ForceOption
 
 
@@ -31,7 +31,7 @@ def demo(
     begun = time.perf_counter()
 
     def say(text: str) -> None:
-        tell(f"[{time.perf_counter() - begun:4.0f} s] {text}")
+        notify(f"[{time.perf_counter() - begun:4.0f} s] {text}")
 
     made = run_demo(out, seed=seed, force=force, device=device.value, say=say)
     say("Done")
@@ -39,8 +39,8 @@ def demo(
         print_json(made.results.to_dict() | {"seconds": made.timings})
     else:
         print_evaluations(made.results.methods)
-    tell(f"Report: {made.products.report}")
-    tell(f"Map for QGIS: {made.products.refined_map}")
+    notify(f"Report: {made.products.report}")
+    notify(f"Map for QGIS: {made.products.refined_map}")
     if show:
         _open(made.products.report)
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crispmap.cli.console import print_json, progress_bar, tell
-from crispmap.cli.options import tell_written
-from crispmap.errors import InputError, SchemaError
+from crispmap.cli.console import notify, print_json, progress_bar
+from crispmap.cli.options import is_project, notify_written
+from crispmap.errors import InputError
 
 if TYPE_CHECKING:
-    from crispmap.classes import ClassSchema
     from crispmap.evaluate.evaluation import Evaluation
     from crispmap.geo.area_pieces import AreaPiece
-    from crispmap.geo.grid import Grid
 
-_PROJECT_SUFFIXES = (".yaml", ".yml")
 _WINDOW = re.compile(r"^\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$")
 _AREA = "Polygons in a file, or a window row,col,height,width in pixels of the map"
 
@@ -84,33 +80,34 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     if reference is None:
         _evaluate_project(targets, as_json, force)
         return
-    from crispmap.labels.reader import LabelOptions
-
     _check_together(scores, fit_area, fit_reference)
-    schema = _schema(targets, classes)
-    areas = {"test": _pieces(area, "--area"), "refiner": _pieces(fit_area, "--fit-area")}
-    grids = _grids([*targets, *([scores] if scores else [])], areas)
-    rules: dict[str, Any] = {
-        "schema": schema,
-        "areas": areas,
-        "widths_m": width_m or _common_widths_m(grids),
-        "slack_px": slack_px,
-        "options": LabelOptions(layer=layer, assume_crs=assume_crs),
-    }
-    evaluations: dict[str, Evaluation] = {}
-    biases = None
-    if scores is not None:
-        evaluations, biases = _evaluate_coarse(scores, reference, fit_reference, rules)
-    evaluations |= _evaluate_maps(targets, reference, rules)
-    _show(evaluations, reference, schema, biases, as_json)
+    from crispmap.evaluate.side_by_side import ScoringRules, evaluate_side_by_side
+    from crispmap.labels.reader import LabelOptions
+    from crispmap.project.file import load_classes
+
+    rules = ScoringRules(
+        schema=None if classes is None else load_classes(classes),
+        areas={"test": _pieces(area, "--area"), "refiner": _pieces(fit_area, "--fit-area")},
+        widths_m=width_m,
+        slack_px=slack_px,
+        options=LabelOptions(layer=layer, assume_crs=assume_crs),
+    )
+    with progress_bar("Scoring") as progress:
+        found = evaluate_side_by_side(
+            targets, reference, rules, scores=scores, fit_reference=fit_reference, progress=progress
+        )
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print(found.evaluations)
 
 
 def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> None:
     """Evaluate the one project named, or raise InputError where a map was named."""
     target = targets[0]
-    if len(targets) > 1 or not (target.suffix.lower() in _PROJECT_SUFFIXES or target.is_dir()):
+    if len(targets) > 1 or not is_project(target):
         raise InputError(
-            f"There is nothing to score {target} against.",
+            f"No reference is given to score {target} against.",
             expected="a project file alone, or class maps with --reference",
             remedy="Add --reference precise.gpkg",
         )
@@ -123,7 +120,7 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
         print_json(results.to_dict())
     else:
         _print(results.methods)
-    tell_written([products.report, products.figures])
+    notify_written([products.report, products.figures])
 
 
 def _check_together(scores: Path | None, fit_area: list[str] | None, fit_reference: Path | None) -> None:
@@ -142,26 +139,6 @@ def _check_together(scores: Path | None, fit_area: list[str] | None, fit_referen
         )
 
 
-def _schema(maps: Sequence[Path], classes: Path | None) -> ClassSchema:
-    """Return the classes of the maps: those given, else those in the maps' tags, which must agree."""
-    if classes is not None:
-        from crispmap.project.file import load_classes
-
-        return load_classes(classes)
-    from crispmap.evaluate.files import schema_of_map
-
-    found = {path: schema_of_map(path) for path in maps}
-    first = found[maps[0]]
-    for path, schema in found.items():
-        if schema.names != first.names:
-            raise SchemaError(
-                f"{maps[0]} has classes {', '.join(first.names)}, {path} has {', '.join(schema.names)}.",
-                expected="maps of the same classes in the same order",
-                remedy="Score them one by one.",
-            )
-    return first
-
-
 def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
     """Return the pieces of ground that an option names, by window or by file."""
     from crispmap.files.address import is_address
@@ -178,96 +155,22 @@ def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
             pieces.append(AreaPiece(file=Path(text), origin=origin))
         else:
             raise InputError(
-                f"{origin}: there is no such file, and it is no window.",
+                f"{origin}: this is neither a file nor a window.",
                 expected="a file of polygons, or four whole numbers row,col,height,width",
                 remedy="Check the path, or write a window such as 0,0,512,512.",
             )
     return pieces
 
 
-def _grids(rasters: Sequence[Path], areas: dict[str, list[AreaPiece]]) -> list[Grid]:
-    """Return the grid of every raster.
-
-    Raises:
-        InputError: If they differ and an area is a window, which counts pixels.
-    """
-    from crispmap.raster.files import read_grid
-
-    grids = [read_grid(path) for path in rasters]
-    windows = [piece.origin for pieces in areas.values() for piece in pieces if piece.window is not None]
-    if windows and not all(grid.is_close(grids[0]) for grid in grids):
-        raise InputError(
-            f"{windows[0]} counts pixels, but the maps have different pixels.",
-            expected="polygons, or maps on one grid",
-            remedy="Give the area as a file of polygons.",
-        )
-    return grids
-
-
-def _common_widths_m(grids: Sequence[Grid]) -> tuple[float, ...]:
-    """Return boundary widths that suit the largest pixels."""
-    from crispmap.evaluate.compare import default_widths_m
-
-    steps = [grid.gsd_m() for grid in grids]
-    return default_widths_m((max(y for _, y in steps), max(x for x, _ in steps)))
-
-
-def _evaluate_maps(maps: Sequence[Path], reference: Path, rules: dict[str, Any]) -> dict[str, Evaluation]:
-    """Return the evaluation of each map by its file name, or by its path where two have one name."""
-    from crispmap.evaluate.files import evaluate_file
-
-    evaluations = {}
-    often = Counter(path.name for path in maps)
-    for path in maps:
-        name = path.name if often[path.name] == 1 else str(path)
-        with progress_bar(f"Scoring {name}") as progress:
-            evaluations[name] = evaluate_file(path, reference, progress=progress, **rules)
-    return evaluations
-
-
-def _evaluate_coarse(
-    scores: Path, reference: Path, fit_reference: Path | None, rules: dict[str, Any]
-) -> tuple[dict[str, Evaluation], list[float]]:
-    """Return the evaluations of the coarse map by name, and the biases of the re-thresholded one."""
-    from crispmap.evaluate.coarse import evaluate_coarse_file
-
-    result = evaluate_coarse_file(scores, reference, fit_reference_path=fit_reference, **rules)
-    return {"coarse": result.coarse, "re-thresholded": result.rethresholded}, result.biases.tolist()
-
-
-def _show(
-    evaluations: dict[str, Evaluation],
-    reference: Path,
-    schema: ClassSchema,
-    biases: list[float] | None,
-    as_json: bool,
-) -> None:
-    """Print the figures, and what a reader must know about them."""
-    if as_json:
-        print_json(
-            {
-                "reference": reference,
-                "maps": {name: one.to_dict() for name, one in evaluations.items()},
-                "biases": None if biases is None else dict(zip(schema.names, biases, strict=True)),
-            }
-        )
-        return
-    _print(evaluations)
-
-
 def _print(evaluations: Mapping[str, Evaluation]) -> None:
     """Print the tables, and on standard error what a reader must know about them."""
+    from crispmap.evaluate.side_by_side import classes_without_reference
     from crispmap.report.tables.terminal import print_evaluations
 
     print_evaluations(evaluations)
-    confusions = [one.confusion for one in evaluations.values()]
-    missing = [
-        name
-        for index, name in enumerate(confusions[0].class_names)
-        if not any(one.reference_px[index] for one in confusions)
-    ]
+    missing = classes_without_reference(evaluations)
     if missing:
-        tell(f"The reference has no {' and no '.join(missing)} on the ground scored.")
+        notify(f"The reference has no {' and no '.join(missing)} on the ground scored.")
     for name, one in evaluations.items():
         if one.unmapped_share:
-            tell(f"{name} has no class on {one.confusion.unmapped_px} labelled pixels; its figures leave them out.")
+            notify(f"{name} has no class on {one.confusion.unmapped_px} labelled pixels; its figures leave them out.")

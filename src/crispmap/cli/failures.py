@@ -1,6 +1,6 @@
 """How a failed command ends: a short message that helps, and an exit status.
 
-Status 2 means bad input, which a person can mend; 1 that the work failed; 130 that it was interrupted (Ctrl-C), 143
+Status 2 means bad input, which a person can correct; 1 that the work failed; 130 that it was interrupted (Ctrl-C), 143
 that it was terminated (SIGTERM). A traceback is shown only where ``--debug`` asks for it.
 """
 
@@ -16,7 +16,7 @@ from types import FrameType
 
 import typer
 
-from crispmap.cli.console import tell, tell_of_problem
+from crispmap.cli.console import notify, notify_problem
 from crispmap.errors import CrispmapError, CrispmapWarning
 
 FAILED = 1
@@ -38,16 +38,16 @@ def errors_reported(debug: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        tell(" ".join(["Interrupted.", *_notes(error)]))
+        notify(" ".join(["Interrupted.", *_notes(error)]))
         raise typer.Exit(INTERRUPTED) from error
     except SystemExit as stop:
         if stop.code == TERMINATED:
-            tell(" ".join(["Terminated.", *_notes(stop)]))
+            notify(" ".join(["Terminated.", *_notes(stop)]))
         raise
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
-        raise  # typer ends these itself; with a broken pipe nobody is left to tell
+        raise  # typer ends these itself; with a broken pipe nobody is left to notify
     except Exception as error:
-        raise typer.Exit(_tell_of_failure(error, debug)) from error
+        raise typer.Exit(_report_failure(error, debug)) from error
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def warnings_reported(debug: bool) -> Iterator[None]:
         text = str(message) if issubclass(category, CrispmapWarning) else f"{category.__name__}: {message}"
         if text not in told and (debug or issubclass(category, CrispmapWarning)):
             told.add(text)
-            tell_of_problem("warning", text, "bold yellow")
+            notify_problem("warning", text, "bold yellow")
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=CrispmapWarning)
@@ -97,12 +97,12 @@ def _notes(error: BaseException) -> list[str]:
     return list(getattr(error, "__notes__", []))
 
 
-def _tell_of_failure(error: Exception, debug: bool) -> int:
+def _report_failure(error: Exception, debug: bool) -> int:
     """Print what went wrong and return the exit status."""
     if debug:
-        tell("".join(traceback.format_exception(error)).rstrip())
+        notify("".join(traceback.format_exception(error)).rstrip())
     status, message = _status_and_message(error)
-    tell_of_problem("error", message, "bold red")
+    notify_problem("error", message, "bold red")
     return status
 
 
@@ -115,7 +115,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
         return FAILED, f"The disk is full{where}.\nRemedy: Free some space, or write to another disk."
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         return BAD_INPUT, (
-            f"The name {error.object!r} is no text in the encoding of this system.\n"
+            f"The name {error.object!r} cannot be read in the encoding of this system.\n"
             "Expected: file names in UTF-8\nRemedy: Rename the file, or set the locale, such as LANG=C.UTF-8."
         )
     text = " ".join(str(error).split())
@@ -125,5 +125,5 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
         return FAILED, f"{error.filename}: {error.strerror}."
     return FAILED, (
         f"crispmap failed: {type(error).__name__}: {text}\n"
-        "This is a fault of crispmap. Run the command again with --debug to see where it happened."
+        "This is a bug in crispmap. Run the command again with --debug to see where it happened."
     )

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from crispmap.cli.console import print_json, print_line, tell
-from crispmap.cli.options import ForceOption, quoted, tell_written
+from crispmap.cli.console import notify, print_json, print_line
+from crispmap.cli.options import ForceOption, notify_written, quoted
 
 
 def import_caffe(
@@ -47,5 +47,5 @@ def import_caffe(
     else:
         for name, value in facts.items():
             print_line(f"{name.replace('_', ' ') + ':':<20} {'not known' if value is None else value}")
-    tell_written([out])
-    tell(f"Next: crispmap predict scene.tif --model {quoted(out)} --out map.tif")
+    notify_written([out])
+    notify(f"Next: crispmap predict scene.tif --model {quoted(out)} --out map.tif")

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from crispmap.cli.console import tell
+from crispmap.cli.console import notify
 from crispmap.errors import InputError
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
     from crispmap.inference.run import MapResult
+
+
+_YAML = (".yaml", ".yml")
 
 
 class Choice(str, Enum):  # noqa: UP042 - as a StrEnum, typer would show its members' names
@@ -87,6 +90,16 @@ AssumeCrsOption: TypeAlias = Annotated[
 ]
 
 
+def is_project(path: Path) -> bool:
+    """Return whether a path is that of a project file, or of a folder that may hold one."""
+    return path.suffix.lower() in _YAML or path.is_dir()
+
+
+def words_of(text: str) -> list[str]:
+    """Return words written with commas between."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def parse_bands(text: str | None) -> tuple[int, ...] | None:
     """Return band numbers written with commas between; None where none are given.
 
@@ -105,28 +118,27 @@ def parse_bands(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(word) for word in words)
 
 
-def named_classes(text: str | None, all_as: str | None = None) -> ClassSchema:
-    """Return the classes: presets by name, those of a file, or the default ones.
+def named_classes(text: str | None) -> ClassSchema | None:
+    """Return the classes a person names: presets, or those of a file; None where none are named.
 
     Raises:
         CrispmapError: If a preset is not known, or the file is no file of classes.
     """
-    from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
-
-    if text is not None and (Path(text).suffix.lower() in (".yaml", ".yml") or Path(text).is_dir()):
+    if text is None:
+        return None
+    if is_project(Path(text)):
         from crispmap.project.file import load_classes
 
         return load_classes(Path(text))
-    if text is None and all_as is not None and all_as not in DEFAULT_CLASSES and all_as in OSM_PRESETS:
-        return preset_schema((*DEFAULT_CLASSES, all_as))
-    names = list(DEFAULT_CLASSES) if text is None else [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
+    from crispmap.labels.osm import OSM_PRESETS, preset_schema
+
+    if not words_of(text):
         raise InputError(
-            "--classes names no class.",
+            "--classes is empty.",
             expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file",
             remedy="Write them with commas between, such as --classes building,road.",
         )
-    return preset_schema(names)
+    return preset_schema(words_of(text))
 
 
 def quoted(path: Path) -> str:
@@ -134,26 +146,26 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
-def tell_written(paths: Iterable[Path], *, since: float | None = None) -> None:
+def notify_written(paths: Iterable[Path], *, since: float | None = None) -> None:
     """Tell which files a verb has written and, where its beginning (``time.perf_counter``) is given, in what time."""
     for path in paths:
-        tell(f"Wrote {path}")
+        notify(f"Wrote {path}")
     if since is not None:
-        tell(f"Took {duration(time.perf_counter() - since)}")
+        notify(f"Took {duration(time.perf_counter() - since)}")
 
 
-def tell_results(results: Sequence[MapResult], *, since: float) -> None:
-    """Tell which maps were written, what was taken over from an earlier run, and what a seam check has found."""
+def notify_results(results: Sequence[MapResult], *, since: float) -> None:
+    """Tell which maps were written or skipped, what an earlier run had finished, and what a seam check found."""
     for result in results:
         if not result.blocks:
-            tell(f"Already mapped by this very job: {', '.join(map(str, result.paths))}")
+            notify(f"Up to date, skipped: {', '.join(map(str, result.paths))}")
             continue
         if result.resumed:
-            tell(f"Went on from {result.resumed} of {result.blocks} blocks that an earlier run had finished")
-        tell_written(result.paths)
+            notify(f"Resumed: {result.resumed} of {result.blocks} blocks were finished already")
+        notify_written(result.paths)
         if result.seams is not None:
-            tell(f"Seam check: {result.seams.text}")
-    tell(f"Took {duration(time.perf_counter() - since)} ({', '.join(dict.fromkeys(one.engine for one in results))})")
+            notify(f"Seam check: {result.seams.text}")
+    notify(f"Took {duration(time.perf_counter() - since)} ({', '.join(dict.fromkeys(one.engine for one in results))})")
 
 
 def duration(seconds: float) -> str:

@@ -8,22 +8,21 @@ from typing import Annotated
 
 import typer
 
-from crispmap.cli.console import progress_bar, tell
+from crispmap.cli.console import notify, progress_bar
 from crispmap.cli.options import (
     AssumeGsdOption,
     BandsOption,
     CertaintyOption,
     StoredScores,
     StoredScoresOption,
+    is_project,
+    notify_results,
     parse_bands,
     quoted,
-    tell_results,
 )
 from crispmap.cli.predict_options import with_predict_options
 from crispmap.errors import InputError
 from crispmap.inference.options import PredictOptions
-
-_PROJECT_SUFFIXES = (".yaml", ".yml")
 
 
 @with_predict_options
@@ -77,13 +76,13 @@ def predict(  # noqa: PLR0913 - one parameter an option
 
         with progress_bar("Mapping") as progress:
             result = predict_project(project, options=options, progress=progress, say=progress.now)
-        tell_results([result], since=begun)
+        notify_results([result], since=begun)
         if len(result.paths) > 2:  # without a reference there is no refined map, and nothing to score against
-            tell(f"Next: crispmap evaluate {quoted(project)}")
+            notify(f"Next: crispmap evaluate {quoted(project)}")
         return
     if out is None:
         raise InputError(
-            "predict --model has no file to write to.",
+            "predict --model needs a file to write to.",
             expected="--out with the path of the class map",
             remedy="Add --out map.tif",
         )
@@ -102,29 +101,29 @@ def predict(  # noqa: PLR0913 - one parameter an option
             progress=progress,
             say=progress.now,
         )
-    tell_results(results, since=begun)
+    notify_results(results, since=begun)
 
 
 def _checked_project(targets: list[str], options: dict[str, object]) -> Path:
     """Return the one target as a project, sure that it is one and comes without options meant for scenes."""
     if len(targets) > 1:
         raise InputError(
-            f"{len(targets)} targets are given, and there is no --model.",
+            f"{len(targets)} targets are given, but no --model.",
             expected="one project file, or scenes with --model",
             remedy="Add --model coarse.safetensors to map scenes.",
         )
     target = Path(targets[0])
     given = [name for name, value in options.items() if value is not None]
-    if target.suffix.lower() not in _PROJECT_SUFFIXES and not target.is_dir():
+    if not is_project(target):
         raise InputError(
-            f"{target} is no project file, and there is no --model.",
+            f"{target} is not a project file, and no --model is given.",
             expected="a project file, or a scene with --model",
             remedy="Add --model coarse.safetensors to map a scene.",
         )
     if given:
         raise InputError(
             f"{', '.join(given)} does not go with a project file.",
-            expected="these only beside --model",
-            remedy="Set such things in the project file; or give a scene and --model.",
+            expected="these options only with --model",
+            remedy="Set them in the project file, or give a scene and --model.",
         )
     return target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,13 +16,13 @@ from crispmap.cli.options import (
     ForceOption,
     LayerOption,
     named_classes,
-    tell_written,
+    notify_written,
 )
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
     from crispmap.geo.grid import Grid
-    from crispmap.types import CountArray
+    from crispmap.labels.rasterize import DrawnClasses
 
 
 class Unknown(Choice):
@@ -60,6 +59,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     """
     from crispmap.files.address import shown
     from crispmap.labels.mask import open_labels
+    from crispmap.labels.osm import default_schema
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
     from crispmap.raster.files import read_grid
@@ -67,7 +67,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
 
     check_paths([out], [labels, like])
     check_raster_target(out, force=force)
-    schema = named_classes(classes, all_as)
+    schema = named_classes(classes) or default_schema(all_as)
     grid = read_grid(like)
     options = LabelOptions(
         layer=layer,
@@ -80,27 +80,27 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     reader = open_labels(labels, schema, grid, options=options)
     try:
         with progress_bar(f"Drawing {Path(shown(labels)).name}") as progress:
-            counts = rasterize_file(reader, out, force=force, progress=progress)
+            drawn = rasterize_file(reader, out, force=force, progress=progress)
     finally:
         reader.close()
-    _show(out, grid, schema, counts, as_json)
+    _show(out, grid, schema, drawn, as_json)
 
 
-def _show(out: Path, grid: Grid, schema: ClassSchema, counts: CountArray, as_json: bool) -> None:
+def _show(out: Path, grid: Grid, schema: ClassSchema, drawn: DrawnClasses, as_json: bool) -> None:
     """Print how much of each class was drawn."""
-    pixel_m2 = math.prod(grid.gsd_m())
-    total = int(counts.sum())
+    pixels, area_m2 = drawn.pixels.tolist(), drawn.area_m2.tolist()
+    total, ignored = sum(pixels), pixels[255]
     rows: list[dict[str, Any]] = [
-        {"id": index, "name": one.name, "pixels": int(counts[index]), "area_m2": counts[index] * pixel_m2}
+        {"id": index, "name": one.name, "pixels": pixels[index], "area_m2": area_m2[index]}
         for index, one in enumerate(schema)
     ]
     if as_json:
         print_json({"path": out, "height_px": grid.height, "width_px": grid.width, "classes": rows,
-                    "ignored_pixels": int(counts[255])})  # fmt: skip
+                    "ignored_pixels": ignored})  # fmt: skip
         return
     for row in rows:
         share = 100 * row["pixels"] / total
         print_line(f"{row['name']:<16} {row['pixels']:>12} pixels  {share:6.2f} %  {row['area_m2'] / 1e4:12.2f} ha")
-    if counts[255]:
-        print_line(f"{'left out':<16} {int(counts[255]):>12} pixels  {100 * int(counts[255]) / total:6.2f} %")
-    tell_written([out])
+    if ignored:
+        print_line(f"{'left out':<16} {ignored:>12} pixels  {100 * ignored / total:6.2f} %")
+    notify_written([out])

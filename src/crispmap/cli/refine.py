@@ -16,8 +16,8 @@ from crispmap.cli.options import (
     Choice,
     StoredScores,
     StoredScoresOption,
+    notify_results,
     parse_bands,
-    tell_results,
 )
 from crispmap.cli.predict_options import with_predict_options
 from crispmap.inference.options import PredictOptions
@@ -76,4 +76,4 @@ def refine(  # noqa: PLR0913 - one parameter an option
             progress=progress,
             say=progress.now,
         )
-    tell_results([result], since=begun)
+    notify_results([result], since=begun)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from crispmap.cli.console import tell
-from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption, quoted, tell_written
+from crispmap.cli.console import notify
+from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption, notify_written, quoted
 
 
 class Stage(Choice):
@@ -45,6 +45,6 @@ def train(
         device=device.value,
         devices=devices,
     )
-    tell_written(written, since=begun)
+    notify_written(written, since=begun)
     if stage is None:
-        tell(f"Next: crispmap predict {quoted(project)}")
+        notify(f"Next: crispmap predict {quoted(project)}")

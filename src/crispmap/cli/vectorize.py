@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crispmap.cli.console import print_json, print_line, progress_bar, tell
-from crispmap.cli.options import ForceOption, tell_written
+from crispmap.cli.console import notify, print_json, print_line, progress_bar
+from crispmap.cli.options import ForceOption, notify_written, words_of
 
 if TYPE_CHECKING:
     from crispmap.vectorize.vectorize import ClassPolygons
@@ -45,7 +45,7 @@ def vectorize(
     """
     from crispmap.vectorize.vectorize import PolygonRules, vectorize_file
 
-    names = None if classes is None else tuple(word.strip() for word in classes.split(",") if word.strip())
+    names = None if classes is None else tuple(words_of(classes))
     rules = PolygonRules(names, min_area_m2, simplify_m)
     with progress_bar(f"Outlining {class_map.name}") as progress:
         found = vectorize_file(class_map, out, rules, force=force, progress=progress)
@@ -64,5 +64,5 @@ def _show(found: list[ClassPolygons], out: Path, as_json: bool) -> None:
         less = f"  ({one.left_out} smaller, {one.left_out_m2 / 1e4:.2f} ha, left out)" if one.left_out else ""
         print_line(f"{one.name:<16} {one.polygons:>12} polygons  {one.area_m2 / 1e4:12.2f} ha{less}")
     if not any(one.polygons for one in found):
-        tell("There is no polygon: the map has none of these classes, or none large enough. The layer is empty.")
-    tell_written([out])
+        notify("No polygons found: the map has no region of these classes that is large enough. The layer is empty.")
+    notify_written([out])

@@ -10,16 +10,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crispmap.errors import ProjectError
+from crispmap.geo.draw import enclosed
 from crispmap.geo.grid import Block
 from crispmap.types import BoolArray, CountArray, DoubleArray
-
-if TYPE_CHECKING:
-    pass
 
 HOLD_OUT_SHARE = 0.15
 """The share of an area that is held out for validation where a project names no validation area."""
@@ -47,7 +44,7 @@ class Area:
         result = np.zeros(block.shape, dtype=np.bool_)
         shared = block.intersection(self.block)
         if not shared.is_empty:
-            result[shared.relative_to(block).slices] = _enclosed(self.rings, shared)
+            result[shared.relative_to(block).slices] = enclosed(self.rings, shared)
         return result
 
     @cached_property
@@ -120,27 +117,6 @@ def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Are
     cut = min(max(cut, int(lines[0]) + 1), int(lines[-1]))
     train, strip = area.cut_across([0, cut, len(profile)])
     return train, strip
-
-
-def _enclosed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
-    """Return which pixel centres of a block an odd number of rings enclose, (row, col).
-
-    Every edge toggles the pixels to its right on the rows whose centre line it crosses, upper end included.
-    Edges are always walked downwards, so that two areas compute a shared edge alike.
-    """
-    toggles = np.zeros((block.height, block.width + 1), dtype=np.bool_)
-    for ring in rings:
-        ends = np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
-        order = np.argsort(ends[:, :, 1], axis=1, kind="stable")
-        ends = np.take_along_axis(ends, order[:, :, None], axis=1)
-        spans = np.clip(np.ceil(ends[:, :, 1] - 0.5), block.row, block.row_stop).astype(np.int64)
-        for edge in np.flatnonzero(spans[:, 0] < spans[:, 1]):
-            (x0, y0), (x1, y1) = ends[edge]
-            rows = np.arange(*spans[edge])
-            crossings = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
-            cols = np.clip(np.ceil(crossings - 0.5), block.col, block.col_stop).astype(np.int64)
-            toggles[rows - block.row, cols - block.col] ^= True
-    return np.logical_xor.accumulate(toggles, axis=1)[:, :-1]
 
 
 def _strips(block: Block) -> Iterator[Block]:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from affine import Affine
 from pyproj import CRS, Geod
 
 from crispmap.errors import GridError
+
+if TYPE_CHECKING:
+    from crispmap.types import DoubleArray
 
 
 @dataclass(frozen=True, order=True)
@@ -172,6 +176,20 @@ class Grid:
         """Return the geometric mean of the two ground sampling distances, in metres."""
         x, y = self.gsd_m()
         return math.sqrt(x * y)
+
+    def pixel_areas_m2(self, block: Block) -> DoubleArray:
+        """Return the area on the ground of each pixel of a block, (row, col), in square metres.
+
+        Measured on the CRS's ellipsoid, so areas over any parts of a grid add up to that of the whole, in any CRS. A
+        pixel that is no place on earth has none. Without a CRS the transform's unit counts as a metre.
+
+        Raises:
+            GridError: If the block reaches outside the grid, the CRS is not tied to the earth, or the grid's centre is
+                no place in it.
+        """
+        from crispmap.geo.equal_area import pixel_areas_m2  # which knows grids
+
+        return pixel_areas_m2(self, block)
 
     def window(self, block: Block) -> Grid:
         """Return the grid of one block of this grid."""

@@ -289,8 +289,8 @@ def _traits_of(file: DatasetReader, name: str) -> MaskTraits:
     if bands not in (1, 3, 4):
         raise LabelError(
             f"{name} has {file.count} bands.",
-            expected="one band of class ids, or three or four of colours",
-            remedy="Give a mask; if this is an image, it is no labels.",
+            expected="a label mask: one band of class ids, or three or four bands of colours",
+            remedy="This looks like an image; give a label mask.",
         )
     palette = None
     if bands == 1 and file.colorinterp[0] == ColorInterp.palette:

@@ -107,3 +107,9 @@ def preset_schema(names: tuple[str, ...] | list[str] = DEFAULT_CLASSES) -> Class
     """
     foreground = [name for name in names if name != "background"]
     return ClassSchema(tuple(preset_class(name) for name in ("background", *foreground)))
+
+
+def default_schema(all_as: str | None = None) -> ClassSchema:
+    """Return the classes used where a person names none: the default ones, and that of every feature if another."""
+    extra = () if all_as is None or all_as in DEFAULT_CLASSES or all_as not in OSM_PRESETS else (all_as,)
+    return preset_schema((*DEFAULT_CLASSES, *extra))

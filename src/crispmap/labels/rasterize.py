@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
@@ -20,6 +21,7 @@ from affine import Affine
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, InputError, LabelError
 from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.geo.draw import crossed
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import GroundFrame
 from crispmap.labels.geometry import Geometries, is_line
@@ -28,6 +30,19 @@ from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
 
 _STEPS_PER_PIXEL = 1024
 _LONGEST_SEGMENT_M = 500.0  # a line straight in degrees strays up to 1 cm from one straight on the ground
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnClasses:
+    """How much of each class was drawn.
+
+    Attributes:
+        pixels: Pixels by id, shape (256,); place 255 holds those left out.
+        area_m2: Their area on the ground likewise, in square metres.
+    """
+
+    pixels: CountArray
+    area_m2: DoubleArray
 
 
 class VectorLabels:
@@ -42,7 +57,7 @@ class VectorLabels:
         grid: Where to draw. Features in another CRS are brought to its CRS.
         schema: What the ids mean; its width_m is the total width of lines that have none of their own.
         road_width_m: Total width in metres of every line, in place of its own and its class's.
-        all_touched: Draw every pixel a feature touches.
+        all_touched: Draw every pixel that shares ground with a feature.
 
     Raises:
         LabelError: If an id is not of the schema, or only one of features and grid has a CRS.
@@ -65,7 +80,7 @@ class VectorLabels:
         placed = placed[np.isfinite(placed.geometry.bounds).all(axis=1)]  # the grid's CRS may not hold all of the earth
         areas = lines_as_areas(placed, grid, schema, road_width_m=road_width_m)
         order = np.argsort(areas["class_id"].to_numpy(), kind="stable")
-        self._ids = areas["class_id"].to_numpy()[order]
+        self._ids = areas["class_id"].to_numpy()[order].astype(np.uint8)
         self._shapes = _to_pixels(areas.geometry.to_numpy()[order], grid)
         self._index = shapely.STRtree(self._shapes)
 
@@ -81,17 +96,34 @@ class VectorLabels:
         hits = np.sort(self._index.query(window))
         if block.is_empty or not len(hits):
             return np.zeros(block.shape, dtype=np.uint8)
-        drawn: LabelArray = rasterio.features.rasterize(
-            zip(self._shapes[hits], self._ids[hits].tolist(), strict=True),
-            out_shape=block.shape,
-            transform=Affine.translation(block.col, block.row),
-            all_touched=self._all_touched,
-            dtype=np.uint8,
-        )
-        return drawn
+        draw = _touched if self._all_touched else _drawn
+        return draw(self._shapes[hits], self._ids[hits], block)
 
     def close(self) -> None:
         """Do nothing: the features are in memory."""
+
+
+def _drawn(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
+    """Return the ids (row, col) of shapes on the pixels whose centres they hold, the last one's on shared ground."""
+    drawn: LabelArray = rasterio.features.rasterize(
+        zip(shapes, ids.tolist(), strict=True),
+        out_shape=block.shape,
+        transform=Affine.translation(block.col, block.row),
+        dtype=np.uint8,
+    )
+    return drawn
+
+
+def _touched(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
+    """Return the ids (row, col) of shapes on all pixels they share ground with, the highest on shared ground."""
+    result = np.zeros(block.shape, dtype=np.uint8)
+    for class_id in np.unique(ids):
+        own = shapes[ids == class_id]
+        inside = _drawn(own, np.ones(len(own), np.uint8), block) > 0
+        points, ring = shapely.get_coordinates(shapely.get_rings(own), return_index=True)
+        rings = np.split(points, np.flatnonzero(np.diff(ring)) + 1)
+        result[inside | crossed(rings, block)] = class_id
+    return result
 
 
 def rasterize(
@@ -114,8 +146,8 @@ def rasterize_file(
     force: bool = False,
     block_px: int = 1024,
     progress: Callable[[int, int], None] | None = None,
-) -> CountArray:
-    """Write labels to a class map, block by block, and return the number of pixels of each id.
+) -> DrawnClasses:
+    """Write labels to a class map, block by block, and return how much of each class was drawn.
 
     Args:
         labels: Where they come from: ``open_labels`` or ``VectorLabels``.
@@ -124,23 +156,23 @@ def rasterize_file(
         block_px: Side of a block; the file does not depend on it.
         progress: Called after each block with the pixels done and the pixels in all.
 
-    Returns:
-        Pixels by id, shape (256,); place 255 holds those left out.
-
     Raises:
+        GridError: If the CRS is not tied to the earth.
         OutputError: If the file exists and ``force`` is false, or it cannot be written.
     """
     from crispmap.raster.writer import class_map_writer
 
-    counts = np.zeros(IGNORE + 1, dtype=np.int64)
+    pixels, area_m2 = np.zeros(IGNORE + 1, np.int64), np.zeros(IGNORE + 1)
     with few_blocks_kept(), class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer:
         for block in labels.grid.blocks(block_px):
             ids = labels.read(block)
             writer.write(block, ids)
-            counts += np.bincount(ids.ravel(), minlength=IGNORE + 1)
+            pixels += np.bincount(ids.ravel(), minlength=IGNORE + 1)
+            areas = labels.grid.pixel_areas_m2(block)
+            area_m2 += np.bincount(ids.ravel(), weights=areas.ravel(), minlength=IGNORE + 1)
             if progress is not None:
-                progress(int(counts.sum()), math.prod(labels.grid.shape))
-    return counts
+                progress(int(pixels.sum()), math.prod(labels.grid.shape))
+    return DrawnClasses(pixels, area_m2)
 
 
 def lines_as_areas(

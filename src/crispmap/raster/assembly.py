@@ -137,7 +137,7 @@ class Assembly:
                 raise OutputError(
                     f"{built}, which was to become {spec.path}, has been removed.",
                     expected="the files that an earlier run has made",
-                    remedy="Begin anew with --restart (restart).",
+                    remedy="Start over with --restart (restart).",
                 )
 
     def _marked_force(self) -> bool:

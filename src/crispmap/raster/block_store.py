@@ -137,10 +137,10 @@ class BlockStore:
             self._warn_of_room()
             Journal(identity, block_px).write(self._folder)
         elif self.block_px != block_px:
-            _warn(f"The unfinished work goes on with blocks of {self.block_px} pixels, not of {block_px}.")
+            _warn(f"The unfinished run is resumed with blocks of {self.block_px} pixels, not of {block_px}.")
         damaged = self._read_blocks()
         if damaged:
-            _warn(f"{damaged} finished blocks of {self._specs[0].path} are damaged and are done again.")
+            _warn(f"{damaged} finished blocks of {self._specs[0].path} are damaged and will be computed again.")
         self._open = True
 
     def _warn_of_room(self) -> None:
@@ -162,7 +162,7 @@ class BlockStore:
         """
         if self._folder.is_symlink() or (self._folder.exists() and not self._is_ours()):
             raise OutputError(
-                f"{self._folder} is not one of crispmap's folders of unfinished work.",
+                f"{self._folder} is not a folder of an unfinished run of crispmap.",
                 expected="its name to be free",
                 remedy="Move it away, or choose another name for the map.",
             )
@@ -190,10 +190,10 @@ class BlockStore:
         differences = [line for line in differences if not line.startswith(_OUTPUT)] or differences
         if differences:
             raise OutputError(
-                f"{self._specs[0].path} has an unfinished work of another command in {self._folder}:\n  "
+                f"An unfinished run with other inputs is in the way of {self._specs[0].path}, in {self._folder}:\n  "
                 + "\n  ".join(differences),
-                expected="the inputs, models and settings it was begun with",
-                remedy="Run the command it was begun with to finish it, or discard it with --restart (restart).",
+                expected="the inputs, models and settings it was started with",
+                remedy="Run the same command as before to finish it, or discard it with --restart (restart).",
             )
         return found
 

@@ -69,9 +69,9 @@ class Journal:
 
 def _unreadable(folder: Path, why: str) -> OutputError:
     return OutputError(
-        f"The unfinished work in {folder} cannot be taken up: {why}.",
+        f"The unfinished run in {folder} cannot be resumed: {why}.",
         expected=f"a journal of format {_FORMAT}",
-        remedy="Discard it and begin anew with --restart (restart).",
+        remedy="Discard it and start over with --restart (restart).",
     )
 
 

@@ -34,7 +34,7 @@ def check_target(path: str | Path, *, force: bool = False) -> Path:
     if not folder.is_dir():
         if folder.exists():
             raise OutputError(
-                f"{folder} is no folder.", expected="a path in a folder that is there", remedy="Choose another path."
+                f"{folder} is not a folder.", expected="a path in a folder that is there", remedy="Choose another path."
             )
         raise OutputError(
             f"The folder {folder} does not exist.",

@@ -1,0 +1,185 @@
+"""Class maps, and the coarse scores behind them, scored side by side against one reference."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import InputError, SchemaError
+from crispmap.evaluate.coarse import evaluate_coarse_file
+from crispmap.evaluate.compare import SLACK_PX, Progress, default_widths_m
+from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluate.files import evaluate_file, schema_of_map
+from crispmap.geo.area_pieces import AreaPiece
+from crispmap.geo.grid import Grid
+from crispmap.labels.reader import LabelOptions
+from crispmap.raster.files import read_grid
+
+COARSE, RETHRESHOLDED = "coarse", "re-thresholded"
+"""What the two rows of coarse scores are called."""
+
+
+@dataclass(frozen=True)
+class ScoringRules:
+    """What is scored, and how.
+
+    Attributes:
+        schema: The classes; by default those in the maps' tags, which must agree.
+        areas: Pieces of ground by role, see ``ground_to_score``; windows count the maps' pixels.
+        widths_m: Widths at which boundaries are compared, in metres on the ground; by default such as suit the largest
+            pixels.
+        slack_px: Slack of relaxed precision and recall, in pixels.
+        options: How references are read.
+    """
+
+    schema: ClassSchema | None = None
+    areas: Mapping[str, Sequence[AreaPiece]] = field(default_factory=dict)
+    widths_m: Sequence[float] | None = None
+    slack_px: float = SLACK_PX
+    options: LabelOptions = field(default_factory=LabelOptions)
+
+    def settled(self, schema: ClassSchema, grids: Sequence[Grid]) -> dict[str, Any]:
+        """Return the rules with nothing left open, as parameters of ``evaluate_file`` and ``evaluate_coarse_file``."""
+        widths_m = self.widths_m or _common_widths_m(grids)
+        return {**vars(self), "schema": schema, "widths_m": widths_m}
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The figures of several maps against one reference.
+
+    Attributes:
+        reference: What they were scored against.
+        schema: Their classes.
+        evaluations: By name: those of coarse scores first, then one for each map.
+        biases: The class biases of the re-thresholded coarse map, where scores were given.
+    """
+
+    reference: Path
+    schema: ClassSchema
+    evaluations: Mapping[str, Evaluation]
+    biases: Sequence[float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every figure as plain values."""
+        biases = None if self.biases is None else dict(zip(self.schema.names, self.biases, strict=True))
+        return {
+            "reference": self.reference,
+            "maps": {name: one.to_dict() for name, one in self.evaluations.items()},
+            "biases": biases,
+        }
+
+
+def evaluate_side_by_side(
+    maps: Sequence[Path],
+    reference: Path,
+    rules: ScoringRules | None = None,
+    *,
+    scores: Path | None = None,
+    fit_reference: Path | None = None,
+    progress: Progress | None = None,
+) -> SideBySide:
+    """Return how well class maps agree with a reference, and the coarse map behind them beside them.
+
+    Args:
+        maps: Class maps, or any masks that ``open_labels`` reads; named by their files or, where two files have one
+            name, by their paths.
+        reference: Vectors or a mask, in any CRS.
+        rules: What is scored, and how.
+        scores: Coarse scores: shown as they are and re-thresholded on the areas of the role ``refiner``.
+        fit_reference: Labels of those areas, if not in the reference.
+        progress: Told how many pixels of all maps are done.
+
+    Raises:
+        InputError: If areas are windows and the maps have different pixels, or scores come without an area to fit on.
+        LabelError: If a file cannot be read as labels, or nothing is labelled.
+        ProjectError: If an area cannot be read, or areas of two roles share pixels.
+        SceneError: If a map or the scores cannot be read.
+        SchemaError: If the maps name no classes and none are given, or different ones.
+    """
+    rules = rules or ScoringRules()
+    schema = rules.schema or common_schema(maps)
+    grids = [read_grid(path) for path in (*maps, scores) if path is not None]
+    _check_windows(rules.areas, grids)
+    settled = rules.settled(schema, grids)
+    evaluations: dict[str, Evaluation] = {}
+    biases = None
+    if scores is not None:
+        result = evaluate_coarse_file(scores, reference, fit_reference_path=fit_reference, **settled)
+        evaluations, biases = {COARSE: result.coarse, RETHRESHOLDED: result.rethresholded}, result.biases.tolist()
+    evaluations |= _evaluate_maps(maps, reference, settled, grids, progress)
+    return SideBySide(reference, schema, evaluations, biases)
+
+
+def common_schema(maps: Sequence[Path]) -> ClassSchema:
+    """Return the classes that the maps name in their tags.
+
+    Raises:
+        SceneError: If a map cannot be opened.
+        SchemaError: If a map names no classes, or they differ.
+    """
+    found = {path: schema_of_map(path) for path in maps}
+    first = found[maps[0]]
+    for path, schema in found.items():
+        if schema.names != first.names:
+            raise SchemaError(
+                f"{maps[0]} has classes {', '.join(first.names)}, {path} has {', '.join(schema.names)}.",
+                expected="maps of the same classes in the same order",
+                remedy="Score them one by one.",
+            )
+    return first
+
+
+def classes_without_reference(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    """Return the names of the classes that the reference labels nowhere on the ground that was scored."""
+    confusions = [one.confusion for one in evaluations.values()]
+    return [
+        name
+        for index, name in enumerate(confusions[0].class_names)
+        if not any(one.reference_px[index] for one in confusions)
+    ]
+
+
+def _check_windows(areas: Mapping[str, Sequence[AreaPiece]], grids: Sequence[Grid]) -> None:
+    """Raise InputError where an area is a window, which counts pixels, and the grids differ."""
+    windows = [piece.origin for pieces in areas.values() for piece in pieces if piece.window is not None]
+    if windows and not all(grid.is_close(grids[0]) for grid in grids):
+        raise InputError(
+            f"{windows[0]} counts pixels, but the maps have different pixels.",
+            expected="polygons, or maps on one grid",
+            remedy="Give the area as a file of polygons.",
+        )
+
+
+def _common_widths_m(grids: Sequence[Grid]) -> tuple[float, ...]:
+    """Return boundary widths that suit the largest pixels."""
+    steps = [grid.gsd_m() for grid in grids]
+    return default_widths_m((max(y for _, y in steps), max(x for x, _ in steps)))
+
+
+def _evaluate_maps(
+    maps: Sequence[Path],
+    reference: Path,
+    settled: Mapping[str, Any],
+    grids: Sequence[Grid],
+    progress: Progress | None,
+) -> dict[str, Evaluation]:
+    """Return the evaluation of each map by its file name, or by its path where two have one name."""
+    often = Counter(path.name for path in maps)
+    sizes = [math.prod(grid.shape) for grid in grids[: len(maps)]]
+    evaluations = {}
+    for index, path in enumerate(maps):
+        before = sum(sizes[:index])
+
+        def advance(done: int, _: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, sum(sizes))
+
+        name = path.name if often[path.name] == 1 else str(path)
+        evaluations[name] = evaluate_file(path, reference, progress=advance, **settled)
+    return evaluations

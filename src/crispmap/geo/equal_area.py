@@ -1,0 +1,156 @@
+"""Planes in which areas are those on the ground, and the areas of pixels read from them."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+from pyproj import CRS, Geod, Transformer
+from pyproj.crs import ProjectedCRS
+from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
+
+from crispmap.errors import GridError
+from crispmap.geo.grid import Block, Grid
+from crispmap.types import CountArray, DoubleArray
+
+_SAMPLES = 5
+_SAME_DEG = 1e-7
+_NODE_M = 500.0  # areas of pixels so far apart are interpolated: right to 1e-8, at 85 degrees of Mercator to 2e-7
+
+
+class Cylinder:
+    """Points of a CRS of upright straight meridians and parallels in the equal-area cylindrical projection.
+
+    Such are degrees and Mercator. The plane has no far side (Snyder 1987, eq. 3-12 and 10-13 to 10-15).
+    """
+
+    def __init__(self, crs: CRS, middle: float, degrees_a_unit: float) -> None:
+        self._lonlat = _to_lonlat(crs)
+        self._middle = middle
+        self._slope = math.radians(degrees_a_unit)
+        geod = crs.get_geod() or Geod(ellps="WGS84")
+        self._radius = geod.a
+        self._eccentricity = math.sqrt(geod.es)
+
+    @classmethod
+    def of(cls, crs: CRS, grid: Grid) -> Cylinder | None:
+        """Return the projection, or None where the CRS is not cylindrical over the grid."""
+        left, low, right, high = grid.bounds
+        x, y = np.meshgrid(np.linspace(left, right, _SAMPLES), np.linspace(low, high, _SAMPLES))
+        lon, lat = _to_lonlat(crs).transform(x, y)
+        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+            return None
+        slope = float(_within_half_turn(lon[0, 1] - lon[0, 0]) / (x[0, 1] - x[0, 0]))
+        upright = np.abs(_within_half_turn(lon - lon[0, 0] - slope * (x - left))).max() < _SAME_DEG
+        level = np.abs(lat - lat[:, :1]).max() < _SAME_DEG
+        return cls(crs, (left + right) / 2, slope) if upright and level else None
+
+    def __call__(self, points: DoubleArray) -> DoubleArray:
+        """Return points (n, 2) in metres."""
+        _, lat = self._lonlat.transform(np.full(len(points), self._middle), points[:, 1])
+        sine, e = np.sin(np.radians(lat)), self._eccentricity
+        other = np.arctanh(e * sine) / e if e else sine
+        height = (1 - e**2) * (sine / (1 - (e * sine) ** 2) + other) / 2
+        return np.column_stack([(points[:, 0] - self._middle) * self._slope, height]) * self._radius
+
+
+class Disk:
+    """Points of a CRS in the Lambert azimuthal equal-area projection about the centre of a grid.
+
+    Lines across the far side of the earth are no lines there, so a map of the whole earth in a CRS of curved meridians,
+    such as Mollweide's, is measured wrongly there.
+    """
+
+    def __init__(self, crs: CRS, grid: Grid) -> None:
+        lon, lat = _to_lonlat(crs).transform(*(grid.transform @ (grid.width / 2, grid.height / 2)))
+        plane = ProjectedCRS(LambertAzimuthalEqualAreaConversion(lat, lon), geodetic_crs=crs.geodetic_crs)
+        self._transformer = Transformer.from_crs(crs, plane, always_xy=True)
+
+    def __call__(self, points: DoubleArray) -> DoubleArray:
+        """Return points (n, 2) in metres; not finite where they are no place in the CRS."""
+        return np.column_stack(self._transformer.transform(points[:, 0], points[:, 1]))
+
+
+EqualAreaPlane: TypeAlias = Cylinder | Disk
+
+
+def equal_area_plane(grid: Grid) -> EqualAreaPlane | None:
+    """Return the plane to measure areas on a grid in; None for a grid without CRS, whose unit counts as a metre.
+
+    Raises:
+        GridError: If the CRS is not tied to the earth, or the grid's centre is no place in it.
+    """
+    if grid.crs is None:
+        return None
+    grid.gsd_m()  # refuses what is no place on earth
+    crs = grid.crs.to_2d()
+    return Cylinder.of(crs, grid) or Disk(crs, grid)
+
+
+def pixel_areas_m2(grid: Grid, block: Block) -> DoubleArray:
+    """Return the area on the ground of each pixel of a block, (row, col); see ``Grid.pixel_areas_m2``."""
+    if grid.block.intersection(block) != block:
+        raise GridError(f"{block} reaches outside a grid of shape {grid.shape}.", expected="a block inside")
+    plane = equal_area_plane(grid)
+    if plane is None or block.is_empty:
+        return np.full(block.shape, abs(grid.transform.determinant))
+    rows, cols = np.arange(block.row, block.row_stop), np.arange(block.col, block.col_stop)
+    row_nodes, col_nodes = _nodes(grid, block, plane)
+    measured = _areas_at(plane, grid, *np.meshgrid(row_nodes, col_nodes, indexing="ij"))
+    areas = _between(_between(measured, row_nodes, rows).T, col_nodes, cols).T
+    unsure = ~np.isfinite(areas)
+    if unsure.any():  # the earth ends here or nearby
+        down, right = np.nonzero(unsure)
+        areas[unsure] = _areas_at(plane, grid, rows[down], cols[right])
+    return np.nan_to_num(areas, nan=0.0, posinf=0.0)
+
+
+def _nodes(grid: Grid, block: Block, plane: EqualAreaPlane) -> tuple[CountArray, CountArray]:
+    """Return the rows and columns at which pixels are measured; those about a pixel depend on the grid alone."""
+    upright = grid.transform.b == 0 == grid.transform.d
+    if upright and isinstance(plane, Cylinder):  # all pixels of a row are alike
+        return np.arange(block.row, block.row_stop), np.array([block.col])
+    gsd_x, gsd_y = grid.gsd_m()
+    return (
+        _axis_nodes(block.row, block.row_stop, grid.height, max(1, int(_NODE_M // gsd_y))),
+        _axis_nodes(block.col, block.col_stop, grid.width, max(1, int(_NODE_M // gsd_x))),
+    )
+
+
+def _axis_nodes(start: int, stop: int, size: int, step: int) -> CountArray:
+    """Return every step-th place of an axis, and its last, as far as they enclose a span."""
+    last = min(-(-(stop - 1) // step) * step, size - 1)
+    return np.unique(np.append(np.arange(start // step * step, last, step), last))
+
+
+def _between(values: DoubleArray, nodes: CountArray, places: CountArray) -> DoubleArray:
+    """Return values known at nodes along the first axis, interpolated at places between them."""
+    if len(nodes) == 1:
+        return np.repeat(values, len(places), axis=0)
+    lower = np.clip(np.searchsorted(nodes, places, side="right") - 1, 0, len(nodes) - 2)
+    share = ((places - nodes[lower]) / (nodes[lower + 1] - nodes[lower]))[:, np.newaxis]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(values[lower] * (1 - share) + values[lower + 1] * share)
+
+
+def _areas_at(plane: EqualAreaPlane, grid: Grid, rows: CountArray, cols: CountArray) -> DoubleArray:
+    """Return the area of the pixels at some rows and columns, in their shape; not finite off the earth."""
+    a, b, c, d, e, f = grid.transform[:6]
+    corners = []
+    for down, right in ((0, 0), (0, 1), (1, 1), (1, 0)):
+        col, row = cols.ravel() + right, rows.ravel() + down
+        corners.append(plane(np.column_stack([a * col + b * row + c, d * col + e * row + f])))
+    with np.errstate(invalid="ignore"):
+        (ax, ay), (bx, by) = (corners[2] - corners[0]).T, (corners[3] - corners[1]).T
+        return np.asarray(np.abs(ax * by - ay * bx) / 2).reshape(rows.shape)
+
+
+def _to_lonlat(crs: CRS) -> Transformer:
+    """Return the way to longitudes and latitudes on the ellipsoid of a CRS."""
+    return Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+
+
+def _within_half_turn(degrees: DoubleArray) -> DoubleArray:
+    """Return angles brought to -180..180 degrees."""
+    return (degrees + 180.0) % 360.0 - 180.0

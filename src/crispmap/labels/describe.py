@@ -1,0 +1,105 @@
+"""What a vector file holds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pyogrio
+
+from crispmap.errors import LabelError
+from crispmap.files.address import shown, suffix_of
+from crispmap.files.vector_file import reading, reason_shown, vector_name
+from crispmap.geo.crs import crs_name
+from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers
+
+VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", *PARQUET_SUFFIXES)
+"""Ends of names that only vector files have."""
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What a layer of a vector file holds.
+
+    Attributes:
+        name: Its name; None in a format of one layer without name.
+        geometry: The types of its geometries.
+        features: How many there are.
+        crs: The coordinate reference system it declares, if any.
+        bounds: (left, bottom, right, top) of all features, or None where there are none.
+        fields: The names of its columns.
+    """
+
+    name: str | None
+    geometry: str | None
+    features: int
+    crs: str | None
+    bounds: tuple[float, ...] | None
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VectorFacts:
+    """What a vector file holds.
+
+    Attributes:
+        path: The file, or the address without its query.
+        layers: Its layers.
+    """
+
+    path: str
+    layers: tuple[LayerFacts, ...]
+    kind = "vectors"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, the kind first."""
+        return {"kind": self.kind, "path": self.path, "layers": [vars(layer) for layer in self.layers]}
+
+
+def describe_vectors(path: str | Path) -> VectorFacts:
+    """Return what a vector file holds, layer by layer.
+
+    Raises:
+        LabelError: If it cannot be read.
+    """
+    if suffix_of(path) in PARQUET_SUFFIXES:
+        tables = (one.loaded for one in drawn_layers(Path(path)))
+        return VectorFacts(shown(path), tuple(_facts_of_table(table) for table in tables if table is not None))
+    try:
+        with reading(path):
+            source = vector_name(path)
+            layers = tuple(_facts_of_layer(source, str(name)) for name, _ in pyogrio.list_layers(source))
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise LabelError(
+            f"{shown(path)} cannot be read as a raster or as vectors: {reason_shown(error, path)}",
+            expected="a scene, class map, model, vector or project file",
+            remedy="Check that the file is whole and of the format its name says.",
+        ) from error
+    return VectorFacts(shown(path), layers)
+
+
+def _facts_of_layer(source: str, name: str) -> LayerFacts:
+    facts = pyogrio.read_info(source, layer=name, force_feature_count=True, force_total_bounds=True)
+    bounds = facts["total_bounds"]
+    return LayerFacts(
+        name=name,
+        geometry=facts["geometry_type"],
+        features=int(facts["features"]),
+        crs=facts["crs"],
+        bounds=None if bounds is None or not all(map(math.isfinite, bounds)) else tuple(float(v) for v in bounds),
+        fields=tuple(str(field) for field in facts["fields"]),
+    )
+
+
+def _facts_of_table(frame: gpd.GeoDataFrame) -> LayerFacts:
+    return LayerFacts(
+        name=None,
+        geometry=", ".join(sorted(frame.geom_type.dropna().unique())),
+        features=len(frame),
+        crs=None if frame.crs is None else crs_name(frame.crs),
+        bounds=tuple(float(value) for value in frame.total_bounds) if len(frame) else None,
+        fields=tuple(frame.columns.drop(frame.geometry.name)),
+    )

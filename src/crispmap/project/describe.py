@@ -1,0 +1,121 @@
+"""What a file holds, whatever it is: a scene, a class map, a model, vectors or a project.
+
+What reads a kind of file is imported once a file of that kind is there to read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from crispmap.errors import InputError, LabelError, SceneError
+from crispmap.files.address import is_address, is_missing, is_remote, shown, suffix_of
+
+if TYPE_CHECKING:
+    from crispmap.project.file import Project
+
+
+class FileFacts(Protocol):
+    """What a file holds."""
+
+    @property
+    def kind(self) -> str:
+        """What the file is, such as "scene" or "coarse model"."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, the kind first."""
+
+
+@dataclass(frozen=True)
+class ProjectFacts:
+    """What a project file says; files it names may be missing.
+
+    Attributes:
+        project: The project.
+    """
+
+    project: Project
+    kind = "project"
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The inputs it names, by what they are for."""
+        project = self.project
+        sources = {"scene": project.scene, "labels": project.labels, "reference": project.reference}
+        paths = {name: one.path for name, one in sources.items() if one is not None}
+        return paths if project.coarse.scores is None else paths | {"coarse scores": project.coarse.scores.path}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, the kind first."""
+        project = self.project
+        coarse = project.coarse.model_dump(exclude_none=True, exclude={"scores"})
+        return {
+            "kind": self.kind,
+            "path": project.path,
+            "name": project.name,
+            "seed": project.seed,
+            "classes": project.schema.legend(),
+            "files": [
+                {"for": name, "path": shown(one), "exists": is_address(one) or one.exists()}
+                for name, one in self.files.items()
+            ],
+            "areas": {role: len(pieces) for role, pieces in project.areas.items()},
+            "coarse": None if project.coarse.scores is not None else coarse,
+            "refiner": None if project.refiner is None else project.refiner.model_dump(exclude_none=True),
+            "output_folder": project.output_folder,
+        }
+
+
+def describe(path: str | Path) -> FileFacts:
+    """Return what a file holds, or what lies at an address.
+
+    Raises:
+        CrispmapError: If it is missing, damaged, or of no kind crispmap reads.
+    """
+    path = Path(path)
+    suffix = suffix_of(path)
+    if "#" in str(path):
+        from crispmap.raster.describe import describe_raster, names_assets
+
+        if names_assets(path):
+            return describe_raster(path)
+    if is_missing(path):
+        raise InputError(f"There is no file {path}.", expected="a file to look at", remedy="Check the path.")
+    if suffix in (".yaml", ".yml") or (path.is_dir() and suffix != ".gdb"):
+        return describe_project(path)
+    if suffix == ".safetensors":
+        from crispmap.models.describe import describe_model
+
+        return describe_model(path)
+    return _describe_raster_or_vectors(path)
+
+
+def describe_project(path: str | Path) -> ProjectFacts:
+    """Return what a project file says.
+
+    Raises:
+        ProjectError: If it cannot be read or is not valid.
+    """
+    from crispmap.project.file import load_project
+
+    return ProjectFacts(load_project(Path(path), check_files=False))
+
+
+def _describe_raster_or_vectors(path: Path) -> FileFacts:
+    """Return what a file holds that is one of the two; its name need not tell which."""
+    from crispmap.labels.describe import VECTOR_SUFFIXES, describe_vectors
+    from crispmap.labels.mask import is_vector_file
+    from crispmap.raster.describe import describe_raster
+
+    if suffix_of(path) in VECTOR_SUFFIXES:
+        return describe_vectors(path)
+    try:
+        return describe_raster(path)
+    except SceneError as scene_error:
+        if is_remote(path) and not is_vector_file(path):
+            raise
+        try:
+            return describe_vectors(path)
+        except LabelError:
+            raise scene_error from None

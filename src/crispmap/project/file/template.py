@@ -1,0 +1,275 @@
+"""The text of a new project file, with everything that may be set and what there is to choose from.
+
+Names, defaults and choices come from the sections that check the file, so that the text cannot fall behind them.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import itertools
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from crispmap.classes import ClassDef, ClassSchema
+from crispmap.files.address import is_address, typed
+from crispmap.labels.osm import OSM_PRESETS, PRESET_COLOURS
+from crispmap.models.architecture import Kind
+from crispmap.models.registry import architectures, default_architecture
+from crispmap.project.file.sections import FORMAT
+
+PLACEHOLDER_SHAPE = (1000, 1000)
+"""The scene's (height, width) where nobody has given the scene: the areas proposed are for the person to change."""
+
+COARSE_GSD_M = 1.0
+"""The ground sampling distance the papers' coarse networks were made for."""
+
+_SHARES = (0.6, 0.8)
+"""Where, along the longer side of the scene, the refiner's area and the test area begin."""
+
+
+@dataclass(frozen=True)
+class ProjectInputs:
+    """The files a project is made of; None where they are not known yet.
+
+    Attributes:
+        scene: Any raster.
+        labels: Imprecise labels.
+        reference: Precise labels of a small piece.
+    """
+
+    scene: Path | None = None
+    labels: Path | None = None
+    reference: Path | None = None
+
+    @property
+    def given(self) -> tuple[Path, ...]:
+        """Those that are known."""
+        return tuple(path for path in (self.scene, self.labels, self.reference) if path is not None)
+
+    @property
+    def lack_reference(self) -> bool:
+        """Whether there are inputs but no reference, so that what needs one has to wait."""
+        return bool(self.given) and self.reference is None
+
+
+@dataclass(frozen=True)
+class SceneSize:
+    """What a proposal needs of the scene.
+
+    Attributes:
+        shape: (height, width) in pixels.
+        gsd_m: Its ground sampling distance.
+        georeferenced: Whether it has a CRS.
+        known: Whether there is a scene; otherwise these are placeholders.
+    """
+
+    shape: tuple[int, int] = PLACEHOLDER_SHAPE
+    gsd_m: float | None = None
+    georeferenced: bool = True
+    known: bool = False
+
+
+def project_text(target: Path, inputs: ProjectInputs, classes: Sequence[str], size: SceneSize) -> str:
+    """Return the text of a project file that ``load_project`` reads once its inputs are there.
+
+    Without a reference, what needs one stands in comments.
+
+    Args:
+        target: The file; paths are counted from its folder.
+        inputs: The files it names.
+        classes: Names of classes, without the background.
+        size: Of the scene.
+
+    Raises:
+        SchemaError: If the classes make no schema.
+    """
+    waiting = inputs.lack_reference
+    return "\n".join(
+        [
+            _head(target),
+            _scene_section(inputs.scene, target.parent, size),
+            _class_section(classes),
+            _label_sections(inputs, target.parent, commented=waiting),
+            _area_section(size, commented=waiting),
+            _learning_sections(size, commented=waiting),
+        ]
+    )
+
+
+def proposed_windows(shape: tuple[int, int]) -> list[list[int]]:
+    """Return windows [row, col, height, width] of 60, 20 and 20 % of a scene, side by side along its longer side."""
+    height, width = shape
+    longer = max(shape)
+    marks = [0, *(round(share * longer) for share in _SHARES), longer]
+    spans = [(start, max(stop - start, 1)) for start, stop in itertools.pairwise(marks)]
+    if width >= height:
+        return [[0, start, height, length] for start, length in spans]
+    return [[start, 0, length, width] for start, length in spans]
+
+
+def proposed_colours(names: Sequence[str]) -> list[str]:
+    """Return a colour for every class: that of its preset, else one that differs from those of other places."""
+    return [PRESET_COLOURS.get(name) or _spare_colour(index) for index, name in enumerate(names)]
+
+
+def _head(target: Path) -> str:
+    """Return the first lines of the file."""
+    name = re.sub(r"[^\w.+-]+", " ", target.parent.resolve().name).strip(" .+-")[:100] or "project"
+    return f"""\
+# A crispmap project: everything the map of a scene is made from.
+# Paths count from the folder of this file. To check the file: crispmap info {shlex.quote(str(target))}
+
+crispmap: {FORMAT}  # the format of this file
+name: {_quoted(name)}
+seed: 0  # the same seed gives the same map
+"""
+
+
+def _scene_section(scene: Path | None, folder: Path, size: SceneSize) -> str:
+    """Return the section ``scene``."""
+    note = ""
+    if size.known:
+        height, width = size.shape
+        note = f"  # {height} rows x {width} columns of pixels"
+        note += f" of {size.gsd_m:.3g} m\n" if size.georeferenced else ", without georeference\n"
+    assume = "  assume_gsd_m: 1.0" if not size.georeferenced else "  # assume_gsd_m: 1.0"
+    return f"""\
+scene:
+  path: {_relative(scene, "scene.tif", folder)}
+{note}\
+  # bands: [1, 2, 3]  # bands to use, counted from 1; all of them where absent
+  # gsd_m: 0.5  # work at this ground sampling distance, in metres a pixel; the scene's own where absent
+{assume}  # the ground sampling distance of a scene without georeference: set it right
+"""
+
+
+def _class_section(names: Sequence[str]) -> str:
+    """Return the section ``classes``: the background and the classes named."""
+    every = ["background", *names]
+    colours = proposed_colours(every)
+    ClassSchema(tuple(ClassDef(name, colour) for name, colour in zip(every, colours, strict=True)))
+    lines = [
+        "# The classes in the order they are drawn in: on shared ground the later wins. The first is the background,",
+        "# what no feature covers. osm takes tag rules such as [building=*], or the name of a preset:",
+        f"# {', '.join(OSM_PRESETS)}.",
+        "classes:",
+        *(_class_line(name, colour) for name, colour in zip(every, colours, strict=True)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _class_line(name: str, colour: str) -> str:
+    """Return the entry of one class, with a hint where its rules are still to be written."""
+    rule = hint = ""
+    if name in OSM_PRESETS:
+        rule = f", osm: {name}"
+    elif name != "background":
+        rule, hint = ", osm: []", "  # osm: fill in tag rules such as [landuse=forest]"
+    width = ", width_m: 7" if name == "road" else ""
+    return f'  - {{name: {_quoted(name)}, colour: "{colour}"{rule}{width}}}{hint}'
+
+
+def _spare_colour(index: int) -> str:
+    """Return a colour for a class that has none of its own; those of different places differ."""
+    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.65, 0.9 - 0.4 * (index // 12 % 2))
+    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def _label_sections(inputs: ProjectInputs, folder: Path, *, commented: bool) -> str:
+    """Return the sections ``labels`` and ``reference``."""
+    precise = f"""\
+reference:  # precise: the refiner learns from them inside areas.refiner; scores are taken inside areas.test
+  path: {_relative(inputs.reference, "precise.gpkg", folder)}
+  # layer, assume_crs, all_as, road_width_m and unknown: as for labels
+"""
+    return f"""\
+labels:  # plentiful and imprecise: the coarse network learns from these
+  path: {_relative(inputs.labels, "osm.gpkg", folder)}
+  # layer: buildings  # the layer of a file that has several
+  # assume_crs: EPSG:4326  # only for a file that does not declare its own; scene: drawn in the scene's coordinates
+  # all_as: building  # the class of every vector feature, whatever its tags
+  # road_width_m: 7  # the total width of every line, whatever its tags and its class say
+  # unknown: ignore  # a mask's values or colours of no class are left out, in place of an error
+  # noise: {{shift_m: 3, smooth_m: 100, omission: 0.1}}  # simulate imprecision on labels that are good
+
+{_commented(precise) if commented else precise}"""
+
+
+def _area_section(size: SceneSize, *, commented: bool) -> str:
+    """Return the section ``areas``: windows side by side along the longer side of the scene."""
+    coarse, refiner, test = proposed_windows(size.shape)
+    precise = f"""\
+  refiner:
+    - window: {refiner}
+  test:
+    - window: {test}
+"""
+    note = "" if size.known else " These are placeholders: set them to your scene."
+    return f"""\
+# What ground is for. Each is a list of pieces, and pieces of different kinds never share ground. A piece is one of
+#   window: [row, col, height, width]  in pixels of the scene's own file
+#   bounds: [left, bottom, right, top]  with crs: EPSG:4326 where it is not the scene's
+#   polygon: [[x, y], [x, y], [x, y]]  with crs likewise
+#   file: areas.geojson
+#{note or " Make refiner and test cover the ground where the reference is complete."}
+areas:
+  coarse:
+    - window: {coarse}
+{_commented(precise) if commented else precise}\
+  # validation: a list likewise; where absent, a strip of 15 % of each piece is held out to watch learning
+"""
+
+
+def _learning_sections(size: SceneSize, *, commented: bool) -> str:
+    """Return the sections ``coarse``, ``refiner`` and ``output``."""
+    finer = size.gsd_m is not None and size.georeferenced and size.gsd_m < 0.9 * COARSE_GSD_M
+    gsd = f"  {'' if finer else '# '}gsd_m: {COARSE_GSD_M}  # the network works at this ground sampling distance"
+    refiner = f"refiner:\n{_network_lines('refiner')}"
+    return f"""\
+coarse:
+{_network_lines("coarse")}{gsd}
+  # scores: {{path: coarse.tif}}  # the scores of another tool, in place of kind, gsd_m and preset
+
+{_commented(refiner) if commented else refiner}
+output:
+  folder: out  # where results go
+"""
+
+
+def _network_lines(role: Kind) -> str:
+    """Return the keys of a section that names an architecture: the default one, its options and its presets."""
+    default = default_architecture(role)
+    others = [name for name in architectures(role, trainable=True) if name != default.name]
+    lines = [f"kind: {default.name}  # or {', '.join(others)}"]
+    lines += [
+        f"{'# ' if field.default is False else ''}{name}: {str(field.default).lower()}  # {field.description}"
+        for name, field in default.options.model_fields.items()
+    ]
+    lines.append(f"preset: {next(iter(default.presets))}  # minutes on a CPU; paper: as published, hours")
+    return "".join(f"  {line}\n" for line in lines)
+
+
+def _commented(text: str) -> str:
+    """Return lines as comments, to be used once there is a reference."""
+    return "".join(f"# {line}" for line in text.splitlines(keepends=True))
+
+
+def _relative(path: Path | None, placeholder: str, folder: Path) -> str:
+    """Return a path as text for the file: counted from its folder where that is possible; an address whole."""
+    if path is None or is_address(path):
+        return _quoted(placeholder if path is None else typed(path))
+    try:
+        return _quoted(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
+    except ValueError:  # another drive
+        return _quoted(str(path.resolve()))
+
+
+def _quoted(text: str) -> str:
+    """Return text as YAML reads it back, whatever it holds."""
+    return str(yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**6)).strip()

@@ -1,0 +1,89 @@
+"""A new project: a project file with areas proposed for its scene, to fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crispmap.errors import InputError, OutputError
+from crispmap.files.address import is_missing
+from crispmap.files.atomic import write_atomically
+from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS
+from crispmap.project.file.project import PROJECT_FILE
+from crispmap.project.file.template import ProjectInputs, SceneSize, project_text
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """A project file that was written.
+
+    Attributes:
+        path: The file.
+        without_rules: Classes whose tag rules a person has yet to write.
+    """
+
+    path: Path
+    without_rules: tuple[str, ...]
+
+
+def create_project(
+    folder: Path,
+    inputs: ProjectInputs | None = None,
+    *,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    force: bool = False,
+) -> NewProject:
+    """Write a project file to fill in, with areas proposed for the scene where one is given.
+
+    Args:
+        folder: Where it goes, a new folder or an old one.
+        inputs: The files it names.
+        classes: Names of classes; the background is always the first.
+        force: Whether a project file there may be replaced.
+
+    Raises:
+        InputError: If an input is not there.
+        OutputError: If there is a project file and ``force`` is not given, or it cannot be written.
+        SceneError: If the scene cannot be read.
+        SchemaError: If the classes make no schema.
+    """
+    inputs = inputs or ProjectInputs()
+    target = _free_target(folder, force)
+    for path in inputs.given:
+        if is_missing(path):
+            raise InputError(f"There is no file {path}.", expected="a file that is there", remedy="Check the path.")
+    names = [name for name in classes if name != "background"]
+    write_atomically(target, project_text(target, inputs, names, scene_size(inputs.scene)).encode())
+    return NewProject(target, tuple(name for name in names if name not in OSM_PRESETS))
+
+
+def scene_size(scene: Path | None) -> SceneSize:
+    """Return what a proposal needs of the scene; of none, placeholders.
+
+    Raises:
+        SceneError: If it cannot be read.
+    """
+    if scene is None:
+        return SceneSize()
+    from crispmap.raster.files import open_scene  # without a scene nothing is read
+
+    with open_scene(scene) as opened:
+        grid = opened.grid
+        return SceneSize(grid.shape, grid.mean_gsd_m(), grid.crs is not None, known=True)
+
+
+def _free_target(folder: Path, force: bool) -> Path:
+    """Return the path of the project file, or raise OutputError where it may not be written."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            f"{folder} is a file, not a folder.",
+            expected="the folder for the project file",
+            remedy="Name a folder, new or old; the scene goes behind --scene.",
+        )
+    target = folder / PROJECT_FILE
+    if target.exists() and not force:
+        raise OutputError(
+            f"{target} exists.", expected="a new file", remedy="Give --force to replace it, or another folder."
+        )
+    return target

@@ -1,0 +1,128 @@
+"""What a raster file holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import InputError
+from crispmap.files.address import typed
+from crispmap.geo.crs import crs_name
+from crispmap.geo.grid import Grid
+from crispmap.raster.files import FileScene, open_dataset
+from crispmap.raster.refs import SceneRef
+from crispmap.raster.resolve import resolve_scenes
+from crispmap.raster.stac import split_assets
+from crispmap.raster.stack import gdal_source
+from crispmap.raster.writer import CLASSES_TAG, read_class_schema
+
+_OWN_TAGS = "CRISPMAP_"
+
+
+@dataclass(frozen=True)
+class BandFacts:
+    """One band of a raster.
+
+    Attributes:
+        name: What a model sees it as; of alpha, "alpha".
+        type: The type of its values, such as "uint8".
+        nodata: The value that stands for none, if any.
+    """
+
+    name: str
+    type: str
+    nodata: float | None
+
+
+@dataclass(frozen=True)
+class RasterFacts:
+    """What a raster holds, or several that make one scene.
+
+    Attributes:
+        path: The file or address.
+        format: The name of GDAL's driver.
+        grid: Where its pixels lie.
+        bands: All of its bands.
+        schema: Its classes, of a class map.
+        tags: What crispmap noted in the file, besides the classes.
+    """
+
+    path: str
+    format: str
+    grid: Grid
+    bands: tuple[BandFacts, ...]
+    schema: ClassSchema | None
+    tags: dict[str, str]
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a scene or a class map."""
+        return "scene" if self.schema is None else "class map"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, the kind first."""
+        grid, crs = self.grid, self.grid.crs
+        facts: dict[str, Any] = {
+            "kind": self.kind,
+            "path": self.path,
+            "format": self.format,
+            "height_px": grid.height,
+            "width_px": grid.width,
+            "gsd_m": None if crs is None else [round(value, 6) for value in grid.gsd_m()],
+            "crs": None if crs is None else crs_name(crs),
+            "bounds": list(grid.bounds),
+            "bands": [vars(band) for band in self.bands],
+        }
+        if self.schema is not None:
+            facts["classes"] = self.schema.legend()
+        if self.tags:
+            facts["tags"] = self.tags
+        return facts
+
+
+def describe_raster(path: str | Path) -> RasterFacts:
+    """Return what a raster file holds, or the assets named of a STAC item (``item.json#B04``) together.
+
+    Raises:
+        InputError: If the STAC items are several.
+        SceneError: If it cannot be read.
+    """
+    return _describe(_one_scene(typed(path)) if names_assets(path) else SceneRef.of(path))
+
+
+def names_assets(path: str | Path) -> bool:
+    """Return whether a path is a STAC item with assets of it named, ``item.json#B04``."""
+    text = typed(path)
+    return "#" in text and split_assets(text)[1] is not None
+
+
+def _one_scene(text: str) -> SceneRef:
+    """Return the one scene that a text names, or raise InputError."""
+    scenes = resolve_scenes([text])
+    if len(scenes) > 1:
+        raise InputError(
+            f"{text} means {len(scenes)} scenes.",
+            expected="one scene",
+            remedy=f"Look at them one by one: {', '.join(str(scene) for scene in scenes[:3])}",
+        )
+    return scenes[0]
+
+
+def _describe(ref: SceneRef) -> RasterFacts:
+    source = gdal_source(ref)
+    schema = read_class_schema(source)
+    with open_dataset(source) as dataset, FileScene(ref) as scene:
+        names = _band_names(dataset, scene)
+        bands = [BandFacts(*one) for one in zip(names, dataset.dtypes, dataset.nodatavals, strict=True)]
+        tags = {key: value for key, value in dataset.tags().items() if key.startswith(_OWN_TAGS)}
+        if schema is not None:
+            tags.pop(CLASSES_TAG, None)
+        return RasterFacts(str(ref), dataset.driver, scene.grid, tuple(bands), schema, tags)
+
+
+def _band_names(dataset: Any, scene: FileScene) -> list[str]:
+    """Return what every band of a raster is called: alpha after its colour, the others as a model sees them."""
+    image = dict(zip(scene.bands, scene.band_names, strict=True))
+    return [image.get(number, colour.name) for number, colour in enumerate(dataset.colorinterp, 1)]
