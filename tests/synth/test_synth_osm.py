@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import STRtree
 
+from crispmap.synth.chance import Dice
+from crispmap.synth.features import Town
 from crispmap.synth.osm import Drift, Mapping, map_town
-from crispmap.synth.town import Town, plan_town
+from crispmap.synth.town import plan_town
 
 EXACT = Mapping((0.0, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -51,7 +53,7 @@ def test_a_precise_map_is_the_truth() -> None:
 @given(st.integers(0, 200), st.floats(0.5, 6.0))
 @settings(deadline=None, max_examples=20)
 def test_the_drift_has_the_stated_size(seed: int, rms: float) -> None:
-    drift = Drift.draw(Mapping(drift_m=rms), np.random.default_rng(seed))
+    drift = Drift.draw(Mapping(drift_m=rms), Dice.of(seed, 0))
     assert 1.0 <= np.hypot(*drift.offset_m) <= 2.0
     places = np.random.default_rng(0).uniform(0, 30_000, (8000, 2))
     shifts = drift.at(places)
@@ -104,7 +106,6 @@ def test_ghosts_stand_where_nothing_is() -> None:
     assert len(ghosts) > 10
     real = shapely.union_all([b.outline for b in town().buildings] + [town().carriageway])
     assert max(ghost.intersection(real).area for ghost in ghosts) < 1e-6
-    assert len(layers.roads) > len(exact.roads)
 
 
 def test_rows_become_one_outline_of_about_their_area() -> None:
@@ -125,7 +126,7 @@ def test_small_streets_are_forgotten_and_large_ones_never() -> None:
 def test_the_map_has_tags_and_no_widths_and_depends_on_the_seed() -> None:
     first, again, other = map_town(town(), 1), map_town(town(), 1), map_town(town(), 2)
     assert list(first.buildings.columns) == ["osm_id", "building", "geometry"]
-    assert list(first.roads.columns) == ["osm_id", "highway", "name", "lanes", "surface", "geometry"]
+    assert list(first.roads.columns) == ["osm_id", "highway", "geometry"]
     assert set(first.buildings["building"]) >= {"yes", "house"}
     assert "footway" in set(first.roads["highway"])
     assert first.buildings.geometry.is_valid.all()

@@ -16,13 +16,13 @@ from shapely.affinity import translate
 
 from crispmap.errors import GridError
 from crispmap.geo.grid import Grid
-from crispmap.synth.features import Building, Car, Frame, Tree, Wing
-from crispmap.synth.light import cast_shadows, crown_light
+from crispmap.synth.chance import Dice, smooth_noise
+from crispmap.synth.features import Building, Frame, Town, Tree, Wing
+from crispmap.synth.houses import draw_car
 from crispmap.synth.materials import MATERIALS
-from crispmap.synth.relief import Relief, Sun
+from crispmap.synth.relief import Relief, Sun, cast_shadows
 from crispmap.synth.render import render
-from crispmap.synth.texture import smooth_noise
-from crispmap.synth.town import Town, plan_town
+from crispmap.synth.town import plan_town
 from crispmap.synth.truth import BUILDING, ROAD, true_classes
 from crispmap.synth.write import town_grid
 from crispmap.types import FloatArray
@@ -78,23 +78,22 @@ def test_the_light_on_a_roof_is_lamberts(sun: Sun, slope: float, downhill: float
 
 
 def test_crowns_are_bright_towards_the_sun() -> None:
-    rows, cols = np.mgrid[-20:21, -20:21] * 0.25
-    dome = np.sqrt(np.clip(25 - rows**2 - cols**2, 0, None)).astype(np.float32)
-    light = crown_light(dome, 0.25, Sun(180.0, 45.0))
-    assert light[28:34, 20].mean() > 1.0 > light[6:12, 20].mean()
+    relief = Relief((80, 80), 0.25, Sun(180.0, 45.0), np.random.default_rng(0))
+    relief.tree(Tree(10, 10, 5, 9, "broad"))
+    assert relief.light[48:54, 35:45].mean() > 1.0 > relief.light[26:32, 35:45].mean()
 
 
 @pytest.mark.parametrize(
     ("roof", "volume"),
-    [("flat", 0.0), ("gable", 0.5), ("shed", 0.5), ("hip", 0.5 - 5 / (6 * 15))],
+    [("flat", 0.0), ("gable", 0.5), ("hip", 0.5 - 5 / (6 * 15))],
 )
 def test_roofs_enclose_their_volume(roof: str, volume: float) -> None:
     """Mean height above the eaves over rise: 1/2 for a gable; a hip of L x W has 1/2 - W / (6 L)."""
     relief = Relief((200, 320), 0.125, Sun(), np.random.default_rng(0))
-    relief.roof(Wing(Frame(20.0, 12.5, 0.3), 15.0, 5.0, 3.0, 2.0, roof, "slate"))
+    rise = 0.0 if roof == "flat" else 2.0
+    relief.roof(Wing(Frame(20.0, 12.5, 0.3), 15.0, 5.0, 3.0, rise, roof, "slate"))
     covered = relief.height_m > 0
     assert covered.sum() * 0.125**2 == pytest.approx(75.0, rel=0.01)
-    rise = 0.0 if roof == "flat" else 2.0
     assert relief.height_m[covered].mean() - 3.0 == pytest.approx(rise * volume, abs=0.02)
 
 
@@ -102,13 +101,15 @@ def test_higher_things_cover_lower_ones_and_paint_changes_no_height() -> None:
     relief = Relief((80, 80), 0.25, Sun(), np.random.default_rng(0))
     relief.roof(Wing(Frame(10, 10, 0), 8, 8, 6.0, 0.0, "flat", "slate"))
     before, numbers = relief.height_m.copy(), relief.surface.copy()
-    relief.car(Car(Frame(10, 10, 0), 4.4, 1.8, 1.45, "red"))
+    for body in draw_car(Frame(10, 10, 0), Dice.of(0, 0)):
+        relief.roof(body)
     assert_array_equal(relief.height_m, before)
     relief.roof(Wing(Frame(10, 10, 0), 1, 1, 0, 0, "decal", "glass"))
     assert_array_equal(relief.height_m, before)
     assert (relief.surface != numbers).any()
     relief.roof(Wing(Frame(900, 900, 0), 8, 8, 6.0, 0.0, "flat", "slate"))
-    relief.trees([Tree(900, 900, 2, 5, "broad"), Tree(10, 10, 3, 12, "conifer"), Tree(3, 3, 1, 1.2, "bush")])
+    for tree in (Tree(900, 900, 2, 5, "broad"), Tree(10, 10, 3, 12, "conifer"), Tree(3, 3, 1, 1.2, "bush")):
+        relief.tree(tree)
     assert relief.crown[40, 40]
     assert relief.height_m.max() > 9
 
@@ -154,16 +155,14 @@ def test_plants_shine_in_the_near_infrared_and_asphalt_does_not() -> None:
     index = (image[3] - image[0]) / (image[3] + image[0])
     assert np.median(index[classes == ROAD]) < 0.08
     assert np.percentile(index[classes == 0], 75) > 0.2
-    plants = {"lawn", "broad", "maize", "hedge", "meadow", "pasture"}
+    plants = {"lawn", "broad", "maize", "hedge", "pasture"}
     assert all(MATERIALS[name].colour[3] > 1.5 * MATERIALS[name].colour[0] for name in plants)
 
 
 def alone(building: Building) -> Town:
     """Return a town of nothing but one building on its ground."""
-    plain = town()
-    return Town(
-        plain.size_m, 0, plain.setting, (), (), shapely.Polygon(), (building,), (), (), (), shapely.Polygon(), (), ()
-    )
+    nothing = shapely.Polygon()
+    return Town(town().setting, (), nothing, nothing, shapely.LineString(), [building])
 
 
 @pytest.mark.parametrize("azimuth", [0.0, 90.0, 180.0, 270.0])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.random import Generator
-from shapely import LineString, Point, Polygon
+from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
+
+from crispmap.synth.setting import Setting
 
 
 @dataclass(frozen=True)
@@ -39,51 +39,34 @@ class Frame:
         return Polygon([self.at(u0, v0), self.at(u1, v0), self.at(u1, v1), self.at(u0, v1)])
 
 
-def blob(x: float, y: float, half: tuple[float, float], angle: float, rng: Generator) -> Polygon:
-    """Return an uneven oval around (x, y), of two half axes, the first along an angle."""
-    turns = np.linspace(0, 2 * math.pi, 24, endpoint=False)
-    wobble = 1 + 0.16 * np.sin(2 * turns + rng.uniform(0, 6)) + 0.1 * np.sin(5 * turns + rng.uniform(0, 6))
-    frame = Frame(x, y, angle)
-    return Polygon(
-        [frame.at(half[0] * w * math.cos(t), half[1] * w * math.sin(t)) for t, w in zip(turns, wobble, strict=True)]
-    )
-
-
 @dataclass(frozen=True)
 class Road:
     """A street: its centre line and what a mapper would say of it.
 
     Attributes:
         line: The centre line.
-        width_m: Width of the carriageway, kerb to kerb.
         highway: OpenStreetMap value, such as ``residential``.
-        name: Street name, empty for lanes.
-        verge_m: Width of the pavement or grass verge on either side; background in the truth.
-        verge: Material of the verge.
+        width_m: Width of the carriageway, kerb to kerb.
         surface: Material of the carriageway.
-        turning: End point of a cul-de-sac with a turning circle, or None.
+        verge: Material of the pavement or grass on either side; background in the truth.
+        verge_m: Its width.
     """
 
     line: LineString
-    width_m: float
     highway: str
-    name: str = ""
-    verge_m: float = 1.5
-    verge: str = "pavement"
-    surface: str = "asphalt"
-    turning: tuple[float, float] | None = None
+    width_m: float
+    surface: str
+    verge: str
+    verge_m: float
 
-    def area(self, extra_m: float = 0.0) -> BaseGeometry:
-        """Return the carriageway with its turning circle, grown by ``extra_m`` on either side."""
-        shape = self.line.buffer(self.width_m / 2 + extra_m, quad_segs=4)
-        if self.turning is None:
-            return shape
-        return shape.union(Point(self.turning).buffer(self.width_m / 2 + 3.5 + extra_m, quad_segs=6))
+    def area(self, extra_m: float = 0.0) -> Polygon:
+        """Return the carriageway, grown by ``extra_m`` on either side."""
+        return self.line.buffer(self.width_m / 2 + extra_m, quad_segs=4)
 
 
 @dataclass(frozen=True)
 class Wing:
-    """A rectangular body with one roof.
+    """A rectangular body with one roof: part of a building, or of a car.
 
     Attributes:
         frame: Origin at the centre, ``u`` along the ridge.
@@ -91,7 +74,7 @@ class Wing:
         width_m: Side along ``v``.
         eave_m: Height of the eaves above the ground.
         rise_m: Height of the ridge above the eaves.
-        roof: ``gable``, ``hip``, ``shed``, ``flat``, or ``decal`` (paint on whatever roof is there: windows, panels).
+        roof: ``gable``, ``hip``, ``flat``, or ``decal`` (paint on whatever roof is there: windows, panels).
         material: Roof material.
     """
 
@@ -109,11 +92,6 @@ class Wing:
         a, b = self.length_m / 2, self.width_m / 2
         return self.frame.rect(-a, a, -b, b)
 
-    @property
-    def height_m(self) -> float:
-        """Height of the highest point."""
-        return self.eave_m + self.rise_m
-
 
 @dataclass(frozen=True)
 class Building:
@@ -122,8 +100,8 @@ class Building:
     Attributes:
         outline: The exact outline.
         wings: The bodies whose union, less ground another building took first, is the outline.
-        details: Chimneys, vents, windows and panels on the roof.
         kind: OpenStreetMap value: ``house``, ``terrace``, ``apartments``, ``industrial``, ``shed``, ``church``, ...
+        details: Chimneys, vents, windows and panels on the roof.
         row: Number of the row of houses it stands in, or -1: mappers draw rows as one.
     """
 
@@ -136,12 +114,7 @@ class Building:
     @property
     def height_m(self) -> float:
         """Height of the highest ridge."""
-        return max(wing.height_m for wing in self.wings)
-
-    @property
-    def angle_rad(self) -> float:
-        """Direction of the ridge of the main wing, counter-clockwise from east."""
-        return self.wings[0].frame.angle_rad
+        return max(wing.eave_m + wing.rise_m for wing in self.wings)
 
 
 @dataclass(frozen=True)
@@ -152,15 +125,13 @@ class Surface:
         shape: Its outline.
         material: What it is made of.
         angle_rad: Direction of rows, furrows or seams, counter-clockwise from east.
-        height_m: Height above the ground: 0 for ground, more for hedges, walls and cars.
-        tone: Brightness against the material's own, or 0 to draw it at random.
+        height_m: Height above the ground: 0 for ground, more for hedges and walls.
     """
 
     shape: BaseGeometry
     material: str
     angle_rad: float = 0.0
     height_m: float = 0.0
-    tone: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -174,29 +145,32 @@ class Tree:
     species: str
 
 
-@dataclass(frozen=True)
-class Car:
-    """A car or lorry, standing or driving; ``angle_rad`` is where it points."""
-
-    frame: Frame
-    length_m: float
-    width_m: float
-    height_m: float
-    paint: str
-
-
 @dataclass
-class Works:
-    """What has been built so far; the planners append to it."""
+class Town:
+    """A town, planned in vectors; everything reaches somewhat beyond the scene.
 
+    Attributes:
+        setting: Where it lies.
+        roads: Streets and country lanes: what the truth calls road.
+        carriageway: The exact ground of all roads, kerb to kerb, with rounded corners.
+        water: The river.
+        path: The foot path along the river, 2 m wide: background in the truth.
+        buildings: All buildings, down to sheds; none overlaps another or a road.
+        surfaces: The ground from below to above: fields, gardens, yards, car parks.
+        painted: Markings and patches on the carriageways.
+        barriers: Hedges and walls.
+        trees: All trees.
+        cars: Bodies, windows and roofs of all cars and lorries.
+    """
+
+    setting: Setting
+    roads: tuple[Road, ...]
+    carriageway: BaseGeometry
+    water: BaseGeometry
+    path: LineString
     buildings: list[Building] = field(default_factory=list)
     surfaces: list[Surface] = field(default_factory=list)
+    painted: list[Surface] = field(default_factory=list)
     barriers: list[Surface] = field(default_factory=list)
     trees: list[Tree] = field(default_factory=list)
-    cars: list[Car] = field(default_factory=list)
-    rows: int = 0
-
-    def next_row(self) -> int:
-        """Return a number no row of houses has yet."""
-        self.rows += 1
-        return self.rows
+    cars: list[Wing] = field(default_factory=list)

@@ -1,149 +1,95 @@
-"""How single buildings are put together: bodies with roofs, chimneys, vents, windows."""
+"""How single buildings and cars are put together: bodies with roofs, chimneys, vents, windows."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from numpy.random import Generator
-
+from crispmap.synth.chance import Dice
 from crispmap.synth.features import Frame, Wing
 
 TILED = ("tile_orange", "tile_orange", "tile_red", "tile_red", "tile_old", "tile_pale", "tile_brown")
 SLATED = ("slate", "slate", "tile_grey", "tile_grey", "tile_brown", "tile_old")
 MODERN = ("tile_grey", "slate", "tile_brown", "tile_orange", "fibre")
 FLATS = ("roof_gravel", "roof_gravel", "bitumen", "membrane", "roof_grey", "roof_grey", "roof_green")
-SHEDS = ("fibre", "rust", "bitumen", "tile_old", "zinc", "tile_grey", "roof_wood")
 
 
 @dataclass(frozen=True)
 class Style:
-    """What the houses of one quarter have in common.
+    """What buildings of one sort have in common.
 
     Attributes:
-        roofs: Roof materials to draw from.
+        kind: OpenStreetMap value.
+        front_m: Range of the side along the street; of a house that stands free, of its plot's.
+        depth_m: Range of the side away from it.
+        eave_m: Range of the height of the eaves.
+        roofs: Materials of pitched roofs to draw from.
+        flats: Materials of flat roofs to draw from.
         slope: Rise over run of pitched roofs.
-        hipped: Share of hipped roofs.
         flat: Share of flat roofs.
-        storey_m: Range of the height of the eaves.
-        setback_m: Distance between the plot's front and the houses.
+        hipped: Share of hipped roofs among the pitched.
+        wing: Share with a wing that stands out behind.
     """
 
-    roofs: tuple[str, ...]
-    slope: float
-    hipped: float
-    flat: float
-    storey_m: tuple[float, float]
-    setback_m: float
+    kind: str
+    front_m: tuple[float, float]
+    depth_m: tuple[float, float]
+    eave_m: tuple[float, float]
+    roofs: tuple[str, ...] = TILED
+    flats: tuple[str, ...] = FLATS
+    slope: float = 0.45
+    flat: float = 0.0
+    hipped: float = 0.0
+    wing: float = 0.0
+
+    def in_quarter(self, dice: Dice) -> Style:
+        """Return the style as one quarter has it: mostly tiled, some slated, some modern."""
+        roofs, flat = dice.pick(((TILED, 0.03), (TILED, 0.03), (TILED, 0.06), (SLATED, 0.05), (MODERN, 0.22)))
+        return replace(self, roofs=roofs, flat=flat, slope=dice.between(0.42, 0.85), hipped=dice.pick((0.1, 0.35, 0.7)))
+
+    def draw_wings(self, front_m: float, frame: Frame, dice: Dice) -> tuple[Wing, ...]:
+        """Return a building whose front's middle is the frame's origin: a body, perhaps with a wing behind."""
+        deep, eave = dice.between(*self.depth_m), dice.between(*self.eave_m)
+        body = self._under_roof(frame.moved(0, deep / 2), (front_m, deep), eave, dice)
+        if not dice.chance(self.wing):
+            return (body,)
+        broad, out = front_m * dice.between(0.35, 0.58), deep * dice.between(0.22, 0.55)
+        size = broad, deep / 2 + out
+        middle = frame.moved(dice.pick((-1, 1)) * ((front_m - broad) / 2 - 0.05), deep / 2 + size[1] / 2)
+        turned = middle if size[0] >= size[1] else middle.moved(0, 0, math.pi / 2)
+        wing = self._under_roof(turned, (max(size), min(size)), eave * dice.pick((0.5, 0.9)), dice)
+        return body, replace(wing, material=body.material) if wing.roof != "flat" and dice.chance(0.6) else wing
+
+    def _under_roof(self, frame: Frame, size_m: tuple[float, float], eave_m: float, dice: Dice) -> Wing:
+        """Return a body of a length and width under a roof of this style."""
+        if dice.chance(self.flat):
+            return Wing(frame, *size_m, eave_m, 0.0, "flat", dice.pick(self.flats))
+        roof = "hip" if dice.chance(self.hipped) else "gable"
+        return Wing(frame, *size_m, eave_m, self.slope * size_m[1] / 2, roof, dice.pick(self.roofs))
 
 
-def draw_style(rng: Generator, storey_m: tuple[float, float] = (3.0, 5.8)) -> Style:
-    """Return the style of a quarter: mostly tiled, some slated, some modern."""
-    roofs, flat = [(TILED, 0.03), (TILED, 0.06), (SLATED, 0.05), (MODERN, 0.22)][
-        int(rng.choice(4, p=[0.4, 0.2, 0.2, 0.2]))
-    ]
-    return Style(
-        roofs,
-        float(rng.uniform(0.42, 0.85)),
-        float(rng.choice([0.1, 0.35, 0.7])),
-        flat,
-        storey_m,
-        float(rng.uniform(2.0, 7.0)),
-    )
+_ON_FLAT = (("membrane", 1 / 140, 2.2, 0.8), ("roof_grey", 1 / 140, 2.2, 0.8), ("glass", 1 / 200, 3.0, 0.0))
+_ON_SLOPE = (("tile_old", 1 / 90, 0.9, 1.6), ("glass", 1 / 90, 1.1, 0.0), ("panel", 1 / 1000, 5.0, 0.0))
+"""What is on roofs: material, number a square metre, longest side, height (0 for windows and panels)."""
 
 
-def body(frame: Frame, u: tuple[float, float], v: tuple[float, float], roof: str, material: str, eave_m: float) -> Wing:
-    """Return a flat-roofed wing between two values of ``u`` and of ``v``, its long side along its own ``u``."""
-    centre = (u[0] + u[1]) / 2, (v[0] + v[1]) / 2
-    length, width = u[1] - u[0], v[1] - v[0]
-    turn = 0.0 if length >= width else math.pi / 2
-    return Wing(frame.moved(*centre, turn), max(length, width), min(length, width), eave_m, 0.0, roof, material)
-
-
-def pitched(wing: Wing, slope: float) -> Wing:
-    """Return the wing with a roof that rises to its ridge with this slope."""
-    if wing.roof == "flat":
-        return wing
-    run = wing.width_m if wing.roof == "shed" else wing.width_m / 2
-    rise = (0.35 if wing.roof == "shed" else 1.0) * slope * run
-    return Wing(wing.frame, wing.length_m, wing.width_m, wing.eave_m, rise, wing.roof, wing.material)
-
-
-def draw_roof(style: Style, rng: Generator) -> tuple[str, str]:
-    """Return a roof form and a material of a style."""
-    if rng.random() < style.flat:
-        return "flat", str(rng.choice(FLATS))
-    return ("hip" if rng.random() < style.hipped else "gable"), str(rng.choice(style.roofs))
-
-
-def detached_wings(frame: Frame, size_m: tuple[float, float], style: Style, rng: Generator) -> tuple[Wing, ...]:
-    """Return a house whose front's middle is the frame's origin: a body, perhaps a cross wing, perhaps a garage."""
-    wide, deep = size_m
-    roof, material = draw_roof(style, rng)
-    eave = float(rng.uniform(*style.storey_m))
-    main = body(frame, (-wide / 2, wide / 2), (0, deep), roof, material, eave)
-    wings = [pitched(main, style.slope)]
-    side = 1.0 if rng.random() < 0.5 else -1.0
-    if rng.random() < 0.42:
-        wings.append(_cross_wing(frame, size_m, style, (roof, material, eave), side, rng))
-    if rng.random() < 0.4:
-        start = side * wide / 2
-        span = sorted((start, start + side * rng.uniform(3.0, 4.2)))
-        back = float(rng.uniform(0.5, max(0.6, deep - 6)))
-        form, top = ("flat", str(rng.choice(FLATS))) if rng.random() < 0.45 else ("gable", material)
-        garage = body(frame, (span[0], span[1]), (back, back + float(rng.uniform(5.2, 6.5))), form, top, 2.6)
-        wings.append(pitched(garage, style.slope))
-    return tuple(wings)
-
-
-def _cross_wing(
-    frame: Frame, size_m: tuple[float, float], style: Style, top: tuple[str, str, float], side: float, rng: Generator
-) -> Wing:
-    """Return a wing that stands out to the back or front, making an L or a T."""
-    wide, deep = size_m
-    roof, material, eave = top
-    breadth = float(rng.uniform(0.36, 0.5)) * wide
-    middle = 0.0 if rng.random() < 0.25 else -side * (wide - breadth) / 2
-    out = float(rng.uniform(2.2, 4.8))
-    v = (-min(out, 1.8), deep / 2) if rng.random() < 0.3 else (deep / 2, deep + out)
-    low = eave - (0.6 if rng.random() < 0.4 else 0.0)
-    wing = body(frame, (middle - breadth / 2, middle + breadth / 2), v, roof, material, low)
-    return pitched(wing, style.slope)
-
-
-def chimneys(wing: Wing, count: int, rng: Generator) -> tuple[Wing, ...]:
-    """Return chimneys near the ridge of a wing."""
+def draw_details(wing: Wing, dice: Dice) -> tuple[Wing, ...]:
+    """Return what is on a roof: vents and lights on flat ones, chimneys, windows and panels on pitched ones."""
     made = []
-    for _ in range(count):
-        u = float(rng.uniform(-0.42, 0.42)) * wing.length_m
-        v = float(rng.uniform(-0.18, 0.18)) * wing.width_m
-        made.append(Wing(wing.frame.moved(u, v), 0.9, 0.6, wing.height_m + 0.5, 0.0, "flat", "chimney"))
+    for material, density, side_m, height_m in _ON_FLAT if wing.roof == "flat" else _ON_SLOPE:
+        for _ in range(min(6, dice.poisson(density * wing.length_m * wing.width_m))):
+            spot = wing.frame.moved(dice.between(-0.4, 0.4) * wing.length_m, dice.pick((-0.25, 0.25)) * wing.width_m)
+            long, wide = side_m * dice.between(0.6, 1.0), side_m * dice.between(0.4, 0.6)
+            top = wing.eave_m + wing.rise_m / 2 + height_m
+            made.append(Wing(spot, long, wide, top, 0.0, "flat" if height_m else "decal", material))
     return tuple(made)
 
 
-def roof_furniture(wing: Wing, rng: Generator) -> tuple[Wing, ...]:
-    """Return what stands on a roof: vents and lights on flat ones, chimneys, windows and panels on pitched ones."""
-    if wing.roof == "flat":
-        count = int(min(14, rng.poisson(wing.length_m * wing.width_m / 70)))
-        return tuple(_vent(wing, rng) for _ in range(count))
-    made = list(chimneys(wing, int(rng.choice([0, 1, 1, 2])), rng))
-    for _ in range(int(rng.choice([0, 0, 1, 2, 3]))):
-        made.append(_on_slope(wing, (0.8, 1.1), "glass", rng))
-    if rng.random() < 0.09:
-        made.append(_on_slope(wing, (float(rng.uniform(3, 6)), float(rng.uniform(1.8, 3))), "panel", rng))
-    return tuple(made)
+PAINTS = ("metal_white", "metal_white", "metal_grey", "metal_grey", "bitumen", "black", "panel", "blue", "red")
 
 
-def _vent(wing: Wing, rng: Generator) -> Wing:
-    """Return a vent, hatch or skylight on a flat roof."""
-    u, v = rng.uniform(-0.42, 0.42, 2) * (wing.length_m, wing.width_m)
-    size = rng.uniform(0.8, 2.2, 2)
-    material = str(rng.choice(["membrane", "roof_grey", "metal_grey", "glass"]))
-    return Wing(wing.frame.moved(u, v), max(size), min(size), wing.eave_m + 0.8, 0.0, "flat", material)
-
-
-def _on_slope(wing: Wing, size_m: tuple[float, float], material: str, rng: Generator) -> Wing:
-    """Return something painted on one slope of a roof."""
-    side = 1.0 if rng.random() < 0.5 else -1.0
-    u = float(rng.uniform(-0.3, 0.3)) * wing.length_m
-    return Wing(wing.frame.moved(u, side * 0.25 * wing.width_m), *size_m, 0.0, 0.0, "decal", material)
+def draw_car(frame: Frame, dice: Dice) -> tuple[Wing, ...]:
+    """Return a car along ``u``: its body, windows and roof."""
+    body = Wing(frame, dice.between(3.8, 4.9), dice.between(1.7, 2.0), 1.15, 0.0, "flat", dice.pick(PAINTS))
+    glass = replace(body, frame=frame.moved(-0.25, 0), length_m=2.2, width_m=1.6, roof="decal", material="glass")
+    return body, glass, replace(body, frame=frame.moved(-0.3, 0), length_m=1.4, width_m=1.6, eave_m=1.45)

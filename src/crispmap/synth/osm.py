@@ -7,19 +7,21 @@ pictures are, and each thing a little by itself), incomplete, generalised, and p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
 
 import geopandas
 import numpy as np
 import shapely
-from numpy.random import Generator
-from shapely import LineString, Polygon, STRtree
+from shapely import LineString, STRtree
 from shapely.affinity import rotate, scale, translate
 from shapely.geometry.base import BaseGeometry
 
-from crispmap.synth.features import Building, Frame, Road
-from crispmap.synth.setting import Waves
-from crispmap.synth.town import Town
+from crispmap.synth.chance import Dice, Waves
+from crispmap.synth.features import Building, Town
+from crispmap.synth.site import polygons_of
 from crispmap.types import DoubleArray
 
 _REACH_M = 15.0
@@ -64,12 +66,11 @@ class Drift:
     north: Waves
 
     @classmethod
-    def draw(cls, mapping: Mapping, rng: Generator) -> Drift:
+    def draw(cls, mapping: Mapping, dice: Dice) -> Drift:
         """Draw the shift of a map."""
-        length, towards = rng.uniform(1.0, 2.0), rng.uniform(0, 2 * math.pi)
-        drawn = float(length * math.cos(towards)), float(length * math.sin(towards))
-        waves = Waves.draw(rng, (180.0, 480.0), 8), Waves.draw(rng, (180.0, 480.0), 8)
-        return cls(drawn if mapping.offset_m is None else mapping.offset_m, mapping.drift_m, *waves)
+        length, towards = dice.between(1.0, 2.0), dice.between(0, 2 * math.pi)
+        offset = mapping.offset_m or (length * math.cos(towards), length * math.sin(towards))
+        return cls(offset, mapping.drift_m, *(Waves.draw(dice, (180.0, 480.0), 8) for _ in range(2)))
 
     def at(self, points: DoubleArray) -> DoubleArray:
         """Return the shifts (east, north) in metres at points (n, 2)."""
@@ -84,7 +85,7 @@ class OsmLayers:
 
     Attributes:
         buildings: Columns osm_id, building, geometry (polygons).
-        roads: Columns osm_id, highway, name, lanes, surface, geometry (lines); foot paths are among them.
+        roads: Columns osm_id, highway, geometry (lines); foot paths are among them.
         drift: The smooth shift.
     """
 
@@ -95,154 +96,82 @@ class OsmLayers:
 
 def map_town(town: Town, seed: int = 0, mapping: Mapping | None = None) -> OsmLayers:
     """Return an imprecise map of a town; the same town, seed and mapping give the same map."""
-    mapping = mapping or Mapping()
-    rng = np.random.default_rng([seed, 3])
-    drift = Drift.draw(mapping, rng)
+    mapping, dice = mapping or Mapping(), Dice.of(seed, 3)
+    drift = Drift.draw(mapping, dice)
     near = town.setting.frame.buffer(_REACH_M)
     seen = [building for building in town.buildings if building.outline.intersects(near)]
-    outlines = _outlines(_remaining(seen, mapping, rng), mapping, rng)
-    outlines += _pulled_down(town, round(mapping.gone * len(seen)), rng)
-    shapes = [_misplaced(outline, drift, mapping, rng) for outline, _ in outlines]
-    buildings = geopandas.GeoDataFrame(
-        {
-            "osm_id": np.arange(len(shapes)) + _RECORDS_FROM,
-            "building": [kind for _, kind in outlines],
-        },
-        geometry=shapes,
-    )
-    return OsmLayers(buildings, _road_frame(town, near, drift, mapping, rng), drift)
+    outlines = list(_outlines(_remaining(seen, mapping, dice), mapping, dice))
+    outlines += [(shape, "yes") for shape in _pulled_down(town, seen, round(mapping.gone * len(seen)), dice)]
+    tagged = [("yes" if dice.chance(0.65) else kind, shape) for shape, kind in outlines]
+    buildings = [(tag, _misplaced(shape, drift, mapping, dice)) for tag, shape in tagged]
+    minor = ("residential", "living_street", "unclassified")
+    small = [road.highway in minor and road.line.length < 180 for road in town.roads]
+    mapped = [not (little and dice.chance(mapping.roads_omitted)) for little in small]
+    lines = [("footway", town.path), *((road.highway, road.line) for road in compress(town.roads, mapped))]
+    roads = [(kind, _traced(line, drift, mapping, dice)) for kind, line in lines if line.intersects(near)]
+    return OsmLayers(_frame(buildings, "building"), _frame(roads, "highway"), drift)
 
 
-def _remaining(seen: list[Building], mapping: Mapping, rng: Generator) -> list[Building]:
+def _frame(records: Sequence[tuple[str, BaseGeometry]], tag: str) -> geopandas.GeoDataFrame:
+    """Return records of a tag and a shape as a frame, each with a number of its own."""
+    numbered = [(_RECORDS_FROM + index, *record) for index, record in enumerate(records)]
+    return geopandas.GeoDataFrame(numbered, columns=["osm_id", tag, "geometry"], geometry="geometry")
+
+
+def _remaining(seen: list[Building], mapping: Mapping, dice: Dice) -> list[Building]:
     """Return the buildings somebody has mapped."""
-    kept = [one for one in seen if one.kind != "shed" or rng.random() >= mapping.sheds_omitted]
-    places = np.array([one.outline.centroid.coords[0] for one in kept]).reshape(-1, 2)
+    kept = [one for one in seen if one.kind != "shed" or not dice.chance(mapping.sheds_omitted)]
+    places = shapely.get_coordinates([one.outline.centroid for one in kept])
     missing = np.zeros(len(kept), dtype=bool)
     while kept and missing.mean() < mapping.omitted:
-        middle = places[rng.integers(len(kept))]
-        gaps = np.hypot(*(places - middle).T)
-        near = np.flatnonzero((gaps < rng.uniform(8.0, 38.0)) & ~missing)
+        gaps = np.hypot(*(places - places[dice.integers(len(kept))]).T)
+        near = np.flatnonzero((gaps < dice.between(8.0, 38.0)) & ~missing)
         room = math.ceil(mapping.omitted * len(kept)) - int(missing.sum())
         missing[near[np.argsort(gaps[near], kind="stable")][:room]] = True
     return [one for one, gone in zip(kept, missing, strict=True) if not gone]
 
 
-def _outlines(buildings: list[Building], mapping: Mapping, rng: Generator) -> list[tuple[Polygon, str]]:
-    """Return outlines as mappers draw them: rows as one, wings as rectangles, corners straightened."""
-    rows: dict[int, list[Building]] = {}
-    drawn: list[tuple[Polygon, str]] = []
-    for building in buildings:
-        if building.row >= 0:
-            rows.setdefault(building.row, []).append(building)
-        else:
-            drawn.append((_generalised(building, mapping, rng), _tag(building.kind, rng)))
+def _outlines(buildings: list[Building], mapping: Mapping, dice: Dice) -> Iterator[tuple[BaseGeometry, str]]:
+    """Yield outlines as mappers draw them, with their kinds: rows as one, wings left out or boxed in."""
+    rows: dict[int, list[Building]] = defaultdict(list)
+    for index, building in enumerate(buildings):
+        rows[building.row if building.row >= 0 else -1 - index].append(building)
     for houses in rows.values():
-        if len(houses) > 1 and rng.random() < mapping.merged:
-            drawn += [(shape, _tag("terrace", rng)) for shape in _merged(houses)]
-        else:
-            drawn += [(_generalised(house, mapping, rng), _tag("house", rng)) for house in houses]
-    return drawn
-
-
-def _merged(houses: list[Building]) -> list[Polygon]:
-    """Return a row of houses as one outline, its small steps straightened."""
-    closed = shapely.union_all([house.outline.buffer(0.4, join_style="mitre") for house in houses])
-    opened = closed.buffer(-0.4, join_style="mitre").simplify(1.8)
-    return [part for part in shapely.get_parts(opened) if isinstance(part, Polygon) and part.area > 8]
-
-
-def _generalised(building: Building, mapping: Mapping, rng: Generator) -> Polygon:
-    """Return one outline, perhaps with its wings left out or boxed in."""
-    outline = building.outline
-    if len(building.wings) > 1 and rng.random() < mapping.simplified:
-        boxed = building.wings[0].outline if rng.random() < 0.5 else outline.oriented_envelope
-        return boxed if isinstance(boxed, Polygon) else outline
-    return outline
-
-
-def _tag(kind: str, rng: Generator) -> str:
-    """Return the value of the building tag: mostly ``yes``."""
-    value = {"terrace": "house", "barn": "farm_auxiliary"}.get(kind, kind)
-    return "yes" if rng.random() < 0.65 else value
-
-
-def _pulled_down(town: Town, count: int, rng: Generator) -> list[tuple[Polygon, str]]:
-    """Return outlines of buildings that stand no more, among the houses."""
-    standing = STRtree([one.outline for one in town.buildings] + [town.carriageway])
-    width, height = town.size_m
-    found: list[tuple[Polygon, str]] = []
-    for _ in range(60 * count):
-        if len(found) == count:
-            break
-        x, y = float(rng.uniform(0, width)), float(rng.uniform(0, height))
-        if town.setting.density_at(x, y) < 0.08:
+        if len(houses) > 1 and dice.chance(mapping.merged):
+            closed = shapely.union_all([house.outline.buffer(0.4, join_style="mitre") for house in houses])
+            opened = closed.buffer(-0.4, join_style="mitre").simplify(1.8)  # without small steps
+            yield from ((part, "terrace") for part in polygons_of(opened, 8.0))
             continue
-        half = rng.uniform(4.5, 8.0), rng.uniform(3.5, 5.5)
-        shape = Frame(x, y, town.setting.direction(x, y)).rect(-half[0], half[0], -half[1], half[1])
-        if len(standing.query(shape, predicate="intersects")) == 0:
-            found.append((shape, "yes"))
+        for house in houses:
+            shape: BaseGeometry = house.outline
+            if len(house.wings) > 1 and dice.chance(mapping.simplified):
+                shape = dice.pick((house.wings[0].outline, shape.oriented_envelope))
+            yield shape, house.kind
+
+
+def _pulled_down(town: Town, seen: list[Building], count: int, dice: Dice) -> list[BaseGeometry]:
+    """Return outlines of buildings that stand no more: like those that do, beside them, where nothing is."""
+    standing = STRtree([one.outline for one in town.buildings] + [town.carriageway])
+    found: list[BaseGeometry] = []
+    for _ in range(60 * count):
+        shape = translate(dice.pick(seen).outline, *dice.uniform(-40, 40, 2))
+        if len(found) < count and shape.area > 20 and not len(standing.query(shape, predicate="intersects")):
+            found.append(shape)
     return found
 
 
-def _misplaced(outline: Polygon, drift: Drift, mapping: Mapping, rng: Generator) -> Polygon:
+def _misplaced(outline: BaseGeometry, drift: Drift, mapping: Mapping, dice: Dice) -> BaseGeometry:
     """Return an outline shifted by the drift at its middle and by a jitter, slightly turned and stretched."""
-    middle = np.array(outline.centroid.coords[:1])
-    east, north = drift.at(middle)[0] + rng.normal(0, 1, 2) * mapping.jitter_m
+    east, north = drift.at(shapely.get_coordinates(outline.centroid))[0] + dice.normal(0, 1, 2) * mapping.jitter_m
     sloppy = mapping.jitter_m / 0.4
-    turned = rotate(outline, float(rng.normal(0, 1.2)) * sloppy, origin="centroid")
-    wide, high = 1 + sloppy * rng.normal(0.0, 0.025, 2)
-    stretched = scale(turned, wide, high, origin="centroid")
-    shifted: Polygon = translate(stretched, float(east), float(north))
-    return shifted
+    turned = rotate(outline, float(dice.normal(0, 1.2)) * sloppy, origin="centroid")
+    wide, high = 1 + sloppy * dice.normal(0.0, 0.025, 2)
+    return translate(scale(turned, wide, high, origin="centroid"), float(east), float(north))
 
 
-def _road_frame(
-    town: Town, near: BaseGeometry, drift: Drift, mapping: Mapping, rng: Generator
-) -> geopandas.GeoDataFrame:
-    """Return the mapped centre lines and paths with their tags."""
-    roads = [road for road in town.roads if road.line.intersects(near) and not _forgotten(road, mapping, rng)]
-    roads += _never_built(town, roads, mapping, rng)
-    paths = [path for path in town.paths if path.intersects(near)]
-    lines = [_traced(road.line, drift, mapping, rng) for road in roads]
-    lines += [_traced(path, drift, mapping, rng) for path in paths]
-    lanes = [{"secondary": "2", "tertiary": "2"}.get(road.highway) if rng.random() < 0.3 else None for road in roads]
-    surface = ["asphalt" if rng.random() < 0.4 else None for _ in roads]
-    return geopandas.GeoDataFrame(
-        {
-            "osm_id": np.arange(len(lines)) + _RECORDS_FROM,
-            "highway": [road.highway for road in roads] + ["footway"] * len(paths),
-            "name": [road.name or None for road in roads] + [None] * len(paths),
-            "lanes": lanes + [None] * len(paths),
-            "surface": surface + [None] * len(paths),
-        },
-        geometry=lines,
-    )
-
-
-def _forgotten(road: Road, mapping: Mapping, rng: Generator) -> bool:
-    """Return whether nobody has mapped a street: only small ones are forgotten."""
-    small = road.highway in ("residential", "living_street", "unclassified") and road.line.length < 140
-    return bool(small and rng.random() < mapping.roads_omitted)
-
-
-def _never_built(town: Town, roads: list[Road], mapping: Mapping, rng: Generator) -> list[Road]:
-    """Return streets that were mapped from a plan and are not there: off the ends of real ones, over open ground."""
-    blind = [road for road in roads if road.turning is not None]
-    made = []
-    for road in blind:
-        if rng.random() >= min(1.0, 8 * mapping.gone):
-            continue
-        (x0, y0), (x1, y1) = road.line.coords[-2:]
-        run = float(rng.uniform(35, 80)) / math.hypot(x1 - x0, y1 - y0)
-        line = LineString([(x1, y1), (x1 + run * (x1 - x0), y1 + run * (y1 - y0))])
-        if line.intersects(town.setting.frame):
-            made.append(replace(road, line=line, turning=None, name=""))
-    return made
-
-
-def _traced(line: LineString, drift: Drift, mapping: Mapping, rng: Generator) -> LineString:
+def _traced(line: LineString, drift: Drift, mapping: Mapping, dice: Dice) -> LineString:
     """Return a centre line as a mapper clicks it: fewer points, each where the other picture had it."""
     simple = line.simplify(0.8) if mapping.jitter_m else line
     clicked = shapely.get_coordinates(shapely.segmentize(simple, 40.0))
-    own = rng.normal(0, 1, 2) * mapping.jitter_m
-    return LineString(clicked + drift.at(clicked) + own + rng.normal(0, 0.6, clicked.shape) * mapping.jitter_m)
+    own = dice.normal(0, 1, 2) + dice.normal(0, 0.6, clicked.shape)
+    return LineString(clicked + drift.at(clicked) + own * mapping.jitter_m)

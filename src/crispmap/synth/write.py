@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +18,10 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import InputError, OutputError
+from crispmap.errors import InputError
 from crispmap.geo.grid import Grid
-from crispmap.raster.writer import check_target, class_map_writer
+from crispmap.raster.targets import check_target, put_in_place, write_failure
+from crispmap.raster.writer import class_map_writer
 from crispmap.synth.osm import map_town
 from crispmap.synth.render import render
 from crispmap.synth.town import plan_town
@@ -61,15 +61,11 @@ def town_grid(size_px: tuple[int, int] = (1600, 2400), gsd_m: float = 0.5) -> Gr
         InputError: If a side is under 64 pixels or over 6,000, or a pixel not of 0.2 to 2 m.
     """
     height, width = size_px
-    if min(size_px) < 64 or max(size_px) > 6_000:
+    if min(size_px) < 64 or max(size_px) > 6_000 or not 0.2 <= gsd_m <= 2.0:
         raise InputError(
-            f"A town of {height} x {width} pixels.",
-            expected="sides of 64 to 6,000 pixels",
+            f"A town of {height} x {width} pixels of {gsd_m} m.",
+            expected="sides of 64 to 6,000 pixels of 0.2 to 2 m",
             remedy="Choose another size.",
-        )
-    if not 0.2 <= gsd_m <= 2.0:
-        raise InputError(
-            f"A town with pixels of {gsd_m} m.", expected="pixels of 0.2 to 2 m", remedy="Choose another pixel size."
         )
     transform = Affine(gsd_m, 0, TOWN_ORIGIN[0], 0, -gsd_m, TOWN_ORIGIN[1] + height * gsd_m)
     return Grid(TOWN_CRS, transform, (height, width))
@@ -83,7 +79,7 @@ def write_town(
     seed: int = 0,
     force: bool = False,
 ) -> TownFiles:
-    """Generate a town and write it; the folder is made where missing.
+    """Generate a town and write its files, all or none; the folder is made where missing.
 
     The same size and seed give the same pixels and the same shapes; every vertical third of the default holds a
     dense centre, houses in gardens, works and fields.
@@ -99,81 +95,43 @@ def write_town(
         InputError: If size, pixel or seed are out of range.
         OutputError: If a file exists and ``force`` is not given, or cannot be written.
     """
-    grid = town_grid(size_px, gsd_m)
-    files = _targets(Path(folder), force)
-    town = plan_town((grid.width * gsd_m, grid.height * gsd_m), seed)
-    _write_scene(files.scene, render(town, grid, seed), grid, seed)
-    with class_map_writer(files.truth, grid, TOWN_SCHEMA, force=True) as writer:
-        writer.write(grid.block, true_classes(town, grid))
-    _write_layers(files.truth_vectors, true_vectors(town), TOWN_CRS)
-    osm = map_town(town, seed)
-    _write_layers(files.osm, {"buildings": osm.buildings, "roads": osm.roads}, CRS.from_epsg(4326))
-    return files
-
-
-def _targets(folder: Path, force: bool) -> TownFiles:
-    """Return the paths of a town's files, all of them free to be written; make the folder."""
+    grid, folder = town_grid(size_px, gsd_m), Path(folder)
+    names = ("scene.tif", "truth.tif", "truth.gpkg", "osm.gpkg")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {folder} cannot be made: {error}.",
-            expected="a folder, new or old",
-            remedy="Choose another one.",
-        ) from error
-    names = ("scene.tif", "truth.tif", "truth.gpkg", "osm.gpkg")
-    scene, truth, truth_vectors, osm = (check_target(folder / name, force=force) for name in names)
+        scene, truth, truth_vectors, osm = (check_target(folder / name, force=force) for name in names)
+        town = plan_town((grid.width * gsd_m, grid.height * gsd_m), seed)
+        with TemporaryDirectory(prefix=".town.", suffix=".part", dir=folder) as beside:
+            part = Path(beside)
+            _write_scene(part / scene.name, render(town, grid, seed), grid, seed)
+            with class_map_writer(part / truth.name, grid, TOWN_SCHEMA) as writer:
+                writer.write(grid.block, true_classes(town, grid))
+            _write_layers(part / truth_vectors.name, true_vectors(town), TOWN_CRS)
+            layers = map_town(town, seed)
+            mapped = {"buildings": layers.buildings, "roads": layers.roads}
+            _write_layers(part / osm.name, mapped, CRS.from_epsg(4326))
+            for name in names:
+                put_in_place(part / name, folder / name)
+    except (OSError, RasterioError, DataSourceError) as error:
+        raise write_failure(folder, error, kept="no file of the town was left half written") from error
     return TownFiles(folder, scene, truth, truth_vectors, osm, TOWN_SCHEMA)
 
 
 def _write_scene(path: Path, image: NDArray[np.uint8], grid: Grid, seed: int) -> None:
     """Write the picture as a tiled GeoTIFF whose bands say what they are."""
-    profile = {
-        "driver": "GTiff",
-        "height": grid.height,
-        "width": grid.width,
-        "count": len(image),
-        "dtype": "uint8",
-        "crs": rasterio.crs.CRS.from_epsg(TOWN_CRS.to_epsg()),
-        "transform": grid.transform,
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-        "predictor": 2,
-        "photometric": "RGB",
-        "alpha": "unspecified",
-    }
-    with _beside(path) as part:
-        with rasterio.open(part, "w", **profile) as dataset:
-            dataset.write(image)
-            for band, name in enumerate(BAND_NAMES, 1):
-                dataset.set_band_description(band, name)
-            dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined)
-            dataset.update_tags(CRISPMAP_TOWN_SEED=str(seed))
-        part.replace(path)
+    size = {"height": grid.height, "width": grid.width, "count": len(image), "dtype": "uint8"}
+    place = {"crs": rasterio.crs.CRS.from_epsg(TOWN_CRS.to_epsg()), "transform": grid.transform}
+    form = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "predictor": 2}
+    with rasterio.open(path, "w", "GTiff", photometric="RGB", alpha="unspecified", **size, **place, **form) as dataset:
+        dataset.write(image)
+        for band, name in enumerate(BAND_NAMES, 1):
+            dataset.set_band_description(band, name)
+        dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined)
+        dataset.update_tags(CRISPMAP_TOWN_SEED=str(seed))
 
 
 def _write_layers(path: Path, layers: Mapping[str, geopandas.GeoDataFrame], crs: CRS) -> None:
     """Write layers in metres of the town as a GeoPackage in a CRS."""
-    with _beside(path) as part:
-        for name, layer in layers.items():
-            placed = layer.set_geometry(layer.geometry.translate(*TOWN_ORIGIN), crs=TOWN_CRS).to_crs(crs)
-            placed.to_file(part, layer=name, driver="GPKG")
-        part.replace(path)
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Yield the path of a file to write, in a hidden folder beside the target that is removed at the end.
-
-    Raises:
-        OutputError: If writing fails.
-    """
-    with TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=path.parent) as folder:
-        try:
-            yield Path(folder) / path.name
-        except (OSError, RasterioError, DataSourceError) as error:
-            raise OutputError(
-                f"{path} cannot be written: {error}.", expected="a disk with room", remedy="Free some space."
-            ) from error
+    for name, layer in layers.items():
+        placed = layer.set_geometry(layer.geometry.translate(*TOWN_ORIGIN), crs=TOWN_CRS).to_crs(crs)
+        placed.to_file(path, layer=name, driver="GPKG")
