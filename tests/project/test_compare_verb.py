@@ -252,7 +252,7 @@ class TestFailures:
         assert [one["name"] for one in told["missing"]] == ["svm", "svm+heat"]
         assert "class 'building'" in told["missing"][0]["failed"]
         assert told["missing"][1]["failed"].startswith("Its coarse network failed: ")
-        assert said.stderr.startswith("error: ")
+        assert "\nerror: " in f"\n{said.stderr}"
 
     def test_a_process_that_fails_is_told_in_its_own_words(self, compared: tuple[Path, Comparison]) -> None:
         folder = str(compared[0] / "project.yaml")
