@@ -7,13 +7,12 @@ otherwise come to the same labels.
 import hashlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import rasterio
-from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from crispmap.cli.main import app
+from small_project import make_project
 
 COARSE_SHA256 = "158aa17fdcea21a08b056281e4c6a1aa513d484beade84ec1993670f14a6e0f8"
 REFINED_SHA256 = "006841c01e5249b7d68fdb5bdf0b59624d1f79c5528d7ec170b1b3d8e6bc4371"
@@ -38,29 +37,6 @@ refiner: {variant: class-specific, steps: 5, training_steps: 8, batch: 4, patch_
 """
 
 
-def write(path: Path, bands: np.ndarray) -> None:
-    profile = {"driver": "GTiff", "height": 160, "width": 160, "count": len(bands), "dtype": "uint8"}
-    with rasterio.open(path, "w", crs="EPSG:32631", transform=from_origin(5e5, 5e6, 1.0, 1.0), **profile) as file:
-        file.write(bands)
-
-
-def make_project(folder: Path) -> None:
-    """Write a scene of bright blocks and dark roads, its exact labels, and the same labels shifted."""
-    rng = np.random.default_rng(11)
-    labels = np.zeros((160, 160), np.uint8)
-    for row in range(4, 150, 40):
-        for col in range(4, 150, 30):
-            top, left = row + rng.integers(8), col + rng.integers(6)
-            labels[top : top + rng.integers(12, 22), left : left + rng.integers(10, 18)] = 1
-    labels[:, 60:68] = labels[116:124] = 2
-    colours = np.array([[90, 120, 70], [200, 150, 130], [70, 70, 80]])[labels].transpose(2, 0, 1)
-    image = np.clip(colours + rng.normal(0, 12, (3, 160, 160)), 0, 255).astype(np.uint8)
-    write(folder / "scene.tif", image)
-    write(folder / "precise.tif", labels[None])
-    write(folder / "imprecise.tif", np.roll(labels, (3, -2), (0, 1))[None])
-    (folder / "project.yaml").write_text(PROJECT)
-
-
 def map_hash(path: Path) -> str:
     with rasterio.open(path) as file:
         return hashlib.sha256(file.read(1).tobytes()).hexdigest()
@@ -70,7 +46,7 @@ def test_maps_are_those_of_the_version_before_the_rooms_were_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    make_project(tmp_path)
+    make_project(tmp_path, PROJECT)
     for command in (["train", "."], ["predict", ".", "--engine", "torch", "--precision", "float32"]):
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, result.output

@@ -6,14 +6,14 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crispmap.errors import InputError, OutputError, SchemaError
-from crispmap.project.file import COARSE_NETWORKS, RefinerSection, load_project
+from crispmap.models.registry import architectures
+from crispmap.project.file import load_project
 from crispmap.project.file.template import (
     ProjectInputs,
     SceneSize,
@@ -43,9 +43,9 @@ def test_classes_without_preset_have_colours_of_their_own(count: int) -> None:
     assert len(set(colours)) == count
 
 
-def test_every_network_and_variant_that_may_be_chosen_is_named(tmp_path: Path) -> None:
+def test_every_architecture_that_may_be_chosen_is_named(tmp_path: Path) -> None:
     text = project_text(tmp_path / "project.yaml", ProjectInputs(), ["building"], SceneSize())
-    for name in (*COARSE_NETWORKS, *get_args(RefinerSection.model_fields["variant"].annotation)):
+    for name in architectures(trainable=True):
         assert name in text
 
 
