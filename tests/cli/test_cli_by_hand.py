@@ -11,13 +11,13 @@ import rasterio
 import torch
 from small_place import SCHEMA, SHAPE, image, run, write_raster
 
-from crispmap.inference.refine import refine_area
 from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
 from crispmap.models.registry import architectures
 from crispmap.models.scaling import Scaling, scaled_input
 from crispmap.refine.crf.refiner import CrfRefiner
 from crispmap.refine.hand_written import HandWrittenRefiner
+from whole_refined import every_iteration
 
 REFINERS: dict[str, HandWrittenRefiner] = {
     "crf": CrfRefiner(3, 3, iterations=2, theta_alpha_px=1.5, theta_beta=1.0),
@@ -60,7 +60,7 @@ def test_the_command_writes_what_the_refiner_says_of_the_scene(place: Path, refi
         pixels, valid = scene.read().astype(np.float32), scene.dataset_mask() > 0
         given = np.where(valid, scores.read(), np.float32(0))
     scaled = scaled_input(pixels, valid, Scaling((127.0,) * 3, (64.0,) * 3))
-    expected = refine_area(refiner, given, scaled, tile_px=max(SHAPE))[-1]
+    expected = every_iteration(refiner, given, scaled)[-1]
     with rasterio.open(place / "refined.tif") as file:
         refined = file.read()
     # What cannot be tiled exactly is blended of tiles, and told from the whole by a little.

@@ -23,10 +23,11 @@ from array_scene import ArrayScene
 from crispmap.errors import GridError, ModelError
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.plan import visit_blocks
-from crispmap.inference.refine import refine_area, refined_scores
+from crispmap.inference.refine import refined_scores
 from crispmap.models.model import Model
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import read_whole
+from whole_refined import every_iteration
 
 CARD = refiner_card()
 SHAPES = [(97, 61), (64, 64), (1, 1), (130, 1), (3, 40)]
@@ -183,27 +184,18 @@ def test_wrong_counts_are_refused_with_both_counts():
         refined_scores(scores, ArrayScene(random_image((9, 9), bands=3)), Model(small_refiner(), CARD))
     with pytest.raises(ModelError, match="3 classes and was made for 4"):
         refined_scores(scores, image, Model(small_refiner(classes=4), CARD))
-    with pytest.raises(ModelError, match="2 classes"):
-        refine_area(small_refiner(), scores.image[:2], scaled(image.image))
-    with pytest.raises(GridError, match="shape"):
-        refine_area(small_refiner(), scores.image, scaled(image.image)[:, 1:])
 
 
 @pytest.mark.parametrize("variant", ["class-specific", "untied"])
-def test_steps_of_an_area_end_with_the_map_and_begin_with_the_scores(variant):
+def test_every_iteration_is_that_of_the_whole_from_the_scores_to_the_map(variant):
     shape = (41, 23)
-    refiner = small_refiner(variant=variant)
-    image, scores = random_image(shape), random_scores(shape)
-    steps = refine_area(refiner, scores, scaled(image), tile_px=16)
-    assert len(steps) == refiner.iterations + 1
-    assert np.array_equal(steps[0], scores)
-    whole, _ = read_whole(refined_scores(ArrayScene(scores), ArrayScene(image), Model(refiner, CARD)))
-    np.testing.assert_allclose(steps[-1], whole, atol=1e-5)
-
-
-def test_a_step_of_an_area_is_the_end_of_a_shorter_refinement():
-    shape = (30, 30)
-    image, scores = scaled(random_image(shape)), random_scores(shape)
-    longer, shorter = small_refiner(iterations=3), small_refiner(iterations=2)
-    steps = refine_area(longer, scores, image, tile_px=16)
-    np.testing.assert_allclose(steps[2], refine_area(shorter, scores, image)[-1], atol=1e-5)
+    refiner, image, scores = small_refiner(variant=variant), random_image(shape), random_scores(shape)
+    raster = refined_scores(
+        ArrayScene(scores), ArrayScene(image), Model(refiner, CARD), tile_px=16, every_iteration=True
+    )
+    found, valid = read_whole(raster)
+    expected = np.concatenate(every_iteration(refiner, scores, scaled(image)))
+    assert raster.band_count == 3 * (refiner.iterations + 1)
+    assert valid.all()
+    assert np.array_equal(found[:3], scores)
+    np.testing.assert_allclose(found, expected, atol=1e-5)

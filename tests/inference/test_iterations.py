@@ -14,8 +14,8 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.geo.areas import box_of
 from crispmap.geo.grid import Block
 from crispmap.inference import iterations as made
-from crispmap.inference.iterations import StepMaps
-from crispmap.inference.refine import refine_area
+from crispmap.inference import refine as rasters
+from crispmap.inference.iterations import IterationMaps
 from crispmap.models.base import Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.model import Model
@@ -23,6 +23,7 @@ from crispmap.models.scaling import Scaling
 from crispmap.refine.pde.refiner import HeatRefiner
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE, LabelArray
+from whole_refined import every_iteration
 
 SHAPE = 70, 90
 NAMES = ("ground", "roof", "road")
@@ -51,10 +52,10 @@ def small_refiner() -> Refiner:
 
 REFINER = small_refiner()
 SCHEMA = ClassSchema(tuple(ClassDef(name, f"#00000{index}") for index, name in enumerate("abc")))
-CARD = ModelCard("refiner", "rnn", {}, SCHEMA, ("a", "b"), Scaling((0.0, 0.0), (1.0, 1.0)), 1.0, None, 1)
+CARD = ModelCard("refiner", "rnn", {}, SCHEMA, ("a", "b"), Scaling((0.0, 0.0), (1.0, 1.0)), 1.0, 4, 1)
 MODEL = Model(REFINER, CARD)
-WHOLE = refine_area(REFINER, SCORES, IMAGE, device="cpu")
-STEPS = StepMaps(ArrayScene(IMAGE), ArrayScene(SCORES), MODEL, "cpu")
+WHOLE = every_iteration(REFINER, SCORES, IMAGE)
+STEPS = IterationMaps(ArrayScene(IMAGE), ArrayScene(SCORES), MODEL, "cpu")
 
 
 @given(st.lists(BLOCKS, min_size=1, max_size=4))
@@ -88,7 +89,7 @@ def test_what_the_image_or_the_scores_leave_unknown_is_unknown_after_every_step(
         (ArrayScene(holes, valid), ArrayScene(full)) if of_image else (ArrayScene(full), ArrayScene(holes, valid))
     )
     block = Block(5, 25, 20, 40)
-    for _, labels in StepMaps(image, scores, MODEL, "cpu").over(block):
+    for _, labels in IterationMaps(image, scores, MODEL, "cpu").over(block):
         assert np.array_equal(labels == IGNORE, ~valid[block.slices])
 
 
@@ -108,11 +109,11 @@ def test_ground_that_two_areas_share_counts_once_in_the_curve(monkeypatch: pytes
 
 def test_a_refiner_that_reaches_far_runs_in_larger_tiles_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
     far = HeatRefiner(3, 2, 2, 40)
-    assert far.margin_px > made._WIDE_MARGIN_PX
+    assert far.margin_px > rasters._WIDE_MARGIN_PX
     block = Block(20, 20, 30, 40)
-    maps = StepMaps(ArrayScene(IMAGE), ArrayScene(SCORES), Model(far, CARD), "cpu")
-    wide = maps.over(block)
-    monkeypatch.setattr(made, "_WIDE_MARGIN_PX", far.margin_px)
-    for (scores, labels), (again, same) in zip(wide, maps.over(block), strict=True):
+    wide = IterationMaps(ArrayScene(IMAGE), ArrayScene(SCORES), Model(far, CARD), "cpu").over(block)
+    monkeypatch.setattr(rasters, "_WIDE_MARGIN_PX", far.margin_px)
+    narrow = IterationMaps(ArrayScene(IMAGE), ArrayScene(SCORES), Model(far, CARD), "cpu").over(block)
+    for (scores, labels), (again, same) in zip(wide, narrow, strict=True):
         np.testing.assert_allclose(scores, again, atol=1e-5)
         assert np.array_equal(labels, same)

@@ -307,7 +307,7 @@ class TestBeforeAnyTraining:
     def test_a_class_too_rare_for_a_support_vector_machine_alone(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        change(project, ("window: [0, 0, 320, 400]", "window: [16, 224, 80, 80]"))
+        change(project, ("window: [0, 0, 320, 400]", "window: [30, 220, 80, 80]"))
         begun = untrained(monkeypatch)
         outcome = compare_methods(project, methods=["fcn-rnn", "svm"])
         assert "too few labelled pixels: 1 of class 'road'" in outcome.failures[Method("svm")].reason

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from crispmap.errors import ModelError
-from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.engines import EngineChoice
+from crispmap.inference.scores import ScoreModels, score_raster
 from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model
 from crispmap.project.file import Project
@@ -32,7 +32,8 @@ def open_coarse(sources: Sources, model: Path | None, device: str) -> tuple[Scen
         raise ModelError("There are no coarse scores.", expected="a coarse network, or scores of another tool")
     coarse = load_model(model, kind="coarse")
     check_classes(coarse.card, sources.project, model)
-    return coarse_scores(sources.image, coarse, engine=EngineChoice("torch", device=device)), coarse.card
+    engine = EngineChoice("torch", device=device)
+    return score_raster(sources.image, ScoreModels(coarse), engine=engine), coarse.card
 
 
 def check_classes(card: ModelCard, project: Project, path: Path) -> None:

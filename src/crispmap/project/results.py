@@ -24,7 +24,7 @@ from crispmap.files.address import file_name
 from crispmap.files.atomic import check_free, write_atomically
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Block, Grid
-from crispmap.inference.iterations import StepMaps
+from crispmap.inference.iterations import IterationMaps
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix
@@ -143,7 +143,7 @@ class _TestGround:
         self.grid = sources.image.grid
         self.areas: list[Area] = sources.areas(self.grid)["test"]
         self.reference: LabelReader = sources.reference(self.grid)
-        self.steps = StepMaps(sources.image, scores, refiner)
+        self.steps = IterationMaps(sources.image, scores, refiner)
         self.biases = [float(value) for value in self.card.provenance["class_biases"]]
         self.products = Products(sources.project.output_folder)
         self.maps: dict[str, LabelSource] = {

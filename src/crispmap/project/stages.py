@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crispmap.inference.engines import EngineChoice
-from crispmap.inference.refine import refined_scores
+from crispmap.inference.scores import ScoreModels, score_raster
 from crispmap.labels.correction import CorrectedLabels, LabelCorrection
 from crispmap.labels.mask import open_labels
 from crispmap.labels.rasterize import rasterize_file
@@ -151,7 +151,8 @@ def _correct_labels(training: Training) -> None:
     image, scores = sources.image, training.coarse[0]
     areas, held = sources.pieces("coarse", image.grid)
     imprecise = sources.labels(image.grid)
-    seen = refined_scores(scores, image, initial, engine=EngineChoice("torch", device=training.run.device))
+    engine = EngineChoice("torch", device=training.run.device)
+    seen = score_raster(image, ScoreModels(refiner=initial), scores, engine=engine)
     corrected = CorrectedLabels(inside(imprecise, areas), seen, training.project.schema, training._correction)
     path = training.correction_run.folder / CORRECTED_LABELS
     rasterize_file(corrected, path, force=True, block_px=corrected.tile_px)

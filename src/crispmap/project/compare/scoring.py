@@ -16,7 +16,7 @@ from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
 from crispmap.evaluate.roc import ThresholdCounts, one_against_rest
 from crispmap.geo.areas import Area, box_of
-from crispmap.inference.iterations import StepMaps
+from crispmap.inference.iterations import IterationMaps
 from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.file import load_model
@@ -158,5 +158,5 @@ def curve_over_steps(
         areas: The ground.
         device: "auto", "cpu" or "cuda".
     """
-    steps = StepMaps(sources.image, scores, load_model(refiner_path, kind="refiner"), device)
+    steps = IterationMaps(sources.image, scores, load_model(refiner_path, kind="refiner"), device)
     return steps.curve(areas, sources.reference(sources.image.grid), sources.project.schema.names)

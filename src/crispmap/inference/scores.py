@@ -1,0 +1,167 @@
+"""The one way from models and a scene to scores: for maps, block by block; for trainings and reports, read anywhere.
+
+Where all models work at the scene's pixel size, alike scaled and with bounded influence, network and refiner run as one
+graph on canonical tiles. Elsewhere each is a raster computed when read, and the refiner reads that of the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from crispmap.errors import ModelError
+from crispmap.inference.align import ScoresOnScene, scores_on_scene
+from crispmap.inference.blend import BlendedScores
+from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio
+from crispmap.inference.engines import EngineChoice
+from crispmap.inference.network import MapNetwork
+from crispmap.inference.plan import TILE_PX
+from crispmap.inference.refine import check_refiner, refined_scores
+from crispmap.inference.tiled import TiledScores
+from crispmap.inference.work import DirectScores, Layer, ScoreWork, StackedScores
+from crispmap.models.model import CoarseModel, RefinerModel
+from crispmap.models.registry import architectures
+from crispmap.raster.scene import Scene, SceneReader
+
+ScoreRaster: TypeAlias = ScoresOnScene | TiledScores | BlendedScores
+DEVICE_TILE_PX = 1024
+"""Side of the tiles on a CUDA device, which wants more work at a time."""
+
+
+@dataclass(frozen=True)
+class ScoreModels:
+    """The models that scores come from.
+
+    Attributes:
+        coarse: The coarse network, or None where scores are given.
+        refiner: The refiner, or None.
+    """
+
+    coarse: CoarseModel | None = None
+    refiner: RefinerModel | None = None
+
+    @property
+    def all(self) -> list[CoarseModel | RefinerModel]:
+        """Those there are, in the order they work."""
+        return [model for model in (self.coarse, self.refiner) if model is not None]
+
+    @property
+    def blended(self) -> str:
+        """Why the scores are not those of the models on the whole scene; empty where they are."""
+        unbounded = [model.card.architecture for model in self.all if model.network.radius_px is None]
+        if not unbounded:
+            return ""
+        return (
+            f"{' and '.join(unbounded)} cannot be tiled exactly: every pixel depends on all that is shown. Overlapping "
+            f"tiles were blended; the map is not that of the whole scene at once."
+        )
+
+    def direct(self, image: SceneReader) -> bool:
+        """Return whether they can run as one graph on tiles of the scene."""
+        if self.coarse is not None and gsd_ratio(image, self.coarse.card.gsd_m) != (1.0, 1.0):
+            return False
+        bounded = all(model.network.radius_px is not None for model in self.all)
+        return bounded and len({model.scaling for model in self.all}) == 1
+
+    def tile_px(self, engine: EngineChoice) -> int:
+        """Return the side of the tiles that all of them run fast on."""
+        if engine.on_cuda:
+            return DEVICE_TILE_PX
+        return min((_tile_px(model) for model in self.all), default=TILE_PX)
+
+    def check(self, image: SceneReader, given: SceneReader | None) -> None:
+        """Check that they were made for the scene's bands and, of a refiner, for the classes of its scores.
+
+        Raises:
+            ModelError: If one was made for others, or there is neither a coarse network nor scores.
+        """
+        if self.coarse is None and given is None:
+            raise ModelError("There is neither a coarse network nor scores.", expected="one of them")
+        if self.coarse is not None:
+            check_bands(image, self.coarse.card)
+        if self.refiner is not None:
+            classes = len(self.coarse.classes) if self.coarse is not None else 0 if given is None else given.band_count
+            check_refiner(self.refiner.network, classes, image.band_count)
+
+
+def score_work(
+    image: Scene,
+    models: ScoreModels,
+    given: SceneReader | None = None,
+    *,
+    engine: EngineChoice = EngineChoice(),
+    tile_px: int | None = None,
+    shifted: bool = False,
+) -> ScoreWork:
+    """Return the scores of a scene as work that is done block by block, ready to begin.
+
+    Args:
+        image: The scene's bands, raw.
+        models: What computes them.
+        given: Scores in the place of a coarse network, over the scene's area.
+        engine: What evaluates the models.
+        tile_px: Side of the tiles; by default what suits engine and models.
+        shifted: Cut the scene elsewhere, to see whether the scores depend on the cut.
+
+    Raises:
+        ModelError: If a model was made for other bands or classes, or there is nothing to compute from.
+        SceneError: If the scene's pixels are far from those of the model.
+        GridError: If scores and scene do not cover the same area.
+        InputError: If the engine cannot do what is asked for.
+    """
+    models.check(image, given)
+    tile_px = tile_px or models.tile_px(engine)
+    scores = None if given is None else scores_on_scene(given, image)
+    if models.all and models.direct(image):
+        return DirectScores(
+            image, scores, MapNetwork(models.coarse, models.refiner), models.all[0].scaling, engine,
+            classes=models.all[0].network.classes, tile_px=tile_px, shifted=shifted,
+        )  # fmt: skip
+    layers = _rasters(image, models, scores, engine, shifted)
+    engines = [raster.engine for _, raster in reversed(layers)]
+    text = " and ".join(dict.fromkeys(one for one in engines if one)) or "none"
+    return StackedScores(layers, tile_px, text, models.blended)
+
+
+def score_raster(
+    image: SceneReader,
+    models: ScoreModels,
+    given: SceneReader | None = None,
+    *,
+    engine: EngineChoice = EngineChoice("torch"),
+) -> Scene:
+    """Return the scores of a scene as a raster on its grid, computed when read; refined where there is a refiner.
+
+    Args:
+        image: The scene's bands, raw.
+        models: What computes them.
+        given: Scores in the place of a coarse network, over the scene's area.
+        engine: What evaluates the models.
+
+    Raises:
+        ModelError: As ``score_work``; likewise SceneError, GridError and InputError.
+    """
+    models.check(image, given)
+    scores = None if given is None else scores_on_scene(given, image)
+    return _rasters(image, models, scores, engine, shifted=False)[0][1]
+
+
+def _rasters(
+    image: SceneReader, models: ScoreModels, scores: ScoresOnScene | None, engine: EngineChoice, shifted: bool
+) -> list[tuple[Layer, ScoreRaster]]:
+    """Return the rasters of scores, computed when read, the last of the models first."""
+    if models.coarse is not None:
+        scores = coarse_scores(image, models.coarse, engine=engine, shifted=shifted)
+    if scores is None:
+        raise ModelError("There is neither a coarse network nor scores.", expected="one of them")
+    layers: list[tuple[Layer, ScoreRaster]] = [("coarse", scores)]
+    if models.refiner is not None:
+        tile_px = _tile_px(models.refiner)
+        refined = refined_scores(scores, image, models.refiner, engine=engine, shifted=shifted, tile_px=tile_px)
+        layers.insert(0, ("refined", refined))
+    return layers
+
+
+def _tile_px(model: CoarseModel | RefinerModel) -> int:
+    known = architectures().get(model.card.architecture)
+    return TILE_PX if known is None else known.tile_px
