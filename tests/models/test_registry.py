@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from crispmap.models.architecture import Architecture
 from crispmap.models.base import CoarseNetwork, Refiner
+from crispmap.models.card import ModelCard
+from crispmap.models.fcn.network import fcn_rnn
+from crispmap.models.file import save_model
 from crispmap.models.registry import architectures, default_architecture, register, unregister
+from crispmap.models.scaling import Scaling
+from crispmap.synth import TOWN_SCHEMA
 from crispmap.training.learners import learner_of
 
 ALL = list(architectures())
@@ -63,3 +70,21 @@ def test_the_registry_loads_no_torch() -> None:
         "import sys; from crispmap.models.registry import architectures; architectures(); print('torch' in sys.modules)"
     )
     assert run_python(code).strip() == "False"
+
+
+def test_loading_a_model_imports_its_own_network_alone(tmp_path: Path) -> None:
+    network = fcn_rnn(3, 3)
+    card = ModelCard(
+        kind="coarse", architecture="fcn-rnn", arguments=network.arguments, schema=TOWN_SCHEMA,
+        band_names=("red", "green", "blue"), scaling=Scaling((0.0,) * 3, (1.0,) * 3), gsd_m=1.0,
+        radius_px=network.radius_px, stride_px=network.stride_px,
+    )  # fmt: skip
+    path = save_model(tmp_path / "coarse.safetensors", network, card)
+    code = (
+        f"import sys; from pathlib import Path; import crispmap.inference.predict;"
+        f"from crispmap.models.file import load_model; load_model(Path({str(path)!r}));"
+        "ends = ('.network', '.refiner');"
+        "print([name for name in sys.modules if name.startswith('crispmap.') and name.endswith(ends)])"
+    )
+    loaded = ast.literal_eval(run_python(code))
+    assert sorted(loaded) == ["crispmap.inference.network", "crispmap.models.fcn.network"]
