@@ -23,7 +23,6 @@ from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.presets import fast_preset
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.checkpoint import load_tree
-from crispmap.training.checkpoint_writer import LAST_NAME
 from crispmap.training.run import train
 from crispmap.training.task import CoarseTask
 from crispmap.types import IGNORE
@@ -80,9 +79,8 @@ def bare(network: CoarseNetwork, ground: Ground, settings: TrainingSettings) -> 
 def through_loop(network: CoarseNetwork, ground: Ground, settings: TrainingSettings) -> float:
     """Train as users do, without validation ground; return the seconds between first and last step."""
     with tempfile.TemporaryDirectory() as folder:
-        result = train(CoarseTask(network, settings, SCHEMA), [ground], [], Path(folder), progress=lambda _: None)
-        state = load_tree(Path(folder) / LAST_NAME)["state_dict"]
-    network.load_state_dict({name.removeprefix("network."): one for name, one in state.items()})
+        result = train(CoarseTask(network, settings, SCHEMA), [ground], [], Path(folder))
+        network.load_state_dict(load_tree(Path(folder) / "last.safetensors")["network"])
     return result.seconds
 
 

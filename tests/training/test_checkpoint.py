@@ -15,7 +15,6 @@ from torch import nn
 
 from crispmap.errors import ModelError, OutputError
 from crispmap.training.checkpoint import (
-    SafetensorsCheckpointIO,
     load_tree,
     load_weights,
     read_safetensors,
@@ -138,16 +137,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
             save_tree({"a": 2}, path)
     assert load_tree(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["tree"]
-
-
-def test_lightning_reads_and_removes_through_it(tmp_path):
-    io = SafetensorsCheckpointIO()
-    path = str(tmp_path / "deep" / "tree")
-    io.save_checkpoint({"epoch": 3, "state": {0: torch.ones(2)}}, path)
-    assert same(io.load_checkpoint(path), {"epoch": 3, "state": {0: torch.ones(2)}})
-    io.remove_checkpoint(path)
-    io.remove_checkpoint(path)
-    assert not Path(path).exists()
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

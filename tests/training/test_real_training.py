@@ -41,5 +41,5 @@ def test_a_refiner_sharpens_the_published_coarse_map_of_boston(real_data, tmp_pa
     torch.manual_seed(0)
     settings = FAST.but(max_steps=80, batch=4, patch_px=48, validate_every=40, learning_rate=5e-3)
     task = RefinerTask(RecurrentRefiner(2, 3), settings, SCHEMA)
-    result = train(task, [learned], [held_out], tmp_path, progress=lambda _: None)
+    result = train(task, [learned], [held_out], tmp_path)
     assert result.best_score > coarse.mean_iou + 0.005

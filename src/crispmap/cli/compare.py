@@ -46,9 +46,12 @@ def compare(
     from crispmap.project.compare.comparison import compare_methods
     from crispmap.project.compare.report import write_comparison_report
     from crispmap.project.compare.rows import table_of
+    from crispmap.training.progress import BarReporter
 
     names = None if methods is None else methods.split(",")
-    comparison = compare_methods(project, methods=names, seed=seed, force=force, device=device.value, say=notify)
+    comparison = compare_methods(
+        project, methods=names, seed=seed, force=force, device=device.value, say=notify, progress=BarReporter
+    )
     table = table_of(comparison)
     written = [write_comparison_report(comparison, table)] if table.rows else []
     if as_json:

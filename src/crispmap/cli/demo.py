@@ -27,13 +27,14 @@ def demo(
     """
     from crispmap.project.demo import run_demo
     from crispmap.report.tables.terminal import print_evaluations
+    from crispmap.training.progress import BarReporter
 
     begun = time.perf_counter()
 
     def say(text: str) -> None:
         notify(f"[{time.perf_counter() - begun:4.0f} s] {text}")
 
-    made = run_demo(out, seed=seed, force=force, device=device.value, say=say)
+    made = run_demo(out, seed=seed, force=force, device=device.value, say=say, progress=BarReporter)
     say("Done")
     if as_json:
         print_json(made.results.to_dict() | {"seconds": made.timings})

@@ -35,6 +35,7 @@ def train(
     The models go to the project's output folder. A training that was interrupted goes on with --resume.
     """
     from crispmap.project.run import train_project
+    from crispmap.training.progress import BarReporter
 
     begun = time.perf_counter()
     written = train_project(
@@ -44,6 +45,7 @@ def train(
         force=force,
         device=device.value,
         devices=devices,
+        progress=BarReporter,
     )
     notify_written(written, since=begun)
     if stage is None:

@@ -13,6 +13,7 @@ from crispmap.inference.options import PredictOptions
 from crispmap.project.results import Results, Story, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
 from crispmap.synth import write_town
+from crispmap.training.options import ProgressFactory
 
 SIZE_PX = (1600, 2400)
 """Height and width of the demo's town."""
@@ -75,6 +76,7 @@ def run_demo(
     force: bool = False,
     device: str = "auto",
     say: Say = lambda _: None,
+    progress: ProgressFactory | None = None,
 ) -> Demo:
     """Generate a town, train on it, map it, refine the map and write the report.
 
@@ -85,6 +87,7 @@ def run_demo(
         force: Replace a demo that is there.
         device: "auto", "cpu" or "cuda".
         say: Told of every stage.
+        progress: Shows each training to a person; by default nothing is shown.
 
     Raises:
         OutputError: If the folder holds files and ``force`` is not given, or cannot be written.
@@ -106,9 +109,9 @@ def run_demo(
         write_town(folder, size_px=size_px, seed=seed, force=force)
         project.write_text(_project_text(size_px, seed), encoding="utf-8")
     with stage("train the coarse network", "Training the coarse network on the imprecise map"):
-        train_project(project, stage="coarse", force=force, device=device)
+        train_project(project, stage="coarse", force=force, device=device, progress=progress)
     with stage("train the refiner", "Training the refiner on the precise piece"):
-        train_project(project, stage="refiner", force=force, device=device)
+        train_project(project, stage="refiner", force=force, device=device, progress=progress)
     with stage("map the town", "Mapping the whole town, before and after refinement"):
         predict_project(project, options=PredictOptions(device=device, force=force))
     say("Scoring the maps on ground nobody learned from")

@@ -20,7 +20,7 @@ from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
 from crispmap.raster.refs import SceneRef
-from crispmap.training.options import TrainingRun
+from crispmap.training.options import ProgressFactory, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def train_project(
     force: bool = False,
     device: str = "auto",
     devices: int = 1,
+    progress: ProgressFactory | None = None,
 ) -> list[Path]:
     """Train a project's coarse network and refiner, or one of them; return the model files written.
 
@@ -93,13 +94,14 @@ def train_project(
         force: Replace models that are there.
         device: "auto", "cpu" or "cuda".
         devices: How many devices share a training.
+        progress: Shows each training to a person; by default nothing is shown.
 
     Raises:
         ProjectError: If the project does not name what the stage needs.
         OutputError: If a model is there already and neither ``resume`` nor ``force`` is given.
         TrainingError: If a training cannot start, or diverges.
     """
-    # Lightning takes more than a second to import, and maps need none of it.
+    # Lightning Fabric takes more than a second to import, and maps need none of it.
     from crispmap.project.stages import ModelPaths, train_stages
 
     project = load_project(path)
@@ -108,7 +110,7 @@ def train_project(
     if not resume and not force:
         models = {"coarse": products.coarse_model, "refiner": products.refiner_model}
         _refuse_existing([models[one] for one in wanted], "give --resume to go on, or --force to train anew")
-    run = TrainingRun(products.training, resume=resume, force=force, device=device, devices=devices)
+    run = TrainingRun(products.training, resume=resume, force=force, device=device, devices=devices, progress=progress)
     paths = ModelPaths(products.coarse_model, products.refiner_model)
     with open_sources(project) as sources:
         if len(wanted) == 2:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -24,23 +23,6 @@ from crispmap.files.atomic import write_atomically
 _ENTRY = "crispmap"
 _FORMAT = "crispmap-checkpoint-1"
 _PLAIN = (str, bool, int, float, type(None))
-
-
-class SafetensorsCheckpointIO(CheckpointIO):
-    """Lets Lightning write and read its checkpoints as safetensors."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint; see ``save_tree``."""
-        save_tree(checkpoint, Path(path))
-
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Return a checkpoint, its tensors on the CPU; see ``load_tree``."""
-        tree: dict[str, Any] = load_tree(Path(path))
-        return tree
-
-    def remove_checkpoint(self, path: Any) -> None:
-        """Remove a checkpoint file if there is one."""
-        Path(path).unlink(missing_ok=True)
 
 
 def save_tree(tree: Any, path: Path) -> None:

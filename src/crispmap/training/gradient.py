@@ -43,11 +43,11 @@ class GradientLearner:
             if isinstance(network, CoarseNetwork)
             else RefinerTask(network, settings, lesson.schema)
         )
-        task.title = f"{task.title} {run.part}".rstrip()
-        result = train(
-            task, lesson.grounds, lesson.validation, run.folder / lesson.architecture.kind,
-            resume=run.resume, force=run.force, options=run.trainer,
-        )  # fmt: skip
+        with run.reporter(f"{task.title} {run.part}".rstrip()) as report:
+            result = train(
+                task, lesson.grounds, lesson.validation, run.folder / lesson.architecture.kind,
+                resume=run.resume, force=run.force, options=run.trainer, progress=report,
+            )  # fmt: skip
         return Learned(network, result.seconds, _facts(settings, result))
 
 

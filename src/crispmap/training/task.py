@@ -1,27 +1,23 @@
-"""The Lightning tasks: the loss, the optimiser and the validation of coarse networks and refiners."""
+"""What trainings of coarse networks and refiners do with a batch: the scores, the loss, and the optimiser."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from crispmap.classes import ClassSchema
 from crispmap.data.batches import Batch
 from crispmap.errors import TrainingError
-from crispmap.metrics import ConfusionMatrix
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.settings import TrainingSettings
 from crispmap.types import IGNORE, FloatArray
 
 
-class SegmentationTask(pl.LightningModule, ABC):
+class SegmentationTask(nn.Module, ABC):
     """What the training of a coarse network and of a refiner have in common.
 
     Attributes:
@@ -31,7 +27,6 @@ class SegmentationTask(pl.LightningModule, ABC):
         schema: The classes.
         margin_px: Context a patch needs on every side.
         stride_px: Patch and tile sides are multiples of it.
-        figures: ``val_mean_iou`` and ``val_accuracy``, 0..1, of the last validation; empty before the first.
     """
 
     title: str
@@ -44,8 +39,6 @@ class SegmentationTask(pl.LightningModule, ABC):
         self.margin_px = margin_px
         self.stride_px = 1
         self.register_buffer("class_weights", None, persistent=False)
-        self.figures: dict[str, float] = {}
-        self._confusion = ConfusionMatrix(schema.names)
 
     @abstractmethod
     def scores(self, batch: Batch) -> Tensor:
@@ -57,7 +50,7 @@ class SegmentationTask(pl.LightningModule, ABC):
 
     def weigh_classes(self, weights: FloatArray | None) -> None:
         """Let each class's pixels count by these weights, float32 (class,), in the loss; None: all alike."""
-        self.class_weights = None if weights is None else torch.from_numpy(weights).to(self.device)
+        self.class_weights = None if weights is None else torch.from_numpy(weights)
 
     def cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the weighted mean cross-entropy over the labelled pixels, float32; of them there must be one.
@@ -73,37 +66,9 @@ class SegmentationTask(pl.LightningModule, ABC):
         loss = self.cross_entropy(scores, labels)
         return loss if self.settings.loss == "cross-entropy" else loss + overlap_loss(scores, labels)
 
-    def training_step(self, batch: Batch) -> Tensor:
-        """Return the loss of one step."""
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the loss: devices that share a training watch the forward pass of what they train."""
         return self.loss(batch)
-
-    def on_validation_epoch_start(self) -> None:
-        """Begin to count anew."""
-        self._confusion = ConfusionMatrix(self.schema.names)
-
-    def validation_step(self, batch: Batch) -> None:
-        """Compare the map of one tile with its labels."""
-        predicted = self.scores(batch).argmax(dim=1).to(torch.uint8).cpu().numpy()
-        self._confusion.update(predicted, batch["labels"].to(torch.uint8).cpu().numpy())
-
-    def on_validation_epoch_end(self) -> None:
-        """Note the figures of the whole validation ground."""
-        self.figures = {
-            "val_mean_iou": self._confusion.mean_iou,
-            "val_accuracy": self._confusion.overall_accuracy,
-        }
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser and its schedule."""
-        optimizer = _optimizer(self.network, self.settings)
-        total, rate = self.settings.max_steps, self.settings.learning_rate
-        if self.settings.schedule == "constant":
-            return optimizer
-        if self.settings.schedule == "cosine":
-            schedule: Any = CosineAnnealingLR(optimizer, total)
-        else:
-            schedule = OneCycleLR(optimizer, rate, total_steps=total, cycle_momentum=False)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class CoarseTask(SegmentationTask):
@@ -113,7 +78,7 @@ class CoarseTask(SegmentationTask):
         TrainingError: If the network has another number of classes than the schema.
     """
 
-    title = "the coarse network"
+    title = "coarse network"
     network: CoarseNetwork
 
     def __init__(self, network: CoarseNetwork, settings: TrainingSettings, schema: ClassSchema) -> None:
@@ -137,7 +102,7 @@ class RefinerTask(SegmentationTask):
         TrainingError: If the refiner has another number of classes than the schema.
     """
 
-    title = "the refiner"
+    title = "refiner"
     network: Refiner
 
     def __init__(self, network: Refiner, settings: TrainingSettings, schema: ClassSchema) -> None:
@@ -195,7 +160,7 @@ def _check_classes(classes: int, schema: ClassSchema) -> None:
         )
 
 
-def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+def optimizer_of(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Return the optimiser of all parameters that are trained."""
     parameters = [one for one in network.parameters() if one.requires_grad]
     if not parameters:
@@ -210,3 +175,12 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     if settings.optimizer == "adagrad":
         return torch.optim.Adagrad(parameters, rate, weight_decay=decay)
     return torch.optim.AdamW(parameters, rate, weight_decay=decay)
+
+
+def schedule_of(optimizer: torch.optim.Optimizer, settings: TrainingSettings) -> LRScheduler:
+    """Return the schedule of the learning rate, to be moved on after every step."""
+    if settings.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, settings.max_steps)
+    if settings.schedule == "one-cycle":
+        return OneCycleLR(optimizer, settings.learning_rate, total_steps=settings.max_steps, cycle_momentum=False)
+    return ConstantLR(optimizer, factor=1.0)

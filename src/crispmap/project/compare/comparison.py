@@ -40,6 +40,7 @@ from crispmap.project.preflight import require_precise
 from crispmap.raster.scene import Scene
 from crispmap.raster.targets import write_failure
 from crispmap.raster.writer import class_map_writer
+from crispmap.training.options import ProgressFactory
 
 Say = Callable[[str], None]
 _WRITTEN_PX = 1024
@@ -96,6 +97,7 @@ def compare_methods(
     force: bool = False,
     device: str = "auto",
     say: Say = lambda _: None,
+    progress: ProgressFactory | None = None,
 ) -> Comparison:
     """Train, map and score methods on a project's ground; return what each came to.
 
@@ -106,6 +108,7 @@ def compare_methods(
         force: Make anew the methods asked for, whatever lies in their folders.
         device: "auto", "cpu" or "cuda".
         say: Told what is begun, and what has failed.
+        progress: Shows each training to a person; by default nothing is shown.
 
     Raises:
         ProjectError: If the project names no reference or no test area.
@@ -121,7 +124,7 @@ def compare_methods(
     )  # fmt: skip
     project = project if seed is None else replace(project, seed=seed)
     with open_sources(project):  # says what is wrong with the pieces before any work
-        bench = _Bench(project, project.output_folder / "compare", device, say)
+        bench = _Bench(project, project.output_folder / "compare", device, say, progress)
     with ExitStack() as held:
         try:
             bench.root.mkdir(parents=True, exist_ok=True)
@@ -136,8 +139,9 @@ def compare_methods(
 class _Bench:
     """Where methods are made, one after the other."""
 
-    def __init__(self, project: Project, root: Path, device: str, say: Say) -> None:
+    def __init__(self, project: Project, root: Path, device: str, say: Say, progress: ProgressFactory | None) -> None:
         self.project, self.root, self._device, self._say = project, root, device, say
+        self._progress = progress
         self.resumed: list[str] = []
         self._facts = ground_facts(project)
         self._failed_coarse: dict[str, str] = {}
@@ -242,11 +246,11 @@ class _Bench:
 
     def _learned(self, method: Method) -> Models:
         try:
-            learn(method.alone, self.project, self.root, self._device)
+            learn(method.alone, self.project, self.root, self._device, self._progress)
         except Exception as error:
             self._failed_coarse[method.coarse] = told(error)
             raise
-        return learn(method, self.project, self.root, self._device)
+        return learn(method, self.project, self.root, self._device, self._progress)
 
     def _rethresholded(
         self, method: Method, ground: TestGround, sources: Sources, scores: tuple[BoxScores, Scene]

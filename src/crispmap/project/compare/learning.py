@@ -15,7 +15,7 @@ from crispmap.project.file import Project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.stages import ModelPaths, train_stages
 from crispmap.raster.scene import Scene
-from crispmap.training.options import TrainingRun
+from crispmap.training.options import ProgressFactory, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def models_of(method: Method, root: Path) -> Models:
     return Models(coarse, None if method.refiner is None else root / method.name / "refiner.safetensors")
 
 
-def learn(method: Method, project: Project, root: Path, device: str) -> Models:
+def learn(method: Method, project: Project, root: Path, device: str, progress: ProgressFactory | None = None) -> Models:
     """Train or fit what a method lacks, going on with what was begun; return where its models lie.
 
     Args:
@@ -56,6 +56,7 @@ def learn(method: Method, project: Project, root: Path, device: str) -> Models:
         project: The project.
         root: The comparison's folder.
         device: "auto", "cpu" or "cuda".
+        progress: Shows each training to a person; by default nothing is shown.
 
     Raises:
         CrispmapError: If a training cannot start or diverges, or the ground lacks a class.
@@ -65,7 +66,7 @@ def learn(method: Method, project: Project, root: Path, device: str) -> Models:
     paths = ModelPaths(models.coarse or root / "coarse.safetensors", models.refiner or root / "refiner.safetensors")
     for makes, model in models.paths.items():
         if not model.exists():
-            run = TrainingRun(model.parent / "training", resume=True, device=device)
+            run = TrainingRun(model.parent / "training", resume=True, device=device, progress=progress)
             with open_sources(mine) as sources:
                 train_stages(sources, paths, run, [makes])
     return models

@@ -1,0 +1,145 @@
+"""The folder of a training: its best weights, its whole state, its history, and whether a training may go on there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from crispmap.errors import ModelError, OutputError, TrainingError
+from crispmap.training.checkpoint import cannot_write, load_tree, not_ours, save_tree, write_safetensors
+from crispmap.training.record import HistoryRow
+
+TENSORBOARD_NAME = "tensorboard"
+_COLUMNS = ("step", "seconds", "learning_rate", "loss", "val_mean_iou", "val_accuracy")
+_STATE = {"identity", "global_step", "network", "optimizer", "schedule", "history", "best_score", "seconds"}
+_LOGS_BYTES = 1_000_000
+# How many numbers an optimiser keeps beside each weight.
+_MOMENTS = {"sgd": 1, "adagrad": 1, "adamw": 2}
+
+
+@dataclass(frozen=True)
+class TrainingFolder:
+    """Where a training is kept.
+
+    Attributes:
+        path: The folder.
+        identity: Everything the course of the training depends on, as plain values.
+    """
+
+    path: Path
+    identity: dict[str, Any]
+
+    @property
+    def best(self) -> Path:
+        """The weights that did best, or the last where the settings keep those."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The whole state after the last validation."""
+        return self.path / "last.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """What was measured, as CSV."""
+        return self.path / "history.csv"
+
+    def prepare(self, *, resume: bool, force: bool) -> dict[str, Any] | None:
+        """Return the state to resume, or None and a folder without a training."""
+        if resume and self.last.exists():
+            state = self.read_state()
+            _check_same(json.loads(state["identity"]), self.identity)
+            return state
+        # Resumed without a last state: killed while the first one was written, so there is nothing to lose.
+        if (self.last.exists() or self.best.exists()) and not (force or resume):
+            raise OutputError(
+                f"{self.path} already holds a training.",
+                expected="an empty folder",
+                remedy="resume that training (--resume), force a new one in its place (--force), "
+                "or choose another folder",
+            )
+        try:
+            for file in (self.last, self.best, self.history):
+                file.unlink(missing_ok=True)
+            if (self.path / TENSORBOARD_NAME).exists():
+                shutil.rmtree(self.path / TENSORBOARD_NAME)
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        return None
+
+    def check_room(self, network: nn.Module, optimizer: str) -> None:
+        """Refuse to begin what the disk cannot hold: the best weights and, written anew beside the old, the state."""
+        weights = sum(one.numel() * one.element_size() for one in network.state_dict().values())
+        state = weights * (1 + _MOMENTS[optimizer])
+        old = sum(file.stat().st_size for file in (self.last, self.best) if file.exists())
+        needed = weights + 2 * state + _LOGS_BYTES - old
+        free = shutil.disk_usage(self.path).free
+        if free < needed:
+            raise OutputError(
+                f"A training in {self.path} needs {needed / 1e6:.1f} MB; the disk has {free / 1e6:.1f} MB free.",
+                expected="a disk with enough space",
+                remedy="free some space, or choose another folder",
+            )
+
+    def write_best(self, network: nn.Module, step: int, score: float | None) -> None:
+        """Write weights to keep."""
+        tensors = {name: one.detach().to("cpu", copy=True).contiguous() for name, one in network.state_dict().items()}
+        write_safetensors(tensors, {"step": step, "val_mean_iou": score}, self.best)
+
+    def write_history(self, rows: Sequence[HistoryRow]) -> None:
+        """Write all rows of the history."""
+        temporary = self.history.with_name(f".{self.history.name}.tmp")
+        try:
+            with temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, _COLUMNS)
+                writer.writeheader()
+                writer.writerows(rows)
+            temporary.replace(self.history)
+        except OSError as error:
+            raise cannot_write(self.history, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Write what a resumed training needs."""
+        save_tree({"identity": json.dumps(self.identity), **state}, self.last)
+
+    def read_state(self) -> dict[str, Any]:
+        """Return what ``write_state`` wrote.
+
+        Raises:
+            ModelError: If the file is damaged, or of an earlier version or another program.
+        """
+        state = load_tree(self.last)
+        if isinstance(state, dict) and state.keys() >= _STATE:
+            return state
+        if isinstance(state, dict) and "callbacks" in state:
+            raise ModelError(
+                f"The training in {self.path} was begun by an earlier version of crispmap.",
+                expected="a training begun by this version",
+                remedy="train again with --force",
+            )
+        raise not_ours(self.last, "it holds no training")
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to resume a training under other conditions."""
+    changes = [
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted(before | now)
+        if before.get(name) != now.get(name)
+    ]
+    if changes:
+        raise TrainingError(
+            f"The training to resume was begun otherwise: {'; '.join(changes)}.",
+            expected="the same settings, network and ground as when it began",
+            remedy="set them back, or force a new training",
+        )

@@ -1,0 +1,120 @@
+"""The loop of a training, top to bottom: steps, and after every ``validate_every`` of them a validation and a state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from crispmap.data.batches import Batch, GroundTiles, PatchBatches, in_order
+from crispmap.data.sampling import PatchSampler
+from crispmap.metrics import ConfusionMatrix
+from crispmap.training.folder import TrainingFolder
+from crispmap.training.progress import Reporter
+from crispmap.training.record import TrainingRecord
+from crispmap.training.task import SegmentationTask, optimizer_of, schedule_of
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a training reads.
+
+    Attributes:
+        sampler: Gives the patches of every step.
+        tiles: The validation ground; may be empty.
+        workers: Processes that cut patches ahead of time.
+    """
+
+    sampler: PatchSampler
+    tiles: GroundTiles
+    workers: int
+
+    def batches(self, fabric: Fabric, batch: int, steps: range) -> Iterator[Batch]:
+        """Yield this device's part of the batches of some steps."""
+        own = PatchBatches(self.sampler, batch, steps, rank=fabric.global_rank, world_size=fabric.world_size)
+        for one in in_order(own, workers=self.workers, pinned=fabric.device.type == "cuda"):
+            yield fabric.to_device(one)
+
+
+def run_steps(
+    fabric: Fabric,
+    task: SegmentationTask,
+    data: TrainingData,
+    folder: TrainingFolder,
+    state: dict[str, Any] | None,
+    report: Reporter | None,
+) -> None:
+    """Train to the last step, from the beginning or from a state; the folder then holds what came of it.
+
+    The state is written last: a training killed between two files does the last steps again, and so writes the same
+    files again.
+
+    Raises:
+        TrainingError: If the training diverges.
+        OutputError: If a file cannot be written.
+    """
+    settings, step = task.settings, 0
+    optimizer = optimizer_of(task.network, settings)
+    schedule = schedule_of(optimizer, settings)
+    if state is not None:
+        step = state["global_step"]
+        task.network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+    # On several devices the model's backward pass averages the gradients of all.
+    model, stepper = fabric.setup(task, optimizer)
+    model.train()
+    record = TrainingRecord(fabric, settings, state, report)
+    while step < settings.last_step:
+        _seed(settings.seed, step, fabric.global_rank)
+        until = min(step + settings.validate_every, settings.last_step)
+        for batch in data.batches(fabric, settings.batch, range(step, until)):
+            loss = model(batch)
+            stepper.zero_grad()
+            fabric.backward(loss)
+            if settings.gradient_clip:
+                fabric.clip_gradients(model, stepper, max_norm=settings.gradient_clip, error_if_nonfinite=False)
+            stepper.step()
+            schedule.step()
+            step += 1
+            record.add(step, loss.detach(), schedule.get_last_lr()[0])
+        record.validated(step, schedule.get_last_lr()[0], _validate(fabric, task, data.tiles), task.network)
+        if fabric.is_global_zero:
+            if record.is_best:
+                folder.write_best(task.network, step, record.best_score)
+            folder.write_history(record.history)
+            folder.write_state(
+                {
+                    "global_step": step,
+                    "network": task.network.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    **record.state_dict(),
+                }
+            )
+
+
+def _seed(seed: int, step: int, device: int) -> None:
+    """Seed what is random in a network by seed, step and device: a resumed training repeats it."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step, device)).generate_state(1)[0]))
+
+
+def _validate(fabric: Fabric, task: SegmentationTask, tiles: GroundTiles) -> dict[str, float]:
+    """Return mean IoU and accuracy, 0..1, of the map of the validation ground; nothing where there is none.
+
+    Every device maps all of it, so that all come to the same score.
+    """
+    if not len(tiles):
+        return {}
+    confusion = ConfusionMatrix(task.schema.names)
+    task.eval()
+    with torch.inference_mode(), fabric.autocast():
+        for batch in in_order(tiles):
+            predicted = task.scores(fabric.to_device(batch)).argmax(dim=1).to(torch.uint8).cpu().numpy()
+            confusion.update(predicted, batch["labels"].to(torch.uint8).numpy())
+    task.train()
+    return {"val_mean_iou": confusion.mean_iou, "val_accuracy": confusion.overall_accuracy}

@@ -1,0 +1,98 @@
+"""What is measured of a running training: loss, scores and time, told to the person and to TensorBoard."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from crispmap.errors import TrainingError
+from crispmap.models.settings import TrainingSettings
+from crispmap.training.progress import Reporter, StepReport
+
+HistoryRow = dict[str, float]
+
+
+class TrainingRecord:
+    """The history of a training, over interruptions.
+
+    Attributes:
+        history: One row every ``log_every`` steps, and one a validation.
+        best_score: Validation mean IoU of the weights kept so far, or None before the first.
+        is_best: Whether the weights of the last validation are to be kept.
+    """
+
+    def __init__(
+        self, fabric: Fabric, settings: TrainingSettings, state: dict[str, Any] | None, report: Reporter | None
+    ) -> None:
+        before = state or {"history": [], "best_score": None, "seconds": 0.0, "global_step": 0}
+        self.history: list[HistoryRow] = before["history"]
+        self.best_score: float | None = before["best_score"]
+        self.is_best = False
+        self._seconds_before: float = before["seconds"]
+        self._first_step: int = before["global_step"]
+        self._begun = time.monotonic()
+        self._fabric, self._settings, self._report = fabric, settings, report
+        self._losses: Tensor | None = None
+        self._loss_count = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training needs."""
+        return {"history": self.history, "best_score": self.best_score, "seconds": self._seconds()}
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._begun
+
+    def add(self, step: int, loss: Tensor, rate: float) -> None:
+        """Add up the loss of a step; now and then write its mean down.
+
+        Raises:
+            TrainingError: If the mean is not finite.
+        """
+        # Summed on the device: to read every loss would wait for every step.
+        self._losses = loss if self._losses is None else self._losses + loss
+        self._loss_count += 1
+        if self._loss_count == self._settings.log_every:
+            self._write_row(step, rate, {})
+
+    def validated(self, step: int, rate: float, figures: HistoryRow, network: nn.Module) -> None:
+        """Write down the figures of a validation, and whether the weights are to be kept.
+
+        Raises:
+            TrainingError: If loss or weights are not finite.
+        """
+        self._write_row(step, rate, figures)
+        if not all(bool(one.isfinite().all()) for one in network.state_dict().values()):
+            raise _diverged(step, self._settings)
+        score = figures.get("val_mean_iou")
+        self.is_best = self._settings.keep_last or score is None or self.best_score is None or score > self.best_score
+        if self.is_best:
+            self.best_score = score
+
+    def _write_row(self, step: int, rate: float, scores: HistoryRow) -> None:
+        """Add a row with the mean loss since the last one, and tell it to TensorBoard and the person."""
+        figures = {"learning_rate": rate}
+        if self._losses is not None:
+            figures["loss"] = float(self._losses) / self._loss_count
+            self._losses, self._loss_count = None, 0
+            if not math.isfinite(figures["loss"]):
+                raise _diverged(step, self._settings)
+        figures |= {name: value for name, value in scores.items() if not math.isnan(value)}
+        self.history.append({"step": step, "seconds": self._seconds(), **figures})
+        self._fabric.log_dict(figures, step)
+        if self._report is not None and self._fabric.is_global_zero and "loss" in figures:
+            per_second = (step - self._first_step) / max(time.monotonic() - self._begun, 1e-9)
+            steps = self._settings.last_step
+            self._report(StepReport(step, steps, figures["loss"], per_second, self.best_score))
+
+
+def _diverged(step: int, settings: TrainingSettings) -> TrainingError:
+    return TrainingError(
+        f"The training diverged before step {step}: its loss or weights are no longer finite numbers.",
+        expected=f"a learning rate below {settings.learning_rate:g}",
+        remedy=f"set learning_rate to {settings.learning_rate / 3:.1g} or less, or gradient_clip to 1; "
+        "if that does not help, look for extreme values in the scene",
+    )
