@@ -398,7 +398,7 @@ def test_a_project_that_is_there_is_kept_unless_forced(place: Path) -> None:
 
 @pytest.mark.parametrize("out", ["scene.tif", "scene.tif/town"])
 def test_a_demo_where_a_file_is(place: Path, out: str) -> None:
-    refused(f"demo --out {out}", "cannot be made")
+    refused(f"demo --out {out}", "scene.tif")
 
 
 @pytest.mark.parametrize("command", WRITING)

@@ -73,7 +73,7 @@ def test_a_machine_is_fitted_maps_and_is_scored(project: Path, network: str) -> 
 
 
 def test_the_patch_network_learns_maps_and_jumps_at_its_borders(project: Path) -> None:
-    products = with_network(project, "kind: mnih, max_steps: 12, batch: 2, patch_px: 32")
+    products = with_network(project, "kind: mnih, max_steps: 40, batch: 2, patch_px: 32")
     train_project(project)
     predict_project(project)
     assert (read_card(products.coarse_model).stride_px, read_card(products.coarse_model).radius_px) == (16, 39)

@@ -81,8 +81,8 @@ def run_steps(
             stepper.step()
             schedule.step()
             step += 1
-            record.add(step, loss.detach(), schedule.get_last_lr()[0])
-        record.validated(step, schedule.get_last_lr()[0], _validate(fabric, task, data.tiles), task.network)
+            record.add(step, loss.detach(), float(schedule.get_last_lr()[0]))
+        record.validated(step, float(schedule.get_last_lr()[0]), _validate(fabric, task, data.tiles), task.network)
         if fabric.is_global_zero:
             if record.is_best:
                 folder.write_best(task.network, step, record.best_score)
