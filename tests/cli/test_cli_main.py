@@ -55,7 +55,7 @@ class TestStart:
         code = f"""
 import sys
 import crispmap
-heavy = {{"torch", "lightning", "rasterio", "geopandas", "matplotlib"}}
+heavy = {{"torch", "lightning", "lightning_fabric", "rasterio", "geopandas", "matplotlib"}}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 from typer.testing import CliRunner
 from crispmap.cli.main import app

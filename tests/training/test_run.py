@@ -6,11 +6,13 @@ import csv
 import errno
 import io
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import namedtuple
 from functools import partial
 from itertools import pairwise
@@ -217,6 +219,13 @@ class TestResume:
         with pytest.raises(ModelError, match="written by a training"):
             run(tiny.coarse_task(max_steps=3), tmp_path, resume=True)
 
+    def test_a_state_of_an_earlier_version_is_refused(self, tmp_path):
+        save_tree({"callbacks": {"Keeper": {}}, "global_step": 3}, tmp_path / "last.safetensors")
+        with pytest.raises(ModelError, match="earlier version") as refused:
+            run(tiny.coarse_task(max_steps=3), tmp_path, resume=True)
+        assert refused.value.remedy == "train again with --force"
+        assert run(tiny.coarse_task(max_steps=3), tmp_path, force=True).steps == 3
+
     def test_a_training_is_overwritten_only_by_force(self, tmp_path):
         run(tiny.coarse_task(max_steps=3), tmp_path)
         before = (tmp_path / "last.safetensors").read_bytes()
@@ -314,6 +323,24 @@ class TestResult:
         assert [row["step"] for row in two.history] == [row["step"] for row in one.history]
         torch.testing.assert_close(tasks[1].network.state_dict(), tasks[0].network.state_dict(), rtol=1e-4, atol=1e-5)
         assert np.isclose(two.best_score, one.best_score, atol=1e-3)
+
+    def test_a_signal_to_the_caller_ends_the_training_on_all_devices(self, tmp_path):
+        before, caller = multiprocessing.active_children(), os.getpid()
+
+        def signal_the_caller(report: StepReport) -> None:
+            if report.step == 30:
+                os.kill(caller, signal.SIGTERM)
+                time.sleep(60)
+
+        with pytest.raises(SystemExit) as stopped:
+            run(tiny.coarse_task(), tmp_path, options=TrainerOptions("cpu", devices=2), progress=signal_the_caller)
+        assert stopped.value.code == 143
+        assert multiprocessing.active_children() == before
+        assert load_tree(tmp_path / "last.safetensors")["global_step"] == 20
+
+    def test_the_trainer_of_lightning_is_not_loaded(self):
+        code = "import sys, crispmap.training.run; sys.exit('lightning.pytorch' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
     def test_workers_change_nothing(self, tmp_path):
         run(tiny.coarse_task(max_steps=6), tmp_path / "none")

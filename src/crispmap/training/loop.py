@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from crispmap.data.batches import Batch, GroundTiles, PatchBatches, in_order
 from crispmap.data.sampling import PatchSampler
 from crispmap.metrics import ConfusionMatrix
+from crispmap.models.settings import TrainingSettings
 from crispmap.training.folder import TrainingFolder
 from crispmap.training.progress import Reporter
 from crispmap.training.record import TrainingRecord
@@ -67,13 +68,15 @@ def run_steps(
         schedule.load_state_dict(state["schedule"])
     # On several devices the model's backward pass averages the gradients of all.
     model, stepper = fabric.setup(task, optimizer)
+    precision = _precision(fabric, settings)
     model.train()
     record = TrainingRecord(fabric, settings, state, report)
     while step < settings.last_step:
         _seed(settings.seed, step, fabric.global_rank)
         until = min(step + settings.validate_every, settings.last_step)
         for batch in data.batches(fabric, settings.batch, range(step, until)):
-            loss = model(batch)
+            with precision:
+                loss = model(batch)
             stepper.zero_grad()
             fabric.backward(loss)
             if settings.gradient_clip:
@@ -81,8 +84,8 @@ def run_steps(
             stepper.step()
             schedule.step()
             step += 1
-            record.add(step, loss.detach(), float(schedule.get_last_lr()[0]))
-        record.validated(step, float(schedule.get_last_lr()[0]), _validate(fabric, task, data.tiles), task.network)
+            record.add(step, loss.detach(), _rate(optimizer))
+        record.validated(step, _rate(optimizer), _validate(fabric, task, data.tiles, precision), task.network)
         if fabric.is_global_zero:
             if record.is_best:
                 folder.write_best(task.network, step, record.best_score)
@@ -98,12 +101,24 @@ def run_steps(
             )
 
 
+def _precision(fabric: Fabric, settings: TrainingSettings) -> torch.autocast:
+    """Return the context of forward passes; Fabric's own would round the images too."""
+    on = settings.precision == "bfloat16"
+    return torch.autocast(fabric.device.type, torch.bfloat16, enabled=on, cache_enabled=False)
+
+
 def _seed(seed: int, step: int, device: int) -> None:
     """Seed what is random in a network by seed, step and device: a resumed training repeats it."""
     torch.manual_seed(int(np.random.SeedSequence((seed, step, device)).generate_state(1)[0]))
 
 
-def _validate(fabric: Fabric, task: SegmentationTask, tiles: GroundTiles) -> dict[str, float]:
+def _rate(optimizer: torch.optim.Optimizer) -> float:
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def _validate(
+    fabric: Fabric, task: SegmentationTask, tiles: GroundTiles, precision: torch.autocast
+) -> dict[str, float]:
     """Return mean IoU and accuracy, 0..1, of the map of the validation ground; nothing where there is none.
 
     Every device maps all of it, so that all come to the same score.
@@ -112,7 +127,7 @@ def _validate(fabric: Fabric, task: SegmentationTask, tiles: GroundTiles) -> dic
         return {}
     confusion = ConfusionMatrix(task.schema.names)
     task.eval()
-    with torch.inference_mode(), fabric.autocast():
+    with torch.inference_mode(), precision:
         for batch in in_order(tiles):
             predicted = task.scores(fabric.to_device(batch)).argmax(dim=1).to(torch.uint8).cpu().numpy()
             confusion.update(predicted, batch["labels"].to(torch.uint8).numpy())

@@ -36,7 +36,6 @@ from crispmap.training.record import HistoryRow
 from crispmap.training.task import RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
 
-_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 _SIGTERM_STATUS = 128 + 15
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PATIENCE_S = 10
@@ -118,7 +117,7 @@ def train(
         data = TrainingData(sampler, _tiles(task, validation), options.workers)
         with _quiet(), torch.random.fork_rng(), _terminable(), _errors_told(folder, options.devices):
             logger = _logger(folder, 0 if state is None else state["global_step"])
-            _fabric(options, settings.precision, logger).launch(_run, task, data, kept, state, progress)
+            _fabric(options, logger).launch(_run, task, data, kept, state, progress)
     load_weights(task.cpu().network, kept.best)
     task.eval()
     return _result(kept)
@@ -151,7 +150,7 @@ def _logger(folder: Path, first_step: int) -> TensorBoardLogger:
     return TensorBoardLogger(folder, name="", version=TENSORBOARD_NAME, purge_step=first_step + 1)
 
 
-def _fabric(options: TrainerOptions, precision: str, logger: TensorBoardLogger) -> Fabric:
+def _fabric(options: TrainerOptions, logger: TensorBoardLogger) -> Fabric:
     """Return the devices a training runs on."""
     try:
         return Fabric(
@@ -159,7 +158,6 @@ def _fabric(options: TrainerOptions, precision: str, logger: TensorBoardLogger) 
             devices=options.devices,
             # Forked, not started anew: a second run of the caller's program would prepare everything again.
             strategy="auto" if options.devices == 1 else "ddp_fork",
-            precision=_PRECISIONS[precision],  # type: ignore[arg-type]
             loggers=logger,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
