@@ -239,7 +239,8 @@ def test_models_of_other_classes_are_refused(mapped_town: Path, project: Path) -
 
 @pytest.mark.parametrize("module", ["crispmap.project.run", "crispmap.project.results"])
 def test_to_map_and_to_score_a_project_loads_nothing_that_only_trainings_need(module: str) -> None:
-    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('lightning', 'lightning_fabric', 'sklearn')))"
+    heavy = ("lightning", "lightning_fabric", "sklearn")
+    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
