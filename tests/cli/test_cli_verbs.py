@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from crispmap.cli.main import app
 from crispmap.inference.options import PredictOptions
+from crispmap.training.progress import StepReport
 
 
 class Mapped(NamedTuple):
@@ -45,7 +46,10 @@ class Calls:
     def module(self, *names: str) -> types.SimpleNamespace:
         def function(name: str) -> Any:
             def call(*args: Any, **kwargs: Any) -> Any:
-                if "progress" in kwargs:
+                if name == "train_project":
+                    with kwargs.pop("progress")("refiner") as report:
+                        report(StepReport(1, 2, 0.5, 10.0, None))
+                elif "progress" in kwargs:
                     kwargs.pop("progress")(1, 2)
                     kwargs.pop("say")("Writing m.tif")
                 self.made.append((name, args, kwargs))
