@@ -10,9 +10,9 @@ import torch
 from small_models import StridedNetwork, random_image
 
 from crispmap.errors import InputError
-from crispmap.inference.engines.device import choose_device
 from crispmap.inference.engines.interface import PrecisionError
 from crispmap.inference.engines.torch_engine import TorchEngine, offered_precisions
+from crispmap.models.device import choose_device
 
 SETTINGS = ("matmul", "tf32", "benchmark", "deterministic", "grad", "cores")
 

@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
-from crispmap.models.architecture import Architecture
+from crispmap.models.architecture import Architecture, ArchitectureOptions, Preset
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import save_model
 from crispmap.models.registry import architectures, default_architecture, register, unregister
 from crispmap.models.scaling import Scaling
+from crispmap.project.file import CoarseSection
 from crispmap.synth import TOWN_SCHEMA
 from crispmap.training.learners import learner_of
 
@@ -59,6 +61,17 @@ def test_a_registered_architecture_is_found_until_it_is_taken_back() -> None:
     finally:
         unregister("mine")
     assert "mine" not in architectures()
+
+
+def test_a_name_registered_anew_has_the_section_of_the_new_one() -> None:
+    class Wide(ArchitectureOptions):
+        width: int = Field(3, description="a whole number")
+
+    for options in (ArchitectureOptions, Wide):
+        register(Architecture("mine", "coarse", "mine", "", options=options, presets={"fast": Preset()}, learner="svm"))
+        section = CoarseSection.for_value({"kind": "mine"})
+        unregister("mine")
+        assert ("width" in section.model_fields) == (options is Wide)
 
 
 def run_python(code: str) -> str:

@@ -18,7 +18,7 @@ from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, InputError, OutputError, ProjectError
 from crispmap.evaluate.files import evaluate_file
 from crispmap.evaluate.recalibration import apply_biases
-from crispmap.inference.engines.device import choose_device
+from crispmap.models.device import choose_device
 from crispmap.models.file import read_card
 from crispmap.project.compare import comparison as made
 from crispmap.project.compare import learning, report

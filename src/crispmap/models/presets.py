@@ -1,9 +1,19 @@
-"""The trainings that the coarse networks of the two papers share."""
+"""What the coarse networks of the two papers share: an option, and their trainings."""
 
 from __future__ import annotations
 
-from crispmap.models.architecture import Preset
+from pydantic import Field
+
+from crispmap.models.architecture import ArchitectureOptions, Preset
 from crispmap.models.settings import TrainingSettings
+
+
+class PublishedOptions(ArchitectureOptions):
+    """Options of networks that were published for two classes, as one map with a sigmoid."""
+
+    binary: bool | None = Field(
+        None, description="true or false: whether two classes are learned as one map with a sigmoid, as published"
+    )
 
 
 def fast_preset() -> Preset:

@@ -63,6 +63,7 @@ class Training:
         losses: Of the coarse network, on the area it learned from and on the part held out.
         scores: Coarse scores to learn from on the coarse area; None for those of the coarse network itself.
         seconds: Spent on what the refiner learns from.
+        correction: How labels are corrected.
     """
 
     sources: Sources
@@ -72,7 +73,7 @@ class Training:
     losses: tuple[float, float] = (0.0, 0.0)
     scores: Scene | None = None
     seconds: float = 0.0
-    _correction: LabelCorrection = field(default_factory=LabelCorrection)
+    correction: LabelCorrection = field(default_factory=LabelCorrection)
 
     @property
     def project(self) -> Project:
@@ -153,7 +154,7 @@ def _correct_labels(training: Training) -> None:
     imprecise = sources.labels(image.grid)
     engine = EngineChoice("torch", device=training.run.device)
     seen = score_raster(image, ScoreModels(refiner=initial), scores, engine=engine)
-    corrected = CorrectedLabels(inside(imprecise, areas), seen, training.project.schema, training._correction)
+    corrected = CorrectedLabels(inside(imprecise, areas), seen, training.project.schema, training.correction)
     path = training.correction_run.folder / CORRECTED_LABELS
     rasterize_file(corrected, path, force=True, block_px=corrected.tile_px)
     training.losses = loss_on(scores, imprecise, areas), loss_on(scores, imprecise, held)
@@ -183,7 +184,7 @@ def _extra_data(training: Training) -> ExtraTrainingData:
     path = training.correction_run.folder / CORRECTED_LABELS
     with closing(open_labels(path, training.project.schema, sources.image.grid)) as labels:
         grounds = scored_grounds(sources.image, areas, labels, scaling, training.scores or training.coarse[0])
-    how, losses = training._correction, training.losses
+    how, losses = training.correction, training.losses
     facts = {
         "reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS if training.scores else 0,
         "coarse_loss_learned": round(losses[0], 4), "coarse_loss_held_out": round(losses[1], 4),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
-
-import torch
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from crispmap.classes import ClassSchema
+from crispmap.models.device import choose_device
 from crispmap.models.settings import TrainingSettings
 from crispmap.refine.hand_written import HandWrittenRefiner
 from crispmap.training.grid_fit import FitRecord, fit_refiner
@@ -32,12 +31,8 @@ class GridFitLearner:
 
     def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:
         """Return the fitted refiner; see ``Learner.learn``."""
-
-        def build(**arguments: Any) -> HandWrittenRefiner:
-            return cast(HandWrittenRefiner, lesson.build(**arguments))
-
-        cuda = run.device == "cuda" or (run.device == "auto" and torch.cuda.is_available())
-        refiner, record = fit_refiner(build, lesson.grounds, seed=lesson.seed, device="cuda" if cuda else "cpu")
+        build = cast(Callable[..., HandWrittenRefiner], lesson.build)
+        refiner, record = fit_refiner(build, lesson.grounds, seed=lesson.seed, device=str(choose_device(run.device)))
         facts = {
             "settings": record.to_dict(),
             "seconds": record.seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from crispmap.classes import ClassSchema
@@ -33,10 +33,7 @@ class SvmLearner:
 
     def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:
         """Return the fitted classifier; see ``Learner.learn``."""
-
-        def build(**arguments: int) -> SupportVectorNetwork:
-            return cast(SupportVectorNetwork, lesson.build(**arguments))
-
+        build = cast(Callable[..., SupportVectorNetwork], lesson.build)
         result = fit_svm(build, lesson.grounds, lesson.validation, lesson.schema, seed=lesson.seed)
         facts = {
             "settings": result.to_dict(),

@@ -48,7 +48,7 @@ class EngineChoice:
         Raises:
             InputError: If the device is unknown or absent.
         """
-        from crispmap.inference.engines.device import choose_device
+        from crispmap.models.device import choose_device
 
         return self.name in ("auto", "torch") and choose_device(self.device).type == "cuda"
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from crispmap.inference.engines.choice import EngineName, Precision
-from crispmap.inference.engines.device import choose_device
 from crispmap.inference.engines.interface import Array, check_finite, check_finite_inputs, check_precision
+from crispmap.models.device import choose_device
 from crispmap.types import FloatArray
 
 _DTYPES: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}

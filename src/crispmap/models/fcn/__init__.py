@@ -3,17 +3,11 @@
 from pydantic import Field
 
 from crispmap.models.architecture import Architecture, ArchitectureOptions
-from crispmap.models.presets import fast_preset, paper_preset
+from crispmap.models.presets import PublishedOptions, fast_preset, paper_preset
 
 
 class _Options(ArchitectureOptions):
     binary: bool = Field(False, description="true or false: whether two classes are learned as one map with a sigmoid")
-
-
-class _IgarssOptions(ArchitectureOptions):
-    binary: bool | None = Field(
-        None, description="true or false: whether two classes are learned as one map with a sigmoid, as published"
-    )
 
 
 ARCHITECTURES = (
@@ -32,7 +26,7 @@ ARCHITECTURES = (
         kind="coarse",
         summary="the fully convolutional network of the IGARSS 2016 paper, made for 1 m",
         builder="crispmap.models.fcn.network:fcn_igarss",
-        options=_IgarssOptions,
+        options=PublishedOptions,
         patch_multiple=4,
         presets={"fast": fast_preset(), "paper": paper_preset(1e-4, 16)},
     ),

@@ -1,16 +1,7 @@
 """Mnih's patch network, the fully convolutional networks' forerunner."""
 
-from pydantic import Field
-
-from crispmap.models.architecture import Architecture, ArchitectureOptions
-from crispmap.models.presets import fast_preset, paper_preset
-
-
-class _Options(ArchitectureOptions):
-    binary: bool | None = Field(
-        None, description="true or false: whether two classes are learned as one map with a sigmoid, as published"
-    )
-
+from crispmap.models.architecture import Architecture
+from crispmap.models.presets import PublishedOptions, fast_preset, paper_preset
 
 ARCHITECTURES = (
     Architecture(
@@ -18,7 +9,7 @@ ARCHITECTURES = (
         kind="coarse",
         summary="Mnih's patch network, which labels the 16x16 centre of 64x64 patches, for comparison",
         builder="crispmap.models.patch_network.network:PatchNetwork",
-        options=_Options,
+        options=PublishedOptions,
         patch_multiple=16,
         presets={"fast": fast_preset(), "paper": paper_preset(1e-4, 16)},
         baseline=True,

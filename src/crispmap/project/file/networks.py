@@ -151,23 +151,23 @@ def _kinds(role: Kind) -> str:
     return f"one of {', '.join(architectures(role, trainable=True))}"
 
 
-_classes: dict[tuple[type[NetworkSection], int], type[NetworkSection]] = {}
+_classes: dict[tuple[type[NetworkSection], str], tuple[Architecture, type[NetworkSection]]] = {}
+"""The class of every architecture's section, and the architecture it was made of: a name may be registered anew."""
 
 
 def _section_of(base: type[NetworkSection], architecture: Architecture) -> Any:
     """Return the class of an architecture's section."""
-    key = base, id(architecture)
-    if key not in _classes:
+    key = base, architecture.name
+    if key not in _classes or _classes[key][0] is not architecture:
         presets = tuple(architecture.presets) or ("fast",)
         trained = (TrainingKeys,) if architecture.learner == "gradient" else ()
         bases = cast(tuple[type[NetworkSection], ...], (base, *trained, architecture.options))
-        _classes[key] = create_model(
-            base.__name__,
-            __base__=bases,
-            kind=(cast(Any, Literal[architecture.name]), Field(architecture.name, description=_kinds(base.role))),
-            preset=(cast(Any, Literal[presets]), Field(presets[0], description=" or ".join(presets))),
-        )
-    return _classes[key]
+        keys: dict[str, Any] = {
+            "kind": (Literal[architecture.name], Field(architecture.name, description=_kinds(base.role))),
+            "preset": (Literal[presets], Field(presets[0], description=" or ".join(presets))),
+        }
+        _classes[key] = architecture, create_model(base.__name__, __base__=bases, **keys)
+    return _classes[key][1]
 
 
 @cache

@@ -1,15 +1,7 @@
 """The dense conditional random field; a few numbers of it are fitted on the refiner's area."""
 
-from typing import Annotated
-
-from pydantic import Field
-
-from crispmap.models.architecture import Architecture, ArchitectureOptions, Preset
-
-
-class _Options(ArchitectureOptions):
-    iterations: Annotated[int, Field(ge=1, le=100)] = Field(5, description="a whole number from 1 to 100")
-
+from crispmap.models.architecture import Architecture, Preset
+from crispmap.refine.options import IterationOptions
 
 ARCHITECTURES = (
     Architecture(
@@ -17,7 +9,7 @@ ARCHITECTURES = (
         kind="refiner",
         summary="the dense conditional random field of Krähenbühl and Koltun",
         builder="crispmap.refine.crf.refiner:CrfRefiner",
-        options=_Options,
+        options=IterationOptions,
         learner="grid-fit",
         presets={"fast": Preset()},
         tile_px=384,

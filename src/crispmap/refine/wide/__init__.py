@@ -1,16 +1,8 @@
 """A learned refiner of a wider view."""
 
-from typing import Annotated
-
-from pydantic import Field
-
-from crispmap.models.architecture import Architecture, ArchitectureOptions, Preset
+from crispmap.models.architecture import Architecture, Preset
 from crispmap.models.settings import TrainingSettings
-
-
-class _Options(ArchitectureOptions):
-    iterations: Annotated[int, Field(ge=1, le=100)] = Field(5, description="a whole number from 1 to 100")
-
+from crispmap.refine.options import IterationOptions
 
 FAST = TrainingSettings(
     # A few minutes on two cores. Patches are flipped and turned: it sees whole buildings, and overfits on small areas.
@@ -39,7 +31,7 @@ ARCHITECTURES = (
         kind="refiner",
         summary="our refiner of a wider view: dilated features, gated iterations, all classes together",
         builder="crispmap.refine.wide.refiner:WideRefiner",
-        options=_Options,
+        options=IterationOptions,
         presets={"fast": Preset(FAST)},
         tile_px=256,
     ),
