@@ -64,16 +64,16 @@ class TestWrites:
         assert project.schema.names == ("background", "building", "road")
         assert project.schema[2].osm == OSM_PRESETS["road"]
         assert project.coarse.gsd_m == 1.0
-        assert project.labels is not None
-        assert project.labels.path.samefile(labels)
+        assert project.scenes[0].labels is not None
+        assert project.scenes[0].labels.path.samefile(labels)
         assert project.output_folder == folder / "out"
         text = (folder / "project.yaml").read_text(encoding="utf-8")
         assert f"run: crispmap train '{folder}/project.yaml'" in result.stderr
         assert '"../in puts/scene.tif"' in text
         assert "# 300 rows x 500 columns of pixels of 0.5 m" in text
-        with open_scene(project.scene.path) as opened:
+        with open_scene(project.scenes[0].path) as opened:
             grid = opened.grid
-        areas = resolve_areas(project.areas, grid, grid)
+        areas = resolve_areas(project.scenes[0].areas, grid, grid)
         shares = {role: ones[0].pixel_count / (300 * 500) for role, ones in areas.items()}
         assert shares == {"coarse": 0.6, "refiner": 0.2, "test": 0.2}
 
@@ -87,7 +87,7 @@ class TestWrites:
         for address in addresses:
             assert f'path: "{address}"' in text
         assert "# 300 rows x 500 columns" in text
-        with open_scene(load_project(folder).scene.path) as opened:
+        with open_scene(load_project(folder).scenes[0].path) as opened:
             assert opened.grid.shape == (300, 500)
         told = CliRunner().invoke(app, ["info", str(folder)]).stdout
         assert f"for scene, path {server.address}/scene.tif, exists yes" in told
@@ -98,7 +98,7 @@ class TestWrites:
         for name in ("scene.tif", "osm.gpkg", "precise.gpkg"):
             (tmp_path / name).touch()
         project = load_project(tmp_path)
-        assert set(project.areas) == {"coarse", "refiner", "test"}
+        assert set(project.scenes[0].areas) == {"coarse", "refiner", "test"}
         assert project.refiner is not None
         assert "placeholders" in (tmp_path / "project.yaml").read_text()
 
@@ -110,7 +110,7 @@ class TestWrites:
         opened, count = re.subn(rf"(?m)^  # (?=({keys}): )", "  ", path.read_text())
         assert count == 5
         path.write_text(opened)
-        labels = load_project(tmp_path).labels
+        labels = load_project(tmp_path).scenes[0].labels
         assert labels is not None
         assert (labels.all_as, labels.road_width_m, labels.unknown) == ("building", 7, "ignore")
 
@@ -118,7 +118,7 @@ class TestWrites:
         assert run(tmp_path, "--scene", inputs / "scene.tif", "--labels", inputs / "osm.gpkg").exit_code == 0
         project = load_project(tmp_path)
         assert project.refiner is None
-        assert set(project.areas) == {"coarse"}
+        assert set(project.scenes[0].areas) == {"coarse"}
         path = tmp_path / "project.yaml"
         opened = re.sub(
             r"(?m)^# (?=reference:|refiner:|  (path|refiner|test|  - window|variant|steps|preset))",
@@ -127,7 +127,7 @@ class TestWrites:
         )
         path.write_text(opened)
         (tmp_path / "precise.gpkg").touch()
-        assert set(load_project(tmp_path).areas) == {"coarse", "refiner", "test"}
+        assert set(load_project(tmp_path).scenes[0].areas) == {"coarse", "refiner", "test"}
 
     def test_a_scene_without_georeference_gets_a_distance_to_correct(self, tmp_path: Path) -> None:
         scene = write_scene(tmp_path / "plain.png.tif", 40, 30, None)
@@ -135,7 +135,7 @@ class TestWrites:
         assert result.exit_code == 0, result.output
         assert "georeference" in result.stderr
         project = load_project(tmp_path, check_files=False)
-        assert project.scene.assume_gsd_m == 1.0
+        assert project.scenes[0].assume_gsd_m == 1.0
         assert project.coarse.gsd_m is None
         assert "without georeference" in (tmp_path / "project.yaml").read_text()
 
@@ -150,7 +150,7 @@ class TestWrites:
             project = load_project(folder, check_files=False)
             with open_scene(scene) as opened:
                 grid = opened.grid
-        areas = resolve_areas(project.areas, grid, grid)
+        areas = resolve_areas(project.scenes[0].areas, grid, grid)
         assert sum(ones[0].pixel_count for ones in areas.values()) == height * width
         assert project.coarse.gsd_m == (1.0 if gsd_m < 0.9 else None)
 
@@ -192,8 +192,8 @@ class TestWrites:
         (tmp_path / name).touch()
         assert run(tmp_path, "--labels", tmp_path / name).exit_code == 0
         project = load_project(tmp_path, check_files=False)
-        assert project.labels is not None
-        assert project.labels.path.samefile(tmp_path / name)
+        assert project.scenes[0].labels is not None
+        assert project.scenes[0].labels.path.samefile(tmp_path / name)
 
     def test_the_file_is_plain_yaml(self, tmp_path: Path) -> None:
         assert run(tmp_path).exit_code == 0

@@ -54,7 +54,9 @@ class Calls:
                     kwargs.pop("say")("Writing m.tif")
                 self.made.append((name, args, kwargs))
                 result = Mapped(tuple(self.written))
-                return {"train_project": self.written, "predict_scenes": [result]}.get(name, result)
+                return {"train_project": self.written, "predict_scenes": [result], "predict_project": [result]}.get(
+                    name, result
+                )
 
             return call
 

@@ -154,20 +154,20 @@ def test_fitting_on_ground_equals_fitting_on_its_pixels(monkeypatch):
     chosen[2:21, :25] = True
     expected = fit_biases(scores[:, 2:21, 1:25], labels[2:21, 1:25])
     reader, reference, ground = ArrayScores(scores), ArrayLabels(labels), ArrayGround(chosen)
-    assert np.array_equal(fit_biases_on(reader, reference, ground), expected)
+    assert np.array_equal(fit_biases_on([(reader, reference, ground)]), expected)
     mapped = BiasedLabels(reader, expected).read(reader.grid.block)
     assert (mapped[:, 0] == IGNORE).all()
     assert np.array_equal(mapped[:, 1:], apply_biases(scores, expected)[:, 1:])
     monkeypatch.setattr(recalibration, "MAX_FIT_PIXELS", 200)
-    few = fit_biases_on(reader, reference, ground, seed=4)
-    assert np.array_equal(few, fit_biases_on(reader, reference, ground, seed=4))
+    few = fit_biases_on([(reader, reference, ground)], seed=4)
+    assert np.array_equal(few, fit_biases_on([(reader, reference, ground)], seed=4))
     assert not np.array_equal(few, expected)
 
 
 def test_ground_without_labels_names_the_classes():
     scores, labels = (array.reshape(*array.shape[:-1], 10, 10) for array in problem(9, 2, 100))
     with pytest.raises(LabelError, match="class 0, class 1"):
-        fit_biases_on(ArrayScores(scores), ArrayLabels(labels), ArrayGround(np.zeros((10, 10), bool)))
+        fit_biases_on([(ArrayScores(scores), ArrayLabels(labels), ArrayGround(np.zeros((10, 10), bool)))])
 
 
 # --- bad input -------------------------------------------------------------------------------------------

@@ -103,9 +103,9 @@ class TestFigures:
             if method.refiner is None:
                 with opened_coarse(method, compared[1].project, models_of(method, compared[1].root), "cpu") as opened:
                     sources, scores = opened
-                    (area,) = sources.areas(sources.image.grid)["refiner"]
-                    reference = sources.reference(sources.image.grid).read(area.block)
-                    values, _ = scores.read(area.block)
+                    (piece,) = sources.pieces("refiner")
+                    reference = piece.labels.read(piece.area.block)
+                    values, _ = scores.on(piece.image, None).read(piece.area.block)
                 with_biases, without = (
                     mean_iou_of(apply_biases(values, biases), reference) for biases in (record.biases, (0.0, 0.0, 0.0))
                 )

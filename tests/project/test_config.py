@@ -120,28 +120,28 @@ class TestGood:
     def test_everything_given_is_there(self, load: Callable[[str], Project], folder: Path) -> None:
         project = load(TEXT)
         assert (project.name, project.seed, project.path) == ("banepa", 3, folder / "p.yaml")
-        assert project.scene.path == folder / "data/scene.tif"
-        assert project.scene.bands == (3, 2, 1)
-        assert (project.scene.gsd_m, project.scene.assume_gsd_m) == (0.5, 1.0)
+        assert project.scenes[0].path == folder / "data/scene.tif"
+        assert project.scenes[0].bands == (3, 2, 1)
+        assert (project.gsd_m, project.scenes[0].assume_gsd_m) == (0.5, 1.0)
         assert project.schema.names == ("background", "building", "road", "rail")
         assert project.schema[1].osm == ("building=*",)
         assert project.schema[1].width_m == ROAD_WIDTH_M
         assert (project.schema[2].osm, project.schema[2].width_m) == (OSM_PRESETS["road"], 9)
         assert project.schema[3].osm == (*OSM_PRESETS["railway"], "man_made=pier & tunnel!=yes")
         assert project.schema[3].width_m == PRESET_WIDTHS_M["railway"]
-        assert project.labels is not None
-        assert project.labels.noise == NoiseSection(
+        assert project.scenes[0].labels is not None
+        assert project.scenes[0].labels.noise == NoiseSection(
             shift_m=3.0, smooth_m=100.0, offset_m=(1.0, -1.0), omission=0.1, road_width_m=7.0, generalise_m=0.0
         )
-        assert project.reference is not None
-        assert project.reference.path == folder / "data/precise.gpkg"
-        assert {role: len(pieces) for role, pieces in project.areas.items()} == {
+        assert project.scenes[0].reference is not None
+        assert project.scenes[0].reference.path == folder / "data/precise.gpkg"
+        assert {role: len(pieces) for role, pieces in project.scenes[0].areas.items()} == {
             "coarse": 2,
             "refiner": 1,
             "validation": 1,
             "test": 2,
         }
-        assert project.areas["test"][1] == AreaPiece(
+        assert project.scenes[0].areas["test"][1] == AreaPiece(
             file=folder / "data/areas.geojson", layer="areas", origin="areas.test[1] (p.yaml, line 26)"
         )
         assert project.coarse.learning_rate == 1e-4
@@ -159,7 +159,7 @@ class TestGood:
         assert project.coarse.kind == "fcn-rnn"
         assert project.coarse.preset == "fast"
         assert project.refiner is None
-        assert project.reference is None
+        assert project.scenes[0].reference is None
         assert project.output_folder == folder / "a"
         assert project.seed == 0
 
@@ -170,7 +170,7 @@ class TestGood:
         given = {"assume_crs": "scene", "all_as": "rail", "road_width_m": 4.5, "unknown": "ignore"}
         values = changed()
         values[section] |= given
-        read = getattr(load(values), section)
+        read = getattr(load(values).scenes[0], section)
         assert {key: getattr(read, key) for key in given} == given
 
     def test_a_reference_brings_a_refiner(self, load: Callable[[dict[str, Any]], Project]) -> None:
@@ -182,9 +182,9 @@ class TestGood:
         values = changed(coarse={"scores": {"path": "data/coarse.tif", "kind": "probability"}}, labels=None)
         del values["areas"]["coarse"]
         project = load(values)
-        assert project.coarse.scores is not None
-        assert project.coarse.scores.kind == "probability"
-        assert project.labels is None
+        assert project.scores_given
+        assert project.scenes[0].scores.kind == "probability"
+        assert project.scenes[0].labels is None
 
     def test_a_folder_stands_for_the_project_file_in_it(self, tmp_path: Path) -> None:
         (tmp_path / "project.yaml").write_text(TEXT, encoding="utf-8")
@@ -198,20 +198,20 @@ class TestGood:
         (folder / "q.yaml").write_text(TEXT, encoding="utf-8")
         monkeypatch.chdir(tmp_path)
         project = load_project(os.path.relpath(folder / "q.yaml", tmp_path))
-        assert project.scene.path.exists()
+        assert project.scenes[0].path.exists()
         monkeypatch.setenv("HOME", str(folder))
-        assert load_project(folder / "q.yaml").scene.path == folder / "data/scene.tif"
+        assert load_project(folder / "q.yaml").scenes[0].path == folder / "data/scene.tif"
 
     def test_home_absolute_and_virtual_paths_are_understood(
         self, load: Callable[[dict[str, Any]], Project], folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HOME", str(folder / "data"))
-        assert load(changed(scene__path="~/scene.tif")).scene.path == folder / "data/scene.tif"
+        assert load(changed(scene__path="~/scene.tif")).scenes[0].path == folder / "data/scene.tif"
         absolute = str(folder / "data/osm.gpkg")
-        labels = load(changed(labels__path=absolute)).labels
+        labels = load(changed(labels__path=absolute)).scenes[0].labels
         assert labels is not None
         assert str(labels.path) == absolute
-        assert str(load(changed(scene__path="/vsizip/x.zip/a.tif")).scene.path) == "/vsizip/x.zip/a.tif"
+        assert str(load(changed(scene__path="/vsizip/x.zip/a.tif")).scenes[0].path) == "/vsizip/x.zip/a.tif"
 
     @pytest.mark.parametrize(
         "address",
@@ -221,14 +221,19 @@ class TestGood:
         values = changed(scene__path=address, labels__path=address, reference__path=address)
         values["areas"]["coarse"] = [{"file": address}]
         project = load(values)
-        assert project.labels is not None
-        assert project.reference is not None
-        paths = [project.scene.path, project.labels.path, project.reference.path, project.areas["coarse"][0].file]
+        assert project.scenes[0].labels is not None
+        assert project.scenes[0].reference is not None
+        paths = [
+            project.scenes[0].path,
+            project.scenes[0].labels.path,
+            project.scenes[0].reference.path,
+            project.scenes[0].areas["coarse"][0].file,
+        ]
         assert {typed(path) for path in paths if path is not None} == {address}
 
     def test_a_name_with_a_colon_is_a_files(self, load: Callable[[Any], Project], folder: Path) -> None:
         (folder / "data" / "s3:b.tif").touch()
-        assert load(changed(scene__path="data/s3:b.tif")).scene.path == folder / "data" / "s3:b.tif"
+        assert load(changed(scene__path="data/s3:b.tif")).scenes[0].path == folder / "data" / "s3:b.tif"
         with pytest.raises(ProjectError, match="does not exist"):
             load(changed(scene__path="data/s3:c.tif"))
 
@@ -240,7 +245,7 @@ class TestGood:
     def test_a_project_is_frozen(self, load: Callable[[str], Project]) -> None:
         project = load(TEXT)
         with pytest.raises(ValueError, match="frozen"):
-            project.scene.gsd_m = 3.0  # type: ignore[misc]
+            project.coarse.gsd_m = 3.0  # type: ignore[misc]
         with pytest.raises(AttributeError):
             project.seed = 4  # type: ignore[misc]
 
@@ -396,8 +401,8 @@ class TestBad:
             ({"refiner": {"kind": "crf", "corrected_labels": True}}, "crf is fitted to a few numbers"),
             ({"classes": [{"name": "a", "colour": "#000000"}]}, "1 classes"),
             ({"classes": []}, "0 classes"),
-            ({"labels__all_as": "rode"}, "labels.all_as is 'rode', which is no class"),
-            ({"reference__all_as": "moat"}, "reference.all_as is 'moat', which is no class"),
+            ({"labels__all_as": "rode"}, "labels.all_as is 'rode', which is not a class"),
+            ({"reference__all_as": "moat"}, "reference.all_as is 'moat', which is not a class"),
         ],
     )
     def test_what_does_not_fit_together_is_told(

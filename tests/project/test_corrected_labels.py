@@ -14,11 +14,14 @@ from project_text import change
 from array_scene import ArrayScene
 from block_area import area_of
 from crispmap.data.ground import Ground
+from crispmap.data.training_data import Piece, learned_and_held_out
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.evaluate.readers import ArrayLabels, UnitedGround
+from crispmap.geo.areas import Area
 from crispmap.geo.grid import Block
 from crispmap.models.file import read_card
 from crispmap.project import stages
+from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.learning import learn
 from crispmap.project.compare.methods import Method, default_methods, missing_for, own_method, project_of
 from crispmap.project.file import RefinerSection, load_project
@@ -27,8 +30,9 @@ from crispmap.project.inputs import open_sources
 from crispmap.project.run import Products, train_project
 from crispmap.project.stages import CORRECTED_LABELS, initial_section
 from crispmap.project.training import MOST_PASSES, ExtraTrainingData, refiner_settings
+from crispmap.raster.scene import Scene
 from crispmap.refine.wide import FAST
-from crispmap.types import IGNORE, BoolArray
+from crispmap.types import IGNORE, BoolArray, LabelArray
 
 CORRECTED = ("refiner: {", "refiner: {corrected_labels: true, ")
 
@@ -36,6 +40,21 @@ CORRECTED = ("refiner: {", "refiner: {corrected_labels: true, ")
 def constant(shape: tuple[int, int], value: float, valid: BoolArray | None = None) -> ArrayScene:
     """Scores of two classes that are one number everywhere."""
     return ArrayScene(np.full((2, *shape), value, np.float32), valid)
+
+
+def piece_of(image: ArrayScene, area: Area, labels: LabelArray) -> Piece:
+    """A piece of an image with labels in memory."""
+    return Piece("town", image, area, ArrayLabels(labels))  # type: ignore[arg-type]
+
+
+class Given(CoarseScores):
+    """The same scores for every image."""
+
+    def __init__(self, scores: Scene) -> None:
+        self.card, self._scores = None, scores
+
+    def on(self, image: Scene, given: Scene | None) -> Scene:
+        return self._scores
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(4, 90), st.integers(4, 90), st.integers(1, 4))
@@ -51,8 +70,9 @@ def test_bands_share_no_pixel_and_leave_none_out(row: int, col: int, height: int
 def test_no_network_learns_on_the_part_it_scores() -> None:
     areas = [area_of(Block(0, 0, 40, 100)), area_of(Block(60, 0, 80, 30))]
     box = Block(0, 0, 150, 120)
+    pieces = [piece_of(constant((150, 120), 0), one, np.zeros((150, 120), np.uint8)) for one in areas]
     for index in range(FOLDS):
-        learned = UnitedGround(others(index, areas)).mask(box)
+        learned = UnitedGround([one.area for one in others(index, pieces)]).mask(box)
         scored = UnitedGround([one.bands(FOLDS)[index] for one in areas]).mask(box)
         assert not (learned & scored).any()
         np.testing.assert_array_equal(learned | scored, UnitedGround(areas).mask(box))
@@ -103,10 +123,12 @@ def test_the_loss_of_scores_is_their_mean_cross_entropy_with_what_is_known() -> 
         for col in range(one.block.col, one.block.col_stop)
         if valid[row, col] and labels[row, col] != IGNORE
     ]
-    scores, source = ArrayScene(values, valid), ArrayLabels(labels)
-    assert loss_on(scores, source, areas) == pytest.approx(np.mean(terms), rel=1e-5)
+    image = constant((40, 60), 0)
+    pieces = [piece_of(image, one, labels) for one in areas]
+    scores = Given(ArrayScene(values, valid))
+    assert loss_on(scores, pieces) == pytest.approx(np.mean(terms), rel=1e-5)
     labels[:] = IGNORE
-    assert loss_on(scores, source, areas) == 0
+    assert loss_on(scores, pieces) == 0
 
 
 def ground_of(*shape: int) -> Ground:
@@ -154,11 +176,12 @@ def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Pa
     with rasterio.open(folder / CORRECTED_LABELS) as dataset:
         moved = dataset.read(1)
     with open_sources(load_project(project)) as sources:
-        grid = sources.image.grid
+        (scene,) = sources.scenes
+        grid = scene.image.grid
         ground = grid.block
-        imprecise, truth = sources.labels(grid).read(ground), sources.reference(grid).read(ground)
-        learned, _ = sources.pieces("coarse", grid)
-        inside = UnitedGround(learned).mask(ground)
+        imprecise, truth = scene.labels(grid).read(ground), scene.reference(grid).read(ground)
+        learned, _ = learned_and_held_out(sources, "coarse", gsd_m=sources.gsd_m)
+        inside = UnitedGround([piece.area for piece in learned]).mask(ground)
     assert (moved[~inside] == IGNORE).all()
     known = inside & (moved != IGNORE)
     assert known.sum() > 0.5 * inside.sum()
@@ -211,8 +234,9 @@ def test_a_class_that_one_part_lacks_is_told_before_any_training(project: Path) 
     change(project, CORRECTED, ("coarse: [{window: [0, 0, 320, 400]}]",
                               "coarse: [{window: [0, 0, 320, 200]}, {window: [0, 200, 320, 200]}]"))  # fmt: skip
     with open_sources(load_project(project)) as sources:
-        grid = sources.image.grid
-        labels = sources.labels(grid).read(grid.block)
+        (scene,) = sources.scenes
+        grid = scene.image.grid
+        labels = scene.labels(grid).read(grid.block)
     bare = np.where(labels == 1, 0, labels)
     bare[215:, :400] = labels[215:, :400]
     mask = project.parent / "mask.tif"

@@ -28,6 +28,6 @@ def test_the_demo_leaves_a_project_a_person_can_go_on_with(tmp_path: Path, monke
     assert 0 < made.results.methods[REFINED].mean_iou < 1
     assert made.products.report.stat().st_size > 50_000
     project = load_project(tmp_path / "demo")
-    assert set(project.areas) == {"coarse", "refiner", "validation", "test"}
+    assert set(project.scenes[0].areas) == {"coarse", "refiner", "validation", "test"}
     with pytest.raises(OutputError, match="force"):
         run_demo(tmp_path / "demo", size_px=(320, 800))

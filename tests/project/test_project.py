@@ -258,7 +258,7 @@ def test_without_a_reference_only_the_coarse_map_is_made(project: Path) -> None:
     text = [line for line in text if not line.startswith(("  refiner", "  test"))]
     project.write_text("\n".join(text).replace("max_steps: 12", "max_steps: 2"))
     train_project(project)
-    result = predict_project(project)
+    (result,) = predict_project(project)
     assert [path.name for path in result.paths] == ["coarse.tif", "coarse_scores.tif"]
     with pytest.raises(ProjectError, match="reference"):
         evaluate_project(project)

@@ -13,7 +13,7 @@ import shapely
 from affine import Affine
 
 from crispmap.errors import LabelError
-from crispmap.project.compare.record import ground_facts
+from crispmap.project.compare.record import data_facts
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
 from crispmap.types import IGNORE, LabelArray
@@ -63,8 +63,9 @@ def labels(project: Path, old: str, new: str) -> LabelArray:
     assert old in PROJECT
     project.write_text(PROJECT.replace(old, new))
     with open_sources(load_project(project)) as sources:
-        grid = sources.image.grid
-        return sources.labels(grid).read(grid.block)
+        (scene,) = sources.scenes
+        grid = scene.image.grid
+        return scene.labels(grid).read(grid.block)
 
 
 @pytest.mark.parametrize("noise", ["", ", noise: {shift_m: 0}"])
@@ -99,12 +100,13 @@ def test_strange_values_of_a_reference_are_left_out_when_asked(project: Path) ->
     for text, message in ((PROJECT, "77"), (PROJECT.replace("mask.tif}", "mask.tif, unknown: ignore}"), None)):
         project.write_text(text)
         with open_sources(load_project(project)) as sources:
-            grid = sources.image.grid
+            (scene,) = sources.scenes
+            grid = scene.image.grid
             if message is not None:
                 with pytest.raises(LabelError, match=message):
-                    sources.reference(grid)
+                    scene.reference(grid)
                 continue
-            found = sources.reference(grid).read(grid.block)
+            found = scene.reference(grid).read(grid.block)
     assert (found[5] == IGNORE).all()
     np.testing.assert_array_equal(np.delete(found, 5, axis=0)[:, 0], np.delete(np.arange(60) % 3, 5))
 
@@ -114,9 +116,10 @@ def test_all_that_is_read_may_lie_at_addresses(project: Path, server: RangeServe
     def read(text: str) -> tuple[np.ndarray, ...]:
         project.write_text(text)
         with open_sources(load_project(project)) as sources:
-            grid = sources.image.grid
-            labels, reference = (reader.read(grid.block) for reader in (sources.labels(grid), sources.reference(grid)))
-            return *sources.image.read(grid.block), labels, reference
+            (scene,) = sources.scenes
+            grid = scene.image.grid
+            labels, reference = (reader.read(grid.block) for reader in (scene.labels(grid), scene.reference(grid)))
+            return *scene.image.read(grid.block), labels, reference
 
     local = PROJECT.replace("lines.gpkg", "lines.gpkg, assume_crs: scene, noise: {shift_m: 2}").replace(
         "mask.tif}", "mask.tif, unknown: ignore}"
@@ -135,7 +138,7 @@ def test_what_inputs_at_addresses_are_known_by(project: Path, server: RangeServe
         for name in ("scene.tif", "mask.tif", "lines.gpkg"):
             text = text.replace(name, f'"{server.address}/{name}{query}"')
         project.write_text(text)
-        return ground_facts(load_project(project))
+        return data_facts(load_project(project))
 
     signed = facts("?sig=secret")
     assert signed == facts("?sig=renewed")

@@ -28,7 +28,7 @@ def test_the_parts_of_a_block_cover_it_once(row: int, col: int, height: int, wid
 @given(st.integers(1, 900), st.integers(1, 900))
 def test_crops_lie_in_the_test_area_and_do_not_overlap(height: int, width: int) -> None:
     ground = Block(0, 0, height, width)
-    crops = choose_crops([ground], lambda block: (MAP[block.slices],) * 3, 3)
+    crops = [crop for _, crop in choose_crops([(None, ground)], lambda _, block: (MAP[block.slices],) * 3, 3)]
     assert 1 <= len(crops) <= 4
     for crop in crops:
         assert crop.intersection(ground) == crop
@@ -41,11 +41,11 @@ def test_the_worst_refined_of_the_busy_crops_is_shown_too() -> None:
     refined = MAP.copy()
     refined[600:, 600:] = (refined[600:, 600:] + 1) % 3  # wrong here alone
     crops = choose_crops(
-        [Block(0, 0, 900, 900)], lambda b: (reference[b.slices], reference[b.slices], refined[b.slices]), 3
+        [("town", Block(0, 0, 900, 900))], lambda _, b: (reference[b.slices], reference[b.slices], refined[b.slices]), 3
     )
-    assert any(crop.row >= 576 and crop.col >= 576 for crop in crops)
+    assert any(scene == "town" and crop.row >= 576 and crop.col >= 576 for scene, crop in crops)
 
 
 def test_ground_without_a_label_is_not_shown() -> None:
     nothing = np.full((400, 400), IGNORE, np.uint8)
-    assert choose_crops([Block(0, 0, 400, 400)], lambda b: (nothing[b.slices],) * 3, 3) == []
+    assert choose_crops([(None, Block(0, 0, 400, 400))], lambda _, b: (nothing[b.slices],) * 3, 3) == []

@@ -75,9 +75,9 @@ def predict(  # noqa: PLR0913 - one parameter an option
         from crispmap.project.run import predict_project
 
         with progress_bar("Mapping") as progress:
-            result = predict_project(project, options=options, progress=progress, say=progress.now)
-        notify_results([result], since=begun)
-        if len(result.paths) > 2:  # without a reference there is no refined map, and nothing to score against
+            results = predict_project(project, options=options, progress=progress, say=progress.now)
+        notify_results(results, since=begun)
+        if len(results[0].paths) > 2:  # without a reference there is no refined map, and nothing to score against
             notify(f"Next: crispmap evaluate {quoted(project)}")
         return
     if out is None:

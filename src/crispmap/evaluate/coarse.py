@@ -85,7 +85,7 @@ def evaluate_coarse_file(
         fit_reference = reference
         if fit_reference_path is not None:
             fit_reference = stack.enter_context(closing(open_labels(fit_reference_path, schema, grid, options=options)))
-        biases = fit_biases_on(scores, fit_reference, UnitedGround(resolve_areas(areas, grid, grid)[FIT_ROLE]))
+        biases = fit_biases_on([(scores, fit_reference, UnitedGround(resolve_areas(areas, grid, grid)[FIT_ROLE]))])
         coarse, rethresholded = (
             evaluate_maps(
                 BiasedLabels(scores, one),

@@ -14,7 +14,9 @@ from crispmap.evaluate.boundary import BoundaryCounts, RelaxedCounts
 from crispmap.metrics import ConfusionMatrix, mean_defined
 from crispmap.types import DoubleArray
 
-_SAME_GSD = 0.01  # evaluations whose pixels differ by less may be pooled
+_SAME_GSD = (
+    0.02  # relative; images within 1 % of the working distance are not resampled, so two may differ by twice that
+)
 
 
 @dataclass(frozen=True)

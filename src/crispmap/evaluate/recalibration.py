@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from crispmap.errors import GridError, LabelError
 from crispmap.evaluate.readers import Ground, LabelSource
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Block
 from crispmap.raster.scene import SceneReader
 from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
 
@@ -98,21 +98,13 @@ def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> L
     return labels
 
 
-def fit_biases_on(
-    scores: SceneReader,
-    reference: LabelSource,
-    area: Ground,
-    *,
-    seed: int = 0,
-) -> DoubleArray:
-    """Return biases fitted to a raster of scores in an area; see ``fit_biases``.
+def fit_biases_on(parts: Sequence[tuple[SceneReader, LabelSource, Ground]], *, seed: int = 0) -> DoubleArray:
+    """Return biases fitted to rasters of scores in areas; see ``fit_biases``.
 
     Where more than ``MAX_FIT_PIXELS`` pixels are labelled, a random part of them is read.
 
     Args:
-        scores: One band a class, such as from ``open_scores``.
-        reference: Labels on the grid of the scores.
-        area: The piece the refiner is trained on.
+        parts: One or more: scores with one band a class, labels on their grid, and the area the refiner is trained on.
         seed: Chooses the pixels and the random starts.
 
     Returns:
@@ -121,25 +113,27 @@ def fit_biases_on(
     Raises:
         LabelError: If a class has no labelled pixel there, or a label is no class.
     """
-    total = sum(int((labels != IGNORE).sum()) for _, labels in _labelled(reference, area, scores.grid))
+    total = sum(int((labels != IGNORE).sum()) for part in parts for _, labels in _labelled(*part))
     share = min(1.0, MAX_FIT_PIXELS / max(total, 1))
     rng = np.random.default_rng(seed)
-    parts: list[tuple[FloatArray, LabelArray]] = [(np.empty((scores.band_count, 0), np.float32), np.empty(0, np.uint8))]
-    for block, labels in _labelled(reference, area, scores.grid):
-        values, valid = scores.read(block)
-        used = (labels != IGNORE) & valid & (rng.random(labels.shape) < share)
-        parts.append((values[:, used], labels[used]))
+    first = parts[0][0]
+    found: list[tuple[FloatArray, LabelArray]] = [(np.empty((first.band_count, 0), np.float32), np.empty(0, np.uint8))]
+    for part in parts:
+        for block, labels in _labelled(*part):
+            values, valid = part[0].read(block)
+            used = (labels != IGNORE) & valid & (rng.random(labels.shape) < share)
+            found.append((values[:, used], labels[used]))
     return fit_biases(
-        np.concatenate([values for values, _ in parts], axis=1),
-        np.concatenate([labels for _, labels in parts]),
-        class_names=scores.band_names,
+        np.concatenate([values for values, _ in found], axis=1),
+        np.concatenate([labels for _, labels in found]),
+        class_names=first.band_names,
         seed=seed,
     )
 
 
-def _labelled(reference: LabelSource, area: Ground, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
+def _labelled(scores: SceneReader, reference: LabelSource, area: Ground) -> Iterator[tuple[Block, LabelArray]]:
     """Yield the blocks that hold labels in the area, with the labels, 255 elsewhere."""
-    for block in grid.blocks(_BLOCK_PX):
+    for block in scores.grid.blocks(_BLOCK_PX):
         chosen = area.mask(block)
         if chosen.any():
             labels = np.where(chosen, reference.read(block), np.uint8(IGNORE))

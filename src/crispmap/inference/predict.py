@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from crispmap.errors import CrispmapWarning, ModelError, OutputError
+from crispmap.errors import ModelError, OutputError
 from crispmap.inference.coarse import check_bands, gsd_ratio
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.options import PredictOptions
@@ -24,9 +23,6 @@ from crispmap.raster.scene import Scene
 from crispmap.raster.scores import ScoreKind, open_scores
 from crispmap.raster.spec import ScoreEncoding
 from crispmap.raster.targets import check_paths, check_raster_target
-
-_OTHER_GSD = 0.1
-"""Relative difference of ground sampling distance from which a refiner is out of its range."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +93,6 @@ def predict_scenes(  # noqa: PLR0913 - what a person may choose
         OutputError: If a file exists and ``force`` is not given, is also an input, or cannot be written.
         InputError: If engine, precision or device are not available.
         ClusterError: If workers or scheduler cannot be reached, or are lost.
-
-    Warns:
-        CrispmapWarning: If the refiner was trained at another ground sampling distance than a scene's.
     """
     refs = resolve_scenes(scenes, bands=bands, assume_gsd_m=assume_gsd_m)
     jobs = [MapJob(ref, model, refiner) for ref in refs]
@@ -160,9 +153,6 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
         OutputError: If a file exists and ``force`` is not given, is also an input, or cannot be written.
         InputError: If engine, precision or device are not available.
         ClusterError: If workers or scheduler cannot be reached, or are lost.
-
-    Warns:
-        CrispmapWarning: If the refiner was trained at another ground sampling distance than the scene's.
     """
     ref = _only(resolve_scenes([scene], bands=bands, assume_gsd_m=assume_gsd_m))
     job = MapJob(ref, refiner=refiner, scores=GivenScores(scores, kind, full_scale))
@@ -246,26 +236,15 @@ def _check_outputs(outputs: Sequence[Output], inputs: Sequence[Path | None], *, 
 
 
 def _checked_pixels(job: MapJob, card: ModelCard, refiner: ModelCard | None) -> int:
-    """Return a scene's number of pixels, once it is sure that it has the models' bands; warn of another sampling."""
+    """Return a scene's number of pixels, once it is sure that it suits the models."""
     with job.image() as image:
         _check_order(image, card, chosen=job.scene.bands is not None)
         if card.kind == "coarse":
             check_bands(image, card)
-            gsd_ratio(image, card.gsd_m)
-        if refiner is not None:
-            _warn_of_other_gsd(image, refiner)
+        for one in (card, refiner):
+            if one is not None:
+                gsd_ratio(image, one.gsd_m)
         return image.grid.height * image.grid.width
-
-
-def _warn_of_other_gsd(image: Scene, card: ModelCard) -> None:
-    gsd_m = image.grid.mean_gsd_m()
-    if abs(gsd_m / card.gsd_m - 1) > _OTHER_GSD:
-        warnings.warn(
-            f"The refiner was trained at {card.gsd_m:.3g} m and {image.path} has pixels of {gsd_m:.3g} m. "
-            "It works in pixels, so expect a poorer map; resample the scene or train a refiner at its distance.",
-            CrispmapWarning,
-            stacklevel=4,
-        )
 
 
 def _check_same(coarse: ModelCard, refiner: ModelCard, coarse_path: Path, refiner_path: Path | None) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from crispmap.errors import ModelError
 from crispmap.geo.grid import Block
-from crispmap.inference.align import scores_on_scene
+from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
+from crispmap.inference.coarse import gsd_ratio
 from crispmap.inference.engines import Engine, EngineChoice, open_engine
 from crispmap.inference.plan import BLOCK_PX, STRIP_PX, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.base import Refiner
 from crispmap.models.model import RefinerModel
 from crispmap.models.scaling import scaled_input
+from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import SceneReader
 
 _WIDE_MARGIN_PX, _WIDE_TILE_PX = 32, 512
@@ -34,11 +38,12 @@ def refined_scores(
     tile_px: int | None = None,
     shifted: bool = False,
     every_iteration: bool = False,
-) -> TiledScores | BlendedScores:
+) -> ScoresOnScene | TiledScores | BlendedScores:
     """Return the refined scores of a scene as a raster computed when read; tiled or not, the values are the same.
 
     Outside the scene the refiner sees the reflection of both scores and image. Invalid pixels enter it as 0. A pixel
-    is valid where both scores and image are.
+    is valid where both scores and image are. Where the scene's ground sampling distance differs from the refiner's by
+    more than 1 %, scores and image are averaged by area to the refiner's, and its scores are brought back bilinearly.
 
     Args:
         scores: Scores, one band a class, on the image's grid or on a coarser one over the same ground.
@@ -53,10 +58,19 @@ def refined_scores(
 
     Raises:
         ModelError: If the number of classes or bands is not the refiner's.
-        GridError: If scores and image do not cover the same ground.
+        GridError: If scores and image do not cover the same area.
+        SceneError: If the scene's pixels are far smaller or larger than the refiner's.
     """
     refiner = model.network
     check_refiner(refiner, scores.band_count, image.band_count)
+    ratio = gsd_ratio(image, model.card.gsd_m)
+    if ratio != (1.0, 1.0):
+        scores, seen = ResampledScene(scores_on_scene(scores, image), *ratio), ResampledScene(image, *ratio)
+        refined = refined_scores(
+            scores, seen, model, engine=engine, block_px=math.ceil(block_px / min(ratio)), tile_px=tile_px,
+            shifted=shifted, every_iteration=every_iteration,
+        )  # fmt: skip
+        return ScoresOnScene(refined, image, ratio, refined.engine)
     scores = scores_on_scene(scores, image)
     side = tile_px or (TILE_PX if refiner.margin_px <= _WIDE_MARGIN_PX else _WIDE_TILE_PX)
     plan = plan_tiles(image.grid.shape, tile_px=side, shifted=shifted)

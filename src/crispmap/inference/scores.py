@@ -58,7 +58,7 @@ class ScoreModels:
 
     def direct(self, image: SceneReader) -> bool:
         """Return whether they can run as one graph on tiles of the scene."""
-        if self.coarse is not None and gsd_ratio(image, self.coarse.card.gsd_m) != (1.0, 1.0):
+        if any(gsd_ratio(image, model.card.gsd_m) != (1.0, 1.0) for model in self.all):
             return False
         bounded = all(model.network.radius_px is not None for model in self.all)
         return bounded and len({model.scaling for model in self.all}) == 1

@@ -10,30 +10,48 @@ from crispmap.inference.scores import ScoreModels, score_raster
 from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model
 from crispmap.project.file import Project
-from crispmap.project.inputs import Sources
 from crispmap.raster.scene import Scene
 
 
-def open_coarse(sources: Sources, model: Path | None, device: str) -> tuple[Scene, ModelCard | None]:
-    """Return coarse scores on the working grid: those given, or those of a model, computed when read, and its card.
+class CoarseScores:
+    """Coarse scores of any image: those given with it or those of a network, computed when read.
 
     Args:
-        sources: The project's inputs.
+        project: The project.
         model: The coarse network's file; not looked at where the project gives scores.
         device: "auto", "cpu" or "cuda".
+
+    Attributes:
+        card: The network's card; None where scores are given.
 
     Raises:
         ModelError: If there is neither, or the model is missing, damaged or made for other classes.
     """
-    given = sources.given_scores()
-    if given is not None:
-        return given, None
-    if model is None:
-        raise ModelError("There are no coarse scores.", expected="a coarse network, or scores of another tool")
-    coarse = load_model(model, kind="coarse")
-    check_classes(coarse.card, sources.project, model)
-    engine = EngineChoice("torch", device=device)
-    return score_raster(sources.image, ScoreModels(coarse), engine=engine), coarse.card
+
+    def __init__(self, project: Project, model: Path | None, device: str) -> None:
+        self._model = None
+        self._engine = EngineChoice("torch", device=device)
+        self._rasters: dict[int, tuple[Scene, Scene]] = {}  # by id of the image, which is kept with its scores
+        self.card: ModelCard | None = None
+        if project.scores_given:
+            return
+        if model is None:
+            raise ModelError("There are no coarse scores.", expected="a coarse network, or scores of another tool")
+        self._model = load_model(model, kind="coarse")
+        self.card = self._model.card
+        check_classes(self.card, project, model)
+
+    def on(self, image: Scene, given: Scene | None) -> Scene:
+        """Return the scores of an image on its grid, one band a class.
+
+        Args:
+            image: A scene at any ground sampling distance.
+            given: The scores of another tool on its grid, where the project gives such.
+        """
+        if id(image) not in self._rasters:
+            scores = score_raster(image, ScoreModels(self._model), given, engine=self._engine)
+            self._rasters[id(image)] = image, scores
+        return self._rasters[id(image)][1]
 
 
 def check_classes(card: ModelCard, project: Project, path: Path) -> None:

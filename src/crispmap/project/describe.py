@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from crispmap.errors import InputError, LabelError, SceneError
 from crispmap.files.address import is_address, is_missing, is_remote, shown, suffix_of
+from crispmap.geo.area_pieces import AREA_ROLES
 
 if TYPE_CHECKING:
     from crispmap.project.file import Project
@@ -41,10 +42,13 @@ class ProjectFacts:
     @property
     def files(self) -> dict[str, Path]:
         """The inputs it names, by what they are for."""
-        project = self.project
-        sources = {"scene": project.scene, "labels": project.labels, "reference": project.reference}
-        paths = {name: one.path for name, one in sources.items() if one is not None}
-        return paths if project.coarse.scores is None else paths | {"coarse scores": project.coarse.scores.path}
+        found: dict[str, Path] = {}
+        for one in self.project.scenes:
+            end = "" if len(self.project.scenes) == 1 else f" of {one.name}"
+            found[f"scene{end}"] = one.path
+            sections = {"labels": one.labels, "reference": one.reference, "coarse scores": one.scores}
+            found |= {f"{name}{end}": section.path for name, section in sections.items() if section is not None}
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, the kind first."""
@@ -60,8 +64,12 @@ class ProjectFacts:
                 {"for": name, "path": shown(one), "exists": is_address(one) or one.exists()}
                 for name, one in self.files.items()
             ],
-            "areas": {role: len(pieces) for role, pieces in project.areas.items()},
-            "coarse": None if project.coarse.scores is not None else coarse,
+            "areas": {
+                role: count
+                for role in AREA_ROLES
+                if (count := sum(len(one.areas.get(role, ())) for one in project.scenes))
+            },
+            "coarse": None if project.scores_given else coarse,
             "refiner": None if project.refiner is None else project.refiner.model_dump(exclude_none=True),
             "output_folder": project.output_folder,
         }

@@ -1,9 +1,10 @@
-"""Coarse scores of the ground the coarse network learned from, as they would be had it not seen it.
+"""Coarse scores of the area the coarse network learned from, as they would be had it not seen it.
 
-A network's scores are surer and truer where it learned than elsewhere, much so where the ground is small: what learns
-from them there learns to trust them too much. Ground learned by heart is therefore parted, and each part is scored by a
-network trained on the others (cross-fitting: Stone, "Cross-validatory choice and assessment of statistical
-predictions", 1974). Of ground that is not, the network's own scores are nearer to what it gives elsewhere.
+A network's scores are more certain and more often right where it was trained than elsewhere, the more so the smaller
+the area: a refiner that learns from them there learns to trust them too much. Where the network is overfitted, the area
+is therefore cut in parts, and each part is scored by a network trained on the others (cross-fitting: Stone,
+"Cross-validatory choice and assessment of statistical predictions", 1974). Elsewhere the network's own scores are
+closer to what it gives on new scenes.
 """
 
 from __future__ import annotations
@@ -15,30 +16,28 @@ from pathlib import Path
 import numpy as np
 from scipy import special
 
+from crispmap.data.training_data import Piece, TrainingData, learned_and_held_out
 from crispmap.evaluate.readers import UnitedGround
-from crispmap.geo.areas import Area
 from crispmap.geo.grid import Block, Grid
-from crispmap.labels.reader import LabelReader
-from crispmap.models.card import ModelCard
-from crispmap.project.coarse import open_coarse
-from crispmap.project.inputs import Sources, labelled_blocks
+from crispmap.project.coarse import CoarseScores
+from crispmap.project.file import Project
 from crispmap.project.training import train_coarse
 from crispmap.raster.scene import Scene
 from crispmap.training.options import TrainingRun
 from crispmap.types import IGNORE, BoolArray, FloatArray
 
 FOLDS = 3
-"""Parts of the coarse ground, and trainings more: of fewer, networks lack more of what the project's own has seen."""
+"""Parts of the coarse area, and extra trainings: with fewer, each network lacks more of what the project's own saw."""
 OVERFITTED = 2.0
-"""Ground is learned by heart where the loss on ground held out is more than so many times the loss on it."""
+"""The network is overfitted where its loss on held-out data exceeds that on its training data by this factor."""
 
 
 class FoldScores(Scene):
-    """Scores of a scene put together from several: each part of the ground from its own, the rest from the first.
+    """Scores of an image put together from several: each part of it from its own, the rest from the first.
 
     Args:
-        scores: Scores of the whole scene.
-        parts: Pieces of ground on the same grid, and the scores that hold there.
+        scores: Scores of the whole image.
+        parts: Areas on the same grid, and the scores that hold there.
     """
 
     def __init__(self, scores: Scene, parts: Sequence[tuple[UnitedGround, Scene]]) -> None:
@@ -62,42 +61,70 @@ class FoldScores(Scene):
         """Do nothing: whoever opened the scores closes them."""
 
 
-def fold_scores(sources: Sources, scores: Scene, card: ModelCard, run: TrainingRun) -> tuple[FoldScores, float]:
-    """Return coarse scores that on the coarse ground are by networks that did not learn there, and seconds of training.
+class FoldedScores(CoarseScores):
+    """Coarse scores that on the coarse area are by networks that did not learn there.
+
+    Args:
+        scores: Those of the project's own network.
+        folds: Those of the networks trained on the other parts.
+        pieces: The coarse area.
+    """
+
+    def __init__(self, scores: CoarseScores, folds: Sequence[CoarseScores], pieces: Sequence[Piece]) -> None:
+        self.card = scores.card
+        self._whole, self._folds, self._pieces = scores, folds, pieces
+
+    def on(self, image: Scene, given: Scene | None) -> Scene:
+        """Return the scores of an image on its grid."""
+        areas = [piece.area for piece in self._pieces if piece.image is image]
+        parts = [
+            (UnitedGround([area.bands(FOLDS)[index] for area in areas]), fold.on(image, given))
+            for index, fold in enumerate(self._folds)
+        ]
+        return FoldScores(self._whole.on(image, given), parts)
+
+
+def fold_scores(
+    data: TrainingData, project: Project, scores: CoarseScores, run: TrainingRun
+) -> tuple[FoldedScores, float]:
+    """Return coarse scores that on the coarse area are by networks that did not learn there, and seconds of training.
 
     They learn for as many steps as the weights of the project's own did: longer ones are surer of what they see.
 
     Args:
-        sources: The project's inputs.
-        scores: Scores of the project's coarse network, on the working grid.
-        card: The network's card.
-        run: Where and how; each part has a folder of its own, and one that is finished is not trained again.
+        data: The training data.
+        project: How the networks are trained.
+        scores: Those of the project's own network.
+        run: Where and on what; each part has a folder of its own, and one that is finished is not trained again.
     """
-    areas, _ = sources.pieces("coarse", sources.image.grid)
-    parts, seconds = [], 0.0
-    stop_after = card.provenance.get("best_step")
+    pieces, _ = learned_and_held_out(data, "coarse", gsd_m=data.gsd_m)
+    folds, seconds = [], 0.0
+    stop_after = None if scores.card is None else scores.card.provenance.get("best_step")
     for index in range(FOLDS):
         mine = run.below(str(index + 1), f"without part {index + 1} of {FOLDS}")
         model = mine.folder / "coarse.safetensors"
-        train_coarse(sources, model, mine, choose=partial(others, index), stop_after=stop_after)
-        own, learned = open_coarse(sources, model, run.device)
-        seconds += float(learned.provenance["seconds"]) if learned is not None else 0.0
-        parts.append((UnitedGround([area.bands(FOLDS)[index] for area in areas]), own))
-    return FoldScores(scores, parts), seconds
+        card = train_coarse(data, project, model, mine, choose=partial(others, index), stop_after=stop_after)
+        seconds += float(card.provenance["seconds"])
+        folds.append(CoarseScores(project, model, run.device))
+    return FoldedScores(scores, folds, pieces), seconds
 
 
-def loss_on(scores: Scene, labels: LabelReader, areas: Sequence[Area]) -> float:
-    """Return the mean cross-entropy, in nats, of coarse scores with labels on some areas; 0 where nothing is known."""
+def loss_on(scores: CoarseScores, pieces: Sequence[Piece]) -> float:
+    """Return the mean cross-entropy, in nats, of coarse scores with labels on some pieces; 0 where nothing is known."""
     total, count = 0.0, 0
-    for block, ids in labelled_blocks(labels, areas):
-        values, valid = scores.read(block)
-        known = valid & (ids != IGNORE)
-        chances: FloatArray = special.log_softmax(values[:, known], axis=0)
-        total -= float(np.take_along_axis(chances, ids[known][None].astype(np.intp), axis=0).sum(dtype=np.float64))
-        count += int(known.sum())
+    for piece in pieces:
+        raster = scores.on(piece.image, piece.scores)
+        for block, ids in piece.labelled_blocks():
+            values, valid = raster.read(block)
+            known = valid & (ids != IGNORE)
+            chances: FloatArray = special.log_softmax(values[:, known], axis=0)
+            total -= float(np.take_along_axis(chances, ids[known][None].astype(np.intp), axis=0).sum(dtype=np.float64))
+            count += int(known.sum())
     return total / max(1, count)
 
 
-def others(index: int, areas: Sequence[Area]) -> list[Area]:
-    """Return some areas without their part ``index``, of ``FOLDS``."""
-    return [band for area in areas for other, band in enumerate(area.bands(FOLDS)) if other != index]
+def others(index: int, pieces: Sequence[Piece]) -> list[Piece]:
+    """Return some pieces without their part ``index``, of ``FOLDS``."""
+    return [
+        piece.within(band) for piece in pieces for other, band in enumerate(piece.area.bands(FOLDS)) if other != index
+    ]

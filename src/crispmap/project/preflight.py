@@ -1,4 +1,4 @@
-"""What keeps maps from being scored, or a training from starting, on a project's ground; told before any training."""
+"""What keeps a project's maps from being scored, or its trainings from starting; checked before any training."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crispmap.data.ground import checked_counts
+from crispmap.data.training_data import Piece, TrainingData, learned_and_held_out
 from crispmap.errors import LabelError, ProjectError, TrainingError
-from crispmap.geo.areas import Area
-from crispmap.geo.grid import Grid
-from crispmap.labels.reader import LabelReader
 from crispmap.project.file import Project
-from crispmap.project.inputs import Sources, labelled_blocks
 from crispmap.types import IGNORE, CountArray
 
 if TYPE_CHECKING:
@@ -24,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def require_precise(project: Project, roles: Sequence[str], *, so: str = "", remedy: str) -> None:
-    """Check that a project names precise labels, and ground for every one of some roles.
+    """Check that a project names precise labels, and areas for all of some roles.
 
     Args:
         project: The project.
         roles: Such as "refiner" and "test".
-        so: What follows from the lack, told after it.
+        so: What follows from the lack, put after it in the message.
         remedy: What to do about it.
 
     Raises:
         ProjectError: If it does not.
     """
-    lacking = [f"{role} area" for role in roles if not project.areas.get(role)]
-    if project.reference is None:
+    lacking = [f"{role} area" for role in roles if not project.has_area(role)]
+    if not project.has_reference:
         lacking = ["reference"]
     if lacking:
         raise ProjectError(
@@ -47,14 +44,15 @@ def require_precise(project: Project, roles: Sequence[str], *, so: str = "", rem
 
 
 class TrainingPreflight:
-    """The ground of a project's trainings, looked at before they start; labels are counted once, however often asked.
+    """The data of a project's trainings, checked before they start; labels are counted once, however often asked.
 
     Args:
-        sources: The project's inputs.
+        data: What is learned from.
     """
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, data: TrainingData) -> None:
+        self._data = data
+        self._coarse_pieces: dict[float, tuple[list[Piece], CountArray]] = {}
 
     def check_coarse(self, project: Project) -> None:
         """Check that the coarse network can be trained.
@@ -63,12 +61,12 @@ class TrainingPreflight:
             project: The project, or the same one with another coarse network.
 
         Raises:
-            ProjectError: If there are no labels, or no ground for it.
+            ProjectError: If there are no labels, or no area for it.
             LabelError: If a class has no pixel there, or too few for a support vector machine.
             TrainingError: If a piece is smaller than a patch.
         """
         with _errors_about(f"{project.coarse.kind} cannot be trained on areas: coarse: of {project.path.name}."):
-            _check_network(project, *self._coarse)
+            _check_network(project, *self._coarse(project))
 
     def check_refiner(self, project: Project) -> None:
         """Check that the refiner can be trained.
@@ -77,8 +75,8 @@ class TrainingPreflight:
             project: The project, or the same one with another refiner.
 
         Raises:
-            ProjectError: If there is no reference, or no ground for it.
-            LabelError: If a class has no pixel there, or in a part of the coarse ground it is to learn from.
+            ProjectError: If there is no reference, or no area for it.
+            LabelError: If a class has no pixel there, or in a part of the coarse area it is to learn from.
             TrainingError: If a piece is smaller than a patch.
         """
         # torch takes a second to import, and maps of scores need none of it.
@@ -86,10 +84,11 @@ class TrainingPreflight:
 
         section = refiner_section(project)
         learner = _learner(section.architecture)
-        areas, _ = self._sources.pieces("refiner", self._sources.image.grid, hold_out=learner.holds_out)
+        gsd_m = self._data.gsd_m
+        pieces, _ = learned_and_held_out(self._data, "refiner", gsd_m=gsd_m, hold_out=learner.holds_out)
         with _errors_about(f"The refiner cannot be trained on areas: refiner: of {project.path.name}."):
             counts = checked_counts(self._refiner_counts, project.schema.names)
-            learner.check(refiner_settings(project), _shapes(areas), counts, project.schema)
+            learner.check(refiner_settings(project), _shapes(pieces), counts, project.schema)
         if section.corrected_labels:
             self._check_folds(project)
 
@@ -98,31 +97,28 @@ class TrainingPreflight:
         from crispmap.project.folds import FOLDS, others
         from crispmap.project.training import refiner_section, refiner_settings
 
-        sources, (areas, _) = self._sources, self._coarse
+        pieces, _ = self._coarse(project)
         with _errors_about(f"Labels cannot be corrected on areas: coarse: of {project.path.name}, cut in {FOLDS}."):
-            whole = sources.pieces("coarse", sources.image.grid)[0]
+            whole, _ = learned_and_held_out(self._data, "coarse", gsd_m=self._data.gsd_m)
             counts = np.zeros(len(project.schema), np.int64)
             learner = _learner(refiner_section(project).architecture)
             learner.check(refiner_settings(project), _shapes(whole), counts, project.schema)
             for index in range(FOLDS):
-                left = others(index, areas)
-                _check_network(project, left, _counted(left, sources.labels(self._coarse_grid)))
+                left = others(index, pieces)
+                _check_network(project, left, _counted(left))
 
-    @cached_property
-    def _coarse(self) -> tuple[list[Area], CountArray]:
-        areas, _ = self._sources.pieces("coarse", self._coarse_grid)
-        return areas, _counted(areas, self._sources.labels(self._coarse_grid))
-
-    @property
-    def _coarse_grid(self) -> Grid:
-        sources = self._sources
-        return sources.image_at(sources.project.coarse.gsd_m or sources.gsd_m).grid
+    def _coarse(self, project: Project) -> tuple[list[Piece], CountArray]:
+        """Return what the coarse network learns from, and its pixels of each id."""
+        gsd_m = project.coarse.gsd_m or self._data.gsd_m
+        if gsd_m not in self._coarse_pieces:
+            pieces, _ = learned_and_held_out(self._data, "coarse", gsd_m=gsd_m)
+            self._coarse_pieces[gsd_m] = pieces, _counted(pieces)
+        return self._coarse_pieces[gsd_m]
 
     @cached_property
     def _refiner_counts(self) -> CountArray:
-        grid = self._sources.image.grid
-        areas, _ = self._sources.pieces("refiner", grid)
-        return _counted(areas, self._sources.reference(grid))
+        pieces, _ = learned_and_held_out(self._data, "refiner", gsd_m=self._data.gsd_m)
+        return _counted(pieces)
 
 
 @contextmanager
@@ -140,22 +136,23 @@ def _learner(architecture: Architecture) -> Learner:
     return learner_of(architecture)
 
 
-def _check_network(project: Project, areas: Sequence[Area], labelled: CountArray) -> None:
-    """Check that a project's coarse network can be trained on areas with so many pixels of each id."""
+def _check_network(project: Project, pieces: Sequence[Piece], labelled: CountArray) -> None:
+    """Check that a project's coarse network can be trained on pieces with so many pixels of each id."""
     from crispmap.project.training import coarse_settings
 
     counts = checked_counts(labelled, project.schema.names)
     learner = _learner(project.coarse.architecture)
-    learner.check(coarse_settings(project), _shapes(areas), counts, project.schema)
+    learner.check(coarse_settings(project), _shapes(pieces), counts, project.schema)
 
 
-def _shapes(areas: Sequence[Area]) -> list[tuple[int, int]]:
-    return [area.block.shape for area in areas]
+def _shapes(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
+    return [piece.shape for piece in pieces]
 
 
-def _counted(areas: Sequence[Area], labels: LabelReader) -> CountArray:
-    """Return the number of pixels of each id on some ground, (256,)."""
+def _counted(pieces: Sequence[Piece]) -> CountArray:
+    """Return the number of pixels of each id over some pieces, (256,)."""
     counts = np.zeros(IGNORE + 1, dtype=np.int64)
-    for _, ids in labelled_blocks(labels, areas):
-        counts += np.bincount(ids.ravel(), minlength=IGNORE + 1)
+    for piece in pieces:
+        for _, ids in piece.labelled_blocks():
+            counts += np.bincount(ids.ravel(), minlength=IGNORE + 1)
     return counts

@@ -7,6 +7,7 @@ import json
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,30 +23,27 @@ from crispmap.evaluate.readers import LabelSource
 from crispmap.evaluate.recalibration import BiasedLabels
 from crispmap.files.address import file_name
 from crispmap.files.atomic import check_free, write_atomically
-from crispmap.geo.areas import Area
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Block
 from crispmap.inference.iterations import IterationMaps
 from crispmap.labels.mask import open_labels
-from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.card import ModelCard, read_card
 from crispmap.models.model import RefinerModel
 from crispmap.project.file import Project, load_project
-from crispmap.project.inputs import Sources, open_sources
+from crispmap.project.inputs import SceneInputs, Sources, open_sources
 from crispmap.project.preflight import require_precise
-from crispmap.project.run import Products, load_refiner
-from crispmap.raster.scene import Scene
+from crispmap.project.run import Products, SceneMaps, load_refiner
+from crispmap.project.scored import ScoredScene, title_of
 from crispmap.raster.scores import open_scores
 from crispmap.report.crops import choose_crops
 from crispmap.report.pages.report import write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
-from crispmap.report.pictures.photos import rgb_preview
 from crispmap.report.pictures.views import Crop, Overview
 from crispmap.types import FloatArray, LabelArray
 
 COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"
 _OVERVIEW_PX = 4_000_000
-"""Test ground above this size is shown in the report by its crops alone."""
+"""Of a test area above this size the report shows only crops."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +111,11 @@ def evaluate_project(
     products = Products(project.output_folder)
     _check_mapped(project, products)
     check_free(products.report, force=force)
-    with open_sources(project) as sources, open_scores(products.coarse_scores, kind="logit") as scores:
-        ground = _TestGround(sources, scores, load_refiner(products, project))
-        results = ground.results()
-        data = ground.report(results, story or Story(project.name))
+    with ExitStack() as stack:
+        sources = stack.enter_context(open_sources(project))
+        scored = _ScoredProject(sources, load_refiner(products, project), stack)
+        results = scored.results()
+        data = scored.report(results, story or Story(project.name))
     write_report(products.report, data, force=force)
     write_atomically(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
     return results
@@ -124,7 +123,8 @@ def evaluate_project(
 
 def _check_mapped(project: Project, products: Products) -> None:
     require_precise(project, ["test"], remedy="without them there is nothing to score the map against")
-    for needed in (products.coarse_map, products.coarse_scores, products.refined_map):
+    maps = [products.maps(project, scene) for scene in project.scenes if "test" in scene.areas]
+    for needed in (path for one in maps for path in (one.coarse_map, one.coarse_scores, one.refined_map)):
         if not needed.exists():
             raise ProjectError(
                 f"{needed} is not there.",
@@ -133,36 +133,63 @@ def _check_mapped(project: Project, products: Products) -> None:
             )
 
 
-class _TestGround:
-    """A project's test areas, with everything that is compared on them."""
+class _ScoredMaps(ScoredScene):
+    """A scene's test areas, with the maps that are compared on them.
 
-    def __init__(self, sources: Sources, scores: Scene, refiner: RefinerModel) -> None:
-        self.sources, self.card = sources, refiner.card
-        self.project = sources.project
-        self.schema: ClassSchema = sources.project.schema
-        self.grid = sources.image.grid
-        self.areas: list[Area] = sources.areas(self.grid)["test"]
-        self.reference: LabelReader = sources.reference(self.grid)
-        self.steps = IterationMaps(sources.image, scores, refiner)
-        self.biases = [float(value) for value in self.card.provenance["class_biases"]]
-        self.products = Products(sources.project.output_folder)
+    Attributes:
+        maps: The maps by name.
+        steps: The map after every iteration of the refiner.
+    """
+
+    def __init__(self, inputs: SceneInputs, files: SceneMaps, refiner: RefinerModel, stack: ExitStack) -> None:
+        super().__init__(inputs)
+        schema, biases = refiner.card.schema, np.asarray(refiner.card.provenance["class_biases"], np.float64)
+        scores = stack.enter_context(open_scores(files.coarse_scores, kind="logit"))
+        self.steps = IterationMaps(self.image, scores, refiner)
         self.maps: dict[str, LabelSource] = {
-            COARSE: open_labels(self.products.coarse_map, self.schema, self.grid),
-            RETHRESHOLDED: BiasedLabels(scores, np.asarray(self.biases)),
-            REFINED: open_labels(self.products.refined_map, self.schema, self.grid),
+            COARSE: open_labels(files.coarse_map, schema, self.grid),
+            RETHRESHOLDED: BiasedLabels(scores, biases),
+            REFINED: open_labels(files.refined_map, schema, self.grid),
         }
+
+    def evaluate(self, name: str, schema: ClassSchema) -> Evaluation:
+        """Return the figures of one of the maps."""
+        return evaluate_maps(self.maps[name], self.reference, self.grid, schema, area=self.areas)
+
+    def compared(self, block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
+        """Return reference, coarse and refined map of a block."""
+        return self.reference.read(block), self.maps[COARSE].read(block), self.maps[REFINED].read(block)
+
+
+class _ScoredProject:
+    """A project's maps, scored on the test areas of all its scenes."""
+
+    def __init__(self, sources: Sources, refiner: RefinerModel, stack: ExitStack) -> None:
+        self.sources, self.card = sources, refiner.card
+        self.project, self.schema = sources.project, sources.project.schema
+        self.products = Products(sources.project.output_folder)
+        self.biases = [float(value) for value in self.card.provenance["class_biases"]]
+        self.scenes = [
+            _ScoredMaps(one, self.products.maps(self.project, one.scene), refiner, stack)
+            for one in sources.scenes
+            if one.areas.get("test")
+        ]
 
     def results(self) -> Results:
-        """Return the figures of the three maps and of every step."""
+        """Return the figures of the three maps and of every step, summed over the scenes."""
+        first, *others = self.scenes
         methods = {
-            name: evaluate_maps(one, self.reference, self.grid, self.schema, area=self.areas)
-            for name, one in self.maps.items()
+            name: sum((one.evaluate(name, self.schema) for one in others), first.evaluate(name, self.schema))
+            for name in first.maps
         }
-        return Results(methods, self.steps.curve(self.areas, self.reference, self.schema.names), self.biases)
+        curves = [one.steps.curve(one.areas, one.reference, self.schema.names) for one in self.scenes]
+        return Results(methods, [sum(rest, start) for start, *rest in zip(*curves, strict=True)], self.biases)
 
     def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""
         named = {name: MethodResult(name, evaluation) for name, evaluation in results.methods.items()}
+        places = [(one, area.block) for one in self.scenes for area in one.areas]
+        chosen = choose_crops(places, _ScoredMaps.compared, len(self.schema))
         return ReportData(
             title=story.title,
             schema=self.schema,
@@ -170,55 +197,33 @@ class _TestGround:
             rethresholded=named[RETHRESHOLDED],
             refined=named[REFINED],
             curve=results.steps,
-            crops=[self._crop(block, number) for number, block in enumerate(self._chosen(), 1)],
-            overview=self._overview(),
+            crops=[self._crop(scene, block, number) for number, (scene, block) in enumerate(chosen, 1)],
+            overview=_overview(places),
             settings=self._settings(results),
-            provenance=_provenance(self.project, self.sources.file_grid),
+            provenance=_provenance(self.sources),
             timings=story.timings or self._training_times(),
             notes=story.notes,
         )
 
-    def _chosen(self) -> list[Block]:
-        def maps(block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
-            return self.reference.read(block), self.maps[COARSE].read(block), self.maps[REFINED].read(block)
-
-        return choose_crops([area.block for area in self.areas], maps, len(self.schema))
-
-    def _crop(self, block: Block, number: int) -> Crop:
-        steps = self.steps.over(block)
+    def _crop(self, scene: _ScoredMaps, block: Block, number: int) -> Crop:
+        steps = scene.steps.over(block)
         heat: dict[str, list[FloatArray]] = {name: [] for name in self.schema.names[1:]}
         for scores, _ in steps:
             probability = softmax(scores, axis=0)
             for class_id, name in enumerate(self.schema.names[1:], 1):
                 heat[name].append(probability[class_id])
         return Crop(
-            title=f"Crop {number}: rows {block.row} to {block.row_stop}, columns {block.col} to {block.col_stop}",
-            image=self._picture(block),
-            reference=self.reference.read(block),
+            title=f"Crop {number}: {title_of(scene, block, self.sources)}",
+            image=scene.picture(block),
+            reference=scene.reference.read(block),
             steps=[labels for _, labels in steps],
             heat=heat,
-            rethresholded=self.maps[RETHRESHOLDED].read(block),
+            rethresholded=scene.maps[RETHRESHOLDED].read(block),
         )
-
-    def _overview(self) -> Overview | None:
-        block = max((area.block for area in self.areas), key=lambda one: one.height * one.width)
-        if block.height * block.width > _OVERVIEW_PX:
-            return None
-        return Overview(
-            image=self._picture(block),
-            reference=self.reference.read(block),
-            coarse=self.maps[COARSE].read(block),
-            rethresholded=self.maps[RETHRESHOLDED].read(block),
-            refined=self.maps[REFINED].read(block),
-        )
-
-    def _picture(self, block: Block) -> Any:
-        pixels, valid = self.sources.image.read(block)
-        return rgb_preview(pixels, valid=valid)
 
     def _cards(self) -> dict[str, ModelCard]:
         coarse_model = self.products.coarse_model
-        trained = self.project.coarse.scores is None and coarse_model.exists()
+        trained = not self.project.scores_given and coarse_model.exists()
         return ({"coarse network": read_card(coarse_model)} if trained else {}) | {"refiner": self.card}
 
     def _training_times(self) -> dict[str, float]:
@@ -239,12 +244,23 @@ class _TestGround:
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
 
 
-def _provenance(project: Project, file_grid: Grid) -> dict[str, Any]:
-    height, width = file_grid.shape
+def _overview(places: Sequence[tuple[_ScoredMaps, Block]]) -> Overview | None:
+    """Return the maps of the largest test area; None where it is too large to show."""
+    scene, block = max(places, key=lambda place: place[1].height * place[1].width)
+    if block.height * block.width > _OVERVIEW_PX:
+        return None
+    coarse, rethresholded, refined = (one.read(block) for one in scene.maps.values())
+    return Overview(scene.picture(block), scene.reference.read(block), coarse, rethresholded, refined)
+
+
+def _provenance(sources: Sources) -> dict[str, Any]:
+    files = [
+        f"{file_name(one.scene.path)}, {one.file_grid.height} x {one.file_grid.width} px" for one in sources.scenes
+    ]
     return {
-        "project": project.path.name,
-        "scene": f"{file_name(project.scene.path)}, {height} x {width} px",
-        "seed": project.seed,
+        "project": sources.project.path.name,
+        "scene" if len(files) == 1 else "scenes": "; ".join(files),
+        "seed": sources.project.seed,
         "crispmap": importlib.metadata.version("crispmap"),
         "torch": importlib.metadata.version("torch"),
         "python": platform.python_version(),

@@ -11,11 +11,11 @@ from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import model_tags
 from crispmap.inference.products import ClassMap, Scores
-from crispmap.inference.run import MapResult, Output, Progress, Say, make_maps
+from crispmap.inference.run import MapResult, Output, Progress, Say, is_made, make_maps
 from crispmap.models.file import load_model, read_card
 from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import check_classes
-from crispmap.project.file import Project, load_project
+from crispmap.project.file import Project, ProjectScene, load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
@@ -24,20 +24,10 @@ from crispmap.training.options import ProgressFactory, TrainingRun
 
 
 @dataclass(frozen=True)
-class Products:
-    """Where a project's results lie, whether they are there yet or not."""
+class SceneMaps:
+    """Where the maps of a scene lie, whether they are there yet or not."""
 
     folder: Path
-
-    @property
-    def coarse_model(self) -> Path:
-        """The trained coarse network."""
-        return self.folder / "coarse.safetensors"
-
-    @property
-    def refiner_model(self) -> Path:
-        """The trained refiner."""
-        return self.folder / "refiner.safetensors"
 
     @property
     def coarse_map(self) -> Path:
@@ -58,6 +48,25 @@ class Products:
     def refined_scores(self) -> Path:
         """The scores after refinement."""
         return self.folder / "refined_scores.tif"
+
+
+@dataclass(frozen=True)
+class Products(SceneMaps):
+    """Where a project's results lie, whether they are there yet or not; the maps of several scenes: ``maps``."""
+
+    def maps(self, project: Project, scene: ProjectScene) -> SceneMaps:
+        """Return where the maps of one scene lie: of several scenes, each has a folder of its name."""
+        return self if len(project.scenes) == 1 else SceneMaps(self.folder / "maps" / scene.name)
+
+    @property
+    def coarse_model(self) -> Path:
+        """The trained coarse network."""
+        return self.folder / "coarse.safetensors"
+
+    @property
+    def refiner_model(self) -> Path:
+        """The trained refiner."""
+        return self.folder / "refiner.safetensors"
 
     @property
     def figures(self) -> Path:
@@ -116,15 +125,15 @@ def train_project(
         if len(wanted) == 2:
             TrainingPreflight(sources).check_refiner(project)  # not after an hour of the coarse training
         for makes in wanted:
-            if makes == "refiner" and project.coarse.scores is None:
+            if makes == "refiner" and not project.scores_given:
                 _check_model(products.coarse_model, "a trained coarse network", project)
-            train_stages(sources, paths, run, [makes])
+            train_stages(sources, project, paths, run, [makes])
     return [paths.coarse if makes == "coarse" else paths.refiner for makes in wanted]
 
 
 def _stages(project: Project, stage: str | None) -> list[str]:
     """Return which trainings are wanted and possible."""
-    needed = [] if project.coarse.scores is not None else ["coarse"]
+    needed = [] if project.scores_given else ["coarse"]
     if project.refiner is not None:
         needed.append("refiner")
     if stage is None:
@@ -146,11 +155,11 @@ def _check_model(path: Path, what: str, project: Project) -> None:
 
 def predict_project(
     path: Path, *, options: PredictOptions = PredictOptions(), progress: Progress | None = None, say: Say | None = None
-) -> MapResult:
-    """Map a project's scene with its trained models; return what has come of it.
+) -> list[MapResult]:
+    """Map a project's scenes with its trained models; return what has come of each.
 
     Class map and scores before refinement and, where the project has a refiner, after it. The coarse scores are
-    computed once for both.
+    computed once for both. Of several scenes, those whose maps are up to date are skipped.
 
     Args:
         path: The project file, or its folder.
@@ -166,36 +175,57 @@ def predict_project(
     """
     project = load_project(path)
     products = Products(project.output_folder)
-    outputs = [
-        Output(ClassMap(), products.coarse_map, "coarse"), Output(Scores(), products.coarse_scores, "coarse")
-    ]  # fmt: skip
+    outputs = [_outputs(products.maps(project, scene), project) for scene in project.scenes]
+    made = [len(outputs) > 1 and not options.force and is_made(files) for files in outputs]
+    for files, done in zip(outputs, made, strict=True):
+        if not done and not options.force and not store_folder(files[0].path).exists():
+            _refuse_existing([one.path for one in files], "give --force to replace it")
+    with open_sources(project) as sources:  # shows what is wrong with the project's areas before any work
+        gsd_m = sources.gsd_m if len(project.scenes) > 1 else project.gsd_m
+    jobs = _jobs(project, products, gsd_m)
+    tags = model_tags(coarse=jobs[0].model, refiner=jobs[0].refiner)
+    results = []
+    for job, files, done in zip(jobs, outputs, made, strict=True):
+        files[0].path.parent.mkdir(parents=True, exist_ok=True)
+        results.append(
+            make_maps(
+                job, files, project.schema,
+                options=options, tags=tags, progress=progress, say=say, keep_made=done,
+            )
+        )  # fmt: skip
+    return results
+
+
+def _outputs(maps: SceneMaps, project: Project) -> list[Output]:
+    """Return the files to write of a scene."""
+    outputs = [Output(ClassMap(), maps.coarse_map, "coarse"), Output(Scores(), maps.coarse_scores, "coarse")]
     if project.refiner is not None:
-        outputs += [Output(ClassMap(), products.refined_map), Output(Scores(), products.refined_scores)]
-    if not options.force and not store_folder(outputs[0].path).exists():
-        _refuse_existing([one.path for one in outputs], "give --force to replace it")
-    with open_sources(project):  # says what is wrong with the project's pieces before any work
-        job = _job(project, products)
-    products.folder.mkdir(parents=True, exist_ok=True)
-    tags = model_tags(coarse=job.model, refiner=job.refiner)
-    return make_maps(job, outputs, project.schema, options=options, tags=tags, progress=progress, say=say)
+        outputs += [Output(ClassMap(), maps.refined_map), Output(Scores(), maps.refined_scores)]
+    return outputs
 
 
-def _job(project: Project, products: Products) -> MapJob:
-    """Return what a project's maps are computed from, sure that its models are there and know its classes."""
-    given, model, refiner = None, None, None
-    if project.coarse.scores is not None:
-        given = GivenScores(project.coarse.scores.path, project.coarse.scores.kind, class_names=project.schema.names)
-    else:
+def _jobs(project: Project, products: Products, gsd_m: float | None) -> list[MapJob]:
+    """Return what the maps of each scene are computed from, sure that the models are there and know its classes."""
+    model, refiner = None, None
+    if not project.scores_given:
         model = products.coarse_model
         _check_model(model, "a trained coarse network", project)
         check_classes(read_card(model), project, model)
     if project.refiner is not None:
         refiner = products.refiner_model
         load_refiner(products, project)
-    scene = project.scene
-    return MapJob(
-        SceneRef.of(scene.path).choosing(scene.bands, scene.assume_gsd_m), model, refiner, given, gsd_m=scene.gsd_m
-    )
+    return [map_job(project, scene, model, refiner, gsd_m) for scene in project.scenes]
+
+
+def map_job(
+    project: Project, scene: ProjectScene, model: Path | None, refiner: Path | None, gsd_m: float | None
+) -> MapJob:
+    """Return the job of mapping a scene of a project with some models, or from the scores it gives."""
+    given = None
+    if scene.scores is not None and model is None:
+        given = GivenScores(scene.scores.path, scene.scores.kind, class_names=project.schema.names)
+    ref = SceneRef.of(scene.path).choosing(scene.bands, scene.assume_gsd_m)
+    return MapJob(ref, model, refiner, given, gsd_m=gsd_m)
 
 
 def load_refiner(products: Products, project: Project) -> RefinerModel:

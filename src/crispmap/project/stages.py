@@ -18,20 +18,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from crispmap.data.training_data import Piece, TrainingData, by_image, labels_within, learned_and_held_out
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.scores import ScoreModels, score_raster
 from crispmap.labels.correction import CorrectedLabels, LabelCorrection
 from crispmap.labels.mask import open_labels
 from crispmap.labels.rasterize import rasterize_file
-from crispmap.models.card import ModelCard
 from crispmap.models.model import RefinerModel
-from crispmap.models.scaling import Scaling
-from crispmap.project.coarse import open_coarse
+from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project, RefinerSection
 from crispmap.project.folds import FOLDS, OVERFITTED, fold_scores, loss_on
-from crispmap.project.inputs import Sources, inside
 from crispmap.project.training import ExtraTrainingData, refiner_section, scored_grounds, train_coarse, train_refiner
-from crispmap.raster.scene import Scene
 from crispmap.training.options import TrainingRun
 
 CORRECTED_LABELS = "corrected_labels.tif"
@@ -56,9 +53,10 @@ class Training:
     """A training under way: its inputs, and what its stages have made so far.
 
     Attributes:
-        sources: The project's inputs.
-        paths: Where its models are written.
-        run: Where and on what.
+        data: What is learned from.
+        project: How.
+        paths: Where the models are written.
+        run: Where the training is kept, and on what it runs.
         initial: The initial refiner.
         losses: Of the coarse network, on the area it learned from and on the part held out.
         scores: Coarse scores to learn from on the coarse area; None for those of the coarse network itself.
@@ -66,30 +64,25 @@ class Training:
         correction: How labels are corrected.
     """
 
-    sources: Sources
+    data: TrainingData
+    project: Project
     paths: ModelPaths
     run: TrainingRun
     initial: RefinerModel | None = None
     losses: tuple[float, float] = (0.0, 0.0)
-    scores: Scene | None = None
+    scores: CoarseScores | None = None
     seconds: float = 0.0
     correction: LabelCorrection = field(default_factory=LabelCorrection)
 
-    @property
-    def project(self) -> Project:
-        """The project."""
-        return self.sources.project
+    @cached_property
+    def coarse(self) -> CoarseScores:
+        """The coarse scores: those given, or those of the trained network."""
+        return CoarseScores(self.project, self.paths.coarse, self.run.device)
 
     @cached_property
-    def coarse(self) -> tuple[Scene, ModelCard | None]:
-        """The coarse scores on the working grid, and the card of the network they are of."""
-        return open_coarse(self.sources, self.paths.coarse, self.run.device)
-
-    @property
-    def scaling(self) -> Scaling | None:
-        """Constants of the coarse network; None where scores are given."""
-        card = self.coarse[1]
-        return None if card is None else card.scaling
+    def coarse_pieces(self) -> tuple[list[Piece], list[Piece]]:
+        """The pieces the coarse network learned from, and those held out, at the refiner's ground sampling distance."""
+        return learned_and_held_out(self.data, "coarse", gsd_m=self.data.gsd_m)
 
     @property
     def overfitted(self) -> bool:
@@ -101,6 +94,12 @@ class Training:
     def correction_run(self) -> TrainingRun:
         """Where label correction is kept."""
         return self.run.below("correction", "for label correction")
+
+    def corrected_labels(self, pieces: Sequence[Piece]) -> Path:
+        """Return where the corrected labels of the pieces of one image are kept."""
+        folder = self.correction_run.folder
+        several = len(by_image(self.coarse_pieces[0])) > 1
+        return (folder / pieces[0].scene if several else folder) / CORRECTED_LABELS
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class Stage:
 
 
 def _trains_coarse(project: Project) -> bool:
-    return project.coarse.scores is None
+    return not project.scores_given
 
 
 def _trains_refiner(project: Project) -> bool:
@@ -133,57 +132,58 @@ def _corrects_labels(project: Project) -> bool:
 
 
 def _coarse(training: Training) -> None:
-    train_coarse(training.sources, training.paths.coarse, training.run)
+    train_coarse(training.data, training.project, training.paths.coarse, training.run)
 
 
 def _initial_refiner(training: Training) -> None:
-    run, project = training.correction_run, training.project
-    sources = training.sources.of(replace(project, refiner=initial_section(refiner_section(project))))
+    run = training.correction_run
+    project = replace(training.project, refiner=initial_section(refiner_section(training.project)))
     path = run.folder / "refiner.safetensors"
-    training.initial = train_refiner(sources, training.coarse[0], training.scaling, path, run)
+    training.initial = train_refiner(training.data, project, training.coarse, path, run)
     training.seconds += float(training.initial.card.provenance["seconds"])
 
 
 def _correct_labels(training: Training) -> None:
     """Write the coarse area's labels, each object where the initial refiner sees it, and measure overfitting."""
-    sources, initial = training.sources, training.initial
-    if initial is None:
+    if training.initial is None:
         raise RuntimeError("label correction comes after the initial refiner")
-    image, scores = sources.image, training.coarse[0]
-    areas, held = sources.pieces("coarse", image.grid)
-    imprecise = sources.labels(image.grid)
+    pieces, held = training.coarse_pieces
     engine = EngineChoice("torch", device=training.run.device)
-    seen = score_raster(image, ScoreModels(refiner=initial), scores, engine=engine)
-    corrected = CorrectedLabels(inside(imprecise, areas), seen, training.project.schema, training.correction)
-    path = training.correction_run.folder / CORRECTED_LABELS
-    rasterize_file(corrected, path, force=True, block_px=corrected.tile_px)
-    training.losses = loss_on(scores, imprecise, areas), loss_on(scores, imprecise, held)
+    for same in by_image(pieces):
+        image, scores = same[0].image, training.coarse.on(same[0].image, same[0].scores)
+        seen = score_raster(image, ScoreModels(refiner=training.initial), scores, engine=engine)
+        corrected = CorrectedLabels(labels_within(same), seen, training.project.schema, training.correction)
+        path = training.corrected_labels(same)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rasterize_file(corrected, path, force=True, block_px=corrected.tile_px)
+    training.losses = loss_on(training.coarse, pieces), loss_on(training.coarse, held)
 
 
 def _folds(training: Training) -> None:
-    card = training.coarse[1]
-    if card is None or not training.overfitted:
+    if not training.overfitted:
         return
     # Beside the coarse network: refiners that are compared on its scores share them.
     run = replace(training.run, folder=training.paths.coarse.parent / "training" / "folds")
-    training.scores, seconds = fold_scores(training.sources, training.coarse[0], card, run)
+    training.scores, seconds = fold_scores(training.data, training.project, training.coarse, run)
     training.seconds += seconds
 
 
 def _refiner(training: Training) -> None:
     extra = _extra_data(training) if _corrects_labels(training.project) else ExtraTrainingData()
-    train_refiner(training.sources, training.coarse[0], training.scaling, training.paths.refiner, training.run, extra)
+    train_refiner(training.data, training.project, training.coarse, training.paths.refiner, training.run, extra)
 
 
 def _extra_data(training: Training) -> ExtraTrainingData:
     """Return the coarse area with corrected labels, and with scores as they would be had the network not seen it."""
-    sources, scaling = training.sources, training.scaling
-    if scaling is None:
+    card = training.coarse.card
+    if card is None:
         raise RuntimeError("labels are corrected by the scores of a coarse network")
-    areas, _ = sources.pieces("coarse", sources.image.grid)
-    path = training.correction_run.folder / CORRECTED_LABELS
-    with closing(open_labels(path, training.project.schema, sources.image.grid)) as labels:
-        grounds = scored_grounds(sources.image, areas, labels, scaling, training.scores or training.coarse[0])
+    grounds = []
+    for same in by_image(training.coarse_pieces[0]):
+        path = training.corrected_labels(same)
+        with closing(open_labels(path, training.project.schema, same[0].image.grid)) as labels:
+            corrected = [replace(piece, labels=labels) for piece in same]
+            grounds += scored_grounds(corrected, card.scaling, training.scores or training.coarse)
     how, losses = training.correction, training.losses
     facts = {
         "reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS if training.scores else 0,
@@ -202,11 +202,14 @@ STAGES = (
 """All stages, in order."""
 
 
-def train_stages(sources: Sources, paths: ModelPaths, run: TrainingRun, makes: Sequence[str]) -> None:
+def train_stages(
+    data: TrainingData, project: Project, paths: ModelPaths, run: TrainingRun, makes: Sequence[str]
+) -> None:
     """Do the stages of a project's training that serve some models.
 
     Args:
-        sources: The project's inputs.
+        data: What is learned from.
+        project: How.
         paths: Where the models are written.
         run: Where and on what.
         makes: "coarse", "refiner" or both.
@@ -216,9 +219,9 @@ def train_stages(sources: Sources, paths: ModelPaths, run: TrainingRun, makes: S
         TrainingError: If a training cannot start, or diverges.
         LabelError: If a class has no pixel in the data of a training.
     """
-    training = Training(sources, paths, run)
+    training = Training(data, project, paths, run)
     for stage in STAGES:
-        if stage.makes in makes and stage.needed(sources.project):
+        if stage.makes in makes and stage.needed(project):
             stage.work(training)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from crispmap.data.ground import Ground, load_ground
 from crispmap.data.scaling import measure_scaling
+from crispmap.data.training_data import Piece, TrainingData, by_image, learned_and_held_out
 from crispmap.errors import TrainingError
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.recalibration import fit_biases_on
 from crispmap.geo.areas import Area
-from crispmap.labels.reader import LabelReader
 from crispmap.models.base import Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
@@ -24,12 +24,12 @@ from crispmap.models.model import Model, RefinerModel
 from crispmap.models.scaling import Scaling, paper_scaling
 from crispmap.models.settings import TrainingSettings
 from crispmap.project.cards import model_card
+from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project, RefinerSection
-from crispmap.project.inputs import Sources, inside
 from crispmap.raster.scene import Scene
 from crispmap.training.learners import Lesson, learner_of
 from crispmap.training.options import TrainingRun
-from crispmap.types import IGNORE, FloatArray, LabelArray
+from crispmap.types import IGNORE, DoubleArray, FloatArray, LabelArray
 
 MOST_PASSES = 100
 """Patches cover the area of corrected labels about so often at most; on small areas longer trainings do worse.
@@ -102,31 +102,31 @@ def refiner_section(project: Project) -> RefinerSection:
 
 
 def train_coarse(
-    sources: Sources,
+    data: TrainingData,
+    project: Project,
     path: Path,
     run: TrainingRun,
     *,
-    choose: Callable[[Sequence[Area]], list[Area]] = list,
+    choose: Callable[[Sequence[Piece]], list[Piece]] = list,
     stop_after: int | None = None,
 ) -> ModelCard:
-    """Train the project's coarse network and write its model file; return its card.
+    """Train a project's coarse network and write its model file; return its card.
 
     The network learns at its own ground sampling distance, from labels drawn on that grid.
 
     Args:
-        sources: The project's inputs.
+        data: What it learns from.
+        project: How it is trained.
         path: The model file.
-        run: Where and how.
-        choose: Which of the coarse areas it learns from.
+        run: Where and on what.
+        choose: Which of the pieces it learns from.
         stop_after: The step whose weights are kept; None: those that do best on the validation data.
     """
-    project, section = sources.project, sources.project.coarse
-    gsd_m = section.gsd_m or sources.gsd_m
-    image = sources.image_at(gsd_m)
-    learned_from, held = sources.pieces("coarse", image.grid)
-    areas = choose(learned_from)
-    scaling = _scaling(image, areas, section.architecture.presets[section.preset].scaling)
-    labels = sources.labels(image.grid)
+    section = project.coarse
+    gsd_m = section.gsd_m or data.gsd_m
+    pieces, held = learned_and_held_out(data, "coarse", gsd_m=gsd_m)
+    pieces = choose(pieces)
+    scaling = _scaling(pieces, section.architecture.presets[section.preset].scaling)
     settings = coarse_settings(project)
     if settings is not None and stop_after is not None:
         settings = settings.but(stop_after=min(stop_after, settings.max_steps), keep_last=True)
@@ -135,41 +135,39 @@ def train_coarse(
         section.options,
         settings,
         project.schema,
-        grounds_of(image, areas, labels, scaling),
-        grounds_of(image, held, labels, scaling),
+        grounds_of(pieces, scaling),
+        grounds_of(held, scaling),
         project.seed,
     )
     learned = learner_of(section.architecture).learn(lesson, run)
-    card = model_card(learned.network, project, image, scaling, gsd_m, learned.facts)
+    card = model_card(learned.network, project, pieces[0].image, scaling, gsd_m, learned.facts)
     save_model(path, learned.network, card, force=True)
     return card
 
 
 def train_refiner(
-    sources: Sources,
-    scores: Scene,
-    scaling: Scaling | None,
+    data: TrainingData,
+    project: Project,
+    scores: CoarseScores,
     path: Path,
     run: TrainingRun,
     extra: ExtraTrainingData = ExtraTrainingData(),
 ) -> RefinerModel:
-    """Train the project's refiner on given coarse scores and write its model file; return it.
+    """Train a project's refiner on coarse scores, at the working ground sampling distance, and write its model file.
 
     Args:
-        sources: The project's inputs.
-        scores: Coarse scores on the working grid.
-        scaling: Constants of the coarse network; measured on the precise piece where there is none.
+        data: What it learns from.
+        project: How it is trained.
+        scores: Coarse scores of the data's images.
         path: The model file.
-        run: Where and how.
-        extra: Data to learn from beside the precise piece.
+        run: Where and on what.
+        extra: Data to learn from beside the precise pieces.
     """
-    project, section = sources.project, refiner_section(sources.project)
+    section = refiner_section(project)
     learner = learner_of(section.architecture)
-    image = sources.image
-    areas, held = sources.pieces("refiner", image.grid, hold_out=learner.holds_out)
-    scaling = scaling or _scaling(image, areas, "measured")
-    labels = sources.reference(image.grid)
-    grounds, validation = (scored_grounds(image, part, labels, scaling, scores) for part in (areas, held))
+    pieces, held = learned_and_held_out(data, "refiner", gsd_m=data.gsd_m, hold_out=learner.holds_out)
+    scaling = refiner_scaling(scores, pieces)
+    grounds, validation = (scored_grounds(part, scaling, scores) for part in (pieces, held))
     settings = refiner_settings(project)
     if settings is not None and extra.grounds and "max_steps" not in section.model_fields_set:
         settings = extra.bounded(settings, grounds)
@@ -182,32 +180,48 @@ def train_refiner(
         validation,
         project.seed,
     )
-    biases = fit_biases_on(scores, labels, UnitedGround([*areas, *held]), seed=project.seed)
+    biases = fit_biases(scores, [*pieces, *held], project.seed)
     learned = learner.learn(lesson, run)
     facts = {"class_biases": biases.tolist(), **learned.facts, **extra.facts}
     facts["seconds"] = round(learned.seconds + extra.seconds, 1)
-    card = model_card(learned.network, project, image, scaling, sources.gsd_m, facts)
+    card = model_card(learned.network, project, pieces[0].image, scaling, data.gsd_m, facts)
     save_model(path, learned.network, card, force=True)
     return Model(cast(Refiner, learned.network), card)
 
 
-def _scaling(image: Scene, areas: Sequence[Area], kind: str) -> Scaling:
+def fit_biases(scores: CoarseScores, pieces: Sequence[Piece], seed: int) -> DoubleArray:
+    """Return the class biases that make the most of coarse scores on some pieces.
+
+    Raises:
+        LabelError: If a class has no labelled pixel there.
+    """
+    parts = [
+        (scores.on(same[0].image, same[0].scores), same[0].labels, UnitedGround([piece.area for piece in same]))
+        for same in by_image(pieces)
+    ]
+    return fit_biases_on(parts, seed=seed)
+
+
+def refiner_scaling(scores: CoarseScores, pieces: Sequence[Piece]) -> Scaling:
+    """Return the constants of the coarse network; measured on the precise pieces where there is none."""
+    return _scaling(pieces, "measured") if scores.card is None else scores.card.scaling
+
+
+def _scaling(pieces: Sequence[Piece], kind: str) -> Scaling:
     if kind == "paper":
-        return paper_scaling(image.band_count)
-    return measure_scaling([(image, area.block) for area in areas])
+        return paper_scaling(pieces[0].image.band_count)
+    return measure_scaling([(piece.image, piece.area.block) for piece in pieces])
 
 
-def grounds_of(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[Ground]:
-    """Return the training data of some areas, each labelled inside itself alone."""
-    return [load_ground(image, area.block, inside(labels, [area]), scaling) for area in areas]
+def grounds_of(pieces: Sequence[Piece], scaling: Scaling) -> list[Ground]:
+    """Return the training data of some pieces."""
+    return [load_ground(piece.image, piece.area.block, piece.read_labels, scaling) for piece in pieces]
 
 
-def scored_grounds(
-    image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling, scores: Scene
-) -> list[Ground]:
-    """Return the data of some areas with coarse scores; without one a pixel's label is IGNORE, and its image 0."""
-    pairs = zip(grounds_of(image, areas, labels, scaling), areas, strict=True)
-    return [_with_scores(ground, area, scores) for ground, area in pairs]
+def scored_grounds(pieces: Sequence[Piece], scaling: Scaling, scores: CoarseScores) -> list[Ground]:
+    """Return the data of some pieces with coarse scores; without one a pixel's label is IGNORE, and its image 0."""
+    pairs = zip(grounds_of(pieces, scaling), pieces, strict=True)
+    return [_with_scores(ground, piece.area, scores.on(piece.image, piece.scores)) for ground, piece in pairs]
 
 
 def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:

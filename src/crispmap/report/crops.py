@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,33 +14,36 @@ CROP_PX = 192
 _COUNT = 4
 _MOST_CANDIDATES = 400
 
-Maps = Callable[[Block], tuple[LabelArray, LabelArray, LabelArray]]
-"""Gives reference, coarse and refined map of a block."""
+S = TypeVar("S")
 
 
-def choose_crops(areas: Sequence[Block], maps: Maps, classes: int) -> list[Block]:
+def choose_crops(
+    areas: Sequence[tuple[S, Block]],
+    maps: Callable[[S, Block], tuple[LabelArray, LabelArray, LabelArray]],
+    classes: int,
+) -> list[tuple[S, Block]]:
     """Return up to four crops with many classes and much change, spread from the best refined to the worst.
 
     The last one is where refinement helped least among those with many classes: a report that shows only gains would
     mislead.
 
     Args:
-        areas: Test areas.
-        maps: Gives reference, coarse and refined map of a block.
+        areas: Test areas, each with its scene.
+        maps: Gives reference, coarse and refined map of a block of a scene.
         classes: Number of classes.
     """
-    candidates = [block for area in areas for block in area.pieces(CROP_PX)]
-    side = min(CROP_PX, max(min(block.shape) for block in candidates))
-    candidates = [block for block in candidates if min(block.shape) >= side // 2]
+    candidates = [(scene, block) for scene, area in areas for block in area.pieces(CROP_PX)]
+    side = min(CROP_PX, max(min(block.shape) for _, block in candidates))
+    candidates = [(scene, block) for scene, block in candidates if min(block.shape) >= side // 2]
     candidates = candidates[:: 1 + len(candidates) // _MOST_CANDIDATES]
-    scored = [(_interest(*maps(block), classes), block) for block in candidates]
+    scored = [(_interest(*maps(*place), classes), place) for place in candidates]
     busy = sorted((one for one in scored if one[0][0] >= 0), key=lambda one: one[0][0], reverse=True)
     busy = busy[: max(_COUNT, len(busy) // 3)]
     by_gain = sorted(busy, key=lambda one: one[0][1], reverse=True)
     if len(by_gain) <= _COUNT:
-        return [block for _, block in by_gain]
-    places = [0, len(by_gain) // 4, len(by_gain) // 2, len(by_gain) - 1]
-    return [by_gain[place][1] for place in places]
+        return [place for _, place in by_gain]
+    ranks = [0, len(by_gain) // 4, len(by_gain) // 2, len(by_gain) - 1]
+    return [by_gain[rank][1] for rank in ranks]
 
 
 def _interest(reference: LabelArray, coarse: LabelArray, refined: LabelArray, classes: int) -> tuple[float, float]:

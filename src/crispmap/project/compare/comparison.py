@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from crispmap.data.training_data import learned_and_held_out
 from crispmap.errors import CrispmapError, LabelError
 from crispmap.files.atomic import file_lock
 from crispmap.files.gdal_memory import few_blocks_kept
-from crispmap.models.file import model_hash
+from crispmap.models.file import load_model, model_hash
+from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.learning import Models, learn, models_of, opened_coarse, parameters_of
 from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart
 from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods
@@ -27,17 +29,18 @@ from crispmap.project.compare.record import (
     IDENTITY,
     Record,
     check_identity,
-    ground_facts,
+    data_facts,
     identity_of,
     read_record,
     write_identity,
     write_record,
 )
-from crispmap.project.compare.scoring import Scores, TestGround, biases_on_refiner_ground, curve_over_steps
+from crispmap.project.compare.scoring import Scores, TestAreas, curve_over_iterations
 from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.preflight import require_precise
-from crispmap.raster.scene import Scene
+from crispmap.project.scored import ScoredScene
+from crispmap.project.training import fit_biases
 from crispmap.raster.targets import write_failure
 from crispmap.raster.writer import class_map_writer
 from crispmap.training.options import ProgressFactory
@@ -143,7 +146,7 @@ class _Bench:
         self.project, self.root, self._device, self._say = project, root, device, say
         self._progress = progress
         self.resumed: list[str] = []
-        self._facts = ground_facts(project)
+        self._facts = data_facts(project)
         self._failed_coarse: dict[str, str] = {}
         self._hindered: dict[Method, str] = {}
 
@@ -229,12 +232,14 @@ class _Bench:
             )
             mapping = map_apart(order)
             with few_blocks_kept(), opened_coarse(method, self.project, models, self._device) as (sources, coarse):
-                ground = TestGround(sources)
-                with ground.open_scores(Path(scratch)) as scores:
-                    base = ground.score(scores)
-                    second, biases, note = self._rethresholded(method, ground, sources, (scores, coarse))
-                    _write_map(folder / "map.tif", ground, scores)
-                steps = self._steps(sources, coarse, models, ground)
+                tested = TestAreas(sources)
+                with ExitStack() as opened:
+                    scores = [opened.enter_context(one) for one in tested.open_scores(Path(scratch))]
+                    base = tested.score(scores)
+                    second, biases, note = self._rethresholded(method, tested, sources, (scores, coarse))
+                    for scene, raster in zip(tested.scenes, scores, strict=True):
+                        _write_map(map_of(folder, self.project, scene), scene, self.project, raster)
+                steps = self._steps(sources, coarse, models)
         facts = {name: float(card.provenance.get("seconds", 0.0)) for name, card in models.cards.items()}
         record = Record(
             scores=base, rethresholded=second, biases=biases, training_s=facts,
@@ -253,26 +258,27 @@ class _Bench:
         return learn(method, self.project, self.root, self._device, self._progress)
 
     def _rethresholded(
-        self, method: Method, ground: TestGround, sources: Sources, scores: tuple[BoxScores, Scene]
+        self, method: Method, tested: TestAreas, sources: Sources, scores: tuple[Sequence[BoxScores], CoarseScores]
     ) -> tuple[Scores | None, tuple[float, ...], str]:
         """Return the figures of a coarse network's map with biases, and the biases; of a refiner's map nothing."""
         if method.refiner is not None:
             return None, (), ""
         on_test, everywhere = scores
         try:
-            biases = biases_on_refiner_ground(sources, everywhere)
+            biases = fit_biases(everywhere, sources.pieces("refiner"), self.project.seed)
         except LabelError as error:
             return None, (), f"Not re-thresholded: {error.given}"
-        return ground.score(on_test, biases), tuple(float(value) for value in biases), ""
+        return tested.score(on_test, biases), tuple(float(value) for value in biases), ""
 
-    def _steps(self, sources: Sources, coarse: Scene, models: Models, ground: TestGround) -> dict[str, list[float]]:
-        """Return the mean IoU after every step on test ground, and on the ground the refiner learned from."""
+    def _steps(self, sources: Sources, coarse: CoarseScores, models: Models) -> dict[str, list[float]]:
+        """Return the mean IoU after every iteration on the test areas, and on those the refiner learned from."""
         if models.refiner is None:
             return {}
-        learned, _ = sources.pieces("refiner", ground.grid)
+        refiner = load_model(models.refiner, kind="refiner")
+        learned, _ = learned_and_held_out(sources, "refiner", gsd_m=sources.gsd_m)
         curves = {
-            name: curve_over_steps(sources, coarse, models.refiner, areas, self._device)
-            for name, areas in (("test", ground.areas), ("training", learned))
+            name: curve_over_iterations(pieces, coarse, refiner, self._device)
+            for name, pieces in (("test", sources.pieces("test")), ("training", learned))
         }
         return {name: [matrix.mean_iou for matrix in curve] for name, curve in curves.items() if curve[0].valid_px}
 
@@ -285,11 +291,16 @@ def _hashes(models: Models) -> dict[str, str]:
     return {name: model_hash(path) for name, path in models.paths.items() if path.exists()}
 
 
-def _write_map(path: Path, ground: TestGround, scores: BoxScores) -> None:
-    """Write the class map of the test ground, 255 off it."""
-    grid = ground.grid.window(ground.box)
-    with class_map_writer(path, grid, ground.project.schema, force=True) as writer:
-        for block in ground.box.pieces(_WRITTEN_PX):
+def map_of(folder: Path, project: Project, scene: ScoredScene) -> Path:
+    """Return where a method keeps its map of a scene's test areas."""
+    return folder / "map.tif" if len(project.scenes) == 1 else folder / "maps" / f"{scene.name}.tif"
+
+
+def _write_map(path: Path, scene: ScoredScene, project: Project, scores: BoxScores) -> None:
+    """Write the class map of a scene's test areas, 255 outside them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with class_map_writer(path, scene.grid.window(scene.box), project.schema, force=True) as writer:
+        for block in scene.box.pieces(_WRITTEN_PX):
             values, valid = scores.read(block)
-            labels = np.where(valid & ground.ground.mask(block), values.argmax(0), 255).astype(np.uint8)
-            writer.write(block.relative_to(ground.box), labels)
+            labels = np.where(valid & scene.pixels.mask(block), values.argmax(0), 255).astype(np.uint8)
+            writer.write(block.relative_to(scene.box), labels)

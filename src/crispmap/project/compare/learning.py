@@ -9,12 +9,11 @@ from pathlib import Path
 
 from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model, read_card
-from crispmap.project.coarse import open_coarse
+from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.methods import GIVEN, Method, project_of
 from crispmap.project.file import Project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.stages import ModelPaths, train_stages
-from crispmap.raster.scene import Scene
 from crispmap.training.options import ProgressFactory, TrainingRun
 
 
@@ -68,7 +67,7 @@ def learn(method: Method, project: Project, root: Path, device: str, progress: P
         if not model.exists():
             run = TrainingRun(model.parent / "training", resume=True, device=device, progress=progress)
             with open_sources(mine) as sources:
-                train_stages(sources, paths, run, [makes])
+                train_stages(sources, mine, paths, run, [makes])
     return models
 
 
@@ -80,7 +79,10 @@ def parameters_of(path: Path) -> int:
 
 
 @contextmanager
-def opened_coarse(method: Method, project: Project, models: Models, device: str) -> Iterator[tuple[Sources, Scene]]:
+def opened_coarse(
+    method: Method, project: Project, models: Models, device: str
+) -> Iterator[tuple[Sources, CoarseScores]]:
     """Open a project's inputs and a method's coarse scores."""
-    with open_sources(project_of(method, project)) as sources:
-        yield sources, open_coarse(sources, models.coarse, device)[0]
+    mine = project_of(method, project)
+    with open_sources(mine) as sources:
+        yield sources, CoarseScores(mine, models.coarse, device)

@@ -1,4 +1,4 @@
-"""A method's scores on the test ground, mapped by a process of its own whose time and peak memory are measured.
+"""A method's scores on the test areas, mapped by a process of its own whose time and peak memory are measured.
 
 The process loads the method's models and nothing of other methods, so its peak memory is the method's own, libraries
 included. It is told by Linux itself (VmHWM), not by Python, which sees none of what libraries take.
@@ -25,13 +25,12 @@ from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.inference.engines import EngineChoice
-from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.pipeline import available_cores
 from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.work import ScoreWork
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
-from crispmap.raster.refs import SceneRef
+from crispmap.project.run import map_job
 from crispmap.raster.scene import Scene
 from crispmap.types import BoolArray, FloatArray
 
@@ -50,7 +49,7 @@ class MapOrder:
         project: The project file.
         model: The coarse network's model file, or None where the project gives scores.
         refiner: The refiner's model file, or None.
-        folder: Where the scores go.
+        folder: Where the scores go, those of every scene in a folder of its name.
         device: "auto", "cpu" or "cuda".
     """
 
@@ -90,9 +89,9 @@ class BoxScores(Scene):
     """Scores that ``map_apart`` left in a folder, as a raster on the working grid; invalid outside the test ground.
 
     Args:
-        folder: Where they lie.
+        folder: The scene's folder in that of the order.
         grid: The working grid.
-        box: The block that holds the test ground.
+        box: The block that holds the test areas.
         class_names: The classes.
     """
 
@@ -134,29 +133,33 @@ def map_apart(order: MapOrder) -> Mapping:
 
 
 def map_here(order: MapOrder) -> Mapping:
-    """Map the test ground in this process; see ``map_apart``.
+    """Map the test areas in this process; see ``map_apart``.
 
     Raises:
-        CrispmapError: If the models or the scene do not serve.
+        CrispmapError: If the models or a scene do not serve.
     """
     project = load_project(order.project)
     with few_blocks_kept(), open_sources(project) as sources:
-        areas = sources.areas(sources.image.grid)["test"]
-    scene = project.scene
-    given = None
-    if project.coarse.scores is not None and order.model is None:
-        given = GivenScores(project.coarse.scores.path, project.coarse.scores.kind, class_names=project.schema.names)
+        gsd_m = sources.gsd_m if len(sources.scenes) > 1 else project.gsd_m
+        areas = {one.scene.name: one.areas["test"] for one in sources.scenes if one.areas.get("test")}
     model, refiner = (None if one is None else Path(one) for one in (order.model, order.refiner))
-    job = MapJob(
-        SceneRef.of(scene.path).choosing(scene.bands, scene.assume_gsd_m), model, refiner, given, gsd_m=scene.gsd_m,
-        engine=EngineChoice(device=order.device, threads=available_cores()),
-    )  # fmt: skip
-    with few_blocks_kept(), job.opened() as work:
-        return _mapped(work, areas, Path(order.folder))
+    engine = EngineChoice(device=order.device, threads=available_cores())
+    found = []
+    for scene in project.scenes:
+        if scene.name in areas:
+            job = replace(map_job(project, scene, model, refiner, gsd_m), engine=engine)
+            with few_blocks_kept(), job.opened() as work:
+                found.append(_mapped(work, areas[scene.name], Path(order.folder) / scene.name))
+    pixels = sum(one.pixels for one in found)
+    if not pixels:
+        raise SceneError("The test areas hold no pixel.", expected="areas: test: on the scene")
+    return replace(
+        found[0], seconds=round(sum(one.seconds for one in found), 4), pixels=pixels, peak_mib=round(peak_mib(), 1)
+    )
 
 
 def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
-    """Compute the blocks of the test ground, on whole tiles, and write their pixels."""
+    """Compute the blocks of a scene's test areas, on whole tiles, and write their pixels."""
     box = box_of(areas)
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {"scores": ((work.classes, *box.shape), np.float32), "valid": (box.shape, np.bool_)}
@@ -172,9 +175,7 @@ def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
             pixels += block.height * block.width
             if layers is not None:
                 _write(folder, box, block, layers[0])
-    if not pixels:
-        raise SceneError("The test ground holds no pixel.", expected="pieces under areas: test: on the scene")
-    return Mapping(round(seconds, 4), pixels, round(peak_mib(), 1), work.engine, work.blended)
+    return Mapping(seconds, pixels, peak_mib(), work.engine, work.blended)
 
 
 def _blocks(work: ScoreWork, areas: list[Area], box: Block) -> Iterator[Block]:

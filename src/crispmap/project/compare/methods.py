@@ -83,7 +83,7 @@ class Method:
 
 def coarse_name(project: Project) -> str:
     """Return what a project's own coarse scores are called: its network, or ``GIVEN``."""
-    return GIVEN if project.coarse.scores is not None else project.coarse.kind
+    return GIVEN if project.scores_given else project.coarse.kind
 
 
 def own_method(project: Project) -> Method:
@@ -134,7 +134,7 @@ def _parsed(name: str, project: Project) -> Method:
 
 
 def _known(project: Project) -> str:
-    networks = (GIVEN,) if project.coarse.scores is not None else coarse_names()
+    networks = (GIVEN,) if project.scores_given else coarse_names()
     return (
         f"a coarse network ({', '.join(networks)}), a refiner ({', '.join(refiner_rows())}), or both, such as "
         f"{coarse_name(project)}+crf"
@@ -163,10 +163,10 @@ def _missing_for_refiner(method: Method, project: Project) -> str:
 
 def _missing_for_coarse(method: Method, project: Project) -> str:
     if method.coarse == GIVEN:
-        return "" if project.coarse.scores is not None else "The project gives no coarse scores of another tool."
-    if project.labels is None or not project.areas.get("coarse"):
-        lacks = "labels" if project.labels is None else "area to train on (areas: coarse)"
-        given = "gives coarse scores of another tool and " if project.coarse.scores is not None else ""
+        return "" if project.scores_given else "The project gives no coarse scores of another tool."
+    if not project.has_labels or not project.has_area("coarse"):
+        lacks = "area to train on (areas: coarse)" if project.has_labels else "labels"
+        given = "gives coarse scores of another tool and " if project.scores_given else ""
         return f"The project {given}names no {lacks}, so {method.coarse} cannot be trained."
     return ""
 

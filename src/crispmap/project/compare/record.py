@@ -13,11 +13,12 @@ from typing import Any
 from crispmap.errors import CrispmapError, OutputError
 from crispmap.files.address import is_address, shown
 from crispmap.files.atomic import write_atomically
+from crispmap.geo.area_pieces import AREA_ROLES
 from crispmap.labels.mask import is_vector_file
 from crispmap.project.compare.mapping import Mapping
 from crispmap.project.compare.methods import Method, settings_of
 from crispmap.project.compare.scoring import Scores
-from crispmap.project.file import Project
+from crispmap.project.file import Project, ProjectScene
 from crispmap.raster.fingerprint import fingerprint
 
 FIGURES = "figures.json"
@@ -98,18 +99,21 @@ def read_record(folder: Path) -> Record | None:
         return None
 
 
-def ground_facts(project: Project) -> dict[str, str]:
-    """Return what the inputs of a project are known by: scene, labels, reference, scores, areas and classes."""
-    facts = {
-        "scene": fingerprint(project.scene.path),
-        "read as": project.scene.model_dump_json(exclude={"path"}, exclude_defaults=True),
-    }
-    for name, section in (("labels", project.labels), ("reference", project.reference)):
+def data_facts(project: Project) -> dict[str, str]:
+    """Return what the inputs of a project are known by: scenes, labels, references, scores, areas and classes."""
+    facts = {"classes": project.schema.to_json(), "gsd_m": json.dumps(project.gsd_m)}
+    for scene in project.scenes:
+        own = _scene_facts(scene)
+        facts |= own if len(project.scenes) == 1 else {f"{name} of {scene.name}": fact for name, fact in own.items()}
+    return facts
+
+
+def _scene_facts(scene: ProjectScene) -> dict[str, str]:
+    facts = {"scene": fingerprint(scene.path), "read as": json.dumps([scene.bands, scene.assume_gsd_m])}
+    for name, section in (("labels", scene.labels), ("reference", scene.reference), ("scores", scene.scores)):
         if section is not None:
             facts[name] = _file_fact(section.path) + section.model_dump_json(exclude={"path"}, exclude_defaults=True)
-    if project.coarse.scores is not None:
-        facts["scores"] = _file_fact(project.coarse.scores.path)
-    pieces = {
+    areas = {
         role: [
             [
                 one.window,
@@ -119,13 +123,11 @@ def ground_facts(project: Project) -> dict[str, str]:
                 one.crs,
                 None if one.file is None else _file_fact(one.file),
             ]
-            for one in given
+            for one in scene.areas.get(role, ())
         ]
-        for role, given in sorted(project.areas.items())
+        for role in AREA_ROLES
     }
-    facts["areas"] = json.dumps(pieces)
-    facts["classes"] = project.schema.to_json()
-    return facts
+    return {**facts, "areas": json.dumps(areas)}
 
 
 def _file_fact(path: Path) -> str:

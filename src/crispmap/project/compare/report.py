@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ from crispmap.geo.grid import Block
 from crispmap.labels.mask import open_labels
 from crispmap.models.file import load_model
 from crispmap.models.scaling import scaled_input
-from crispmap.project.compare.comparison import Comparison
+from crispmap.project.coarse import CoarseScores
+from crispmap.project.compare.comparison import Comparison, map_of
 from crispmap.project.compare.learning import models_of, opened_coarse
 from crispmap.project.compare.methods import Method, own_method
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.rows import Table
-from crispmap.project.compare.scoring import TestGround
-from crispmap.project.inputs import Sources
+from crispmap.project.scored import ScoredScene, scored_scenes, title_of
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve
@@ -34,7 +34,6 @@ from crispmap.report.crops import choose_crops
 from crispmap.report.filters import filter_nature
 from crispmap.report.pages.comparison import write_comparison
 from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
-from crispmap.report.pictures.photos import rgb_preview
 from crispmap.report.pictures.views import Strip
 from crispmap.report.tables.comparison import check_rows
 from crispmap.report.tables.model import DASH
@@ -61,12 +60,15 @@ def _report(comparison: Comparison, table: Table) -> ComparisonReport:
     shown = _shown(finished, own_method(project))
     models = models_of(shown, comparison.root)
     with few_blocks_kept(), opened_coarse(shown, project, models, comparison.device) as (sources, coarse):
-        ground = TestGround(sources)
-        gsd_m = ground.grid.mean_gsd_m()
-        crops = _crops(comparison, ground, shown)
-        strips = [_strip(comparison, sources, ground, block, number) for number, block in enumerate(crops, 1)]
+        scenes = scored_scenes(sources)
+        gsd_m = scenes[0].grid.mean_gsd_m()
+        crops = _crops(comparison, scenes, shown)
+        strips = [
+            _strip(comparison, scene, block, f"Crop {number}: {title_of(scene, block, sources)}")
+            for number, (scene, block) in enumerate(crops, 1)
+        ]
         if models.refiner is not None and crops:
-            banks = _banks(sources, coarse.read, models.refiner, crops[0])
+            banks = _banks(coarse, models.refiner, *crops[0])
     return ComparisonReport(
         title=f"{project.name}: methods compared",
         schema=project.schema,
@@ -115,44 +117,41 @@ def _steps(finished: Mapping[Method, Record]) -> dict[str, list[Curve]]:
     return charts
 
 
-def _crops(comparison: Comparison, ground: TestGround, shown: Method) -> list[Block]:
-    """Return pieces of ground worth looking at, by what the shown method changes of its coarse map."""
+def _crops(comparison: Comparison, scenes: Sequence[ScoredScene], shown: Method) -> list[tuple[ScoredScene, Block]]:
+    """Return places worth looking at, by what the shown method changes of its coarse map."""
     finished = comparison.finished
     before = shown.alone if shown.alone in finished else next(iter(finished))
 
-    def maps(block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
-        coarse, refined = (_map_of(comparison, method, ground, block) for method in (before, shown))
-        return ground.reference.read(block), coarse, refined
+    def maps(scene: ScoredScene, block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
+        coarse, refined = (_labels_of(comparison, method, scene, block) for method in (before, shown))
+        return scene.reference.read(block), coarse, refined
 
-    return choose_crops([area.block for area in ground.areas], maps, len(comparison.project.schema))
-
-
-def _map_of(comparison: Comparison, method: Method, ground: TestGround, block: Block) -> LabelArray:
-    """Return what a method maps in a block of the test ground."""
-    grid = ground.grid.window(ground.box)
-    with ExitStack() as stack:
-        path = comparison.root / method.name / "map.tif"
-        labels = stack.enter_context(closing(open_labels(path, comparison.project.schema, grid)))
-        return labels.read(block.relative_to(ground.box))
+    places = [(scene, area.block) for scene in scenes for area in scene.areas]
+    return choose_crops(places, maps, len(comparison.project.schema))
 
 
-def _strip(comparison: Comparison, sources: Sources, ground: TestGround, block: Block, number: int) -> Strip:
-    pixels, valid = sources.image.read(block)
-    maps = {"reference": ground.reference.read(block)}
-    maps |= {method.name: _map_of(comparison, method, ground, block) for method in comparison.finished}
-    title = f"Piece {number}: rows {block.row} to {block.row_stop}, columns {block.col} to {block.col_stop}"
-    return Strip(title, rgb_preview(pixels, valid=valid), maps)
+def _labels_of(comparison: Comparison, method: Method, scene: ScoredScene, block: Block) -> LabelArray:
+    """Return what a method maps in a block of a scene's test areas."""
+    path = map_of(comparison.root / method.name, comparison.project, scene)
+    with closing(open_labels(path, comparison.project.schema, scene.grid.window(scene.box))) as labels:
+        return labels.read(block.relative_to(scene.box))
 
 
-def _banks(sources: Sources, read_scores: Any, path: Path, block: Block) -> list[FilterBank]:
-    """Return the filters of a recurrent refiner with what they answer on a block; none of another refiner."""
+def _strip(comparison: Comparison, scene: ScoredScene, block: Block, title: str) -> Strip:
+    maps = {"reference": scene.reference.read(block)}
+    maps |= {method.name: _labels_of(comparison, method, scene, block) for method in comparison.finished}
+    return Strip(title, scene.picture(block), maps)
+
+
+def _banks(coarse: CoarseScores, path: Path, scene: ScoredScene, block: Block) -> list[FilterBank]:
+    """Return the filters of a recurrent refiner with their responses on a block; none of another refiner."""
     model = load_model(path, kind="refiner")
     refiner = model.network
     if not isinstance(refiner, RecurrentRefiner):
         return []
     around = block.padded(refiner.margin_px)
-    scores, valid = read_scores(around)
-    pixels, seen = sources.image.read(around)
+    scores, valid = coarse.on(scene.image, scene.inputs.given_scores).read(around)
+    pixels, seen = scene.image.read(around)
     image = torch.from_numpy(scaled_input(pixels, valid & seen, model.scaling))[None]
     with torch.inference_mode():
         maps = refiner.features(image)
@@ -160,7 +159,7 @@ def _banks(sources: Sources, read_scores: Any, path: Path, block: Block) -> list
         score_map = torch.from_numpy(scores[class_id])[None, None]
         answers_m = F.conv2d(score_map - score_map.mean(), refiner.filters_m[0][:, None])
         answers_n = F.conv2d(maps, refiner.filters_n[0])
-    name = sources.project.schema.names[class_id]
+    name = model.classes[class_id]
     core = block.shape
     return [
         _bank(f"M, on the score of {name}", "M", refiner.filters_m[0][:, None], answers_m[0], core),
@@ -189,7 +188,7 @@ def _settings(comparison: Comparison) -> dict[str, Any]:
     engines = sorted({record.mapping.engine for record in comparison.finished.values()})
     return {
         "project": project.path.name,
-        "scene": file_name(project.scene.path),
+        "scene": ", ".join(file_name(scene.path) for scene in project.scenes),
         "seed": project.seed,
         "engines": "; ".join(engines),
         "coarse preset": project.coarse.preset,

@@ -1,4 +1,4 @@
-"""The figures of a method on the test ground, and after every step of its refiner."""
+"""The figures of a method on the test areas, and after every iteration of its refiner."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from crispmap.data.training_data import Piece, by_image
 from crispmap.evaluate.compare import evaluate_maps
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.intervals import block_side_px, count_by_block
-from crispmap.evaluate.readers import UnitedGround
-from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
+from crispmap.evaluate.recalibration import BiasedLabels
 from crispmap.evaluate.roc import ThresholdCounts, one_against_rest
-from crispmap.geo.areas import Area, box_of
 from crispmap.inference.iterations import IterationMaps
-from crispmap.labels.reader import LabelReader
 from crispmap.metrics import ConfusionMatrix
-from crispmap.models.file import load_model
+from crispmap.models.model import RefinerModel
+from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.mapping import BoxScores
 from crispmap.project.file import Project
 from crispmap.project.inputs import Sources
+from crispmap.project.scored import ScoredScene, scored_scenes
 from crispmap.raster.scene import SceneReader
 from crispmap.types import IGNORE, CountArray, DoubleArray
 
@@ -74,57 +74,65 @@ class Scores:
         )
 
 
-class TestGround:
-    """A project's test ground with its reference.
+class TestAreas:
+    """A project's test areas over all its scenes.
 
     Args:
         sources: The project's inputs.
+
+    Attributes:
+        scenes: Each scene that has test areas.
     """
 
     __test__ = False  # for pytest, which takes classes of such names for tests
 
     def __init__(self, sources: Sources) -> None:
         self.project: Project = sources.project
-        self.grid = sources.image.grid
-        self.areas: list[Area] = sources.areas(self.grid)["test"]
-        self.box = box_of(self.areas)
-        self.ground = UnitedGround(self.areas)
-        self.reference: LabelReader = sources.reference(self.grid)
-        self.block_px = block_side_px(self.grid.mean_gsd_m())
+        self.scenes = scored_scenes(sources)
 
-    def open_scores(self, folder: Path) -> BoxScores:
-        """Return the scores that a method left in a folder."""
-        return BoxScores(folder, self.grid, self.box, self.project.schema.names)
+    def open_scores(self, folder: Path) -> list[BoxScores]:
+        """Return the scores that a method left in a folder, scene by scene."""
+        names = self.project.schema.names
+        return [BoxScores(folder / one.name, one.grid, one.box, names) for one in self.scenes]
 
-    def score(self, scores: SceneReader, biases: DoubleArray | None = None) -> Scores:
-        """Return the figures of the map of scores, plus biases where given.
+    def score(self, rasters: Sequence[SceneReader], biases: DoubleArray | None = None) -> Scores:
+        """Return the figures of the map of scores, one raster a scene, plus biases where given.
 
         Raises:
             LabelError: If nothing is labelled there, or the map covers none of it.
         """
         schema = self.project.schema
         added = np.zeros(len(schema)) if biases is None else biases
-        labels = BiasedLabels(scores, added)
-        evaluation = evaluate_maps(labels, self.reference, self.grid, schema, area=self.areas)
-        blocks = count_by_block(labels, self.reference, (self.ground, self.box), schema.names, self.block_px)
-        counts = self._thresholds(scores, added)
+        evaluations, blocks = [], []
+        counts = [ThresholdCounts() for _ in schema]
+        for scene, raster in zip(self.scenes, rasters, strict=True):
+            labels = BiasedLabels(raster, added)
+            evaluations.append(evaluate_maps(labels, scene.reference, scene.grid, schema, area=scene.areas))
+            side = block_side_px(scene.grid.mean_gsd_m())
+            blocks.append(count_by_block(labels, scene.reference, (scene.pixels, scene.box), schema.names, side))
+            _count_thresholds(counts, scene, raster, added)
         return Scores(
-            evaluation, blocks, tuple(one.area().value for one in counts), tuple(_thinned(one) for one in counts)
+            sum(evaluations[1:], evaluations[0]),
+            np.concatenate(blocks),
+            tuple(one.area().value for one in counts),
+            tuple(_thinned(one) for one in counts),
         )
 
-    def _thresholds(self, scores: SceneReader, biases: DoubleArray) -> list[ThresholdCounts]:
-        counts = [ThresholdCounts() for _ in self.project.schema]
-        for block in self.box.pieces(_CHUNK_PX):
-            mask = self.ground.mask(block)
-            if not mask.any():
-                continue
-            labels = self.reference.read(block)
-            values, valid = scores.read(block)
-            known = mask & valid & (labels != IGNORE)
-            values = (values + biases[:, None, None]).astype(np.float32)
-            for class_id, count in enumerate(counts):
-                count.add(one_against_rest(values, class_id)[known], labels[known] == class_id)
-        return counts
+
+def _count_thresholds(
+    counts: Sequence[ThresholdCounts], scene: ScoredScene, scores: SceneReader, biases: DoubleArray
+) -> None:
+    """Count the pixels of a scene's test areas by score, class by class."""
+    for block in scene.box.pieces(_CHUNK_PX):
+        mask = scene.pixels.mask(block)
+        if not mask.any():
+            continue
+        labels = scene.reference.read(block)
+        values, valid = scores.read(block)
+        known = mask & valid & (labels != IGNORE)
+        values = (values + biases[:, None, None]).astype(np.float32)
+        for class_id, count in enumerate(counts):
+            count.add(one_against_rest(values, class_id)[known], labels[known] == class_id)
 
 
 def _thinned(counts: ThresholdCounts) -> tuple[list[float], list[float]]:
@@ -135,28 +143,20 @@ def _thinned(counts: ThresholdCounts) -> tuple[list[float], list[float]]:
     return np.round(x, 5).tolist(), np.round(y, 5).tolist()
 
 
-def biases_on_refiner_ground(sources: Sources, scores: SceneReader) -> DoubleArray:
-    """Return the class biases of the re-thresholded map, fitted on all precise ground the refiner has.
-
-    Raises:
-        LabelError: If a class has no labelled pixel there.
-    """
-    grid = sources.image.grid
-    areas = sources.areas(grid)["refiner"]
-    return fit_biases_on(scores, sources.reference(grid), UnitedGround(areas), seed=sources.project.seed)
-
-
-def curve_over_steps(
-    sources: Sources, scores: SceneReader, refiner_path: Path, areas: Sequence[Area], device: str
+def curve_over_iterations(
+    pieces: Sequence[Piece], coarse: CoarseScores, refiner: RefinerModel, device: str
 ) -> list[ConfusionMatrix]:
-    """Return the confusion matrix on some ground after 0, 1, .. steps of a refiner.
+    """Return the confusion matrix on some pieces after every iteration of a refiner, the coarse map's first.
 
     Args:
-        sources: The project's inputs.
-        scores: Coarse scores on the working grid, wherever the refiner reaches.
-        refiner_path: The refiner's model file.
-        areas: The ground.
+        pieces: One or more, with precise labels.
+        coarse: Coarse scores of any image.
+        refiner: The refiner.
         device: "auto", "cpu" or "cuda".
     """
-    steps = IterationMaps(sources.image, scores, load_model(refiner_path, kind="refiner"), device)
-    return steps.curve(areas, sources.reference(sources.image.grid), sources.project.schema.names)
+    curves = []
+    for same in by_image(pieces):
+        image, areas = same[0].image, [piece.area for piece in same]
+        maps = IterationMaps(image, coarse.on(image, same[0].scores), refiner, device)
+        curves.append(maps.curve(areas, same[0].labels, refiner.card.schema.names))
+    return [sum(rest, first) for first, *rest in zip(*curves, strict=True)]

@@ -8,12 +8,12 @@ the line, what was given, what is expected and the remedy; all errors of a file 
 from crispmap.project.file.classes_file import load_classes
 from crispmap.project.file.networks import CoarseSection, RefinerSection
 from crispmap.project.file.project import PROJECT_FILE, Project, load_project
+from crispmap.project.file.scenes import ProjectScene
 from crispmap.project.file.sections import (
     FORMAT,
     LabelSection,
     NoiseSection,
     ReferenceSection,
-    SceneSection,
     ScoreSource,
 )
 
@@ -24,9 +24,9 @@ __all__ = [
     "LabelSection",
     "NoiseSection",
     "Project",
+    "ProjectScene",
     "ReferenceSection",
     "RefinerSection",
-    "SceneSection",
     "ScoreSource",
     "load_classes",
     "load_project",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,18 +19,23 @@ from pydantic import (
 from crispmap.classes import ROAD_WIDTH_M, ClassDef, TagRule
 from crispmap.errors import CrispmapError, ProjectError
 from crispmap.files.address import is_address, typed
-from crispmap.geo.area_pieces import AreaPiece, parse_crs
+from crispmap.geo.area_pieces import AREA_ROLES, AreaPiece, parse_crs
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
 from crispmap.labels.reader import SCENE_COORDINATES
 from crispmap.project.file.findings import bad_value, did_you_mean, shown
 
+NAME = r"^\w[\w .+-]*$"
+"""What names of projects and scenes are made of: they name folders."""
 FORMAT = 2
 """The layout of project files this version writes; it reads those of format 1 too."""
 
 
+_UNFIT = re.compile("[\0\ud800-\udfff]")  # no file name holds a NUL or half of a character
+
+
 def _as_path(value: object, info: ValidationInfo) -> Path:
     """Return text as a path, counted from the project file's folder; an address stays as it is."""
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
+    if not isinstance(value, str) or not value.strip() or _UNFIT.search(value):
         raise bad_value(f"is {shown(value)}", remedy="Write the path as text; put it in quotes where it has : or #.")
     if is_address(value):
         return Path(value)
@@ -107,6 +113,7 @@ Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 ABOVE_0 = "a number above 0"
+_PIXEL = f"{ABOVE_0}: metres on the ground a pixel"
 _CRS = "a coordinate reference system such as EPSG:4326"
 
 
@@ -116,13 +123,12 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class SceneSection(Section):
-    """The image.
+class SceneFile(Section):
+    """An image.
 
     Attributes:
         path: Any raster GDAL reads, or the address of one.
         bands: Bands to use, counted from 1; None means all.
-        gsd_m: The working ground sampling distance; None means the scene's own.
         assume_gsd_m: The ground sampling distance of a scene that has no georeference.
     """
 
@@ -130,8 +136,17 @@ class SceneSection(Section):
     bands: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
         None, description="a list of band numbers, counted from 1, such as [1, 2, 3]"
     )
-    gsd_m: Positive | None = Field(None, description=f"{ABOVE_0}: metres on the ground a pixel")
-    assume_gsd_m: Positive | None = Field(None, description=f"{ABOVE_0}: metres on the ground a pixel")
+    assume_gsd_m: Positive | None = Field(None, description=_PIXEL)
+
+
+class SceneSection(SceneFile):
+    """The image of a project of one scene.
+
+    Attributes:
+        gsd_m: The working ground sampling distance; None means the scene's own.
+    """
+
+    gsd_m: Positive | None = Field(None, description=_PIXEL)
 
 
 class ClassEntry(Section):
@@ -250,3 +265,23 @@ class ScoreSource(Section):
 
     path: InputPath = Field(description="the path of a raster of scores, such as coarse.tif")
     kind: Literal["auto", "logit", "probability"] = Field("auto", description="auto, logit or probability")
+
+
+class SceneEntry(SceneFile):
+    """One scene of several, with its own labels, reference, areas and scores.
+
+    Attributes:
+        name: What the scene is called in results; None means the name of its file.
+        labels: Its imprecise labels; None means those of the project.
+        reference: Its precise labels, likewise.
+        scores: Its coarse scores, where another tool gave them.
+        areas: What its areas are for.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=NAME, max_length=100)] | None = Field(
+        None, description="text of letters, digits, spaces and . _ + -, in quotes if it reads as a number or a date"
+    )
+    labels: LabelSection | None = Field(None, description="a mapping with the key path")
+    reference: ReferenceSection | None = Field(None, description="a mapping with the key path")
+    scores: ScoreSource | None = Field(None, description="a mapping such as {path: coarse.tif, kind: auto}")
+    areas: AreasSection = Field(AreasSection(), description=f"a mapping of {', '.join(AREA_ROLES)}")

@@ -1,0 +1,107 @@
+"""The scenes of a project, each with the labels, reference, scores and areas that belong to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from crispmap.errors import ProjectError
+from crispmap.files.address import name_of
+from crispmap.geo.area_pieces import AREA_ROLES, AreaPiece
+from crispmap.project.file.findings import Finding, named
+from crispmap.project.file.marked_yaml import Location, MarkedYaml
+from crispmap.project.file.root import ProjectFile
+from crispmap.project.file.sections import AreasSection, LabelSection, ReferenceSection, ScoreSource
+
+
+@dataclass(frozen=True)
+class ProjectScene:
+    """One scene of a project.
+
+    Attributes:
+        name: What it is called; of several scenes no two have the same name.
+        path: Any raster GDAL reads, or the address of one.
+        bands: Bands to use, counted from 1; None means all.
+        assume_gsd_m: The ground sampling distance of a scene without georeference.
+        labels: Imprecise labels, or None.
+        reference: Precise labels, or None.
+        scores: Coarse scores of another tool, or None.
+        areas: Areas by role; a role that is not given is absent.
+        at: Where in the project file it stands.
+    """
+
+    name: str
+    path: Path
+    bands: tuple[int, ...] | None = None
+    assume_gsd_m: float | None = None
+    labels: LabelSection | None = None
+    reference: ReferenceSection | None = None
+    scores: ScoreSource | None = None
+    areas: Mapping[str, tuple[AreaPiece, ...]] = field(default_factory=dict)
+    at: Location = ()
+
+
+def scenes_of(file: ProjectFile, marked: MarkedYaml, path: Path) -> tuple[tuple[ProjectScene, ...], list[Finding]]:
+    """Return the scenes of a project file, and what is wrong with them."""
+    if (file.scene is None) == (file.scenes is None):
+        given = "neither scene nor scenes is given" if file.scene is None else "scene and scenes are both given"
+        remedy = "Name one scene under scene:, or several under scenes: in a list."
+        return (), [Finding(() if file.scene is None else ("scenes",), given, "one of scene and scenes", remedy)]
+    if file.scene is not None:
+        areas, findings = _pieces(file.areas, (), marked, path)
+        one = file.scene
+        scene = ProjectScene(
+            name_of(one.path),
+            one.path,
+            one.bands,
+            one.assume_gsd_m,
+            file.labels,
+            file.reference,
+            file.coarse.scores,
+            areas,
+        )
+        return (scene,), findings
+    scenes, findings = list[ProjectScene](), list[Finding]()
+    for index, entry in enumerate(file.scenes or ()):
+        areas, wrong = _pieces(entry.areas, ("scenes", index), marked, path)
+        findings += wrong
+        scene = ProjectScene(entry.name or name_of(entry.path), entry.path, entry.bands, entry.assume_gsd_m)
+        labels, reference = entry.labels or file.labels, entry.reference or file.reference
+        scenes.append(
+            replace(scene, labels=labels, reference=reference, scores=entry.scores, areas=areas, at=("scenes", index))
+        )
+    return tuple(scenes), [*findings, *_same_names(scenes)]
+
+
+def _same_names(scenes: list[ProjectScene]) -> list[Finding]:
+    counts = Counter(one.name.casefold() for one in scenes)
+    return [
+        Finding(
+            one.at, f"{named(one.at)} has the name {one.name!r}, as another scene", "a name of its own", "Add name:."
+        )
+        for one in scenes
+        if counts[one.name.casefold()] > 1
+    ]
+
+
+def _pieces(
+    areas: AreasSection, at: Location, marked: MarkedYaml, path: Path
+) -> tuple[dict[str, tuple[AreaPiece, ...]], list[Finding]]:
+    """Return areas by role, and what is wrong with some."""
+    pieces: dict[str, tuple[AreaPiece, ...]] = {}
+    findings = []
+    for role in AREA_ROLES:
+        good = []
+        for index, entry in enumerate(getattr(areas, role) or ()):
+            here = (*at, "areas", role, index)
+            try:
+                piece = entry.piece(named(here))
+            except ProjectError as error:
+                findings.append(Finding(here, error.given.rstrip("."), error.expected, error.remedy))
+            else:
+                good.append(replace(piece, origin=f"{named(here)} ({path.name}, line {marked.line_of(here)})"))
+        if getattr(areas, role):
+            pieces[role] = tuple(good)
+    return pieces, findings
