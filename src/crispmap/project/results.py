@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from crispmap.evaluate.compare import evaluate_maps
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.readers import LabelSource
 from crispmap.evaluate.recalibration import BiasedLabels
+from crispmap.events import SILENT, Events, progress
 from crispmap.files.address import file_name
 from crispmap.files.atomic import check_free, write_atomically
 from crispmap.geo.areas import Area
@@ -96,6 +98,7 @@ def evaluate_project(
     *,
     force: bool = False,
     story: Story | None = None,
+    events: Events = SILENT,
 ) -> Results:
     """Score a project's maps on its test areas, write the figures and the report; return the figures.
 
@@ -103,6 +106,7 @@ def evaluate_project(
         path: The project file, or its folder.
         force: Replace figures and report that are there.
         story: Words and timings for the report.
+        events: What progress is reported to.
 
     Raises:
         ProjectError: If the project names no reference or no test area, or its maps are not there: predict first.
@@ -115,7 +119,7 @@ def evaluate_project(
     check_free(products.report, force=force)
     with open_sources(project) as sources, open_scores(products.coarse_scores, kind="logit") as scores:
         ground = _TestGround(sources, scores, load_refiner(products, project))
-        results = ground.results()
+        results = ground.results(events)
         data = ground.report(results, story or Story(project.name))
     write_report(products.report, data, force=force)
     write_atomically(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
@@ -152,13 +156,14 @@ class _TestGround:
             REFINED: open_labels(self.products.refined_map, self.schema, self.grid),
         }
 
-    def results(self) -> Results:
+    def results(self, events: Events) -> Results:
         """Return the figures of the three maps and of every step."""
-        methods = {
-            name: evaluate_maps(one, self.reference, self.grid, self.schema, area=self.areas)
-            for name, one in self.maps.items()
-        }
-        return Results(methods, self.steps.curve(self.areas, self.reference, self.schema.names), self.biases)
+        with progress(events, "evaluation", len(self.maps) * math.prod(self.grid.shape)) as running:
+            methods = {
+                name: evaluate_maps(one, self.reference, self.grid, self.schema, area=self.areas, events=running)
+                for name, one in self.maps.items()
+            }
+        return Results(methods, self.steps.curve(self.areas, self.reference, self.schema.names, events), self.biases)
 
     def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""

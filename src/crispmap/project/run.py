@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crispmap.errors import ModelError, OutputError, ProjectError
+from crispmap.events import SILENT, Events
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import model_tags
 from crispmap.inference.products import ClassMap, Scores
-from crispmap.inference.run import MapResult, Output, Progress, Say, make_maps
+from crispmap.inference.run import MapResult, Output, make_maps
 from crispmap.models.file import load_model, read_card
 from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import check_classes
@@ -20,7 +21,7 @@ from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
 from crispmap.raster.refs import SceneRef
-from crispmap.training.options import ProgressFactory, TrainingRun
+from crispmap.training.options import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def train_project(
     force: bool = False,
     device: str = "auto",
     devices: int = 1,
-    progress: ProgressFactory | None = None,
+    events: Events = SILENT,
 ) -> list[Path]:
     """Train a project's coarse network and refiner, or one of them; return the model files written.
 
@@ -94,7 +95,7 @@ def train_project(
         force: Replace models that are there.
         device: "auto", "cpu" or "cuda".
         devices: How many devices share a training.
-        progress: Shows each training to a person; by default nothing is shown.
+        events: What progress is reported to.
 
     Raises:
         ProjectError: If the project does not name what the stage needs.
@@ -110,7 +111,7 @@ def train_project(
     if not resume and not force:
         models = {"coarse": products.coarse_model, "refiner": products.refiner_model}
         _refuse_existing([models[one] for one in wanted], "give --resume to go on, or --force to train anew")
-    run = TrainingRun(products.training, resume=resume, force=force, device=device, devices=devices, progress=progress)
+    run = TrainingRun(products.training, resume=resume, force=force, device=device, devices=devices, events=events)
     paths = ModelPaths(products.coarse_model, products.refiner_model)
     with open_sources(project) as sources:
         if len(wanted) == 2:
@@ -144,9 +145,7 @@ def _check_model(path: Path, what: str, project: Project) -> None:
         )
 
 
-def predict_project(
-    path: Path, *, options: PredictOptions = PredictOptions(), progress: Progress | None = None, say: Say | None = None
-) -> MapResult:
+def predict_project(path: Path, *, options: PredictOptions = PredictOptions(), events: Events = SILENT) -> MapResult:
     """Map a project's scene with its trained models; return what has come of it.
 
     Class map and scores before refinement and, where the project has a refiner, after it. The coarse scores are
@@ -155,8 +154,7 @@ def predict_project(
     Args:
         path: The project file, or its folder.
         options: How to go about it.
-        progress: Told the pixels done and the pixels in all.
-        say: Told in words what goes on once all pixels are done.
+        events: What progress is reported to.
 
     Raises:
         ModelError: If a model is missing, damaged or made for other classes.
@@ -177,7 +175,7 @@ def predict_project(
         job = _job(project, products)
     products.folder.mkdir(parents=True, exist_ok=True)
     tags = model_tags(coarse=job.model, refiner=job.refiner)
-    return make_maps(job, outputs, project.schema, options=options, tags=tags, progress=progress, say=say)
+    return make_maps(job, outputs, project.schema, options=options, tags=tags, events=events)
 
 
 def _job(project: Project, products: Products) -> MapJob:

@@ -15,6 +15,7 @@ from crispmap.evaluate.intervals import block_side_px, count_by_block
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
 from crispmap.evaluate.roc import ThresholdCounts, one_against_rest
+from crispmap.events import SILENT, Events
 from crispmap.geo.areas import Area, box_of
 from crispmap.inference.iterations import IterationMaps
 from crispmap.labels.reader import LabelReader
@@ -96,7 +97,7 @@ class TestGround:
         """Return the scores that a method left in a folder."""
         return BoxScores(folder, self.grid, self.box, self.project.schema.names)
 
-    def score(self, scores: SceneReader, biases: DoubleArray | None = None) -> Scores:
+    def score(self, scores: SceneReader, biases: DoubleArray | None = None, events: Events = SILENT) -> Scores:
         """Return the figures of the map of scores, plus biases where given.
 
         Raises:
@@ -105,7 +106,7 @@ class TestGround:
         schema = self.project.schema
         added = np.zeros(len(schema)) if biases is None else biases
         labels = BiasedLabels(scores, added)
-        evaluation = evaluate_maps(labels, self.reference, self.grid, schema, area=self.areas)
+        evaluation = evaluate_maps(labels, self.reference, self.grid, schema, area=self.areas, events=events)
         blocks = count_by_block(labels, self.reference, (self.ground, self.box), schema.names, self.block_px)
         counts = self._thresholds(scores, added)
         return Scores(
@@ -147,7 +148,12 @@ def biases_on_refiner_ground(sources: Sources, scores: SceneReader) -> DoubleArr
 
 
 def curve_over_steps(
-    sources: Sources, scores: SceneReader, refiner_path: Path, areas: Sequence[Area], device: str
+    sources: Sources,
+    scores: SceneReader,
+    refiner_path: Path,
+    areas: Sequence[Area],
+    device: str,
+    events: Events = SILENT,
 ) -> list[ConfusionMatrix]:
     """Return the confusion matrix on some ground after 0, 1, .. steps of a refiner.
 
@@ -157,6 +163,7 @@ def curve_over_steps(
         refiner_path: The refiner's model file.
         areas: The ground.
         device: "auto", "cpu" or "cuda".
+        events: What progress is reported to.
     """
     steps = IterationMaps(sources.image, scores, load_model(refiner_path, kind="refiner"), device)
-    return steps.curve(areas, sources.reference(sources.image.grid), sources.project.schema.names)
+    return steps.curve(areas, sources.reference(sources.image.grid), sources.project.schema.names, events)
