@@ -13,11 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
-from rich.progress import Progress
 
-from crispmap.cli import console as console_module
-from crispmap.cli.console import notify, notify_problem, print_json, print_line, progress_bar
+from crispmap.cli.console import notify, notify_problem, print_json, print_line
 from crispmap.cli.options import duration, parse_bands
 from crispmap.errors import InputError
 
@@ -68,73 +65,6 @@ def test_messages_go_to_standard_error_unwrapped(capsys: pytest.CaptureFixture[s
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "[b]" + "x" * 300 + "\nerror: " + "/a/path" * 40 + "\n"
-
-
-def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_bar("Mapping") as advance:
-        advance(1, 2)
-        advance(2, 2)
-    captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "")
-
-
-def terminal_instead(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Put a terminal in the place of standard error, with a clock on which every look takes a second."""
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    seconds = iter(range(1000))
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(
-        console_module,
-        "console",
-        Console(file=terminal, force_terminal=True, width=100, get_time=lambda: float(next(seconds))),
-    )
-    return terminal
-
-
-def test_progress_on_a_terminal_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = terminal_instead(monkeypatch)
-    with progress_bar("Mapping") as advance:
-        for done in range(1, 10):
-            advance(done * 1_000_000, 20_000_000)
-    text = terminal.getvalue()
-    assert "Mapping" in text
-    assert "Mpx/s" in text
-    assert ":" in text
-
-
-@pytest.mark.parametrize("name", ["a{b}.tif", "{0}.tif", "a{.tif", "[b]x[/b].tif"])
-def test_progress_shows_the_names_of_files_as_they_are(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    terminal = terminal_instead(monkeypatch)
-    with progress_bar(f"Outlining {name}") as advance:
-        advance(1, 2)
-    assert f"Outlining {name}" in terminal.getvalue()
-
-
-def last_shown(terminal: io.StringIO) -> str:
-    return terminal.getvalue().rpartition("\r")[2]
-
-
-def test_what_is_not_counted_is_told_until_more_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = terminal_instead(monkeypatch)
-    monkeypatch.setattr("rich.progress.Progress.update", refreshed(Progress.update))
-    with progress_bar("Mapping") as advance:
-        advance(2, 4)
-        assert "Mapping" in last_shown(terminal)
-        advance.now("Writing map.tif")
-        assert "Writing map.tif" in last_shown(terminal)
-        assert "Mapping" not in last_shown(terminal)
-        advance(4, 4)
-        assert "Mapping" in last_shown(terminal)
-
-
-def refreshed(update: Any) -> Any:
-    """Return the function with what it changes shown at once."""
-    return lambda *args, **kwargs: update(*args, **kwargs, refresh=True)
 
 
 @pytest.mark.parametrize(("text", "numbers"), [(None, None), ("3,2, 1", (3, 2, 1)), ("1", (1,))])

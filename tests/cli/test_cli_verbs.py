@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from crispmap.cli.main import app
+from crispmap.events import progress
 from crispmap.inference.options import PredictOptions
-from crispmap.training.progress import StepReport
 
 
 class Mapped(NamedTuple):
@@ -46,12 +46,9 @@ class Calls:
     def module(self, *names: str) -> types.SimpleNamespace:
         def function(name: str) -> Any:
             def call(*args: Any, **kwargs: Any) -> Any:
-                if name == "train_project":
-                    with kwargs.pop("progress")("refiner") as report:
-                        report(StepReport(1, 2, 0.5, 10.0, None))
-                elif "progress" in kwargs:
-                    kwargs.pop("progress")(1, 2)
-                    kwargs.pop("say")("Writing m.tif")
+                with progress(kwargs.pop("events"), "map", 2) as running:
+                    running.advance(1, loss=0.5)
+                    running.note("Writing m.tif")
                 self.made.append((name, args, kwargs))
                 result = Mapped(tuple(self.written))
                 return {"train_project": self.written, "predict_scenes": [result], "predict_project": [result]}.get(

@@ -27,15 +27,23 @@ from crispmap.errors import (
     SchemaError,
 )
 from crispmap.evaluate.boundary import BoundaryRule
-from crispmap.evaluate.compare import default_widths_m, evaluate_arrays, evaluate_maps
+from crispmap.evaluate.compare import (
+    BLOCK_PX,
+    MapComparison,
+    boundary_rule,
+    default_widths_m,
+    evaluate_arrays,
+    rows_and_columns_m,
+)
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import evaluate_file, pixels_to_score, schema_of_map
+from crispmap.evaluate.files import ScoringRules, evaluate_file, pixels_to_score, schema_of_map
 from crispmap.evaluate.readers import ArrayGround, ArrayLabels, OtherGround, UnitedGround
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE
+from recorder import Recorder
 
 SCHEMA = ClassSchema(
     (
@@ -83,13 +91,19 @@ class Watched:
 # --- laws ------------------------------------------------------------------------------------------------
 
 
+def evaluate_blocks(predicted, reference, grid, schema, *, widths_m=None, area=None, block_px=BLOCK_PX):
+    """Compare maps in blocks of a given size."""
+    rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m)
+    return MapComparison(predicted, reference, grid.block, schema, rule, area).run(block_px)
+
+
 @given(labelled_pairs(), st.integers(1, 25), st.sampled_from([(1.0, 1.0), (0.5, 0.75)]))
 @settings(deadline=None, max_examples=40)
 def test_the_block_size_changes_nothing(pair, block_px, gsd_m):
     predicted, reference = pair
     grid = plain_grid(predicted.shape, *gsd_m)
     widths = (1.0, 2.5)
-    cut = evaluate_maps(
+    cut = evaluate_blocks(
         ArrayLabels(predicted), ArrayLabels(reference), grid, SCHEMA, widths_m=widths, block_px=block_px
     )
     assert cut == evaluate_arrays(predicted, reference, gsd_m, SCHEMA, widths_m=widths)
@@ -110,8 +124,8 @@ def test_ground_off_the_area_is_as_good_as_unknown(pair, data):
     assert evaluate_arrays(predicted, reference, (1.0, 1.0), SCHEMA, area=area) == expected
     grounds = [ArrayGround(area & (np.arange(area.shape[1]) % 2 == side)) for side in (0, 1)]
     maps = ArrayLabels(predicted), ArrayLabels(reference), plain_grid(predicted.shape), SCHEMA
-    assert evaluate_maps(*maps, area=grounds, block_px=7) == expected
-    assert evaluate_maps(*maps, area=OtherGround(ArrayGround(~area))) == expected
+    assert evaluate_blocks(*maps, area=UnitedGround(grounds), block_px=7) == expected
+    assert evaluate_blocks(*maps, area=OtherGround(ArrayGround(~area))) == expected
 
 
 def test_evaluations_of_pieces_far_apart_add_up():
@@ -153,12 +167,12 @@ def test_only_ground_with_labels_is_read():
     predicted, reference = random_pair()
     reference[:, 30:] = IGNORE
     ours, theirs = Watched(predicted), Watched(reference)
-    evaluate_maps(ours, theirs, GRID, SCHEMA, widths_m=(1.0,), block_px=20)
+    evaluate_blocks(ours, theirs, GRID, SCHEMA, widths_m=(1.0,), block_px=20)
     assert max(block.col for block in ours.blocks) <= 20 < max(block.col for block in theirs.blocks)
     chosen = np.zeros(GRID.shape, bool)
     chosen[:10, :10] = True
     theirs = Watched(reference)
-    evaluate_maps(ours, theirs, GRID, SCHEMA, widths_m=(1.0,), block_px=20, area=ArrayGround(chosen))
+    evaluate_blocks(ours, theirs, GRID, SCHEMA, widths_m=(1.0,), block_px=20, area=ArrayGround(chosen))
     assert theirs.blocks == [Block(0, 0, 25, 25)]
 
 
@@ -212,9 +226,9 @@ def test_impossible_ground_sampling_distances(gsd_m):
 def test_blocks_without_pixels_and_widths_below_zero():
     maps = ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), plain_grid((4, 4)), SCHEMA
     with pytest.raises(GridError, match="0 pixels"):
-        evaluate_maps(*maps, block_px=0)
+        evaluate_blocks(*maps, block_px=0)
     with pytest.raises(InputError, match="boundary width"):
-        evaluate_maps(*maps, widths_m=(-1.0,))
+        evaluate_blocks(*maps, widths_m=(-1.0,))
 
 
 def test_evaluations_that_cannot_be_pooled():
@@ -257,12 +271,12 @@ def town(folder):
 
 def test_files_equal_arrays(town):
     map_path, reference_path, predicted, reference = town
-    done = []
-    found = evaluate_file(map_path, reference_path, widths_m=(1.0,), progress=lambda *told: done.append(told))
+    recorder = Recorder()
+    found = evaluate_file(map_path, reference_path, ScoringRules(widths_m=(1.0,)), events=recorder)
     gsd_x, gsd_y = GRID.gsd_m()
     assert found == evaluate_arrays(predicted, reference, (gsd_y, gsd_x), SCHEMA, widths_m=(1.0,))
     assert found.confusion.unmapped_px == 100
-    assert done == [(4800, 4800)]
+    assert recorder.last.done == [0, 4800]
 
 
 def test_areas_by_role(town):
@@ -271,16 +285,20 @@ def test_areas_by_role(town):
     test, learned = AreaPiece(window=(0, 0, 20, 30)), AreaPiece(window=(30, 40, 25, 20))
     chosen = np.zeros(GRID.shape, bool)
     chosen[:20, :30] = True
-    found = evaluate_file(map_path, reference_path, areas={"test": [test], "refiner": [learned]}, widths_m=(1.0,))
+    found = evaluate_file(
+        map_path, reference_path, ScoringRules(areas={"test": [test], "refiner": [learned]}, widths_m=(1.0,))
+    )
     assert found == evaluate_arrays(predicted, reference, gsd_m, SCHEMA, widths_m=(1.0,), area=chosen)
     chosen[:] = True
     chosen[30:55, 40:60] = False
-    found = evaluate_file(map_path, reference_path, areas={"test": [], "refiner": [learned]}, widths_m=(1.0,))
+    found = evaluate_file(
+        map_path, reference_path, ScoringRules(areas={"test": [], "refiner": [learned]}, widths_m=(1.0,))
+    )
     assert found == evaluate_arrays(predicted, reference, gsd_m, SCHEMA, widths_m=(1.0,), area=chosen)
     with pytest.raises(ProjectError, match="share"):
-        evaluate_file(map_path, reference_path, areas={"test": [learned], "refiner": [learned]})
+        evaluate_file(map_path, reference_path, ScoringRules(areas={"test": [learned], "refiner": [learned]}))
     with pytest.raises(ProjectError, match="outside"):
-        evaluate_file(map_path, reference_path, areas={"test": [AreaPiece(window=(0, 0, 20, 300))]})
+        evaluate_file(map_path, reference_path, ScoringRules(areas={"test": [AreaPiece(window=(0, 0, 20, 300))]}))
 
 
 def test_all_pixels_are_scored_where_no_area_is_named():
@@ -334,7 +352,7 @@ def test_plain_pictures_are_scored_with_a_given_schema(folder):
     Image.fromarray(predicted).save(folder / "predicted.png")
     Image.fromarray(reference).save(folder / "truth.png")
     with pytest.warns(GeoreferenceWarning):
-        found = evaluate_file(folder / "predicted.png", folder / "truth.png", schema=TWO)
+        found = evaluate_file(folder / "predicted.png", folder / "truth.png", ScoringRules(TWO))
     expected = evaluate_arrays(predicted // 255, reference // 255, (1.0, 1.0), TWO)
     assert found == expected
 

@@ -13,11 +13,10 @@ from pyproj import CRS
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, SchemaError
 from crispmap.evaluate.coarse import evaluate_coarse_file
-from crispmap.evaluate.files import evaluate_file
+from crispmap.evaluate.files import ScoringRules, evaluate_file
 from crispmap.evaluate.side_by_side import (
     COARSE,
     RETHRESHOLDED,
-    ScoringRules,
     classes_without_reference,
     common_schema,
     evaluate_side_by_side,
@@ -25,6 +24,7 @@ from crispmap.evaluate.side_by_side import (
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid
 from crispmap.raster.writer import class_map_writer, scores_writer
+from recorder import Recorder
 
 SCHEMA = ClassSchema((ClassDef("background", "#202020"), ClassDef("roof", "#d7191c"), ClassDef("road", "#ffffff")))
 GRID = Grid(CRS.from_epsg(32633), Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000), (40, 60))
@@ -55,13 +55,12 @@ def place(tmp_path: Path) -> dict[str, Path]:
 
 def test_each_map_has_the_figures_it_has_alone_in_the_order_given(place: dict[str, Path]) -> None:
     maps = [place["map"], place["twin"], place["wide"]]
-    seen: list[tuple[int, int]] = []
-    found = evaluate_side_by_side(maps, place["reference"], progress=lambda *at: seen.append(at))
+    recorder = Recorder()
+    found = evaluate_side_by_side(maps, place["reference"], events=recorder)
     assert list(found.evaluations) == [str(place["map"]), str(place["twin"]), "wide.tif"]
     for path, evaluation in zip(maps, found.evaluations.values(), strict=True):
-        assert evaluation == evaluate_file(path, place["reference"], widths_m=(2.0, 6.0))
-    assert seen == sorted(seen)
-    assert seen[-1] == (2 * 40 * 60 + 10 * 15,) * 2
+        assert evaluation == evaluate_file(path, place["reference"], ScoringRules(widths_m=(2.0, 6.0)))
+    assert [(task.title, task.total) for task in recorder.tasks] == [("evaluation", 2 * 40 * 60 + 10 * 15)]
     assert found.biases is None
     assert classes_without_reference(found.evaluations) == ["road"]
 
@@ -70,8 +69,10 @@ def test_coarse_scores_stand_first(place: dict[str, Path]) -> None:
     complete = write(place["map"].with_name("complete.tif"), np.arange(2400, dtype=np.uint8).reshape(40, 60) % 3)
     areas = {"refiner": [AreaPiece(window=(0, 0, 40, 20))]}
     rules = ScoringRules(areas=areas, widths_m=(1.0,))
-    found = evaluate_side_by_side([place["map"]], complete, rules, scores=place["scores"])
-    alone = evaluate_coarse_file(place["scores"], complete, schema=SCHEMA, areas=areas, widths_m=(1.0,))
+    recorder = Recorder()
+    found = evaluate_side_by_side([place["map"]], complete, rules, scores=place["scores"], events=recorder)
+    alone = evaluate_coarse_file(place["scores"], complete, SCHEMA, rules)
+    assert sorted(set(recorder.last.done)) == [0, 2400, 4800, 7200]
     assert list(found.evaluations) == [COARSE, RETHRESHOLDED, "map.tif"]
     assert found.evaluations[COARSE] == alone.coarse
     assert found.evaluations[RETHRESHOLDED] == alone.rethresholded

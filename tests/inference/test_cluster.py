@@ -18,6 +18,7 @@ from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import Output, make_maps
 from crispmap.raster.refs import SceneRef
+from recorder import Recorder
 
 MEANS = PredictOptions(engine="torch", block_px=64)
 
@@ -58,25 +59,24 @@ def test_workers_give_the_same_bytes(job, tmp_path, options, expected):
 
 
 def test_local_workers_give_the_same_bytes(job, tmp_path, expected):
-    told = []
+    recorder = Recorder()
     result = make_maps(
-        job, outputs_in(tmp_path / "a"), SCHEMA, options=replace(MEANS, workers=1),
-        progress=lambda *counts: told.append(counts),
+        job, outputs_in(tmp_path / "a"), SCHEMA, options=replace(MEANS, workers=1), events=recorder
     )  # fmt: skip
     assert [path.read_bytes() for path in result.paths] == expected
-    assert told[-1] == (300 * 420, 300 * 420)
+    assert len(recorder.last.done) == 1 + result.blocks
 
 
 def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, options, workers, expected):
     before = set(workers.run(os.getpid).values())
     killed = []
 
-    def kill_one(done, total):
+    def kill_one(done):
         if not killed:
             killed.append(min(before))
             os.kill(killed[0], signal.SIGKILL)
 
-    assert made(job, tmp_path / "a", options, progress=kill_one) == expected
+    assert made(job, tmp_path / "a", options, events=Recorder(kill_one)) == expected
     assert killed
     workers.wait_for_workers(2, timeout=60)
 
@@ -124,7 +124,7 @@ def test_a_scheduler_that_is_lost_leaves_work_to_go_on_with(job, tmp_path, expec
             with pytest.raises(ClusterError, match=r"(?s)scheduler was lost.*same command again"):
                 made(
                     job, tmp_path / "a", replace(MEANS, scheduler=address),
-                    progress=lambda done, total: process.kill(),
+                    events=Recorder(lambda done: process.kill()),
                 )  # fmt: skip
         finally:
             process.kill()

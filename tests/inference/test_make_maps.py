@@ -22,6 +22,7 @@ from crispmap.raster.scene import read_whole
 from crispmap.raster.scores import open_scores
 from crispmap.raster.writer import read_class_schema
 from crispmap.refine.rnn.refiner import RecurrentRefiner
+from recorder import Recorder
 
 TORCH = PredictOptions(engine="torch", block_px=64)
 
@@ -52,13 +53,13 @@ class StoppedError(Exception):
 
 
 def stop_after(blocks):
-    def progress(done, total):
+    def watch(done):
         nonlocal blocks
         blocks -= 1
         if blocks <= 0:
             raise StoppedError
 
-    return progress
+    return Recorder(watch)
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
@@ -84,40 +85,41 @@ def test_the_map_is_the_best_of_the_scores_and_nodata_is_where_the_scene_has_it(
 def test_a_run_that_ended_early_is_taken_up_and_gives_the_same_bytes(job, tmp_path, done):
     expected = made(job, tmp_path / "whole")
     with pytest.raises(StoppedError):
-        make_maps(job, outputs_in(tmp_path / "again"), SCHEMA, options=TORCH, progress=stop_after(done))
+        make_maps(job, outputs_in(tmp_path / "again"), SCHEMA, options=TORCH, events=stop_after(done))
     assert not list((tmp_path / "again").glob("*.tif"))
-    told = []
-    result = make_maps(
-        job, outputs_in(tmp_path / "again"), SCHEMA, options=TORCH, progress=lambda *counts: told.append(counts)
-    )
+    recorder = Recorder()
+    result = make_maps(job, outputs_in(tmp_path / "again"), SCHEMA, options=TORCH, events=recorder)
     assert done <= result.resumed < result.blocks
-    assert len(told) == result.blocks - result.resumed
-    assert told[-1] == (300 * 420, 300 * 420)
+    (task,) = recorder.tasks
+    assert (task.title, task.unit, task.total) == ("map", "pixels", 300 * 420)
+    assert task.done[0] > 0
+    assert len(task.done) == 1 + result.blocks - result.resumed
     assert [path.read_bytes() for path in result.paths] == expected
     assert not list((tmp_path / "again").glob(".*"))
 
 
-def test_what_goes_on_after_the_last_pixel_is_told_before_it_is_done(job, tmp_path):
-    told, there = [], []
+def test_the_work_after_the_last_pixel_is_noted_before_it_is_done(job, tmp_path):
+    there = []
 
-    def say(text):
-        told.append(text)
-        there.extend(tmp_path.glob("*.tif"))
+    class Noting(Recorder):
+        def note(self, text):
+            super().note(text)
+            assert self.last.done[-1] == self.last.total
+            assert not self.last.finished
+            there.extend(tmp_path.glob("*.tif"))
 
-    make_maps(
-        job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, verify_seams=1), say=say,
-        progress=lambda done, total: told.append(done == total),
-    )  # fmt: skip
-    assert told[told.index(True) :] == [True, "Checking seams", "Writing m.tif", "Writing s.tif", "Writing c.tif"]
+    noting = Noting()
+    make_maps(job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, verify_seams=1), events=noting)
+    assert noting.notes == ["Checking seams", "Writing m.tif", "Writing s.tif", "Writing c.tif"]
     assert there == []
 
 
 def test_an_interruption_says_what_is_kept(job, tmp_path):
-    def stop(done, total):
+    def stop(done):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as stopped:
-        make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, progress=stop)
+        make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, events=Recorder(stop))
     (note,) = stopped.value.__notes__
     assert "of 35 blocks are finished and kept; the same command goes on" in note
 
@@ -125,7 +127,7 @@ def test_an_interruption_says_what_is_kept(job, tmp_path):
 @pytest.mark.parametrize("what", ["scene", "model", "refiner", "engine"])
 def test_another_input_does_not_take_up_an_unfinished_map(job, tmp_path, what):
     with pytest.raises(StoppedError):
-        make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, progress=stop_after(1))
+        make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, events=stop_after(1))
     options, other = TORCH, job
     if what == "scene":
         other = replace(job, scene=SceneRef.of(write_image(tmp_path / "other.tif", seed=9)))
@@ -142,13 +144,13 @@ def test_another_input_does_not_take_up_an_unfinished_map(job, tmp_path, what):
 def test_a_second_run_on_the_same_output_is_refused(job, tmp_path):
     refused = []
 
-    def meanwhile(done, total):
+    def meanwhile(done):
         if not refused:
             with pytest.raises(OutputError, match="another run"):
                 make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH)
             refused.append(True)
 
-    make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, progress=meanwhile)
+    make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, events=Recorder(meanwhile))
     assert refused
 
 

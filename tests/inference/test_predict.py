@@ -24,6 +24,7 @@ from crispmap.models.scaling import Scaling
 from crispmap.raster.writer import read_class_schema
 from crispmap.refine.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE
+from recorder import Recorder
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -273,19 +274,24 @@ def test_several_scenes_are_mapped_into_a_folder_and_those_done_are_not_done_aga
     for name, shape in (("a", (90, 80)), ("b", (70, 60)), ("c", (50, 50))):
         write_scene(tmp_path / f"{name}.tif", shape)
     outputs, options = Outputs(tmp_path / "maps", scores=tmp_path / "scores"), PredictOptions(engine="torch")
-    told = []
+    recorder = Recorder()
     results = predict_scenes(
         [str(tmp_path / "*.tif")], model=models[0], outputs=outputs, options=options,
-        progress=lambda *done: told.append(done),
+        events=recorder,
     )  # fmt: skip
     assert [path.relative_to(tmp_path).as_posix() for result in results for path in result.paths] == [
         "maps/a.tif", "scores/a.tif", "maps/b.tif", "scores/b.tif", "maps/c.tif", "scores/c.tif",
     ]  # fmt: skip
-    assert told[-1] == (90 * 80 + 70 * 60 + 50 * 50,) * 2
+    (task,) = recorder.tasks
+    assert (task.title, task.total) == ("3 maps", 90 * 80 + 70 * 60 + 50 * 50)
     (tmp_path / "maps/b.tif").unlink()
     (tmp_path / "scores/b.tif").unlink()
-    again = predict_scenes([str(tmp_path / "*.tif")], model=models[0], outputs=outputs, options=options)
+    recorder = Recorder()
+    again = predict_scenes(
+        [str(tmp_path / "*.tif")], model=models[0], outputs=outputs, options=options, events=recorder
+    )
     assert [result.blocks > 0 for result in again] == [False, True, False]
+    assert 90 * 80 in recorder.last.done  # what is up to date counts as done
 
 
 def test_several_scenes_need_a_folder(tmp_path, models):
@@ -299,7 +305,8 @@ def test_several_scenes_need_a_folder(tmp_path, models):
     assert not (tmp_path / "maps").exists()
 
 
-def test_progress_is_told(tmp_path, models, scene):
-    told = []
-    predict_scene(scene, model=models[0], out=tmp_path / "m.tif", block_px=64, progress=lambda *done: told.append(done))
-    assert told[-1] == (150 * 110, 150 * 110)
+def test_one_scene_is_one_task(tmp_path, models, scene):
+    recorder = Recorder()
+    predict_scene(scene, model=models[0], out=tmp_path / "m.tif", block_px=64, events=recorder)
+    (task,) = recorder.tasks
+    assert (task.title, task.total) == ("map", 150 * 110)

@@ -25,6 +25,7 @@ from crispmap.labels.offset_sample import estimate_offset_on
 from crispmap.labels.rasterize import rasterize
 from crispmap.raster.scene import read_whole
 from crispmap.types import FloatArray
+from recorder import Recorder
 
 ONE = ClassSchema((ClassDef("background", "#000000"), ClassDef("roof", "#ffffff")))
 
@@ -72,14 +73,14 @@ def test_few_windows_give_it_too_and_read_no_more_than_themselves(
 ) -> None:
     monkeypatch.setattr(offset_sample, "WINDOW_PX", window_px)
     scene = ArrayScene(IMAGE, grid=GRID)
-    told: list[tuple[int, int]] = []
-    found = estimate_offset_on(scene, move(ROOFS, 3, -2), ONE, max_shift_m=5, progress=lambda *args: told.append(args))
+    recorder = Recorder()
+    found = estimate_offset_on(scene, move(ROOFS, 3, -2), ONE, max_shift_m=5, events=recorder)
     assert (found.offset.dx_m, found.offset.dy_m) == pytest.approx((3, -2), abs=0.3)
     assert found.offset.reliable
     assert found.windows == min(math.ceil(400 / window_px) ** 2, offset_sample.MOST_WINDOWS)
     assert len(scene.blocks_read) == found.windows
     assert max(max(block.shape) for block in scene.blocks_read) <= window_px + 2 * (10 + 16 + 8)
-    assert told[-1] == (found.windows, found.windows)
+    assert recorder.last.done == list(range(found.windows + 1))
     again = estimate_offset_on(ArrayScene(IMAGE, grid=GRID), move(ROOFS, 3, -2), ONE, max_shift_m=5)
     assert again == found
 

@@ -20,6 +20,7 @@ from crispmap.errors import GridError, InputError, LabelError, OutputError
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.rasterize import VectorLabels, lines_as_areas, rasterize, rasterize_file
 from crispmap.labels.vectors import read_vectors
+from recorder import Recorder
 
 SCHEMA = ClassSchema(
     (
@@ -229,8 +230,8 @@ def test_file_holds_the_same_pixels_however_it_was_cut(tmp_path: Path) -> None:
     grid = grid_at("EPSG:32631", 48.9, 2.3, 1.0, 90)
     features = frame([shapely.box(*grid.window(Block(20, 30, 40, 50)).bounds)], [1], grid.crs)
     painter = VectorLabels(features, grid, SCHEMA)
-    seen: list[tuple[int, int]] = []
-    drawn = rasterize_file(painter, tmp_path / "a.tif", block_px=33, progress=lambda *at: seen.append(at))
+    recorder = Recorder()
+    drawn = rasterize_file(painter, tmp_path / "a.tif", block_px=33, events=recorder)
     rasterize_file(painter, tmp_path / "b.tif")
     with rasterio.open(tmp_path / "a.tif") as a, rasterio.open(tmp_path / "b.tif") as b:
         np.testing.assert_array_equal(a.read(1), painter.read(grid.block))
@@ -242,7 +243,7 @@ def test_file_holds_the_same_pixels_however_it_was_cut(tmp_path: Path) -> None:
     areas = grid.pixel_areas_m2(grid.block)
     assert drawn.area_m2[1] == pytest.approx(areas[painter.read(grid.block) == 1].sum(), rel=1e-12)
     assert drawn.area_m2.sum() == pytest.approx(areas.sum(), rel=1e-12)
-    assert seen[-1] == (8100, 8100)
+    assert (recorder.last.total, len(recorder.last.done)) == (8100, 1 + 9)
     with pytest.raises(OutputError):
         rasterize_file(painter, tmp_path / "a.tif")
     rasterize_file(painter, tmp_path / "a.tif", force=True)

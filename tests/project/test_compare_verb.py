@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from crispmap.classes import ClassSchema
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, InputError, OutputError, ProjectError
-from crispmap.evaluate.files import evaluate_file
+from crispmap.evaluate.files import ScoringRules, evaluate_file
 from crispmap.evaluate.recalibration import apply_biases
 from crispmap.models.device import choose_device
 from crispmap.models.file import read_card
@@ -32,6 +32,7 @@ from crispmap.project.compare.rows import table_of
 from crispmap.project.file import load_project
 from crispmap.training import grid_fit_learner, svm
 from crispmap.types import IGNORE, LabelArray
+from recorder import Recorder
 
 METHODS = ["svm", "fcn-rnn", "heat", "rnn"]
 
@@ -85,7 +86,7 @@ class TestFigures:
         project = load_project(compared[0])
         for method, record in compared[1].finished.items():
             path = compared[1].root / method.name / "map.tif"
-            again = evaluate_file(path, town / "truth.tif", schema=project.schema)
+            again = evaluate_file(path, town / "truth.tif", ScoringRules(project.schema))
             # The map is cut out of the scene: at the rim of the cut outlines are the same, as unknown ground has none.
             assert again.to_dict()["classes"] == record.scores.evaluation.to_dict()["classes"]
 
@@ -282,14 +283,19 @@ class TestBeforeAnyTraining:
         self, project: Path, town: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         change(project, ("truth.tif}", "truth.gpkg, layer: buildings}"))
-        begun, said = untrained(monkeypatch), list[str]()
-        outcome = compare_methods(project, methods=["fcn-rnn", "crf", "heat", "rnn"], say=said.append)
+        begun, recorder = untrained(monkeypatch), Recorder()
+        outcome = compare_methods(project, methods=["fcn-rnn", "crf", "heat", "rnn"], events=recorder)
         reasons = {method.refiner: failure.reason for method, failure in outcome.failures.items()}
         assert reasons.pop(None) == "RuntimeError: stopped here"
         assert all("The training area holds no pixel of class 'road'" in reason for reason in reasons.values())
         assert reasons["crf"].startswith("The refiner cannot be trained on areas: refiner: of project.yaml. ")
         assert begun == ["fcn-rnn"]
-        assert [line.split(":")[0] for line in said[:4]] == ["fcn-rnn+crf", "fcn-rnn+heat", "fcn-rnn+rnn", "fcn-rnn"]
+        assert [line.split(":")[0] for line in recorder.notes[:4]] == [
+            "fcn-rnn+crf",
+            "fcn-rnn+heat",
+            "fcn-rnn+rnn",
+            "fcn-rnn",
+        ]
 
     def test_a_support_vector_machine_of_one_class(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         change(project, ("window: [0, 0, 320, 400]", "window: [0, 0, 80, 80]"))

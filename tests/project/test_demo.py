@@ -11,6 +11,7 @@ from crispmap.errors import OutputError
 from crispmap.project.demo import run_demo
 from crispmap.project.file import load_project
 from crispmap.project.results import REFINED
+from recorder import Recorder
 
 
 def test_the_demo_leaves_a_project_a_person_can_go_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,9 +20,10 @@ def test_the_demo_leaves_a_project_a_person_can_go_on_with(tmp_path: Path, monke
     )
     hurried = hurried.replace("iterations: 5, preset: fast", "iterations: 2, max_steps: 4, batch: 2, patch_px: 24")
     monkeypatch.setattr(demo_module, "_PROJECT", hurried)
-    said: list[str] = []
-    made = run_demo(tmp_path / "demo", size_px=(320, 800), say=said.append)
-    assert len(said) == 5
+    recorder = Recorder()
+    made = run_demo(tmp_path / "demo", size_px=(320, 800), events=recorder)
+    assert len(recorder.notes) >= 5
+    assert [task.title for task in recorder.tasks] == ["coarse network", "refiner", "map", "evaluation", "iterations"]
     assert list(made.timings) == [
         "generate the town", "train the coarse network", "train the refiner", "map the town"
     ]  # fmt: skip

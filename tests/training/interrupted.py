@@ -9,16 +9,17 @@ from pathlib import Path
 import tiny
 import torch
 
-from crispmap.training.progress import StepReport
+from crispmap.events import Listener
 from crispmap.training.run import train
 
 
-def tell(report: StepReport) -> None:
-    print(report.step, flush=True)  # noqa: T201 - the test waits for it
-    if report.step == 30:
-        time.sleep(60)
+class Printed(Listener):
+    def advanced(self, done: int, **figures: float) -> None:
+        print(done, flush=True)  # noqa: T201 - the test waits for it
+        if done == 30:
+            time.sleep(60)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    train(tiny.coarse_task(), [tiny.ground(0)], [tiny.ground(1)], Path(sys.argv[1]), progress=tell)
+    train(tiny.coarse_task(), [tiny.ground(0)], [tiny.ground(1)], Path(sys.argv[1]), events=Printed())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import logging
 import multiprocessing
 import os
@@ -22,7 +21,6 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from rich.console import Console
 
 from crispmap.data.ground import Ground
 from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
@@ -30,10 +28,10 @@ from crispmap.models.registry import architectures
 from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
 from crispmap.training.options import TrainerOptions
-from crispmap.training.progress import BarReporter, StepReport
 from crispmap.training.run import train
 from crispmap.training.task import CoarseTask, RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
+from recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,11 +41,11 @@ def run(task: SegmentationTask, folder: Path, **arguments):
 
 
 def stop_at(step: int, error: type[BaseException] = KeyboardInterrupt):
-    def report(report: StepReport) -> None:
-        if report.step == step:
+    def watch(done: int) -> None:
+        if done == step:
             raise error
 
-    return report
+    return Recorder(watch)
 
 
 def assert_same_state(folder: Path, other: Path) -> None:
@@ -93,7 +91,7 @@ class TestResume:
         whole = run(make(**changes), tmp_path / "whole")
         for step in (10, 30, 50):
             with pytest.raises(KeyboardInterrupt):
-                run(make(**changes), tmp_path / "parts", resume=True, progress=stop_at(step))
+                run(make(**changes), tmp_path / "parts", resume=True, events=stop_at(step))
         parts = run(make(**changes), tmp_path / "parts", resume=True)
         assert_same_state(tmp_path / "whole", tmp_path / "parts")
         assert parts.best_score == whole.best_score
@@ -102,11 +100,11 @@ class TestResume:
     def test_stopped_in_the_midst_of_its_schedule_it_has_the_weights_of_that_step(self, tmp_path):
         task, kept = tiny.coarse_task(), {}
 
-        def keep(report: StepReport) -> None:
-            if report.step == 30:
+        def keep(done: int) -> None:
+            if done == 30:
                 kept.update({name: one.clone() for name, one in task.network.state_dict().items()})
 
-        run(task, tmp_path / "whole", progress=keep)
+        run(task, tmp_path / "whole", events=Recorder(keep))
         early = tiny.coarse_task(stop_after=30, keep_last=True)
         result = run(early, tmp_path / "early")
         assert (result.steps, result.best_step) == (30, 30)
@@ -131,12 +129,12 @@ class TestResume:
 
     @pytest.mark.parametrize(("signum", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
     def test_signalled_training_resumes(self, signum, error, tmp_path):
-        def signal_itself(report: StepReport) -> None:
-            if report.step == 30:
+        def signal_itself(done: int) -> None:
+            if done == 30:
                 os.kill(os.getpid(), signum)
 
         with pytest.raises(error) as stopped:
-            run(tiny.coarse_task(), tmp_path / "parts", progress=signal_itself)
+            run(tiny.coarse_task(), tmp_path / "parts", events=Recorder(signal_itself))
         if error is SystemExit:
             assert stopped.value.code == 143
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -169,7 +167,7 @@ class TestResume:
         first = run(tiny.coarse_task(), tmp_path)
         written = (tmp_path / "last.safetensors").stat().st_mtime_ns
         task = tiny.coarse_task()
-        again = run(task, tmp_path, resume=True, progress=stop_at(0, AssertionError))
+        again = run(task, tmp_path, resume=True, events=stop_at(0, AssertionError))
         assert again == first
         assert (tmp_path / "last.safetensors").stat().st_mtime_ns == written
         best = tiny.TinyNetwork(seed=5)
@@ -327,13 +325,18 @@ class TestResult:
     def test_a_signal_to_the_caller_ends_the_training_on_all_devices(self, tmp_path):
         before, caller = multiprocessing.active_children(), os.getpid()
 
-        def signal_the_caller(report: StepReport) -> None:
-            if report.step == 30:
+        def signal_the_caller(done: int) -> None:
+            if done == 30:
                 os.kill(caller, signal.SIGTERM)
                 time.sleep(60)
 
         with pytest.raises(SystemExit) as stopped:
-            run(tiny.coarse_task(), tmp_path, options=TrainerOptions("cpu", devices=2), progress=signal_the_caller)
+            run(
+                tiny.coarse_task(),
+                tmp_path,
+                options=TrainerOptions("cpu", devices=2),
+                events=Recorder(signal_the_caller),
+            )
         assert stopped.value.code == 143
         assert multiprocessing.active_children() == before
         assert load_tree(tmp_path / "last.safetensors")["global_step"] == 20
@@ -425,34 +428,36 @@ class TestRefusals:
 
     @pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, OutputError), (errno.EPIPE, OSError)])
     def test_a_disk_that_fills_up_is_told_with_the_folder(self, number, error, tmp_path):
-        def fail(report: StepReport) -> None:
+        def fail(done: int) -> None:
             raise OSError(number, "No space left on device")
 
         with pytest.raises(error, match="No space left" if error is OSError else str(tmp_path)):
-            run(tiny.coarse_task(), tmp_path, progress=fail)
+            run(tiny.coarse_task(), tmp_path, events=Recorder(fail))
 
 
 class TestProgress:
-    @pytest.mark.parametrize(
-        ("report", "text"),
-        [
-            (StepReport(30_000, 50_000, 0.5, 5.0, 0.25), "30000/50000 5.0/s 1:06:40 left loss 0.500  IoU 0.250"),
-            (StepReport(30_000, 30_400, 0.5, 2.0, 0.25), "30000/30400 2.0/s 3:20 left loss 0.500  IoU 0.250"),
-            (StepReport(0, 30_400, 0.5, 0.0, None), "0/30400 0.0/s ? left loss 0.500"),
-        ],
-    )
-    def test_a_terminal_of_80_columns_shows_it_all(self, report, text):
-        console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80)
-        with BarReporter("coarse network", console) as bar:
-            bar(report)
-        shown = console.file.getvalue()
-        assert text in shown
-        assert "coarse network ━━━━━━━━" in shown
-        assert "…" not in shown
+    def test_it_reports_steps_loss_and_the_best_score(self, tmp_path):
+        recorder = Recorder()
+        result = run(tiny.coarse_task(), tmp_path, events=recorder)
+        (task,) = recorder.tasks
+        assert (task.title, task.unit, task.total) == ("coarse network", "steps", 50)
+        rows = [row for row in result.history if "loss" in row]
+        assert task.done == [0, *(row["step"] for row in rows)]
+        scores = [row["val_mean_iou"] for row in result.history if "val_mean_iou" in row]
+        assert task.figures == {"loss": rows[-1]["loss"], "mean_iou": max(scores[:-1])}  # the last is in the summary
+        assert task.summary == f"validation mean IoU {result.best_score:.2f}"
 
-    def test_time_left(self):
-        assert StepReport(30, 120, 0.5, 2.0, None).seconds_left == 45
-        assert StepReport(0, 120, 0.5, 0.0, None).seconds_left == float("inf")
+    def test_resumed_it_begins_where_it_was(self, tmp_path):
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny.coarse_task(), tmp_path, events=(stopped := stop_at(30)))
+        assert (stopped.last.finished, stopped.last.summary) == (True, None)
+        recorder = Recorder()
+        run(tiny.coarse_task(), tmp_path, resume=True, events=recorder)
+        assert recorder.last.done[0] == 20
+
+    def test_nothing_is_printed(self, tmp_path, capfd):
+        run(tiny.coarse_task(), tmp_path)
+        assert capfd.readouterr() == ("", "")
 
 
 NETWORKS = {"tiny": tiny.TinyNetwork} | {

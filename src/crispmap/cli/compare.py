@@ -11,6 +11,7 @@ import typer
 from crispmap.cli.console import notify, notify_problem, print_json, print_line
 from crispmap.cli.failures import FAILED
 from crispmap.cli.options import Device, DeviceOption, notify_written
+from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from crispmap.project.compare.rows import Table
@@ -40,17 +41,16 @@ def compare(
 
     Methods are coarse networks alone (svm, mnih, the project's own) and the project's network with each refiner (dense
     CRF, four equations, the recurrent network and its variants). All are scored on the test ground alone. What is
-    finished is not made again; a method that fails is told, and the others go on.
+    finished is not made again; a method that fails is reported, and the others go on.
     """
     begun = time.perf_counter()
     from crispmap.project.compare.comparison import compare_methods
     from crispmap.project.compare.report import write_comparison_report
     from crispmap.project.compare.rows import table_of
-    from crispmap.training.progress import BarReporter
 
     names = None if methods is None else methods.split(",")
     comparison = compare_methods(
-        project, methods=names, seed=seed, force=force, device=device.value, say=notify, progress=BarReporter
+        project, methods=names, seed=seed, force=force, device=device.value, events=TerminalProgress()
     )
     table = table_of(comparison)
     written = [write_comparison_report(comparison, table)] if table.rows else []
@@ -88,7 +88,7 @@ def _print(table: Table, markdown: bool) -> None:
 
 
 def _end(table: Table) -> None:
-    """Tell of failures, and end with status 1 where no method has figures."""
+    """Report failures, and end with status 1 where no method has figures."""
     failed = [one for one in table.missing if not one.skipped]
     if table.rows:
         if failed:

@@ -1,67 +1,19 @@
-"""What a person sees: messages and progress on standard error, figures as JSON on standard output."""
+"""What a person sees: messages on standard error, figures as JSON on standard output."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 console = Console(stderr=True, highlight=False)
 """Standard error; colours where that is a terminal."""
-
-
-class _RateColumn(ProgressColumn):
-    """How much is done a second."""
-
-    def __init__(self, unit: str, scale: float) -> None:
-        super().__init__()
-        self._unit, self._scale = unit, scale
-
-    def render(self, task: Task) -> Text:
-        """Return the rate, or nothing while it is unknown."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed / self._scale:.2f} {self._unit}/s")
-
-
-class Bar:
-    """A bar while it is shown; made by ``progress_bar``."""
-
-    def __init__(self, progress: Progress, task: TaskID, label: str) -> None:
-        self._progress, self._task, self._label = progress, task, label
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show what is done and what there is in all, which may change, in what is counted."""
-        self._progress.update(self._task, completed=done, total=total, description=self._label)
-
-    def now(self, text: str) -> None:
-        """Show what is going on now that is not counted, until more is done of what is."""
-        self._progress.update(self._task, description=text)
-
-
-@contextmanager
-def progress_bar(label: str, *, unit: str = "Mpx", scale: float = 1e6) -> Iterator[Bar]:
-    """Show a bar with rate and time left while the context lasts; nothing where standard error is no terminal.
-
-    Args:
-        label: What is going on.
-        unit: The unit rates are told in.
-        scale: How many of what is counted make one unit.
-
-    Yields:
-        The bar, to call with what is done.
-    """
-    text = TextColumn("{task.description}", markup=False)  # labels hold names of files
-    columns = (text, BarColumn(), _RateColumn(unit, scale), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        yield Bar(progress, progress.add_task(label, total=None), label)
 
 
 def notify(text: str) -> None:

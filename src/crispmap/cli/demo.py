@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from crispmap.cli.console import notify, print_json
 from crispmap.cli.options import Device, DeviceOption, ForceOption
+from crispmap.cli.progress import TerminalProgress
 
 
 def demo(
@@ -27,15 +27,8 @@ def demo(
     """
     from crispmap.project.demo import run_demo
     from crispmap.report.tables.terminal import print_evaluations
-    from crispmap.training.progress import BarReporter
 
-    begun = time.perf_counter()
-
-    def say(text: str) -> None:
-        notify(f"[{time.perf_counter() - begun:4.0f} s] {text}")
-
-    made = run_demo(out, seed=seed, force=force, device=device.value, say=say, progress=BarReporter)
-    say("Done")
+    made = run_demo(out, seed=seed, force=force, device=device.value, events=TerminalProgress())
     if as_json:
         print_json(made.results.to_dict() | {"seconds": made.timings})
     else:
@@ -47,7 +40,7 @@ def demo(
 
 
 def _open(report: Path) -> None:
-    """Open the report where a person sits at a screen; its path was told in any case."""
+    """Open the report where a person sits at a screen; its path is printed in any case."""
     import os
     import sys
     import webbrowser

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crispmap.cli.console import notify, print_json, progress_bar
+from crispmap.cli.console import notify, print_json
 from crispmap.cli.options import is_project, notify_written
+from crispmap.cli.progress import TerminalProgress
 from crispmap.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         _evaluate_project(targets, as_json, force)
         return
     _check_together(scores, fit_area, fit_reference)
-    from crispmap.evaluate.side_by_side import ScoringRules, evaluate_side_by_side
+    from crispmap.evaluate.files import ScoringRules
+    from crispmap.evaluate.side_by_side import evaluate_side_by_side
     from crispmap.labels.reader import LabelOptions
     from crispmap.project.file import load_classes
 
@@ -92,10 +94,9 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         slack_px=slack_px,
         options=LabelOptions(layer=layer, assume_crs=assume_crs),
     )
-    with progress_bar("Scoring") as progress:
-        found = evaluate_side_by_side(
-            targets, reference, rules, scores=scores, fit_reference=fit_reference, progress=progress
-        )
+    found = evaluate_side_by_side(
+        targets, reference, rules, scores=scores, fit_reference=fit_reference, events=TerminalProgress()
+    )
     if as_json:
         print_json(found.to_dict())
     else:
@@ -113,8 +114,7 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
         )
     from crispmap.project.results import evaluate_project, project_products
 
-    with progress_bar("Evaluating"):
-        results = evaluate_project(target, force=force)
+    results = evaluate_project(target, force=force, events=TerminalProgress())
     products = project_products(target)
     if as_json:
         print_json(results.to_dict())

@@ -71,7 +71,7 @@ def termination_raised() -> Iterator[None]:
 @contextmanager
 def warnings_reported(debug: bool) -> Iterator[None]:
     """Print every warning meant for a person once, as a line; others only to those who debug."""
-    told: set[str] = set()
+    shown: set[str] = set()
 
     def show(
         message: Warning | str,
@@ -82,8 +82,8 @@ def warnings_reported(debug: bool) -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         text = str(message) if issubclass(category, CrispmapWarning) else f"{category.__name__}: {message}"
-        if text not in told and (debug or issubclass(category, CrispmapWarning)):
-            told.add(text)
+        if text not in shown and (debug or issubclass(category, CrispmapWarning)):
+            shown.add(text)
             notify_problem("warning", text, "bold yellow")
 
     with warnings.catch_warnings():
@@ -107,7 +107,7 @@ def _report_failure(error: Exception, debug: bool) -> int:
 
 
 def _status_and_message(error: Exception) -> tuple[int, str]:
-    """Return the exit status an error leads to, and what to tell of it."""
+    """Return the exit status an error leads to, and the message for it."""
     if isinstance(error, CrispmapError):
         return BAD_INPUT, str(error)
     if isinstance(error, OSError) and error.errno in _FULL:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crispmap.cli.console import notify_problem, print_json, print_line, progress_bar
+from crispmap.cli.console import notify_problem, print_json, print_line
 from crispmap.cli.options import (
     AllAsOption,
     AssumeCrsOption,
@@ -19,6 +19,7 @@ from crispmap.cli.options import (
     named_classes,
     notify_written,
 )
+from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from crispmap.labels.registration import Registration
@@ -64,17 +65,10 @@ def offset(  # noqa: PLR0913 - one parameter an option
 
     if out is not None:
         check_correction_target(out, vectors, against, force=force)
-    with progress_bar("Comparing", unit="windows", scale=1) as progress:
-        registration = estimate_registration(
-            vectors,
-            against,
-            named_classes(classes),
-            max_shift_m=max_shift_m,
-            kind=kind.value,
-            assume_gsd_m=assume_gsd_m,
-            options=LabelOptions(layer=layer, assume_crs=assume_crs, all_as=all_as),
-            progress=progress,
-        )
+    registration = estimate_registration(
+        vectors, against, named_classes(classes), max_shift_m=max_shift_m, kind=kind.value, assume_gsd_m=assume_gsd_m,
+        options=LabelOptions(layer=layer, assume_crs=assume_crs, all_as=all_as), events=TerminalProgress(),
+    )  # fmt: skip
     if out is not None:
         registration.write_corrected(out, force=force)
     _show(registration, out, as_json)

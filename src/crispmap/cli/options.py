@@ -147,7 +147,7 @@ def quoted(path: Path) -> str:
 
 
 def notify_written(paths: Iterable[Path], *, since: float | None = None) -> None:
-    """Tell which files a verb has written and, where its beginning (``time.perf_counter``) is given, in what time."""
+    """Print which files a verb has written and, where its beginning (``time.perf_counter``) is given, in what time."""
     for path in paths:
         notify(f"Wrote {path}")
     if since is not None:
@@ -155,7 +155,7 @@ def notify_written(paths: Iterable[Path], *, since: float | None = None) -> None
 
 
 def notify_results(results: Sequence[MapResult], *, since: float) -> None:
-    """Tell which maps were written or skipped, what an earlier run had finished, and what a seam check found."""
+    """Print which maps were written or skipped, what an earlier run had finished, and what a seam check found."""
     for result in results:
         if not result.blocks:
             notify(f"Up to date, skipped: {', '.join(map(str, result.paths))}")

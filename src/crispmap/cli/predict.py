@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crispmap.cli.console import notify, progress_bar
+from crispmap.cli.console import notify
 from crispmap.cli.options import (
     AssumeGsdOption,
     BandsOption,
@@ -21,6 +21,7 @@ from crispmap.cli.options import (
     quoted,
 )
 from crispmap.cli.predict_options import with_predict_options
+from crispmap.cli.progress import TerminalProgress
 from crispmap.errors import InputError
 from crispmap.inference.options import PredictOptions
 
@@ -74,8 +75,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
         project = _checked_project(targets, scene_options)
         from crispmap.project.run import predict_project
 
-        with progress_bar("Mapping") as progress:
-            results = predict_project(project, options=options, progress=progress, say=progress.now)
+        results = predict_project(project, options=options, events=TerminalProgress())
         notify_results(results, since=begun)
         if len(results[0].paths) > 2:  # without a reference there is no refined map, and nothing to score against
             notify(f"Next: crispmap evaluate {quoted(project)}")
@@ -89,18 +89,10 @@ def predict(  # noqa: PLR0913 - one parameter an option
     band_numbers = parse_bands(bands)
     from crispmap.inference.predict import Outputs, predict_scenes
 
-    with progress_bar("Mapping") as progress:
-        results = predict_scenes(
-            targets,
-            model=model,
-            refiner=refiner,
-            outputs=Outputs(out, scores, coarse, certainty, scores_as.value),
-            bands=band_numbers,
-            assume_gsd_m=assume_gsd_m,
-            options=options,
-            progress=progress,
-            say=progress.now,
-        )
+    results = predict_scenes(
+        targets, model=model, refiner=refiner, outputs=Outputs(out, scores, coarse, certainty, scores_as.value),
+        bands=band_numbers, assume_gsd_m=assume_gsd_m, options=options, events=TerminalProgress(),
+    )  # fmt: skip
     notify_results(results, since=begun)
 
 

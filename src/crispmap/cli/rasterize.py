@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crispmap.cli.console import print_json, print_line, progress_bar
+from crispmap.cli.console import print_json, print_line
 from crispmap.cli.options import (
     AllAsOption,
     AssumeCrsOption,
@@ -18,6 +18,7 @@ from crispmap.cli.options import (
     named_classes,
     notify_written,
 )
+from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
@@ -57,7 +58,6 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     Features belong to classes by their OpenStreetMap tags, or by a column class or class_name. Lines are
     drawn with their width on the ground: their own (width, lanes), else that of their class.
     """
-    from crispmap.files.address import shown
     from crispmap.labels.mask import open_labels
     from crispmap.labels.osm import default_schema
     from crispmap.labels.rasterize import rasterize_file
@@ -79,8 +79,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     )
     reader = open_labels(labels, schema, grid, options=options)
     try:
-        with progress_bar(f"Drawing {Path(shown(labels)).name}") as progress:
-            drawn = rasterize_file(reader, out, force=force, progress=progress)
+        drawn = rasterize_file(reader, out, force=force, events=TerminalProgress())
     finally:
         reader.close()
     _show(out, grid, schema, drawn, as_json)

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from crispmap.cli.console import progress_bar
 from crispmap.cli.options import (
     AssumeGsdOption,
     BandsOption,
@@ -20,6 +19,7 @@ from crispmap.cli.options import (
     parse_bands,
 )
 from crispmap.cli.predict_options import with_predict_options
+from crispmap.cli.progress import TerminalProgress
 from crispmap.inference.options import PredictOptions
 
 
@@ -44,7 +44,7 @@ def refine(  # noqa: PLR0913 - one parameter an option
     certainty: CertaintyOption = None,
     scores_as: StoredScoresOption = StoredScores.FLOAT32,
     kind: Annotated[
-        ScoreKind, typer.Option(help="What the scores are; auto tells it from their values.")
+        ScoreKind, typer.Option(help="What the scores are; auto infers it from their values.")
     ] = ScoreKind.AUTO,
     full_scale: Annotated[
         float | None, typer.Option(help="The value of whole numbers that stands for probability 1, such as 255.")
@@ -62,18 +62,9 @@ def refine(  # noqa: PLR0913 - one parameter an option
     from crispmap.inference.predict import Outputs, refine_scene
 
     begun = time.perf_counter()
-    with progress_bar("Refining") as progress:
-        result = refine_scene(
-            scores,
-            scene=scene,
-            refiner=refiner,
-            outputs=Outputs(out, refined_scores, None, certainty, scores_as.value),
-            kind=kind.value,
-            full_scale=full_scale,
-            bands=band_numbers,
-            assume_gsd_m=assume_gsd_m,
-            options=options,
-            progress=progress,
-            say=progress.now,
-        )
+    result = refine_scene(
+        scores, scene=scene, refiner=refiner, outputs=Outputs(out, refined_scores, None, certainty, scores_as.value),
+        kind=kind.value, full_scale=full_scale, bands=band_numbers, assume_gsd_m=assume_gsd_m, options=options,
+        events=TerminalProgress(),
+    )  # fmt: skip
     notify_results([result], since=begun)

@@ -10,6 +10,7 @@ import typer
 
 from crispmap.cli.console import notify
 from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption, notify_written, quoted
+from crispmap.cli.progress import TerminalProgress
 
 
 class Stage(Choice):
@@ -35,18 +36,12 @@ def train(
     The models go to the project's output folder. A training that was interrupted goes on with --resume.
     """
     from crispmap.project.run import train_project
-    from crispmap.training.progress import BarReporter
 
     begun = time.perf_counter()
     written = train_project(
-        project,
-        stage=None if stage is None else stage.value,
-        resume=resume,
-        force=force,
-        device=device.value,
-        devices=devices,
-        progress=BarReporter,
-    )
+        project, stage=None if stage is None else stage.value, resume=resume, force=force, device=device.value,
+        devices=devices, events=TerminalProgress(),
+    )  # fmt: skip
     notify_written(written, since=begun)
     if stage is None:
         notify(f"Next: crispmap predict {quoted(project)}")

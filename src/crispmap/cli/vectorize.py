@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crispmap.cli.console import notify, print_json, print_line, progress_bar
+from crispmap.cli.console import notify, print_json, print_line
 from crispmap.cli.options import ForceOption, notify_written, words_of
+from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from crispmap.vectorize.vectorize import ClassPolygons
@@ -47,8 +48,7 @@ def vectorize(
 
     names = None if classes is None else tuple(words_of(classes))
     rules = PolygonRules(names, min_area_m2, simplify_m)
-    with progress_bar(f"Outlining {class_map.name}") as progress:
-        found = vectorize_file(class_map, out, rules, force=force, progress=progress)
+    found = vectorize_file(class_map, out, rules, force=force, events=TerminalProgress())
     _show(found, out, as_json)
 
 

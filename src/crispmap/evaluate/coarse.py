@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,15 @@ import numpy as np
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
-from crispmap.evaluate.compare import SLACK_PX, evaluate_maps
+from crispmap.evaluate.compare import MapComparison, boundary_rule, rows_and_columns_m
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import pixels_to_score
+from crispmap.evaluate.files import ScoringRules, pixels_to_score
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
+from crispmap.events import SILENT, Events, progress
 from crispmap.files.gdal_memory import few_blocks_kept
-from crispmap.geo.area_pieces import AreaPiece, resolve_areas
+from crispmap.geo.area_pieces import resolve_areas
 from crispmap.labels.mask import open_labels
-from crispmap.labels.reader import LabelOptions
 from crispmap.raster.scores import open_scores
 from crispmap.types import DoubleArray
 
@@ -45,13 +44,11 @@ class CoarseEvaluation:
 def evaluate_coarse_file(
     scores_path: str | Path,
     reference_path: str | Path,
-    *,
     schema: ClassSchema,
-    areas: Mapping[str, Sequence[AreaPiece]],
+    rules: ScoringRules,
+    *,
     fit_reference_path: str | Path | None = None,
-    widths_m: Sequence[float] | None = None,
-    slack_px: float = SLACK_PX,
-    options: LabelOptions | None = None,
+    events: Events = SILENT,
 ) -> CoarseEvaluation:
     """Return how well a coarse map does as it is and re-thresholded, outside the area its biases were fitted on.
 
@@ -59,11 +56,9 @@ def evaluate_coarse_file(
         scores_path: Scores or probabilities, one band a class, see ``open_scores``.
         reference_path: Vectors or a mask to score against.
         schema: The classes.
-        areas: Areas by role, see ``pixels_to_score``; ``FIT_ROLE`` is where biases are fitted.
+        rules: What is scored, and how; biases are fitted on its areas of the role ``FIT_ROLE``.
         fit_reference_path: Vectors or a mask to fit to, if other than the reference.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
-        slack_px: Slack of relaxed precision and recall, in pixels.
-        options: How reference and fit reference are read.
+        events: What progress is reported to.
 
     Raises:
         InputError: If there is no area to fit on, or a width or the slack is out of range.
@@ -72,7 +67,7 @@ def evaluate_coarse_file(
         ProjectError: If an area lies outside the scores or cannot be read, or areas of two roles share pixels.
         SceneError: If the scores cannot be read, or are not of these classes.
     """
-    if not areas.get(FIT_ROLE):
+    if not rules.areas.get(FIT_ROLE):
         raise InputError(
             "There is no area to fit the coarse map's biases on.",
             expected="the piece the refiner is trained on",
@@ -80,22 +75,21 @@ def evaluate_coarse_file(
         )
     with few_blocks_kept(), ExitStack() as stack:
         scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
-        grid = scores.grid
+        grid, options = scores.grid, rules.options
         reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
         fit_reference = reference
         if fit_reference_path is not None:
             fit_reference = stack.enter_context(closing(open_labels(fit_reference_path, schema, grid, options=options)))
-        biases = fit_biases_on([(scores, fit_reference, UnitedGround(resolve_areas(areas, grid, grid)[FIT_ROLE]))])
-        coarse, rethresholded = (
-            evaluate_maps(
-                BiasedLabels(scores, one),
-                reference,
-                grid,
-                schema,
-                widths_m=widths_m,
-                slack_px=slack_px,
-                area=pixels_to_score(areas, grid),
-            )
-            for one in (np.zeros_like(biases), biases)
+        biases = fit_biases_on(
+            [(scores, fit_reference, UnitedGround(resolve_areas(rules.areas, grid, grid)[FIT_ROLE]))]
         )
+        boundaries = boundary_rule(schema, rows_and_columns_m(grid), rules.widths_m, rules.slack_px)
+        chosen = pixels_to_score(rules.areas, grid)
+        with progress(events, "evaluation", 2 * grid.height * grid.width) as running:
+            coarse, rethresholded = (
+                MapComparison(BiasedLabels(scores, one), reference, grid.block, schema, boundaries, chosen).run(
+                    events=running
+                )
+                for one in (np.zeros_like(biases), biases)
+            )
     return CoarseEvaluation(coarse, biases, rethresholded)

@@ -8,7 +8,7 @@ it count as unknown, so that no outline arises at the rim of an area.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from crispmap.errors import GridError, LabelError
 from crispmap.evaluate.boundary import DISTANCE_TOLERANCE, BoundaryRule
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.readers import ArrayGround, ArrayLabels, Ground, LabelSource, UnitedGround
+from crispmap.events import SILENT, Events, progress
 from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix
 from crispmap.types import IGNORE, BoolArray, LabelArray
@@ -28,9 +29,6 @@ SLACK_PX = 3.0
 
 _WIDTHS_M = (1.0, 3.0)
 
-Progress = Callable[[int, int], None]
-"""Called with the number of pixels done, and of all pixels."""
-
 
 def evaluate_maps(
     predicted: LabelSource,
@@ -38,31 +36,12 @@ def evaluate_maps(
     grid: Grid,
     schema: ClassSchema,
     *,
-    widths_m: Sequence[float] | None = None,
-    slack_px: float = SLACK_PX,
-    area: Ground | Sequence[Ground] | None = None,
-    block_px: int = BLOCK_PX,
+    area: Sequence[Ground],
+    events: Events = SILENT,
 ) -> Evaluation:
-    """Return how well a map agrees with a reference on one grid; the block size changes nothing but the memory.
-
-    Args:
-        predicted: The map; 255 where it has no class.
-        reference: What it is scored against; 255 where unknown.
-        grid: Where the pixels of both lie.
-        schema: The classes of both.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
-        slack_px: Slack of relaxed precision and recall, in pixels.
-        area: The pixels to score, such as ``Area``s; all by default.
-        block_px: Side of the blocks, in pixels.
-
-    Raises:
-        GridError: If the block has no pixel.
-        InputError: If a width is not above 0, or the slack is below 0.
-        LabelError: If nothing is labelled there, the map covers none of it, or an id is no class.
-    """
-    rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m, slack_px)
-    chosen = UnitedGround(area) if isinstance(area, Sequence) else area
-    return MapComparison(predicted, reference, grid.block, schema, rule, chosen).run(block_px)
+    """Return how well a map agrees with a reference in an area of their grid; see ``MapComparison``."""
+    rule = boundary_rule(schema, rows_and_columns_m(grid))
+    return MapComparison(predicted, reference, grid.block, schema, rule, UnitedGround(area)).run(events=events)
 
 
 def evaluate_arrays(
@@ -103,7 +82,10 @@ def evaluate_arrays(
 
 
 def boundary_rule(
-    schema: ClassSchema, gsd_m: tuple[float, float], widths_m: Sequence[float] | None, slack_px: float
+    schema: ClassSchema,
+    gsd_m: tuple[float, float],
+    widths_m: Sequence[float] | None = None,
+    slack_px: float = SLACK_PX,
 ) -> BoundaryRule:
     """Return what is counted at boundaries, at the widths given (each once, rising) or else the default ones."""
     widths = default_widths_m(gsd_m) if widths_m is None else tuple(sorted({float(width) for width in widths_m}))
@@ -150,25 +132,28 @@ class MapComparison:
     whole: Block
     schema: ClassSchema
     rule: BoundaryRule
-    chosen: Ground | None
+    chosen: Ground | None = None
 
-    def run(self, block_px: int = BLOCK_PX, progress: Progress | None = None) -> Evaluation:
-        """Return the counts over the whole grid, taken block by block."""
+    def run(self, block_px: int = BLOCK_PX, events: Events = SILENT) -> Evaluation:
+        """Return the counts over the whole grid, taken block by block; the size of a block changes only the memory.
+
+        Raises:
+            GridError: If the block has no pixel.
+            LabelError: If nothing is labelled there, the map covers none of it, or an id is no class.
+        """
         confusion = ConfusionMatrix(self.schema.names)
         boundary, relaxed = self.rule.zeros()
-        done, total = 0, self.whole.height * self.whole.width
-        for block in self.whole.pieces(block_px):
-            outer = block.padded(self.rule.margin_px).intersection(self.whole)
-            core = block.relative_to(outer)
-            reference = self._reference_in(outer, core)
-            if reference is not None:
-                predicted = self.predicted.read(outer)
-                confusion.update(predicted[core.slices], reference[core.slices])
-                at_edges, near = self.rule.count(predicted, reference, core)
-                boundary, relaxed = boundary + at_edges, relaxed + near
-            done += block.height * block.width
-            if progress is not None:
-                progress(done, total)
+        with progress(events, "evaluation", self.whole.height * self.whole.width) as running:
+            for block in self.whole.pieces(block_px):
+                outer = block.padded(self.rule.margin_px).intersection(self.whole)
+                core = block.relative_to(outer)
+                reference = self._reference_in(outer, core)
+                if reference is not None:
+                    predicted = self.predicted.read(outer)
+                    confusion.update(predicted[core.slices], reference[core.slices])
+                    at_edges, near = self.rule.count(predicted, reference, core)
+                    boundary, relaxed = boundary + at_edges, relaxed + near
+                running.advance(block.height * block.width)
         self._refuse_empty(confusion)
         return Evaluation(confusion, boundary, relaxed, self.rule.gsd_m)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import SchemaError
-from crispmap.evaluate.compare import SLACK_PX, MapComparison, Progress, boundary_rule, rows_and_columns_m
+from crispmap.evaluate.compare import SLACK_PX, MapComparison, boundary_rule, rows_and_columns_m
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.readers import Ground, OtherGround, UnitedGround
+from crispmap.events import SILENT, Events
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.geo.area_pieces import AreaPiece, resolve_areas
 from crispmap.geo.grid import Grid
@@ -20,28 +22,40 @@ from crispmap.raster.files import read_grid
 from crispmap.raster.writer import read_class_schema
 
 
+@dataclass(frozen=True)
+class ScoringRules:
+    """What is scored, and how.
+
+    Attributes:
+        schema: The classes; by default those in the maps' tags, which must agree.
+        areas: Areas by role, see ``pixels_to_score``; windows count the maps' pixels.
+        widths_m: Widths at which boundaries are compared, in metres on the ground; by default such as suit the largest
+            pixels.
+        slack_px: Slack of relaxed precision and recall, in pixels.
+        options: How references are read.
+    """
+
+    schema: ClassSchema | None = None
+    areas: Mapping[str, Sequence[AreaPiece]] = field(default_factory=dict)
+    widths_m: Sequence[float] | None = None
+    slack_px: float = SLACK_PX
+    options: LabelOptions = field(default_factory=LabelOptions)
+
+
 def evaluate_file(
     map_path: str | Path,
     reference_path: str | Path,
+    rules: ScoringRules = ScoringRules(),
     *,
-    schema: ClassSchema | None = None,
-    areas: Mapping[str, Sequence[AreaPiece]] | None = None,
-    widths_m: Sequence[float] | None = None,
-    slack_px: float = SLACK_PX,
-    options: LabelOptions | None = None,
-    progress: Progress | None = None,
+    events: Events = SILENT,
 ) -> Evaluation:
     """Return how well a class map in a file agrees with a reference in a file, on the map's grid.
 
     Args:
         map_path: A class map, or any mask that ``open_labels`` reads.
         reference_path: Vectors or a mask, in any CRS.
-        schema: The classes; those in the map's tags by default.
-        areas: Areas by role, see ``pixels_to_score``; windows count the map's pixels.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
-        slack_px: Slack of relaxed precision and recall, in pixels.
-        options: How the reference is read.
-        progress: Called after every block.
+        rules: What is scored, and how.
+        events: What progress is reported to.
 
     Raises:
         InputError: If a width is not above 0, or the slack is below 0.
@@ -50,14 +64,14 @@ def evaluate_file(
         SceneError: If the map is no raster.
         SchemaError: If the map names no classes and none are given.
     """
-    schema = schema or schema_of_map(map_path)
+    schema = rules.schema or schema_of_map(map_path)
     grid = read_grid(map_path)
-    chosen = pixels_to_score(areas or {}, grid)
+    chosen = pixels_to_score(rules.areas, grid)
     with few_blocks_kept(), ExitStack() as stack:
         predicted = stack.enter_context(closing(open_labels(map_path, schema, grid)))
-        reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
-        rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m, slack_px)
-        return MapComparison(predicted, reference, grid.block, schema, rule, chosen).run(progress=progress)
+        reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=rules.options)))
+        rule = boundary_rule(schema, rows_and_columns_m(grid), rules.widths_m, rules.slack_px)
+        return MapComparison(predicted, reference, grid.block, schema, rule, chosen).run(events=events)
 
 
 def schema_of_map(path: str | Path) -> ClassSchema:

@@ -5,48 +5,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
 from crispmap.evaluate.coarse import evaluate_coarse_file
-from crispmap.evaluate.compare import SLACK_PX, Progress, default_widths_m
+from crispmap.evaluate.compare import default_widths_m
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import evaluate_file, schema_of_map
+from crispmap.evaluate.files import ScoringRules, evaluate_file, schema_of_map
+from crispmap.events import SILENT, Events, progress
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid
-from crispmap.labels.reader import LabelOptions
 from crispmap.raster.files import read_grid
 
 COARSE, RETHRESHOLDED = "coarse", "re-thresholded"
 """What the two rows of coarse scores are called."""
-
-
-@dataclass(frozen=True)
-class ScoringRules:
-    """What is scored, and how.
-
-    Attributes:
-        schema: The classes; by default those in the maps' tags, which must agree.
-        areas: Pieces of ground by role, see ``ground_to_score``; windows count the maps' pixels.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; by default such as suit the largest
-            pixels.
-        slack_px: Slack of relaxed precision and recall, in pixels.
-        options: How references are read.
-    """
-
-    schema: ClassSchema | None = None
-    areas: Mapping[str, Sequence[AreaPiece]] = field(default_factory=dict)
-    widths_m: Sequence[float] | None = None
-    slack_px: float = SLACK_PX
-    options: LabelOptions = field(default_factory=LabelOptions)
-
-    def settled(self, schema: ClassSchema, grids: Sequence[Grid]) -> dict[str, Any]:
-        """Return the rules with nothing left open, as parameters of ``evaluate_file`` and ``evaluate_coarse_file``."""
-        widths_m = self.widths_m or _common_widths_m(grids)
-        return {**vars(self), "schema": schema, "widths_m": widths_m}
 
 
 @dataclass(frozen=True)
@@ -78,11 +53,11 @@ class SideBySide:
 def evaluate_side_by_side(
     maps: Sequence[Path],
     reference: Path,
-    rules: ScoringRules | None = None,
+    rules: ScoringRules = ScoringRules(),
     *,
     scores: Path | None = None,
     fit_reference: Path | None = None,
-    progress: Progress | None = None,
+    events: Events = SILENT,
 ) -> SideBySide:
     """Return how well class maps agree with a reference, and the coarse map behind them beside them.
 
@@ -93,7 +68,7 @@ def evaluate_side_by_side(
         rules: What is scored, and how.
         scores: Coarse scores: shown as they are and re-thresholded on the areas of the role ``refiner``.
         fit_reference: Labels of those areas, if not in the reference.
-        progress: Told how many pixels of all maps are done.
+        events: What progress is reported to.
 
     Raises:
         InputError: If areas are windows and the maps have different pixels, or scores come without an area to fit on.
@@ -102,17 +77,22 @@ def evaluate_side_by_side(
         SceneError: If a map or the scores cannot be read.
         SchemaError: If the maps name no classes and none are given, or different ones.
     """
-    rules = rules or ScoringRules()
     schema = rules.schema or common_schema(maps)
     grids = [read_grid(path) for path in (*maps, scores) if path is not None]
     _check_windows(rules.areas, grids)
-    settled = rules.settled(schema, grids)
+    rules = replace(rules, schema=schema, widths_m=rules.widths_m or _common_widths_m(grids))
     evaluations: dict[str, Evaluation] = {}
-    biases = None
-    if scores is not None:
-        result = evaluate_coarse_file(scores, reference, fit_reference_path=fit_reference, **settled)
-        evaluations, biases = {COARSE: result.coarse, RETHRESHOLDED: result.rethresholded}, result.biases.tolist()
-    evaluations |= _evaluate_maps(maps, reference, settled, grids, progress)
+    biases, often = None, Counter(path.name for path in maps)
+    total = sum(math.prod(grid.shape) for grid in [*grids, *grids[len(maps) :]])  # scores are scored twice
+    with progress(events, "evaluation", total) as running:
+        if scores is not None:
+            found = evaluate_coarse_file(
+                scores, reference, schema, rules, fit_reference_path=fit_reference, events=running
+            )
+            evaluations, biases = {COARSE: found.coarse, RETHRESHOLDED: found.rethresholded}, found.biases.tolist()
+        for path in maps:
+            name = path.name if often[path.name] == 1 else str(path)
+            evaluations[name] = evaluate_file(path, reference, rules, events=running)
     return SideBySide(reference, schema, evaluations, biases)
 
 
@@ -160,26 +140,3 @@ def _common_widths_m(grids: Sequence[Grid]) -> tuple[float, ...]:
     """Return boundary widths that suit the largest pixels."""
     steps = [grid.gsd_m() for grid in grids]
     return default_widths_m((max(y for _, y in steps), max(x for x, _ in steps)))
-
-
-def _evaluate_maps(
-    maps: Sequence[Path],
-    reference: Path,
-    settled: Mapping[str, Any],
-    grids: Sequence[Grid],
-    progress: Progress | None,
-) -> dict[str, Evaluation]:
-    """Return the evaluation of each map by its file name, or by its path where two have one name."""
-    often = Counter(path.name for path in maps)
-    sizes = [math.prod(grid.shape) for grid in grids[: len(maps)]]
-    evaluations = {}
-    for index, path in enumerate(maps):
-        before = sum(sizes[:index])
-
-        def advance(done: int, _: int, before: int = before) -> None:
-            if progress is not None:
-                progress(before + done, sum(sizes))
-
-        name = path.name if often[path.name] == 1 else str(path)
-        evaluations[name] = evaluate_file(path, reference, progress=advance, **settled)
-    return evaluations

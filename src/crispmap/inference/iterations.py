@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from crispmap.evaluate.readers import LabelSource, UnitedGround
+from crispmap.events import SILENT, Events, progress
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
@@ -44,15 +45,20 @@ class IterationMaps:
         parts = values.reshape(self._count, self._classes, *block.shape)
         return [(part, class_map(part, valid)) for part in parts]
 
-    def curve(self, areas: Sequence[Area], reference: LabelSource, names: Sequence[str]) -> list[ConfusionMatrix]:
+    def curve(
+        self, areas: Sequence[Area], reference: LabelSource, names: Sequence[str], events: Events = SILENT
+    ) -> list[ConfusionMatrix]:
         """Return the confusion matrix on some areas after every iteration, the coarse map's first."""
         counts = [ConfusionMatrix(names) for _ in range(self._count)]
         ground = UnitedGround(areas)
         # Over the box of all areas, not area by area: the boxes of two polygons may share ground.
-        for block in box_of(areas).pieces(_CHUNK_PX):
-            mask = ground.mask(block)
-            if mask.any():
-                labels = np.where(mask, reference.read(block), np.uint8(IGNORE))
-                for count, (_, step) in zip(counts, self.over(block), strict=True):
-                    count.update(step, labels)
+        box = box_of(areas)
+        with progress(events, "iterations", box.height * box.width) as running:
+            for block in box.pieces(_CHUNK_PX):
+                mask = ground.mask(block)
+                if mask.any():
+                    labels = np.where(mask, reference.read(block), np.uint8(IGNORE))
+                    for count, (_, step) in zip(counts, self.over(block), strict=True):
+                        count.update(step, labels)
+                running.advance(block.height * block.width)
         return counts

@@ -24,7 +24,7 @@ Work = Callable[[Block, Executor], None]
 def work_through(
     blocks: Iterable[Block], work: Work, *, threads: int, done: Callable[[Block], None], under_way: int = UNDER_WAY
 ) -> None:
-    """Work on all blocks, a few at a time; ``done`` is told of each, in the caller's thread.
+    """Work on all blocks, a few at a time; ``done`` is called with each, in the caller's thread.
 
     Where one fails, no further one is begun, those under way are waited for, and the first error is raised; the same
     where ``done`` raises or the caller is interrupted.
@@ -33,7 +33,7 @@ def work_through(
         blocks: The blocks.
         work: What to do with each.
         threads: Threads of the pool that computes.
-        done: Told of every block that is finished.
+        done: Called with every block that is finished.
         under_way: Most blocks in memory at a time.
     """
     waiting = iter(blocks)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from crispmap.errors import ModelError, OutputError
+from crispmap.events import SILENT, Events, progress
 from crispmap.inference.coarse import check_bands, gsd_ratio
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Confidence, Scores
-from crispmap.inference.run import MapResult, Output, Progress, Say, is_made, make_maps
+from crispmap.inference.run import MapResult, Output, is_made, make_maps
 from crispmap.models.card import ModelCard
 from crispmap.models.file import model_hash, read_card
 from crispmap.raster.block_store import store_folder
@@ -58,7 +59,7 @@ class Outputs:
         ]
 
 
-def predict_scenes(  # noqa: PLR0913 - what a person may choose
+def predict_scenes(
     scenes: Sequence[str],
     *,
     model: Path,
@@ -67,8 +68,7 @@ def predict_scenes(  # noqa: PLR0913 - what a person may choose
     bands: Sequence[int] | None = None,
     assume_gsd_m: float | None = None,
     options: PredictOptions = PredictOptions(),
-    progress: Progress | None = None,
-    say: Say | None = None,
+    events: Events = SILENT,
 ) -> list[MapResult]:
     """Map scenes with a coarse network and, if given, a refiner; return what has come of each.
 
@@ -84,8 +84,7 @@ def predict_scenes(  # noqa: PLR0913 - what a person may choose
         bands: Band numbers, 1-based, in the order the models were trained on. By default every band but alpha.
         assume_gsd_m: Side of a pixel in metres where a scene has no georeference.
         options: How to go about it.
-        progress: Told the pixels done and the pixels in all.
-        say: Told in words what goes on once all pixels are done.
+        events: What progress is reported to.
 
     Raises:
         ModelError: If a model is missing, damaged, of the wrong kind, or made for other bands or classes.
@@ -103,14 +102,13 @@ def predict_scenes(  # noqa: PLR0913 - what a person may choose
         for job, files, done in zip(jobs, files_of, made, strict=True):
             _check_outputs(files, [*job.scene.paths, model, refiner], force=options.force or done)
         card, sharpener = _checked_cards(model, refiner)
-        told = _SceneProgress(progress, [_checked_pixels(job, card, sharpener) for job in jobs])
+        pixels = [_checked_pixels(job, card, sharpener) for job in jobs]
         tags = model_tags(coarse=model, refiner=refiner)
-        return [
-            make_maps(
-                job, files, card.schema, options=options, tags=tags, progress=told.of(index), say=say, keep_made=done
-            )
-            for index, (job, files, done) in enumerate(zip(jobs, files_of, made, strict=True))
-        ]
+        with progress(events, f"{len(jobs)} maps", sum(pixels)) if len(jobs) > 1 else nullcontext(events) as whole:
+            return [
+                make_maps(job, files, card.schema, options=options, tags=tags, events=whole, keep_made=done)
+                for job, files, done in zip(jobs, files_of, made, strict=True)
+            ]
 
 
 def refine_scene(  # noqa: PLR0913 - what a person may choose
@@ -124,8 +122,7 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
     bands: Sequence[int] | None = None,
     assume_gsd_m: float | None = None,
     options: PredictOptions = PredictOptions(),
-    progress: Progress | None = None,
-    say: Say | None = None,
+    events: Events = SILENT,
 ) -> MapResult:
     """Sharpen the scores of any tool on a scene with a refiner; return what has come of it.
 
@@ -138,13 +135,12 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
         scene: The scene the scores were made from.
         refiner: The refiner's model file.
         outputs: The files to write.
-        kind: What the scores are: "logit", "probability", or "auto" to tell it from the values.
+        kind: What the scores are: "logit", "probability", or "auto" to infer it from the values.
         full_scale: The value that stands for probability 1 in scores held as integers.
         bands: Band numbers of the scene, 1-based, in the order the refiner was trained on.
         assume_gsd_m: Side of a pixel in metres where the scene has no georeference.
         options: How to go about it.
-        progress: Told the pixels done and the pixels in all.
-        say: Told in words what goes on once all pixels are done.
+        events: What progress is reported to.
 
     Raises:
         ModelError: If the refiner is missing, damaged, or made for other bands or classes.
@@ -163,22 +159,7 @@ def refine_scene(  # noqa: PLR0913 - what a person may choose
         _check_class_order(before, card)
     _checked_pixels(job, card, card)
     tags = model_tags(refiner=refiner)
-    return make_maps(job, files, card.schema, options=options, tags=tags, progress=progress, say=say)
-
-
-class _SceneProgress:
-    """Progress over several scenes as if they were one."""
-
-    def __init__(self, progress: Progress | None, pixels: Sequence[int]) -> None:
-        self._progress, self._pixels = progress, pixels
-
-    def of(self, index: int) -> Progress | None:
-        """Return what is told the progress of one scene."""
-        progress = self._progress
-        if progress is None:
-            return None
-        before, total = sum(self._pixels[:index]), sum(self._pixels)
-        return lambda done, _: progress(before + done, total)
+    return make_maps(job, files, card.schema, options=options, tags=tags, events=events)
 
 
 def _only(refs: Sequence[SceneRef]) -> SceneRef:

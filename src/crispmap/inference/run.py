@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError
+from crispmap.events import SILENT, Events, Progress, progress
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
@@ -50,11 +52,6 @@ BLENDED_TAG = "CRISPMAP_BLENDED"
 """The tag of a map that is not that of its models on the whole scene; it says why."""
 SEAM_TAG = "CRISPMAP_SEAM_CHECK"
 """The tag that holds what a seam check has found."""
-
-Progress = Callable[[int, int], None]
-"""Told after every block the pixels done and the pixels in all."""
-Say = Callable[[str], None]
-"""Told in words what is going on that has no pixels to count."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +110,7 @@ def make_maps(
     *,
     options: PredictOptions = PredictOptions(),
     tags: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
-    say: Say | None = None,
+    events: Events = SILENT,
     keep_made: bool = False,
 ) -> MapResult:
     """Write maps of a scene's scores; they appear together and complete, or not at all.
@@ -129,8 +125,7 @@ def make_maps(
         schema: The classes.
         options: How to go about it.
         tags: Metadata for all files.
-        progress: Told the pixels done and the pixels in all.
-        say: Told in words what goes on once all pixels are done: that of a large scene takes minutes.
+        events: What progress is reported to: pixels, then the work on the files, which takes minutes for large scenes.
         keep_made: Do nothing where the files are there and were made by this very job.
 
     Raises:
@@ -152,16 +147,17 @@ def make_maps(
         identity = _identity(chosen, work, files)
         if PRECISION_TAG in facts:
             identity["precision"] = facts[PRECISION_TAG]
-        told = {**(tags or {}), **facts, JOB_TAG: _digest(identity)}
-        if keep_made and _all_carry(files, told[JOB_TAG]):
-            return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
-        specs = [one.product.spec(one.path, work.grid, schema, told) for one in files]
+        all_tags = {**(tags or {}), **facts, JOB_TAG: _digest(identity)}
+        if keep_made and _all_carry(files, all_tags[JOB_TAG]):
+            with progress(events, "map", math.prod(work.grid.shape)):
+                return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
+        specs = [one.product.spec(one.path, work.grid, schema, all_tags) for one in files]
         side = -(-options.block_px // work.tile_px) * work.tile_px
         with BlockStore.open(
             specs, identity=identity, block_px=side, force=options.force, restart=options.restart
         ) as store:
             try:
-                return _made(_Run(chosen, work, files, options, store), progress, say or _silent)
+                return _made(_Run(chosen, work, files, options, store), events)
             except BaseException:
                 if not store.finished:  # nothing is lost, so nothing is left
                     store.discard()
@@ -179,35 +175,34 @@ class _Run:
     store: BlockStore
 
 
-def _silent(text: str) -> None:
-    """Tell nobody."""
-
-
-def _made(run: _Run, progress: Progress | None, say: Say) -> MapResult:
+def _made(run: _Run, events: Events) -> MapResult:
     """Compute what is missing, check the seams, and finish the files."""
     blocks = list(visit_blocks(run.work.grid.shape, run.store.block_px))
-    resumed = len(run.store.finished)
-    _fill(run, blocks, progress)
-    if not run.store.has_pixels:
-        run.store.discard()
-        raise SceneError(
-            f"{run.job.scene} holds no valid pixel.",
-            expected="a scene with at least one pixel that is not nodata",
-            remedy="check the scene's nodata value and mask with gdalinfo",
-        )
-    seams = None
-    if run.options.verify_seams:
-        say("Checking seams")
-        seams = check_seams(run.job, run.work, run.options.verify_seams, seed=run.options.seed)
-    paths = run.store.finish(
-        {} if seams is None else {SEAM_TAG: seams.text}, tell=lambda path: say(f"Writing {path.name}")
-    )
-    return MapResult(tuple(paths), resumed, len(blocks), run.work.engine, seams)
+    finished, seams = list(run.store.finished), None
+    with progress(events, "map", _pixels(blocks), done=_pixels(finished)) as running:
+        _fill(run, blocks, running)
+        if not run.store.has_pixels:
+            run.store.discard()
+            raise SceneError(
+                f"{run.job.scene} holds no valid pixel.",
+                expected="a scene with at least one pixel that is not nodata",
+                remedy="check the scene's nodata value and mask with gdalinfo",
+            )
+        if run.options.verify_seams:
+            running.note("Checking seams")
+            seams = check_seams(run.job, run.work, run.options.verify_seams, seed=run.options.seed)
+        tags = {} if seams is None else {SEAM_TAG: seams.text}
+        paths = run.store.finish(tags, begun=lambda path: running.note(f"Writing {path.name}"))
+    return MapResult(tuple(paths), len(finished), len(blocks), run.work.engine, seams)
+
+
+def _pixels(blocks: Iterable[Block]) -> int:
+    return sum(block.height * block.width for block in blocks)
 
 
 @contextmanager
 def settled(job: MapJob, options: PredictOptions, folder: Path) -> Iterator[tuple[MapJob, ScoreWork, dict[str, str]]]:
-    """Open a job with the engine and the precision that ``options`` comes to; also tell what the maps' tags say of it.
+    """Open a job with the engine and the precision that ``options`` comes to, and what the maps' tags hold about it.
 
     Args:
         job: The job.
@@ -237,7 +232,7 @@ def _begun_precision(folder: Path) -> tuple[Precision, str] | None:
     """Return the precision an unfinished map was begun with, and why; None where there is none."""
     try:
         reason = Journal.read(folder).identity["precision"]
-    except (OutputError, KeyError):  # what is wrong with the folder is told when it is opened
+    except (OutputError, KeyError):  # opening the folder reports what is wrong with it
         return None
     return cast(Precision, reason.split(";")[0]), reason
 
@@ -271,21 +266,16 @@ def _layer(wanted: Layer, work: ScoreWork) -> Layer:
     return wanted if wanted in work.layers else work.layers[0]
 
 
-def _fill(run: _Run, blocks: Sequence[Block], progress: Progress | None) -> None:
+def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:
     """Compute and store the blocks that are missing.
 
     An interruption or a termination leaves with a note of what is kept.
     """
     encode = Encoding(tuple((output.product, output.layer) for output in run.outputs))
-    total = sum(block.height * block.width for block in blocks)
     missing = [block for block in blocks if block not in run.store.finished]
-    count = total - sum(block.height * block.width for block in missing)
 
     def done(block: Block) -> None:
-        nonlocal count
-        count += block.height * block.width
-        if progress is not None:
-            progress(count, total)
+        running.advance(block.height * block.width)
 
     try:
         with _cluster(run.options) as client:

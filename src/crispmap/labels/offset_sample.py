@@ -8,7 +8,6 @@ Pixels finer than ``LEAST_GSD_M`` are averaged first: outlines drawn by people a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import geopandas as gpd
@@ -17,6 +16,7 @@ import shapely
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import LabelError
+from crispmap.events import SILENT, Events, progress
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import metres_per_pixel
 from crispmap.labels.offset import BEYOND_PX, PARTS, Offset, TargetKind, correlations, judged, parts_of, reach_px
@@ -63,7 +63,7 @@ def estimate_offset_on(
     *,
     max_shift_m: float,
     kind: TargetKind = "image",
-    progress: Callable[[int, int], None] | None = None,
+    events: Events = SILENT,
 ) -> SampledOffset:
     """Return how far features lie, as a whole, from an image or from a map of scores of any size.
 
@@ -73,29 +73,27 @@ def estimate_offset_on(
         schema: What the ids mean.
         max_shift_m: How far the labels may be off, in metres.
         kind: What the scene is.
-        progress: Called after each window with the windows done and the windows in all.
+        events: What progress is reported to.
 
     Raises:
         InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
         LabelError: If the features have no outline where the scene holds data.
     """
-    reach_px(scene.grid, max_shift_m)  # told in the scene's own pixels
+    reach_px(scene.grid, max_shift_m)  # the error counts the scene's own pixels
     target = _as_compared(scene, max_shift_m)
     reach = reach_px(target.grid, max_shift_m)
     labels = VectorLabels(features, target.grid, schema)
     windows, in_all = _busy_windows(features, target.grid)
     across = math.ceil(math.sqrt(PARTS**2 / max(1, min(len(windows), MOST_WINDOWS))))
     surfaces: list[DoubleArray] = []
-    used = 0
-    for window in windows:
-        found = _compared(labels, target, window, across, reach, kind)
-        if found is not None:
-            surfaces.append(found)
-            used += 1
-        if progress is not None:
-            progress(used, min(len(windows), MOST_WINDOWS))
-        if used == MOST_WINDOWS:
-            break
+    with progress(events, "offset", min(len(windows), MOST_WINDOWS), "windows") as running:
+        for window in windows:
+            found = _compared(labels, target, window, across, reach, kind)
+            if found is not None:
+                surfaces.append(found)
+                running.advance(1)
+            if len(surfaces) == MOST_WINDOWS:
+                break
     if not surfaces:
         raise LabelError(
             f"The labels have no outline to compare on the valid ground of {scene.path}.",
@@ -103,7 +101,7 @@ def estimate_offset_on(
             remedy="Check that both are of one place, and that the classes are those to be compared.",
         )
     offset = judged(np.concatenate(surfaces), reach, metres_per_pixel(target.grid))
-    return SampledOffset(offset, target.grid.mean_gsd_m(), used, in_all)
+    return SampledOffset(offset, target.grid.mean_gsd_m(), len(surfaces), in_all)
 
 
 def _as_compared(scene: Scene, max_shift_m: float) -> Scene:

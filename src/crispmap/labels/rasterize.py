@@ -8,7 +8,6 @@ grid is cut.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from affine import Affine
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, InputError, LabelError
+from crispmap.events import SILENT, Events, progress
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.geo.draw import crossed
 from crispmap.geo.grid import Block, Grid
@@ -145,7 +145,7 @@ def rasterize_file(
     *,
     force: bool = False,
     block_px: int = 1024,
-    progress: Callable[[int, int], None] | None = None,
+    events: Events = SILENT,
 ) -> DrawnClasses:
     """Write labels to a class map, block by block, and return how much of each class was drawn.
 
@@ -154,7 +154,7 @@ def rasterize_file(
         out: The GeoTIFF to write: uint8, nodata 255, colour table and class names in its tags.
         force: Whether a file of that name may be replaced.
         block_px: Side of a block; the file does not depend on it.
-        progress: Called after each block with the pixels done and the pixels in all.
+        events: What progress is reported to.
 
     Raises:
         GridError: If the CRS is not tied to the earth.
@@ -163,15 +163,18 @@ def rasterize_file(
     from crispmap.raster.writer import class_map_writer
 
     pixels, area_m2 = np.zeros(IGNORE + 1, np.int64), np.zeros(IGNORE + 1)
-    with few_blocks_kept(), class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer:
+    with (
+        few_blocks_kept(),
+        progress(events, "labels", math.prod(labels.grid.shape)) as running,
+        class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer,
+    ):
         for block in labels.grid.blocks(block_px):
             ids = labels.read(block)
             writer.write(block, ids)
             pixels += np.bincount(ids.ravel(), minlength=IGNORE + 1)
             areas = labels.grid.pixel_areas_m2(block)
             area_m2 += np.bincount(ids.ravel(), weights=areas.ravel(), minlength=IGNORE + 1)
-            if progress is not None:
-                progress(int(pixels.sum()), math.prod(labels.grid.shape))
+            running.advance(ids.size)
     return DrawnClasses(pixels, area_m2)
 
 

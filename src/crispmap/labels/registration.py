@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
+from crispmap.events import SILENT, Events
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import is_vector_file
 from crispmap.labels.offset import TargetKind
@@ -85,7 +85,7 @@ def estimate_registration(
     kind: TargetKind | Literal["auto"] = "auto",
     assume_gsd_m: float | None = None,
     options: LabelOptions | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    events: Events = SILENT,
 ) -> Registration:
     """Return how far vectors lie, as a whole, from what is seen in a scene or in scores.
 
@@ -98,7 +98,7 @@ def estimate_registration(
         kind: What ``against`` is; "auto" knows the scores that crispmap wrote.
         assume_gsd_m: Side of a pixel in metres, for a scene without georeference.
         options: How the vectors are read: layer, assume_crs and all_as.
-        progress: Called after each window with the windows done and the windows in all.
+        events: What progress is reported to.
 
     Raises:
         InputError: If the vectors are a raster, what they are laid over is a class map or names no classes, or
@@ -122,7 +122,7 @@ def estimate_registration(
             assume_crs=options.assume_crs,
             all_as=options.all_as,
         )
-        found = estimate_offset_on(target, features, schema, max_shift_m=max_shift_m, kind=known, progress=progress)
+        found = estimate_offset_on(target, features, schema, max_shift_m=max_shift_m, kind=known, events=events)
     return Registration(vectors, against, known, target.grid, found, options)
 
 

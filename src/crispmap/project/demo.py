@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from crispmap.errors import OutputError
+from crispmap.events import SILENT, Listener
 from crispmap.inference.options import PredictOptions
 from crispmap.project.results import Results, Story, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
 from crispmap.synth import write_town
-from crispmap.training.options import ProgressFactory
 
 SIZE_PX = (1600, 2400)
 """Height and width of the demo's town."""
@@ -50,8 +50,6 @@ _NOTES = (
     "figure is from the south-eastern fifth.",
 )
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Demo:
@@ -75,8 +73,7 @@ def run_demo(
     size_px: tuple[int, int] = SIZE_PX,
     force: bool = False,
     device: str = "auto",
-    say: Say = lambda _: None,
-    progress: ProgressFactory | None = None,
+    events: Listener = SILENT,
 ) -> Demo:
     """Generate a town, train on it, map it, refine the map and write the report.
 
@@ -86,8 +83,7 @@ def run_demo(
         size_px: Height and width of the town; at least 400 rows, and 5 columns for every row of the refiner's patch.
         force: Replace a demo that is there.
         device: "auto", "cpu" or "cuda".
-        say: Told of every stage.
-        progress: Shows each training to a person; by default nothing is shown.
+        events: What every stage and its progress are reported to.
 
     Raises:
         OutputError: If the folder holds files and ``force`` is not given, or cannot be written.
@@ -99,7 +95,7 @@ def run_demo(
 
     @contextmanager
     def stage(name: str, text: str) -> Iterator[None]:
-        say(text)
+        events.note(text)
         begun = time.perf_counter()
         yield
         timings[name] = time.perf_counter() - begun
@@ -109,14 +105,14 @@ def run_demo(
         write_town(folder, size_px=size_px, seed=seed, force=force)
         project.write_text(_project_text(size_px, seed), encoding="utf-8")
     with stage("train the coarse network", "Training the coarse network on the imprecise map"):
-        train_project(project, stage="coarse", force=force, device=device, progress=progress)
+        train_project(project, stage="coarse", force=force, device=device, events=events)
     with stage("train the refiner", "Training the refiner on the precise piece"):
-        train_project(project, stage="refiner", force=force, device=device, progress=progress)
+        train_project(project, stage="refiner", force=force, device=device, events=events)
     with stage("map the town", "Mapping the whole town, before and after refinement"):
-        predict_project(project, options=PredictOptions(device=device, force=force))
-    say("Scoring the maps on ground nobody learned from")
+        predict_project(project, options=PredictOptions(device=device, force=force), events=events)
+    events.note("Scoring the maps on the test area")
     story = Story("A generated town, mapped from an imprecise map", timings, _NOTES)
-    results = evaluate_project(project, force=force, story=story)
+    results = evaluate_project(project, force=force, story=story, events=events)
     return Demo(results, Products(folder / "results"), timings)
 
 

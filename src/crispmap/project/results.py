@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from crispmap.evaluate.compare import evaluate_maps
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.readers import LabelSource
 from crispmap.evaluate.recalibration import BiasedLabels
+from crispmap.events import SILENT, Events, progress
 from crispmap.files.address import file_name
 from crispmap.files.atomic import check_free, write_atomically
 from crispmap.geo.grid import Block
@@ -94,6 +96,7 @@ def evaluate_project(
     *,
     force: bool = False,
     story: Story | None = None,
+    events: Events = SILENT,
 ) -> Results:
     """Score a project's maps on its test areas, write the figures and the report; return the figures.
 
@@ -101,6 +104,7 @@ def evaluate_project(
         path: The project file, or its folder.
         force: Replace figures and report that are there.
         story: Words and timings for the report.
+        events: What progress is reported to.
 
     Raises:
         ProjectError: If the project names no reference or no test area, or its maps are not there: predict first.
@@ -114,7 +118,7 @@ def evaluate_project(
     with ExitStack() as stack:
         sources = stack.enter_context(open_sources(project))
         scored = _ScoredProject(sources, load_refiner(products, project), stack)
-        results = scored.results()
+        results = scored.results(events)
         data = scored.report(results, story or Story(project.name))
     write_report(products.report, data, force=force)
     write_atomically(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
@@ -152,9 +156,9 @@ class _ScoredMaps(ScoredScene):
             REFINED: open_labels(files.refined_map, schema, self.grid),
         }
 
-    def evaluate(self, name: str, schema: ClassSchema) -> Evaluation:
+    def evaluate(self, name: str, schema: ClassSchema, events: Events) -> Evaluation:
         """Return the figures of one of the maps."""
-        return evaluate_maps(self.maps[name], self.reference, self.grid, schema, area=self.areas)
+        return evaluate_maps(self.maps[name], self.reference, self.grid, schema, area=self.areas, events=events)
 
     def compared(self, block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
         """Return reference, coarse and refined map of a block."""
@@ -175,14 +179,21 @@ class _ScoredProject:
             if one.areas.get("test")
         ]
 
-    def results(self) -> Results:
+    def results(self, events: Events) -> Results:
         """Return the figures of the three maps and of every step, summed over the scenes."""
         first, *others = self.scenes
-        methods = {
-            name: sum((one.evaluate(name, self.schema) for one in others), first.evaluate(name, self.schema))
-            for name in first.maps
-        }
-        curves = [one.steps.curve(one.areas, one.reference, self.schema.names) for one in self.scenes]
+        names = self.schema.names
+        total = sum(math.prod(one.grid.shape) * len(one.maps) for one in self.scenes)
+        with progress(events, "evaluation", total) as running:
+            methods = {
+                name: sum(
+                    (one.evaluate(name, self.schema, running) for one in others),
+                    first.evaluate(name, self.schema, running),
+                )
+                for name in first.maps
+            }
+        with progress(events, "iterations", sum(math.prod(one.box.shape) for one in self.scenes)) as running:
+            curves = [one.steps.curve(one.areas, one.reference, names, running) for one in self.scenes]
         return Results(methods, [sum(rest, start) for start, *rest in zip(*curves, strict=True)], self.biases)
 
     def report(self, results: Results, story: Story) -> ReportData:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import shlex
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from crispmap.errors import ModelError, OutputError, ProjectError
+from crispmap.events import SILENT, Events, progress
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import model_tags
 from crispmap.inference.products import ClassMap, Scores
-from crispmap.inference.run import MapResult, Output, Progress, Say, is_made, make_maps
+from crispmap.inference.run import MapResult, Output, is_made, make_maps
 from crispmap.models.file import load_model, read_card
 from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import check_classes
@@ -20,7 +23,7 @@ from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
 from crispmap.raster.refs import SceneRef
-from crispmap.training.options import ProgressFactory, TrainingRun
+from crispmap.training.options import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def train_project(
     force: bool = False,
     device: str = "auto",
     devices: int = 1,
-    progress: ProgressFactory | None = None,
+    events: Events = SILENT,
 ) -> list[Path]:
     """Train a project's coarse network and refiner, or one of them; return the model files written.
 
@@ -103,7 +106,7 @@ def train_project(
         force: Replace models that are there.
         device: "auto", "cpu" or "cuda".
         devices: How many devices share a training.
-        progress: Shows each training to a person; by default nothing is shown.
+        events: What progress is reported to.
 
     Raises:
         ProjectError: If the project does not name what the stage needs.
@@ -119,7 +122,7 @@ def train_project(
     if not resume and not force:
         models = {"coarse": products.coarse_model, "refiner": products.refiner_model}
         _refuse_existing([models[one] for one in wanted], "give --resume to go on, or --force to train anew")
-    run = TrainingRun(products.training, resume=resume, force=force, device=device, devices=devices, progress=progress)
+    run = TrainingRun(products.training, resume=resume, force=force, device=device, devices=devices, events=events)
     paths = ModelPaths(products.coarse_model, products.refiner_model)
     with open_sources(project) as sources:
         if len(wanted) == 2:
@@ -154,7 +157,7 @@ def _check_model(path: Path, what: str, project: Project) -> None:
 
 
 def predict_project(
-    path: Path, *, options: PredictOptions = PredictOptions(), progress: Progress | None = None, say: Say | None = None
+    path: Path, *, options: PredictOptions = PredictOptions(), events: Events = SILENT
 ) -> list[MapResult]:
     """Map a project's scenes with its trained models; return what has come of each.
 
@@ -164,8 +167,7 @@ def predict_project(
     Args:
         path: The project file, or its folder.
         options: How to go about it.
-        progress: Told the pixels done and the pixels in all.
-        say: Told in words what goes on once all pixels are done.
+        events: What progress is reported to.
 
     Raises:
         ModelError: If a model is missing, damaged or made for other classes.
@@ -182,17 +184,16 @@ def predict_project(
             _refuse_existing([one.path for one in files], "give --force to replace it")
     with open_sources(project) as sources:  # shows what is wrong with the project's areas before any work
         gsd_m = sources.gsd_m if len(project.scenes) > 1 else project.gsd_m
+        total = sum(math.prod(one.image.grid.shape) for one in sources.scenes)
     jobs = _jobs(project, products, gsd_m)
     tags = model_tags(coarse=jobs[0].model, refiner=jobs[0].refiner)
     results = []
-    for job, files, done in zip(jobs, outputs, made, strict=True):
-        files[0].path.parent.mkdir(parents=True, exist_ok=True)
-        results.append(
-            make_maps(
-                job, files, project.schema,
-                options=options, tags=tags, progress=progress, say=say, keep_made=done,
+    with progress(events, f"{len(jobs)} maps", total) if len(jobs) > 1 else nullcontext(events) as running:
+        for job, files, done in zip(jobs, outputs, made, strict=True):
+            files[0].path.parent.mkdir(parents=True, exist_ok=True)
+            results.append(
+                make_maps(job, files, project.schema, options=options, tags=tags, events=running, keep_made=done)
             )
-        )  # fmt: skip
     return results
 
 

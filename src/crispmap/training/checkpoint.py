@@ -119,7 +119,7 @@ def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def cannot_write(path: Path, error: Exception) -> OutputError:
-    """Return the error that tells why a training cannot write a file."""
+    """Return the error for a file that a training cannot write."""
     return OutputError(
         f"{path} cannot be written: {error}.",
         expected="a folder that can be written, with enough space",
@@ -128,7 +128,7 @@ def cannot_write(path: Path, error: Exception) -> OutputError:
 
 
 def not_ours(path: Path, why: str) -> ModelError:
-    """Return the error that tells why a file cannot be a training's."""
+    """Return the error for a file that cannot be a training's."""
     return ModelError(
         f"{path} cannot be read: {why}.",
         expected="a file written by a training of crispmap",

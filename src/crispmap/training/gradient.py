@@ -43,16 +43,16 @@ class GradientLearner:
             if isinstance(network, CoarseNetwork)
             else RefinerTask(network, settings, lesson.schema)
         )
-        with run.reporter(f"{task.title} {run.part}".rstrip()) as report:
-            result = train(
-                task, lesson.grounds, lesson.validation, run.folder / lesson.architecture.kind,
-                resume=run.resume, force=run.force, options=run.trainer, progress=report,
-            )  # fmt: skip
+        task.title = f"{task.title} {run.part}".rstrip()
+        result = train(
+            task, lesson.grounds, lesson.validation, run.folder / lesson.architecture.kind,
+            resume=run.resume, force=run.force, options=run.trainer, events=run.events,
+        )  # fmt: skip
         return Learned(network, result.seconds, _facts(settings, result))
 
 
 def _facts(settings: TrainingSettings, result: TrainingResult) -> dict[str, Any]:
-    """Return what a card tells of a training in steps."""
+    """Return what a card holds about a training in steps."""
     return {
         "settings": settings.to_dict(),
         "steps": result.steps,

@@ -70,7 +70,7 @@ class Learned:
     Attributes:
         network: In evaluation mode.
         seconds: Spent.
-        facts: What a model card tells of it, as plain values.
+        facts: What a model card holds about it, as plain values.
     """
 
     network: CoarseNetwork | Refiner

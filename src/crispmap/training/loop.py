@@ -12,10 +12,10 @@ from lightning_fabric import Fabric
 
 from crispmap.data.batches import Batch, GroundTiles, PatchBatches, in_order
 from crispmap.data.sampling import PatchSampler
+from crispmap.events import Progress
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.folder import TrainingFolder
-from crispmap.training.progress import Reporter
 from crispmap.training.record import TrainingRecord
 from crispmap.training.task import SegmentationTask, optimizer_of, schedule_of
 
@@ -47,7 +47,7 @@ def run_steps(
     data: TrainingData,
     folder: TrainingFolder,
     state: dict[str, Any] | None,
-    report: Reporter | None,
+    running: Progress,
 ) -> None:
     """Train to the last step, from the beginning or from a state; the folder then holds what came of it.
 
@@ -70,7 +70,7 @@ def run_steps(
     model, stepper = fabric.setup(task, optimizer)
     precision = _precision(fabric, settings)
     model.train()
-    record = TrainingRecord(fabric, settings, state, report)
+    record = TrainingRecord(fabric, settings, state, running)
     while step < settings.last_step:
         _seed(settings.seed, step, fabric.global_rank)
         until = min(step + settings.validate_every, settings.last_step)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crispmap.errors import TrainingError
-from crispmap.training.progress import Reporter
-
-ProgressFactory = Callable[[str], AbstractContextManager[Reporter]]
-"""Returns, for the title of a training, what is told of it while it runs, such as a bar."""
+from crispmap.events import SILENT, Events
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class TrainingRun:
         device: "auto", "cpu" or "cuda".
         devices: How many devices share a training.
         part: Which of several trainings alike this is, for messages.
-        progress: Shows every training to a person; None: nothing is shown.
+        events: What progress is reported to.
     """
 
     folder: Path
@@ -62,7 +57,7 @@ class TrainingRun:
     device: str = "auto"
     devices: int = 1
     part: str = ""
-    progress: ProgressFactory | None = None
+    events: Events = SILENT
 
     def below(self, name: str, part: str = "") -> TrainingRun:
         """Return how a training goes on that is part of this one, kept in a folder of this name."""
@@ -72,7 +67,3 @@ class TrainingRun:
     def trainer(self) -> TrainerOptions:
         """What it runs on."""
         return TrainerOptions(self.device, self.devices)
-
-    def reporter(self, title: str) -> AbstractContextManager[Reporter | None]:
-        """Return what is told of a training of this title, or nobody."""
-        return nullcontext() if self.progress is None else self.progress(title)

@@ -1,4 +1,4 @@
-"""What is measured of a running training: loss, scores and time, told to the person and to TensorBoard."""
+"""What is measured of a running training: loss, scores and time, for whoever follows it and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from crispmap.errors import TrainingError
+from crispmap.events import Progress
 from crispmap.models.settings import TrainingSettings
-from crispmap.training.progress import Reporter, StepReport
 
 HistoryRow = dict[str, float]
 
@@ -26,16 +26,15 @@ class TrainingRecord:
     """
 
     def __init__(
-        self, fabric: Fabric, settings: TrainingSettings, state: dict[str, Any] | None, report: Reporter | None
+        self, fabric: Fabric, settings: TrainingSettings, state: dict[str, Any] | None, running: Progress
     ) -> None:
-        before = state or {"history": [], "best_score": None, "seconds": 0.0, "global_step": 0}
+        before = state or {"history": [], "best_score": None, "seconds": 0.0}
         self.history: list[HistoryRow] = before["history"]
         self.best_score: float | None = before["best_score"]
         self.is_best = False
         self._seconds_before: float = before["seconds"]
-        self._first_step: int = before["global_step"]
         self._begun = time.monotonic()
-        self._fabric, self._settings, self._report = fabric, settings, report
+        self._fabric, self._settings, self._running = fabric, settings, running
         self._losses: Tensor | None = None
         self._loss_count = 0
 
@@ -73,7 +72,7 @@ class TrainingRecord:
             self.best_score = score
 
     def _write_row(self, step: int, rate: float, scores: HistoryRow) -> None:
-        """Add a row with the mean loss since the last one, and tell it to TensorBoard and the person."""
+        """Add a row with the mean loss since the last one, and report it."""
         figures = {"learning_rate": rate}
         if self._losses is not None:
             figures["loss"] = float(self._losses) / self._loss_count
@@ -83,10 +82,9 @@ class TrainingRecord:
         figures |= {name: value for name, value in scores.items() if not math.isnan(value)}
         self.history.append({"step": step, "seconds": self._seconds(), **figures})
         self._fabric.log_dict(figures, step)
-        if self._report is not None and self._fabric.is_global_zero and "loss" in figures:
-            per_second = (step - self._first_step) / max(time.monotonic() - self._begun, 1e-9)
-            steps = self._settings.last_step
-            self._report(StepReport(step, steps, figures["loss"], per_second, self.best_score))
+        if self._fabric.is_global_zero and "loss" in figures:
+            best = {} if self.best_score is None else {"mean_iou": self.best_score}
+            self._running.advance(step - self._running.done, loss=figures["loss"], **best)
 
 
 def _diverged(step: int, settings: TrainingSettings) -> TrainingError:

@@ -27,11 +27,11 @@ from crispmap.data.batches import GroundTiles
 from crispmap.data.ground import Ground
 from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
 from crispmap.errors import TrainingError
+from crispmap.events import SILENT, Events, progress
 from crispmap.training.checkpoint import cannot_write, load_weights, read_safetensors
 from crispmap.training.folder import TENSORBOARD_NAME, TrainingFolder
 from crispmap.training.loop import TrainingData, run_steps
 from crispmap.training.options import TrainerOptions
-from crispmap.training.progress import Reporter
 from crispmap.training.record import HistoryRow
 from crispmap.training.task import RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
@@ -80,7 +80,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     options: TrainerOptions = TrainerOptions(),
-    progress: Reporter | None = None,
+    events: Events = SILENT,
 ) -> TrainingResult:
     """Train a network; afterwards it holds the best weights, in evaluation mode.
 
@@ -95,7 +95,7 @@ def train(
         resume: Continue the training in the folder, if there is one.
         force: Discard the training in the folder, if there is one and it is not resumed.
         options: What to run on.
-        progress: Told every ``log_every`` steps; by default nobody is.
+        events: What progress is reported to, every ``log_every`` steps.
 
     Raises:
         TrainingError: If ground, settings and network do not fit, the settings or the ground differ from
@@ -112,12 +112,17 @@ def train(
     options.check(settings.batch)
     kept = TrainingFolder(folder, _identity(task, sampler, validation))
     state = kept.prepare(resume=resume, force=force)
-    if state is None or state["global_step"] < settings.last_step:
+    step = 0 if state is None else state["global_step"]
+    if step < settings.last_step:
         kept.check_room(task.network, settings.optimizer)
         data = TrainingData(sampler, _tiles(task, validation), options.workers)
-        with _quiet(), torch.random.fork_rng(), _terminable(), _errors_told(folder, options.devices):
-            logger = _logger(folder, 0 if state is None else state["global_step"])
-            _fabric(options, logger).launch(_run, task, data, kept, state, progress)
+        with (
+            _quiet(), torch.random.fork_rng(), _terminable(), _errors_translated(folder, options.devices),
+            progress(events, task.title, settings.last_step, "steps", done=step) as running,
+        ):  # fmt: skip
+            _fabric(options, _logger(folder, step)).launch(_run, task, data, kept, state, running)
+            best = kept.read_state()["best_score"]
+            running.summary = "" if best is None else f"validation mean IoU {best:.2f}"
     load_weights(task.cpu().network, kept.best)
     task.eval()
     return _result(kept)
@@ -138,7 +143,7 @@ def _result(folder: TrainingFolder) -> TrainingResult:
 
 
 def _run(fabric: Fabric, *arguments: Any) -> None:
-    """Run the loop in one process; however it ends, what it told TensorBoard is written."""
+    """Run the loop in one process; however it ends, TensorBoard's log is written."""
     try:
         run_steps(fabric, *arguments)
     finally:
@@ -169,16 +174,16 @@ def _fabric(options: TrainerOptions, logger: TensorBoardLogger) -> Fabric:
 
 
 @contextmanager
-def _errors_told(folder: Path, devices: int) -> Iterator[None]:
-    """Say in our words what ended a training, and leave none of its processes behind."""
+def _errors_translated(folder: Path, devices: int) -> Iterator[None]:
+    """Raise what ended a training as an error of ours, and leave none of its processes behind."""
     others = set(multiprocessing.active_children())
     try:
         yield
     except ProcessException as error:
         # All that is left of the process's error is its text.
-        _, _, told = str(error).rpartition("Error: ")
+        _, _, reason = str(error).rpartition("Error: ")
         raise TrainingError(
-            f"One of {devices} training processes failed: {told.strip()}",
+            f"One of {devices} training processes failed: {reason.strip()}",
             expected="devices that share a training",
             remedy="fix the error above, or train on one device",
         ) from error
@@ -218,7 +223,7 @@ def _terminable() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what Fabric tells of itself."""
+    """Silence the messages of Fabric."""
     logger = logging.getLogger("lightning_fabric")
     level = logger.level
     logger.setLevel(logging.WARNING)

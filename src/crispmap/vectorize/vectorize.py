@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from crispmap.errors import InputError
+from crispmap.events import SILENT, Events, progress
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.raster.writer import check_paths
 from crispmap.vectorize.class_raster import ALL, ClassRaster
@@ -83,7 +84,7 @@ def vectorize_file(
     *,
     force: bool = False,
     strip_rows: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    events: Events = SILENT,
 ) -> list[ClassPolygons]:
     """Write the connected regions of a class map as polygons, and return what was written of each class.
 
@@ -101,7 +102,7 @@ def vectorize_file(
         rules: Which polygons, and how; all of every class but 0 as they are, by default.
         force: Whether a file of that name may be replaced.
         strip_rows: Rows read at once; by default as many as bound memory.
-        progress: Called after each strip with the pixels done and the pixels in all.
+        events: What progress is reported to.
 
     Raises:
         GridError: If the map's CRS is not tied to the earth.
@@ -120,20 +121,20 @@ def vectorize_file(
             tally.of(class_id)
         tracer = RegionTracer(raster.grid.width, nodes=rules.simplify_m > 0)
         area = GroundArea(raster.grid)
-        done, total = 0, math.prod(raster.grid.shape)
-        with PolygonFile(out, raster.grid, force=force) as file:
+        with (
+            progress(events, "polygons", math.prod(raster.grid.shape)) as running,
+            PolygonFile(out, raster.grid, force=force) as file,
+        ):
             _write(file, RegionBatch.empty(), rules, area, tally)  # a layer is there though no region may be
             for strip in raster.strips(ids, background=everything, rows=strip_rows):
                 _write(file, tracer.push(strip), rules, area, tally)
-                done += strip.size
-                if progress is not None:
-                    progress(done, total)
+                running.advance(strip.size)
             _write(file, tracer.finish(), rules, area, tally)
     return [tally.by_id[class_id] for class_id in sorted(tally.by_id)]
 
 
 def _expected(raster: ClassRaster, ids: Sequence[int] | None, everything: bool) -> Sequence[int]:
-    """Return the classes that are told of though there is none of them."""
+    """Return the classes that are reported even where there is none of them."""
     if ids is not None:
         return ids
     return range(0 if everything else 1, len(raster.schema) if raster.schema is not None else 0)

@@ -1,4 +1,4 @@
-"""A comparison: every method trained, mapped and scored, one after the other; what fails is told, and the rest goes on.
+"""A comparison: every method trained, mapped and scored, one after the other; where one fails, the others go on.
 
 Each method has a folder of its own below ``compare/`` in the project's output folder. What is finished is not made
 again; what was interrupted goes on.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 
 from crispmap.data.training_data import learned_and_held_out
 from crispmap.errors import CrispmapError, LabelError
+from crispmap.events import SILENT, Listener
 from crispmap.files.atomic import file_lock
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.models.file import load_model, model_hash
@@ -24,7 +25,7 @@ from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.learning import Models, learn, models_of, opened_coarse, parameters_of
 from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart
 from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods
-from crispmap.project.compare.preflight import preflight_failures, told
+from crispmap.project.compare.preflight import preflight_failures, reason_of
 from crispmap.project.compare.record import (
     IDENTITY,
     Record,
@@ -43,9 +44,7 @@ from crispmap.project.scored import ScoredScene
 from crispmap.project.training import fit_biases
 from crispmap.raster.targets import write_failure
 from crispmap.raster.writer import class_map_writer
-from crispmap.training.options import ProgressFactory
 
-Say = Callable[[str], None]
 _WRITTEN_PX = 1024
 _LOCK = ".lock"
 
@@ -99,8 +98,7 @@ def compare_methods(
     seed: int | None = None,
     force: bool = False,
     device: str = "auto",
-    say: Say = lambda _: None,
-    progress: ProgressFactory | None = None,
+    events: Listener = SILENT,
 ) -> Comparison:
     """Train, map and score methods on a project's ground; return what each came to.
 
@@ -110,8 +108,7 @@ def compare_methods(
         seed: Of the trainings, instead of the project's.
         force: Make anew the methods asked for, whatever lies in their folders.
         device: "auto", "cpu" or "cuda".
-        say: Told what is begun, and what has failed.
-        progress: Shows each training to a person; by default nothing is shown.
+        events: What progress is reported to, and what has failed.
 
     Raises:
         ProjectError: If the project names no reference or no test area.
@@ -127,7 +124,7 @@ def compare_methods(
     )  # fmt: skip
     project = project if seed is None else replace(project, seed=seed)
     with open_sources(project):  # says what is wrong with the pieces before any work
-        bench = _Bench(project, project.output_folder / "compare", device, say, progress)
+        bench = _Bench(project, project.output_folder / "compare", device, events)
     with ExitStack() as held:
         try:
             bench.root.mkdir(parents=True, exist_ok=True)
@@ -142,9 +139,8 @@ def compare_methods(
 class _Bench:
     """Where methods are made, one after the other."""
 
-    def __init__(self, project: Project, root: Path, device: str, say: Say, progress: ProgressFactory | None) -> None:
-        self.project, self.root, self._device, self._say = project, root, device, say
-        self._progress = progress
+    def __init__(self, project: Project, root: Path, device: str, events: Listener) -> None:
+        self.project, self.root, self._device, self._events = project, root, device, events
         self.resumed: list[str] = []
         self._facts = data_facts(project)
         self._failed_coarse: dict[str, str] = {}
@@ -166,13 +162,13 @@ class _Bench:
         self._find_hindered([one for one in wanted if read_record(self.root / one.name) is None])
 
     def _find_hindered(self, methods: Sequence[Method]) -> None:
-        """Tell now what cannot be learned, and not after an hour of other trainings."""
+        """Report now what cannot be trained, and not after an hour of other trainings."""
         if methods:
             self._hindered = {
                 method: why for method, why in preflight_failures(methods, self.project, self.root).items() if why
             }
         for method, reason in self._hindered.items():
-            self._say(f"{method.name}: cannot be made. {reason}")
+            self._events.note(f"{method.name}: cannot be made. {reason}")
 
     def _identity(self, method: Method) -> dict[str, object]:
         return identity_of(method, self.project, self._facts)
@@ -188,7 +184,7 @@ class _Bench:
         """Return a method's figures, made now where they are not there yet, or why there are none."""
         lacks = missing_for(method, self.project)
         if lacks:
-            self._say(f"{method.name}: left out. {lacks}")
+            self._events.note(f"{method.name}: left out. {lacks}")
             return Failure(lacks, skipped=True)
         if method in self._hindered:
             return Failure(self._hindered[method])
@@ -196,12 +192,12 @@ class _Bench:
             done = self._finished(method)
             if done is not None:
                 self.resumed.append(method.name)
-                self._say(f"{method.name}: finished before")
+                self._events.note(f"{method.name}: finished before")
                 return done
             return self._made(method)
         except Exception as error:  # whatever goes wrong with one method, the others go on
-            failure = Failure(told(error))
-            self._say(f"{method.name}: failed. {failure.reason}")
+            failure = Failure(reason_of(error))
+            self._events.note(f"{method.name}: failed. {failure.reason}")
             return failure
 
     def _finished(self, method: Method) -> Record | None:
@@ -222,11 +218,11 @@ class _Bench:
         """Train, map and score a method, and write its figures."""
         if method.coarse in self._failed_coarse and method.refiner is not None:
             raise LabelError(f"Its coarse network failed: {self._failed_coarse[method.coarse]}")
-        self._say(f"{method.name}: learning")
+        self._events.note(f"{method.name}: training")
         models = self._learned(method)
         folder = self.root / method.name
         with tempfile.TemporaryDirectory(prefix=".scores.", dir=folder) as scratch:
-            self._say(f"{method.name}: mapping and scoring the test ground")
+            self._events.note(f"{method.name}: mapping and scoring the test ground")
             order = MapOrder(
                 str(self.project.path.absolute()), _text(models.coarse), _text(models.refiner), scratch, self._device
             )
@@ -235,7 +231,7 @@ class _Bench:
                 tested = TestAreas(sources)
                 with ExitStack() as opened:
                     scores = [opened.enter_context(one) for one in tested.open_scores(Path(scratch))]
-                    base = tested.score(scores)
+                    base = tested.score(scores, events=self._events)
                     second, biases, note = self._rethresholded(method, tested, sources, (scores, coarse))
                     for scene, raster in zip(tested.scenes, scores, strict=True):
                         _write_map(map_of(folder, self.project, scene), scene, self.project, raster)
@@ -251,11 +247,11 @@ class _Bench:
 
     def _learned(self, method: Method) -> Models:
         try:
-            learn(method.alone, self.project, self.root, self._device, self._progress)
+            learn(method.alone, self.project, self.root, self._device, self._events)
         except Exception as error:
-            self._failed_coarse[method.coarse] = told(error)
+            self._failed_coarse[method.coarse] = reason_of(error)
             raise
-        return learn(method, self.project, self.root, self._device, self._progress)
+        return learn(method, self.project, self.root, self._device, self._events)
 
     def _rethresholded(
         self, method: Method, tested: TestAreas, sources: Sources, scores: tuple[Sequence[BoxScores], CoarseScores]
@@ -268,7 +264,7 @@ class _Bench:
             biases = fit_biases(everywhere, sources.pieces("refiner"), self.project.seed)
         except LabelError as error:
             return None, (), f"Not re-thresholded: {error.given}"
-        return tested.score(on_test, biases), tuple(float(value) for value in biases), ""
+        return tested.score(on_test, biases, self._events), tuple(float(value) for value in biases), ""
 
     def _steps(self, sources: Sources, coarse: CoarseScores, models: Models) -> dict[str, list[float]]:
         """Return the mean IoU after every iteration on the test areas, and on those the refiner learned from."""
@@ -277,7 +273,7 @@ class _Bench:
         refiner = load_model(models.refiner, kind="refiner")
         learned, _ = learned_and_held_out(sources, "refiner", gsd_m=sources.gsd_m)
         curves = {
-            name: curve_over_iterations(pieces, coarse, refiner, self._device)
+            name: curve_over_iterations(pieces, coarse, refiner, self._device, self._events)
             for name, pieces in (("test", sources.pieces("test")), ("training", learned))
         }
         return {name: [matrix.mean_iou for matrix in curve] for name, curve in curves.items() if curve[0].valid_px}

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crispmap.events import SILENT, Events
 from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model, read_card
 from crispmap.project.coarse import CoarseScores
@@ -14,7 +15,7 @@ from crispmap.project.compare.methods import GIVEN, Method, project_of
 from crispmap.project.file import Project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.stages import ModelPaths, train_stages
-from crispmap.training.options import ProgressFactory, TrainingRun
+from crispmap.training.options import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def models_of(method: Method, root: Path) -> Models:
     return Models(coarse, None if method.refiner is None else root / method.name / "refiner.safetensors")
 
 
-def learn(method: Method, project: Project, root: Path, device: str, progress: ProgressFactory | None = None) -> Models:
+def learn(method: Method, project: Project, root: Path, device: str, events: Events = SILENT) -> Models:
     """Train or fit what a method lacks, going on with what was begun; return where its models lie.
 
     Args:
@@ -55,7 +56,7 @@ def learn(method: Method, project: Project, root: Path, device: str, progress: P
         project: The project.
         root: The comparison's folder.
         device: "auto", "cpu" or "cuda".
-        progress: Shows each training to a person; by default nothing is shown.
+        events: What progress is reported to.
 
     Raises:
         CrispmapError: If a training cannot start or diverges, or the ground lacks a class.
@@ -65,7 +66,7 @@ def learn(method: Method, project: Project, root: Path, device: str, progress: P
     paths = ModelPaths(models.coarse or root / "coarse.safetensors", models.refiner or root / "refiner.safetensors")
     for makes, model in models.paths.items():
         if not model.exists():
-            run = TrainingRun(model.parent / "training", resume=True, device=device, progress=progress)
+            run = TrainingRun(model.parent / "training", resume=True, device=device, events=events)
             with open_sources(mine) as sources:
                 train_stages(sources, mine, paths, run, [makes])
     return models

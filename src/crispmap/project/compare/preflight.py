@@ -33,16 +33,16 @@ def _failure_of(method: Method, project: Project, ground: TrainingPreflight, roo
         try:
             ground.check_coarse(mine)
         except Exception as error:  # whatever it is, it is of this method alone
-            return told(error) if method.refiner is None else f"Its coarse network failed: {told(error)}"
+            return reason_of(error) if method.refiner is None else f"Its coarse network failed: {reason_of(error)}"
     if models.refiner is not None and not models.refiner.exists():
         try:
             ground.check_refiner(mine)
         except Exception as error:  # whatever it is, it is of this method alone
-            return told(error)
+            return reason_of(error)
     return ""
 
 
-def told(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return an error as one sentence."""
     if isinstance(error, CrispmapError):
         return error.given

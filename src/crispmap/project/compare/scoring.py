@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.intervals import block_side_px, count_by_block
 from crispmap.evaluate.recalibration import BiasedLabels
 from crispmap.evaluate.roc import ThresholdCounts, one_against_rest
+from crispmap.events import SILENT, Events, progress
+from crispmap.geo.areas import box_of
 from crispmap.inference.iterations import IterationMaps
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.model import RefinerModel
@@ -95,7 +98,9 @@ class TestAreas:
         names = self.project.schema.names
         return [BoxScores(folder / one.name, one.grid, one.box, names) for one in self.scenes]
 
-    def score(self, rasters: Sequence[SceneReader], biases: DoubleArray | None = None) -> Scores:
+    def score(
+        self, rasters: Sequence[SceneReader], biases: DoubleArray | None = None, events: Events = SILENT
+    ) -> Scores:
         """Return the figures of the map of scores, one raster a scene, plus biases where given.
 
         Raises:
@@ -105,12 +110,15 @@ class TestAreas:
         added = np.zeros(len(schema)) if biases is None else biases
         evaluations, blocks = [], []
         counts = [ThresholdCounts() for _ in schema]
-        for scene, raster in zip(self.scenes, rasters, strict=True):
-            labels = BiasedLabels(raster, added)
-            evaluations.append(evaluate_maps(labels, scene.reference, scene.grid, schema, area=scene.areas))
-            side = block_side_px(scene.grid.mean_gsd_m())
-            blocks.append(count_by_block(labels, scene.reference, (scene.pixels, scene.box), schema.names, side))
-            _count_thresholds(counts, scene, raster, added)
+        with progress(events, "evaluation", sum(math.prod(one.grid.shape) for one in self.scenes)) as running:
+            for scene, raster in zip(self.scenes, rasters, strict=True):
+                labels = BiasedLabels(raster, added)
+                evaluations.append(
+                    evaluate_maps(labels, scene.reference, scene.grid, schema, area=scene.areas, events=running)
+                )
+                side = block_side_px(scene.grid.mean_gsd_m())
+                blocks.append(count_by_block(labels, scene.reference, (scene.pixels, scene.box), schema.names, side))
+                _count_thresholds(counts, scene, raster, added)
         return Scores(
             sum(evaluations[1:], evaluations[0]),
             np.concatenate(blocks),
@@ -144,7 +152,7 @@ def _thinned(counts: ThresholdCounts) -> tuple[list[float], list[float]]:
 
 
 def curve_over_iterations(
-    pieces: Sequence[Piece], coarse: CoarseScores, refiner: RefinerModel, device: str
+    pieces: Sequence[Piece], coarse: CoarseScores, refiner: RefinerModel, device: str, events: Events = SILENT
 ) -> list[ConfusionMatrix]:
     """Return the confusion matrix on some pieces after every iteration of a refiner, the coarse map's first.
 
@@ -153,10 +161,14 @@ def curve_over_iterations(
         coarse: Coarse scores of any image.
         refiner: The refiner.
         device: "auto", "cpu" or "cuda".
+        events: What progress is reported to.
     """
     curves = []
-    for same in by_image(pieces):
-        image, areas = same[0].image, [piece.area for piece in same]
-        maps = IterationMaps(image, coarse.on(image, same[0].scores), refiner, device)
-        curves.append(maps.curve(areas, same[0].labels, refiner.card.schema.names))
+    groups = by_image(pieces)
+    total = sum(math.prod(box_of([piece.area for piece in same]).shape) for same in groups)
+    with progress(events, "iterations", total) as running:
+        for same in groups:
+            image, areas = same[0].image, [piece.area for piece in same]
+            maps = IterationMaps(image, coarse.on(image, same[0].scores), refiner, device)
+            curves.append(maps.curve(areas, same[0].labels, refiner.card.schema.names, running))
     return [sum(rest, first) for first, *rest in zip(*curves, strict=True)]
