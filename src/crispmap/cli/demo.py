@@ -9,16 +9,19 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import notify, print_json
-from crispmap.cli.options import Device, DeviceOption, ForceOption
+from crispmap.cli.options import ForceOption, trainer_options, with_options
+from crispmap.training.options import TrainerOptions
 
 
+@with_options(trainer_options)
 def demo(
     out: Annotated[Path, typer.Option(help="The folder everything goes to.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes another town.")] = 0,
     force: ForceOption = False,
-    device: DeviceOption = Device.AUTO,
     show: Annotated[bool, typer.Option("--open", help="Open the report in a browser, where there is one.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")] = False,
+    *,
+    options: TrainerOptions,
 ) -> None:
     """Generate a town, train on its imprecise map, map it, refine the map, and report the gain.
 
@@ -34,7 +37,7 @@ def demo(
     def say(text: str) -> None:
         notify(f"[{time.perf_counter() - begun:4.0f} s] {text}")
 
-    made = run_demo(out, seed=seed, force=force, device=device.value, say=say, progress=BarReporter)
+    made = run_demo(out, seed=seed, force=force, trainer=options, say=say, progress=BarReporter)
     say("Done")
     if as_json:
         print_json(made.results.to_dict() | {"seconds": made.timings})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crispmap.cli.console import notify
-from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption, notify_written, quoted
+from crispmap.cli.options import Choice, ForceOption, notify_written, quoted, trainer_options, with_options
+from crispmap.training.options import TrainerOptions
 
 
 class Stage(Choice):
@@ -19,6 +21,7 @@ class Stage(Choice):
     REFINER = "refiner"
 
 
+@with_options(trainer_options)
 def train(
     project: Annotated[
         Path, typer.Argument(metavar="PROJECT", help="The project file, or the folder it lies in.")
@@ -27,8 +30,8 @@ def train(
     stage: Annotated[Stage | None, typer.Option(help="Train only the coarse network, or only the refiner.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
     force: ForceOption = False,
-    device: DeviceOption = Device.AUTO,
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs share a training.")] = 1,
+    options: TrainerOptions,
 ) -> None:
     """Train the coarse network on a project's labels, then the refiner on its precise piece.
 
@@ -43,8 +46,7 @@ def train(
         stage=None if stage is None else stage.value,
         resume=resume,
         force=force,
-        device=device.value,
-        devices=devices,
+        trainer=replace(options, devices=devices),
         progress=BarReporter,
     )
     notify_written(written, since=begun)

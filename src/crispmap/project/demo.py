@@ -13,7 +13,7 @@ from crispmap.inference.options import PredictOptions
 from crispmap.project.results import Results, Story, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
 from crispmap.synth import write_town
-from crispmap.training.options import ProgressFactory
+from crispmap.training.options import ProgressFactory, TrainerOptions
 
 SIZE_PX = (1600, 2400)
 """Height and width of the demo's town."""
@@ -74,7 +74,7 @@ def run_demo(
     seed: int = 0,
     size_px: tuple[int, int] = SIZE_PX,
     force: bool = False,
-    device: str = "auto",
+    trainer: TrainerOptions = TrainerOptions(),
     say: Say = lambda _: None,
     progress: ProgressFactory | None = None,
 ) -> Demo:
@@ -85,7 +85,7 @@ def run_demo(
         seed: Of the town and of the trainings.
         size_px: Height and width of the town; at least 400 rows, and 5 columns for every row of the refiner's patch.
         force: Replace a demo that is there.
-        device: "auto", "cpu" or "cuda".
+        trainer: What trainings run on, and the memory their data may take; maps are made on its device.
         say: Told of every stage.
         progress: Shows each training to a person; by default nothing is shown.
 
@@ -109,11 +109,11 @@ def run_demo(
         write_town(folder, size_px=size_px, seed=seed, force=force)
         project.write_text(_project_text(size_px, seed), encoding="utf-8")
     with stage("train the coarse network", "Training the coarse network on the imprecise map"):
-        train_project(project, stage="coarse", force=force, device=device, progress=progress)
+        train_project(project, stage="coarse", force=force, trainer=trainer, progress=progress)
     with stage("train the refiner", "Training the refiner on the precise piece"):
-        train_project(project, stage="refiner", force=force, device=device, progress=progress)
+        train_project(project, stage="refiner", force=force, trainer=trainer, progress=progress)
     with stage("map the town", "Mapping the whole town, before and after refinement"):
-        predict_project(project, options=PredictOptions(device=device, force=force))
+        predict_project(project, options=PredictOptions(device=trainer.device, force=force))
     say("Scoring the maps on ground nobody learned from")
     story = Story("A generated town, mapped from an imprecise map", timings, _NOTES)
     results = evaluate_project(project, force=force, story=story)

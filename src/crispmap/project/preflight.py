@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crispmap.data.ground import checked_counts
+from crispmap.data.patches import checked_counts
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Grid

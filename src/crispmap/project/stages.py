@@ -30,7 +30,7 @@ from crispmap.project.coarse import open_coarse
 from crispmap.project.file import Project, RefinerSection
 from crispmap.project.folds import FOLDS, OVERFITTED, fold_scores, loss_on
 from crispmap.project.inputs import Sources, inside
-from crispmap.project.training import ExtraTrainingData, refiner_section, scored_grounds, train_coarse, train_refiner
+from crispmap.project.training import ExtraTrainingData, patches_of, refiner_section, train_coarse, train_refiner
 from crispmap.raster.scene import Scene
 from crispmap.training.options import TrainingRun
 
@@ -181,15 +181,16 @@ def _extra_data(training: Training) -> ExtraTrainingData:
     if scaling is None:
         raise RuntimeError("labels are corrected by the scores of a coarse network")
     areas, _ = sources.pieces("coarse", sources.image.grid)
+    scores, budget = training.scores or training.coarse[0], training.run.budget()
     path = training.correction_run.folder / CORRECTED_LABELS
     with closing(open_labels(path, training.project.schema, sources.image.grid)) as labels:
-        grounds = scored_grounds(sources.image, areas, labels, scaling, training.scores or training.coarse[0])
+        pieces = patches_of(sources.image, areas, labels, scaling, budget, scores)
     how, losses = training.correction, training.losses
     facts = {
         "reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS if training.scores else 0,
         "coarse_loss_learned": round(losses[0], 4), "coarse_loss_held_out": round(losses[1], 4),
     }  # fmt: skip
-    return ExtraTrainingData(grounds, training.scores is not None, training.seconds, {"corrected_labels": facts})
+    return ExtraTrainingData(pieces, training.scores is not None, training.seconds, {"corrected_labels": facts}, budget)
 
 
 STAGES = (

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
-from crispmap.data.ground import Ground, load_ground
+from crispmap.data.budget import DataBudget
+from crispmap.data.patches import PatchSource, load_patches
 from crispmap.data.scaling import measure_scaling
 from crispmap.errors import TrainingError
 from crispmap.evaluate.readers import UnitedGround
@@ -29,7 +28,6 @@ from crispmap.project.inputs import Sources, inside
 from crispmap.raster.scene import Scene
 from crispmap.training.learners import Lesson, learner_of
 from crispmap.training.options import TrainingRun
-from crispmap.types import IGNORE, FloatArray, LabelArray
 
 MOST_PASSES = 100
 """Patches cover the area of corrected labels about so often at most; on small areas longer trainings do worse.
@@ -43,26 +41,28 @@ class ExtraTrainingData:
     """What a refiner learns from beside the precise piece.
 
     Attributes:
-        grounds: The data, with coarse scores.
+        pieces: The data, with coarse scores.
         doubtful: Whether its scores are less like those elsewhere than the precise piece's.
         seconds: Of the trainings it took to make it.
         facts: What the refiner's card tells of it.
+        budget: The memory they take their part of, which the precise piece shares; None where there are no such data.
     """
 
-    grounds: Sequence[Ground] = ()
+    pieces: Sequence[PatchSource] = ()
     doubtful: bool = False
     seconds: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    budget: DataBudget | None = None
 
-    def beside(self, precise: Sequence[Ground]) -> list[Ground]:
+    def beside(self, precise: Sequence[PatchSource]) -> list[PatchSource]:
         """Return all data; beside doubtful ones the precise as often as makes them about half of all patches."""
-        own, other = (sum(math.prod(one.shape) for one in grounds) for grounds in (precise, self.grounds))
+        own, other = (sum(math.prod(one.shape) for one in pieces) for pieces in (precise, self.pieces))
         times = max(1, round(other / own)) if self.doubtful else 1
-        return [*list(precise) * times, *self.grounds]
+        return [*list(precise) * times, *self.pieces]
 
-    def bounded(self, settings: TrainingSettings, precise: Sequence[Ground]) -> TrainingSettings:
+    def bounded(self, settings: TrainingSettings, precise: Sequence[PatchSource]) -> TrainingSettings:
         """Return settings with no more steps than cover all data ``MOST_PASSES`` times with patches."""
-        pixels = sum(math.prod(one.shape) for one in (*precise, *self.grounds))
+        pixels = sum(math.prod(one.shape) for one in (*precise, *self.pieces))
         steps = max(1, MOST_PASSES * pixels // (settings.batch * settings.patch_px**2))
         return settings if steps >= settings.max_steps else settings.but(max_steps=steps)
 
@@ -126,7 +126,7 @@ def train_coarse(
     learned_from, held = sources.pieces("coarse", image.grid)
     areas = choose(learned_from)
     scaling = _scaling(image, areas, section.architecture.presets[section.preset].scaling)
-    labels = sources.labels(image.grid)
+    labels, budget = sources.labels(image.grid), run.budget()
     settings = coarse_settings(project)
     if settings is not None and stop_after is not None:
         settings = settings.but(stop_after=min(stop_after, settings.max_steps), keep_last=True)
@@ -135,8 +135,8 @@ def train_coarse(
         section.options,
         settings,
         project.schema,
-        grounds_of(image, areas, labels, scaling),
-        grounds_of(image, held, labels, scaling),
+        patches_of(image, areas, labels, scaling, budget),
+        patches_of(image, held, labels, scaling, budget),
         project.seed,
     )
     learned = learner_of(section.architecture).learn(lesson, run)
@@ -168,17 +168,17 @@ def train_refiner(
     image = sources.image
     areas, held = sources.pieces("refiner", image.grid, hold_out=learner.holds_out)
     scaling = scaling or _scaling(image, areas, "measured")
-    labels = sources.reference(image.grid)
-    grounds, validation = (scored_grounds(image, part, labels, scaling, scores) for part in (areas, held))
+    labels, budget = sources.reference(image.grid), extra.budget or run.budget()
+    pieces, validation = (patches_of(image, part, labels, scaling, budget, scores) for part in (areas, held))
     settings = refiner_settings(project)
-    if settings is not None and extra.grounds and "max_steps" not in section.model_fields_set:
-        settings = extra.bounded(settings, grounds)
+    if settings is not None and extra.pieces and "max_steps" not in section.model_fields_set:
+        settings = extra.bounded(settings, pieces)
     lesson = Lesson(
         section.architecture,
         section.options,
         settings,
         project.schema,
-        extra.beside(grounds),
+        extra.beside(pieces),
         validation,
         project.seed,
     )
@@ -197,21 +197,15 @@ def _scaling(image: Scene, areas: Sequence[Area], kind: str) -> Scaling:
     return measure_scaling([(image, area.block) for area in areas])
 
 
-def grounds_of(image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling) -> list[Ground]:
-    """Return the training data of some areas, each labelled inside itself alone."""
-    return [load_ground(image, area.block, inside(labels, [area]), scaling) for area in areas]
-
-
-def scored_grounds(
-    image: Scene, areas: Sequence[Area], labels: LabelReader, scaling: Scaling, scores: Scene
-) -> list[Ground]:
-    """Return the data of some areas with coarse scores; without one a pixel's label is IGNORE, and its image 0."""
-    pairs = zip(grounds_of(image, areas, labels, scaling), areas, strict=True)
-    return [_with_scores(ground, area, scores) for ground, area in pairs]
-
-
-def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:
-    values, valid = scores.read(area.block)
-    labels: LabelArray = np.where(valid, ground.labels, np.uint8(IGNORE))
-    image: FloatArray = np.where(valid, ground.image, np.float32(0))
-    return Ground(image, labels, values)
+def patches_of(
+    image: Scene,
+    areas: Sequence[Area],
+    labels: LabelReader,
+    scaling: Scaling,
+    budget: DataBudget,
+    scores: Scene | None = None,
+) -> list[PatchSource]:
+    """Return the training data of some areas, each labelled inside itself alone; with coarse scores where given."""
+    return [
+        load_patches(image, area.block, inside(labels, [area]), scaling, scores=scores, budget=budget) for area in areas
+    ]

@@ -45,7 +45,7 @@ class GradientLearner:
         )
         with run.reporter(f"{task.title} {run.part}".rstrip()) as report:
             result = train(
-                task, lesson.grounds, lesson.validation, run.folder / lesson.architecture.kind,
+                task, lesson.pieces, lesson.validation, run.folder / lesson.architecture.kind,
                 resume=run.resume, force=run.force, options=run.trainer, progress=report,
             )  # fmt: skip
         return Learned(network, result.seconds, _facts(settings, result))

@@ -40,7 +40,7 @@ from crispmap.project.preflight import require_precise
 from crispmap.raster.scene import Scene
 from crispmap.raster.targets import write_failure
 from crispmap.raster.writer import class_map_writer
-from crispmap.training.options import ProgressFactory
+from crispmap.training.options import ProgressFactory, TrainerOptions
 
 Say = Callable[[str], None]
 _WRITTEN_PX = 1024
@@ -95,7 +95,7 @@ def compare_methods(
     methods: Sequence[str] | None = None,
     seed: int | None = None,
     force: bool = False,
-    device: str = "auto",
+    trainer: TrainerOptions = TrainerOptions(),
     say: Say = lambda _: None,
     progress: ProgressFactory | None = None,
 ) -> Comparison:
@@ -106,7 +106,7 @@ def compare_methods(
         methods: Names, see ``parse_methods``; by default all of ``default_methods``.
         seed: Of the trainings, instead of the project's.
         force: Make anew the methods asked for, whatever lies in their folders.
-        device: "auto", "cpu" or "cuda".
+        trainer: What trainings run on, and the memory their data may take; maps are made on its device.
         say: Told what is begun, and what has failed.
         progress: Shows each training to a person; by default nothing is shown.
 
@@ -124,7 +124,7 @@ def compare_methods(
     )  # fmt: skip
     project = project if seed is None else replace(project, seed=seed)
     with open_sources(project):  # says what is wrong with the pieces before any work
-        bench = _Bench(project, project.output_folder / "compare", device, say, progress)
+        bench = _Bench(project, project.output_folder / "compare", trainer, say, progress)
     with ExitStack() as held:
         try:
             bench.root.mkdir(parents=True, exist_ok=True)
@@ -133,14 +133,17 @@ def compare_methods(
             raise write_failure(bench.root, error, kept="nothing was begun") from error
         bench.prepare(chosen, force=force)
         outcomes = {method: bench.outcome(method) for method in chosen}
-    return Comparison(project, bench.root, outcomes, tuple(bench.resumed), device)
+    return Comparison(project, bench.root, outcomes, tuple(bench.resumed), trainer.device)
 
 
 class _Bench:
     """Where methods are made, one after the other."""
 
-    def __init__(self, project: Project, root: Path, device: str, say: Say, progress: ProgressFactory | None) -> None:
-        self.project, self.root, self._device, self._say = project, root, device, say
+    def __init__(
+        self, project: Project, root: Path, trainer: TrainerOptions, say: Say, progress: ProgressFactory | None
+    ) -> None:
+        self.project, self.root, self._trainer, self._say = project, root, trainer, say
+        self._device = trainer.device
         self._progress = progress
         self.resumed: list[str] = []
         self._facts = ground_facts(project)
@@ -246,11 +249,11 @@ class _Bench:
 
     def _learned(self, method: Method) -> Models:
         try:
-            learn(method.alone, self.project, self.root, self._device, self._progress)
+            learn(method.alone, self.project, self.root, self._trainer, self._progress)
         except Exception as error:
             self._failed_coarse[method.coarse] = told(error)
             raise
-        return learn(method, self.project, self.root, self._device, self._progress)
+        return learn(method, self.project, self.root, self._trainer, self._progress)
 
     def _rethresholded(
         self, method: Method, ground: TestGround, sources: Sources, scores: tuple[BoxScores, Scene]

@@ -15,7 +15,7 @@ from crispmap.project.file import Project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.stages import ModelPaths, train_stages
 from crispmap.raster.scene import Scene
-from crispmap.training.options import ProgressFactory, TrainingRun
+from crispmap.training.options import ProgressFactory, TrainerOptions, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,16 @@ def models_of(method: Method, root: Path) -> Models:
     return Models(coarse, None if method.refiner is None else root / method.name / "refiner.safetensors")
 
 
-def learn(method: Method, project: Project, root: Path, device: str, progress: ProgressFactory | None = None) -> Models:
+def learn(
+    method: Method, project: Project, root: Path, trainer: TrainerOptions, progress: ProgressFactory | None = None
+) -> Models:
     """Train or fit what a method lacks, going on with what was begun; return where its models lie.
 
     Args:
         method: The method.
         project: The project.
         root: The comparison's folder.
-        device: "auto", "cpu" or "cuda".
+        trainer: What trainings run on, and the memory their data may take.
         progress: Shows each training to a person; by default nothing is shown.
 
     Raises:
@@ -66,7 +68,7 @@ def learn(method: Method, project: Project, root: Path, device: str, progress: P
     paths = ModelPaths(models.coarse or root / "coarse.safetensors", models.refiner or root / "refiner.safetensors")
     for makes, model in models.paths.items():
         if not model.exists():
-            run = TrainingRun(model.parent / "training", resume=True, device=device, progress=progress)
+            run = TrainingRun(model.parent / "training", resume=True, trainer=trainer, progress=progress)
             with open_sources(mine) as sources:
                 train_stages(sources, paths, run, [makes])
     return models
