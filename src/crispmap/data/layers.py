@@ -87,8 +87,15 @@ class ArrayLayer:
         self._array[:, *block.slices] = values
 
 
-class _BlockLayer(ABC):
-    """A layer put together from blocks, each loaded when it is needed."""
+class BlockLayer(ABC):
+    """A layer put together from blocks, each loaded when it is needed.
+
+    Args:
+        shape: (band, row, col).
+        dtype: Of the values.
+        cache: Keeps the blocks read last.
+        side_px: Side of the blocks.
+    """
 
     memory_bytes = 0
     _numbers = itertools.count()
@@ -101,7 +108,7 @@ class _BlockLayer(ABC):
     def _load(self, block: Block) -> NDArray[Any]:
         """Return one of the blocks the layer is cut into."""
 
-    def read(self, block: Block) -> NDArray[Any]:
+    def read(self, block: Block) -> NDArray[Any]:  # noqa: D102 - as the protocol
         rows = reflected_indices(block.row, block.height, self._shape[1])
         cols = reflected_indices(block.col, block.width, self._shape[2])
         inside = bounding_block(rows, cols)
@@ -127,7 +134,7 @@ class _BlockLayer(ABC):
         ]
 
 
-class FileLayer(_BlockLayer):
+class FileLayer(BlockLayer):
     """A layer in an unnamed file; its space is reserved when it is made.
 
     Raises:
@@ -170,7 +177,7 @@ class FileLayer(_BlockLayer):
         return (block.row * self._shape[2] + block.height * block.col) * self._shape[0] * self._dtype.itemsize
 
 
-class SceneLayer(_BlockLayer):
+class SceneLayer(BlockLayer):
     """The bands of a part of a scene, read when they are needed; the scene must stay open."""
 
     def __init__(self, scene: SceneReader, area: Block, dtype: DTypeLike, cache: BlockCache) -> None:
