@@ -16,7 +16,7 @@ from torch import nn
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.batches import PatchBatches
-from crispmap.data.ground import Ground
+from crispmap.data.patches import ArrayPatches
 from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.fcn.network import fcn_rnn
@@ -51,10 +51,10 @@ def settings_of_fast() -> TrainingSettings:
     return settings
 
 
-def bare(network: CoarseNetwork, ground: Ground, settings: TrainingSettings) -> tuple[float, float]:
+def bare(network: CoarseNetwork, piece: ArrayPatches, settings: TrainingSettings) -> tuple[float, float]:
     """Train in a plain loop; return its seconds and those of them spent on cutting patches."""
     plan = PatchPlan.of(settings, network.train_margin_px, network.stride_px)
-    sampler = PatchSampler([ground], SCHEMA.names, plan)
+    sampler = PatchSampler([piece], SCHEMA.names, plan)
     batches = PatchBatches(sampler, settings.batch, range(settings.max_steps))
     found = class_weights(sampler.class_counts, settings.class_weights)
     weights = None if found is None else torch.from_numpy(found)
@@ -76,10 +76,10 @@ def bare(network: CoarseNetwork, ground: Ground, settings: TrainingSettings) -> 
     return time.perf_counter() - began, cutting
 
 
-def through_loop(network: CoarseNetwork, ground: Ground, settings: TrainingSettings) -> float:
-    """Train as users do, without validation ground; return the seconds between first and last step."""
+def through_loop(network: CoarseNetwork, piece: ArrayPatches, settings: TrainingSettings) -> float:
+    """Train as users do, without validation data; return the seconds between first and last step."""
     with tempfile.TemporaryDirectory() as folder:
-        result = train(CoarseTask(network, settings, SCHEMA), [ground], [], Path(folder))
+        result = train(CoarseTask(network, settings, SCHEMA), [piece], [], Path(folder))
         network.load_state_dict(load_tree(Path(folder) / "last.safetensors")["network"])
     return result.seconds
 
@@ -91,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, (600, 600)).astype(np.uint8)
-    ground = Ground(rng.normal(size=(3, 600, 600)).astype(np.float32), labels)
+    piece = ArrayPatches(rng.normal(size=(3, 600, 600)).astype(np.float32), labels)
     print("network    patches   bare ms   loop ms   overhead ms   overhead   cutting share of bare")
     for name, build, batch in (("one layer", OneLayer, 2), ("fcn-rnn", lambda: fcn_rnn(3, 3), 4)):
         settings = settings_of_fast().but(
@@ -101,10 +101,10 @@ def main() -> None:
         for _ in range(arguments.repeats):
             torch.manual_seed(0)
             plain = build()
-            seconds, cutting = bare(plain, ground, settings)
+            seconds, cutting = bare(plain, piece, settings)
             torch.manual_seed(0)
             looped = build()
-            timings.append((seconds, cutting, through_loop(looped, ground, settings)))
+            timings.append((seconds, cutting, through_loop(looped, piece, settings)))
             for key, value in plain.state_dict().items():
                 torch.testing.assert_close(looped.state_dict()[key], value, rtol=1e-5, atol=1e-6)
         seconds, cutting, whole = np.min(np.array(timings) * 1000 / arguments.steps, axis=0)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from crispmap.cli.main import app
 from crispmap.events import progress
 from crispmap.inference.options import PredictOptions
+from crispmap.training.options import TrainerOptions
 
 
 class Mapped(NamedTuple):
@@ -84,21 +85,28 @@ def test_train_defaults(calls: Calls) -> None:
         (
             "train_project",
             (Path("project.yaml"),),
-            {"stage": None, "resume": False, "force": False, "device": "auto", "devices": 1},
+            {"stage": None, "resume": False, "force": False, "trainer": TrainerOptions()},
         )
     ]
 
 
 def test_train_with_everything(calls: Calls) -> None:
-    args = ["--stage", "refiner", "--resume", "--force", "--device", "cuda", "--devices", "2"]
+    args = ["--stage", "refiner", "--resume", "--force", "--device", "cuda", "--devices", "2", "--memory", "2GB"]
     assert run("train", "x/p.yaml", *args).exit_code == 0
     assert calls.made == [
         (
             "train_project",
             (Path("x/p.yaml"),),
-            {"stage": "refiner", "resume": True, "force": True, "device": "cuda", "devices": 2},
+            {"stage": "refiner", "resume": True, "force": True, "trainer": TrainerOptions("cuda", 2, 0, 2 * 10**9)},
         )
     ]
+
+
+@pytest.mark.parametrize("verb", ["train", "compare", "demo"])
+def test_memory_that_is_none_is_refused(verb: str) -> None:
+    result = run(verb, "--memory", "much")
+    assert result.exit_code == 2
+    assert "'much'" in result.stderr
 
 
 def test_the_next_step_is_told_as_it_is_typed(calls: Calls) -> None:

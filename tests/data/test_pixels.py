@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.data.ground import Ground
+from crispmap.data.patches import ArrayPatches
 from crispmap.data.pixels import draw_pixels
 from crispmap.errors import LabelError, TrainingError
 from crispmap.types import IGNORE
@@ -15,13 +15,13 @@ from crispmap.types import IGNORE
 NAMES = ("field", "road", "house")
 
 
-def ground_of(seed: int, shape: tuple[int, int], first: int = 0, bands: int = 2) -> Ground:
+def ground_of(seed: int, shape: tuple[int, int], first: int = 0, bands: int = 2) -> ArrayPatches:
     """Ground whose image tells every pixel's number, counted from ``first``; a fifth of it is not labelled."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, shape).astype(np.uint8)
     labels[rng.random(shape) < 0.2] = IGNORE
     number = np.arange(first, first + labels.size, dtype=np.float32).reshape(shape)
-    return Ground(np.stack([number, -number][:bands]), labels)
+    return ArrayPatches(np.stack([number, -number][:bands]), labels)
 
 
 @given(
@@ -70,10 +70,10 @@ def test_a_class_that_is_rare_or_absent_is_told_by_name():
     houses = np.flatnonzero(labels == 2)
     labels.ravel()[houses[9:]] = 0
     with pytest.raises(LabelError, match="too few labelled pixels: 9 of class 'house'"):
-        draw_pixels([Ground(ground.image, labels)], NAMES, 100)
+        draw_pixels([ArrayPatches(ground.image, labels)], NAMES, 100)
     labels[labels != IGNORE] = 1
     with pytest.raises(LabelError, match="no pixel of class 'field' or 'house'"):
-        draw_pixels([Ground(ground.image, labels)], NAMES, 100)
+        draw_pixels([ArrayPatches(ground.image, labels)], NAMES, 100)
     with pytest.raises(LabelError, match="ids 2"):
         draw_pixels([ground], NAMES[:2], 100)
 

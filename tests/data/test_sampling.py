@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.data import sampling
-from crispmap.data.batches import GroundTiles, PatchBatches, in_order
-from crispmap.data.ground import Ground
+from crispmap.data.batches import PatchBatches, PieceTiles, in_order
+from crispmap.data.patches import ArrayPatches
 from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
 from crispmap.errors import LabelError, TrainingError
 from crispmap.types import IGNORE
 
 
-def ground_of(shape=(40, 50), classes=3, seed=0, bands=2, scores=False, ignored=0.0) -> Ground:
+def ground_of(shape=(40, 50), classes=3, seed=0, bands=2, scores=False, ignored=0.0) -> ArrayPatches:
     """Ground whose image, labels and scores all tell their position, so that they can be matched."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, shape).astype(np.uint8)
@@ -24,10 +24,10 @@ def ground_of(shape=(40, 50), classes=3, seed=0, bands=2, scores=False, ignored=
     place = np.arange(labels.size, dtype=np.float32).reshape(shape)
     image = np.stack([place + 10_000 * band for band in range(bands)])
     coarse = np.stack([place + 0.5 + 10_000 * k for k in range(classes)]) if scores else None
-    return Ground(image, labels, coarse)
+    return ArrayPatches(image, labels, coarse)
 
 
-def sampler_of(*grounds: Ground, classes=3, **plan) -> PatchSampler:
+def sampler_of(*grounds: ArrayPatches, classes=3, **plan) -> PatchSampler:
     return PatchSampler(
         grounds or (ground_of(),),
         [f"c{k}" for k in range(classes)],
@@ -94,7 +94,7 @@ def test_uniform_places_are_spread_by_area():
 def test_balanced_draws_show_a_rare_class_as_often_as_promised():
     labels = np.zeros((60, 60), np.uint8)
     labels[30, 30] = 1
-    ground = Ground(np.zeros((1, 60, 60), np.float32), labels)
+    ground = ArrayPatches(np.zeros((1, 60, 60), np.float32), labels)
     balanced = sampler_of(ground, classes=2, sampling="balanced").batch(0, 600).labels
     share = np.mean((balanced == 1).any(axis=(1, 2)))
     assert 0.45 < share < 0.58  # half, and by chance now and then
@@ -107,7 +107,7 @@ def test_balanced_draws_show_a_rare_class_as_often_as_promised():
 def test_balanced_patches_hold_pixels_at_the_very_border():
     labels = np.zeros((20, 20), np.uint8)
     labels[0, 0] = labels[19, 19] = 1
-    ground = Ground(np.zeros((1, 20, 20), np.float32), labels)
+    ground = ArrayPatches(np.zeros((1, 20, 20), np.float32), labels)
     drawn = sampler_of(ground, classes=2, sampling="balanced", patch_px=20).batch(0, 20)
     assert np.all(drawn.labels.sum(axis=(1, 2), where=drawn.labels == 1) == 2)
 
@@ -115,7 +115,7 @@ def test_balanced_patches_hold_pixels_at_the_very_border():
 def test_thinly_labelled_ground_still_gives_labelled_patches():
     labels = np.full((200, 200), IGNORE, np.uint8)
     labels[100, 100], labels[150, 20] = 0, 1
-    ground = Ground(np.zeros((1, 200, 200), np.float32), labels)
+    ground = ArrayPatches(np.zeros((1, 200, 200), np.float32), labels)
     drawn = sampler_of(ground, classes=2).batch(0, 40)
     assert np.all((drawn.labels != IGNORE).any(axis=(1, 2)))
 
@@ -123,7 +123,7 @@ def test_thinly_labelled_ground_still_gives_labelled_patches():
 def test_patches_with_few_labels_are_drawn_again():
     labels = np.full((64, 64), IGNORE, np.uint8)
     labels[:, :32] = np.arange(32) % 2
-    ground = Ground(np.zeros((1, 64, 64), np.float32), labels)
+    ground = ArrayPatches(np.zeros((1, 64, 64), np.float32), labels)
     drawn = sampler_of(ground, classes=2, min_labelled=0.5).batch(0, 200)
     assert np.all((drawn.labels != IGNORE).mean(axis=(1, 2)) >= 0.5)
 
@@ -217,7 +217,7 @@ class TestTiles:
     def test_tiles_hold_every_pixel_once(self, shape, tile, margin):
         ground = ground_of(shape, scores=True)
         seen = np.zeros(shape, int)
-        for batch in GroundTiles([ground], tile, margin, 4):
+        for batch in PieceTiles([ground], tile, margin, 4):
             assert batch["image"].shape == (1, 2, tile + 2 * margin, tile + 2 * margin)
             assert torch.equal(batch["scores"][0, 0], batch["image"][0, 0] + 0.5)
             known = batch["labels"][0].numpy() != IGNORE
@@ -231,10 +231,10 @@ class TestTiles:
     def test_the_ground_is_never_written_through_a_tile(self):
         ground = ground_of((8, 8))
         before = ground.image.copy()
-        for batch in GroundTiles([ground], 8, 0):
+        for batch in PieceTiles([ground], 8, 0):
             batch["image"].zero_()
         np.testing.assert_array_equal(ground.image, before)
 
     def test_tiles_off_the_stride_are_refused(self):
         with pytest.raises(TrainingError, match="multiple of 4"):
-            GroundTiles([ground_of()], 10, 0, 4)
+            PieceTiles([ground_of()], 10, 0, 4)

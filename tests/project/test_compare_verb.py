@@ -31,6 +31,7 @@ from crispmap.project.compare.report import write_comparison_report
 from crispmap.project.compare.rows import table_of
 from crispmap.project.file import load_project
 from crispmap.training import grid_fit_learner, svm
+from crispmap.training.options import TrainerOptions
 from crispmap.types import IGNORE, LabelArray
 from recorder import Recorder
 
@@ -372,7 +373,7 @@ class TestModels:
         for name in ("crf", "heat"):
             for device in ("cpu", "auto"):
                 with pytest.raises(KeyboardInterrupt):
-                    learn(Method("fcn-rnn", name), project, tmp_path, device)
+                    learn(Method("fcn-rnn", name), project, tmp_path, TrainerOptions(device))
         here = str(choose_device("auto"))  # fits know no "auto"
         assert devices == ["cpu", here, "cpu", here]
 
@@ -412,7 +413,7 @@ class TestReport:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(report, "opened_coarse", opened)
-        on_cpu = compare_methods(compared[0], methods=["fcn-rnn"], device="cpu")
+        on_cpu = compare_methods(compared[0], methods=["fcn-rnn"], trainer=TrainerOptions("cpu"))
         with pytest.raises(KeyboardInterrupt):
             write_comparison_report(on_cpu, table_of(on_cpu))
         assert asked == ["cpu"]

@@ -13,7 +13,7 @@ from project_text import change
 
 from array_scene import ArrayScene
 from block_area import area_of
-from crispmap.data.ground import Ground
+from crispmap.data.patches import ArrayPatches
 from crispmap.data.training_data import Piece, learned_and_held_out
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.evaluate.readers import ArrayLabels, UnitedGround
@@ -32,6 +32,7 @@ from crispmap.project.stages import CORRECTED_LABELS, initial_section
 from crispmap.project.training import MOST_PASSES, ExtraTrainingData, refiner_settings
 from crispmap.raster.scene import Scene
 from crispmap.refine.wide import FAST
+from crispmap.training.options import TrainerOptions
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 CORRECTED = ("refiner: {", "refiner: {corrected_labels: true, ")
@@ -131,8 +132,8 @@ def test_the_loss_of_scores_is_their_mean_cross_entropy_with_what_is_known() -> 
     assert loss_on(scores, pieces) == 0
 
 
-def ground_of(*shape: int) -> Ground:
-    return Ground(np.zeros((1, *shape), np.float32), np.zeros(shape, np.uint8))
+def ground_of(*shape: int) -> ArrayPatches:
+    return ArrayPatches(np.zeros((1, *shape), np.float32), np.zeros(shape, np.uint8))
 
 
 @given(st.integers(1, 40), st.integers(1, 400), st.booleans())
@@ -208,10 +209,10 @@ def test_refiners_that_are_compared_share_the_parts(
     short = RefinerSection.of("rnn", iterations=2, max_steps=5, batch=2, patch_px=24)
     monkeypatch.setattr(stages, "initial_section", lambda _: short)  # by default its training takes a minute
     loaded = load_project(project)
-    learn(Method("fcn-rnn", "rnn-corrected"), loaded, tmp_path / "compare", "cpu")
+    learn(Method("fcn-rnn", "rnn-corrected"), loaded, tmp_path / "compare", TrainerOptions("cpu"))
     parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
     assert len(parts) == FOLDS
-    learn(Method("fcn-rnn", "wide-corrected"), loaded, tmp_path / "compare", "cpu")
+    learn(Method("fcn-rnn", "wide-corrected"), loaded, tmp_path / "compare", TrainerOptions("cpu"))
     again = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
     assert again == parts
 

@@ -159,7 +159,7 @@ def test_corrected_labels_are_kept_scene_by_scene(folder: Path) -> None:
 
 
 def test_methods_are_compared_over_all_scenes(folder: Path) -> None:
-    comparison = compare_methods(folder, methods=["fcn-rnn", "heat"], device="cpu")
+    comparison = compare_methods(folder, methods=["fcn-rnn", "heat"])
     assert not comparison.failures
     for method, record in comparison.finished.items():
         assert record.scores.evaluation.confusion.valid_px == 100 * 80 + 50 * 40

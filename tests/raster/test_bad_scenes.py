@@ -106,6 +106,20 @@ def test_handles_are_as_many_as_are_in_use_at_once(make_raster: Maker) -> None:
         pass
 
 
+def test_a_forked_process_opens_handles_of_its_own(make_raster: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = DatasetPool(str(make_raster(noise(1, 4, 4))))
+    with pool.handle() as parents:
+        pass
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    for _ in range(2):
+        with pool.handle() as own:
+            assert own is not parents
+            first = own
+        with pool.handle() as own:
+            assert own is first
+    pool.close()
+
+
 def test_a_closed_scene_says_so(make_raster: Maker) -> None:
     scene = open_scene(make_raster(noise(1, 4, 4)))
     scene.close()

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from crispmap.data.ground import Ground
+from crispmap.data.patches import ArrayPatches
 from crispmap.errors import CrispmapError, InputError, LabelError
 from crispmap.evaluate.recalibration import fit_biases
 from crispmap.geo.grid import Block
@@ -52,7 +54,7 @@ def ground(seed: int = 0) -> tuple[FloatArray, FloatArray, LabelArray]:
 
 def fit_of(name: str) -> Fit:
     def fitted(scores: FloatArray, image: FloatArray, labels: LabelArray, **options: Any) -> Any:
-        piece = Ground(image, labels, scores)
+        piece = ArrayPatches(image, labels, scores)
         return fit_refiner(architectures("refiner")[name].build, [piece], **{"most_tries": 4, **options})
 
     return fitted
@@ -148,9 +150,28 @@ def test_of_much_ground_some_tiles_are_tried_and_every_class_is_among_them(
     for seed in range(3):
         _, record = fitted(scores, image, labels, most_tries=1, seed=seed)
         assert 100 <= record.labelled_px <= 400
-        tiles = [tile for _, tile in fit._chosen_tiles([labels], 10, np.random.default_rng(seed))]
+        tiles = [
+            tile
+            for _, tile in fit._chosen_tiles([ArrayPatches(image, labels, scores)], 10, np.random.default_rng(seed))
+        ]
         assert record.labelled_px == sum(tile.height * tile.width for tile in tiles)
         assert np.unique(np.concatenate([labels[tile.slices].ravel() for tile in tiles])).tolist() == [0, 1, 2]
+
+
+@given(most=st.integers(1, 3 * SIDE * SIDE), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_biases_are_fitted_to_all_labelled_pixels_or_to_some_of_every_class(most: int, seed: int) -> None:
+    scores, image, labels = ground()
+    labels[:3] = IGNORE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "MAX_FIT_PIXELS", most)
+        found, ids = fit._labelled_scores([ArrayPatches(image, labels, scores)] * 2, seed)
+    known = labels != IGNORE
+    whole = {(*values, label) for values, label in zip(scores[:, known].T, labels[known], strict=True)}
+    assert {(*values, label) for values, label in zip(found.T, ids, strict=True)} <= whole
+    assert set(ids.tolist()) == {0, 1, 2}
+    total = 2 * int(known.sum())
+    assert len(ids) == total if most >= total else len(ids) < min(total, most + 6 + 6 * np.sqrt(most))
 
 
 def test_where_no_step_helps_one_remains() -> None:

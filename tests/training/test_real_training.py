@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.data.ground import Ground
+from crispmap.data.patches import ArrayPatches
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.scaling import paper_scaling
 from crispmap.refine.rnn import FAST
@@ -21,7 +21,7 @@ from crispmap.training.task import RefinerTask
 SCHEMA = ClassSchema((ClassDef("background", "#000000"), ClassDef("building", "#ff0000")))
 
 
-def halves(folder: Path) -> list[Ground]:
+def halves(folder: Path) -> list[ArrayPatches]:
     image = np.asarray(Image.open(folder / "fullyconv_image.png"), np.float32).transpose(2, 0, 1)
     labels = (np.asarray(Image.open(folder / "fullyconv_reference.png")) > 127).astype(np.uint8)
     probability = (np.asarray(Image.open(folder / "fullyconv_softClassif.png"), np.float32) + 0.5) / 256
@@ -29,7 +29,7 @@ def halves(folder: Path) -> list[Ground]:
     scores = np.stack([-logit / 2, logit / 2])
     scaled = paper_scaling(3).apply(image)
     middle = labels.shape[1] // 2
-    return [Ground(scaled[..., s], labels[:, s], scores[..., s]) for s in (slice(0, middle), slice(middle, None))]
+    return [ArrayPatches(scaled[..., s], labels[:, s], scores[..., s]) for s in (slice(0, middle), slice(middle, None))]
 
 
 @pytest.mark.realdata

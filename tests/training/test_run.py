@@ -22,7 +22,7 @@ import pytest
 import tiny
 import torch
 
-from crispmap.data.ground import Ground
+from crispmap.data.patches import ArrayPatches
 from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
 from crispmap.models.registry import architectures
 from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
@@ -189,9 +189,9 @@ class TestResume:
     def test_other_ground_or_another_network_is_refused(self, tmp_path):
         run(tiny.coarse_task(max_steps=3), tmp_path)
         task = tiny.coarse_task(max_steps=3)
-        with pytest.raises(TrainingError, match="training ground was"):
+        with pytest.raises(TrainingError, match="training data was"):
             train(task, [tiny.ground(7)], [tiny.ground(1)], tmp_path, resume=True)
-        with pytest.raises(TrainingError, match="validation ground was"):
+        with pytest.raises(TrainingError, match="validation data was"):
             train(task, [tiny.ground(0)], [tiny.ground(7)], tmp_path, resume=True)
         with pytest.raises(TrainingError, match="network was"):
             run(tiny.refiner_task(max_steps=3), tmp_path, resume=True)
@@ -389,8 +389,8 @@ class TestRefusals:
 
     def test_validation_without_labels(self, tmp_path):
         blank = tiny.ground(0)
-        blank = Ground(blank.image, np.full_like(blank.labels, IGNORE), blank.scores)
-        with pytest.raises(TrainingError, match="validation ground holds no labelled"):
+        blank = ArrayPatches(blank.image, np.full_like(blank.labels, IGNORE), blank.scores)
+        with pytest.raises(TrainingError, match="validation data hold no labelled"):
             train(tiny.coarse_task(), [tiny.ground(0)], [blank], tmp_path)
 
     def test_other_classes_than_the_schemas(self):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.data.ground import Ground
+from crispmap.data.patches import ArrayPatches
 from crispmap.data.pixels import draw_pixels
 from crispmap.errors import LabelError, TrainingError
 from crispmap.models.card import ModelCard
@@ -144,9 +144,9 @@ def test_a_constant_band_and_validation_without_labels_are_no_obstacle():
     ground = tiny.ground(1, (40, 40))
     image = ground.image.copy()
     image[1] = 3.0
-    unknown = Ground(image, np.full(ground.shape, IGNORE, np.uint8))
+    unknown = ArrayPatches(image, np.full(ground.shape, IGNORE, np.uint8))
     labels = np.minimum(ground.labels, 1)
-    result = fit_svm(machines.svm, [Ground(image, labels)], [unknown], TWO, per_class=30)
+    result = fit_svm(machines.svm, [ArrayPatches(image, labels)], [unknown], TWO, per_class=30)
     assert result.score is None
     assert torch.isfinite(result.network(torch.randn(1, 2, 5, 5))).all()
 
@@ -156,7 +156,7 @@ def test_fewer_pixels_than_asked_for_are_taken_and_told():
     labels = np.where(ground.labels == 2, np.uint8(0), ground.labels)
     rows, cols = np.nonzero(ground.labels == 2)
     labels[rows[:12], cols[:12]] = 2
-    result = fit_svm(machines.svm, [Ground(ground.image, labels)], [], tiny.SCHEMA, per_class=40)
+    result = fit_svm(machines.svm, [ArrayPatches(ground.image, labels)], [], tiny.SCHEMA, per_class=40)
     assert result.drawn == {"field": 40, "road": 40, "house": 12}
     assert result.available["house"] == 12
 
@@ -164,7 +164,7 @@ def test_fewer_pixels_than_asked_for_are_taken_and_told():
 def test_ground_that_cannot_be_fitted_is_refused():
     ground = tiny.ground(1, (40, 40))
     with pytest.raises(LabelError, match="no pixel of class 'road' or 'house'"):
-        fit_svm(machines.svm, [Ground(ground.image, np.zeros(ground.shape, np.uint8))], [], tiny.SCHEMA)
+        fit_svm(machines.svm, [ArrayPatches(ground.image, np.zeros(ground.shape, np.uint8))], [], tiny.SCHEMA)
     with pytest.raises(TrainingError, match="have no bands"):
         fit_svm(machines.svm, [], [], tiny.SCHEMA)
     with pytest.raises(TrainingError, match="9 pixels of each class"):

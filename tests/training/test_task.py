@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.data.batches import GroundTiles
+from crispmap.data.batches import PieceTiles
 from crispmap.training.task import RefinerTask, overlap_loss
 from crispmap.types import IGNORE
 
@@ -39,7 +39,7 @@ def test_loss_is_the_weighted_mean_over_labelled_pixels(seed, weights, unlabelle
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_deep_supervision_mixes_the_last_step_with_the_mean_of_those_before(share, steps):
     task = RefinerTask(tiny.TinyRefiner(iterations=steps), tiny.refiner_settings(deep_supervision=share), tiny.SCHEMA)
-    batch = GroundTiles([tiny.ground(0)], 16, task.margin_px)[0]
+    batch = PieceTiles([tiny.ground(0)], 16, task.margin_px)[0]
     _, *between, last = [
         task.cross_entropy(one, batch["labels"]).item()
         for one in task.network.all_iterations(batch["scores"], batch["image"])
@@ -50,14 +50,14 @@ def test_deep_supervision_mixes_the_last_step_with_the_mean_of_those_before(shar
 
 def test_gradients_reach_every_weight():
     for task in (tiny.coarse_task(), tiny.refiner_task()):
-        batch = GroundTiles([tiny.ground(0)], 16, task.margin_px, task.stride_px)[0]
+        batch = PieceTiles([tiny.ground(0)], 16, task.margin_px, task.stride_px)[0]
         task.loss(batch).backward()
         assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in task.network.parameters())
 
 
 def test_the_loss_is_float32_under_bfloat16():
     task = tiny.coarse_task()
-    batch = GroundTiles([tiny.ground(0)], 16, task.margin_px)[0]
+    batch = PieceTiles([tiny.ground(0)], 16, task.margin_px)[0]
     with torch.autocast("cpu", torch.bfloat16):
         assert task.scores(batch).dtype == torch.bfloat16
         assert task.loss(batch).dtype == torch.float32
@@ -83,7 +83,7 @@ def test_the_overlap_is_added_at_every_iteration():
     def loss(**changes):
         torch.manual_seed(0)
         task = RefinerTask(tiny.TinyRefiner(iterations=2), tiny.refiner_settings(**changes), tiny.SCHEMA)
-        batch = GroundTiles([tiny.ground(0)], 16, task.margin_px)[0]
+        batch = PieceTiles([tiny.ground(0)], 16, task.margin_px)[0]
         steps = task.network.all_iterations(batch["scores"], batch["image"])[1:]
         return task.loss(batch).item(), [overlap_loss(one, batch["labels"]).item() for one in steps]
 

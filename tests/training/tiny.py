@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.data.ground import Ground
+from crispmap.data.patches import ArrayPatches
 from crispmap.models.base import CoarseNetwork, Refiner, crop
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.task import CoarseTask, RefinerTask
@@ -51,7 +51,7 @@ class TinyRefiner(Refiner):
         return steps
 
 
-def ground(seed: int, shape: tuple[int, int] = (60, 50), bands: int = 2, with_scores: bool = True) -> Ground:
+def ground(seed: int, shape: tuple[int, int] = (60, 50), bands: int = 2, with_scores: bool = True) -> ArrayPatches:
     """Blocks of classes, each class with a brightness of its own in each band; blurred, misplaced scores."""
     rng = np.random.default_rng(seed)
     rows, cols = (-(-side // 6) for side in shape)
@@ -59,7 +59,7 @@ def ground(seed: int, shape: tuple[int, int] = (60, 50), bands: int = 2, with_sc
     brightness = np.random.default_rng(99).normal(0, 1, (bands, 3))
     image = (brightness[:, labels] + rng.normal(0, 0.2, (bands, *shape))).astype(np.float32)
     scores = np.stack([np.roll(labels, 2, axis=1) == k for k in range(3)]).astype(np.float32)
-    return Ground(image, labels, scores if with_scores else None)
+    return ArrayPatches(image, labels, scores if with_scores else None)
 
 
 def coarse_settings(**changes: object) -> TrainingSettings:

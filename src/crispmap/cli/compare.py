@@ -10,13 +10,15 @@ import typer
 
 from crispmap.cli.console import notify, notify_problem, print_json, print_line
 from crispmap.cli.failures import FAILED
-from crispmap.cli.options import Device, DeviceOption, notify_written
+from crispmap.cli.options import notify_written, trainer_options, with_options
 from crispmap.cli.progress import TerminalProgress
+from crispmap.training.options import TrainerOptions
 
 if TYPE_CHECKING:
     from crispmap.project.compare.rows import Table
 
 
+@with_options(trainer_options)
 def compare(
     project: Annotated[
         Path, typer.Argument(metavar="PROJECT", help="The project file, or the folder it lies in.")
@@ -32,10 +34,10 @@ def compare(
         int | None,
         typer.Option(min=0, max=2**32 - 1, help="Seed of trainings and intervals; by default the project's."),
     ] = None,
-    device: DeviceOption = Device.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, as shares 0..1.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run finished methods again.")] = False,
+    options: TrainerOptions,
 ) -> None:
     """Train and score every method on a project's ground, side by side, and write a report.
 
@@ -50,7 +52,7 @@ def compare(
 
     names = None if methods is None else methods.split(",")
     comparison = compare_methods(
-        project, methods=names, seed=seed, force=force, device=device.value, events=TerminalProgress()
+        project, methods=names, seed=seed, force=force, trainer=options, events=TerminalProgress()
     )
     table = table_of(comparison)
     written = [write_comparison_report(comparison, table)] if table.rows else []

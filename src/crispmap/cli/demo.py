@@ -8,17 +8,20 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import notify, print_json
-from crispmap.cli.options import Device, DeviceOption, ForceOption
+from crispmap.cli.options import ForceOption, trainer_options, with_options
 from crispmap.cli.progress import TerminalProgress
+from crispmap.training.options import TrainerOptions
 
 
+@with_options(trainer_options)
 def demo(
     out: Annotated[Path, typer.Option(help="The folder everything goes to.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes another town.")] = 0,
     force: ForceOption = False,
-    device: DeviceOption = Device.AUTO,
     show: Annotated[bool, typer.Option("--open", help="Open the report in a browser, where there is one.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")] = False,
+    *,
+    options: TrainerOptions,
 ) -> None:
     """Generate a town, train on its imprecise map, map it, refine the map, and report the gain.
 
@@ -28,7 +31,7 @@ def demo(
     from crispmap.project.demo import run_demo
     from crispmap.report.tables.terminal import print_evaluations
 
-    made = run_demo(out, seed=seed, force=force, device=device.value, events=TerminalProgress())
+    made = run_demo(out, seed=seed, force=force, trainer=options, events=TerminalProgress())
     if as_json:
         print_json(made.results.to_dict() | {"seconds": made.timings})
     else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -44,6 +46,14 @@ class StoredScores(Choice):
 
 DeviceOption: TypeAlias = Annotated[
     Device, typer.Option("--device", help="Where networks run: auto takes a GPU where there is one.")
+]
+MemoryOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="What training data may take in memory, such as 2GB; the rest stays on disk. By default a quarter of it.",
+    ),
 ]
 ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
@@ -88,6 +98,36 @@ AssumeCrsOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--assume-crs", metavar="CRS", help="The CRS of a file without one, such as EPSG:4326; or scene."),
 ]
+
+
+def with_options(build: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a verb the parameters of ``build``, last, for its own parameter ``options``."""
+    options = inspect.signature(build, eval_str=True).parameters
+
+    def decorated(verb: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(verb)
+        def whole(*args: Any, **kwargs: Any) -> None:
+            chosen = {name: kwargs.pop(name) for name in options if name in kwargs}
+            verb(*args, options=build(**chosen), **kwargs)
+
+        own = inspect.signature(verb, eval_str=True)
+        others = [one for name, one in own.parameters.items() if name != "options"]
+        whole.__signature__ = own.replace(parameters=[*others, *options.values()])  # type: ignore[attr-defined]
+        return whole
+
+    return decorated
+
+
+def trainer_options(*, device: DeviceOption = Device.AUTO, memory: MemoryOption = None) -> Any:
+    """Return the ``TrainerOptions`` that the options of the command say.
+
+    Raises:
+        InputError: If the memory is no amount of memory.
+    """
+    from crispmap.data.budget import parse_bytes
+    from crispmap.training.options import TrainerOptions
+
+    return TrainerOptions(device.value, memory_bytes=None if memory is None else parse_bytes(memory))
 
 
 def is_project(path: Path) -> bool:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
-from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption
+from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption, with_options
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.plan import BLOCK_PX
 
@@ -73,21 +70,6 @@ RestartOption: TypeAlias = Annotated[
 ]
 
 
-def with_predict_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """Return a verb whose parameter ``options`` is replaced by those of ``predict_options``, which come last."""
-    options = inspect.signature(predict_options, eval_str=True).parameters
-
-    @functools.wraps(verb)
-    def whole(*args: Any, **kwargs: Any) -> None:
-        chosen = {name: kwargs.pop(name) for name in options if name in kwargs}
-        verb(*args, options=predict_options(**chosen), **kwargs)
-
-    own = inspect.signature(verb, eval_str=True)
-    others = [one for name, one in own.parameters.items() if name != "options"]
-    whole.__signature__ = own.replace(parameters=[*others, *options.values()])  # type: ignore[attr-defined]
-    return whole
-
-
 def predict_options(  # noqa: PLR0913 - one parameter an option
     *,
     block: BlockOption = BLOCK_PX,
@@ -116,3 +98,7 @@ def predict_options(  # noqa: PLR0913 - one parameter an option
         force=force,
         verify_seams=verify_seams,
     )
+
+
+with_predict_options = with_options(predict_options)
+"""Gives a verb the options of ``predict_options`` in the place of its parameter ``options``."""

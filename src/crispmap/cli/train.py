@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crispmap.cli.console import notify
-from crispmap.cli.options import Choice, Device, DeviceOption, ForceOption, notify_written, quoted
+from crispmap.cli.options import Choice, ForceOption, notify_written, quoted, trainer_options, with_options
 from crispmap.cli.progress import TerminalProgress
+from crispmap.training.options import TrainerOptions
 
 
 class Stage(Choice):
@@ -20,6 +22,7 @@ class Stage(Choice):
     REFINER = "refiner"
 
 
+@with_options(trainer_options)
 def train(
     project: Annotated[
         Path, typer.Argument(metavar="PROJECT", help="The project file, or the folder it lies in.")
@@ -28,8 +31,8 @@ def train(
     stage: Annotated[Stage | None, typer.Option(help="Train only the coarse network, or only the refiner.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
     force: ForceOption = False,
-    device: DeviceOption = Device.AUTO,
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs share a training.")] = 1,
+    options: TrainerOptions,
 ) -> None:
     """Train the coarse network on a project's labels, then the refiner on its precise piece.
 
@@ -39,8 +42,8 @@ def train(
 
     begun = time.perf_counter()
     written = train_project(
-        project, stage=None if stage is None else stage.value, resume=resume, force=force, device=device.value,
-        devices=devices, events=TerminalProgress(),
+        project, stage=None if stage is None else stage.value, resume=resume, force=force,
+        trainer=replace(options, devices=devices), events=TerminalProgress(),
     )  # fmt: skip
     notify_written(written, since=begun)
     if stage is None:

@@ -1,1 +1,1 @@
-"""Chips: areas of ground held for training, and random patches of them."""
+"""Training data: where they lie, the memory they may take, and random patches of them."""

@@ -1,4 +1,4 @@
-"""Batches of patches and tiles of ground as torch tensors."""
+"""Batches of patches and tiles of training data as torch tensors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from crispmap.data.ground import Ground
+from crispmap.data.patches import PatchSource
 from crispmap.data.sampling import PatchSampler
 from crispmap.errors import TrainingError
 from crispmap.geo.grid import Block
-from crispmap.raster.scene import cut_reflected
 from crispmap.types import IGNORE, LabelArray
 
 Batch = dict[str, Tensor]
@@ -52,7 +51,7 @@ class PatchBatches(Dataset[Batch]):
         return _tensors(patches.image, patches.labels, patches.scores)
 
 
-class GroundTiles(Dataset[Batch]):
+class PieceTiles(Dataset[Batch]):
     """Tiles that cover every piece once, each a batch of one with its context; ``len`` tiles in all.
 
     Tiles begin at multiples of ``tile_px`` in their piece; what a tile has beyond the piece is its
@@ -62,30 +61,30 @@ class GroundTiles(Dataset[Batch]):
         TrainingError: If the tile is not a multiple of the stride.
     """
 
-    def __init__(self, grounds: Sequence[Ground], tile_px: int, margin_px: int, stride_px: int = 1) -> None:
+    def __init__(self, pieces: Sequence[PatchSource], tile_px: int, margin_px: int, stride_px: int = 1) -> None:
         if tile_px < 1 or tile_px % stride_px:
             raise TrainingError(
                 f"Tiles of {tile_px} pixels were asked for.", expected=f"a positive multiple of {stride_px}"
             )
         self._margin_px = margin_px
         self._tiles = [
-            (ground, Block(row, col, tile_px, tile_px))
-            for ground in grounds
-            for row in range(0, ground.shape[0], tile_px)
-            for col in range(0, ground.shape[1], tile_px)
+            (piece, Block(row, col, tile_px, tile_px))
+            for piece in pieces
+            for row in range(0, piece.shape[0], tile_px)
+            for col in range(0, piece.shape[1], tile_px)
         ]
 
     def __len__(self) -> int:
         return len(self._tiles)
 
     def __getitem__(self, index: int) -> Batch:
-        ground, block = self._tiles[index]
+        piece, block = self._tiles[index]
         around = block.padded(self._margin_px)
         labels: LabelArray = np.full(block.shape, IGNORE, np.uint8)
-        inside = block.intersection(Block(0, 0, *ground.shape))
-        labels[inside.relative_to(block).slices] = ground.labels[inside.slices]
-        scores = None if ground.scores is None else cut_reflected(ground.scores, around)[None]
-        return _tensors(cut_reflected(ground.image, around)[None], labels[None], scores)
+        inside = block.intersection(Block(0, 0, *piece.shape))
+        labels[inside.relative_to(block).slices] = piece.read_labels(inside)
+        scores = None if piece.score_classes is None else piece.read_scores(around)[None]
+        return _tensors(piece.read_image(around)[None], labels[None], scores)
 
 
 def in_order(dataset: Dataset[Batch], *, workers: int = 0, pinned: bool = False) -> DataLoader[Batch]:
@@ -110,5 +109,5 @@ def _tensors(image: np.ndarray, labels: LabelArray, scores: np.ndarray | None) -
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """Return a tensor that owns its memory: the ground's arrays must not be written through it."""
+    """Return a tensor that owns its memory: a source's arrays must not be written through it."""
     return torch.from_numpy(array if array.flags.owndata and array.flags.writeable else array.copy())

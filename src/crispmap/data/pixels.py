@@ -1,4 +1,4 @@
-"""Single labelled pixels of training ground, drawn alike from every class."""
+"""Single labelled pixels of training data, drawn alike from every class."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crispmap.data.ground import Ground, count_classes
+from crispmap.data.patches import PatchSource, count_classes
 from crispmap.data.sampling import places_of_class
 from crispmap.errors import LabelError, TrainingError
 from crispmap.geo.grid import Block
-from crispmap.raster.scene import cut_reflected
 from crispmap.types import CountArray, FloatArray, LabelArray
 
 LEAST_PIXELS = 10
@@ -24,7 +23,7 @@ class PixelSample:
 
     Attributes:
         images: float32 (pixel, band, 1 + 2 margin, 1 + 2 margin), scaled; the pixel in the middle, reflections of its
-            piece of ground where that ends.
+            piece where that ends.
         labels: uint8 (pixel,).
         drawn: (class,) pixels drawn, int64.
         available: (class,) pixels there were, int64.
@@ -37,31 +36,31 @@ class PixelSample:
 
 
 def draw_pixels(
-    grounds: Sequence[Ground], class_names: Sequence[str], per_class: int, *, margin_px: int = 0, seed: int = 0
+    pieces: Sequence[PatchSource], class_names: Sequence[str], per_class: int, *, margin_px: int = 0, seed: int = 0
 ) -> PixelSample:
     """Return ``per_class`` pixels of every class, drawn evenly and none twice; all of a class that has fewer.
 
-    The same ground and seed give the same pixels.
+    The same data and seed give the same pixels.
 
     Raises:
-        TrainingError: If there is no ground, or its pieces have different bands.
+        TrainingError: If there is no piece, or pieces have different bands.
         LabelError: If a class has fewer than ``LEAST_PIXELS`` pixels, or a label is no class's id.
     """
-    bands = {ground.image.shape[0] for ground in grounds}
+    bands = {piece.bands for piece in pieces}
     if len(bands) != 1:
         raise TrainingError(
             f"The training areas have {' and '.join(map(str, sorted(bands))) or 'no'} bands.",
-            expected="at least one piece of ground, and the same bands in all",
+            expected="at least one piece, and the same bands in all",
         )
-    available = count_classes(grounds, class_names)
+    available = count_classes(pieces, class_names)
     check_enough(available, class_names)
     side = 1 + 2 * margin_px
     images, labels = [], []
     for class_id, total in enumerate(available.tolist()):
         rng = np.random.default_rng([seed, class_id])
         chosen = np.sort(rng.choice(total, min(per_class, total), replace=False))
-        for piece, row, col in places_of_class(grounds, class_id, chosen).tolist():
-            images.append(cut_reflected(grounds[piece].image, Block(row - margin_px, col - margin_px, side, side)))
+        for piece, row, col in places_of_class(pieces, class_id, chosen).tolist():
+            images.append(pieces[piece].read_image(Block(row - margin_px, col - margin_px, side, side)))
             labels.append(class_id)
     return PixelSample(
         np.stack(images), np.array(labels, np.uint8), np.minimum(available, per_class), np.asarray(available)

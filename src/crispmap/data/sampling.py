@@ -1,4 +1,4 @@
-"""Random patches of training ground: patch i is a function of (seed, i) alone.
+"""Random patches of training data: patch i is a function of (seed, i) alone.
 
 Nothing has to be remembered between two patches, so a training resumes at any step and gives the same patches
 with any number of workers.
@@ -6,6 +6,7 @@ with any number of workers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,12 +14,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.data.ground import Ground, count_classes
-from crispmap.data.scaling import strips
+from crispmap.data.patches import PatchSource, count_classes, label_strips
 from crispmap.errors import TrainingError
 from crispmap.geo.grid import Block
 from crispmap.models.settings import Sampling, TrainingSettings, Weighting
-from crispmap.raster.scene import cut_reflected
 from crispmap.types import IGNORE, CountArray, DoubleArray, FloatArray, LabelArray
 
 POSITIONS_PER_CLASS = 50_000
@@ -31,8 +30,8 @@ class Patch:
 
     Attributes:
         image: float32 (band, P+2m, P+2m).
-        labels: uint8 (P, P); the ground in the middle of the image.
-        scores: float32 (class, P+2m, P+2m), or None where the ground has none.
+        labels: uint8 (P, P), of the middle of the image.
+        scores: float32 (class, P+2m, P+2m), or None where the source has none.
     """
 
     image: FloatArray
@@ -97,10 +96,10 @@ class PatchPlan:
 
 
 class PatchSampler:
-    """Draws patches of several pieces of ground.
+    """Draws patches of several pieces.
 
     Attributes:
-        grounds: The pieces.
+        pieces: Where patches are drawn.
         plan: How patches are drawn.
         class_counts: Labelled pixels of each class over all pieces, int64 (class,).
 
@@ -109,13 +108,13 @@ class PatchSampler:
         LabelError: If a class has no pixel, or a label is no class's id.
     """
 
-    def __init__(self, grounds: Sequence[Ground], class_names: Sequence[str], plan: PatchPlan) -> None:
-        self.grounds = tuple(grounds)
+    def __init__(self, pieces: Sequence[PatchSource], class_names: Sequence[str], plan: PatchPlan) -> None:
+        self.pieces = tuple(pieces)
         self.plan = plan
-        _check_pieces(self.grounds, plan)
-        self.class_counts = count_classes(self.grounds, class_names)
+        _check_pieces(self.pieces, plan)
+        self.class_counts = count_classes(self.pieces, class_names)
         self._positions = [self._positions_of(k) for k in range(len(class_names))]
-        areas = np.array([ground.labels.size for ground in self.grounds], np.float64)
+        areas = np.array([math.prod(piece.shape) for piece in self.pieces], np.float64)
         self._area_bounds = np.cumsum(areas) / areas.sum()
 
     def draw(self, index: int) -> Patch:
@@ -126,46 +125,51 @@ class PatchSampler:
     def batch(self, first: int, count: int) -> Patch:
         """Return patches ``first .. first+count-1``, stacked along a new first axis."""
         context = self.plan.patch_px + 2 * self.plan.margin_px
-        some = self.grounds[0]
-        image = np.empty((count, some.image.shape[0], context, context), np.float32)
+        some = self.pieces[0]
+        image = np.empty((count, some.bands, context, context), np.float32)
         labels = np.empty((count, self.plan.patch_px, self.plan.patch_px), np.uint8)
         scores = None
-        if some.scores is not None:
-            scores = np.empty((count, some.scores.shape[0], context, context), np.float32)
+        if some.score_classes is not None:
+            scores = np.empty((count, some.score_classes, context, context), np.float32)
         for i in range(count):
             rng = np.random.Generator(np.random.Philox(key=[self.plan.seed, first + i]))
-            piece, block = self._place(rng)
+            place, block = self._place(rng)
             symmetry = int(rng.integers(8)) if self.plan.flip_and_rotate else 0
-            ground = self.grounds[piece]
+            piece = self.pieces[place]
             around = block.padded(self.plan.margin_px)
-            image[i] = _turned(cut_reflected(ground.image, around), symmetry)
-            labels[i] = _turned(ground.labels[block.slices], symmetry)
-            if scores is not None and ground.scores is not None:
-                scores[i] = _turned(cut_reflected(ground.scores, around), symmetry)
+            image[i] = _turned(piece.read_image(around), symmetry)
+            labels[i] = _turned(piece.read_labels(block), symmetry)
+            if scores is not None:
+                scores[i] = _turned(piece.read_scores(around), symmetry)
         return Patch(image, labels, scores)
+
+    def batch_bytes(self, count: int) -> int:
+        """Return the memory that a batch of so many patches takes as tensors."""
+        context, some = self.plan.patch_px + 2 * self.plan.margin_px, self.pieces[0]
+        return count * (4 * (some.bands + (some.score_classes or 0)) * context**2 + 8 * self.plan.patch_px**2)
 
     def describe(self) -> dict[str, object]:
         """Return what determines the patches, as plain values: samplers with the same ones draw the same."""
         return {
             **self.plan.__dict__,
-            "pieces": [list(ground.shape) for ground in self.grounds],
-            "check_sums": [ground.fingerprint() for ground in self.grounds],
+            "pieces": [list(piece.shape) for piece in self.pieces],
+            "check_sums": [piece.fingerprint() for piece in self.pieces],
         }
 
     def _place(self, rng: np.random.Generator) -> tuple[int, Block]:
         """Return the piece and block of one patch."""
         for _ in range(1 + _REDRAWS):
             piece, block = self._near_class(rng) if self.plan.sampling == "balanced" else self._anywhere(rng)
-            labelled = np.count_nonzero(self.grounds[piece].labels[block.slices] != IGNORE)
+            labelled = np.count_nonzero(self.pieces[piece].read_labels(block) != IGNORE)
             if labelled and labelled >= self.plan.min_labelled * self.plan.patch_px**2:
                 return piece, block
-        # The ground is labelled too thinly for the share asked for: at least one labelled pixel then.
+        # The pieces are labelled too thinly for the share asked for: at least one labelled pixel then.
         return self._near_class(rng)
 
     def _anywhere(self, rng: np.random.Generator) -> tuple[int, Block]:
         """Return a block drawn evenly from a piece drawn by its area."""
         piece = int(np.searchsorted(self._area_bounds, rng.random(), side="right"))
-        height, width = self.grounds[piece].shape
+        height, width = self.pieces[piece].shape
         side = self.plan.patch_px
         row, col = rng.integers(height - side + 1), rng.integers(width - side + 1)
         return piece, Block(int(row), int(col), side, side)
@@ -174,7 +178,7 @@ class PatchSampler:
         """Return a block, drawn evenly, that holds a pixel drawn evenly from a class drawn evenly."""
         positions = self._positions[int(rng.integers(len(self._positions)))]
         piece, row, col = positions[int(rng.integers(len(positions)))].tolist()
-        height, width = self.grounds[piece].shape
+        height, width = self.pieces[piece].shape
         side = self.plan.patch_px
         top = rng.integers(max(0, row - side + 1), min(row, height - side) + 1)
         left = rng.integers(max(0, col - side + 1), min(col, width - side) + 1)
@@ -188,26 +192,26 @@ class PatchSampler:
         else:
             rng = np.random.default_rng([self.plan.seed, class_id])
             chosen = np.sort(rng.integers(total, size=POSITIONS_PER_CLASS))
-        return places_of_class(self.grounds, class_id, chosen)
+        return places_of_class(self.pieces, class_id, chosen)
 
 
 def places_of_class(
-    grounds: Sequence[Ground], class_id: int, chosen: NDArray[np.signedinteger[Any]]
+    pieces: Sequence[PatchSource], class_id: int, chosen: NDArray[np.signedinteger[Any]]
 ) -> NDArray[np.int32]:
     """Return (piece, row, col) of chosen pixels of a class, int32 (pixel, 3).
 
     Args:
-        grounds: The pieces.
+        pieces: Where they are looked for.
         class_id: The class.
         chosen: Which of its pixels, counted piece by piece and row by row; never falling.
     """
     found, passed = [], 0
-    for piece, ground in enumerate(grounds):
-        for strip in strips(Block(0, 0, *ground.shape)):
-            hits = np.flatnonzero(ground.labels[strip.slices] == class_id)
+    for number, piece in enumerate(pieces):
+        for strip, labels in label_strips(piece):
+            hits = np.flatnonzero(labels == class_id)
             low, high = np.searchsorted(chosen, (passed, passed + hits.size))
             rows, cols = np.divmod(hits[chosen[low:high] - passed], strip.width)
-            found.append(np.stack([np.full_like(rows, piece), rows + strip.row, cols], axis=1).astype(np.int32))
+            found.append(np.stack([np.full_like(rows, number), rows + strip.row, cols], axis=1).astype(np.int32))
             passed += hits.size
     return np.concatenate(found)
 
@@ -242,7 +246,7 @@ def _turned(array: NDArray[np.generic], symmetry: int) -> NDArray[np.generic]:
 
 
 def check_patch(shape: tuple[int, int], patch_px: int, stride_px: int = 1) -> None:
-    """Check that a piece of ground (height, width) holds a patch.
+    """Check that a piece (height, width) holds a patch.
 
     Raises:
         TrainingError: If it does not.
@@ -255,13 +259,13 @@ def check_patch(shape: tuple[int, int], patch_px: int, stride_px: int = 1) -> No
         )
 
 
-def _check_pieces(grounds: tuple[Ground, ...], plan: PatchPlan) -> None:
+def _check_pieces(pieces: tuple[PatchSource, ...], plan: PatchPlan) -> None:
     """Refuse pieces no patch can be drawn from, and pieces that are not alike."""
-    if not grounds:
-        raise TrainingError("There is no training area.", expected="at least one piece of ground")
-    for ground in grounds:
-        check_patch(ground.shape, plan.patch_px, plan.stride_px)
-    kinds = {(g.image.shape[0], None if g.scores is None else g.scores.shape[0]) for g in grounds}
+    if not pieces:
+        raise TrainingError("There is no training area.", expected="at least one piece")
+    for piece in pieces:
+        check_patch(piece.shape, plan.patch_px, plan.stride_px)
+    kinds = {(piece.bands, piece.score_classes) for piece in pieces}
     if len(kinds) > 1:
         raise TrainingError(
             f"The training areas differ: (bands, classes of scores) {sorted(kinds, key=str)}.",

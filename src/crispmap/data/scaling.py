@@ -23,7 +23,7 @@ def measure_scaling(areas: Sequence[tuple[SceneReader, Block]]) -> Scaling:
     """Return each band's mean and standard deviation over the valid pixels of the training areas.
 
     The areas are read in strips and the moments merged in float64 (Chan, Golub & LeVeque 1983), so memory
-    does not grow with the ground and large offsets lose no digits. A band without any variation gets scale 1.
+    does not grow with the areas and large offsets lose no digits. A band without any variation gets scale 1.
 
     Args:
         areas: Scenes, all of one list of bands, each with the block of it that is trained on.
@@ -46,7 +46,7 @@ def measure_scaling(areas: Sequence[tuple[SceneReader, Block]]) -> Scaling:
     if moments.count == 0:
         raise SceneError(
             "The training areas hold no valid pixel.",
-            expected="areas over ground the scene covers",
+            expected="areas that the scene covers",
             remedy="check the areas, and the scene's nodata value",
         )
     deviation = np.sqrt(moments.squares / moments.count)

@@ -168,7 +168,8 @@ def local_trouble(name: str) -> SceneError | None:
 class DatasetPool:
     """Handles of one raster for several threads, each handle used by one thread at a time.
 
-    As many are opened as are in use at once; GDAL then decodes for every thread without a lock between them.
+    As many are opened as are in use at once; GDAL then decodes for every thread without a lock between them. A forked
+    process opens its own: it would share the position in the file with the others.
 
     Args:
         name: What GDAL opens.
@@ -182,7 +183,7 @@ class DatasetPool:
         self._lock = threading.Lock()
         self._closed = False
         first = open_dataset(name)
-        self._free = [first]
+        self._free, self._process = [first], os.getpid()
         # Where rasterio has nothing to warn of, threads open handles without touching the process's warning filters.
         self._open = open_dataset if first.transform.is_identity else _opened
 
@@ -213,6 +214,8 @@ class DatasetPool:
         with self._lock:
             if self._closed:
                 raise SceneError(f"{self._name} is closed.", expected="an open scene", remedy="Open it again.")
+            if self._process != os.getpid():
+                self._free, self._process = [], os.getpid()
             if self._free:
                 return self._free.pop()
         return self._open(self._name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -47,6 +48,12 @@ class Scaling:
         """How many bands are scaled."""
         return len(self.offset)
 
+    @cached_property
+    def _constants(self) -> tuple[FloatArray, FloatArray]:
+        """Offset and scale, each float32 (band, 1, 1)."""
+        offset, scale = (np.array(values, np.float32)[:, None, None] for values in (self.offset, self.scale))
+        return offset, scale
+
     def apply(self, image: FloatArray) -> FloatArray:
         """Return the image with every pixel scaled, (band, row, col) float32; the given one stays as it is.
 
@@ -57,9 +64,10 @@ class Scaling:
             raise InputError(
                 f"An image of {image.shape[0]} bands is to be scaled.", expected=f"{self.band_count} bands"
             )
-        offset = np.asarray(self.offset, np.float32)[:, None, None]
-        scale = np.asarray(self.scale, np.float32)[:, None, None]
-        scaled: FloatArray = (image - offset) / scale
+        offset, scale = self._constants
+        scaled = np.array(image, np.float32)
+        scaled -= offset
+        scaled /= scale
         return scaled
 
 
@@ -75,7 +83,8 @@ def scaled_input(pixels: FloatArray, valid: BoolArray, scaling: Scaling) -> Floa
         InputError: If the pixels have another number of bands.
     """
     scaled = scaling.apply(pixels)
-    scaled[:, ~valid] = 0.0
+    if not valid.all():
+        scaled[:, ~valid] = 0.0
     return scaled
 
 

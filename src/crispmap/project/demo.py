@@ -14,6 +14,7 @@ from crispmap.inference.options import PredictOptions
 from crispmap.project.results import Results, Story, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
 from crispmap.synth import write_town
+from crispmap.training.options import TrainerOptions
 
 SIZE_PX = (1600, 2400)
 """Height and width of the demo's town."""
@@ -72,7 +73,7 @@ def run_demo(
     seed: int = 0,
     size_px: tuple[int, int] = SIZE_PX,
     force: bool = False,
-    device: str = "auto",
+    trainer: TrainerOptions = TrainerOptions(),
     events: Listener = SILENT,
 ) -> Demo:
     """Generate a town, train on it, map it, refine the map and write the report.
@@ -82,7 +83,7 @@ def run_demo(
         seed: Of the town and of the trainings.
         size_px: Height and width of the town; at least 400 rows, and 5 columns for every row of the refiner's patch.
         force: Replace a demo that is there.
-        device: "auto", "cpu" or "cuda".
+        trainer: What trainings run on, and the memory their data may take; maps are made on its device.
         events: What every stage and its progress are reported to.
 
     Raises:
@@ -105,11 +106,11 @@ def run_demo(
         write_town(folder, size_px=size_px, seed=seed, force=force)
         project.write_text(_project_text(size_px, seed), encoding="utf-8")
     with stage("train the coarse network", "Training the coarse network on the imprecise map"):
-        train_project(project, stage="coarse", force=force, device=device, events=events)
+        train_project(project, stage="coarse", force=force, trainer=trainer, events=events)
     with stage("train the refiner", "Training the refiner on the precise piece"):
-        train_project(project, stage="refiner", force=force, device=device, events=events)
+        train_project(project, stage="refiner", force=force, trainer=trainer, events=events)
     with stage("map the town", "Mapping the whole town, before and after refinement"):
-        predict_project(project, options=PredictOptions(device=device, force=force), events=events)
+        predict_project(project, options=PredictOptions(device=trainer.device, force=force), events=events)
     events.note("Scoring the maps on the test area")
     story = Story("A generated town, mapped from an imprecise map", timings, _NOTES)
     results = evaluate_project(project, force=force, story=story, events=events)

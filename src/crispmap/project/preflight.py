@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crispmap.data.ground import checked_counts
+from crispmap.data.patches import checked_counts
 from crispmap.data.training_data import Piece, TrainingData, learned_and_held_out
 from crispmap.errors import LabelError, ProjectError, TrainingError
 from crispmap.project.file import Project

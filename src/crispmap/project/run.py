@@ -23,7 +23,7 @@ from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
 from crispmap.raster.refs import SceneRef
-from crispmap.training.options import TrainingRun
+from crispmap.training.options import TrainerOptions, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ def train_project(
     stage: str | None = None,
     resume: bool = False,
     force: bool = False,
-    device: str = "auto",
-    devices: int = 1,
+    trainer: TrainerOptions = TrainerOptions(),
     events: Events = SILENT,
 ) -> list[Path]:
     """Train a project's coarse network and refiner, or one of them; return the model files written.
@@ -104,8 +103,7 @@ def train_project(
         stage: "coarse" or "refiner"; None for all the project needs.
         resume: Continue an interrupted training; what is finished is not done again.
         force: Replace models that are there.
-        device: "auto", "cpu" or "cuda".
-        devices: How many devices share a training.
+        trainer: What it runs on, and the memory its data may take.
         events: What progress is reported to.
 
     Raises:
@@ -122,7 +120,7 @@ def train_project(
     if not resume and not force:
         models = {"coarse": products.coarse_model, "refiner": products.refiner_model}
         _refuse_existing([models[one] for one in wanted], "give --resume to go on, or --force to train anew")
-    run = TrainingRun(products.training, resume=resume, force=force, device=device, devices=devices, events=events)
+    run = TrainingRun(products.training, resume=resume, force=force, trainer=trainer, events=events)
     paths = ModelPaths(products.coarse_model, products.refiner_model)
     with open_sources(project) as sources:
         if len(wanted) == 2:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from crispmap.data.patches import PatchSource
 from crispmap.data.training_data import Piece, TrainingData, by_image, labels_within, learned_and_held_out
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.scores import ScoreModels, score_raster
@@ -28,7 +29,7 @@ from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project, RefinerSection
 from crispmap.project.folds import FOLDS, OVERFITTED, fold_scores, loss_on
-from crispmap.project.training import ExtraTrainingData, refiner_section, scored_grounds, train_coarse, train_refiner
+from crispmap.project.training import ExtraTrainingData, patches_of, refiner_section, train_coarse, train_refiner
 from crispmap.training.options import TrainingRun
 
 CORRECTED_LABELS = "corrected_labels.tif"
@@ -178,18 +179,18 @@ def _extra_data(training: Training) -> ExtraTrainingData:
     card = training.coarse.card
     if card is None:
         raise RuntimeError("labels are corrected by the scores of a coarse network")
-    grounds = []
+    budget, pieces = training.run.budget(), list[PatchSource]()
     for same in by_image(training.coarse_pieces[0]):
         path = training.corrected_labels(same)
         with closing(open_labels(path, training.project.schema, same[0].image.grid)) as labels:
             corrected = [replace(piece, labels=labels) for piece in same]
-            grounds += scored_grounds(corrected, card.scaling, training.scores or training.coarse)
+            pieces += patches_of(corrected, card.scaling, budget, training.scores or training.coarse)
     how, losses = training.correction, training.losses
     facts = {
         "reach_m": how.reach_m, "window_m": how.window_m, "sure": how.sure, "folds": FOLDS if training.scores else 0,
         "coarse_loss_learned": round(losses[0], 4), "coarse_loss_held_out": round(losses[1], 4),
     }  # fmt: skip
-    return ExtraTrainingData(grounds, training.scores is not None, training.seconds, {"corrected_labels": facts})
+    return ExtraTrainingData(pieces, training.scores is not None, training.seconds, {"corrected_labels": facts}, budget)
 
 
 STAGES = (

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
-from crispmap.data.ground import Ground, load_ground
+from crispmap.data.budget import DataBudget
+from crispmap.data.patches import PatchSource, load_patches
 from crispmap.data.scaling import measure_scaling
 from crispmap.data.training_data import Piece, TrainingData, by_image, learned_and_held_out
 from crispmap.errors import TrainingError
 from crispmap.evaluate.readers import UnitedGround
 from crispmap.evaluate.recalibration import fit_biases_on
-from crispmap.geo.areas import Area
 from crispmap.models.base import Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
@@ -26,10 +24,9 @@ from crispmap.models.settings import TrainingSettings
 from crispmap.project.cards import model_card
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project, RefinerSection
-from crispmap.raster.scene import Scene
 from crispmap.training.learners import Lesson, learner_of
 from crispmap.training.options import TrainingRun
-from crispmap.types import IGNORE, DoubleArray, FloatArray, LabelArray
+from crispmap.types import DoubleArray
 
 MOST_PASSES = 100
 """Patches cover the area of corrected labels about so often at most; on small areas longer trainings do worse.
@@ -43,26 +40,28 @@ class ExtraTrainingData:
     """What a refiner learns from beside the precise piece.
 
     Attributes:
-        grounds: The data, with coarse scores.
+        pieces: The data, with coarse scores.
         doubtful: Whether its scores are less like those elsewhere than the precise piece's.
         seconds: Of the trainings it took to make it.
         facts: What the refiner's card tells of it.
+        budget: The memory they take their part of, which the precise piece shares; None where there are no such data.
     """
 
-    grounds: Sequence[Ground] = ()
+    pieces: Sequence[PatchSource] = ()
     doubtful: bool = False
     seconds: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    budget: DataBudget | None = None
 
-    def beside(self, precise: Sequence[Ground]) -> list[Ground]:
+    def beside(self, precise: Sequence[PatchSource]) -> list[PatchSource]:
         """Return all data; beside doubtful ones the precise as often as makes them about half of all patches."""
-        own, other = (sum(math.prod(one.shape) for one in grounds) for grounds in (precise, self.grounds))
+        own, other = (sum(math.prod(one.shape) for one in pieces) for pieces in (precise, self.pieces))
         times = max(1, round(other / own)) if self.doubtful else 1
-        return [*list(precise) * times, *self.grounds]
+        return [*list(precise) * times, *self.pieces]
 
-    def bounded(self, settings: TrainingSettings, precise: Sequence[Ground]) -> TrainingSettings:
+    def bounded(self, settings: TrainingSettings, precise: Sequence[PatchSource]) -> TrainingSettings:
         """Return settings with no more steps than cover all data ``MOST_PASSES`` times with patches."""
-        pixels = sum(math.prod(one.shape) for one in (*precise, *self.grounds))
+        pixels = sum(math.prod(one.shape) for one in (*precise, *self.pieces))
         steps = max(1, MOST_PASSES * pixels // (settings.batch * settings.patch_px**2))
         return settings if steps >= settings.max_steps else settings.but(max_steps=steps)
 
@@ -127,6 +126,7 @@ def train_coarse(
     pieces, held = learned_and_held_out(data, "coarse", gsd_m=gsd_m)
     pieces = choose(pieces)
     scaling = _scaling(pieces, section.architecture.presets[section.preset].scaling)
+    budget = run.budget()
     settings = coarse_settings(project)
     if settings is not None and stop_after is not None:
         settings = settings.but(stop_after=min(stop_after, settings.max_steps), keep_last=True)
@@ -135,8 +135,8 @@ def train_coarse(
         section.options,
         settings,
         project.schema,
-        grounds_of(pieces, scaling),
-        grounds_of(held, scaling),
+        patches_of(pieces, scaling, budget),
+        patches_of(held, scaling, budget),
         project.seed,
     )
     learned = learner_of(section.architecture).learn(lesson, run)
@@ -166,17 +166,17 @@ def train_refiner(
     section = refiner_section(project)
     learner = learner_of(section.architecture)
     pieces, held = learned_and_held_out(data, "refiner", gsd_m=data.gsd_m, hold_out=learner.holds_out)
-    scaling = refiner_scaling(scores, pieces)
-    grounds, validation = (scored_grounds(part, scaling, scores) for part in (pieces, held))
+    scaling, budget = refiner_scaling(scores, pieces), extra.budget or run.budget()
+    patches, validation = (patches_of(part, scaling, budget, scores) for part in (pieces, held))
     settings = refiner_settings(project)
-    if settings is not None and extra.grounds and "max_steps" not in section.model_fields_set:
-        settings = extra.bounded(settings, grounds)
+    if settings is not None and extra.pieces and "max_steps" not in section.model_fields_set:
+        settings = extra.bounded(settings, patches)
     lesson = Lesson(
         section.architecture,
         section.options,
         settings,
         project.schema,
-        extra.beside(grounds),
+        extra.beside(patches),
         validation,
         project.seed,
     )
@@ -213,19 +213,14 @@ def _scaling(pieces: Sequence[Piece], kind: str) -> Scaling:
     return measure_scaling([(piece.image, piece.area.block) for piece in pieces])
 
 
-def grounds_of(pieces: Sequence[Piece], scaling: Scaling) -> list[Ground]:
-    """Return the training data of some pieces."""
-    return [load_ground(piece.image, piece.area.block, piece.read_labels, scaling) for piece in pieces]
-
-
-def scored_grounds(pieces: Sequence[Piece], scaling: Scaling, scores: CoarseScores) -> list[Ground]:
-    """Return the data of some pieces with coarse scores; without one a pixel's label is IGNORE, and its image 0."""
-    pairs = zip(grounds_of(pieces, scaling), pieces, strict=True)
-    return [_with_scores(ground, piece.area, scores.on(piece.image, piece.scores)) for ground, piece in pairs]
-
-
-def _with_scores(ground: Ground, area: Area, scores: Scene) -> Ground:
-    values, valid = scores.read(area.block)
-    labels: LabelArray = np.where(valid, ground.labels, np.uint8(IGNORE))
-    image: FloatArray = np.where(valid, ground.image, np.float32(0))
-    return Ground(image, labels, values)
+def patches_of(
+    pieces: Sequence[Piece], scaling: Scaling, budget: DataBudget, scores: CoarseScores | None = None
+) -> list[PatchSource]:
+    """Return the training data of some pieces, with coarse scores where given."""
+    return [
+        load_patches(
+            piece.image, piece.area.block, piece.read_labels, scaling,
+            scores=None if scores is None else scores.on(piece.image, piece.scores), budget=budget,
+        )
+        for piece in pieces
+    ]  # fmt: skip

@@ -14,7 +14,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from crispmap.errors import SceneError
-from crispmap.files.address import is_remote
+from crispmap.files.address import is_plain_file, is_remote
 from crispmap.files.dataset import DatasetPool, open_dataset, reason
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.band_checks import warn_about_bands
@@ -28,6 +28,7 @@ from crispmap.types import BoolArray, FloatArray
 __all__ = ["FileScene", "Scene", "SceneReader", "has_valid", "open_dataset", "open_scene", "read_grid", "read_whole"]
 
 _GSD_TOLERANCE = 0.01
+_QUICK_BLOCK_PX = 512
 _UNREACHABLE = "Check the network, and run it again: a server may be down for a while. A copy on a disk is safer."
 
 
@@ -143,6 +144,7 @@ class FileScene(Scene):
                 self.grid = grid_of(dataset, self.path, ref.assume_gsd_m)
                 self.band_names = _names_of(dataset, self._bands, ref.band_names)
                 self.tags: dict[str, str] = dict(dataset.tags())
+                self.quick_windows = len(ref.files) == 1 and _has_quick_windows(dataset)
         except BaseException:
             self._pool.close()
             raise
@@ -283,6 +285,12 @@ def _checked_bands(dataset: DatasetReader, ref: SceneRef, alpha: list[int]) -> l
             remedy="Compute amplitude or intensity first.",
         )
     return bands
+
+
+def _has_quick_windows(dataset: DatasetReader) -> bool:
+    """Return whether a raster is a local GeoTIFF of small tiles that are not compressed."""
+    plain = is_plain_file(dataset.name) and dataset.driver == "GTiff" and dataset.compression is None
+    return plain and max(max(shape) for shape in dataset.block_shapes) <= _QUICK_BLOCK_PX
 
 
 def _names_of(dataset: DatasetReader, bands: list[int], given: Sequence[str]) -> tuple[str, ...]:

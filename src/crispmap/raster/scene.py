@@ -46,11 +46,18 @@ class Scene(ABC):
         grid: Where the pixels lie.
         band_names: One name a band.
         path: The file the pixels come from.
+        quick_windows: Whether small windows anywhere are read from a disk as they are, without decoding more.
     """
 
     grid: Grid
     band_names: tuple[str, ...]
     path: Path
+    quick_windows = False
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type the values are of before they are read as float32."""
+        return np.dtype(np.float32)
 
     @property
     def band_count(self) -> int:
@@ -77,7 +84,7 @@ class Scene(ABC):
         cols = reflected_indices(block.col, block.width, self.grid.width)
         if block.is_empty:
             return np.zeros((self.band_count, *block.shape), np.float32), np.zeros(block.shape, np.bool_)
-        inside = _bounding_block(rows, cols)
+        inside = bounding_block(rows, cols)
         image, valid = self._read_inside(inside)
         if inside == block:
             return image, valid
@@ -131,7 +138,7 @@ def cut_reflected(array: NDArray[Any], block: Block) -> NDArray[Any]:
     return gathered
 
 
-def _bounding_block(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Block:
+def bounding_block(rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Block:
     """Return the smallest block that holds all these rows and columns."""
     row, col = int(rows.min()), int(cols.min())
     return Block(row, col, int(rows.max()) - row + 1, int(cols.max()) - col + 1)

@@ -140,6 +140,6 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     if changes:
         raise TrainingError(
             f"The training to resume was begun otherwise: {'; '.join(changes)}.",
-            expected="the same settings, network and ground as when it began",
+            expected="the same settings, network and data as when it began",
             remedy="set them back, or force a new training",
         )

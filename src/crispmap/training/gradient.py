@@ -45,7 +45,7 @@ class GradientLearner:
         )
         task.title = f"{task.title} {run.part}".rstrip()
         result = train(
-            task, lesson.grounds, lesson.validation, run.folder / lesson.architecture.kind,
+            task, lesson.pieces, lesson.validation, run.folder / lesson.architecture.kind,
             resume=run.resume, force=run.force, options=run.trainer, events=run.events,
         )  # fmt: skip
         return Learned(network, result.seconds, _facts(settings, result))

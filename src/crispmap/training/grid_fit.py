@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from crispmap.data.ground import Ground
+from crispmap.data.patches import PatchSource, label_strips
+from crispmap.data.scaling import strips
 from crispmap.errors import InputError, LabelError
-from crispmap.evaluate.recalibration import fit_biases
+from crispmap.evaluate.recalibration import MAX_FIT_PIXELS, fit_biases
 from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix
-from crispmap.raster.scene import cut_reflected
 from crispmap.refine.hand_written import HandWrittenRefiner, Range
 from crispmap.training.search import Found, Point, pattern_search
 from crispmap.types import IGNORE, FloatArray, LabelArray
@@ -57,7 +57,7 @@ class FitRecord:
 
 def fit_refiner(
     build: Callable[..., HandWrittenRefiner],
-    grounds: Sequence[Ground],
+    pieces: Sequence[PatchSource],
     *,
     balance: bool = True,
     most_tries: int | None = None,
@@ -72,7 +72,7 @@ def fit_refiner(
 
     Args:
         build: Returns the refiner for ``classes``, ``bands`` and its numbers.
-        grounds: Training data with coarse scores.
+        pieces: Training data with coarse scores, read block by block.
         balance: Fit class biases to the coarse scores first, as for the recalibrated map, and build them in: a refiner
             without them cannot correct what the coarse network has out of balance.
         most_tries: Most points tried, 1 or more; by default what the refiner's plan says.
@@ -85,10 +85,9 @@ def fit_refiner(
         LabelError: If nothing is labelled, a label is no class, or, to balance, a class has no pixel.
     """
     begun = time.perf_counter()
-    checked = [_checked(one) for one in grounds]
-    classes, bands = len(checked[0][0]), len(checked[0][1])
+    classes, bands = _checked(pieces)
     plan = build(classes=classes, bands=bands).fit_plan
-    tiles = _Tiles(checked, seed, device, plan.tile_px)
+    tiles = _Tiles(pieces, seed, device, plan.tile_px)
     fixed = {**plan.run, "biases": tiles.start_biases(balance, seed)}
 
     def at(point: Point) -> HandWrittenRefiner:
@@ -109,34 +108,28 @@ def fit_refiner(
     return refiner, _record(tiles, refiner, parameters, found, begun, seed)
 
 
-Arrays = tuple[FloatArray, FloatArray, LabelArray]
-"""Scores (class, row, col), image (band, row, col) and labels (row, col) of a piece."""
-
-
 class _Tiles:
     """The tiles of some pieces that refiners are tried on."""
 
-    def __init__(self, pieces: Sequence[Arrays], seed: int, device: str, tile_px: int) -> None:
+    def __init__(self, pieces: Sequence[PatchSource], seed: int, device: str, tile_px: int) -> None:
         self._pieces = pieces
         self._device = torch.device(device)
-        self._names = [str(index) for index in range(len(pieces[0][0]))]
-        self._tiles = _chosen_tiles([labels for _, _, labels in pieces], tile_px, np.random.default_rng(seed))
-        self.labelled_px = sum(int((pieces[piece][2][tile.slices] != IGNORE).sum()) for piece, tile in self._tiles)
+        self._names = [str(index) for index in range(pieces[0].score_classes or 0)]
+        self._tiles = _chosen_tiles(pieces, tile_px, np.random.default_rng(seed))
+        self.labelled_px = sum(int((self._labels(*place) != IGNORE).sum()) for place in self._tiles)
 
     def start_biases(self, balance: bool, seed: int) -> list[float]:
         """Return biases fitted to the coarse scores of all pieces, or zeros."""
         if not balance:
             return [0.0] * len(self._names)
-        scores = np.concatenate([scores.reshape(len(scores), -1) for scores, _, _ in self._pieces], axis=1)
-        labels = np.concatenate([labels.ravel() for _, _, labels in self._pieces])
-        biases: list[float] = fit_biases(scores, labels, seed=seed).tolist()
+        biases: list[float] = fit_biases(*_labelled_scores(self._pieces, seed), seed=seed).tolist()
         return biases
 
     def curve(self, refiner: HandWrittenRefiner) -> list[float]:
         """Return the mean IoU of the map after every iteration; after none, of the scores plus the biases."""
         counts = [ConfusionMatrix(self._names) for _ in range(refiner.iterations + 1)]
         for piece, tile in self._tiles:
-            labels = self._pieces[piece][2][tile.slices]
+            labels = self._labels(piece, tile)
             for count, scores in zip(counts, self._iterations(refiner, piece, tile), strict=True):
                 count.update(scores.argmax(1)[0].to(torch.uint8).cpu().numpy(), labels)
         return [count.mean_iou for count in counts]
@@ -144,34 +137,56 @@ class _Tiles:
     def refined(self, refiner: HandWrittenRefiner) -> tuple[FloatArray, LabelArray]:
         """Return the refined scores (class, pixel) of all tiles, and the labels (pixel)."""
         scores = [self._iterations(refiner, *place)[-1][0].flatten(1).cpu().numpy() for place in self._tiles]
-        labels = [self._pieces[piece][2][tile.slices].ravel() for piece, tile in self._tiles]
+        labels = [self._labels(*place).ravel() for place in self._tiles]
         return np.concatenate(scores, axis=1), np.concatenate(labels)
+
+    def _labels(self, piece: int, tile: Block) -> LabelArray:
+        return self._pieces[piece].read_labels(tile)
 
     @torch.inference_mode()
     def _iterations(self, refiner: HandWrittenRefiner, piece: int, tile: Block) -> list[torch.Tensor]:
-        window = tile.padded(refiner.margin_px)
+        window, source = tile.padded(refiner.margin_px), self._pieces[piece]
         scores, image = (
-            torch.from_numpy(np.ascontiguousarray(cut_reflected(one, window)))[None].to(self._device)
-            for one in self._pieces[piece][:2]
+            torch.from_numpy(np.array(read(window)))[None].to(self._device)
+            for read in (source.read_scores, source.read_image)
         )
         first, *later = refiner.all_iterations(scores, image)
         return [refiner.biased(first), *later]
 
 
-def _checked(ground: Ground) -> Arrays:
-    """Return the arrays of a piece, sure that a refiner can be tried on them."""
-    if ground.scores is None:
-        raise InputError("A piece has no coarse scores.", expected="scores to fit a refiner to")
-    if not (np.isfinite(ground.scores).all() and np.isfinite(ground.image).all()):
-        raise InputError(
-            "A score or a value of the image is infinite or not a number.",
-            expected="finite values, 0 where invalid",
-            remedy="set invalid pixels to 0, and their labels to 255",
-        )
-    return ground.scores, ground.image, ground.labels
+def _checked(pieces: Sequence[PatchSource]) -> tuple[int, int]:
+    """Return the numbers of classes and bands of some pieces, sure that a refiner can be tried on them."""
+    for piece in pieces:
+        if piece.score_classes is None:
+            raise InputError("A piece has no coarse scores.", expected="scores to fit a refiner to")
+        for strip in strips(Block(0, 0, *piece.shape)):
+            if not (np.isfinite(piece.read_scores(strip)).all() and np.isfinite(piece.read_image(strip)).all()):
+                raise InputError(
+                    "A score or a value of the image is infinite or not a number.",
+                    expected="finite values, 0 where invalid",
+                    remedy="set invalid pixels to 0, and their labels to 255",
+                )
+    return pieces[0].score_classes or 0, pieces[0].bands
 
 
-def _chosen_tiles(labels: Sequence[LabelArray], tile_px: int, rng: np.random.Generator) -> list[tuple[int, Block]]:
+def _labelled_scores(pieces: Sequence[PatchSource], seed: int) -> tuple[FloatArray, LabelArray]:
+    """Return scores (class, pixel) and labels (pixel) where there are labels; of very many a random part."""
+    total = sum(int((labels != IGNORE).sum()) for piece in pieces for _, labels in label_strips(piece))
+    share, rng = MAX_FIT_PIXELS / max(total, 1), np.random.default_rng(seed)
+    scores, labels = [], []
+    for piece in pieces:
+        for strip, ids in label_strips(piece):
+            used = ids != IGNORE
+            if share < 1:
+                kept = rng.random(ids.shape) < share
+                kept.ravel()[np.unique(ids, return_index=True)[1]] = True  # no class may be lost
+                used &= kept
+            scores.append(piece.read_scores(strip)[:, used])
+            labels.append(ids[used])
+    return np.concatenate(scores, axis=1), np.concatenate(labels)
+
+
+def _chosen_tiles(pieces: Sequence[PatchSource], tile_px: int, rng: np.random.Generator) -> list[tuple[int, Block]]:
     """Return tiles (piece, block) in a random order: as many as hold ``MOST_PX`` labels, and any that adds a class.
 
     Raises:
@@ -179,10 +194,10 @@ def _chosen_tiles(labels: Sequence[LabelArray], tile_px: int, rng: np.random.Gen
     """
     chosen: list[tuple[int, Block]] = []
     seen, pixels = {IGNORE}, 0
-    tiles = [(piece, tile) for piece, one in enumerate(labels) for tile in Block(0, 0, *one.shape).pieces(tile_px)]
+    tiles = [(piece, tile) for piece, one in enumerate(pieces) for tile in Block(0, 0, *one.shape).pieces(tile_px)]
     for index in rng.permutation(len(tiles)):
         piece, tile = tiles[index]
-        known = labels[piece][tile.slices]
+        known = pieces[piece].read_labels(tile)
         classes = set(np.unique(known).tolist())
         if classes != {IGNORE} and (pixels < MOST_PX or not classes <= seen):
             chosen.append(tiles[index])

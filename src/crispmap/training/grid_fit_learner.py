@@ -32,7 +32,7 @@ class GridFitLearner:
     def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:
         """Return the fitted refiner; see ``Learner.learn``."""
         build = cast(Callable[..., HandWrittenRefiner], lesson.build)
-        refiner, record = fit_refiner(build, lesson.grounds, seed=lesson.seed, device=str(choose_device(run.device)))
+        refiner, record = fit_refiner(build, lesson.pieces, seed=lesson.seed, device=str(choose_device(run.device)))
         facts = {
             "settings": record.to_dict(),
             "seconds": record.seconds,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from crispmap.classes import ClassSchema
-from crispmap.data.ground import Ground
+from crispmap.data.patches import PatchSource
 from crispmap.errors import TrainingError
 from crispmap.models.architecture import Architecture
 from crispmap.models.base import CoarseNetwork, Refiner
@@ -33,7 +33,7 @@ class Lesson:
         options: What is chosen of it.
         settings: How it is trained; None for learners that do not train in steps.
         schema: The classes.
-        grounds: Training data; a refiner's has coarse scores.
+        pieces: Training data; a refiner's have coarse scores.
         validation: What the result is scored on, and weights may be chosen by; may be empty.
         seed: Of everything random.
     """
@@ -42,8 +42,8 @@ class Lesson:
     options: Mapping[str, Any]
     settings: TrainingSettings | None
     schema: ClassSchema
-    grounds: Sequence[Ground]
-    validation: Sequence[Ground]
+    pieces: Sequence[PatchSource]
+    validation: Sequence[PatchSource]
     seed: int
 
     @property
@@ -59,7 +59,7 @@ class Lesson:
 
     def build(self, **arguments: Any) -> CoarseNetwork | Refiner:
         """Return the network for these data, or with some arguments changed."""
-        bands = self.grounds[0].image.shape[0] if self.grounds else 1
+        bands = self.pieces[0].bands if self.pieces else 1
         return self.architecture.build(**{"bands": bands, "classes": len(self.schema), **self.options, **arguments})
 
 

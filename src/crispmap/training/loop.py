@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from crispmap.data.batches import Batch, GroundTiles, PatchBatches, in_order
+from crispmap.data.batches import Batch, PatchBatches, PieceTiles, in_order
 from crispmap.data.sampling import PatchSampler
 from crispmap.events import Progress
 from crispmap.metrics import ConfusionMatrix
@@ -26,12 +26,12 @@ class TrainingData:
 
     Attributes:
         sampler: Gives the patches of every step.
-        tiles: The validation ground; may be empty.
+        tiles: The validation data; may be empty.
         workers: Processes that cut patches ahead of time.
     """
 
     sampler: PatchSampler
-    tiles: GroundTiles
+    tiles: PieceTiles
     workers: int
 
     def batches(self, fabric: Fabric, batch: int, steps: range) -> Iterator[Batch]:
@@ -116,10 +116,8 @@ def _rate(optimizer: torch.optim.Optimizer) -> float:
     return float(optimizer.param_groups[0]["lr"])
 
 
-def _validate(
-    fabric: Fabric, task: SegmentationTask, tiles: GroundTiles, precision: torch.autocast
-) -> dict[str, float]:
-    """Return mean IoU and accuracy, 0..1, of the map of the validation ground; nothing where there is none.
+def _validate(fabric: Fabric, task: SegmentationTask, tiles: PieceTiles, precision: torch.autocast) -> dict[str, float]:
+    """Return mean IoU and accuracy, 0..1, of the map of the validation data; nothing where there is none.
 
     Every device maps all of it, so that all come to the same score.
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from crispmap.data.budget import DataBudget
 from crispmap.errors import TrainingError
 from crispmap.events import SILENT, Events
 
@@ -17,18 +19,27 @@ class TrainerOptions:
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
         devices: How many of them share each batch.
         workers: Processes that cut patches ahead of time; 0 cuts them between the steps, which suits CPUs.
+        memory_bytes: What the data of a training may take in memory; the rest lies in files, or stays on the scene.
+            None: a quarter of the machine's.
     """
 
     device: str = "auto"
     devices: int = 1
     workers: int = 0
+    memory_bytes: int | None = None
 
-    def check(self, batch: int) -> None:
-        """Refuse a batch that the devices cannot share evenly.
+    def check(self, batch: int, batch_bytes: int) -> None:
+        """Refuse a batch that the devices cannot share evenly, and memory that does not hold one.
 
         Raises:
             TrainingError: If it is so, or a count is impossible.
         """
+        if self.memory_bytes is not None and self.memory_bytes < batch_bytes:
+            raise TrainingError(
+                f"The training data may take {self.memory_bytes / 1e6:.3g} MB of memory.",
+                expected=f"at least the {math.ceil(batch_bytes / 1e4) / 100} MB of a batch of {batch} patches",
+                remedy="allow more memory (--memory), or make the batch or the patches smaller",
+            )
         if self.devices < 1 or self.workers < 0 or batch % self.devices:
             raise TrainingError(
                 f"A batch of {batch} patches on {self.devices} devices with {self.workers} workers.",
@@ -45,8 +56,7 @@ class TrainingRun:
         folder: Where checkpoints and logs are kept.
         resume: Continue an interrupted training.
         force: Replace a finished one.
-        device: "auto", "cpu" or "cuda".
-        devices: How many devices share a training.
+        trainer: What it runs on.
         part: Which of several trainings alike this is, for messages.
         events: What progress is reported to.
     """
@@ -54,8 +64,7 @@ class TrainingRun:
     folder: Path
     resume: bool = False
     force: bool = False
-    device: str = "auto"
-    devices: int = 1
+    trainer: TrainerOptions = TrainerOptions()
     part: str = ""
     events: Events = SILENT
 
@@ -64,6 +73,10 @@ class TrainingRun:
         return replace(self, folder=self.folder / name, part=part)
 
     @property
-    def trainer(self) -> TrainerOptions:
-        """What it runs on."""
-        return TrainerOptions(self.device, self.devices)
+    def device(self) -> str:
+        """Where networks run."""
+        return self.trainer.device
+
+    def budget(self) -> DataBudget:
+        """Return the memory that all data of one training share; what does not fit lies in the folder."""
+        return DataBudget(self.trainer.memory_bytes, self.folder)

@@ -1,4 +1,4 @@
-"""Runs a training: from ground to the best weights, interrupted as often as need be."""
+"""Runs a training: from data to the best weights, interrupted as often as need be."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.multiprocessing.spawn import ProcessException
 
-from crispmap.data.batches import GroundTiles
-from crispmap.data.ground import Ground
+from crispmap.data.batches import PieceTiles
+from crispmap.data.patches import PatchSource, label_strips
 from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
 from crispmap.errors import TrainingError
 from crispmap.events import SILENT, Events, progress
@@ -49,7 +48,7 @@ class TrainingResult:
 
     Attributes:
         best_path: The weights that did best, or the last where the settings keep those; read by ``load_weights``.
-        best_score: Their mean IoU on the validation ground; None without validation, when they are the last
+        best_score: Their mean IoU on the validation data; None without validation, when they are the last
             ones.
         best_step: The step they are of.
         steps: Optimiser steps done, over interruptions.
@@ -73,8 +72,8 @@ class TrainingResult:
 
 def train(
     task: SegmentationTask,
-    grounds: Sequence[Ground],
-    validation: Sequence[Ground],
+    pieces: Sequence[PatchSource],
+    validation: Sequence[PatchSource],
     folder: Path,
     *,
     resume: bool = False,
@@ -89,8 +88,8 @@ def train(
 
     Args:
         task: What to train, and how.
-        grounds: What to learn from; a refiner needs their coarse scores.
-        validation: What to choose the best weights by, apart from the training ground; may be empty.
+        pieces: What to learn from; a refiner needs their coarse scores.
+        validation: What to choose the best weights by, apart from the training data; may be empty.
         folder: Where the training is kept.
         resume: Continue the training in the folder, if there is one.
         force: Discard the training in the folder, if there is one and it is not resumed.
@@ -98,18 +97,18 @@ def train(
         events: What progress is reported to, every ``log_every`` steps.
 
     Raises:
-        TrainingError: If ground, settings and network do not fit, the settings or the ground differ from
-            those of the training to resume, or the loss is no longer finite.
-        LabelError: If a class has no pixel in the training ground.
+        TrainingError: If data, settings and network do not fit, the settings or the data differ from those of the
+            training to resume, the memory is less than a batch takes, or the loss is no longer finite.
+        LabelError: If a class has no pixel in the training data.
         OutputError: If the folder holds another training, or cannot be written.
         ModelError: If the checkpoint to resume is damaged.
         KeyboardInterrupt: On Ctrl-C; the last checkpoint is kept.
     """
     settings = task.settings
-    sampler = PatchSampler(grounds, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))
-    _check_fit(task, grounds, validation)
+    sampler = PatchSampler(pieces, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))
+    _check_fit(task, pieces, validation)
     task.weigh_classes(class_weights(sampler.class_counts, settings.class_weights))
-    options.check(settings.batch)
+    options.check(settings.batch, sampler.batch_bytes(settings.batch))
     kept = TrainingFolder(folder, _identity(task, sampler, validation))
     state = kept.prepare(resume=resume, force=force)
     step = 0 if state is None else state["global_step"]
@@ -233,7 +232,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _identity(task: SegmentationTask, sampler: PatchSampler, validation: Sequence[Ground]) -> dict[str, Any]:
+def _identity(task: SegmentationTask, sampler: PatchSampler, validation: Sequence[PatchSource]) -> dict[str, Any]:
     """Return, as plain values, everything the course of a training depends on."""
     settings = {name: value for name, value in task.settings.to_dict().items() if name not in _FREE}
     shapes = {name: list(one.shape) for name, one in task.network.state_dict().items()}
@@ -241,36 +240,34 @@ def _identity(task: SegmentationTask, sampler: PatchSampler, validation: Sequenc
         **settings,
         "network": f"{type(task.network).__name__} {json.dumps(shapes)}",
         "classes": list(task.schema.names),
-        "training ground": sampler.describe()["check_sums"],
-        "validation ground": [ground.fingerprint() for ground in validation],
+        "training data": sampler.describe()["check_sums"],
+        "validation data": [piece.fingerprint() for piece in validation],
     }
 
 
-def _tiles(task: SegmentationTask, grounds: Sequence[Ground]) -> GroundTiles:
+def _tiles(task: SegmentationTask, pieces: Sequence[PatchSource]) -> PieceTiles:
     """Return the validation tiles, their side rounded up to the stride."""
     side = -(-task.settings.validate_tile_px // task.stride_px) * task.stride_px
-    return GroundTiles(grounds, side, task.margin_px, task.stride_px)
+    return PieceTiles(pieces, side, task.margin_px, task.stride_px)
 
 
-def _check_fit(task: SegmentationTask, grounds: Sequence[Ground], validation: Sequence[Ground]) -> None:
-    """Refuse ground that the network cannot read or that validates nothing."""
+def _check_fit(task: SegmentationTask, pieces: Sequence[PatchSource], validation: Sequence[PatchSource]) -> None:
+    """Refuse data that the network cannot read or that validate nothing."""
     bands = task.network.bands
     scores = len(task.schema) if isinstance(task, RefinerTask) else None
-    for ground in (*grounds, *validation):
-        if ground.image.shape[0] != bands:
+    for piece in (*pieces, *validation):
+        if piece.bands != bands:
+            raise TrainingError(f"The data have {piece.bands} bands.", expected=f"the network's {bands} bands")
+        if scores is not None and piece.score_classes != scores:
             raise TrainingError(
-                f"The ground has {ground.image.shape[0]} bands.", expected=f"the network's {bands} bands"
-            )
-        given = None if ground.scores is None else ground.scores.shape[0]
-        if scores is not None and given != scores:
-            raise TrainingError(
-                f"The ground has {given or 'no'} coarse scores.",
+                f"The data have {piece.score_classes or 'no'} coarse scores.",
                 expected=f"scores of the {scores} classes, for a refiner to sharpen",
-                remedy="map the ground with the coarse network first",
+                remedy="map the area with the coarse network first",
             )
-    if validation and not any(bool(np.any(ground.labels != IGNORE)) for ground in validation):
+    labelled = (bool((labels != IGNORE).any()) for piece in validation for _, labels in label_strips(piece))
+    if validation and not any(labelled):
         raise TrainingError(
-            "The validation ground holds no labelled pixel.",
+            "The validation data hold no labelled pixel.",
             expected="labels to choose the best weights by",
             remedy="choose another validation area, or none",
         )

@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from crispmap.classes import ClassSchema
-from crispmap.data.batches import GroundTiles, in_order
-from crispmap.data.ground import Ground
+from crispmap.data.batches import PieceTiles, in_order
+from crispmap.data.patches import PatchSource
 from crispmap.data.pixels import LEAST_PIXELS, PixelSample, draw_pixels
 from crispmap.errors import TrainingError
 from crispmap.metrics import ConfusionMatrix
@@ -49,7 +49,7 @@ class SvmResult:
         accuracy: What they reached: mean over the folds of the mean share of each class that was found, 0..1.
         drawn: Pixels of each class it was fitted on.
         available: Pixels of each class there were.
-        score: Mean IoU on the validation ground; None without a labelled pixel there.
+        score: Mean IoU on the validation data; None without a labelled pixel there.
         seconds: Spent.
     """
 
@@ -76,42 +76,42 @@ class SvmResult:
 
 def fit_svm(
     build: Build,
-    grounds: Sequence[Ground],
-    validation: Sequence[Ground],
+    pieces: Sequence[PatchSource],
+    validation: Sequence[PatchSource],
     schema: ClassSchema,
     *,
     per_class: int = PIXELS_PER_CLASS,
     seed: int = 0,
 ) -> SvmResult:
-    """Return a machine fitted on pixels drawn evenly from every class of the ground; the same seed gives the same one.
+    """Return a machine fitted on pixels drawn evenly from every class; the same seed gives the same one.
 
     C of ``COSTS`` and gamma of ``WIDTHS`` are those with the highest balanced accuracy in 3-fold cross-validation on
     these pixels; then the machine of each class is fitted on all of them and calibrated (Platt 1999) on the decisions
-    of 5-fold cross-validation. Probabilities are for ground where the classes are as frequent as in the sample.
+    of 5-fold cross-validation. Probabilities are for areas where the classes are as frequent as in the sample.
 
     Source: Maggiori et al., IGARSS 2016, section 5: "SVM with Gaussian kernel on 1k randomly selected pixels of each
     class"; C, gamma and probabilities are not stated there.
 
     Args:
         build: Returns the classifier, not fitted yet.
-        grounds: Where pixels are drawn.
+        pieces: Where pixels are drawn.
         validation: What the fit is scored on; may be empty. It chooses nothing.
         schema: The classes.
         per_class: Pixels drawn of each class, 10 or more; all of a class that has fewer.
         seed: Of the draw and of the folds.
 
     Raises:
-        TrainingError: If there is no ground, its pieces have different bands, or ``per_class`` is below 10.
-        LabelError: If a class has fewer than 10 pixels in the ground.
+        TrainingError: If there is no piece, pieces have different bands, or ``per_class`` is below 10.
+        LabelError: If a class has fewer than 10 pixels.
     """
     if per_class < LEAST_PIXELS:
         raise TrainingError(
             f"{per_class} pixels of each class are to be drawn.", expected=f"{LEAST_PIXELS} or more, such as 1000"
         )
     began = time.perf_counter()
-    bands = grounds[0].image.shape[0] if grounds else 1
+    bands = pieces[0].bands if pieces else 1
     unfitted = build(bands=bands, classes=len(schema))
-    sample = draw_pixels(grounds, schema.names, per_class, margin_px=unfitted.train_margin_px, seed=seed)
+    sample = draw_pixels(pieces, schema.names, per_class, margin_px=unfitted.train_margin_px, seed=seed)
     features = unfitted.features(torch.from_numpy(sample.images)).flatten(1).double().numpy()
     scaler = StandardScaler().fit(features)
     standard = scaler.transform(features)
@@ -189,11 +189,11 @@ def _search(features: DoubleArray, sample: PixelSample, seed: int) -> tuple[floa
     return float(best["estimator__C"]), float(best["estimator__gamma"]), float(search.best_score_)
 
 
-def _score(network: SupportVectorNetwork, grounds: Sequence[Ground], schema: ClassSchema) -> float | None:
-    """Return the mean IoU on ground, 0..1; None where nothing is labelled."""
+def _score(network: SupportVectorNetwork, pieces: Sequence[PatchSource], schema: ClassSchema) -> float | None:
+    """Return the mean IoU on some pieces, 0..1; None where nothing is labelled."""
     confusion = ConfusionMatrix(schema.names)
     with torch.inference_mode():
-        for batch in in_order(GroundTiles(grounds, _TILE_PX, network.train_margin_px)):
+        for batch in in_order(PieceTiles(pieces, _TILE_PX, network.train_margin_px)):
             predicted = network(batch["image"]).argmax(dim=1).to(torch.uint8)
             confusion.update(predicted.numpy(), batch["labels"].to(torch.uint8).numpy())
     return None if math.isnan(confusion.mean_iou) else confusion.mean_iou

@@ -34,7 +34,7 @@ class SvmLearner:
     def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:
         """Return the fitted classifier; see ``Learner.learn``."""
         build = cast(Callable[..., SupportVectorNetwork], lesson.build)
-        result = fit_svm(build, lesson.grounds, lesson.validation, lesson.schema, seed=lesson.seed)
+        result = fit_svm(build, lesson.pieces, lesson.validation, lesson.schema, seed=lesson.seed)
         facts = {
             "settings": result.to_dict(),
             "seconds": round(result.seconds, 1),

@@ -44,6 +44,7 @@ from crispmap.project.scored import ScoredScene
 from crispmap.project.training import fit_biases
 from crispmap.raster.targets import write_failure
 from crispmap.raster.writer import class_map_writer
+from crispmap.training.options import TrainerOptions
 
 _WRITTEN_PX = 1024
 _LOCK = ".lock"
@@ -97,7 +98,7 @@ def compare_methods(
     methods: Sequence[str] | None = None,
     seed: int | None = None,
     force: bool = False,
-    device: str = "auto",
+    trainer: TrainerOptions = TrainerOptions(),
     events: Listener = SILENT,
 ) -> Comparison:
     """Train, map and score methods on a project's ground; return what each came to.
@@ -107,7 +108,7 @@ def compare_methods(
         methods: Names, see ``parse_methods``; by default all of ``default_methods``.
         seed: Of the trainings, instead of the project's.
         force: Make anew the methods asked for, whatever lies in their folders.
-        device: "auto", "cpu" or "cuda".
+        trainer: What trainings run on, and the memory their data may take; maps are made on its device.
         events: What progress is reported to, and what has failed.
 
     Raises:
@@ -124,7 +125,7 @@ def compare_methods(
     )  # fmt: skip
     project = project if seed is None else replace(project, seed=seed)
     with open_sources(project):  # says what is wrong with the pieces before any work
-        bench = _Bench(project, project.output_folder / "compare", device, events)
+        bench = _Bench(project, project.output_folder / "compare", trainer, events)
     with ExitStack() as held:
         try:
             bench.root.mkdir(parents=True, exist_ok=True)
@@ -133,14 +134,15 @@ def compare_methods(
             raise write_failure(bench.root, error, kept="nothing was begun") from error
         bench.prepare(chosen, force=force)
         outcomes = {method: bench.outcome(method) for method in chosen}
-    return Comparison(project, bench.root, outcomes, tuple(bench.resumed), device)
+    return Comparison(project, bench.root, outcomes, tuple(bench.resumed), trainer.device)
 
 
 class _Bench:
     """Where methods are made, one after the other."""
 
-    def __init__(self, project: Project, root: Path, device: str, events: Listener) -> None:
-        self.project, self.root, self._device, self._events = project, root, device, events
+    def __init__(self, project: Project, root: Path, trainer: TrainerOptions, events: Listener) -> None:
+        self.project, self.root, self._trainer, self._events = project, root, trainer, events
+        self._device = trainer.device
         self.resumed: list[str] = []
         self._facts = data_facts(project)
         self._failed_coarse: dict[str, str] = {}
@@ -247,11 +249,11 @@ class _Bench:
 
     def _learned(self, method: Method) -> Models:
         try:
-            learn(method.alone, self.project, self.root, self._device, self._events)
+            learn(method.alone, self.project, self.root, self._trainer, self._events)
         except Exception as error:
             self._failed_coarse[method.coarse] = reason_of(error)
             raise
-        return learn(method, self.project, self.root, self._device, self._events)
+        return learn(method, self.project, self.root, self._trainer, self._events)
 
     def _rethresholded(
         self, method: Method, tested: TestAreas, sources: Sources, scores: tuple[Sequence[BoxScores], CoarseScores]

@@ -15,7 +15,7 @@ from crispmap.project.compare.methods import GIVEN, Method, project_of
 from crispmap.project.file import Project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.stages import ModelPaths, train_stages
-from crispmap.training.options import TrainingRun
+from crispmap.training.options import TrainerOptions, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ def models_of(method: Method, root: Path) -> Models:
     return Models(coarse, None if method.refiner is None else root / method.name / "refiner.safetensors")
 
 
-def learn(method: Method, project: Project, root: Path, device: str, events: Events = SILENT) -> Models:
+def learn(method: Method, project: Project, root: Path, trainer: TrainerOptions, events: Events = SILENT) -> Models:
     """Train or fit what a method lacks, going on with what was begun; return where its models lie.
 
     Args:
         method: The method.
         project: The project.
         root: The comparison's folder.
-        device: "auto", "cpu" or "cuda".
+        trainer: What trainings run on, and the memory their data may take.
         events: What progress is reported to.
 
     Raises:
@@ -66,7 +66,7 @@ def learn(method: Method, project: Project, root: Path, device: str, events: Eve
     paths = ModelPaths(models.coarse or root / "coarse.safetensors", models.refiner or root / "refiner.safetensors")
     for makes, model in models.paths.items():
         if not model.exists():
-            run = TrainingRun(model.parent / "training", resume=True, device=device, events=events)
+            run = TrainingRun(model.parent / "training", resume=True, trainer=trainer, events=events)
             with open_sources(mine) as sources:
                 train_stages(sources, mine, paths, run, [makes])
     return models

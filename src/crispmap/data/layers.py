@@ -1,0 +1,198 @@
+"""Layers of training data, (band, row, col), and the three places where one is kept.
+
+In memory a layer is an array. In a file it lies block after block in an unnamed file, which vanishes with the process;
+on demand its blocks are read from the scene. Blocks pass through one cache of bounded size. A mapped file would do for
+reading, but every page touched then counts as memory of the process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import weakref
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from crispmap.errors import OutputError
+from crispmap.geo.grid import Block
+from crispmap.raster.scene import SceneReader, bounding_block, cut_reflected, reflected_indices
+
+FILE_BLOCK_PX = 128
+"""Side of the blocks in a file: of larger ones a patch needs less than it reads."""
+SCENE_BLOCK_PX = 256
+"""Side of the blocks read from a scene: a read costs much, a pixel little."""
+_ZEROS = 1 << 20
+
+
+class Layer(Protocol):
+    """Bands over the pixels of a piece."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes held in memory, without what a cache holds."""
+
+    def read(self, block: Block) -> NDArray[Any]:
+        """Return a block (band, row, col), reflected where it reaches outside; it must not be written to."""
+
+
+class StoredLayer(Layer, Protocol):
+    """A layer that is filled before it is read."""
+
+    def write(self, block: Block, values: NDArray[Any]) -> None:
+        """Set the values (band, row, col) of a block; it begins and ends at multiples of ``FILE_BLOCK_PX`` or edges."""
+
+
+class BlockCache:
+    """The blocks read last, of all layers together.
+
+    Args:
+        limit_bytes: What they may take; forked processes keep as much each.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes, self.held_bytes = limit_bytes, 0
+        self._kept: OrderedDict[tuple[int, int, int], NDArray[Any]] = OrderedDict()
+
+    def get(self, key: tuple[int, int, int], load: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """Return the block of a key (layer, row, col), loaded where it is not kept."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found
+        found = self._kept[key] = load()
+        self.held_bytes += found.nbytes
+        while self.held_bytes > self.limit_bytes:
+            self.held_bytes -= self._kept.popitem(last=False)[1].nbytes
+        return found
+
+
+class ArrayLayer:
+    """A layer in memory."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+        self.memory_bytes = array.nbytes
+
+    def read(self, block: Block) -> NDArray[Any]:  # noqa: D102 - as the protocol
+        return cut_reflected(self._array, block)
+
+    def write(self, block: Block, values: NDArray[Any]) -> None:  # noqa: D102 - as the protocol
+        self._array[:, *block.slices] = values
+
+
+class BlockLayer(ABC):
+    """A layer put together from blocks, each loaded when it is needed.
+
+    Args:
+        shape: (band, row, col).
+        dtype: Of the values.
+        cache: Keeps the blocks read last.
+        side_px: Side of the blocks.
+    """
+
+    memory_bytes = 0
+    _numbers = itertools.count()
+
+    def __init__(self, shape: tuple[int, int, int], dtype: DTypeLike, cache: BlockCache, side_px: int) -> None:
+        self._shape, self._dtype, self._cache, self._side_px = shape, np.dtype(dtype), cache, side_px
+        self._number = next(self._numbers)
+
+    @abstractmethod
+    def _load(self, block: Block) -> NDArray[Any]:
+        """Return one of the blocks the layer is cut into."""
+
+    def read(self, block: Block) -> NDArray[Any]:  # noqa: D102 - as the protocol
+        rows = reflected_indices(block.row, block.height, self._shape[1])
+        cols = reflected_indices(block.col, block.width, self._shape[2])
+        inside = bounding_block(rows, cols)
+        values = self._assembled(inside)
+        return values if inside == block else values.take(rows - inside.row, 1).take(cols - inside.col, 2)
+
+    def _assembled(self, block: Block) -> NDArray[Any]:
+        """Return a block inside the layer, copied from those it touches."""
+        values = np.empty((self._shape[0], *block.shape), self._dtype)
+        for part in self._parts(block):
+            held = self._cache.get((self._number, part.row, part.col), lambda part=part: self._load(part))  # type: ignore[misc]
+            shared = part.intersection(block)
+            values[:, *shared.relative_to(block).slices] = held[:, *shared.relative_to(part).slices]
+        return values
+
+    def _parts(self, block: Block) -> list[Block]:
+        """Return the layer's blocks that a block touches."""
+        side, (_, height, width) = self._side_px, self._shape
+        return [
+            Block(row, col, min(side, height - row), min(side, width - col))
+            for row in range(block.row // side * side, block.row_stop, side)
+            for col in range(block.col // side * side, block.col_stop, side)
+        ]
+
+
+class FileLayer(BlockLayer):
+    """A layer in an unnamed file; its space is reserved when it is made.
+
+    Raises:
+        OutputError: If the folder is full or cannot be written.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], dtype: DTypeLike, cache: BlockCache, folder: Path) -> None:
+        super().__init__(shape, dtype, cache, FILE_BLOCK_PX)
+        size = int(np.prod(shape)) * self._dtype.itemsize
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with the layer
+            weakref.finalize(self, self._file.close)
+            _reserve(self._file, size)
+        except OSError as error:
+            raise OutputError(
+                f"{size / 1e9:.1f} GB of training data cannot be kept in {folder}: {error.strerror}.",
+                expected="a folder that can be written, with that much space",
+                remedy="choose a folder with more space, allow more memory, or train on a smaller area",
+            ) from error
+
+    def write(self, block: Block, values: NDArray[Any]) -> None:  # noqa: D102 - as the protocol
+        for part in self._parts(block):
+            held = np.ascontiguousarray(values[:, *part.relative_to(block).slices], self._dtype)
+            self._file.seek(self._place(part))
+            self._file.write(held.data)
+
+    def _load(self, block: Block) -> NDArray[Any]:
+        shape = (self._shape[0], *block.shape)
+        size, place = int(np.prod(shape)) * self._dtype.itemsize, self._place(block)
+        if hasattr(os, "pread"):  # forked processes share one position in the file
+            data = os.pread(self._file.fileno(), size, place)
+        else:
+            self._file.seek(place)
+            data = self._file.read(size)
+        return np.frombuffer(data, self._dtype).reshape(shape)
+
+    def _place(self, block: Block) -> int:
+        """Return where a block begins in the file: blocks follow each other row by row."""
+        return (block.row * self._shape[2] + block.height * block.col) * self._shape[0] * self._dtype.itemsize
+
+
+class SceneLayer(BlockLayer):
+    """The bands of a part of a scene, read when they are needed; the scene must stay open."""
+
+    def __init__(self, scene: SceneReader, area: Block, dtype: DTypeLike, cache: BlockCache) -> None:
+        super().__init__((scene.band_count, *area.shape), dtype, cache, SCENE_BLOCK_PX)
+        self._scene, self._area = scene, area
+
+    def _load(self, block: Block) -> NDArray[Any]:
+        place = Block(self._area.row + block.row, self._area.col + block.col, *block.shape)
+        return self._scene.read(place)[0].astype(self._dtype)
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Take the space on disk now: a disk that is full is better noticed before hours of training."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, _ZEROS):
+        file.write(bytes(min(_ZEROS, size - start)))

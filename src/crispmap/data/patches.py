@@ -1,0 +1,306 @@
+"""Patch sources: pieces of an image with labels and, for a refiner, coarse scores, read window by window.
+
+A source holds no pixel outside its piece. Context beyond its border is the reflection about that border, so a training
+never sees another area's data.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.data.budget import DataBudget
+from crispmap.data.layers import Layer, SceneLayer
+from crispmap.data.scaling import strips
+from crispmap.errors import GridError, InputError, LabelError
+from crispmap.geo.grid import Block
+from crispmap.models.scaling import Scaling, scaled_input
+from crispmap.raster.scene import Scene, SceneReader, cut_reflected
+from crispmap.types import IGNORE, CountArray, FloatArray, LabelArray
+
+LOADED_PX = 1024
+"""Side of what is loaded at a time; a multiple of ``FILE_BLOCK_PX``."""
+_FINGERPRINT_BYTES = 1 << 26
+_FINGERPRINT_PX = 256
+
+
+class PatchSource(Protocol):
+    """A piece of training data; where it lies changes no value."""
+
+    @property
+    def bands(self) -> int:
+        """Bands of the image."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+
+    @property
+    def score_classes(self) -> int | None:
+        """Classes that there are scores of; None without scores."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes held in memory, without what a shared cache holds."""
+
+    def read_image(self, block: Block) -> FloatArray:
+        """Return the image (band, row, col) as a network sees it: scaled, 0 where invalid; reflected outside."""
+
+    def read_labels(self, block: Block) -> LabelArray:
+        """Return class ids (row, col), IGNORE where nothing is known or the image is invalid; reflected outside."""
+
+    def read_scores(self, block: Block) -> FloatArray:
+        """Return coarse scores (class, row, col), of a source that has them; reflected outside."""
+
+    def fingerprint(self) -> int:
+        """Return a check sum that changes with the data, and not with where they lie."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPatches:
+    """Arrays as a patch source.
+
+    Attributes:
+        image: float32 (band, row, col), scaled, 0 where invalid.
+        labels: uint8 (row, col).
+        scores: float32 (class, row, col), or None.
+
+    Raises:
+        InputError: If shapes or types disagree, or there is no pixel.
+    """
+
+    image: FloatArray
+    labels: LabelArray
+    scores: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels.dtype != np.uint8 or self.labels.ndim != 2 or self.labels.size == 0:
+            raise InputError(
+                f"Labels of type {self.labels.dtype} and shape {self.labels.shape}.",
+                expected="uint8 class ids (row, col), at least one pixel",
+            )
+        for name, array in (("image", self.image), ("scores", self.scores)):
+            if array is not None and (
+                array.dtype != np.float32 or array.ndim != 3 or array.shape[1:] != self.labels.shape
+            ):
+                raise InputError(
+                    f"The {name} has type {array.dtype} and shape {array.shape}.",
+                    expected=f"float32 (…, row, col) over the {self.labels.shape} pixels of the labels",
+                )
+
+    @property
+    def bands(self) -> int:  # noqa: D102 - as the protocol
+        return len(self.image)
+
+    @property
+    def shape(self) -> tuple[int, int]:  # noqa: D102 - as the protocol
+        height, width = self.labels.shape
+        return height, width
+
+    @property
+    def score_classes(self) -> int | None:  # noqa: D102 - as the protocol
+        return None if self.scores is None else len(self.scores)
+
+    @property
+    def memory_bytes(self) -> int:  # noqa: D102 - as the protocol
+        return sum(array.nbytes for array in (self.image, self.labels, self.scores) if array is not None)
+
+    def read_image(self, block: Block) -> FloatArray:  # noqa: D102 - as the protocol
+        return cut_reflected(self.image, block)
+
+    def read_labels(self, block: Block) -> LabelArray:  # noqa: D102 - as the protocol
+        return cut_reflected(self.labels, block)
+
+    def read_scores(self, block: Block) -> FloatArray:  # noqa: D102 - as the protocol
+        return _there(None if self.scores is None else cut_reflected(self.scores, block))
+
+    def fingerprint(self) -> int:  # noqa: D102 - as the protocol
+        return fingerprint(self)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPatches:
+    """Layers as a patch source; made by ``load_patches``.
+
+    Attributes:
+        bands: Bands of the image.
+        shape: (height, width) in pixels.
+        score_classes: Classes of the scores, or None.
+        scaling: Constants of each band.
+        image: Raw values, as the scene's file stores them.
+        valid: Where image and scores are valid.
+        labels: Class ids.
+        scores: float32, or None.
+    """
+
+    bands: int
+    shape: tuple[int, int]
+    score_classes: int | None
+    scaling: Scaling
+    image: Layer
+    valid: Layer
+    labels: Layer
+    scores: Layer | None
+
+    @property
+    def memory_bytes(self) -> int:  # noqa: D102 - as the protocol
+        layers = (self.image, self.valid, self.labels, self.scores)
+        return sum(layer.memory_bytes for layer in layers if layer is not None)
+
+    def read_image(self, block: Block) -> FloatArray:  # noqa: D102 - as the protocol
+        return scaled_input(self.image.read(block), self.valid.read(block)[0], self.scaling)
+
+    def read_labels(self, block: Block) -> LabelArray:  # noqa: D102 - as the protocol
+        labels: LabelArray = self.labels.read(block)[0]
+        return labels
+
+    def read_scores(self, block: Block) -> FloatArray:  # noqa: D102 - as the protocol
+        return _there(None if self.scores is None else self.scores.read(block))
+
+    def fingerprint(self) -> int:  # noqa: D102 - as the protocol
+        return fingerprint(self)
+
+
+def load_patches(
+    image: Scene,
+    block: Block,
+    labels: Callable[[Block], LabelArray],
+    scaling: Scaling,
+    *,
+    scores: SceneReader | None = None,
+    budget: DataBudget,
+) -> StoredPatches:
+    """Return a block of a scene as training data, with label IGNORE and image 0 where scene or scores are invalid.
+
+    What fits in the budget lies in memory, the rest in files; an image that does not fit stays on its scene where that
+    has ``quick_windows``, and the scene must then stay open. Scores are computed once.
+
+    Args:
+        image: The scene.
+        block: Which part of it; inside the scene.
+        labels: Gives class ids (row, col) of a block of the scene, IGNORE outside the area.
+        scaling: Constants of each band.
+        scores: Coarse scores on the scene's grid.
+        budget: What the data of the training may take in memory.
+
+    Raises:
+        GridError: If the block is empty or reaches outside the scene.
+        InputError: If the scaling is of another number of bands.
+        LabelError: If labels do not have the shape of their block.
+        OutputError: If data go to a folder that is full or cannot be written.
+    """
+    _check_inside(block, image, scaling)
+    dtype = image.dtype if np.can_cast(image.dtype, np.float32) else np.float32
+    shape = (image.band_count, *block.shape)
+    # What is read most comes first.
+    ids, known = budget.layer((1, *block.shape), np.uint8), budget.layer((1, *block.shape), np.bool_)
+    on_demand = image.quick_windows and not budget.fits(shape, dtype)
+    raw = None if on_demand else budget.layer(shape, dtype)
+    coarse = None if scores is None else budget.layer((scores.band_count, *block.shape), np.float32)
+    for part in Block(0, 0, *block.shape).pieces(LOADED_PX):
+        place = Block(block.row + part.row, block.col + part.col, *part.shape)
+        values, valid = image.read(place)
+        if raw is not None:
+            raw.write(part, values)
+        if scores is not None and coarse is not None:
+            values, scored = scores.read(place)
+            coarse.write(part, values)
+            valid = valid & scored
+        known.write(part, valid[None])
+        ids.write(part, np.where(valid, _labels_of(labels, place), np.uint8(IGNORE))[None])
+    layer = raw or SceneLayer(image, block, dtype, budget.cache)
+    classes = None if scores is None else scores.band_count
+    return StoredPatches(image.band_count, block.shape, classes, scaling, layer, known, ids, coarse)
+
+
+def _check_inside(block: Block, image: Scene, scaling: Scaling) -> None:
+    if block.is_empty or block.intersection(image.grid.block) != block:
+        raise GridError(
+            f"A training area spans {block.row, block.col} to {block.row_stop, block.col_stop} (row, col).",
+            expected=f"an area within the scene of {image.grid.height} x {image.grid.width} pixels",
+            remedy="clip the area to the scene",
+        )
+    if scaling.band_count != image.band_count:
+        raise InputError(
+            f"The scaling is of {scaling.band_count} bands.", expected=f"the {image.band_count} of the scene"
+        )
+
+
+def _labels_of(labels: Callable[[Block], LabelArray], block: Block) -> LabelArray:
+    found = labels(block)
+    if found.shape != block.shape:
+        raise LabelError(f"Labels of shape {found.shape} were given.", expected=f"shape {block.shape}, as asked for")
+    return found
+
+
+def _there(scores: FloatArray | None) -> FloatArray:
+    if scores is None:
+        raise InputError("A piece has no coarse scores.", expected="scores, for a refiner to learn from")
+    return scores
+
+
+def label_strips(source: PatchSource) -> Iterator[tuple[Block, LabelArray]]:
+    """Yield the full-width strips of a source, from top to bottom, with their labels."""
+    for strip in strips(Block(0, 0, *source.shape)):
+        yield strip, source.read_labels(strip)
+
+
+def fingerprint(source: PatchSource) -> int:
+    """Return the check sum of a source: of all its data up to 64 MB a layer, of evenly spread blocks above."""
+    code = zlib.crc32(repr((source.bands, source.shape, source.score_classes)).encode())
+    code = _check_sum(source.read_labels, source.shape, 1, code)
+    code = _check_sum(source.read_image, source.shape, 4 * source.bands, code)
+    return code if source.score_classes is None else _check_sum(
+        source.read_scores, source.shape, 4 * source.score_classes, code
+    )  # fmt: skip
+
+
+def _check_sum(read: Callable[[Block], NDArray[Any]], shape: tuple[int, int], pixel_bytes: int, code: int) -> int:
+    step = -(-math.prod(shape) * pixel_bytes // _FINGERPRINT_BYTES)
+    for number, block in enumerate(Block(0, 0, *shape).pieces(_FINGERPRINT_PX)):
+        if number % step == 0:
+            code = zlib.crc32(np.ascontiguousarray(read(block)).data, code)
+    return code
+
+
+def count_classes(pieces: Sequence[PatchSource], class_names: Sequence[str]) -> CountArray:
+    """Return the number of labelled pixels of each class over all pieces, int64 (class,).
+
+    Raises:
+        LabelError: If a class has no pixel, or a label is no class's id.
+    """
+    counts = np.zeros(256, np.int64)
+    for piece in pieces:
+        for _, labels in label_strips(piece):
+            counts += np.bincount(labels.ravel(), minlength=256)
+    return checked_counts(counts, class_names)
+
+
+def checked_counts(counts: CountArray, class_names: Sequence[str]) -> CountArray:
+    """Return the number of pixels of each class, int64 (class,), from that of each id, int64 (256,).
+
+    Raises:
+        LabelError: If a class has no pixel, or a label is no class's id.
+    """
+    known = len(class_names)
+    strange = np.flatnonzero(counts[known:IGNORE]) + known
+    if strange.size:
+        raise LabelError(
+            f"The training labels hold the ids {', '.join(map(str, strange))}.",
+            expected=f"ids 0 to {known - 1} ({', '.join(class_names)}), or {IGNORE} where nothing is known",
+            remedy="add the classes, or leave such pixels out",
+        )
+    missing = [name for name, count in zip(class_names, counts, strict=False) if count == 0]
+    if missing:
+        raise LabelError(
+            f"The training area holds no pixel of class {' or '.join(repr(n) for n in missing)}.",
+            expected="at least one labelled pixel of every class",
+            remedy="enlarge the training area, correct the class's tag rule, or leave the class out",
+        )
+    return counts[:known]
