@@ -1,12 +1,75 @@
 """crispmap: crisp, georeferenced class maps from satellite and aerial scenes.
 
-Importing the package loads neither torch nor rasterio; the stages live in its sub-packages.
+    >>> import crispmap, numpy
+    >>> crispmap.area(numpy.array([[0, 1], [1, 255]], "uint8"), classes=["other", "building"], gsd_m=2.0)
+    {'other': 4.0, 'building': 8.0}
+
+Importing the package loads neither torch nor rasterio; every function is loaded when it is first used.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import CrispmapError
 from crispmap.geo.grid import Block, Grid
 
-__all__ = ["Block", "ClassDef", "ClassSchema", "CrispmapError", "Grid", "__version__"]
+if TYPE_CHECKING:
+    from crispmap.api.figures import area, evaluate, vectorize
+    from crispmap.api.maps import predict, refine
+    from crispmap.api.training import train
+    from crispmap.models.file import load_model
+    from crispmap.models.model import Model
+    from crispmap.models.own_module import coarse_model
+    from crispmap.project.dataset import Dataset
+    from crispmap.raster.files import open_scene
+
+__all__ = [
+    "Block",
+    "ClassDef",
+    "ClassSchema",
+    "CrispmapError",
+    "Dataset",
+    "Grid",
+    "Model",
+    "__version__",
+    "area",
+    "coarse_model",
+    "evaluate",
+    "load_model",
+    "open_scene",
+    "predict",
+    "refine",
+    "train",
+    "vectorize",
+]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Dataset": "crispmap.project.dataset",
+    "Model": "crispmap.models.model",
+    "area": "crispmap.api.figures",
+    "coarse_model": "crispmap.models.own_module",
+    "evaluate": "crispmap.api.figures",
+    "load_model": "crispmap.models.file",
+    "open_scene": "crispmap.raster.files",
+    "predict": "crispmap.api.maps",
+    "refine": "crispmap.api.maps",
+    "train": "crispmap.api.training",
+    "vectorize": "crispmap.api.figures",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a function of the public door when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from affine import Affine
@@ -184,6 +186,20 @@ def test_wrong_counts_are_refused_with_both_counts():
         refined_scores(scores, ArrayScene(random_image((9, 9), bands=3)), Model(small_refiner(), CARD))
     with pytest.raises(ModelError, match="3 classes and was made for 4"):
         refined_scores(scores, image, Model(small_refiner(classes=4), CARD))
+
+
+@pytest.mark.parametrize("ratio", [2.0, 2.5, 0.5])
+@pytest.mark.parametrize("shape", [(60, 44), (37, 51)])
+def test_on_other_pixel_sizes_scores_and_image_are_resampled_to_the_refiners_and_back(shape, ratio):
+    refiner, image, scores = small_refiner(), ArrayScene(random_image(shape)), ArrayScene(random_scores(shape))
+    card = replace(CARD, gsd_m=ratio)
+    found, valid = read_whole(refined_scores(scores, image, Model(refiner, card), tile_px=16))
+    coarser = [read_whole(ResampledScene(one, ratio, ratio))[0] for one in (scores, image)]
+    refined = whole_refined(refiner, coarser[0], scaled(coarser[1]))
+    back = ResampledScene(ArrayScene(refined), 1 / ratio, 1 / ratio)
+    expected, _ = back.read(image.grid.block)
+    assert valid.all()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", ["class-specific", "untied"])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.errors import CrispmapWarning, GridError, InputError, ModelError, OutputError, SceneError
+from crispmap.errors import GridError, InputError, ModelError, OutputError, SceneError
 from crispmap.inference import predict as scene_workflow
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes
@@ -221,10 +221,19 @@ def test_models_of_the_wrong_kind_are_refused(tmp_path, models, scene):
         refine_scene(scene, scene=scene, refiner=models[0], out=tmp_path / "m.tif", kind="logit")
 
 
-def test_a_refiner_far_from_its_ground_sampling_distance_warns(tmp_path, models, scene):
-    refiner = save_refiner(tmp_path / "r.safetensors", gsd_m=0.5)
-    with pytest.warns(CrispmapWarning, match=r"trained at 0.5 m .* pixels of 1 m"):
-        predict_scene(scene, model=models[0], refiner=refiner, out=tmp_path / "m.tif")
+def test_a_refiner_works_at_its_own_ground_sampling_distance_whatever_the_blocks(tmp_path, models, scene):
+    refiner = save_refiner(tmp_path / "r.safetensors", gsd_m=2.0)
+    found = {}
+    for block_px in (1024, 48):
+        out, scores = tmp_path / f"{block_px}.tif", tmp_path / f"s{block_px}.tif"
+        predict_scene(scene, model=models[0], refiner=refiner, out=out, scores=scores, block_px=block_px)
+        with rasterio.open(scores) as file:
+            assert file.shape == (150, 110)
+            found[block_px] = file.read()
+    np.testing.assert_array_equal(found[1024], found[48])
+    predict_scene(scene, model=models[0], refiner=models[1], out=tmp_path / "m.tif", scores=tmp_path / "at1.tif")
+    with rasterio.open(tmp_path / "at1.tif") as file:
+        assert not np.allclose(np.nan_to_num(file.read()), np.nan_to_num(found[48]), atol=1e-3)
 
 
 def test_scores_whose_classes_are_in_another_order_are_refused(tmp_path, models, scene):

@@ -345,7 +345,9 @@ class TestBeforeAnyTraining:
         self, project: Path, role: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole = load_project(project)
-        part = replace(whole, areas={name: pieces for name, pieces in whole.areas.items() if name != role})
+        (scene,) = whole.scenes
+        areas = {name: pieces for name, pieces in scene.areas.items() if name != role}
+        part = replace(whole, scenes=(replace(scene, areas=areas),))
         change(project, (f"  {role}: [", f"  # {role}: ["))
         with pytest.raises(ProjectError, match=f"areas.{role} is missing"):
             compare_methods(project)

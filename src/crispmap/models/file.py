@@ -35,12 +35,12 @@ def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = 
 
 
 @overload
-def load_model(path: Path) -> CoarseModel | RefinerModel: ...
+def load_model(path: str | Path) -> CoarseModel | RefinerModel: ...
 @overload
-def load_model(path: Path, kind: Literal["coarse"]) -> CoarseModel: ...
+def load_model(path: str | Path, kind: Literal["coarse"]) -> CoarseModel: ...
 @overload
-def load_model(path: Path, kind: Literal["refiner"]) -> RefinerModel: ...
-def load_model(path: Path, kind: str | None = None) -> CoarseModel | RefinerModel:
+def load_model(path: str | Path, kind: Literal["refiner"]) -> RefinerModel: ...
+def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | RefinerModel:
     """Return a model in evaluation mode on the CPU; of the networks, only the one its card names is imported.
 
     Args:
@@ -50,6 +50,8 @@ def load_model(path: Path, kind: str | None = None) -> CoarseModel | RefinerMode
     Raises:
         ModelError: If the file is missing, truncated, not a model of ours, of a newer format, or of another kind.
     """
+    if not isinstance(path, str | Path):
+        raise ModelError(f"A model is given as {type(path).__name__}.", expected="the path of a model file")
     path = Path(path)
     with opened_model(path, "pt") as file:
         metadata = file.metadata() or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Generic, TypeVar
 
 from crispmap.classes import ClassSchema
@@ -13,7 +14,7 @@ from crispmap.models.scaling import Scaling
 NetworkT_co = TypeVar("NetworkT_co", CoarseNetwork, Refiner, covariant=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model(Generic[NetworkT_co]):
     """A network that can be used, and what is needed to use it.
 
@@ -24,6 +25,28 @@ class Model(Generic[NetworkT_co]):
 
     network: NetworkT_co
     card: ModelCard
+
+    def __repr__(self) -> str:
+        return f"Model({', '.join(f'{name}: {value}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in self._facts().items())
+        return f"<table><caption>crispmap model</caption>{rows}</table>"
+
+    def _facts(self) -> dict[str, str]:
+        """Return what a person wants to know of it first."""
+        card = self.card
+        radius = "unbounded" if card.radius_px is None else f"{card.radius_px} px"
+        weights = sum(value.numel() for value in self.network.parameters())
+        return {
+            "kind": card.kind,
+            "architecture": card.architecture,
+            "classes": ", ".join(card.schema.names),
+            "bands": ", ".join(card.band_names),
+            "ground sampling distance": f"{card.gsd_m:g} m",
+            "influence radius": radius,
+            "weights": f"{weights:,}",
+        }
 
     @property
     def classes(self) -> ClassSchema:

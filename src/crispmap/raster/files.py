@@ -65,6 +65,12 @@ def open_scene(
         CrispmapWarning: If the values are indices into a colour table, or a band left out as alpha looks
             measured.
     """
+    if not isinstance(source, str | Path | SceneRef):
+        raise SceneError(
+            f"A scene is given as {type(source).__name__}.",
+            expected="one path or address, as text or pathlib.Path",
+            remedy="open several one by one",
+        )
     told = source.assume_gsd_m if isinstance(source, SceneRef) and assume_gsd_m is None else assume_gsd_m
     for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", told)):
         if value is not None and not (math.isfinite(value) and value > 0):

@@ -6,16 +6,17 @@ training in steps where it has one, and its own options.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, create_model
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
 
-from crispmap.errors import TrainingError
+from crispmap.errors import InputError, TrainingError
 from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.models.settings import Augmentation, Sampling, TrainingSettings, Weighting
-from crispmap.project.file.findings import bad_value, did_you_mean
+from crispmap.project.file.findings import bad_value, did_you_mean, findings_of
 from crispmap.project.file.sections import ABOVE_0, Count, Positive, ScoreSource, Section
 
 _COUNT = "a whole number above 0"
@@ -50,7 +51,7 @@ class NetworkSection(Section):
     def for_value(cls, value: object) -> type[Self]:
         """Return the class of the section that a file gives: that of its ``kind``, or of the default one."""
         default = default_architecture(cls.role).name
-        kind = value.get("kind", default) if isinstance(value, dict) else default
+        kind = value.get("kind", default) if isinstance(value, Mapping) else default
         architecture = architectures(cls.role, trainable=True).get(kind) if isinstance(kind, str) else None
         section = _unknown_kind(cls) if architecture is None else _section_of(cls, architecture)
         return cast(type[Self], section)
@@ -64,6 +65,22 @@ class NetworkSection(Section):
         """
         given = {"kind": kind, **values}
         return cls.for_value(given).model_validate(given)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Return the section with some keys set, as from Python.
+
+        Raises:
+            InputError: If a key is not known, or a value is not one it takes.
+        """
+        section = cls.for_value(values)
+        try:
+            return section.model_validate(dict(values))
+        except ValidationError as error:
+            first = findings_of(error, section, dict(values))[0]
+            raise InputError(
+                f"Settings of the {cls.role} model: {first.given}.", expected=first.expected, remedy=first.remedy
+            ) from error
 
     @classmethod
     def default(cls) -> Self:

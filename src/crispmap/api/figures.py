@@ -1,0 +1,138 @@
+"""What maps are worth and what they hold: agreement with a reference, polygons, areas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from crispmap.api.given import Classes, carried_schema, map_of, no_target, target_of, values_of
+from crispmap.evaluate.compare import SLACK_PX, MapComparison, boundary_rule, rows_and_columns_m
+from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluate.files import ScoringRules, evaluate_file
+from crispmap.evaluate.readers import ArrayLabels
+from crispmap.labels.mask import open_labels
+from crispmap.project.dataset import labels_of, schema_of
+from crispmap.raster.arrays import Georeference, RasterLike
+from crispmap.raster.files import read_grid
+from crispmap.raster.writer import class_map_writer
+from crispmap.types import IGNORE
+from crispmap.vectorize.vectorize import PolygonRules, vectorize_file
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+_READ_PX = 1024
+
+
+def evaluate(
+    predicted: RasterLike,
+    reference: RasterLike,
+    *,
+    classes: Classes | None = None,
+    widths_m: Sequence[float] | None = None,
+    **where: Unpack[Georeference],
+) -> Evaluation:
+    """Return how well a class map agrees with a reference: ``mean_iou``, ``iou``, ``boundary_f1``, ``to_dict()``.
+
+    Args:
+        predicted: Class ids, 255 where the map has none: a file, an array (row, col), or a DataArray.
+        reference: Class ids on the same pixels, 255 where unknown; or a file of vectors or a mask, in any CRS.
+        classes: The classes; by default those a map of crispmap carries.
+        widths_m: Widths at which boundaries are compared, in metres; 1 and 3 by default.
+        **where: Of numpy arrays: ``gsd_m``, or ``transform`` and ``crs``.
+
+    Raises:
+        SchemaError: If the classes are not known.
+        LabelError: If nothing is labelled, an id is no class, or shapes differ.
+        InputError: If an array has no georeference.
+    """
+    schema = None if classes is None else schema_of(classes)
+    if isinstance(predicted, str | Path) and isinstance(reference, str | Path):
+        return evaluate_file(predicted, reference, ScoringRules(schema=schema, widths_m=widths_m))
+    labels, grid, schema = map_of(predicted, schema, where)
+    with ExitStack() as stack:
+        if isinstance(reference, str | Path):
+            truth = stack.enter_context(closing(open_labels(reference, schema, grid))).read(grid.block)
+        else:
+            truth = labels_of(values_of(reference), grid.shape, schema)
+        rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m, SLACK_PX)
+        return MapComparison(ArrayLabels(labels), ArrayLabels(truth), grid.block, schema, rule, None).run()
+
+
+def vectorize(
+    predicted: RasterLike,
+    out: str | Path | None = None,
+    *,
+    classes: Classes | None = None,
+    min_area_m2: float = 0.0,
+    simplify_m: float = 0.0,
+    force: bool = False,
+    **where: Unpack[Georeference],
+) -> Path | GeoDataFrame:
+    """Return the regions of a class map as polygons, all classes but the background.
+
+    Args:
+        predicted: Class ids: a file, an array (row, col), or a DataArray.
+        out: The file to write, of a file: .gpkg, .geojson, .fgb or .parquet.
+        classes: The classes of an array, by default those a map of crispmap carries.
+        min_area_m2: Smaller polygons are left out.
+        simplify_m: How far outlines may stray to have fewer corners, in metres.
+        force: Replace a file that is there.
+        **where: Of a numpy array: ``gsd_m``, or ``transform`` and ``crs``.
+
+    Returns:
+        Of a file: the path written. Else a GeoDataFrame with class_id, class_name and area_m2.
+
+    Raises:
+        InputError: If ``out`` is missing or out of place, or an array has no georeference.
+        SceneError: If the map cannot be read.
+    """
+    rules = PolygonRules(min_area_m2=min_area_m2, simplify_m=simplify_m)
+    if isinstance(predicted, str | Path):
+        target = target_of(out, "classes")
+        vectorize_file(predicted, target, rules, force=force)
+        return target
+    no_target(out)
+    import geopandas
+
+    labels, grid, schema = map_of(predicted, None if classes is None else schema_of(classes), where)
+    with TemporaryDirectory(prefix="crispmap.") as folder:
+        raster, vectors = Path(folder) / "map.tif", Path(folder) / "map.gpkg"
+        with class_map_writer(raster, grid, schema) as writer:
+            writer.write(grid.block, labels)
+        vectorize_file(raster, vectors, rules)
+        return geopandas.read_file(vectors)
+
+
+def area(predicted: RasterLike, *, classes: Classes | None = None, **where: Unpack[Georeference]) -> dict[str, float]:
+    """Return the area on the ground of every class of a map, in square metres, right in any CRS; nodata has none.
+
+    Args:
+        predicted: Class ids: a file, an array (row, col), or a DataArray.
+        classes: The classes; by default those a map of crispmap carries.
+        **where: Of a numpy array: ``gsd_m``, or ``transform`` and ``crs``.
+
+    Raises:
+        SchemaError: If the classes are not known.
+        InputError: If an array has no georeference.
+    """
+    schema = None if classes is None else schema_of(classes)
+    with ExitStack() as stack:
+        source: Any
+        if isinstance(predicted, str | Path):
+            schema = schema or carried_schema(predicted)
+            grid = read_grid(predicted)
+            source = stack.enter_context(closing(open_labels(predicted, schema, grid)))
+        else:
+            labels, grid, schema = map_of(predicted, schema, where)
+            source = ArrayLabels(labels)
+        total = np.zeros(IGNORE + 1)
+        for block in grid.blocks(_READ_PX):
+            ids = source.read(block)
+            total += np.bincount(ids.ravel(), grid.pixel_areas_m2(block).ravel(), minlength=IGNORE + 1)
+    return dict(zip(schema.names, total.tolist(), strict=False))

@@ -1,0 +1,114 @@
+"""What a person gives to the functions of the public door, checked and brought to what the package works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import GridError, InputError, ModelError, SchemaError
+from crispmap.geo.grid import Grid
+from crispmap.labels.mask import open_labels
+from crispmap.models.base import CoarseNetwork, Refiner
+from crispmap.models.file import load_model
+from crispmap.models.model import CoarseModel, Model, RefinerModel
+from crispmap.project.dataset import labels_of
+from crispmap.raster.arrays import Georeference, is_data_array, scene_of
+from crispmap.raster.files import read_grid
+from crispmap.raster.writer import read_class_schema
+from crispmap.types import LabelArray
+
+ModelLike: TypeAlias = "str | Path | Model[Any]"
+Classes: TypeAlias = "ClassSchema | Sequence[str]"
+
+
+def path_of(given: object, what: str) -> str:
+    """Return a path as text, sure that it is one."""
+    if not isinstance(given, str | Path):
+        raise InputError(
+            f"The {what} is given as {type(given).__name__}.",
+            expected="one path, as text or pathlib.Path",
+            remedy="for several, call it for each" if isinstance(given, list | tuple) else "",
+        )
+    return str(given)
+
+
+def target_of(out: str | Path | None, output: str) -> Path:
+    """Return the file to write, sure that one is named."""
+    if out is None or output != "classes":
+        raise InputError(
+            "No file is named to write to." if out is None else f"output={output!r} is given beside a file.",
+            expected="out=, the path of the result; files hold classes",
+            remedy="give out='map.tif', or an array in place of the path",
+        )
+    return Path(path_of(out, "output"))
+
+
+def no_target(out: object) -> None:
+    """Refuse a file to write to beside an array."""
+    if out is not None:
+        raise InputError(
+            f"out={out!r} is given beside an array.",
+            expected="out= only beside a path",
+            remedy="leave it out: an array gives an array",
+        )
+
+
+def coarse_of(model: ModelLike) -> CoarseModel:
+    """Return a coarse model, loaded where it is a path."""
+    return cast(CoarseModel, _of_kind(model, CoarseNetwork, "coarse"))
+
+
+def refiner_of(model: ModelLike) -> RefinerModel:
+    """Return a refiner, loaded where it is a path."""
+    return cast(RefinerModel, _of_kind(model, Refiner, "refiner"))
+
+
+def _of_kind(model: ModelLike, kind: type, name: Literal["coarse", "refiner"]) -> Model[Any]:
+    """Return a model, loaded where it is a path, sure that it is of a kind."""
+    loaded = model if isinstance(model, Model) else load_model(Path(path_of(model, f"{name} model")), kind=name)
+    if not isinstance(loaded.network, kind):
+        raise ModelError(
+            f"The {name} model is given as a {loaded.card.kind} model, {loaded.card.architecture}.",
+            expected=f"a {name} model",
+            remedy="give the other model here",
+        )
+    return loaded
+
+
+def values_of(raster: Any) -> NDArray[Any]:
+    """Return the values of an array of one band (row, col)."""
+    values = np.asarray(raster.to_numpy() if is_data_array(raster) else raster)
+    return values[0] if values.ndim == 3 and len(values) == 1 else values
+
+
+def map_of(raster: Any, schema: ClassSchema | None, where: Georeference) -> tuple[LabelArray, Grid, ClassSchema]:
+    """Return a class map with its grid and classes."""
+    if isinstance(raster, str | Path):
+        schema = schema or carried_schema(raster)
+        grid = read_grid(raster)
+        with closing(open_labels(raster, schema, grid)) as labels:
+            return labels.read(grid.block), grid, schema
+    if schema is None:
+        raise SchemaError(
+            "The classes of an array are not known.",
+            expected="classes=, the names in order of id",
+            remedy="give for example classes=['background', 'building']",
+        )
+    scene = scene_of(raster, **where)
+    if scene.band_count != 1:
+        raise GridError(f"A class map has {scene.band_count} bands.", expected="class ids (row, col)")
+    return labels_of(values_of(raster), scene.grid.shape, schema), scene.grid, schema
+
+
+def carried_schema(path: str | Path) -> ClassSchema:
+    """Return the classes that a class map in a file carries in its tags."""
+    schema = read_class_schema(path)
+    if schema is None:
+        raise SchemaError(f"{path} does not name its classes.", expected="a class map of crispmap, or classes=")
+    return schema

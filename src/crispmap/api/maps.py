@@ -1,0 +1,127 @@
+"""Maps made from Python: of files, scenes, arrays and DataArrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Unpack, cast
+
+from crispmap.api.given import ModelLike, coarse_of, no_target, refiner_of, target_of
+from crispmap.errors import InputError
+from crispmap.inference.in_memory import map_in_memory, write_map
+from crispmap.inference.options import PredictOptions
+from crispmap.inference.predict import Outputs, predict_scenes, refine_scene
+from crispmap.inference.scores import ScoreModels
+from crispmap.models.model import Model
+from crispmap.raster.arrays import Georeference, RasterLike, like, scene_of
+from crispmap.raster.files import open_scene
+from crispmap.raster.scene import Scene
+
+
+def predict(
+    image: RasterLike,
+    model: ModelLike,
+    refiner: ModelLike | None = None,
+    *,
+    out: str | Path | None = None,
+    output: Literal["classes", "scores"] = "classes",
+    device: str = "auto",
+    force: bool = False,
+    **where: Unpack[Georeference],
+) -> Any:
+    """Map an image with a coarse network and, where given, a refiner.
+
+    Values do not depend on how the image was cut.
+
+    Args:
+        image: A file or address, an open scene, an array (band, row, col), or a DataArray.
+        model: A coarse network: its file, or a ``Model``.
+        refiner: A refiner, likewise.
+        out: The class map to write, of a file or address.
+        output: Of an array: "classes" or "scores".
+        device: "auto", "cpu" or "cuda".
+        force: Replace a file that is there.
+        **where: Of a numpy array: ``gsd_m``, or ``transform`` and ``crs``.
+
+    Returns:
+        Of a path: the path of the class map. Else an array or DataArray: class ids uint8 (row, col), 255 where the
+        image is invalid; or scores float32 (class, row, col), logits, NaN there.
+
+    Raises:
+        ModelError: If a model cannot be read, is of the wrong kind, or was made for other bands or classes.
+        InputError: If an array has another rank or type or no georeference, or ``out`` is missing or out of place.
+        SceneError: If a scene cannot be read, or its pixels are far from the model's.
+    """
+    if isinstance(image, str | Path):
+        target = target_of(out, output)
+        options = PredictOptions(device=device, force=force)
+        if isinstance(model, Model) or isinstance(refiner, Model):
+            models = ScoreModels(coarse_of(model), None if refiner is None else refiner_of(refiner))
+            with open_scene(image, assume_gsd_m=where.get("gsd_m")) as scene:
+                return write_map(scene, models, target, device=device, force=force)
+        predict_scenes(
+            [str(image)], model=Path(model), refiner=None if refiner is None else Path(refiner),
+            outputs=Outputs(target), assume_gsd_m=where.get("gsd_m"), options=options,
+        )  # fmt: skip
+        return target
+    no_target(out)
+    models = ScoreModels(coarse_of(model), None if refiner is None else refiner_of(refiner))
+    return _mapped(image, scene_of(image, **where), models, None, output, device)
+
+
+def refine(
+    scores: RasterLike,
+    image: RasterLike,
+    refiner: ModelLike,
+    *,
+    out: str | Path | None = None,
+    output: Literal["classes", "scores"] = "classes",
+    device: str = "auto",
+    force: bool = False,
+    **where: Unpack[Georeference],
+) -> Any:
+    """Sharpen the scores of any tool with a refiner.
+
+    Args:
+        scores: Logits or probabilities, one band a class in the refiner's order: a file, an array, or a DataArray; on
+            the image's pixels or over the same area with pixels of another size. Arrays hold logits.
+        image: What the scores were made from: a file where ``scores`` is one, else an array or DataArray.
+        refiner: The refiner: its file, or a ``Model``.
+        out: The class map to write, of files.
+        output: Of arrays: "classes" or "scores".
+        device: "auto", "cpu" or "cuda".
+        force: Replace a file that is there.
+        **where: Of numpy arrays: ``gsd_m``, or ``transform`` and ``crs``.
+
+    Returns:
+        As ``predict``.
+
+    Raises:
+        ModelError: If the refiner cannot be read, is of the wrong kind, or was made for other bands or classes.
+        GridError: If scores and image do not cover the same area.
+        InputError: As ``predict``; or a file is given beside an array.
+    """
+    files = [isinstance(one, str | Path) for one in (scores, image)]
+    if all(files) and not isinstance(refiner, Model):
+        target = target_of(out, output)
+        refine_scene(
+            Path(cast(str, scores)), scene=str(image), refiner=Path(refiner), outputs=Outputs(target),
+            assume_gsd_m=where.get("gsd_m"), options=PredictOptions(device=device, force=force),
+        )  # fmt: skip
+        return target
+    if any(files):
+        raise InputError(
+            "A file is given beside an array or a Model.",
+            expected="files throughout, or arrays with a Model",
+            remedy="open the file, for example with rioxarray.open_rasterio",
+        )
+    no_target(out)
+    models = ScoreModels(refiner=refiner_of(refiner))
+    return _mapped(image, scene_of(image, **where), models, scene_of(scores, **where), output, device)
+
+
+def _mapped(image: RasterLike, scene: Scene, models: ScoreModels, given: Scene | None, output: str, device: str) -> Any:
+    """Return the map or the scores of a scene as the kind of array the image is."""
+    if output not in ("classes", "scores"):
+        raise InputError(f"output is {output!r}.", expected="'classes' or 'scores'")
+    labels, scores = map_in_memory(scene, models, given, device=device, with_scores=output == "scores")
+    return like(image, labels) if scores is None else like(image, scores, models.all[0].classes.names)

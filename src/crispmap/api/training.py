@@ -1,0 +1,78 @@
+"""Models trained from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crispmap.api.given import path_of
+from crispmap.errors import InputError
+from crispmap.events import SILENT, Listener
+from crispmap.models.file import load_model
+from crispmap.models.model import CoarseModel, RefinerModel
+from crispmap.project.dataset import Dataset
+from crispmap.project.file import CoarseSection, Project, RefinerSection
+from crispmap.project.run import Products, train_project
+
+
+def train(
+    data: str | Path | Dataset,
+    out: str | Path | None = None,
+    *,
+    coarse: Mapping[str, Any] | None = None,
+    refiner: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    force: bool = False,
+    events: Listener = SILENT,
+) -> dict[str, CoarseModel | RefinerModel]:
+    """Train a coarse network, and a refiner where there is one to train; return the models by "coarse" and "refiner".
+
+    Model files, checkpoints and logs are written to a folder. The same data, settings and seed give the same models.
+
+    Args:
+        data: A project file or its folder, or a dataset.
+        out: Of a dataset, the folder; a project names its own.
+        coarse: Of a dataset, the keys of the project file's section ``coarse``, such as
+            ``{"kind": "fcn-rnn", "max_steps": 500}``.
+        refiner: Likewise of ``refiner``; None: no refiner is trained.
+        seed: Of a dataset, where all randomness comes from.
+        device: "auto", "cpu" or "cuda".
+        force: Replace models that are there.
+        events: What progress is reported to; by default nothing is shown.
+
+    Raises:
+        ProjectError: If the project file is wrong, or a setting is not known.
+        TrainingError: If a training cannot start, or diverges.
+        OutputError: If models are there already and ``force`` is not given.
+        InputError: If settings are given for a project, or no folder for a dataset.
+    """
+    # Lightning Fabric takes more than a second to import, and maps need none of it.
+    from crispmap.project.stages import ModelPaths, train_stages
+    from crispmap.training.options import TrainerOptions, TrainingRun
+
+    trainer = TrainerOptions(device)
+    if not isinstance(data, Dataset):
+        if out is not None or coarse is not None or refiner is not None:
+            raise InputError(
+                "out, coarse or refiner is given beside a project.",
+                expected="a project alone, or a Dataset with them",
+                remedy="set them in the project file",
+            )
+        written = train_project(Path(path_of(data, "project")), trainer=trainer, force=force, events=events)
+        return {path.stem: load_model(path) for path in written}
+    if out is None:
+        raise InputError("No folder is given for the models.", expected="out=, such as out='models'")
+    folder = Path(path_of(out, "folder"))
+    coarse_section = CoarseSection.from_values(coarse or {})
+    refiner_section = None if refiner is None else RefinerSection.from_values(refiner)
+    project = Project(
+        folder / "dataset", folder.name, seed, (), None, data.schema, coarse_section, refiner_section, folder
+    )
+    products = Products(folder)
+    paths = ModelPaths(products.coarse_model, products.refiner_model)
+    made = {"coarse": paths.coarse} | ({} if refiner is None else {"refiner": paths.refiner})
+    run = TrainingRun(products.training, force=force, trainer=trainer, events=events)
+    train_stages(data, project, paths, run, list(made))
+    return {name: load_model(path) for name, path in made.items()}

@@ -1,0 +1,71 @@
+"""Maps by models in memory, computed in this process and not resumed: of arrays, and with networks of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from crispmap.geo.grid import Block
+from crispmap.inference.engines import EngineChoice
+from crispmap.inference.pipeline import available_cores
+from crispmap.inference.plan import BLOCK_PX
+from crispmap.inference.products import class_map
+from crispmap.inference.scores import ScoreModels, score_work
+from crispmap.raster.scene import Scene
+from crispmap.raster.writer import class_map_writer
+from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
+
+
+def map_in_memory(
+    scene: Scene, models: ScoreModels, given: Scene | None = None, *, device: str = "auto", with_scores: bool = False
+) -> tuple[LabelArray, FloatArray | None]:
+    """Return class ids uint8 (row, col), 255 where invalid, and the scores (class, row, col) where wanted, NaN there.
+
+    Args:
+        scene: The image.
+        models: What computes; the last of them gives the result.
+        given: Scores in the place of a coarse network, over the image's area.
+        device: "auto", "cpu" or "cuda".
+        with_scores: Whether the scores are wanted.
+
+    Raises:
+        ModelError: If a model was made for other bands or classes.
+        SceneError: If the image's pixels are far from the models' in size.
+        GridError: If scores and image do not cover the same area.
+    """
+    labels = np.full(scene.grid.shape, IGNORE, np.uint8)
+    scores = np.full((len(models.all[0].classes), *scene.grid.shape), np.nan, np.float32) if with_scores else None
+    for block, values, valid in _computed(scene, models, given, device):
+        labels[block.slices] = class_map(values, valid)
+        if scores is not None:
+            scores[:, *block.slices] = np.where(valid, values, np.float32(np.nan))
+    return labels, scores
+
+
+def write_map(scene: Scene, models: ScoreModels, out: Path, *, device: str = "auto", force: bool = False) -> Path:
+    """Write the class map of a scene and return its path; memory holds one block.
+
+    Raises:
+        OutputError: If the file exists and ``force`` is not given, or cannot be written.
+        ModelError: As ``map_in_memory``; likewise SceneError.
+    """
+    with class_map_writer(out, scene.grid, models.all[0].classes, force=force) as writer:
+        for block, values, valid in _computed(scene, models, None, device):
+            writer.write(block, class_map(values, valid))
+    return out
+
+
+def _computed(
+    scene: Scene, models: ScoreModels, given: Scene | None, device: str
+) -> Iterator[tuple[Block, FloatArray, BoolArray]]:
+    """Yield scores and valid pixels of a scene block by block; blocks without a valid pixel are left out."""
+    work = score_work(scene, models, given, engine=EngineChoice(device=device, threads=available_cores()))
+    side = -(-BLOCK_PX // work.tile_px) * work.tile_px
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for block in scene.grid.blocks(side):
+            layers = work.compute(block, pool)
+            if layers is not None:
+                yield block, *layers[0]

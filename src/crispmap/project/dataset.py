@@ -1,0 +1,207 @@
+"""Training data as a person holds them in Python: of a project, or of images and masks in memory."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from html import escape
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.classes import ClassDef, ClassSchema
+from crispmap.data.training_data import Piece, Role, TrainingData
+from crispmap.errors import InputError, LabelError
+from crispmap.geo.areas import Area
+from crispmap.geo.grid import Block
+from crispmap.project.file import load_project
+from crispmap.project.inputs import open_sources
+from crispmap.raster.arrays import Georeference, RasterLike, scene_of
+from crispmap.types import IGNORE, LabelArray
+
+_ROLES: tuple[Role, ...] = ("coarse", "coarse validation", "refiner", "refiner validation", "test")
+
+
+class Dataset:
+    """Pieces of scenes with labels, by what they are for.
+
+    Made by ``open`` or ``from_arrays``; where it was opened from a project, use it in ``with``, or close it.
+
+    Attributes:
+        schema: The classes of all labels.
+        gsd_m: The working ground sampling distance, in metres.
+    """
+
+    def __init__(self, data: TrainingData, opened: ExitStack) -> None:
+        self._data, self._opened = data, opened
+        self.schema, self.gsd_m = data.schema, data.gsd_m
+
+    @classmethod
+    def open(cls, project: str | Path) -> Self:
+        """Return the data of a project: its scenes, labels, reference and areas.
+
+        Raises:
+            ProjectError: If the project file is wrong, or its areas do not fit the scenes.
+            SceneError: If a scene cannot be read.
+        """
+        stack = ExitStack()
+        return cls(stack.enter_context(open_sources(load_project(project))), stack)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Sequence[RasterLike],
+        masks: Sequence[NDArray[Any]],
+        *,
+        classes: Sequence[str] | ClassSchema,
+        validation: int = 0,
+        **where: Unpack[Georeference],
+    ) -> Self:
+        """Return data of images and masks, one piece each; for a coarse network and for a refiner alike.
+
+        Args:
+            images: Arrays (band, row, col), DataArrays or files, all of the same bands and pixel size.
+            masks: Class ids (row, col) on the pixels of each, 255 where unknown.
+            classes: The classes in order of id, the background first.
+            validation: How many of the last pairs validate; 0 holds out a strip of every piece.
+            **where: Of numpy arrays: ``gsd_m``, or ``transform`` and ``crs``.
+
+        Raises:
+            InputError: If there is no image, or an array has another rank or type, or no georeference.
+            LabelError: If masks and images do not fit together, or an id is no class.
+        """
+        schema = schema_of(classes)
+        if not images or len(images) != len(masks) or not 0 <= validation < len(images):
+            raise InputError(
+                f"{len(images)} images, {len(masks)} masks, the last {validation} to validate.",
+                expected="a mask for every image, and at least one pair to learn from",
+            )
+        scenes = [scene_of(image, **where) for image in images]
+        pairs = zip(scenes, masks, strict=True)
+        pieces = [_piece(f"image {number}", *pair, schema) for number, pair in enumerate(pairs, 1)]
+        return cls(_Pairs(schema, pieces, validation), ExitStack())
+
+    def pieces(self, role: Role, *, gsd_m: float | None = None) -> list[Piece]:
+        """Return the pieces of a role; see ``TrainingData.pieces``."""
+        return self._data.pieces(role, gsd_m=gsd_m)
+
+    def summary(self) -> Mapping[str, tuple[int, int]]:
+        """Return, by role, how many pieces there are and how many pixels they have."""
+        found = {role: self._pieces_or_none(role) for role in _ROLES}
+        return {role: (len(ones), sum(one.area.pixel_count for one in ones)) for role, ones in found.items() if ones}
+
+    def _pieces_or_none(self, role: Role) -> list[Piece]:
+        try:
+            return self.pieces(role)
+        except InputError:  # a project without an area for it
+            return []
+
+    def close(self) -> None:
+        """Close the scenes that were opened."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        lines = [f"Dataset: {', '.join(self.schema.names)}; {self.gsd_m:g} m"]
+        lines += [f"  {role}: {count} pieces, {px:,} pixels" for role, (count, px) in self.summary().items()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{r}</th><td>{n}</td><td>{px:,}</td></tr>" for r, (n, px) in self.summary().items())
+        head = f"<caption>crispmap dataset: {escape(', '.join(self.schema.names))}; {self.gsd_m:g} m</caption>"
+        return f"<table>{head}<tr><th>role</th><th>pieces</th><th>pixels</th></tr>{rows}</table>"
+
+
+class _Pairs:
+    """Images with a mask each; the last ones validate."""
+
+    def __init__(self, schema: ClassSchema, pieces: Sequence[Piece], validation: int) -> None:
+        self.schema, self._count = schema, len(pieces) - validation
+        self._pieces = list(pieces)
+        self.gsd_m = max(piece.image.grid.mean_gsd_m() for piece in pieces)
+
+    def pieces(self, role: Role, *, gsd_m: float | None = None) -> list[Piece]:
+        """Return the first pieces to learn from, and the last to validate; see ``TrainingData.pieces``."""
+        if gsd_m is not None and abs(gsd_m / self.gsd_m - 1) > 1e-6:
+            raise InputError(
+                f"Masks at {self.gsd_m:g} m are asked for at {gsd_m:g} m.",
+                expected="networks at the pixel size of the masks",
+                remedy="leave out gsd_m, or resample images and masks",
+            )
+        if role == "test":
+            return []
+        return self._pieces[self._count :] if role.endswith("validation") else self._pieces[: self._count]
+
+
+class _Mask:
+    """A mask in memory as labels."""
+
+    def __init__(self, array: LabelArray) -> None:
+        self._array = array
+
+    def read(self, block: Block) -> LabelArray:
+        """Return the class ids of a block."""
+        return self._array[block.slices]
+
+    def close(self) -> None:
+        """Do nothing: the array stays the caller's."""
+
+
+def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Piece:
+    """Return an image with its mask as one piece."""
+    labels = labels_of(mask, image.grid.shape, schema)
+    height, width = labels.shape
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
+    return Piece(name, image, Area(name, image.grid.block, (corners,)), _Mask(labels))  # type: ignore[arg-type]
+
+
+def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -> LabelArray:
+    """Return a mask as class ids uint8 (row, col), sure that it fits an image's shape and the classes.
+
+    Raises:
+        LabelError: If it does not.
+    """
+    mask = np.asarray(mask)
+    if mask.shape != shape or mask.dtype.kind not in "uib":
+        raise LabelError(
+            f"A mask has the shape {mask.shape} and the type {mask.dtype}.", expected=f"whole numbers of shape {shape}"
+        )
+    strange = mask[(mask != IGNORE) & ((mask < 0) | (mask >= len(schema)))]
+    if strange.size:
+        raise LabelError(
+            f"A mask holds the id {int(strange[0])}.",
+            expected=f"0 to {len(schema) - 1} ({', '.join(schema.names)}), or {IGNORE} where unknown",
+        )
+    return mask.astype(np.uint8)
+
+
+def schema_of(classes: Sequence[str] | ClassSchema) -> ClassSchema:
+    """Return classes, given as such or by their names alone: then with colours of our choice.
+
+    Raises:
+        SchemaError: If a name is empty or given twice, or there are fewer than two.
+    """
+    if isinstance(classes, ClassSchema):
+        return classes
+    if isinstance(classes, str):
+        raise InputError(
+            f"The classes are {classes!r}.", expected="a list of names, such as ['background', 'building']"
+        )
+    return ClassSchema(tuple(ClassDef(str(name), _colour(index)) for index, name in enumerate(classes)))
+
+
+def _colour(index: int) -> str:
+    """Return grey for the background, and hues that differ from class to class."""
+    shades = (0.8, 0.8, 0.8) if index == 0 else colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.75, 0.85)
+    return "#" + "".join(f"{round(255 * shade):02x}" for shade in shades)

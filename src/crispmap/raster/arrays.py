@@ -1,0 +1,213 @@
+"""Scenes held in memory: numpy arrays with a georeference beside them, and xarray DataArrays, which carry their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from crispmap.errors import GridError, InputError
+from crispmap.geo.grid import Block, Grid
+from crispmap.raster.files import open_scene
+from crispmap.raster.scene import Scene
+from crispmap.types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from xarray import DataArray
+
+RasterLike: TypeAlias = "str | Path | Scene | NDArray[Any] | DataArray"
+"""A file or address, an open scene, or an array (band, row, col) or, of one band, (row, col)."""
+_MOST_BANDS = 1000
+
+
+class Georeference(TypedDict, total=False):
+    """Where the pixels of an array are.
+
+    Attributes:
+        crs: Anything pyproj understands, rasterio's CRS too: "EPSG:32631", 32631, WKT.
+        transform: Maps pixel positions (col, row) to coordinates.
+        gsd_m: Side of a pixel in metres, in place of both.
+    """
+
+    crs: object
+    transform: Affine
+    gsd_m: float
+
+
+class ArrayScene(Scene):
+    """A scene held in memory.
+
+    Args:
+        pixels: Real numbers (band, row, col).
+        grid: Where they are.
+        band_names: One name a band; "band 1", .. by default.
+        valid: Which pixels are known, (row, col); by default those without NaN.
+
+    Raises:
+        InputError: If the pixels have another rank or type, or names or valid pixels do not fit them.
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[Any],
+        grid: Grid,
+        band_names: tuple[str, ...] | None = None,
+        valid: BoolArray | None = None,
+    ) -> None:
+        if pixels.ndim != 3 or pixels.dtype.kind not in "uif" or not 0 < pixels.shape[0] <= _MOST_BANDS:
+            raise InputError(
+                f"The image is an array of shape {pixels.shape} and type {pixels.dtype}.",
+                expected="whole or floating-point numbers (band, row, col)",
+                remedy="move the bands to the first axis, for example with np.moveaxis(image, -1, 0)",
+            )
+        self.grid, self.path = grid, Path("array")
+        self.band_names = band_names or tuple(f"band {number}" for number in range(1, len(pixels) + 1))
+        finite = np.isfinite(pixels).all(axis=0) if pixels.dtype.kind == "f" else np.ones(pixels.shape[1:], np.bool_)
+        self._pixels, self._valid = pixels, finite if valid is None else finite & valid
+        for what, given, expected in (
+            ("grid", grid.shape, pixels.shape[1:]),
+            ("valid pixels", self._valid.shape, pixels.shape[1:]),
+            ("band names", len(self.band_names), len(pixels)),
+        ):
+            if given != expected:
+                raise InputError(f"The {what} of an image: {given}.", expected=f"{expected}, as its pixels have")
+
+    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        image, valid = self._pixels[:, *block.slices].astype(np.float32), self._valid[block.slices].copy()
+        image[:, ~valid] = 0.0
+        return image, valid
+
+    def close(self) -> None:
+        """Do nothing: the array stays the caller's."""
+
+
+def is_data_array(image: object) -> bool:
+    """Return whether an object is an xarray DataArray, without importing xarray."""
+    return type(image).__name__ == "DataArray" and type(image).__module__.startswith("xarray.")
+
+
+def scene_of(image: RasterLike, **where: Unpack[Georeference]) -> Scene:
+    """Return an image as a scene.
+
+    Args:
+        image: A file or address, an open scene, a numpy array, or a DataArray, whose coordinates and ``rio.crs`` give
+            the georeference and whose NaN and nodata values are invalid.
+        **where: Of a numpy array, or a DataArray without coordinates.
+
+    Raises:
+        InputError: If it is none of these, or the array has another rank or type, or no georeference.
+        GridError: If the CRS is not known.
+        SceneError: If a file cannot be read.
+    """
+    if isinstance(image, Scene):
+        return image
+    if isinstance(image, str | Path):
+        return open_scene(image, assume_gsd_m=where.get("gsd_m"))
+    if is_data_array(image):
+        return _scene_of_data_array(image, where)
+    if isinstance(image, np.ndarray):
+        pixels = image[None] if image.ndim == 2 else image
+        return ArrayScene(pixels, grid_for(pixels.shape[-2:], where))
+    raise InputError(
+        f"An image is given as {type(image).__name__}.",
+        expected="a path, a scene of open_scene, a numpy array or an xarray DataArray",
+        remedy="convert it, for example with numpy.asarray(image)",
+    )
+
+
+def grid_for(shape: tuple[int, ...], where: Georeference) -> Grid:
+    """Return the grid of an array of a shape (row, col).
+
+    Raises:
+        InputError: If the shape is no (row, col), or there is no georeference.
+        GridError: If the CRS is not known.
+    """
+    if len(shape) != 2:
+        raise InputError(f"An array has the shape {shape}.", expected="(row, col)")
+    transform, gsd_m = where.get("transform"), where.get("gsd_m")
+    if transform is None and gsd_m is None:
+        raise InputError(
+            "The array has no georeference.",
+            expected="gsd_m=, the side of a pixel in metres, or transform= and crs=",
+            remedy="give for example gsd_m=0.5, or a DataArray with coordinates and a CRS",
+        )
+    if transform is None:
+        side = float(gsd_m or 0)
+        if not 0 < side < np.inf:
+            raise InputError(f"gsd_m is {gsd_m}.", expected="a finite number of metres above 0")
+        transform = Affine(side, 0.0, 0.0, 0.0, -side, 0.0)
+    return Grid(_crs_of(where.get("crs")), Affine(*tuple(transform)[:6]), (int(shape[0]), int(shape[1])))
+
+
+def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = ()) -> Any:
+    """Return values (row, col) or (band, row, col) as the same kind of array as an image, on the same pixels.
+
+    Args:
+        image: The image; of a DataArray the coordinates and the CRS are kept.
+        values: On the image's pixels.
+        names: Of the bands, for the coordinate ``band``.
+    """
+    if not is_data_array(image):
+        return values
+    import xarray
+
+    spatial = _spatial_dims(image)
+    coords = {name: one for name, one in image.coords.items() if set(one.dims) <= set(spatial)}
+    dims = spatial if values.ndim == 2 else ("band", *spatial)
+    if names and values.ndim == 3:
+        coords["band"] = list(names)
+    return xarray.DataArray(values, coords=coords, dims=dims)
+
+
+def _scene_of_data_array(image: Any, where: Georeference) -> ArrayScene:
+    """Return a DataArray as a scene."""
+    spatial = _spatial_dims(image)
+    others = [dim for dim in image.dims if dim not in spatial]
+    if len(others) > 1:
+        raise InputError(
+            f"The DataArray has the dimensions {', '.join(map(str, image.dims))}.",
+            expected="one dimension of bands beside rows and columns",
+            remedy="choose one of the others, for example with isel(time=0)",
+        )
+    pixels = image.transpose(*others, *spatial).to_numpy()
+    names = None
+    if others and others[0] in image.coords:
+        names = tuple(str(name) for name in image.coords[others[0]].to_numpy())
+    crs, nodata = image.rio.crs, image.rio.nodata
+    if spatial[0] in image.coords and min(pixels.shape[-2:]) > 1:
+        where = {"crs": crs, "transform": image.rio.transform(), **where}
+    pixels = pixels if others else pixels[None]
+    valid = None if nodata is None or np.isnan(nodata) else (pixels != nodata).any(axis=0)
+    return ArrayScene(pixels, grid_for(pixels.shape[-2:], where), names, valid)
+
+
+def _spatial_dims(image: Any) -> tuple[str, str]:
+    """Return the names of a DataArray's dimensions of rows and columns."""
+    import rioxarray  # noqa: F401 - brings .rio
+
+    try:
+        return str(image.rio.y_dim), str(image.rio.x_dim)
+    except Exception as error:
+        raise InputError(
+            f"The DataArray has the dimensions {', '.join(map(str, image.dims))}.",
+            expected="dimensions of rows and columns called y and x",
+            remedy="rename them, for example with rename(latitude='y', longitude='x')",
+        ) from error
+
+
+def _crs_of(crs: object) -> CRS | None:
+    """Return a coordinate reference system as pyproj's; None where there is none."""
+    if crs is None:
+        return None
+    try:
+        return CRS.from_user_input(crs.to_wkt() if hasattr(crs, "to_wkt") else crs)
+    except (CRSError, TypeError) as error:
+        raise GridError(
+            f"crs is {crs!r}, which is not known.",
+            expected="what pyproj understands, such as 'EPSG:32631', 32631 or a rasterio CRS",
+        ) from error

@@ -1,0 +1,329 @@
+"""The public door: arrays and DataArrays give the same kind, files give files, and all give the same values."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import rioxarray
+import torch
+import xarray as xr
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import crispmap
+from crispmap.errors import CrispmapError, GridError, InputError, LabelError, ModelError, SceneError, SchemaError
+from crispmap.models.scaling import Scaling
+from small_project import make_project
+
+CLASSES = ["background", "building", "road"]
+PROJECT = """\
+crispmap: 2
+name: hamlet
+scene: {path: scene.tif}
+classes:
+- {name: background, colour: "#cccccc"}
+- {name: building, colour: "#d7191c"}
+- {name: road, colour: "#2b83ba"}
+labels: {path: imprecise.tif}
+reference: {path: precise.tif}
+areas:
+  coarse: [{window: [0, 0, 160, 80]}]
+  refiner: [{window: [0, 80, 160, 40]}]
+  test: [{window: [0, 120, 160, 40]}]
+coarse: {kind: fcn-rnn, max_steps: 6, batch: 2, patch_px: 16}
+refiner: {iterations: 2, max_steps: 6, batch: 2, patch_px: 16}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with trained models."""
+    path = tmp_path_factory.mktemp("hamlet")
+    make_project(path, PROJECT)
+    models = crispmap.train(str(path))
+    assert list(models) == ["coarse", "refiner"]
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(folder: Path) -> tuple[Any, Any]:
+    return tuple(crispmap.load_model(str(folder / f"hamlet/{name}.safetensors")) for name in ("coarse", "refiner"))  # type: ignore[return-value]
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read()
+
+
+def test_everything_in_all_is_there_and_nothing_else() -> None:
+    assert sorted(crispmap.__all__) == dir(crispmap)
+    for name in crispmap.__all__:
+        assert getattr(crispmap, name) is not None
+    with pytest.raises(AttributeError):
+        crispmap.predicted  # noqa: B018
+
+
+def test_importing_it_loads_neither_torch_nor_rasterio_nor_xarray() -> None:
+    code = "import crispmap, sys; print({'torch', 'rasterio', 'xarray', 'geopandas'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_examples_in_the_docstring_run() -> None:
+    found = doctest.testmod(crispmap)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_a_file_an_array_and_a_data_array_have_the_same_map(folder: Path, models: tuple[Any, Any]) -> None:
+    scene, names = folder / "scene.tif", [folder / f"hamlet/{name}.safetensors" for name in ("coarse", "refiner")]
+    out = crispmap.predict(str(scene), str(names[0]), str(names[1]), out=str(folder / "map.tif"), force=True)
+    assert out == folder / "map.tif"
+    expected = pixels_of(out)[0]
+    with rasterio.open(scene) as file:
+        array, crs, transform = file.read(), file.crs, file.transform
+    found = crispmap.predict(array, *models, crs=crs, transform=transform)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, expected)
+    with rioxarray.open_rasterio(scene) as data:
+        mapped = crispmap.predict(data, *models)
+    assert isinstance(mapped, xr.DataArray)
+    assert mapped.rio.crs == crs
+    assert mapped.rio.transform() == transform
+    np.testing.assert_array_equal(mapped.to_numpy(), expected)
+    own = crispmap.predict(scene, *models, out=folder / "own.tif", force=True)
+    np.testing.assert_array_equal(pixels_of(own)[0], expected)
+    with crispmap.open_scene(scene) as opened:
+        np.testing.assert_array_equal(crispmap.predict(opened, *models), expected)
+
+
+def test_scores_refined_from_an_array_are_those_of_network_and_refiner(folder: Path, models: tuple[Any, Any]) -> None:
+    array = pixels_of(folder / "scene.tif")
+    coarse = crispmap.predict(array, models[0], output="scores", gsd_m=1.0)
+    assert coarse.dtype == np.float32
+    assert coarse.shape == (3, 160, 160)
+    both = crispmap.predict(array, *models, output="scores", gsd_m=1.0)
+    np.testing.assert_allclose(crispmap.refine(coarse, array, models[1], output="scores", gsd_m=1.0), both, atol=1e-3)
+    with rioxarray.open_rasterio(folder / "scene.tif") as data:
+        scores = crispmap.predict(data, models[0], output="scores")
+        assert list(scores.coords["band"].to_numpy()) == CLASSES
+        refined = crispmap.refine(scores, data, models[1])
+    np.testing.assert_array_equal(refined.to_numpy(), both.argmax(0))
+    scores.rio.to_raster(folder / "scores.tif")
+    files = (folder / "scores.tif", folder / "scene.tif", folder / "hamlet/refiner.safetensors")
+    out = crispmap.refine(*files, out=folder / "refined.tif", force=True)
+    np.testing.assert_array_equal(pixels_of(out)[0], both.argmax(0))
+
+
+def test_invalid_pixels_of_a_data_array_are_255(folder: Path, models: tuple[Any, Any]) -> None:
+    with rioxarray.open_rasterio(folder / "scene.tif") as data:
+        floats = data.astype("float32")
+    floats[:, 10:20, 30:50] = np.nan
+    found = crispmap.predict(floats, models[0]).to_numpy()
+    expected = np.zeros((160, 160), bool)
+    expected[10:20, 30:50] = True
+    np.testing.assert_array_equal(found == 255, expected)
+    marked = data.copy()
+    marked[:, 10:20, 30:50] = 0
+    marked = marked.where(marked != 0, 0).rio.write_nodata(0)
+    assert (crispmap.predict(marked, models[0]).to_numpy()[10:20, 30:50] == 255).all()
+
+
+def test_figures_are_those_of_files(folder: Path) -> None:
+    files = [folder / "imprecise.tif", folder / "precise.tif"]
+    arrays = [pixels_of(path)[0] for path in files]
+    by_file = crispmap.evaluate(*files, classes=CLASSES)
+    by_array = crispmap.evaluate(*arrays, classes=CLASSES, gsd_m=1 / 0.9996)  # the scale of the zone's middle
+    np.testing.assert_array_equal(by_file.confusion.counts, by_array.confusion.counts)
+    with rioxarray.open_rasterio(files[0]) as data:
+        mixed = crispmap.evaluate(data, files[1], classes=CLASSES)
+    assert mixed.mean_iou == by_file.mean_iou
+    np.testing.assert_array_equal(mixed.boundary_f1, by_file.boundary_f1)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 50), st.integers(0, 2**32 - 1))
+def test_areas_add_up_to_the_pixels_that_have_a_class(height: int, width: int, gsd_m: float, seed: int) -> None:
+    labels = np.random.default_rng(seed).choice(np.array([0, 1, 2, 255], np.uint8), (height, width))
+    found = crispmap.area(labels, classes=CLASSES, gsd_m=gsd_m)
+    for index, name in enumerate(CLASSES):
+        assert found[name] == pytest.approx((labels == index).sum() * gsd_m**2)
+
+
+def test_areas_and_polygons_of_a_file_and_an_array_agree(folder: Path, tmp_path: Path) -> None:
+    schema = crispmap.ClassSchema(
+        tuple(crispmap.ClassDef(n, c) for n, c in zip(CLASSES, ("#cccccc", "#d7191c", "#2b83ba"), strict=True))
+    )
+    with rioxarray.open_rasterio(folder / "precise.tif") as data:
+        polygons = crispmap.vectorize(data, classes=schema)
+        areas = crispmap.area(data, classes=schema)
+    assert isinstance(polygons, gpd.GeoDataFrame)
+    for name in CLASSES[1:]:
+        assert polygons[polygons.class_name == name].area_m2.sum() == pytest.approx(areas[name], rel=1e-6)
+    assert areas == pytest.approx(crispmap.area(folder / "precise.tif", classes=schema))
+    written = crispmap.vectorize(str(folder / "precise.tif"), str(tmp_path / "p.gpkg"))
+    assert len(gpd.read_file(written)) == len(polygons)
+
+
+class Blur(nn.Module):
+    """Scores that are means over a window: padded, or not."""
+
+    def __init__(self, classes: int = 3, radius: int = 2, *, padded: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, classes, 2 * radius + 1, padding=radius if padded else 0)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(image)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_module_of_ones_own_maps_as_on_the_whole_image(folder: Path, padded: bool) -> None:
+    torch.manual_seed(0)
+    module = Blur(padded=padded)
+    schema = crispmap.ClassSchema(tuple(crispmap.ClassDef(name, f"#00000{i}") for i, name in enumerate(CLASSES)))
+    model = crispmap.coarse_model(
+        module, classes=schema, bands=["red", "green", "blue"], gsd_m=1.0, radius_px=2,
+        scaling=Scaling((100.0,) * 3, (50.0,) * 3),
+    )  # fmt: skip
+    array = pixels_of(folder / "scene.tif")
+    found = crispmap.predict(array, model, output="scores", gsd_m=1.0)
+    image = np.pad((array.astype(np.float32) - 100) / 50, ((0, 0), (2, 2), (2, 2)), mode="symmetric")
+    with torch.inference_mode():
+        whole = torch.nn.functional.conv2d(torch.from_numpy(image)[None], module.conv.weight, module.conv.bias)[0]
+    np.testing.assert_allclose(found, whole.numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("module", "changes", "offending"),
+    [
+        (Blur(classes=4), {}, "(1, 4, "),
+        (Blur(radius=5), {}, "radius_px is 2"),
+        (nn.Conv2d(4, 3, 1), {}, "(1, 3, "),
+        (nn.Sequential(Blur(), nn.Flatten()), {}, "module gives"),
+        (nn.Sequential(Blur(), nn.AvgPool2d(2)), {}, "radius_px is 2"),
+        (nn.Sequential(Blur(), nn.ConstantPad2d(1, 0.0)), {}, "module gives"),
+    ],
+)
+def test_a_module_that_does_not_fit_its_card(module: nn.Module, changes: dict[str, Any], offending: str) -> None:
+    schema = crispmap.ClassSchema(tuple(crispmap.ClassDef(name, f"#00000{i}") for i, name in enumerate(CLASSES)))
+    with pytest.raises(ModelError) as caught:
+        crispmap.coarse_model(module, classes=schema, bands=["r", "g", "b"], gsd_m=1.0, radius_px=2, **changes)
+    assert offending in caught.value.given
+
+
+def test_models_train_from_arrays(folder: Path, tmp_path: Path) -> None:
+    image, mask = pixels_of(folder / "scene.tif"), pixels_of(folder / "precise.tif")[0]
+    data = crispmap.Dataset.from_arrays([image, image[:, :, ::-1]], [mask, mask[:, ::-1]], classes=CLASSES, gsd_m=1.0)
+    settings_of = {"max_steps": 4, "batch": 2, "patch_px": 16}
+    made = crispmap.train(data, tmp_path / "models", coarse=settings_of, refiner={"kind": "rnn", **settings_of})
+    assert (made["coarse"].card.kind, made["refiner"].card.kind) == ("coarse", "refiner")
+    again = crispmap.train(data, tmp_path / "again", coarse=settings_of)["coarse"].network.state_dict()
+    first = made["coarse"].network.state_dict()
+    assert all(bool((again[name] == first[name]).all()) for name in first)
+    crispmap.predict(image, made["coarse"], made["refiner"], gsd_m=1.0)
+
+
+def test_a_dataset_and_a_model_show_what_they_are(folder: Path, models: tuple[Any, Any]) -> None:
+    with crispmap.Dataset.open(folder) as data:
+        text = repr(data)
+        for part in ("building", "coarse: 1 pieces, 12,800 pixels", "test: 1 pieces, 6,400 pixels"):
+            assert part in text
+        assert "<table>" in data._repr_html_()
+    assert "fcn-rnn" in repr(models[0])
+    assert "building" in models[1]._repr_html_()
+
+
+def test_nothing_is_printed(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    image, mask = pixels_of(folder / "scene.tif"), pixels_of(folder / "precise.tif")[0]
+    data = crispmap.Dataset.from_arrays([image], [mask], classes=CLASSES, gsd_m=1.0)
+    crispmap.train(data, tmp_path, coarse={"max_steps": 2, "batch": 2, "patch_px": 16})
+    crispmap.predict(folder / "scene.tif", tmp_path / "coarse.safetensors", out=tmp_path / "m.tif")
+    assert capfd.readouterr() == ("", "")
+
+
+IMAGE = np.zeros((3, 40, 30), np.uint8)
+MASK = np.zeros((40, 30), np.uint8)
+
+
+def dataset(images: list[np.ndarray], masks: list[np.ndarray]) -> crispmap.Dataset:
+    return crispmap.Dataset.from_arrays(images, masks, classes=CLASSES, gsd_m=1.0)
+
+
+D = Callable[[Path, Any], object]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "offending"),
+    [
+        (lambda f, m: crispmap.predict(IMAGE, m), InputError, "no georeference"),
+        (lambda f, m: crispmap.predict(IMAGE[None], m, gsd_m=1.0), InputError, "(1, 3, 40, 30)"),
+        (lambda f, m: crispmap.predict(IMAGE.astype(complex), m, gsd_m=1.0), InputError, "complex128"),
+        (lambda f, m: crispmap.predict(IMAGE.astype(object), m, gsd_m=1.0), InputError, "object"),
+        (lambda f, m: crispmap.predict(IMAGE[:2], m, gsd_m=1.0), ModelError, "2 bands"),
+        (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=-1.0), InputError, "-1.0"),
+        (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=1000.0), SceneError, "1000"),
+        (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=1.0, crs="EPSG:nowhere"), GridError, "EPSG:nowhere"),
+        (lambda f, m: crispmap.predict([f / "scene.tif"], m), InputError, "list"),
+        (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=1.0, output="class"), InputError, "'class'"),
+        (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=1.0, out="m.tif"), InputError, "'m.tif'"),
+        (lambda f, m: crispmap.predict(f / "scene.tif", m), InputError, "No file is named"),
+        (lambda f, m: crispmap.predict(f / "gone.tif", m, out=f / "x.tif"), SceneError, "gone.tif"),
+        (lambda f, m: crispmap.predict(IMAGE, "gone.safetensors", gsd_m=1.0), ModelError, "gone.safetensors"),
+        (lambda f, m: crispmap.predict(IMAGE, m, m, gsd_m=1.0), ModelError, "coarse model, fcn-rnn"),
+        (lambda f, m: crispmap.predict(IMAGE, 3, gsd_m=1.0), InputError, "int"),
+        (lambda f, m: crispmap.refine(f / "scene.tif", IMAGE, m, gsd_m=1.0), InputError, "A file is given"),
+        (lambda f, m: crispmap.load_model([f]), ModelError, "list"),
+        (lambda f, m: crispmap.open_scene([f]), SceneError, "list"),
+        (lambda f, m: crispmap.evaluate(MASK, MASK, gsd_m=1.0), SchemaError, "not known"),
+        (lambda f, m: crispmap.evaluate(MASK, MASK[:9], classes=CLASSES, gsd_m=1.0), LabelError, "(9, 30)"),
+        (lambda f, m: crispmap.evaluate(MASK + 7, MASK, classes=CLASSES, gsd_m=1.0), LabelError, "id 7"),
+        (lambda f, m: crispmap.evaluate(MASK * 0.5, MASK, classes=CLASSES, gsd_m=1.0), LabelError, "float64"),
+        (lambda f, m: crispmap.area(MASK, classes="road", gsd_m=1.0), InputError, "'road'"),
+        (lambda f, m: crispmap.area(MASK, classes=["road"], gsd_m=1.0), SchemaError, "1 classes"),
+        (lambda f, m: crispmap.train(f, "models"), InputError, "beside a project"),
+        (lambda f, m: crispmap.train([f]), InputError, "list"),
+        (lambda f, m: dataset([IMAGE], []), InputError, "0 masks"),
+        (lambda f, m: dataset([IMAGE], [MASK[1:]]), LabelError, "(39, 30)"),
+        (lambda f, m: crispmap.predict(xr.DataArray(IMAGE, dims=("band", "lat", "time")), m), InputError, "lat"),
+        (lambda f, m: crispmap.predict(xr.DataArray(IMAGE[None], dims=("t", "b", "y", "x")), m), InputError, "t, b"),
+        (lambda f, m: crispmap.predict(xr.DataArray(IMAGE, dims=("band", "y", "x")), m), InputError, "no georeference"),
+    ],
+)  # fmt: skip
+def test_ordinary_mistakes_get_a_typed_error_in_pythons_words(
+    folder: Path, models: tuple[Any, Any], call: D, error: type[CrispmapError], offending: str
+) -> None:
+    with pytest.raises(CrispmapError) as caught:
+        call(folder, models[0])
+    assert isinstance(caught.value, error)
+    assert offending in caught.value.given
+
+
+def test_settings_of_a_training_are_checked(tmp_path: Path) -> None:
+    data = crispmap.Dataset.from_arrays([IMAGE], [MASK], classes=CLASSES, gsd_m=1.0)
+    for coarse, offending in (({"stepz": 3}, "stepz"), ({"max_steps": -1}, "-1"), ({"kind": "unet9"}, "unet9")):
+        with pytest.raises(InputError) as caught:
+            crispmap.train(data, tmp_path, coarse=coarse)
+        assert offending in caught.value.given
+    with pytest.raises(LabelError) as caught_label:
+        crispmap.train(data, tmp_path, coarse={"max_steps": 2, "batch": 2, "patch_px": 16})
+    assert "building" in caught_label.value.given
+
+
+def test_a_transform_of_rasterio_and_a_number_for_a_crs_are_understood(models: tuple[Any, Any]) -> None:
+    image = np.random.default_rng(0).integers(1, 255, (3, 64, 64), dtype=np.uint8)
+    where = {"transform": Affine(1, 0, 5e5, 0, -1, 5e6)}
+    maps = [
+        crispmap.predict(image, models[0], crs=crs, **where)
+        for crs in (32631, "EPSG:32631", rasterio.CRS.from_epsg(32631))
+    ]
+    assert all(np.array_equal(one, maps[0]) for one in maps)
