@@ -30,7 +30,7 @@ from crispmap.evaluate.boundary import BoundaryRule
 from crispmap.evaluate.compare import default_widths_m, evaluate_arrays, evaluate_maps
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.files import evaluate_file, pixels_to_score, schema_of_map
-from crispmap.evaluate.readers import ArrayGround, ArrayLabels, OtherGround, UnitedGround
+from crispmap.evaluate.readers import AreaComplement, AreaUnion, ArrayLabels, ArrayMask
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix
@@ -108,10 +108,10 @@ def test_ground_off_the_area_is_as_good_as_unknown(pair, data):
     masked = np.where(area, reference, IGNORE).astype(np.uint8)
     expected = evaluate_arrays(predicted, masked, (1.0, 1.0), SCHEMA)
     assert evaluate_arrays(predicted, reference, (1.0, 1.0), SCHEMA, area=area) == expected
-    grounds = [ArrayGround(area & (np.arange(area.shape[1]) % 2 == side)) for side in (0, 1)]
+    grounds = [ArrayMask(area & (np.arange(area.shape[1]) % 2 == side)) for side in (0, 1)]
     maps = ArrayLabels(predicted), ArrayLabels(reference), plain_grid(predicted.shape), SCHEMA
     assert evaluate_maps(*maps, area=grounds, block_px=7) == expected
-    assert evaluate_maps(*maps, area=OtherGround(ArrayGround(~area))) == expected
+    assert evaluate_maps(*maps, area=AreaComplement(ArrayMask(~area))) == expected
 
 
 def test_evaluations_of_pieces_far_apart_add_up():
@@ -158,7 +158,7 @@ def test_only_ground_with_labels_is_read():
     chosen = np.zeros(GRID.shape, bool)
     chosen[:10, :10] = True
     theirs = Watched(reference)
-    evaluate_maps(ours, theirs, GRID, SCHEMA, widths_m=(1.0,), block_px=20, area=ArrayGround(chosen))
+    evaluate_maps(ours, theirs, GRID, SCHEMA, widths_m=(1.0,), block_px=20, area=ArrayMask(chosen))
     assert theirs.blocks == [Block(0, 0, 25, 25)]
 
 
@@ -286,7 +286,7 @@ def test_areas_by_role(town):
 def test_all_pixels_are_scored_where_no_area_is_named():
     assert pixels_to_score({}, GRID) is None
     assert pixels_to_score({"test": []}, GRID) is None
-    assert not UnitedGround([]).mask(Block(0, 0, 2, 2)).any()
+    assert not AreaUnion([]).mask(Block(0, 0, 2, 2)).any()
 
 
 def test_vectors_in_another_crs(folder):

@@ -14,7 +14,7 @@ from crispmap.errors import InputError
 from crispmap.evaluate.compare import SLACK_PX, evaluate_maps
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.files import pixels_to_score
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.geo.area_pieces import AreaPiece, resolve_areas
@@ -85,7 +85,7 @@ def evaluate_coarse_file(
         fit_reference = reference
         if fit_reference_path is not None:
             fit_reference = stack.enter_context(closing(open_labels(fit_reference_path, schema, grid, options=options)))
-        biases = fit_biases_on(scores, fit_reference, UnitedGround(resolve_areas(areas, grid, grid)[FIT_ROLE]))
+        biases = fit_biases_on(scores, fit_reference, AreaUnion(resolve_areas(areas, grid, grid)[FIT_ROLE]))
         coarse, rethresholded = (
             evaluate_maps(
                 BiasedLabels(scores, one),

@@ -17,7 +17,7 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, LabelError
 from crispmap.evaluate.boundary import DISTANCE_TOLERANCE, BoundaryRule
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.readers import ArrayGround, ArrayLabels, Ground, LabelSource, UnitedGround
+from crispmap.evaluate.readers import AreaMask, AreaUnion, ArrayLabels, ArrayMask, LabelSource
 from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix
 from crispmap.types import IGNORE, BoolArray, LabelArray
@@ -40,7 +40,7 @@ def evaluate_maps(
     *,
     widths_m: Sequence[float] | None = None,
     slack_px: float = SLACK_PX,
-    area: Ground | Sequence[Ground] | None = None,
+    area: AreaMask | Sequence[AreaMask] | None = None,
     block_px: int = BLOCK_PX,
 ) -> Evaluation:
     """Return how well a map agrees with a reference on one grid; the block size changes nothing but the memory.
@@ -61,7 +61,7 @@ def evaluate_maps(
         LabelError: If nothing is labelled there, the map covers none of it, or an id is no class.
     """
     rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m, slack_px)
-    chosen = UnitedGround(area) if isinstance(area, Sequence) else area
+    chosen = AreaUnion(area) if isinstance(area, Sequence) else area
     return MapComparison(predicted, reference, grid.block, schema, rule, chosen).run(block_px)
 
 
@@ -97,7 +97,7 @@ def evaluate_arrays(
         if array is not None and array.shape != predicted.shape:
             raise GridError(f"The map has shape {predicted.shape}, the {name} {array.shape}.", expected="one shape")
     rule = boundary_rule(schema, gsd_m, widths_m, slack_px)
-    chosen = None if area is None else ArrayGround(area)
+    chosen = None if area is None else ArrayMask(area)
     whole = Block(0, 0, *predicted.shape)
     return MapComparison(ArrayLabels(predicted), ArrayLabels(reference), whole, schema, rule, chosen).run()
 
@@ -150,7 +150,7 @@ class MapComparison:
     whole: Block
     schema: ClassSchema
     rule: BoundaryRule
-    chosen: Ground | None
+    chosen: AreaMask | None
 
     def run(self, block_px: int = BLOCK_PX, progress: Progress | None = None) -> Evaluation:
         """Return the counts over the whole grid, taken block by block."""

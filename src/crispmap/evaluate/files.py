@@ -10,7 +10,7 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import SchemaError
 from crispmap.evaluate.compare import SLACK_PX, MapComparison, Progress, boundary_rule, rows_and_columns_m
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.readers import Ground, OtherGround, UnitedGround
+from crispmap.evaluate.readers import AreaComplement, AreaMask, AreaUnion
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.geo.area_pieces import AreaPiece, resolve_areas
 from crispmap.geo.grid import Grid
@@ -77,7 +77,7 @@ def schema_of_map(path: str | Path) -> ClassSchema:
     return schema
 
 
-def pixels_to_score(areas: Mapping[str, Sequence[AreaPiece]], grid: Grid) -> Ground | None:
+def pixels_to_score(areas: Mapping[str, Sequence[AreaPiece]], grid: Grid) -> AreaMask | None:
     """Return the pixels of the role ``test``; without that role all but those of other roles, used for training.
 
     None means all pixels. Windows count the pixels of the grid.
@@ -87,6 +87,6 @@ def pixels_to_score(areas: Mapping[str, Sequence[AreaPiece]], grid: Grid) -> Gro
     """
     resolved = resolve_areas(areas, grid, grid)
     if resolved.get("test"):
-        return UnitedGround(resolved["test"])
+        return AreaUnion(resolved["test"])
     others = [area for role in resolved.values() for area in role]
-    return OtherGround(UnitedGround(others)) if others else None
+    return AreaComplement(AreaUnion(others)) if others else None

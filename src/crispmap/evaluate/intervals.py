@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crispmap.errors import InputError
-from crispmap.evaluate.readers import Ground, LabelSource
+from crispmap.evaluate.readers import AreaMask, LabelSource
 from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix, ratio
 from crispmap.types import IGNORE, CountArray, DoubleArray
@@ -60,7 +60,7 @@ def block_side_px(gsd_m: float) -> int:
 def count_by_block(
     predicted: LabelSource,
     reference: LabelSource,
-    area: tuple[Ground, Block],
+    area: tuple[AreaMask, Block],
     class_names: Sequence[str],
     side_px: int,
 ) -> CountArray:

@@ -19,7 +19,7 @@ class LabelSource(Protocol):
         """Return the class ids (row, col) of a block inside the grid, 255 where nothing is known."""
 
 
-class Ground(Protocol):
+class AreaMask(Protocol):
     """Pixels of a grid that are chosen: an ``Area``, or any set of pixels."""
 
     def mask(self, block: Block) -> BoolArray:
@@ -42,8 +42,8 @@ class ArrayLabels:
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayGround:
-    """Chosen pixels in memory as ``Ground``.
+class ArrayMask:
+    """Chosen pixels in memory as an ``AreaMask``.
 
     Attributes:
         array: bool (row, col) of the whole grid.
@@ -57,10 +57,10 @@ class ArrayGround:
 
 
 @dataclass(frozen=True, eq=False)
-class UnitedGround:
+class AreaUnion:
     """The pixels of any of several areas; none where there is no area."""
 
-    pieces: Sequence[Ground]
+    pieces: Sequence[AreaMask]
 
     def mask(self, block: Block) -> BoolArray:
         """Return which pixels of a block inside the grid belong to any of the areas."""
@@ -71,11 +71,11 @@ class UnitedGround:
 
 
 @dataclass(frozen=True, eq=False)
-class OtherGround:
+class AreaComplement:
     """The pixels outside an area."""
 
-    ground: Ground
+    area: AreaMask
 
     def mask(self, block: Block) -> BoolArray:
         """Return which pixels of a block inside the grid lie outside the area."""
-        return ~self.ground.mask(block)
+        return ~self.area.mask(block)

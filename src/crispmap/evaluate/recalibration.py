@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.errors import GridError, LabelError
-from crispmap.evaluate.readers import Ground, LabelSource
+from crispmap.evaluate.readers import AreaMask, LabelSource
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.scene import SceneReader
 from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
@@ -101,7 +101,7 @@ def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> L
 def fit_biases_on(
     scores: SceneReader,
     reference: LabelSource,
-    area: Ground,
+    area: AreaMask,
     *,
     seed: int = 0,
 ) -> DoubleArray:
@@ -137,7 +137,7 @@ def fit_biases_on(
     )
 
 
-def _labelled(reference: LabelSource, area: Ground, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
+def _labelled(reference: LabelSource, area: AreaMask, grid: Grid) -> Iterator[tuple[Block, LabelArray]]:
     """Yield the blocks that hold labels in the area, with the labels, 255 elsewhere."""
     for block in grid.blocks(_BLOCK_PX):
         chosen = area.mask(block)

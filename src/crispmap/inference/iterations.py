@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crispmap.evaluate.readers import LabelSource, UnitedGround
+from crispmap.evaluate.readers import AreaUnion, LabelSource
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
@@ -47,7 +47,7 @@ class IterationMaps:
     def curve(self, areas: Sequence[Area], reference: LabelSource, names: Sequence[str]) -> list[ConfusionMatrix]:
         """Return the confusion matrix on some areas after every iteration, the coarse map's first."""
         counts = [ConfusionMatrix(names) for _ in range(self._count)]
-        ground = UnitedGround(areas)
+        ground = AreaUnion(areas)
         # Over the box of all areas, not area by area: the boxes of two polygons may share ground.
         for block in box_of(areas).pieces(_CHUNK_PX):
             mask = ground.mask(block)

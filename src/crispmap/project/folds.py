@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import special
 
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.reader import LabelReader
@@ -41,7 +41,7 @@ class FoldScores(Scene):
         parts: Pieces of ground on the same grid, and the scores that hold there.
     """
 
-    def __init__(self, scores: Scene, parts: Sequence[tuple[UnitedGround, Scene]]) -> None:
+    def __init__(self, scores: Scene, parts: Sequence[tuple[AreaUnion, Scene]]) -> None:
         self.grid: Grid = scores.grid
         self.band_names = scores.band_names
         self.path: Path = scores.path
@@ -82,7 +82,7 @@ def fold_scores(sources: Sources, scores: Scene, card: ModelCard, run: TrainingR
         train_coarse(sources, model, mine, choose=partial(others, index), stop_after=stop_after)
         own, learned = open_coarse(sources, model, run.device)
         seconds += float(learned.provenance["seconds"]) if learned is not None else 0.0
-        parts.append((UnitedGround([area.bands(FOLDS)[index] for area in areas]), own))
+        parts.append((AreaUnion([area.bands(FOLDS)[index] for area in areas]), own))
     return FoldScores(scores, parts), seconds
 
 

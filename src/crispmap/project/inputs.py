@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from crispmap.errors import LabelError, ProjectError
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.geo.area_pieces import resolve_areas
 from crispmap.geo.areas import Area, hold_out_strip
 from crispmap.geo.grid import Block, Grid
@@ -197,7 +197,7 @@ def open_sources(project: Project) -> Iterator[Sources]:
 
 def inside(labels: LabelReader, areas: Sequence[Area]) -> Callable[[Block], LabelArray]:
     """Return a reader of labels that knows nothing, IGNORE, outside the areas."""
-    ground = UnitedGround(areas)
+    ground = AreaUnion(areas)
 
     def read(block: Block) -> LabelArray:
         return np.where(ground.mask(block), labels.read(block), np.uint8(IGNORE))

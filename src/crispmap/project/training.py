@@ -13,7 +13,7 @@ import numpy as np
 from crispmap.data.ground import Ground, load_ground
 from crispmap.data.scaling import measure_scaling
 from crispmap.errors import TrainingError
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.evaluate.recalibration import fit_biases_on
 from crispmap.geo.areas import Area
 from crispmap.labels.reader import LabelReader
@@ -182,7 +182,7 @@ def train_refiner(
         validation,
         project.seed,
     )
-    biases = fit_biases_on(scores, labels, UnitedGround([*areas, *held]), seed=project.seed)
+    biases = fit_biases_on(scores, labels, AreaUnion([*areas, *held]), seed=project.seed)
     learned = learner.learn(lesson, run)
     facts = {"class_biases": biases.tolist(), **learned.facts, **extra.facts}
     facts["seconds"] = round(learned.seconds + extra.seconds, 1)

@@ -12,7 +12,7 @@ import numpy as np
 from crispmap.evaluate.compare import evaluate_maps
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.intervals import block_side_px, count_by_block
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
 from crispmap.evaluate.roc import ThresholdCounts, one_against_rest
 from crispmap.geo.areas import Area, box_of
@@ -88,7 +88,7 @@ class TestGround:
         self.grid = sources.image.grid
         self.areas: list[Area] = sources.areas(self.grid)["test"]
         self.box = box_of(self.areas)
-        self.ground = UnitedGround(self.areas)
+        self.ground = AreaUnion(self.areas)
         self.reference: LabelReader = sources.reference(self.grid)
         self.block_px = block_side_px(self.grid.mean_gsd_m())
 
@@ -143,7 +143,7 @@ def biases_on_refiner_ground(sources: Sources, scores: SceneReader) -> DoubleArr
     """
     grid = sources.image.grid
     areas = sources.areas(grid)["refiner"]
-    return fit_biases_on(scores, sources.reference(grid), UnitedGround(areas), seed=sources.project.seed)
+    return fit_biases_on(scores, sources.reference(grid), AreaUnion(areas), seed=sources.project.seed)
 
 
 def curve_over_steps(
