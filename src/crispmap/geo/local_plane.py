@@ -17,7 +17,7 @@ Points: TypeAlias = NDArray[np.float64]
 """Points (n, 2), columns x and y."""
 
 
-class GroundFrame:
+class LocalPlane:
     """A plane of metres east and north of a centre, with the mapping between it and a CRS.
 
     The plane is the azimuthal equidistant projection about the centre, on the ellipsoid of the CRS (no datum
@@ -52,13 +52,13 @@ class GroundFrame:
         self._forward = Transformer.from_crs(crs.to_2d(), plane, always_xy=True)
 
     @classmethod
-    def of_grid(cls, grid: Grid) -> GroundFrame:
+    def of_grid(cls, grid: Grid) -> LocalPlane:
         """Return the plane about the centre of a grid."""
         x, y = grid.transform @ (grid.width / 2, grid.height / 2)
         return cls(grid.crs, (x, y))
 
     @classmethod
-    def of_bounds(cls, crs: CRS | None, bounds: tuple[float, float, float, float]) -> GroundFrame:
+    def of_bounds(cls, crs: CRS | None, bounds: tuple[float, float, float, float]) -> LocalPlane:
         """Return the plane about the centre of a box (left, bottom, right, top) given in the CRS."""
         return cls(crs, ((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2))
 
@@ -86,5 +86,5 @@ def metres_per_pixel(grid: Grid) -> Points:
     col, row = grid.width / 2, grid.height / 2
     ends = [(col - 0.5, row), (col + 0.5, row), (col, row - 0.5), (col, row + 0.5)]
     points = np.array([grid.transform @ end for end in ends], dtype=np.float64)
-    metres = GroundFrame.of_grid(grid).to_metres(points)
+    metres = LocalPlane.of_grid(grid).to_metres(points)
     return np.column_stack([metres[1] - metres[0], metres[3] - metres[2]])

@@ -17,7 +17,7 @@ import shapely
 from numpy.typing import NDArray
 
 from crispmap.errors import InputError
-from crispmap.geo.local_plane import GroundFrame, Points
+from crispmap.geo.local_plane import LocalPlane, Points
 from crispmap.labels.geometry import Geometries, is_line, is_polygon, single_parts
 from crispmap.types import DoubleArray
 
@@ -91,7 +91,7 @@ def simulate_noise(features: gpd.GeoDataFrame, noise: LabelNoise, *, seed: int =
     if noise.is_none or features.empty:
         return features.copy()
     omit, shift, jitter = np.random.default_rng(seed).spawn(3)
-    frame = GroundFrame.of_bounds(features.crs, tuple(features.total_bounds))
+    frame = LocalPlane.of_bounds(features.crs, tuple(features.total_bounds))
     result = features
     if noise.omission:
         result = _omit(result, noise, frame, omit)
@@ -135,7 +135,7 @@ class SmoothField:
 
 
 def _omit(
-    features: gpd.GeoDataFrame, noise: LabelNoise, frame: GroundFrame, rng: np.random.Generator
+    features: gpd.GeoDataFrame, noise: LabelNoise, frame: LocalPlane, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
     """Leave out, of every class, the share of the objects that score lowest."""
     centres = frame.to_metres(_centroids(features.geometry.to_numpy()))
@@ -155,7 +155,7 @@ def _omit(
 def _displaced(
     geometries: Geometries,
     noise: LabelNoise,
-    frame: GroundFrame,
+    frame: LocalPlane,
     streams: tuple[np.random.Generator, np.random.Generator],
 ) -> Geometries:
     """Return geometries moved by offset, field and jitter."""
@@ -179,7 +179,7 @@ def _scale_to(vectors: DoubleArray, rms: float) -> float:
     return rms / math.sqrt(float((vectors**2).sum(axis=1).mean()))
 
 
-def _generalise(features: gpd.GeoDataFrame, size_m: float, frame: GroundFrame) -> gpd.GeoDataFrame:
+def _generalise(features: gpd.GeoDataFrame, size_m: float, frame: LocalPlane) -> gpd.GeoDataFrame:
     """Close gaps below a size between the polygons of a class, and simplify all outlines to half that size."""
     geometries = shapely.transform(features.geometry.to_numpy(), frame.to_metres)
     ids = features["class_id"].to_numpy()

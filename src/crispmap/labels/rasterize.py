@@ -23,7 +23,7 @@ from crispmap.errors import GridError, InputError, LabelError
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.geo.draw import crossed
 from crispmap.geo.grid import Block, Grid
-from crispmap.geo.local_plane import GroundFrame
+from crispmap.geo.local_plane import LocalPlane
 from crispmap.labels.geometry import Geometries, is_line
 from crispmap.labels.reader import LabelReader
 from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
@@ -210,7 +210,7 @@ def lines_as_areas(
     lines = np.flatnonzero(is_line(geometries))
     if len(lines):
         widths = _line_widths(features.iloc[lines], schema, road_width_m)
-        geometries[lines] = _buffered(geometries[lines], widths / 2, GroundFrame.of_grid(grid), grid)
+        geometries[lines] = _buffered(geometries[lines], widths / 2, LocalPlane.of_grid(grid), grid)
     return features.set_geometry(gpd.GeoSeries(geometries, index=features.index, crs=features.crs))
 
 
@@ -225,7 +225,7 @@ def _line_widths(lines: gpd.GeoDataFrame, schema: ClassSchema, road_width_m: flo
     return np.where(own > 0, own, usual)
 
 
-def _buffered(lines: Geometries, radius_m: DoubleArray, frame: GroundFrame, grid: Grid) -> Geometries:
+def _buffered(lines: Geometries, radius_m: DoubleArray, frame: LocalPlane, grid: Grid) -> Geometries:
     """Return the ground within a distance of each line, in the CRS of the frame."""
     unit_m = math.sqrt(np.prod(grid.gsd_m()) / abs(grid.transform.determinant))
     dense = shapely.segmentize(lines, _LONGEST_SEGMENT_M / unit_m)

@@ -16,7 +16,7 @@ from pyproj import CRS, Transformer
 
 from crispmap.errors import LabelError, OutputError
 from crispmap.geo.grid import Grid
-from crispmap.geo.local_plane import GroundFrame, Points
+from crispmap.geo.local_plane import LocalPlane, Points
 from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, grid_box, read_layer
 from crispmap.labels.vectors import parse_crs, source_crs
 from crispmap.raster.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
@@ -93,7 +93,7 @@ def write_moved(
 
 def _moved(frame: gpd.GeoDataFrame, crs: CRS | None, grid: Grid, metres: Points) -> gpd.GeoDataFrame:
     """Return features of a CRS displaced by metres (east, north) as they are at a grid's centre."""
-    plane = GroundFrame(crs, _centre(grid, crs))
+    plane = LocalPlane(crs, _centre(grid, crs))
     shapes = shapely.transform(frame.geometry.to_numpy(), lambda points: plane.to_crs(plane.to_metres(points) + metres))
     return gpd.GeoDataFrame(_storable(frame), geometry=shapes, crs=crs)
 
