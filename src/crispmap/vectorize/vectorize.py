@@ -14,7 +14,7 @@ from crispmap.errors import InputError
 from crispmap.files.gdal_memory import few_blocks_kept
 from crispmap.raster.writer import check_paths
 from crispmap.vectorize.class_raster import ALL, ClassRaster
-from crispmap.vectorize.ground_area import GroundArea
+from crispmap.vectorize.polygon_areas import PolygonAreas
 from crispmap.vectorize.polygons import polygons_of
 from crispmap.vectorize.regions import RegionBatch, RegionTracer
 from crispmap.vectorize.simplify import simplified
@@ -119,7 +119,7 @@ def vectorize_file(
         for class_id in _expected(raster, ids, everything):
             tally.of(class_id)
         tracer = RegionTracer(raster.grid.width, nodes=rules.simplify_m > 0)
-        area = GroundArea(raster.grid)
+        area = PolygonAreas(raster.grid)
         done, total = 0, math.prod(raster.grid.shape)
         with PolygonFile(out, raster.grid, force=force) as file:
             _write(file, RegionBatch.empty(), rules, area, tally)  # a layer is there though no region may be
@@ -139,7 +139,7 @@ def _expected(raster: ClassRaster, ids: Sequence[int] | None, everything: bool) 
     return range(0 if everything else 1, len(raster.schema) if raster.schema is not None else 0)
 
 
-def _write(file: PolygonFile, batch: RegionBatch, rules: PolygonRules, area: GroundArea, tally: _Tally) -> None:
+def _write(file: PolygonFile, batch: RegionBatch, rules: PolygonRules, area: PolygonAreas, tally: _Tally) -> None:
     """Write the regions of a batch that are large enough."""
     grid = tally.raster.grid
     for part in _parts(batch):

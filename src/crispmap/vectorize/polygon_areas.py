@@ -15,7 +15,7 @@ from crispmap.vectorize.polygons import Geometries
 _LONGEST_SIDE_M = 1000.0  # a straight line of this length is straight in another projection to some millimetres
 
 
-class GroundArea:
+class PolygonAreas:
     """Areas on the ellipsoid of a grid's CRS; of outlines along pixels, those of ``Grid.pixel_areas_m2``.
 
     Outlines are brought to the plane that pixels are measured in. Without a CRS the unit of the coordinates counts as a
