@@ -8,8 +8,8 @@ from dataclasses import replace
 from shapely import Polygon
 
 from crispmap.synth.features import Building, Frame
-from crispmap.synth.grounds import fill_open
 from crispmap.synth.houses import Style
+from crispmap.synth.land_use import fill_open
 from crispmap.synth.site import Site, cut
 
 LOT_REACH_M = 30.0

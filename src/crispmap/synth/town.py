@@ -12,7 +12,7 @@ from crispmap.errors import InputError
 from crispmap.synth.blocks import fill_block
 from crispmap.synth.chance import Dice
 from crispmap.synth.features import Town, Tree
-from crispmap.synth.grounds import fill_apart, set_apart
+from crispmap.synth.land_use import fill_apart, set_apart
 from crispmap.synth.setting import draw_setting
 from crispmap.synth.site import Site, cut, polygons_of
 from crispmap.synth.streets import furnish_streets, plan_streets
