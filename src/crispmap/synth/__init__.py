@@ -1,7 +1,7 @@
 """The generated town: a place with an exact truth and OpenStreetMap-like imprecise labels."""
 
 from crispmap.synth.features import Town
-from crispmap.synth.osm import Mapping, OsmLayers, map_town
+from crispmap.synth.osm import MappingErrors, OsmLayers, map_town
 from crispmap.synth.relief import Sun
 from crispmap.synth.render import render
 from crispmap.synth.town import plan_town
@@ -10,7 +10,7 @@ from crispmap.synth.write import TownFiles, town_grid, write_town
 
 __all__ = [
     "TOWN_SCHEMA",
-    "Mapping",
+    "MappingErrors",
     "OsmLayers",
     "Sun",
     "Town",

@@ -30,7 +30,7 @@ _RECORDS_FROM = 100_000_001
 
 
 @dataclass(frozen=True)
-class Mapping:
+class MappingErrors:
     """How imprecise the mappers were; all amounts 0 gives what is there.
 
     Attributes:
@@ -66,11 +66,11 @@ class Drift:
     north: Waves
 
     @classmethod
-    def draw(cls, mapping: Mapping, dice: Dice) -> Drift:
+    def draw(cls, errors: MappingErrors, dice: Dice) -> Drift:
         """Draw the shift of a map."""
         length, towards = dice.between(1.0, 2.0), dice.between(0, 2 * math.pi)
-        offset = mapping.offset_m or (length * math.cos(towards), length * math.sin(towards))
-        return cls(offset, mapping.drift_m, *(Waves.draw(dice, (180.0, 480.0), 8) for _ in range(2)))
+        offset = errors.offset_m or (length * math.cos(towards), length * math.sin(towards))
+        return cls(offset, errors.drift_m, *(Waves.draw(dice, (180.0, 480.0), 8) for _ in range(2)))
 
     def at(self, points: DoubleArray) -> DoubleArray:
         """Return the shifts (east, north) in metres at points (n, 2)."""
@@ -94,21 +94,21 @@ class OsmLayers:
     drift: Drift
 
 
-def map_town(town: Town, seed: int = 0, mapping: Mapping | None = None) -> OsmLayers:
-    """Return an imprecise map of a town; the same town, seed and mapping give the same map."""
-    mapping, dice = mapping or Mapping(), Dice.of(seed, 3)
-    drift = Drift.draw(mapping, dice)
+def map_town(town: Town, seed: int = 0, errors: MappingErrors | None = None) -> OsmLayers:
+    """Return an imprecise map of a town; the same town, seed and errors give the same map."""
+    errors, dice = errors or MappingErrors(), Dice.of(seed, 3)
+    drift = Drift.draw(errors, dice)
     near = town.setting.frame.buffer(_REACH_M)
     seen = [building for building in town.buildings if building.outline.intersects(near)]
-    outlines = list(_outlines(_remaining(seen, mapping, dice), mapping, dice))
-    outlines += [(shape, "yes") for shape in _pulled_down(town, seen, round(mapping.gone * len(seen)), dice)]
+    outlines = list(_outlines(_remaining(seen, errors, dice), errors, dice))
+    outlines += [(shape, "yes") for shape in _pulled_down(town, seen, round(errors.gone * len(seen)), dice)]
     tagged = [("yes" if dice.chance(0.65) else kind, shape) for shape, kind in outlines]
-    buildings = [(tag, _misplaced(shape, drift, mapping, dice)) for tag, shape in tagged]
+    buildings = [(tag, _misplaced(shape, drift, errors, dice)) for tag, shape in tagged]
     minor = ("residential", "living_street", "unclassified")
     small = [road.highway in minor and road.line.length < 180 for road in town.roads]
-    mapped = [not (little and dice.chance(mapping.roads_omitted)) for little in small]
+    mapped = [not (little and dice.chance(errors.roads_omitted)) for little in small]
     lines = [("footway", town.path), *((road.highway, road.line) for road in compress(town.roads, mapped))]
-    roads = [(kind, _traced(line, drift, mapping, dice)) for kind, line in lines if line.intersects(near)]
+    roads = [(kind, _traced(line, drift, errors, dice)) for kind, line in lines if line.intersects(near)]
     return OsmLayers(_frame(buildings, "building"), _frame(roads, "highway"), drift)
 
 
@@ -118,33 +118,33 @@ def _frame(records: Sequence[tuple[str, BaseGeometry]], tag: str) -> geopandas.G
     return geopandas.GeoDataFrame(numbered, columns=["osm_id", tag, "geometry"], geometry="geometry")
 
 
-def _remaining(seen: list[Building], mapping: Mapping, dice: Dice) -> list[Building]:
+def _remaining(seen: list[Building], errors: MappingErrors, dice: Dice) -> list[Building]:
     """Return the buildings somebody has mapped."""
-    kept = [one for one in seen if one.kind != "shed" or not dice.chance(mapping.sheds_omitted)]
+    kept = [one for one in seen if one.kind != "shed" or not dice.chance(errors.sheds_omitted)]
     places = shapely.get_coordinates([one.outline.centroid for one in kept])
     missing = np.zeros(len(kept), dtype=bool)
-    while kept and missing.mean() < mapping.omitted:
+    while kept and missing.mean() < errors.omitted:
         gaps = np.hypot(*(places - places[dice.integers(len(kept))]).T)
         near = np.flatnonzero((gaps < dice.between(8.0, 38.0)) & ~missing)
-        room = math.ceil(mapping.omitted * len(kept)) - int(missing.sum())
+        room = math.ceil(errors.omitted * len(kept)) - int(missing.sum())
         missing[near[np.argsort(gaps[near], kind="stable")][:room]] = True
     return [one for one, gone in zip(kept, missing, strict=True) if not gone]
 
 
-def _outlines(buildings: list[Building], mapping: Mapping, dice: Dice) -> Iterator[tuple[BaseGeometry, str]]:
+def _outlines(buildings: list[Building], errors: MappingErrors, dice: Dice) -> Iterator[tuple[BaseGeometry, str]]:
     """Yield outlines as mappers draw them, with their kinds: rows as one, wings left out or boxed in."""
     rows: dict[int, list[Building]] = defaultdict(list)
     for index, building in enumerate(buildings):
         rows[building.row if building.row >= 0 else -1 - index].append(building)
     for houses in rows.values():
-        if len(houses) > 1 and dice.chance(mapping.merged):
+        if len(houses) > 1 and dice.chance(errors.merged):
             closed = shapely.union_all([house.outline.buffer(0.4, join_style="mitre") for house in houses])
             opened = closed.buffer(-0.4, join_style="mitre").simplify(1.8)  # without small steps
             yield from ((part, "terrace") for part in polygons_of(opened, 8.0))
             continue
         for house in houses:
             shape: BaseGeometry = house.outline
-            if len(house.wings) > 1 and dice.chance(mapping.simplified):
+            if len(house.wings) > 1 and dice.chance(errors.simplified):
                 shape = dice.pick((house.wings[0].outline, shape.oriented_envelope))
             yield shape, house.kind
 
@@ -160,18 +160,18 @@ def _pulled_down(town: Town, seen: list[Building], count: int, dice: Dice) -> li
     return found
 
 
-def _misplaced(outline: BaseGeometry, drift: Drift, mapping: Mapping, dice: Dice) -> BaseGeometry:
+def _misplaced(outline: BaseGeometry, drift: Drift, errors: MappingErrors, dice: Dice) -> BaseGeometry:
     """Return an outline shifted by the drift at its middle and by a jitter, slightly turned and stretched."""
-    east, north = drift.at(shapely.get_coordinates(outline.centroid))[0] + dice.normal(0, 1, 2) * mapping.jitter_m
-    sloppy = mapping.jitter_m / 0.4
+    east, north = drift.at(shapely.get_coordinates(outline.centroid))[0] + dice.normal(0, 1, 2) * errors.jitter_m
+    sloppy = errors.jitter_m / 0.4
     turned = rotate(outline, float(dice.normal(0, 1.2)) * sloppy, origin="centroid")
     wide, high = 1 + sloppy * dice.normal(0.0, 0.025, 2)
     return translate(scale(turned, wide, high, origin="centroid"), float(east), float(north))
 
 
-def _traced(line: LineString, drift: Drift, mapping: Mapping, dice: Dice) -> LineString:
+def _traced(line: LineString, drift: Drift, errors: MappingErrors, dice: Dice) -> LineString:
     """Return a centre line as a mapper clicks it: fewer points, each where the other picture had it."""
-    simple = line.simplify(0.8) if mapping.jitter_m else line
+    simple = line.simplify(0.8) if errors.jitter_m else line
     clicked = shapely.get_coordinates(shapely.segmentize(simple, 40.0))
     own = dice.normal(0, 1, 2) + dice.normal(0, 0.6, clicked.shape)
-    return LineString(clicked + drift.at(clicked) + own * mapping.jitter_m)
+    return LineString(clicked + drift.at(clicked) + own * errors.jitter_m)
