@@ -21,7 +21,7 @@ from crispmap.models.caffe.plan import (
     SUM,
     CaffeLayer,
     CaffePlan,
-    Crop,
+    Trim,
 )
 
 if TYPE_CHECKING:
@@ -67,15 +67,15 @@ class CaffeNetwork(CoarseNetwork):
         self.stride_px, self.radius_px = plan.stride_px, plan.radius_px
         self.steps = nn.ModuleList(_step(layer, plan.maps_seen[layer.name]) for layer in plan.layers)
         self._output, self._band_order, self._entry = output, list(band_order), plan.entry
-        self._crops = [[plan.crop_of_input(layer, name) for name in layer.inputs] for layer in plan.layers]
-        self._ends = [plan.crop_of_output(layer) for layer in plan.layers]
+        self._trims = [[plan.trim_of_input(layer, name) for name in layer.inputs] for layer in plan.layers]
+        self._output_trims = [plan.trim_of_output(layer) for layer in plan.layers]
         self._last_use = {name: index for index, layer in enumerate(plan.layers) for name in layer.inputs}
 
     def forward(self, image: Tensor) -> Tensor:  # noqa: D102 - as the base class
-        maps = {IMAGE: _cropped(image[:, self._band_order], self._entry)}
+        maps = {IMAGE: _trimmed(image[:, self._band_order], self._entry)}
         for index, (layer, step) in enumerate(zip(self.layers, self.steps, strict=True)):
-            seen = [_cropped(maps[name], crop) for name, crop in zip(layer.inputs, self._crops[index], strict=True)]
-            maps[layer.name] = _cropped(step(*seen), self._ends[index])
+            seen = [_trimmed(maps[name], trim) for name, trim in zip(layer.inputs, self._trims[index], strict=True)]
+            maps[layer.name] = _trimmed(step(*seen), self._output_trims[index])
             for name in layer.inputs:  # a tile's maps are many times its scores: none is kept after its last use
                 if self._last_use[name] == index:
                     maps.pop(name, None)
@@ -161,9 +161,9 @@ def _step(layer: CaffeLayer, maps_seen: int) -> nn.Module:
     return plain[layer.kind]()
 
 
-def _cropped(maps: Tensor, crop: Crop) -> Tensor:
+def _trimmed(maps: Tensor, trim: Trim) -> Tensor:
     """Return maps without some pixels at the beginning and the end of both axes."""
-    if crop.before == crop.after == 0:
+    if trim.before == trim.after == 0:
         return maps
-    window = slice(crop.before, -crop.after or None)
+    window = slice(trim.before, -trim.after or None)
     return maps[..., window, window]

@@ -130,7 +130,7 @@ class CaffeLayer:
 
 
 @dataclass(frozen=True)
-class Crop:
+class Trim:
     """Pixels to cut off at the beginning and the end of both axes."""
 
     before: int
@@ -178,19 +178,19 @@ class CaffePlan:
         self.margin_px = max(offset_px - first, stop - self.stride_px - offset_px, 0)
         if not 0 <= offset_px <= _MAX_MARGIN or self.margin_px > _MAX_MARGIN:
             raise ValueError(f"the network sees {self.margin_px} pixels beyond its scores, more than {_MAX_MARGIN}")
-        self.entry = Crop(first - offset_px + self.margin_px, self.stride_px + offset_px + self.margin_px - stop)
+        self.entry = Trim(first - offset_px + self.margin_px, self.stride_px + offset_px + self.margin_px - stop)
         self.radius_px = self._radius(offset_px)
 
-    def crop_of_input(self, layer: CaffeLayer, name: str) -> Crop:
+    def trim_of_input(self, layer: CaffeLayer, name: str) -> Trim:
         """Return what a layer cuts off one of its inputs."""
         (first, stop), (wanted, end) = self._needed[name], layer.needs(self._needed[layer.name])
-        return Crop(wanted - first, stop - end)
+        return Trim(wanted - first, stop - end)
 
-    def crop_of_output(self, layer: CaffeLayer) -> Crop:
+    def trim_of_output(self, layer: CaffeLayer) -> Trim:
         """Return what is cut off what a layer has computed."""
         wanted = self._needed[layer.name]
         first, stop = layer.gives(layer.needs(wanted))
-        return Crop(wanted[0] - first, stop - wanted[1])
+        return Trim(wanted[0] - first, stop - wanted[1])
 
     def _take_in(self, layer: CaffeLayer) -> None:
         """Note how many maps a layer sees and gives, and how many pixels of the image one of its pixels spans."""
