@@ -11,7 +11,7 @@ from crispmap.errors import InputError
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.intervals import Interval
 from crispmap.report.tables.evaluations import boundary_f1_columns, iou_columns
-from crispmap.report.tables.model import Cell, Column, FigureTable, Head, Section, percent, table_of
+from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _intervals(rows: Sequence[Row], own: str) -> FigureTable:
     for row in rows:
         lead = "" if row.ahead is None else _span(row.ahead, "+.2f")
         named.append((row.name, [Cell(_span(row.accuracy, ".2f")), Cell(_span(row.mean_iou, ".2f")), Cell(lead)]))
-    return FigureTable("Intervals, in percent and points", "Method", heads, [Section("", named)])
+    return FigureTable("Intervals, in percent and points", "Method", heads, [TableSection("", named)])
 
 
 def _rounded(value: float) -> str:

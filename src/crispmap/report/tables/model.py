@@ -67,7 +67,7 @@ class Column(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Section:
+class TableSection:
     """Rows that belong together, under a name: of each row its name and its cells."""
 
     name: str
@@ -89,7 +89,7 @@ class FigureTable:
     title: str
     label: str
     heads: Sequence[Head]
-    sections: Sequence[Section]
+    sections: Sequence[TableSection]
     sections_label: str = ""
 
     @property
@@ -109,10 +109,10 @@ class FigureTable:
         return [row for section in self.sections for row in section.rows]
 
 
-def section_of(columns: Sequence[Column[T]], subjects: Sequence[tuple[str, T]], name: str = "") -> Section:
+def section_of(columns: Sequence[Column[T]], subjects: Sequence[tuple[str, T]], name: str = "") -> TableSection:
     """Return the figures of named subjects, a row each."""
     by_column = [column.cells([one for _, one in subjects]) for column in columns]
-    return Section(name, list(zip([row for row, _ in subjects], zip(*by_column, strict=True), strict=True)))
+    return TableSection(name, list(zip([row for row, _ in subjects], zip(*by_column, strict=True), strict=True)))
 
 
 def table_of(title: str, label: str, columns: Sequence[Column[T]], subjects: Sequence[tuple[str, T]]) -> FigureTable:
