@@ -200,7 +200,7 @@ def _made(run: _Run, progress: Progress | None, say: Say) -> MapResult:
         say("Checking seams")
         seams = check_seams(run.job, run.work, run.options.verify_seams, seed=run.options.seed)
     paths = run.store.finish(
-        {} if seams is None else {SEAM_TAG: seams.text}, tell=lambda path: say(f"Writing {path.name}")
+        {} if seams is None else {SEAM_TAG: seams.text}, notify=lambda path: say(f"Writing {path.name}")
     )
     return MapResult(tuple(paths), resumed, len(blocks), run.work.engine, seams)
 

@@ -64,14 +64,14 @@ class Assembly:
         self,
         stored: Mapping[Block, StoredBlock],
         tags: Mapping[str, str],
-        tell: Callable[[Path], None] | None = None,
+        notify: Callable[[Path], None] | None = None,
     ) -> None:
         """Make all files, compare them with what was written, and set the mark.
 
         Args:
             stored: All blocks.
             tags: Further metadata of all files.
-            tell: Told of every file before it is made.
+            notify: Called with every file before it is made.
 
         Raises:
             OutputError: If a target has come to exist that may not be replaced.
@@ -82,8 +82,8 @@ class Assembly:
         home.mkdir()
         with rasterio.Env(CPL_TMPDIR=str(home), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
             for number, spec in enumerate(self._specs):
-                if tell is not None:
-                    tell(spec.path)
+                if notify is not None:
+                    notify(spec.path)
                 mosaic, built = home / f"{number}.vrt", self._built(number)
                 write_mosaic(mosaic, spec.with_tags(tags), self._files(number, stored))
                 write_cog(mosaic, built, spec)

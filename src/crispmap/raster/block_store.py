@@ -273,13 +273,13 @@ class BlockStore:
             raise self._failure(error) from error
 
     def finish(
-        self, extra_tags: Mapping[str, str] | None = None, *, tell: Callable[[Path], None] | None = None
+        self, extra_tags: Mapping[str, str] | None = None, *, notify: Callable[[Path], None] | None = None
     ) -> list[Path]:
         """Turn the blocks into the files, all of them or none, and remove what is no longer needed.
 
         Args:
             extra_tags: Further metadata of all files. Without effect where an earlier run had made them all.
-            tell: Told of every file before it is made: that of a large raster takes minutes.
+            notify: Called with every file before it is made: that of a large raster takes minutes.
 
         Returns:
             The files, in the order of the specs.
@@ -296,7 +296,7 @@ class BlockStore:
             raise ValueError(f"{missing} of {len(self._expected)} blocks are missing")
         try:
             if not self._assembly.is_marked:
-                self._assembly.build(self._stored, extra_tags or {}, tell)
+                self._assembly.build(self._stored, extra_tags or {}, notify)
             self._assembly.move()
         except (RasterioError, OSError) as error:
             self._drop_damaged()

@@ -13,7 +13,7 @@ from crispmap.errors import SceneError
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.files import FileScene
 from crispmap.raster.scene import Scene
-from crispmap.raster.spec import CERTAINTY_TAG, CLASSES_TAG, PROBABILITY, PROBABILITY_LEVELS, SCORES_TAG
+from crispmap.raster.spec import CLASSES_TAG, CONFIDENCE_TAG, PROBABILITY, PROBABILITY_LEVELS, SCORES_TAG
 from crispmap.types import BoolArray, FloatArray
 
 ScoreKind: TypeAlias = Literal["auto", "logit", "probability"]
@@ -99,7 +99,7 @@ def _check_scores(source: FileScene) -> None:
     tags = source.tags
     for tag, what in (
         (CLASSES_TAG, "is a class map: it holds the ids of classes"),
-        (CERTAINTY_TAG, "holds certainties: how sure a map is, not of what"),
+        (CONFIDENCE_TAG, "holds certainties: how sure a map is, not of what"),
     ):
         if tag in tags:
             raise SceneError(

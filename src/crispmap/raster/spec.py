@@ -22,7 +22,7 @@ CLASSES_TAG = "CRISPMAP_CLASSES"
 SCORES_TAG = "CRISPMAP_SCORES"
 """The tag of a score raster that tells its values: ``logit``, or ``probability/254`` with 1 stored as 254."""
 
-CERTAINTY_TAG = "CRISPMAP_CERTAINTY"
+CONFIDENCE_TAG = "CRISPMAP_CERTAINTY"
 """The tag of a raster of certainties that tells what they are of: ``softmax``."""
 
 PROBABILITY_LEVELS = 254
@@ -190,5 +190,5 @@ def confidence_spec(path: str | Path, grid: Grid, tags: Mapping[str, str]) -> Ra
         dtype=np.dtype(np.float16),
         nodata=float("nan"),
         descriptions=("confidence", "entropy"),
-        tags={**tags, CERTAINTY_TAG: "softmax"},
+        tags={**tags, CONFIDENCE_TAG: "softmax"},
     )

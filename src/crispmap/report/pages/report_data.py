@@ -11,7 +11,7 @@ from crispmap.errors import SchemaError
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.pictures.views import Crop, Overview
-from crispmap.report.tables.evaluations import check_alike
+from crispmap.report.tables.evaluations import check_comparable
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ReportData:
                     f"Figures of the classes {', '.join(matrix.class_names)}.",
                     expected=f"those of the report's schema: {', '.join(self.schema.names)}",
                 )
-        check_alike(self.evaluations)
+        check_comparable(self.evaluations)
 
     @property
     def methods(self) -> tuple[MethodResult, ...]:

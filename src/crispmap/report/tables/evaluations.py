@@ -101,7 +101,7 @@ def _figure(group: str, name: str, figure: Callable[[Evaluation, int], float], i
     return Column(Head(name, group), lambda evaluation: float(figure(evaluation, index)))
 
 
-def check_alike(evaluations: Evaluations) -> None:
+def check_comparable(evaluations: Evaluations) -> None:
     """Check that evaluations can stand in one table.
 
     Raises:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.report.tables.comparison import Missing, Row, comparison_tables
-from crispmap.report.tables.evaluations import area_table, boundary_table, check_alike, summary_table
+from crispmap.report.tables.evaluations import area_table, boundary_table, check_comparable, summary_table
 from crispmap.report.tables.model import Cell, FigureTable
 
 _DASH = "-"
@@ -33,7 +33,7 @@ def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | 
         InputError: If there is no map, or maps are of other classes or compared at other widths.
     """
     named = list(evaluations.items())
-    check_alike(named)
+    check_comparable(named)
     console = console or Console(highlight=False)
     for table in (summary_table(named, most_classes=_CLASSES_IN_SUMMARY), area_table(named), boundary_table(named)):
         print_table(table, console)
