@@ -1,4 +1,4 @@
-"""How much memory GDAL keeps pixels in while a raster is read once from its top to its bottom."""
+"""GDAL's block cache while a raster is read once from top to bottom."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import rasterio
 
 from crispmap.files.dataset import is_chosen
 
-CACHE_BYTES = 16 * 2**20
-"""Room for a row of tiles 512 high, of a byte raster 32,768 pixels wide."""
+CACHE_BYTES = 16 * 2**20  # room for a row of tiles 512 high, of a byte raster 32,768 pixels wide
 
 _OPTION = "GDAL_CACHEMAX"
 
 
 def few_blocks_kept() -> rasterio.Env:
-    """Return a context in which GDAL keeps no more than CACHE_BYTES of pixels, for work that hardly returns to any.
+    """Return a context in which GDAL caches at most CACHE_BYTES, for work that reads every pixel about once.
 
-    The peak memory of such work is then the same for rasters of any size, rather than growing until the usual cache is
-    full. A bound that a person has set, in the environment or by a surrounding ``rasterio.Env``, stands.
+    Its peak memory then does not depend on the raster's size. A limit set in the environment or by a surrounding
+    ``rasterio.Env`` stays.
     """
     return rasterio.Env(**({} if is_chosen(_OPTION) else {_OPTION: CACHE_BYTES}))

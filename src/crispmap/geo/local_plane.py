@@ -1,4 +1,4 @@
-"""Metres on the ground about a place, whatever coordinate system the data are in."""
+"""Metres on the ground around a place, in any coordinate system."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from pyproj.crs.coordinate_operation import AzimuthalEquidistantConversion
 from crispmap.errors import GridError
 from crispmap.geo.grid import Grid
 
-Points: TypeAlias = NDArray[np.float64]
-"""Points (n, 2), columns x and y."""
+Points: TypeAlias = NDArray[np.float64]  # points (n, 2), columns x and y
 
 
 class LocalPlane:
@@ -23,10 +22,6 @@ class LocalPlane:
     The plane is the azimuthal equidistant projection about the centre, on the ellipsoid of the CRS (no datum
     shift). Lengths across the radius are too long by (r / 6371 km)^2 / 6: 4 parts in 100,000 at 100 km, 1 in
     1,000 at 500 km. Without a CRS the plane is the coordinates themselves, whose units count as metres.
-
-    Args:
-        crs: The CRS of the points, or None.
-        centre: The point (x, y) of the plane's origin, in the CRS.
 
     Raises:
         GridError: If the CRS is not tied to an ellipsoid, or the centre lies outside where the CRS is
