@@ -1,12 +1,11 @@
-"""OpenStreetMap: ready-made tag rules for classes one can see from above.
+"""OpenStreetMap: ready-made tag rules for classes that are visible from above.
 
-A project file may name a preset in place of writing its rules. What is left out, and why:
+A project file may name a preset instead of writing rules. What is left out, and why:
 
-* ``road`` holds what a car can drive on and what is surfaced like it. Footways, paths, steps, cycleways and
-  bridleways are narrower than a pixel or hidden under trees, and tracks look like the soil they run on: as
-  labels they teach a network that grass is road. They have presets of their own (``path``, ``track``).
-  Tunnels and passages through buildings cannot be seen and are left out.
-* ``building`` leaves out what lies underground.
+* ``road`` holds roads for cars and similar surfaces. Footways, paths, steps, cycleways and bridleways are narrower than
+  a pixel or hidden under trees, and tracks look like bare soil: as labels they teach a network that grass is road. They
+  have their own presets (``path``, ``track``). Tunnels and passages through buildings are invisible.
+* ``building`` leaves out underground buildings.
 * ``water`` holds areas, ``waterway`` the lines of streams and rivers.
 """
 
@@ -72,14 +71,8 @@ PRESET_COLOURS: dict[str, str] = {
 }
 """A map colour for every preset and for the background."""
 
-PRESET_WIDTHS_M: dict[str, float] = {
-    "track": 3.0,
-    "path": 2.0,
-    "railway": 3.5,
-    "waterway": 4.0,
-    "major_road": 10.0,
-}
-"""Total width on the ground of lines that carry none, where it is not that of a road."""
+PRESET_WIDTHS_M: dict[str, float] = {"track": 3.0, "path": 2.0, "railway": 3.5, "waterway": 4.0, "major_road": 10.0}
+"""Total width on the ground of lines without a width of their own, where it is not that of a road."""
 
 DEFAULT_CLASSES = ("building", "road")
 
@@ -110,6 +103,6 @@ def preset_schema(names: tuple[str, ...] | list[str] = DEFAULT_CLASSES) -> Class
 
 
 def default_schema(all_as: str | None = None) -> ClassSchema:
-    """Return the classes used where a person names none: the default ones, and that of every feature if another."""
+    """Return the default classes, with the preset ``all_as`` if it is another one."""
     extra = () if all_as is None or all_as in DEFAULT_CLASSES or all_as not in OSM_PRESETS else (all_as,)
     return preset_schema((*DEFAULT_CLASSES, *extra))
