@@ -190,7 +190,7 @@ def test_arrays_that_cannot_be_scored():
         evaluate_arrays(zeros, zeros, (1, 1), SCHEMA, area=np.zeros((4, 4), bool))
     with pytest.raises(LabelError, match="no class on any of the 16 labelled pixels"):
         evaluate_arrays(unknown, zeros, (1, 1), SCHEMA)
-    with pytest.raises(LabelError, match="ids that the schema lacks: 9"):
+    with pytest.raises(LabelError, match=r": 9 \(on"):
         evaluate_arrays(np.full((4, 4), 9, np.uint8), zeros, (1, 1), SCHEMA)
     with pytest.raises(GridError, match="reference"):
         evaluate_arrays(zeros, zeros[:3], (1, 1), SCHEMA)
@@ -313,7 +313,7 @@ def test_vectors_elsewhere_are_refused(folder, town):
 def test_a_raster_elsewhere_is_refused(folder, town):
     far = Grid(GRID.crs, Affine(0.5, 0, 600_000, 0, -0.5, 5_000_000), GRID.shape)
     write_map(folder / "far.tif", town[3], far)
-    with pytest.raises(LabelError, match="elsewhere"):
+    with pytest.raises(LabelError, match=r"far\.tif"):
         evaluate_file(town[0], folder / "far.tif")
 
 

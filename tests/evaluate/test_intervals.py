@@ -160,7 +160,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(InputError, match="0 blocks"):
         draw_weights(0)
     ground = ArrayMask(np.ones((4, 4), bool)), Block(0, 0, 4, 4)
-    with pytest.raises(InputError, match="Blocks of 0 pixels"):
+    with pytest.raises(InputError, match="0 pixels"):
         count_by_block(
             ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), ground, "ab", 0
         )

@@ -1,4 +1,4 @@
-"""A coarse map from a raster of scores, scored as it is and re-thresholded: the rivals of a refined map."""
+"""The evaluation of a coarse map from scores, as it is and re-thresholded: the baselines of a refined map."""
 
 from __future__ import annotations
 
@@ -23,23 +23,16 @@ from crispmap.labels.reader import LabelOptions
 from crispmap.raster.scores import open_scores
 from crispmap.types import DoubleArray
 
-FIT_ROLE = "refiner"
-"""The role of the area that biases are fitted on: the piece the refiner is trained on."""
+FIT_ROLE = "refiner"  # the role of the areas on which biases are fitted: those the refiner is trained on
 
 
 @dataclass(frozen=True, eq=False)
 class CoarseEvaluation:
-    """The figures of a coarse map.
+    """The figures of a coarse map."""
 
-    Attributes:
-        coarse: Figures of the arg max of the scores.
-        biases: (class,) fitted on the area of the role ``FIT_ROLE``; the first is 0.
-        rethresholded: Figures of the arg max of scores + biases.
-    """
-
-    coarse: Evaluation
-    biases: DoubleArray
-    rethresholded: Evaluation
+    coarse: Evaluation  # figures of the arg max of the scores
+    biases: DoubleArray  # (class,) fitted on the area of the role ``FIT_ROLE``; the first is 0
+    rethresholded: Evaluation  # figures of the arg max of scores + biases
 
 
 def evaluate_coarse_file(
@@ -53,17 +46,12 @@ def evaluate_coarse_file(
     slack_px: float = SLACK_PX,
     options: LabelOptions | None = None,
 ) -> CoarseEvaluation:
-    """Return how well a coarse map does as it is and re-thresholded, outside the area its biases were fitted on.
+    """Return the figures of a coarse map, as it is and re-thresholded, outside the area its biases are fitted on.
 
     Args:
         scores_path: Scores or probabilities, one band a class, see ``open_scores``.
-        reference_path: Vectors or a mask to score against.
-        schema: The classes.
         areas: Areas by role, see ``pixels_to_score``; ``FIT_ROLE`` is where biases are fitted.
-        fit_reference_path: Vectors or a mask to fit to, if other than the reference.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
-        slack_px: Slack of relaxed precision and recall, in pixels.
-        options: How reference and fit reference are read.
+        fit_reference_path: Vectors or a mask to fit to, by default the reference.
 
     Raises:
         InputError: If there is no area to fit on, or a width or the slack is out of range.
@@ -75,7 +63,7 @@ def evaluate_coarse_file(
     if not areas.get(FIT_ROLE):
         raise InputError(
             "There is no area to fit the coarse map's biases on.",
-            expected="the piece the refiner is trained on",
+            expected="the area the refiner is trained on",
             remedy="Give it (--fit-area).",
         )
     with few_blocks_kept(), ExitStack() as stack:

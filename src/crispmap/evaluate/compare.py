@@ -1,8 +1,8 @@
 """A class map compared with a reference: every count behind its figures, from one pass over the pixels.
 
-Maps are read block by block with a halo, so memory does not grow with the scene, and the counts are the same whatever
-the block size. Only pixels with a reference label, and inside the area where one is given, are scored. Pixels outside
-it count as unknown, so that no outline arises at the rim of an area.
+Maps are read block by block with a halo, so memory is bounded and the counts do not depend on the block size. Only
+pixels with a reference label, inside the area if one is given, are scored. Pixels outside it count as unknown, so that
+the border of an area is not an outline.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ from crispmap.metrics import ConfusionMatrix
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 BLOCK_PX = 1024
-SLACK_PX = 3.0
-"""Slack of relaxed precision and recall, in pixels (Mnih 2013)."""
+SLACK_PX = 3.0  # slack of relaxed precision and recall, in pixels (Mnih 2013)
 
 _WIDTHS_M = (1.0, 3.0)
 
-Progress = Callable[[int, int], None]
-"""Called with the number of pixels done, and of all pixels."""
+Progress = Callable[[int, int], None]  # called with the number of pixels done, and of all pixels
 
 
 def evaluate_maps(
@@ -43,17 +41,14 @@ def evaluate_maps(
     area: AreaMask | Sequence[AreaMask] | None = None,
     block_px: int = BLOCK_PX,
 ) -> Evaluation:
-    """Return how well a map agrees with a reference on one grid; the block size changes nothing but the memory.
+    """Return how well a map agrees with a reference on one grid.
+
+    Boundaries are compared at ``widths_m`` metres on the ground, by default at ``default_widths_m``.
 
     Args:
         predicted: The map; 255 where it has no class.
         reference: What it is scored against; 255 where unknown.
-        grid: Where the pixels of both lie.
-        schema: The classes of both.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
-        slack_px: Slack of relaxed precision and recall, in pixels.
         area: The pixels to score, such as ``Area``s; all by default.
-        block_px: Side of the blocks, in pixels.
 
     Raises:
         GridError: If the block has no pixel.
@@ -75,15 +70,12 @@ def evaluate_arrays(
     slack_px: float = SLACK_PX,
     area: BoolArray | None = None,
 ) -> Evaluation:
-    """Return how well a map in memory agrees with a reference.
+    """Return how well a map in memory agrees with a reference; see ``evaluate_maps``.
 
     Args:
         predicted: (row, col) uint8 class ids, 255 where the map has none.
         reference: (row, col) uint8 class ids, 255 where unknown.
         gsd_m: Ground sampling distance (between rows y, between columns x), in metres.
-        schema: The classes of both.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
-        slack_px: Slack of relaxed precision and recall, in pixels.
         area: (row, col) bool, the pixels to score; all by default.
 
     Raises:
@@ -105,7 +97,7 @@ def evaluate_arrays(
 def boundary_rule(
     schema: ClassSchema, gsd_m: tuple[float, float], widths_m: Sequence[float] | None, slack_px: float
 ) -> BoundaryRule:
-    """Return what is counted at boundaries, at the widths given (each once, rising) or else the default ones."""
+    """Return the rule for boundaries at the given widths, sorted and each once, or at the default ones."""
     widths = default_widths_m(gsd_m) if widths_m is None else tuple(sorted({float(width) for width in widths_m}))
     return BoundaryRule(len(schema), gsd_m, widths, slack_px)
 
@@ -117,11 +109,7 @@ def rows_and_columns_m(grid: Grid) -> tuple[float, float]:
 
 
 def default_widths_m(gsd_m: tuple[float, float]) -> tuple[float, ...]:
-    """Return 1 and 3 metres or, where pixels are larger than a metre, about 1 and 3 pixels, in metres.
-
-    Args:
-        gsd_m: Ground sampling distance of each axis, in metres.
-    """
+    """Return 1 and 3 metres or, for pixels larger than a metre, about 1 and 3 pixels, in metres."""
     largest = max(gsd_m)
     if not _WIDTHS_M[0] * (1 + DISTANCE_TOLERANCE) < largest < math.inf:
         return _WIDTHS_M
@@ -134,23 +122,14 @@ def default_widths_m(gsd_m: tuple[float, float]) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class MapComparison:
-    """A map and a reference on one grid, and what is counted.
+    """A map and a reference on one grid, and what is counted."""
 
-    Attributes:
-        predicted: The map.
-        reference: What it is scored against.
-        whole: All pixels of the grid.
-        schema: The classes of both.
-        rule: What is counted at boundaries.
-        chosen: The pixels to score; None for all.
-    """
-
-    predicted: LabelSource
-    reference: LabelSource
-    whole: Block
-    schema: ClassSchema
-    rule: BoundaryRule
-    chosen: AreaMask | None
+    predicted: LabelSource  # the map
+    reference: LabelSource  # what it is scored against
+    whole: Block  # all pixels of the grid
+    schema: ClassSchema  # the classes of both
+    rule: BoundaryRule  # what is counted at boundaries
+    chosen: AreaMask | None  # the pixels to score; None for all
 
     def run(self, block_px: int = BLOCK_PX, progress: Progress | None = None) -> Evaluation:
         """Return the counts over the whole grid, taken block by block."""
@@ -173,7 +152,7 @@ class MapComparison:
         return Evaluation(confusion, boundary, relaxed, self.rule.gsd_m)
 
     def _reference_in(self, outer: Block, core: Block) -> LabelArray | None:
-        """Return the reference of a block, 255 where it is not scored; None where its core has nothing to score."""
+        """Return the reference of a block, 255 where it is not scored; None if its core has nothing to score."""
         chosen = None if self.chosen is None else self.chosen.mask(outer)
         if chosen is not None and not chosen[core.slices].any():
             return None
@@ -190,7 +169,7 @@ class MapComparison:
             raise LabelError(
                 f"The map has no class on any of the {confusion.unmapped_px} labelled pixels{where}.",
                 expected="a map that covers the reference",
-                remedy="Check that the map shows this place, and that it is not all nodata.",
+                remedy="Check that the map shows the same place, and that it is not all nodata.",
             )
         raise LabelError(
             f"The reference labels no pixel of the map{where}.",

@@ -22,18 +22,12 @@ class Evaluation:
     """How well a map agrees with a reference: counts, and the figures read from them.
 
     Evaluations of several areas add up to that of all of them.
-
-    Attributes:
-        confusion: Pixels by reference and predicted class.
-        boundary: Boundary pixels and inner boundary regions, at every width.
-        relaxed: Pixels of each class near a pixel of it in the other map.
-        gsd_m: Ground sampling distance (between rows y, between columns x) the map was compared at, in
-            metres.
     """
 
-    confusion: ConfusionMatrix
-    boundary: BoundaryCounts
-    relaxed: RelaxedCounts
+    confusion: ConfusionMatrix  # pixels by reference and predicted class
+    boundary: BoundaryCounts  # boundary pixels and inner boundary regions, at every width
+    relaxed: RelaxedCounts  # pixels of each class near a pixel of it in the other map
+    # ground sampling distance (between rows y, between columns x) the map was compared at, in metres
     gsd_m: tuple[float, float]
 
     @property

@@ -31,17 +31,13 @@ def evaluate_file(
     options: LabelOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Return how well a class map in a file agrees with a reference in a file, on the map's grid.
+    """Return how well a class map agrees with a reference, both files, on the map's grid; see ``evaluate_maps``.
 
     Args:
         map_path: A class map, or any mask that ``open_labels`` reads.
         reference_path: Vectors or a mask, in any CRS.
         schema: The classes; those in the map's tags by default.
-        areas: Areas by role, see ``pixels_to_score``; windows count the map's pixels.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
-        slack_px: Slack of relaxed precision and recall, in pixels.
-        options: How the reference is read.
-        progress: Called after every block.
+        areas: Areas by role, see ``pixels_to_score``; windows are in pixels of the map.
 
     Raises:
         InputError: If a width is not above 0, or the slack is below 0.
@@ -61,11 +57,11 @@ def evaluate_file(
 
 
 def schema_of_map(path: str | Path) -> ClassSchema:
-    """Return the class schema that a class map carries in its tags.
+    """Return the class schema in the tags of a class map.
 
     Raises:
-        SceneError: If the file cannot be opened, or its schema not be read.
-        SchemaError: If it carries none.
+        SceneError: If the file or its schema cannot be read.
+        SchemaError: If it has none.
     """
     schema = read_class_schema(path)
     if schema is None:
@@ -78,9 +74,7 @@ def schema_of_map(path: str | Path) -> ClassSchema:
 
 
 def pixels_to_score(areas: Mapping[str, Sequence[AreaPiece]], grid: Grid) -> AreaMask | None:
-    """Return the pixels of the role ``test``; without that role all but those of other roles, used for training.
-
-    None means all pixels. Windows count the pixels of the grid.
+    """Return the pixels of the role ``test``, else all except those of other roles, used for training; None for all.
 
     Raises:
         ProjectError: If an area lies outside the grid or cannot be read, or areas of two roles share pixels.

@@ -1,4 +1,4 @@
-"""Class maps, and the coarse scores behind them, scored side by side against one reference."""
+"""Class maps, and the coarse scores behind them, evaluated against one reference."""
 
 from __future__ import annotations
 
@@ -20,50 +20,35 @@ from crispmap.geo.grid import Grid
 from crispmap.labels.reader import LabelOptions
 from crispmap.raster.files import read_grid
 
-COARSE, RETHRESHOLDED = "coarse", "re-thresholded"
-"""What the two rows of coarse scores are called."""
+COARSE, RETHRESHOLDED = "coarse", "re-thresholded"  # names of the two rows of coarse scores
 
 
 @dataclass(frozen=True)
 class ScoringRules:
-    """What is scored, and how.
+    """What is scored, and how."""
 
-    Attributes:
-        schema: The classes; by default those in the maps' tags, which must agree.
-        areas: Pieces of ground by role, see ``ground_to_score``; windows count the maps' pixels.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; by default such as suit the largest
-            pixels.
-        slack_px: Slack of relaxed precision and recall, in pixels.
-        options: How references are read.
-    """
-
-    schema: ClassSchema | None = None
+    schema: ClassSchema | None = None  # the classes; by default those in the maps' tags, which must agree
+    # areas by role, see ``pixels_to_score``; windows are in pixels of the maps
     areas: Mapping[str, Sequence[AreaPiece]] = field(default_factory=dict)
+    # widths at which boundaries are compared, in metres on the ground; by default such as suit the largest pixels
     widths_m: Sequence[float] | None = None
-    slack_px: float = SLACK_PX
-    options: LabelOptions = field(default_factory=LabelOptions)
+    slack_px: float = SLACK_PX  # slack of relaxed precision and recall, in pixels
+    options: LabelOptions = field(default_factory=LabelOptions)  # how references are read
 
     def settled(self, schema: ClassSchema, grids: Sequence[Grid]) -> dict[str, Any]:
-        """Return the rules with nothing left open, as parameters of ``evaluate_file`` and ``evaluate_coarse_file``."""
+        """Return the rules without defaults, as parameters of ``evaluate_file`` and ``evaluate_coarse_file``."""
         widths_m = self.widths_m or _common_widths_m(grids)
         return {**vars(self), "schema": schema, "widths_m": widths_m}
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """The figures of several maps against one reference.
+    """The figures of several maps against one reference."""
 
-    Attributes:
-        reference: What they were scored against.
-        schema: Their classes.
-        evaluations: By name: those of coarse scores first, then one for each map.
-        biases: The class biases of the re-thresholded coarse map, where scores were given.
-    """
-
-    reference: Path
-    schema: ClassSchema
-    evaluations: Mapping[str, Evaluation]
-    biases: Sequence[float] | None = None
+    reference: Path  # what they were scored against
+    schema: ClassSchema  # their classes
+    evaluations: Mapping[str, Evaluation]  # by name: those of coarse scores first, then one for each map
+    biases: Sequence[float] | None = None  # the class biases of the re-thresholded coarse map, where scores were given
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure as plain values."""
@@ -84,16 +69,13 @@ def evaluate_side_by_side(
     fit_reference: Path | None = None,
     progress: Progress | None = None,
 ) -> SideBySide:
-    """Return how well class maps agree with a reference, and the coarse map behind them beside them.
+    """Return how well class maps, and the coarse map behind them, agree with a reference.
 
     Args:
-        maps: Class maps, or any masks that ``open_labels`` reads; named by their files or, where two files have one
+        maps: Class maps, or any masks that ``open_labels`` reads; named by their files or, if two files have the same
             name, by their paths.
-        reference: Vectors or a mask, in any CRS.
-        rules: What is scored, and how.
-        scores: Coarse scores: shown as they are and re-thresholded on the areas of the role ``refiner``.
-        fit_reference: Labels of those areas, if not in the reference.
-        progress: Told how many pixels of all maps are done.
+        scores: Coarse scores: evaluated as they are, and re-thresholded on the areas of the role ``refiner``.
+        fit_reference: Labels of those areas, by default the reference.
 
     Raises:
         InputError: If areas are windows and the maps have different pixels, or scores come without an area to fit on.
@@ -117,7 +99,7 @@ def evaluate_side_by_side(
 
 
 def common_schema(maps: Sequence[Path]) -> ClassSchema:
-    """Return the classes that the maps name in their tags.
+    """Return the classes in the tags of the maps.
 
     Raises:
         SceneError: If a map cannot be opened.
@@ -130,13 +112,13 @@ def common_schema(maps: Sequence[Path]) -> ClassSchema:
             raise SchemaError(
                 f"{maps[0]} has classes {', '.join(first.names)}, {path} has {', '.join(schema.names)}.",
                 expected="maps of the same classes in the same order",
-                remedy="Score them one by one.",
+                remedy="Evaluate them one by one.",
             )
     return first
 
 
 def classes_without_reference(evaluations: Mapping[str, Evaluation]) -> list[str]:
-    """Return the names of the classes that the reference labels nowhere on the ground that was scored."""
+    """Return the names of the classes without a reference pixel in the scored area."""
     confusions = [one.confusion for one in evaluations.values()]
     return [
         name
@@ -146,11 +128,11 @@ def classes_without_reference(evaluations: Mapping[str, Evaluation]) -> list[str
 
 
 def _check_windows(areas: Mapping[str, Sequence[AreaPiece]], grids: Sequence[Grid]) -> None:
-    """Raise InputError where an area is a window, which counts pixels, and the grids differ."""
+    """Raise InputError if an area is a window of pixels and the grids differ."""
     windows = [piece.origin for pieces in areas.values() for piece in pieces if piece.window is not None]
     if windows and not all(grid.is_close(grids[0]) for grid in grids):
         raise InputError(
-            f"{windows[0]} counts pixels, but the maps have different pixels.",
+            f"{windows[0]} is in pixels, but the maps have different grids.",
             expected="polygons, or maps on one grid",
             remedy="Give the area as a file of polygons.",
         )
@@ -163,13 +145,9 @@ def _common_widths_m(grids: Sequence[Grid]) -> tuple[float, ...]:
 
 
 def _evaluate_maps(
-    maps: Sequence[Path],
-    reference: Path,
-    settled: Mapping[str, Any],
-    grids: Sequence[Grid],
-    progress: Progress | None,
+    maps: Sequence[Path], reference: Path, settled: Mapping[str, Any], grids: Sequence[Grid], progress: Progress | None
 ) -> dict[str, Evaluation]:
-    """Return the evaluation of each map by its file name, or by its path where two have one name."""
+    """Return the evaluation of each map by its file name, or by its path if two have the same name."""
     often = Counter(path.name for path in maps)
     sizes = [math.prod(grid.shape) for grid in grids[: len(maps)]]
     evaluations = {}

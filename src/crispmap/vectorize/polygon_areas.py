@@ -1,4 +1,4 @@
-"""True areas on the ground of polygons in any coordinate reference system."""
+"""Ground areas of polygons in any coordinate reference system."""
 
 from __future__ import annotations
 
@@ -16,16 +16,12 @@ _LONGEST_SIDE_M = 1000.0  # a straight line of this length is straight in anothe
 
 
 class PolygonAreas:
-    """Areas on the ellipsoid of a grid's CRS; of outlines along pixels, those of ``Grid.pixel_areas_m2``.
+    """Areas on the ellipsoid of a grid's CRS; for outlines along pixels they equal ``Grid.pixel_areas_m2``.
 
-    Outlines are brought to the plane that pixels are measured in. Without a CRS the unit of the coordinates counts as a
-    metre.
-
-    Args:
-        grid: Where the polygons lie.
+    Outlines are measured in the same plane as pixels. Without a CRS the unit of the coordinates counts as a metre.
 
     Raises:
-        GridError: If the CRS is not tied to the earth, or the grid's centre is no place in it.
+        GridError: If the CRS is not tied to the earth, or the grid's centre is outside it.
     """
 
     def __init__(self, grid: Grid) -> None:
@@ -37,11 +33,7 @@ class PolygonAreas:
             self._longest = max(*gsd_m, _LONGEST_SIDE_M) / unit_m
 
     def of(self, polygons: Geometries) -> DoubleArray:
-        """Return the area of each polygon less its holes, in square metres on the ground.
-
-        Args:
-            polygons: In the grid's CRS.
-        """
+        """Return the area of each polygon less its holes, in square metres on the ground."""
         if self._plane is None:
             return np.asarray(shapely.area(polygons), np.float64)
         dense = shapely.segmentize(polygons, self._longest)

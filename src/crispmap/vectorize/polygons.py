@@ -1,4 +1,4 @@
-"""Polygons of regions, from the rings around them."""
+"""Polygons of regions, from their rings."""
 
 from __future__ import annotations
 
@@ -13,29 +13,26 @@ from crispmap.types import DoubleArray
 from crispmap.vectorize.chains import Indices, spread
 from crispmap.vectorize.rings import Rings
 
-Geometries: TypeAlias = NDArray[np.object_]
-"""An array of shapely geometries."""
+Geometries: TypeAlias = NDArray[np.object_]  # an array of shapely geometries
 
 
 def polygons_of(rings: Rings, transform: Affine) -> Geometries:
     """Return the polygon of each region, in CRS units.
 
-    Outer rings run counterclockwise and holes clockwise, as simple features and GeoJSON have it.
+    Outer rings run counterclockwise and holes clockwise, as in simple features and GeoJSON.
 
     Args:
         rings: Of regions 0, 1, 2, ... in this order, the outer ring of each first; see ``canonical``.
-        transform: From pixel positions (col, row) to points.
     """
-    if transform.determinant > 0:  # rows upwards: what runs to the left on the screen runs to the right there
+    if transform.determinant > 0:  # rows upwards: the orientation is mirrored
         rings = rings.reversed()
     return assembled(_placed(rings.points, transform), rings.lengths, rings.owner)
 
 
 def assembled(points: DoubleArray, lengths: Indices, owner: Indices) -> Geometries:
-    """Return polygons from the points of their rings, run by run, the outer ring of each first.
+    """Return polygons from the points (n, 2) of their rings, run by run, the outer ring of each first.
 
     Args:
-        points: (n, 2).
         lengths: (rings,) points of each ring, 3 or more.
         owner: (rings,) the polygon it belongs to, 0, 1, 2, ... in this order.
     """
@@ -52,9 +49,5 @@ def lines_of(points: DoubleArray, lengths: Indices) -> Geometries:
 def _placed(points: NDArray[np.int32], transform: Affine) -> DoubleArray:
     """Return pixel positions (n, 2) as points."""
     col, row = points[:, 0].astype(np.float64), points[:, 1].astype(np.float64)
-    return np.column_stack(
-        [
-            transform.a * col + transform.b * row + transform.c,
-            transform.d * col + transform.e * row + transform.f,
-        ]
-    )
+    a, b, c, d, e, f = transform[:6]
+    return np.column_stack([a * col + b * row + c, d * col + e * row + f])

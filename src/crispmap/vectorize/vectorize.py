@@ -1,4 +1,4 @@
-"""Class maps as polygons: a feature for each connected region of a class, in memory that does not grow with the map."""
+"""Class maps as polygons: a feature for each connected region of a class, in bounded memory."""
 
 from __future__ import annotations
 
@@ -25,41 +25,28 @@ _POINTS = 1 << 17  # corners made into polygons at once
 
 @dataclass
 class ClassPolygons:
-    """What was written of one class.
-
-    Attributes:
-        class_id: Its id.
-        name: Its name, or its id as text.
-        polygons: How many polygons were written.
-        area_m2: Their area on the ground.
-        left_out: How many were smaller than asked for.
-        left_out_m2: The area of those.
-    """
+    """What was written of one class."""
 
     class_id: int
-    name: str
-    polygons: int = 0
-    area_m2: float = 0.0
-    left_out: int = 0
-    left_out_m2: float = 0.0
+    name: str  # its name, or its id as text
+    polygons: int = 0  # how many polygons were written
+    area_m2: float = 0.0  # their area on the ground
+    left_out: int = 0  # how many were smaller than asked for
+    left_out_m2: float = 0.0  # the area of those
 
 
 @dataclass(frozen=True)
 class PolygonRules:
     """Which polygons are made, and how.
 
-    Attributes:
-        classes: Names or ids of classes, or ``("all",)``; None for all but 0, the background.
-        min_area_m2: Smaller polygons are left out; square metres on the ground.
-        simplify_m: How far outlines may stray to have fewer corners, in metres; 0 keeps them as they are.
-
     Raises:
         InputError: If a number is below 0 or not finite.
     """
 
+    # names or ids of classes, or ``("all",)``; None for all but 0, the background
     classes: tuple[str, ...] | None = None
-    min_area_m2: float = 0.0
-    simplify_m: float = 0.0
+    min_area_m2: float = 0.0  # smaller polygons are left out; square metres on the ground
+    simplify_m: float = 0.0  # how far outlines may stray to have fewer corners, in metres; 0 keeps them as they are
 
     def __post_init__(self) -> None:
         for what, value in (("smallest area", self.min_area_m2), ("simplification", self.simplify_m)):
@@ -85,29 +72,24 @@ def vectorize_file(
     strip_rows: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ClassPolygons]:
-    """Write the connected regions of a class map as polygons, and return what was written of each class.
+    """Write the connected regions of a class map as polygons, and return the totals of each class.
 
-    A region is what is connected through the sides of its pixels (4-connectivity); pixels of one class that touch at a
-    corner belong to two. Its polygon follows the sides of the pixels, with holes. Nodata is never a polygon.
-    Attributes: class_id, class_name, and area_m2, the area on the ground of the region's pixels, which simplifying
-    does not change. Features are ordered by their last row, then by their first pixel; neither they nor the order
-    depends on the strips in which the map is read. Rasterized on the map's grid, they give the map again.
-
-    Memory holds one strip and the regions that cross its lower edge.
+    A region is connected through the sides of its pixels (4-connectivity), not through corners. Its polygon follows the
+    sides of the pixels, with holes. Nodata is never a polygon. Attributes: class_id, class_name, and area_m2, the
+    ground area of the region's pixels, which simplifying does not change. Features are ordered by their last row, then
+    by their first pixel; neither they nor their order depends on ``strip_rows``. Rasterized on the map's grid, they
+    give the map again. Memory holds one strip and the regions that cross its lower edge.
 
     Args:
-        path: A class map, or any raster of one band of whole numbers.
-        out: GeoPackage, GeoJSON, FlatGeobuf or GeoParquet, by the end of its name.
-        rules: Which polygons, and how; all of every class but 0 as they are, by default.
-        force: Whether a file of that name may be replaced.
-        strip_rows: Rows read at once; by default as many as bound memory.
-        progress: Called after each strip with the pixels done and the pixels in all.
+        path: A class map, or any raster with one band of integers.
+        out: GeoPackage, GeoJSON, FlatGeobuf or GeoParquet, by suffix.
+        rules: By default all regions of every class but 0, not simplified.
 
     Raises:
         GridError: If the map's CRS is not tied to the earth.
-        OutputError: If the file exists and ``force`` is not given, it is the map, its format is not known or cannot
-            hold the coordinates, or it cannot be written.
-        SceneError: If the map is missing, no raster, or holds no class ids.
+        OutputError: If the file exists without ``force``, is the map, has an unknown format or one that cannot hold the
+            coordinates, or cannot be written.
+        SceneError: If the map is missing, not a raster, or holds no class ids.
         SchemaError: If a class is not one of the map's.
     """
     rules = rules or PolygonRules()
@@ -122,7 +104,7 @@ def vectorize_file(
         area = PolygonAreas(raster.grid)
         done, total = 0, math.prod(raster.grid.shape)
         with PolygonFile(out, raster.grid, force=force) as file:
-            _write(file, RegionBatch.empty(), rules, area, tally)  # a layer is there though no region may be
+            _write(file, RegionBatch.empty(), rules, area, tally)  # creates the layer even without regions
             for strip in raster.strips(ids, background=everything, rows=strip_rows):
                 _write(file, tracer.push(strip), rules, area, tally)
                 done += strip.size
@@ -133,7 +115,7 @@ def vectorize_file(
 
 
 def _expected(raster: ClassRaster, ids: Sequence[int] | None, everything: bool) -> Sequence[int]:
-    """Return the classes that are told of though there is none of them."""
+    """Return the classes that are listed even without polygons."""
     if ids is not None:
         return ids
     return range(0 if everything else 1, len(raster.schema) if raster.schema is not None else 0)
@@ -165,7 +147,7 @@ def _write(file: PolygonFile, batch: RegionBatch, rules: PolygonRules, area: Pol
 
 
 def _parts(batch: RegionBatch) -> Iterator[RegionBatch]:
-    """Yield the regions of a batch, as many at once as have few corners together; one at least, be there none."""
+    """Yield the regions of a batch in parts of a bounded number of corners; at least one part, even if empty."""
     corners = np.bincount(batch.rings.owner, weights=batch.rings.lengths, minlength=len(batch)).astype(np.int64)
     part = np.cumsum(corners) // _POINTS
     edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(batch)]
