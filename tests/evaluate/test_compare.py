@@ -29,7 +29,7 @@ from crispmap.errors import (
 from crispmap.evaluate.boundary import BoundaryRule
 from crispmap.evaluate.compare import default_widths_m, evaluate_arrays, evaluate_maps
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import evaluate_file, pixels_to_score, schema_of_map
+from crispmap.evaluate.files import ScoringRules, evaluate_file, pixels_to_score, schema_of_map
 from crispmap.evaluate.readers import AreaComplement, AreaUnion, ArrayLabels, ArrayMask
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Block, Grid
@@ -258,7 +258,9 @@ def town(folder):
 def test_files_equal_arrays(town):
     map_path, reference_path, predicted, reference = town
     done = []
-    found = evaluate_file(map_path, reference_path, widths_m=(1.0,), progress=lambda *told: done.append(told))
+    found = evaluate_file(
+        map_path, reference_path, ScoringRules(widths_m=(1.0,)), progress=lambda *told: done.append(told)
+    )
     gsd_x, gsd_y = GRID.gsd_m()
     assert found == evaluate_arrays(predicted, reference, (gsd_y, gsd_x), SCHEMA, widths_m=(1.0,))
     assert found.confusion.unmapped_px == 100
@@ -271,16 +273,20 @@ def test_areas_by_role(town):
     test, learned = AreaPiece(window=(0, 0, 20, 30)), AreaPiece(window=(30, 40, 25, 20))
     chosen = np.zeros(GRID.shape, bool)
     chosen[:20, :30] = True
-    found = evaluate_file(map_path, reference_path, areas={"test": [test], "refiner": [learned]}, widths_m=(1.0,))
+    found = evaluate_file(
+        map_path, reference_path, ScoringRules(areas={"test": [test], "refiner": [learned]}, widths_m=(1.0,))
+    )
     assert found == evaluate_arrays(predicted, reference, gsd_m, SCHEMA, widths_m=(1.0,), area=chosen)
     chosen[:] = True
     chosen[30:55, 40:60] = False
-    found = evaluate_file(map_path, reference_path, areas={"test": [], "refiner": [learned]}, widths_m=(1.0,))
+    found = evaluate_file(
+        map_path, reference_path, ScoringRules(areas={"test": [], "refiner": [learned]}, widths_m=(1.0,))
+    )
     assert found == evaluate_arrays(predicted, reference, gsd_m, SCHEMA, widths_m=(1.0,), area=chosen)
     with pytest.raises(ProjectError, match="share"):
-        evaluate_file(map_path, reference_path, areas={"test": [learned], "refiner": [learned]})
+        evaluate_file(map_path, reference_path, ScoringRules(areas={"test": [learned], "refiner": [learned]}))
     with pytest.raises(ProjectError, match="outside"):
-        evaluate_file(map_path, reference_path, areas={"test": [AreaPiece(window=(0, 0, 20, 300))]})
+        evaluate_file(map_path, reference_path, ScoringRules(areas={"test": [AreaPiece(window=(0, 0, 20, 300))]}))
 
 
 def test_all_pixels_are_scored_where_no_area_is_named():
@@ -334,7 +340,7 @@ def test_plain_pictures_are_scored_with_a_given_schema(folder):
     Image.fromarray(predicted).save(folder / "predicted.png")
     Image.fromarray(reference).save(folder / "truth.png")
     with pytest.warns(GeoreferenceWarning):
-        found = evaluate_file(folder / "predicted.png", folder / "truth.png", schema=TWO)
+        found = evaluate_file(folder / "predicted.png", folder / "truth.png", ScoringRules(TWO))
     expected = evaluate_arrays(predicted // 255, reference // 255, (1.0, 1.0), TWO)
     assert found == expected
 

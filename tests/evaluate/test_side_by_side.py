@@ -12,12 +12,10 @@ from pyproj import CRS
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, SchemaError
-from crispmap.evaluate.coarse import evaluate_coarse_file
-from crispmap.evaluate.files import evaluate_file
+from crispmap.evaluate.files import ScoringRules, evaluate_coarse_file, evaluate_file
 from crispmap.evaluate.side_by_side import (
     COARSE,
     RETHRESHOLDED,
-    ScoringRules,
     classes_without_reference,
     common_schema,
     evaluate_side_by_side,
@@ -59,7 +57,7 @@ def test_each_map_has_the_figures_it_has_alone_in_the_order_given(place: dict[st
     found = evaluate_side_by_side(maps, place["reference"], progress=lambda *at: seen.append(at))
     assert list(found.evaluations) == [str(place["map"]), str(place["twin"]), "wide.tif"]
     for path, evaluation in zip(maps, found.evaluations.values(), strict=True):
-        assert evaluation == evaluate_file(path, place["reference"], widths_m=(2.0, 6.0))
+        assert evaluation == evaluate_file(path, place["reference"], ScoringRules(widths_m=(2.0, 6.0)))
     assert seen == sorted(seen)
     assert seen[-1] == (2 * 40 * 60 + 10 * 15,) * 2
     assert found.biases is None
@@ -71,7 +69,7 @@ def test_coarse_scores_stand_first(place: dict[str, Path]) -> None:
     areas = {"refiner": [AreaPiece(window=(0, 0, 40, 20))]}
     rules = ScoringRules(areas=areas, widths_m=(1.0,))
     found = evaluate_side_by_side([place["map"]], complete, rules, scores=place["scores"])
-    alone = evaluate_coarse_file(place["scores"], complete, schema=SCHEMA, areas=areas, widths_m=(1.0,))
+    alone = evaluate_coarse_file(place["scores"], complete, ScoringRules(SCHEMA, areas, (1.0,)))
     assert list(found.evaluations) == [COARSE, RETHRESHOLDED, "map.tif"]
     assert found.evaluations[COARSE] == alone.coarse
     assert found.evaluations[RETHRESHOLDED] == alone.rethresholded

@@ -17,7 +17,8 @@ from crispmap.cli.main import app
 from crispmap.errors import SceneError
 from crispmap.files.dataset import gdal_settings, open_dataset
 from crispmap.geo.grid import Block
-from crispmap.raster.files import open_scene, read_grid, read_whole
+from crispmap.raster.files import open_scene, read_grid
+from crispmap.raster.scene import read_whole
 from range_server import RangeServer, serving
 
 Maker = Callable[..., Path]

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from crispmap.cli.main import app
 from crispmap.errors import GridError, SceneError
 from crispmap.raster import stac
-from crispmap.raster.files import open_scene, read_whole
+from crispmap.raster.files import open_scene
+from crispmap.raster.scene import read_whole
 from crispmap.raster.stac import is_item, item_scenes, split_assets
 from range_server import RangeServer
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 
 from crispmap.errors import GeoreferenceWarning, GridError, SceneError
-from crispmap.raster.files import open_scene, read_whole
+from crispmap.raster.files import open_scene
 from crispmap.raster.refs import SceneRef
+from crispmap.raster.scene import read_whole
 from crispmap.raster.stack import gdal_source
 from range_server import RangeServer
 

@@ -18,16 +18,11 @@ from rasterio.errors import RasterioIOError
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GeoreferenceWarning, OutputError, SceneError
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.files import open_scene, read_grid, read_whole
+from crispmap.raster.files import open_scene, read_grid
+from crispmap.raster.scene import read_whole
 from crispmap.raster.spec import RasterSpec
-from crispmap.raster.writer import (
-    RasterWriter,
-    check_raster_target,
-    check_target,
-    class_map_writer,
-    read_class_schema,
-    scores_writer,
-)
+from crispmap.raster.targets import check_raster_target, check_target
+from crispmap.raster.writer import RasterWriter, class_map_writer, read_class_schema, scores_writer
 
 Maker = Callable[..., Path]
 UTM = CRS.from_epsg(32631)

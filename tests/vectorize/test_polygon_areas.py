@@ -10,7 +10,7 @@ from pyproj import CRS, Geod, Transformer
 
 from crispmap.errors import GridError
 from crispmap.geo.grid import Grid
-from crispmap.vectorize.polygon_areas import PolygonAreas
+from crispmap.vectorize.polygons import PolygonAreas
 
 GEOD = Geod(ellps="WGS84")
 

@@ -81,7 +81,8 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         _evaluate_project(targets, as_json, force)
         return
     _check_together(scores, fit_area, fit_reference)
-    from crispmap.evaluate.side_by_side import ScoringRules, evaluate_side_by_side
+    from crispmap.evaluate.files import ScoringRules
+    from crispmap.evaluate.side_by_side import evaluate_side_by_side
     from crispmap.labels.reader import LabelOptions
     from crispmap.project.file import load_classes
 

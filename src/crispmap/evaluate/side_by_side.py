@@ -5,40 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
-from crispmap.evaluate.coarse import evaluate_coarse_file
-from crispmap.evaluate.compare import SLACK_PX, Progress, default_widths_m
+from crispmap.evaluate.compare import Progress, default_widths_m
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import evaluate_file, schema_of_map
+from crispmap.evaluate.files import ScoringRules, evaluate_coarse_file, evaluate_file, schema_of_map
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid
-from crispmap.labels.reader import LabelOptions
 from crispmap.raster.files import read_grid
 
 COARSE, RETHRESHOLDED = "coarse", "re-thresholded"  # names of the two rows of coarse scores
-
-
-@dataclass(frozen=True)
-class ScoringRules:
-    """What is scored, and how."""
-
-    schema: ClassSchema | None = None  # the classes; by default those in the maps' tags, which must agree
-    # areas by role, see ``pixels_to_score``; windows are in pixels of the maps
-    areas: Mapping[str, Sequence[AreaPiece]] = field(default_factory=dict)
-    # widths at which boundaries are compared, in metres on the ground; by default such as suit the largest pixels
-    widths_m: Sequence[float] | None = None
-    slack_px: float = SLACK_PX  # slack of relaxed precision and recall, in pixels
-    options: LabelOptions = field(default_factory=LabelOptions)  # how references are read
-
-    def settled(self, schema: ClassSchema, grids: Sequence[Grid]) -> dict[str, Any]:
-        """Return the rules without defaults, as parameters of ``evaluate_file`` and ``evaluate_coarse_file``."""
-        widths_m = self.widths_m or _common_widths_m(grids)
-        return {**vars(self), "schema": schema, "widths_m": widths_m}
 
 
 @dataclass(frozen=True)
@@ -88,13 +68,13 @@ def evaluate_side_by_side(
     schema = rules.schema or common_schema(maps)
     grids = [read_grid(path) for path in (*maps, scores) if path is not None]
     _check_windows(rules.areas, grids)
-    settled = rules.settled(schema, grids)
+    rules = replace(rules, schema=schema, widths_m=rules.widths_m or _common_widths_m(grids))
     evaluations: dict[str, Evaluation] = {}
     biases = None
     if scores is not None:
-        result = evaluate_coarse_file(scores, reference, fit_reference_path=fit_reference, **settled)
+        result = evaluate_coarse_file(scores, reference, rules, fit_reference_path=fit_reference)
         evaluations, biases = {COARSE: result.coarse, RETHRESHOLDED: result.rethresholded}, result.biases.tolist()
-    evaluations |= _evaluate_maps(maps, reference, settled, grids, progress)
+    evaluations |= _evaluate_maps(maps, reference, rules, grids, progress)
     return SideBySide(reference, schema, evaluations, biases)
 
 
@@ -145,7 +125,7 @@ def _common_widths_m(grids: Sequence[Grid]) -> tuple[float, ...]:
 
 
 def _evaluate_maps(
-    maps: Sequence[Path], reference: Path, settled: Mapping[str, Any], grids: Sequence[Grid], progress: Progress | None
+    maps: Sequence[Path], reference: Path, rules: ScoringRules, grids: Sequence[Grid], progress: Progress | None
 ) -> dict[str, Evaluation]:
     """Return the evaluation of each map by its file name, or by its path if two have the same name."""
     often = Counter(path.name for path in maps)
@@ -159,5 +139,5 @@ def _evaluate_maps(
                 progress(before + done, sum(sizes))
 
         name = path.name if often[path.name] == 1 else str(path)
-        evaluations[name] = evaluate_file(path, reference, progress=advance, **settled)
+        evaluations[name] = evaluate_file(path, reference, rules, progress=advance)
     return evaluations

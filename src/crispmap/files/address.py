@@ -31,7 +31,7 @@ def gdal_name(path: str | Path) -> str:
     ``Path`` has dropped (``https:/host``) are put back. Any other name GDAL takes, such as ``NETCDF:file.nc:red``,
     stays as it is.
     """
-    name = _restored(os.fspath(path))
+    name = typed(path)
     scheme = _SCHEME.match(name)
     return _SCHEMES[scheme[1]] + name[scheme.end() :] if scheme else name
 
@@ -66,11 +66,6 @@ def web_address(path: str | Path) -> str | None:
     return name if name.startswith(("http://", "https://")) else None
 
 
-def typed(path: str | Path) -> str:
-    """Return a path or address as a person types it, with the slashes that ``Path`` has dropped."""
-    return _restored(os.fspath(path))
-
-
 def suffix_of(path: str | Path) -> str:
     """Return the suffix of a file or address (without its query), in lower case."""
     return Path(shown(path)).suffix.lower()
@@ -100,9 +95,9 @@ def file_name(path: str | Path) -> str:
     return shown(path).rstrip("/").rpartition("/")[2]
 
 
-def _restored(text: str) -> str:
-    """Return a text with the slashes that ``Path`` has dropped from it."""
-    text = _ONE_SLASH.sub(r"\1\2://", text)
+def typed(path: str | Path) -> str:
+    """Return a path or address as a person types it, with the slashes that ``Path`` has dropped."""
+    text = _ONE_SLASH.sub(r"\1\2://", os.fspath(path))
     text = _IN_ANOTHER.sub(r"\1//", text)
     archive = _ARCHIVE.match(text)
     if archive:

@@ -21,6 +21,7 @@ from crispmap.files.address import gdal_name, is_plain_file, is_remote, shown
 _CACHE_BYTES = 128_000_000
 """GDAL's block cache: by default it is 5 % of the memory, more than the rest of crispmap uses."""
 
+ONCE_CACHE_BYTES = 16 * 2**20  # room for a row of tiles 512 high, of a byte raster 32,768 pixels wide
 _OPTIONS = {
     # GDAL's fast path for whole PNG files returns uninitialised memory, without an error, for a truncated file.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"
@@ -97,6 +98,15 @@ def gdal_settings(name: str) -> rasterio.Env:
     """Return the GDAL options to open and read a raster with; those set in the environment stay."""
     options = _OPTIONS | REMOTE_OPTIONS if is_remote(name) else _OPTIONS
     return rasterio.Env(**{key: value for key, value in options.items() if not is_chosen(key)})
+
+
+def few_blocks_kept() -> rasterio.Env:
+    """Return a context in which GDAL caches at most ONCE_CACHE_BYTES, for work that reads every pixel about once.
+
+    Its peak memory then does not depend on the raster's size. A limit set in the environment or by a surrounding
+    ``rasterio.Env`` stays.
+    """
+    return rasterio.Env(**({} if is_chosen("GDAL_CACHEMAX") else {"GDAL_CACHEMAX": ONCE_CACHE_BYTES}))
 
 
 def is_chosen(option: str) -> bool:

@@ -20,6 +20,7 @@ from pyproj.exceptions import CRSError
 from crispmap.errors import ProjectError
 from crispmap.files.address import shown
 from crispmap.geo.areas import Area
+from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import DoubleArray
 
@@ -165,16 +166,10 @@ def _area_of_window(origin: str, window: tuple[int, int, int, int], scene_grid: 
             expected="[row, col, height, width] inside the scene",
             remedy="Check the order of the numbers." if inside.is_empty else f"The part inside is {fitting}.",
         )
-    corners = np.array(
-        [
-            (block.col, block.row),
-            (block.col_stop, block.row),
-            (block.col_stop, block.row_stop),
-            (block.col, block.row_stop),
-        ],
-        dtype=np.float64,
-    )
-    return _area_of_rings(origin, (_to_pixels(_apply(scene_grid, corners), working_grid),), working_grid)
+    positions = [(block.col, block.row), (block.col_stop, block.row), (block.col_stop, block.row_stop)]
+    corners = np.array([*positions, (block.col, block.row_stop)], dtype=np.float64)
+    ring = _to_pixels(affine_points(scene_grid.transform, corners), working_grid)
+    return _area_of_rings(origin, (ring,), working_grid)
 
 
 def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> Area:
@@ -340,21 +335,12 @@ def _rings(polygon: Polygon | MultiPolygon, grid: Grid) -> tuple[DoubleArray, ..
     return tuple(_to_pixels(shapely.get_coordinates(ring), grid) for ring in rings)
 
 
-def _apply(grid: Grid, positions: DoubleArray) -> DoubleArray:
-    """Return the points (point, 2) of pixel positions of a grid."""
-    a, b, c, d, e, f = grid.transform[:6]
-    col, row = positions.T
-    return np.stack([a * col + b * row + c, d * col + e * row + f], axis=1)
-
-
 def _to_pixels(points: DoubleArray, grid: Grid) -> DoubleArray:
     """Return pixel positions (point, 2) of points in the CRS of a grid.
 
     Rounded to a millionth of a pixel, so that two areas see a shared edge on the same side of a pixel's centre.
     """
-    a, b, c, d, e, f = (~grid.transform)[:6]
-    x, y = points.T
-    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1).round(6)
+    return affine_points(~grid.transform, points).round(6)
 
 
 def _check_apart(one: Area, other: Area) -> None:

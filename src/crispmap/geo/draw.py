@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from affine import Affine
 
 from crispmap.geo.grid import Block
 from crispmap.types import BoolArray, CountArray, DoubleArray
@@ -73,3 +74,10 @@ def _rows_of_edges(spans: CountArray) -> tuple[CountArray, CountArray]:
     edge = np.repeat(np.arange(len(spans)), counts)
     before = np.cumsum(counts) - counts
     return edge, spans[edge, 0] + np.arange(len(edge)) - before[edge]
+
+
+def affine_points(transform: Affine, points: DoubleArray) -> DoubleArray:
+    """Return points (n, 2) under an affine transform, such as pixel positions (col, row) as points (x, y)."""
+    a, b, c, d, e, f = transform[:6]
+    x, y = points.T
+    return np.column_stack([a * x + b * y + c, d * x + e * y + f])

@@ -11,14 +11,14 @@ from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
 
 from crispmap.errors import GridError
+from crispmap.geo.crs import to_lonlat
+from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import CountArray, DoubleArray
 
 _SAMPLES = 5
 _SAME_DEG = 1e-7
-_NODE_M = (
-    500.0  # pixel areas are interpolated between nodes this far apart: right to 1e-8, at 85 degrees of Mercator to 2e-7
-)
+_NODE_M = 500.0  # pixel areas are interpolated between such nodes: right to 1e-8, at 85 degrees of Mercator to 2e-7
 
 
 class Cylinder:
@@ -28,7 +28,7 @@ class Cylinder:
     """
 
     def __init__(self, crs: CRS, middle: float, degrees_a_unit: float) -> None:
-        self._lonlat = _to_lonlat(crs)
+        self._lonlat = to_lonlat(crs)
         self._middle = middle
         self._slope = math.radians(degrees_a_unit)
         geod = crs.get_geod() or Geod(ellps="WGS84")
@@ -40,7 +40,7 @@ class Cylinder:
         """Return the projection, or None where the CRS is not cylindrical over the grid."""
         left, low, right, high = grid.bounds
         x, y = np.meshgrid(np.linspace(left, right, _SAMPLES), np.linspace(low, high, _SAMPLES))
-        lon, lat = _to_lonlat(crs).transform(x, y)
+        lon, lat = to_lonlat(crs).transform(x, y)
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
             return None
         slope = float(_within_half_turn(lon[0, 1] - lon[0, 0]) / (x[0, 1] - x[0, 0]))
@@ -65,7 +65,7 @@ class Disk:
     """
 
     def __init__(self, crs: CRS, grid: Grid) -> None:
-        lon, lat = _to_lonlat(crs).transform(*(grid.transform @ (grid.width / 2, grid.height / 2)))
+        lon, lat = to_lonlat(crs).transform(*(grid.transform @ (grid.width / 2, grid.height / 2)))
         plane = ProjectedCRS(LambertAzimuthalEqualAreaConversion(lat, lon), geodetic_crs=crs.geodetic_crs)
         self._transformer = Transformer.from_crs(crs, plane, always_xy=True)
 
@@ -138,19 +138,13 @@ def _between(values: DoubleArray, nodes: CountArray, places: CountArray) -> Doub
 
 def _areas_at(plane: EqualAreaPlane, grid: Grid, rows: CountArray, cols: CountArray) -> DoubleArray:
     """Return the area of the pixels at some rows and columns, in their shape; not finite off the earth."""
-    a, b, c, d, e, f = grid.transform[:6]
     corners = []
     for down, right in ((0, 0), (0, 1), (1, 1), (1, 0)):
         col, row = cols.ravel() + right, rows.ravel() + down
-        corners.append(plane(np.column_stack([a * col + b * row + c, d * col + e * row + f])))
+        corners.append(plane(affine_points(grid.transform, np.column_stack([col, row]))))
     with np.errstate(invalid="ignore"):
         (ax, ay), (bx, by) = (corners[2] - corners[0]).T, (corners[3] - corners[1]).T
         return np.asarray(np.abs(ax * by - ay * bx) / 2).reshape(rows.shape)
-
-
-def _to_lonlat(crs: CRS) -> Transformer:
-    """Return the transformer to longitude and latitude on the ellipsoid of a CRS."""
-    return Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
 
 
 def _within_half_turn(degrees: DoubleArray) -> DoubleArray:

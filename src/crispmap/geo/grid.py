@@ -15,6 +15,7 @@ from affine import Affine
 from pyproj import CRS, Geod
 
 from crispmap.errors import GridError
+from crispmap.geo.crs import to_lonlat
 
 if TYPE_CHECKING:
     from crispmap.types import DoubleArray
@@ -146,7 +147,7 @@ class Grid:
         points = [self.transform @ end for end in ends]
         if self.crs is None:
             return math.dist(points[0], points[1]), math.dist(points[2], points[3])
-        lon, lat = _to_lonlat(self.crs, points)
+        lon, lat = to_lonlat(self.crs).transform([x for x, _ in points], [y for _, y in points])
         geod = self.crs.get_geod() or Geod(ellps="WGS84")
         _, _, length = geod.inv([lon[0], lon[2]], [lat[0], lat[2]], [lon[1], lon[3]], [lat[1], lat[3]])
         if not all(0 < value < math.inf for value in length):
@@ -199,15 +200,3 @@ class Grid:
             return False
         inverse, pairs = ~self.transform, zip(self.corners(), other.corners(), strict=True)
         return all(math.dist(inverse @ a, inverse @ b) <= tolerance_px for a, b in pairs)
-
-
-def _to_lonlat(crs: CRS, points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """Return longitudes and latitudes, in degrees, of points in a CRS."""
-    from pyproj import Transformer
-
-    geographic = crs.geodetic_crs
-    if geographic is None:
-        raise GridError(f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS")
-    transformer = Transformer.from_crs(crs, geographic, always_xy=True)
-    lon, lat = transformer.transform([p[0] for p in points], [p[1] for p in points])
-    return list(lon), list(lat)

@@ -11,6 +11,7 @@ from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import AzimuthalEquidistantConversion
 
 from crispmap.errors import GridError
+from crispmap.geo.crs import to_lonlat
 from crispmap.geo.grid import Grid
 
 Points: TypeAlias = NDArray[np.float64]  # points (n, 2), columns x and y
@@ -33,17 +34,14 @@ class LocalPlane:
         self._forward: Transformer | None = None
         if crs is None:
             return
-        geographic = crs.to_2d().geodetic_crs
-        if geographic is None:
-            raise GridError(f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS")
-        lon, lat = Transformer.from_crs(crs.to_2d(), geographic, always_xy=True).transform(*centre)
+        lon, lat = to_lonlat(crs.to_2d()).transform(*centre)
         if not (np.isfinite(lon) and np.isfinite(lat)):
             raise GridError(
                 f"The point {centre} lies outside where {crs.name!r} is defined.",
                 expected="coordinates in that CRS",
                 remedy="Check the CRS of the file; it may have been assigned to coordinates of another one.",
             )
-        plane = ProjectedCRS(AzimuthalEquidistantConversion(lat, lon), geodetic_crs=geographic)
+        plane = ProjectedCRS(AzimuthalEquidistantConversion(lat, lon), geodetic_crs=crs.to_2d().geodetic_crs)
         self._forward = Transformer.from_crs(crs.to_2d(), plane, always_xy=True)
 
     @classmethod

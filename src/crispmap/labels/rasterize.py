@@ -19,8 +19,8 @@ from affine import Affine
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, InputError, LabelError
-from crispmap.files.gdal_memory import few_blocks_kept
-from crispmap.geo.draw import crossed
+from crispmap.files.dataset import few_blocks_kept
+from crispmap.geo.draw import affine_points, crossed
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import LocalPlane
 from crispmap.labels.geometry import Geometries, is_line
@@ -236,8 +236,6 @@ def _to_pixels(geometries: Geometries, grid: Grid) -> Geometries:
     inverse = ~grid.transform
 
     def convert(points: DoubleArray) -> DoubleArray:
-        cols = inverse.a * points[:, 0] + inverse.b * points[:, 1] + inverse.c
-        rows = inverse.d * points[:, 0] + inverse.e * points[:, 1] + inverse.f
-        return np.round(np.column_stack([cols, rows]) * _STEPS_PER_PIXEL) / _STEPS_PER_PIXEL
+        return np.round(affine_points(inverse, points) * _STEPS_PER_PIXEL) / _STEPS_PER_PIXEL
 
     return np.asarray(shapely.transform(geometries, convert), dtype=object)

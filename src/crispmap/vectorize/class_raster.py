@@ -14,9 +14,11 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import SceneError, SchemaError
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Grid
-from crispmap.raster.files import open_dataset, read_grid
-from crispmap.raster.writer import SCORES_TAG, read_class_schema
+from crispmap.raster.files import read_grid
+from crispmap.raster.spec import SCORES_TAG
+from crispmap.raster.writer import read_class_schema
 from crispmap.types import BoolArray
 from crispmap.vectorize.corners import NOTHING, Values
 

@@ -1,7 +1,8 @@
-"""Polygons of regions, from their rings."""
+"""Polygons of regions from their rings, and their ground areas."""
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -9,11 +10,15 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
+from crispmap.geo.draw import affine_points
+from crispmap.geo.equal_area import equal_area_plane
+from crispmap.geo.grid import Grid
 from crispmap.types import DoubleArray
 from crispmap.vectorize.chains import Indices, spread
 from crispmap.vectorize.rings import Rings
 
 Geometries: TypeAlias = NDArray[np.object_]  # an array of shapely geometries
+_LONGEST_SIDE_M = 1000.0  # a straight line of this length is straight in another projection to some millimetres
 
 
 def polygons_of(rings: Rings, transform: Affine) -> Geometries:
@@ -26,7 +31,7 @@ def polygons_of(rings: Rings, transform: Affine) -> Geometries:
     """
     if transform.determinant > 0:  # rows upwards: the orientation is mirrored
         rings = rings.reversed()
-    return assembled(_placed(rings.points, transform), rings.lengths, rings.owner)
+    return assembled(affine_points(transform, rings.points.astype(np.float64)), rings.lengths, rings.owner)
 
 
 def assembled(points: DoubleArray, lengths: Indices, owner: Indices) -> Geometries:
@@ -46,8 +51,26 @@ def lines_of(points: DoubleArray, lengths: Indices) -> Geometries:
     return np.asarray(shapely.linearrings(points, indices=spread(lengths)[0]), np.object_)
 
 
-def _placed(points: NDArray[np.int32], transform: Affine) -> DoubleArray:
-    """Return pixel positions (n, 2) as points."""
-    col, row = points[:, 0].astype(np.float64), points[:, 1].astype(np.float64)
-    a, b, c, d, e, f = transform[:6]
-    return np.column_stack([a * col + b * row + c, d * col + e * row + f])
+class PolygonAreas:
+    """Areas on the ellipsoid of a grid's CRS; for outlines along pixels they equal ``Grid.pixel_areas_m2``.
+
+    Outlines are measured in the same plane as pixels. Without a CRS the unit of the coordinates counts as a metre.
+
+    Raises:
+        GridError: If the CRS is not tied to the earth, or the grid's centre is outside it.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._plane = equal_area_plane(grid)
+        self._longest = math.inf
+        if self._plane is not None:
+            gsd_m = grid.gsd_m()
+            unit_m = math.sqrt(math.prod(gsd_m) / abs(grid.transform.determinant))
+            self._longest = max(*gsd_m, _LONGEST_SIDE_M) / unit_m
+
+    def of(self, polygons: Geometries) -> DoubleArray:
+        """Return the area of each polygon less its holes, in square metres on the ground."""
+        if self._plane is None:
+            return np.asarray(shapely.area(polygons), np.float64)
+        dense = shapely.segmentize(polygons, self._longest)
+        return np.asarray(shapely.area(shapely.transform(dense, self._plane)), np.float64)

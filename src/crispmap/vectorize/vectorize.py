@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from crispmap.errors import InputError
-from crispmap.files.gdal_memory import few_blocks_kept
-from crispmap.raster.writer import check_paths
+from crispmap.files.dataset import few_blocks_kept
+from crispmap.raster.targets import check_paths
 from crispmap.vectorize.class_raster import ALL, ClassRaster
-from crispmap.vectorize.polygon_areas import PolygonAreas
-from crispmap.vectorize.polygons import polygons_of
+from crispmap.vectorize.polygons import PolygonAreas, polygons_of
 from crispmap.vectorize.regions import RegionBatch, RegionTracer
 from crispmap.vectorize.simplify import simplified
 from crispmap.vectorize.vector_file import PolygonFile
@@ -98,7 +97,8 @@ def vectorize_file(
         everything = rules.classes is not None and tuple(rules.classes) == (ALL,)
         ids = raster.ids_of(None if everything else rules.classes)
         tally = _Tally(raster)
-        for class_id in _expected(raster, ids, everything):
+        known = range(0 if everything else 1, len(raster.schema) if raster.schema is not None else 0)
+        for class_id in known if ids is None else ids:  # listed even without polygons
             tally.of(class_id)
         tracer = RegionTracer(raster.grid.width, nodes=rules.simplify_m > 0)
         area = PolygonAreas(raster.grid)
@@ -112,13 +112,6 @@ def vectorize_file(
                     progress(done, total)
             _write(file, tracer.finish(), rules, area, tally)
     return [tally.by_id[class_id] for class_id in sorted(tally.by_id)]
-
-
-def _expected(raster: ClassRaster, ids: Sequence[int] | None, everything: bool) -> Sequence[int]:
-    """Return the classes that are listed even without polygons."""
-    if ids is not None:
-        return ids
-    return range(0 if everything else 1, len(raster.schema) if raster.schema is not None else 0)
 
 
 def _write(file: PolygonFile, batch: RegionBatch, rules: PolygonRules, area: PolygonAreas, tally: _Tally) -> None:

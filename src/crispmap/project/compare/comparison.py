@@ -17,7 +17,7 @@ import numpy as np
 
 from crispmap.errors import CrispmapError, LabelError
 from crispmap.files.atomic import file_lock
-from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.models.file import model_hash
 from crispmap.project.compare.learning import Models, learn, models_of, opened_coarse, parameters_of
 from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart

@@ -21,7 +21,7 @@ import numpy as np
 
 from crispmap.errors import CrispmapError, SceneError
 from crispmap.evaluate.readers import AreaUnion
-from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.inference.engines import EngineChoice
