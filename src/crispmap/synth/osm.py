@@ -1,7 +1,7 @@
-"""The town as OpenStreetMap has it: traced from another picture, at another time, by people in a hurry.
+"""The town as OpenStreetMap has it: traced hastily from another image of another time.
 
-Roads are centre lines, with tags but without widths; buildings are outlines. Both are shifted (smoothly, as
-pictures are, and each thing a little by itself), incomplete, generalised, and partly out of date.
+Roads are centre lines, with tags but without widths; buildings are outlines. Both are shifted (smoothly, as images are,
+and each object a little by itself), incomplete, generalised, and partly out of date.
 """
 
 from __future__ import annotations
@@ -24,36 +24,23 @@ from crispmap.synth.features import Building, Town
 from crispmap.synth.site import polygons_of
 from crispmap.types import DoubleArray
 
-_REACH_M = 15.0
-"""Things this far outside the scene are still mapped: a shift may bring them in."""
+_REACH_M = 15.0  # objects this far outside the scene are mapped too: a shift may bring them in
 _RECORDS_FROM = 100_000_001
 
 
 @dataclass(frozen=True)
 class MappingErrors:
-    """How imprecise the mappers were; all amounts 0 gives what is there.
+    """How imprecise the mappers were; all amounts 0 gives the exact objects."""
 
-    Attributes:
-        offset_m: Systematic shift (east, north), or None to draw one of 1 to 2 m.
-        drift_m: Root mean square length of the smooth shift that varies from place to place.
-        jitter_m: Standard deviation, east and north, of what every object is shifted by itself.
-        omitted: Share of buildings missing, in clusters, as where nobody has mapped yet.
-        sheds_omitted: Share of sheds missing.
-        roads_omitted: Share of short residential streets missing.
-        gone: Buildings, as a share of those there, that were pulled down before the picture was taken.
-        merged: Share of rows of houses drawn as one.
-        simplified: Share of outlines of several wings drawn as one rectangle.
-    """
-
-    offset_m: tuple[float, float] | None = None
-    drift_m: float = 2.75
-    jitter_m: float = 0.4
-    omitted: float = 0.12
-    sheds_omitted: float = 0.85
-    roads_omitted: float = 0.15
-    gone: float = 0.03
-    merged: float = 0.75
-    simplified: float = 0.5
+    offset_m: tuple[float, float] | None = None  # systematic shift (east, north), or None to draw one of 1 to 2 m
+    drift_m: float = 2.75  # root mean square length of the smooth shift that varies from place to place
+    jitter_m: float = 0.4  # standard deviation, east and north, of what every object is shifted by itself
+    omitted: float = 0.12  # share of buildings missing, in clusters, as where nobody has mapped yet
+    sheds_omitted: float = 0.85  # share of sheds missing
+    roads_omitted: float = 0.15  # share of short residential streets missing
+    gone: float = 0.03  # buildings, as a share of those there, that were pulled down before the picture was taken
+    merged: float = 0.75  # share of rows of houses drawn as one
+    simplified: float = 0.5  # share of outlines of several wings drawn as one rectangle
 
 
 @dataclass(frozen=True)
@@ -81,17 +68,11 @@ class Drift:
 
 @dataclass(frozen=True)
 class OsmLayers:
-    """What the mappers left: frames in metres of the town, and how far they were off.
+    """The mapped objects as frames in metres of the town, and their displacement."""
 
-    Attributes:
-        buildings: Columns osm_id, building, geometry (polygons).
-        roads: Columns osm_id, highway, geometry (lines); foot paths are among them.
-        drift: The smooth shift.
-    """
-
-    buildings: geopandas.GeoDataFrame
-    roads: geopandas.GeoDataFrame
-    drift: Drift
+    buildings: geopandas.GeoDataFrame  # columns osm_id, building, geometry (polygons)
+    roads: geopandas.GeoDataFrame  # columns osm_id, highway, geometry (lines); foot paths are among them
+    drift: Drift  # the smooth shift
 
 
 def map_town(town: Town, seed: int = 0, errors: MappingErrors | None = None) -> OsmLayers:
@@ -113,13 +94,13 @@ def map_town(town: Town, seed: int = 0, errors: MappingErrors | None = None) -> 
 
 
 def _frame(records: Sequence[tuple[str, BaseGeometry]], tag: str) -> geopandas.GeoDataFrame:
-    """Return records of a tag and a shape as a frame, each with a number of its own."""
+    """Return records of a tag and a shape as a frame, each with its own id."""
     numbered = [(_RECORDS_FROM + index, *record) for index, record in enumerate(records)]
     return geopandas.GeoDataFrame(numbered, columns=["osm_id", tag, "geometry"], geometry="geometry")
 
 
 def _remaining(seen: list[Building], errors: MappingErrors, dice: Dice) -> list[Building]:
-    """Return the buildings somebody has mapped."""
+    """Return the buildings that have been mapped."""
     kept = [one for one in seen if one.kind != "shed" or not dice.chance(errors.sheds_omitted)]
     places = shapely.get_coordinates([one.outline.centroid for one in kept])
     missing = np.zeros(len(kept), dtype=bool)
@@ -150,7 +131,7 @@ def _outlines(buildings: list[Building], errors: MappingErrors, dice: Dice) -> I
 
 
 def _pulled_down(town: Town, seen: list[Building], count: int, dice: Dice) -> list[BaseGeometry]:
-    """Return outlines of buildings that stand no more: like those that do, beside them, where nothing is."""
+    """Return outlines of demolished buildings: copies of existing ones, beside them, on free land."""
     standing = STRtree([one.outline for one in town.buildings] + [town.carriageway])
     found: list[BaseGeometry] = []
     for _ in range(60 * count):
@@ -170,7 +151,7 @@ def _misplaced(outline: BaseGeometry, drift: Drift, errors: MappingErrors, dice:
 
 
 def _traced(line: LineString, drift: Drift, errors: MappingErrors, dice: Dice) -> LineString:
-    """Return a centre line as a mapper clicks it: fewer points, each where the other picture had it."""
+    """Return a centre line as a mapper draws it: fewer points, each displaced."""
     simple = line.simplify(0.8) if errors.jitter_m else line
     clicked = shapely.get_coordinates(shapely.segmentize(simple, 40.0))
     own = dice.normal(0, 1, 2) + dice.normal(0, 0.6, clicked.shape)
