@@ -6,13 +6,13 @@ Mnih's fully connected layer, and a learned deconvolution back to the image's sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from crispmap.models.base import CoarseNetwork, bilinear_kernel
-from crispmap.models.initialise import init_fan_in
+from crispmap.models.base import CoarseNetwork, bilinear_kernel, init_fan_in
 
 _STRIDE = 4
 _UPSAMPLE = 8
@@ -22,23 +22,14 @@ class FullyConvolutionalNetwork(CoarseNetwork):
     """A stack of valid convolutions on a quarter of the image's sampling, then a deconvolution 8x8 with stride 4.
 
     Args:
-        architecture: Name in the registry.
         kernels: Sides of the four convolutions; the first has stride 4.
         filters: Filters of the three hidden convolutions.
-        bands: Bands of the image, 1 or more.
-        classes: Classes, 2 or more.
-        binary: Learn one map z for two classes, given as the scores (-z/2, +z/2): their softmax cross-entropy is the
+        binary: Train one map z for two classes, returned as the scores (-z/2, +z/2): their softmax cross-entropy is the
             sigmoid cross-entropy of z. Needs ``classes == 2``.
     """
 
     def __init__(
-        self,
-        architecture: str,
-        kernels: tuple[int, ...],
-        filters: tuple[int, ...],
-        bands: int,
-        classes: int,
-        binary: bool,
+        self, architecture: str, kernels: Sequence[int], filters: Sequence[int], bands: int, classes: int, binary: bool
     ) -> None:
         super().__init__()
         if binary and classes != 2:
