@@ -6,7 +6,6 @@ depends on how a scene was cut. A figure that is 0/0 is NaN, without a warning.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -181,23 +180,6 @@ class ConfusionMatrix:
                 expected="class_names, counts and unmapped as written by crispmap",
             ) from error
         return matrix
-
-    def to_json(self) -> str:
-        """Return the counts as JSON text, read back by ``from_json``."""
-        return json.dumps(self.to_dict())
-
-    @classmethod
-    def from_json(cls, text: str) -> ConfusionMatrix:
-        """Return the matrix that ``to_json`` wrote.
-
-        Raises:
-            InputError: If the text is not such a matrix.
-        """
-        try:
-            entries = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"Not a confusion matrix: {error}.", expected="JSON as written by crispmap") from error
-        return cls.from_dict(entries)
 
 
 def check_labels(predicted: LabelArray, reference: LabelArray) -> None:

@@ -96,7 +96,9 @@ class CorrectedLabels:
         # Tiles and their margins begin where cells begin: neighbours see the same cells.
         cell_px = self._step * _CELL
         self.tile_px = cell_px * math.ceil(_TILE_PX / cell_px)
-        self._margin_px = cell_px * _margin_cells(self._reach, self._window)
+        # Labels and scores affect a shift from this far: by both windows, by reach, by interpolation.
+        windows = sum(int(_TRUNCATE * sigma / _CELL + 0.5) for sigma in (self._window, self._window / 2))
+        self._margin_px = cell_px * (windows + math.ceil(self._reach / _CELL) + 2)
         self._tile = lru_cache(maxsize=_KEPT_TILES)(self._computed)
 
     def read(self, block: Block) -> LabelArray:
@@ -180,12 +182,6 @@ def cleared(labels: LabelArray, probabilities: FloatArray, valid: BoolArray, sur
     contradicted = (probabilities.argmax(axis=0) != labels) & (probabilities.max(axis=0) >= sure)
     result: LabelArray = np.where(contradicted | ~valid, np.uint8(IGNORE), labels)
     return result
-
-
-def _margin_cells(reach: int, window: float) -> int:
-    """Return how many cells away labels and scores can affect a shift: by reach, both windows and interpolation."""
-    windows = sum(int(_TRUNCATE * sigma / _CELL + 0.5) for sigma in (window, window / 2))
-    return windows + math.ceil(reach / _CELL) + 2
 
 
 def _averaged(maps: FloatArray, side: int) -> FloatArray:

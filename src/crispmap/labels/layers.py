@@ -23,7 +23,17 @@ NEIGHBOURHOOD_M = 250.0  # features this far outside the scene are read too: the
 PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 
 _OSM_LAYERS = ("lines", "multipolygons")
-_DRAWN_TYPES = ("polygon", "linestring", "curve", "surface", "unknown", "geometrycollection")
+_DRAWN_TYPES = ("polygon", "linestring", "curve", "surface", "unknown", "geometrycollection", "geometry")
+_DRAWN_PREFIXES = (
+    *_DRAWN_TYPES,
+    *(f"multi{kind}" for kind in _DRAWN_TYPES),
+    "2.5d",
+    "3d",
+    "measured",
+    "compoundcurve",
+    "tin",
+    "triangle",
+)
 
 Box = tuple[float, float, float, float]
 
@@ -146,7 +156,7 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
         return [layer]
     if set(_OSM_LAYERS) <= set(types) and "other_relations" in types:
         return list(_OSM_LAYERS)
-    drawn = [name for name, kind in types.items() if kind.lower().startswith(_drawn_prefixes())]
+    drawn = [name for name, kind in types.items() if kind.lower().startswith(_DRAWN_PREFIXES)]
     if not drawn:
         held = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no layer"
         raise LabelError(
@@ -155,11 +165,6 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
             remedy="Give a file of polygons or lines: points have no area.",
         )
     return drawn
-
-
-def _drawn_prefixes() -> tuple[str, ...]:
-    kinds = (*_DRAWN_TYPES, "geometry")
-    return (*kinds, *(f"multi{kind}" for kind in kinds), "2.5d", "3d", "measured", "compoundcurve", "tin", "triangle")
 
 
 def _describe(path: Path, name: str) -> VectorLayer:

@@ -17,6 +17,7 @@ import shapely
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import LabelError
+from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import metres_per_pixel
 from crispmap.labels.offset import BEYOND_PX, PARTS, Offset, TargetKind, correlations, judged, parts_of, reach_px
@@ -115,9 +116,7 @@ def _outline_points(features: gpd.GeoDataFrame, grid: Grid, down: int, across: i
     unit = math.sqrt(abs(grid.transform.determinant))
     near = shapely.clip_by_rect(features.geometry.to_numpy(), *grid.bounds)
     points = shapely.get_coordinates(shapely.segmentize(near, _STEP_PX * unit))
-    inverse = ~grid.transform
-    cols = inverse.a * points[:, 0] + inverse.b * points[:, 1] + inverse.c
-    rows = inverse.d * points[:, 0] + inverse.e * points[:, 1] + inverse.f
+    cols, rows = affine_points(~grid.transform, points).T
     counts, _, _ = np.histogram2d(rows, cols, bins=(down, across), range=((0, grid.height), (0, grid.width)))
     return np.asarray(counts, dtype=np.int64)
 

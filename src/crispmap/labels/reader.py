@@ -14,12 +14,7 @@ SCENE_COORDINATES = "scene"
 
 
 class LabelReader(Protocol):
-    """Labels on a grid, read block by block.
-
-    Attributes:
-        grid: Where the pixels lie.
-        schema: What the ids mean.
-    """
+    """Labels on a grid, read block by block."""
 
     grid: Grid
     schema: ClassSchema
@@ -39,22 +34,12 @@ class LabelReader(Protocol):
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """How labels are read from a file.
+    """How labels are read from a file."""
 
-    Attributes:
-        layer: The layer of a vector file; by default all of polygons or lines.
-        assume_crs: The CRS of a file without one, or SCENE_COORDINATES.
-        all_as: The class of every vector feature, overriding its columns.
-        road_width_m: Total width in metres of every line, overriding its own and its class's.
-        all_touched: Draw every pixel that a vector touches, not only those whose centre it contains.
-        unknown: What to do with a mask's values or colours of no class: raise an error, or IGNORE them.
-        tolerance: How far each channel of a mask's colour may be from a class colour (lossy compression).
-    """
-
-    layer: str | None = None
-    assume_crs: str | None = None
-    all_as: str | None = None
-    road_width_m: float | None = None
-    all_touched: bool = False
-    unknown: Literal["error", "ignore"] = "error"
-    tolerance: int = 16
+    layer: str | None = None  # of a vector file; by default all of polygons or lines
+    assume_crs: str | None = None  # the CRS of a file without one, or SCENE_COORDINATES
+    all_as: str | None = None  # the class of every vector feature, overriding its columns
+    road_width_m: float | None = None  # total width of every line, overriding its own and its class's
+    all_touched: bool = False  # draw every pixel that a vector touches, not only those whose centre it contains
+    unknown: Literal["error", "ignore"] = "error"  # what to do with a mask's values of no class
+    tolerance: int = 16  # how far each channel of a mask's colour may be from a class colour (lossy compression)

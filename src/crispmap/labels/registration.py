@@ -11,6 +11,7 @@ from typing import Literal
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import is_vector_file
 from crispmap.labels.offset import TargetKind
@@ -19,10 +20,11 @@ from crispmap.labels.osm import OSM_PRESETS, default_schema, preset_schema
 from crispmap.labels.reader import LabelOptions
 from crispmap.labels.translate import check_moved_target, write_moved
 from crispmap.labels.vectors import read_vectors
-from crispmap.raster.files import open_dataset, open_scene
+from crispmap.raster.files import open_scene
 from crispmap.raster.scene import Scene
 from crispmap.raster.scores import open_scores
-from crispmap.raster.writer import CLASSES_TAG, SCORES_TAG, check_paths
+from crispmap.raster.spec import CLASSES_TAG, SCORES_TAG
+from crispmap.raster.targets import check_paths
 
 Verdict = Literal["unreliable", "aligned", "displaced"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from pathlib import Path
 
 import geopandas as gpd
@@ -209,7 +210,10 @@ def _require_class(ids: np.ndarray, layers: list[VectorLayer], schema: ClassSche
     if (ids != tags.NO_CLASS).any():
         return
     columns = ", ".join(dict.fromkeys(column for one in layers for column in one.columns)) or "none"
-    rules = "; ".join(f"{one.name}: {_shortened(' or '.join(one.osm) or 'no rule')}" for one in schema.classes[1:])
+    rules = "; ".join(
+        f"{one.name}: {textwrap.shorten(' or '.join(one.osm) or 'no rule', 60, placeholder='…')}"
+        for one in schema.classes[1:]
+    )
     raise LabelError(
         f"None of the {len(ids)} features of {layers[0].file} near the scene belongs to a class. Columns: {columns}.",
         expected=f"features that match the rules ({rules}), or a column class or class_name of class names",
@@ -263,10 +267,6 @@ def _lonlat(box: Box, crs: CRS | None) -> Box:
 
 def _meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
-
-
-def _shortened(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _show(box: tuple[float, ...]) -> str:

@@ -312,7 +312,8 @@ class BlockStore:
     def _clear(self) -> None:
         """Empty the folder, the journal last: without it nothing can be resumed."""
         self._assembly.clear()
-        _remove(self._folder / _BLOCKS)
+        if (self._folder / _BLOCKS).exists():
+            shutil.rmtree(self._folder / _BLOCKS)
         (self._folder / journal.NAME).unlink(missing_ok=True)
         self._stored = {}
 
@@ -347,11 +348,6 @@ def _outputs(specs: Sequence[RasterSpec]) -> dict[str, str]:
 def _done(folder: Path) -> Path:
     """Return the name of a folder that is being removed."""
     return folder.with_name(f"{folder.name}-done")
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def _warn(text: str, stacklevel: int = 4) -> None:

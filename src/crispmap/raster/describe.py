@@ -9,14 +9,16 @@ from typing import Any
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
 from crispmap.files.address import typed
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.crs import crs_name
 from crispmap.geo.grid import Grid
-from crispmap.raster.files import FileScene, open_dataset
+from crispmap.raster.files import FileScene
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resolve import resolve_scenes
+from crispmap.raster.spec import CLASSES_TAG
 from crispmap.raster.stac import split_assets
 from crispmap.raster.stack import gdal_source
-from crispmap.raster.writer import CLASSES_TAG, read_class_schema
+from crispmap.raster.writer import read_class_schema
 
 _OWN_TAGS = "CRISPMAP_"
 

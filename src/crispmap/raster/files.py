@@ -21,11 +21,9 @@ from crispmap.raster.band_checks import warn_about_bands
 from crispmap.raster.georeference import grid_of
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resample import ResampledScene
-from crispmap.raster.scene import Scene, SceneReader, has_valid, read_whole
+from crispmap.raster.scene import Scene
 from crispmap.raster.stack import NAMELESS, gdal_source
 from crispmap.types import BoolArray, FloatArray
-
-__all__ = ["FileScene", "Scene", "SceneReader", "has_valid", "open_dataset", "open_scene", "read_grid", "read_whole"]
 
 _GSD_TOLERANCE = 0.01
 _UNREACHABLE = "Check the network, and run it again: a server may be down for a while. A copy on a disk is safer."

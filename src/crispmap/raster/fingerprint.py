@@ -18,7 +18,7 @@ from rasterio.io import DatasetReader
 from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.files.address import is_plain_file, web_address
 from crispmap.files.dataset import open_dataset
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Block
 from crispmap.raster.files import FileScene
 from crispmap.raster.refs import SceneRef
 
@@ -54,20 +54,23 @@ def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
         warnings.simplefilter("ignore", GeoreferenceWarning)  # raised when the scene is opened
         scene = FileScene(ref)
     with scene:
-        facts: list[Any] = [_VERSION, _grid_facts(scene.grid), scene.bands, scene.band_names, scene.dtype.name]
+        grid = [
+            "" if scene.grid.crs is None else scene.grid.crs.to_wkt(),
+            list(scene.grid.transform)[:6],
+            list(scene.grid.shape),
+        ]
+        facts: list[Any] = [_VERSION, grid, scene.bands, scene.band_names, scene.dtype.name]
         for file in ref.files:
             with open_dataset(file) as dataset:
                 facts.append(_band_facts(dataset))
                 names = _files_of(file, dataset)
-            facts.extend(_file_facts(name, _MOST_BYTES // len(names) // len(ref.files), times) for name in names)
+            share = _MOST_BYTES // len(names) // len(ref.files)
+            for name in names:  # None where only the pixels identify a file
+                local = _local_file(name)
+                facts.append(_server_facts(name) if local is None else _local_facts(local, share, times))
         if None in facts:
             facts.append(_pixel_facts(scene))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _grid_facts(grid: Grid) -> list[Any]:
-    """Return a grid as plain values."""
-    return ["" if grid.crs is None else grid.crs.to_wkt(), list(grid.transform)[:6], list(grid.shape)]
 
 
 def _band_facts(dataset: DatasetReader) -> list[Any]:
@@ -85,12 +88,6 @@ def _files_of(file: str, dataset: DatasetReader) -> list[str]:
             with open_dataset(name) as inner:
                 found.extend(one for one in inner.files if one not in found)
     return [name for name in found if not name.lower().endswith(_ASIDE)]
-
-
-def _file_facts(name: str, share: int, times: bool) -> list[Any] | None:
-    """Return what identifies the content of a local or remote file; None if only its pixels do."""
-    local = _local_file(name)
-    return _server_facts(name) if local is None else _local_facts(local, share, times)
 
 
 def _local_file(name: str) -> Path | None:

@@ -39,17 +39,11 @@ class SceneReader(Protocol):
 
 
 class Scene(ABC):
-    """An open scene: a ``SceneReader`` that is closed by ``with`` or ``close``.
-
-    Attributes:
-        grid: Where the pixels lie.
-        band_names: One name a band.
-        path: The file the pixels come from.
-    """
+    """An open scene: a ``SceneReader`` that is closed by ``with`` or ``close``."""
 
     grid: Grid
-    band_names: tuple[str, ...]
-    path: Path
+    band_names: tuple[str, ...]  # in the order of ``read``
+    path: Path  # the file the pixels come from
 
     @property
     def band_count(self) -> int:

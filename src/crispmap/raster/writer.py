@@ -22,31 +22,17 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import OutputError, SceneError, SchemaError
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.cog import checksum, create_raster, differing, write_cog
-from crispmap.raster.files import open_dataset
-from crispmap.raster.spec import CLASSES_TAG, SCORES_TAG, RasterSpec, class_map_spec, scores_spec
+from crispmap.raster.spec import CLASSES_TAG, RasterSpec, class_map_spec, scores_spec
 from crispmap.raster.targets import (
-    check_paths,
-    check_raster_target,
     check_target,
     put_in_place,
     size_text,
     sync_file,
     write_failure,
 )
-
-__all__ = [
-    "CLASSES_TAG",
-    "SCORES_TAG",
-    "RasterWriter",
-    "check_paths",
-    "check_raster_target",
-    "check_target",
-    "class_map_writer",
-    "read_class_schema",
-    "scores_writer",
-]
 
 
 class RasterWriter:
