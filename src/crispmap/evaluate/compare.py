@@ -173,6 +173,6 @@ class MapComparison:
             )
         raise LabelError(
             f"The reference labels no pixel of the map{where}.",
-            expected="a reference that overlaps what is to be scored",
+            expected="a reference that overlaps the scored area",
             remedy="Check the CRS of the reference, and the area.",
         )

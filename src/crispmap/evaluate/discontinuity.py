@@ -89,7 +89,7 @@ def measure_discontinuity(
     a jump over several pixels.
 
     Args:
-        scores: Logits, one band a class.
+        scores: Logits, one band per class.
         period_px: Side of the patches; 2 or more. 16 for Mnih's network.
         phase_px: First row and first column of any patch.
         probabilities: Take the jumps of the softmax, as published maps show it, rather than of the logits.

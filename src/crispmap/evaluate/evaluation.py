@@ -79,7 +79,7 @@ class Evaluation:
     def __add__(self, other: Evaluation) -> Evaluation:
         if not np.allclose(self.gsd_m, other.gsd_m, rtol=_SAME_GSD, atol=0):
             raise GridError(
-                f"Evaluations at {self.gsd_m} and {other.gsd_m} metres a pixel cannot be pooled.",
+                f"Evaluations at {self.gsd_m} and {other.gsd_m} metres per pixel cannot be pooled.",
                 expected="one ground sampling distance",
             )
         return Evaluation(

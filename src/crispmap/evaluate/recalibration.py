@@ -71,7 +71,7 @@ def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> L
         GridError: If there are not as many biases as classes.
     """
     if len(biases) != len(scores):
-        raise GridError(f"{len(biases)} biases for scores of {len(scores)} classes.", expected="one a class")
+        raise GridError(f"{len(biases)} biases for scores of {len(scores)} classes.", expected="one per class")
     best = scores[0].astype(np.float64) + float(biases[0])
     labels = np.zeros(best.shape, np.uint8)
     unknown: BoolArray = np.isnan(scores[0])
@@ -123,7 +123,7 @@ def _labelled(reference: LabelSource, area: AreaMask, grid: Grid) -> Iterator[tu
 class BiasedLabels:
     """The arg max of scores plus biases as a ``LabelSource``, 255 where there are no scores."""
 
-    scores: SceneReader  # one band a class
+    scores: SceneReader  # one band per class
     biases: DoubleArray  # (class,)
 
     def read(self, block: Block) -> LabelArray:

@@ -29,17 +29,8 @@ from crispmap.errors import GeoreferenceWarning, GridError, LabelError, SceneErr
 from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
+from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES, grid_box
-from crispmap.labels.palette import (
-    NOT_WHOLE,
-    UNKNOWN,
-    Codes,
-    Decoder,
-    MaskTraits,
-    choose_decoder,
-    colour_code,
-    show_code,
-)
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
@@ -132,7 +123,7 @@ class MaskLabels:
             return np.zeros(block.shape, dtype=np.uint8)
         codes, valid = self._codes(block)
         ids = self._decode(codes)
-        ids[(ids == UNKNOWN) | ~valid] = IGNORE
+        ids[(ids == palette.UNKNOWN) | ~valid] = IGNORE
         return ids.astype(np.uint8)
 
     def close(self) -> None:
@@ -197,7 +188,7 @@ class MaskLabels:
                 stacklevel=4,
             )
 
-    def _codes(self, block: Block) -> tuple[Codes, BoolArray]:
+    def _codes(self, block: Block) -> tuple[palette.Codes, BoolArray]:
         """Return the codes of a block's pixels, and which of them are valid."""
         window = Window(block.col, block.row, block.width, block.height)
         try:
@@ -218,16 +209,16 @@ class MaskLabels:
         codes = numbers[0]
         if self._traits.colour:
             codes = (numbers[0] << 16) | (numbers[1] << 8) | numbers[2]
-        return np.where(whole, codes, NOT_WHOLE), valid & finite
+        return np.where(whole, codes, palette.NOT_WHOLE), valid & finite
 
-    def _choose_decoder(self) -> Decoder:
+    def _choose_decoder(self) -> palette.Decoder:
         """Return the decoder for the mask's codes on the grid, or raise LabelError for none, or codes of no class."""
         found = self._survey()
         if not found:
             raise self._empty_error()
         codes = np.array(sorted(found), dtype=np.int64)
-        decode = choose_decoder(codes, self._traits, self.schema, self._options.tolerance)
-        unknown = {int(code): found[int(code)] for code in codes[decode(codes) == UNKNOWN]}
+        decode = palette.choose_decoder(codes, self._traits, self.schema, self._options.tolerance)
+        unknown = {int(code): found[int(code)] for code in codes[decode(codes) == palette.UNKNOWN]}
         if len(unknown) == len(codes) or (unknown and self._options.unknown == "error"):
             raise self._unknown_error(unknown)
         return decode
@@ -258,7 +249,7 @@ class MaskLabels:
         """Return the error that lists the most frequent codes of no class."""
         colour = self._traits.colour
         common = sorted(unknown.items(), key=lambda item: -item[1])[:5]
-        most = ", ".join(f"{show_code(code, colour)} ({count} pixels)" for code, count in common)
+        most = ", ".join(f"{palette.show_code(code, colour)} ({count} pixels)" for code, count in common)
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         classes = (f"{one.colour if colour else index} {one.name}" for index, one in enumerate(self.schema))
         return LabelError(
@@ -268,7 +259,7 @@ class MaskLabels:
         )
 
 
-def _traits_of(file: DatasetReader, name: str) -> MaskTraits:
+def _traits_of(file: DatasetReader, name: str) -> palette.MaskTraits:
     """Return the traits of a mask's file; other than one, three or four bands are an error."""
     bands = file.count - int(_has_alpha(file))
     if bands not in (1, 3, 4):
@@ -277,11 +268,11 @@ def _traits_of(file: DatasetReader, name: str) -> MaskTraits:
             expected="a label mask: one band of class ids, or three or four bands of colours",
             remedy="This looks like an image; give a label mask.",
         )
-    palette = None
+    colours = None
     if bands == 1 and file.colorinterp[0] == ColorInterp.palette:
-        palette = {value: colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
+        colours = {value: palette.colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
     compression = file.compression.value.upper() if file.compression else ""
-    return MaskTraits(bands >= 3, palette, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata)
+    return palette.MaskTraits(bands >= 3, colours, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata)
 
 
 def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, name: str) -> CRS | None:

@@ -19,7 +19,7 @@ Decoder: TypeAlias = Callable[[Codes], NDArray[np.int64]]
 
 UNKNOWN = -1
 
-NOT_WHOLE = -(1 << 60)  # the code of a value that is no whole number, or of a colour outside 0..255
+NOT_WHOLE = -(1 << 60)  # the code of a value that is not an integer, or of a colour outside 0..255
 
 _BLACK_WHITE = {0: 0x000000, 1: 0xFFFFFF}
 
@@ -101,5 +101,5 @@ def split_colour(codes: Codes) -> NDArray[np.int64]:
 def show_code(code: int, colour: bool) -> str:
     """Return a code as a person would write it: ``17`` or ``#00ffff``."""
     if code == NOT_WHOLE:
-        return "colours outside 0..255" if colour else "values that are no whole numbers"
+        return "colours outside 0..255" if colour else "values that are not integers"
     return f"#{code:06x}" if colour else str(code)

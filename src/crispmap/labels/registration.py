@@ -58,10 +58,7 @@ class Registration:
 
     def write_corrected(self, out: Path, *, force: bool = False) -> int:
         """Write the vectors near the scene, moved by the correction, to a GeoPackage; see ``write_moved``."""
-        layer, assume_crs = self.options.layer, self.options.assume_crs
-        return write_moved(
-            self.vectors, out, self.grid, *self.correction_m, layer=layer, assume_crs=assume_crs, force=force
-        )
+        return write_moved(self.vectors, out, self.grid, self.correction_m, options=self.options, force=force)
 
 
 def estimate_registration(

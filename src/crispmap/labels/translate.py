@@ -18,6 +18,7 @@ from crispmap.errors import LabelError, OutputError
 from crispmap.geo.grid import Grid
 from crispmap.geo.local_plane import LocalPlane, Points
 from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, grid_box, read_layer
+from crispmap.labels.reader import LabelOptions
 from crispmap.labels.vectors import parse_crs, source_crs
 from crispmap.raster.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
 
@@ -46,11 +47,9 @@ def write_moved(
     path: str | Path,
     out: str | Path,
     grid: Grid,
-    dx_m: float,
-    dy_m: float,
+    shift_m: tuple[float, float],
     *,
-    layer: str | None = None,
-    assume_crs: str | None = None,
+    options: LabelOptions | None = None,
     force: bool = False,
 ) -> int:
     """Write the vectors near a grid, displaced by metres (east, north), to a GeoPackage; return their number.
@@ -61,20 +60,21 @@ def write_moved(
 
     Args:
         grid: Where the displacement holds; east and north are those of its centre, or x and y without a CRS.
-        assume_crs: As for ``read_vectors``; the file written declares it.
+        options: ``layer`` and ``assume_crs`` apply; the file written declares the latter.
 
     Raises:
         LabelError: If the vectors cannot be read, or none is near the grid.
         OutputError: If the file exists without ``force``, or it cannot be written.
     """
     target = check_moved_target(out, force=force)
-    assumed = parse_crs(assume_crs)
+    options = options or LabelOptions()
+    assumed = parse_crs(options.assume_crs)
     frames = []
-    for one in drawn_layers(Path(path), layer):
+    for one in drawn_layers(Path(path), options.layer):
         crs = source_crs(one, assumed, grid)
         found = read_layer(one, one.columns, grid_box(grid, crs, NEIGHBOURHOOD_M))
         if len(found):
-            frames.append((one.name or one.path.stem, _moved(found, crs, grid, np.array([dx_m, dy_m]))))
+            frames.append((one.name or one.path.stem, _moved(found, crs, grid, np.array(shift_m))))
     if not frames:
         raise LabelError(
             f"No feature of {path} is near the scene.",

@@ -36,7 +36,7 @@ def read_vectors(
     assume_crs: str | CRS | None = None,
     all_as: str | None = None,
 ) -> gpd.GeoDataFrame:
-    """Return the polygons and lines of a file that belong to a class, one part a row, in the grid's CRS.
+    """Return the polygons and lines of a file that belong to a class, one part per row, in the grid's CRS.
 
     The class of a feature is the first that applies: ``all_as``; a column ``class`` or ``class_name`` with a class name
     in any case or id (255 or ``ignore`` for IGNORE); the schema's tag rules over the columns and over tags in

@@ -114,7 +114,7 @@ class FileScene(Scene):
     may read one scene at once.
 
     Attributes:
-        grid: Where the pixels lie. Without georeference, CRS None and one unit a pixel.
+        grid: Where the pixels lie. Without georeference, CRS None and one unit per pixel.
         band_names: The file's band descriptions, else colours (``red``), else ``band_3``.
         bands: The band numbers it is read with, 1-based.
         path: The file; the first of several.

@@ -84,7 +84,7 @@ def _dense(taps: _Taps, in_start: int, in_count: int) -> FloatArray:
 
 
 class ResampledScene(Scene):
-    """A scene seen at another pixel size, over the same ground (``Grid.resampled``).
+    """A scene seen at another pixel size, over the same extent (``Grid.resampled``).
 
     Along an axis with ratio 1 or above a pixel is the area-weighted mean of the valid pixels it covers; below
     1 it is interpolated linearly between pixel centres. It is valid where at least half of its weight is.

@@ -91,7 +91,7 @@ def _check_scores(source: FileScene) -> None:
         if tag in tags:
             raise SceneError(
                 f"{source.path} {what}.",
-                expected="a raster of scores or probabilities, one band a class",
+                expected="a raster of scores or probabilities, one band per class",
                 remedy="Give the scores behind the map, such as coarse_scores.tif.",
             )
 
@@ -160,7 +160,7 @@ def _class_names(source: FileScene, given: Sequence[str] | None) -> tuple[str, .
             raise SceneError(
                 f"{len(given)} class names are given for {source.path}.",
                 expected=f"{count} names: {_meaning(source)}",
-                remedy="Give scores of these classes, one band a class.",
+                remedy="Give scores of these classes, one band per class.",
             )
         return tuple(given)
     return ("background", *source.band_names) if source.band_count == 1 else source.band_names

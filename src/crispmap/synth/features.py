@@ -58,7 +58,7 @@ class Wing:
     width_m: float  # side along ``v``
     eave_m: float  # height of the eaves above the ground
     rise_m: float  # height of the ridge above the eaves
-    roof: str  # ``gable``, ``hip``, ``flat``, or ``decal`` (paint on whatever roof is there: windows, panels)
+    roof: str  # ``gable``, ``hip``, ``flat``, or ``decal`` (drawn on the roof below: windows, panels)
     material: str  # roof material
 
     @property

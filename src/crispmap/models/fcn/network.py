@@ -71,7 +71,7 @@ def fcn_rnn(bands: int = 3, classes: int = 3, binary: bool = False) -> FullyConv
     """The coarse network of the RNN paper: 64@12x12 stride 4, 128@3x3, 128@3x3, K@9x9, deconvolution.
 
     Source: Maggiori, Charpiat, Tarabalka, Alliez, "Recurrent Neural Networks to Correct Satellite Image Classification
-    Maps", section III. Designed for 1 m ground sampling. The deconvolution has one 8x8 filter a class, as in IGARSS.
+    Maps", section III. Designed for 1 m ground sampling. The deconvolution has one 8x8 filter per class, as in IGARSS.
     """
     return FullyConvolutionalNetwork("fcn-rnn", (12, 3, 3, 9), (64, 128, 128), bands, classes, binary)
 
@@ -80,7 +80,7 @@ def fcn_igarss(bands: int = 3, classes: int = 2, binary: bool | None = None) -> 
     """The FCN of the IGARSS paper: 64@12x12 stride 4, 112@4x4, 80@3x3, 1@9x9, deconvolution 8x8 stride 4.
 
     Source: Maggiori, Tarabalka, Charpiat, Alliez, "Fully Convolutional Neural Networks for Remote Sensing Image
-    Classification", IGARSS 2016, figure 1. Binary with a sigmoid as published; with more classes, one map a class.
+    Classification", IGARSS 2016, figure 1. Binary with a sigmoid as published; with more classes, one map per class.
     """
     as_published = classes == 2 if binary is None else binary
     return FullyConvolutionalNetwork("fcn-igarss", (12, 4, 3, 9), (64, 112, 80), bands, classes, as_published)

@@ -23,7 +23,7 @@ class Crop:
     steps: Sequence[LabelArray]  # class ids after each step, the coarse map first, the refined map last
     # for any number of classes, by name: the probability (row, col), 0..1, after each step, as many as ``steps``
     heat: Mapping[str, Sequence[FloatArray]] = field(default_factory=dict)
-    # uint8 (row, col) class ids of the re-thresholded coarse map, where it is to be shown
+    # uint8 (row, col) class ids of the re-thresholded coarse map, if it is shown
     rethresholded: LabelArray | None = None
 
     def __post_init__(self) -> None:
