@@ -30,7 +30,7 @@ from crispmap.models.file import read_card
 from crispmap.models.patch_network.network import PatchNetwork
 from crispmap.project.run import Products, predict_project, train_project
 from crispmap.raster.scores import open_scores
-from crispmap.synth import write_town
+from crispmap.synth.write import write_town
 from side_by_side import in_turns, machine, ratio_of
 
 FEATURES_PX = 4

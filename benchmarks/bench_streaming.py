@@ -30,7 +30,7 @@ def make_maps(folder: Path, width: int, dense: bool) -> dict[str, str]:
     from rasterio.windows import Window
 
     from crispmap.labels.osm import preset_schema
-    from crispmap.raster.writer import CLASSES_TAG
+    from crispmap.raster.spec import CLASSES_TAG
 
     rng = np.random.default_rng(0)
     town = np.zeros((TOWN_PX, TOWN_PX), np.uint8)

@@ -24,8 +24,10 @@ from crispmap.models.fcn.network import FullyConvolutionalNetwork, fcn_rnn
 from crispmap.models.file import load_model, save_model
 from crispmap.models.scaling import Scaling
 from crispmap.refine.rnn.refiner import RecurrentRefiner
-from crispmap.synth import TOWN_SCHEMA, plan_town, render, town_grid
-from crispmap.synth.write import TOWN_CRS
+from crispmap.synth.render import render
+from crispmap.synth.town import plan_town
+from crispmap.synth.truth import TOWN_SCHEMA
+from crispmap.synth.write import TOWN_CRS, town_grid
 
 TOWN_PX, GSD_M, SEED = 1024, 1.0, 0
 DEMO = Path(__file__).resolve().parents[1] / "demo" / "results"

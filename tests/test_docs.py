@@ -24,8 +24,8 @@ from crispmap.models.scaling import Scaling
 from crispmap.project.file.marked_yaml import parse_marked_yaml
 from crispmap.raster.writer import read_class_schema
 from crispmap.refine.rnn.refiner import RecurrentRefiner
-from crispmap.synth import TOWN_SCHEMA, write_town
-from crispmap.synth.write import BAND_NAMES
+from crispmap.synth.truth import TOWN_SCHEMA
+from crispmap.synth.write import BAND_NAMES, write_town
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

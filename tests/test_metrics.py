@@ -164,7 +164,7 @@ def test_kappa_survives_counts_whose_products_leave_64_bits():
 def test_refuses_an_id_that_is_no_class(where):
     good, bad = np.zeros((2, 2), np.uint8), np.full((2, 2), 7, np.uint8)
     matrix = ConfusionMatrix(NAMES)
-    with pytest.raises(LabelError, match=rf"{where} holds class ids that the schema lacks: 7 \(on 4 pixels\)"):
+    with pytest.raises(LabelError, match=rf"{where} .* 7 \(on 4 pixels\)"):
         matrix.update(*((bad, good) if where == "map" else (good, bad)))
     assert matrix == ConfusionMatrix(NAMES), "a refused piece leaves nothing behind"
 

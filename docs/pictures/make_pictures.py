@@ -14,7 +14,7 @@ from crispmap.raster.files import open_scene
 from crispmap.report.pictures.photos import rgb_preview
 from crispmap.report.pictures.strip import compare_strip
 from crispmap.report.pictures.views import Crop
-from crispmap.synth import TOWN_SCHEMA
+from crispmap.synth.truth import TOWN_SCHEMA
 from crispmap.types import LabelArray
 
 CROPS = (Block(830, 1560, 240, 240), Block(960, 1980, 240, 240))

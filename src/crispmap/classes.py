@@ -1,8 +1,8 @@
 """Class schema: the ordered classes of a map, their names, colours and OpenStreetMap tag rules.
 
-A tag rule is a conjunction of terms joined by "&"; a term is ``key=value``, ``key=value|value``, ``key=*``
-(any value but "no") or ``key!=value``. A class takes a feature when any of its rules matches; of two classes that both
-match, the one drawn later wins on the ground they share.
+A tag rule is a conjunction of terms joined by "&"; a term is ``key=value``, ``key=value|value``, ``key=*`` (any value
+but "no") or ``key!=value``. A class takes a feature when any of its rules matches; where features of two classes
+overlap, the class drawn later wins.
 """
 
 from __future__ import annotations
@@ -17,15 +17,10 @@ from typing import Any
 from crispmap.errors import SchemaError
 from crispmap.types import IGNORE
 
-ROAD_WIDTH_M = 7.0
-"""Total road width where nothing better is known (Maggiori et al. 2016, following Mnih 2013)."""
+ROAD_WIDTH_M = 7.0  # total road width where nothing better is known (Maggiori et al. 2016, following Mnih 2013)
 
 _TERM = re.compile(r"^\s*([^=!&|\s]+)\s*(!?=)\s*([^=!&]+?)\s*$")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,8 @@ class TagTerm:
     def matches(self, tags: Mapping[str, Any]) -> bool:
         """Return whether the tags meet this condition; an absent or empty tag meets only a negated one."""
         value = tags.get(self.key)
-        text = "" if value is None or _is_nan(value) else str(value)
+        missing = value is None or (isinstance(value, float) and math.isnan(value))
+        text = "" if missing else str(value)
         hit = text not in ("", "no") if self.values == ("*",) else text in self.values
         return hit != self.negated
 
@@ -86,18 +82,12 @@ class TagRule:
 
 @dataclass(frozen=True)
 class ClassDef:
-    """One class of a map.
+    """One class of a map."""
 
-    Attributes:
-        name: The class name, unique in its schema.
-        colour: ``#rrggbb``, unique in its schema.
-        osm: Tag rules; a feature belongs to the class when any matches. Empty for the background.
-        width_m: Total width, in metres on the ground, given to lines of this class that carry no width of their own.
-    """
-
-    name: str
-    colour: str
-    osm: tuple[str, ...] = ()
+    name: str  # the class name, unique in its schema
+    colour: str  # ``#rrggbb``, unique in its schema
+    osm: tuple[str, ...] = ()  # tag rules; a feature belongs to the class when any matches. Empty for the background
+    # total width, in metres on the ground, given to lines of this class that carry no width of their own
     width_m: float = ROAD_WIDTH_M
     rules: tuple[TagRule, ...] = field(init=False, repr=False, compare=False)
 
@@ -136,7 +126,7 @@ class ClassDef:
 class ClassSchema:
     """Ordered classes; a class's id is its place, 0..len-1, and 255 is the ignore value.
 
-    Classes are drawn in order of id: on shared ground the later class wins. Class 0 is the background: what no
+    Classes are drawn in order of id: where they overlap, the later class wins. Class 0 is the background: what no
     feature covers.
 
     Raises:

@@ -6,7 +6,6 @@ depends on how a scene was cut. A figure that is 0/0 is NaN, without a warning.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,11 +39,7 @@ class ConfusionMatrix:
         self.unmapped: CountArray = np.zeros(len(class_names), np.int64)
 
     def update(self, predicted: LabelArray, reference: LabelArray) -> None:
-        """Add the pixels of one piece of ground.
-
-        Args:
-            predicted: Class ids of the map, any shape, uint8, 255 where the map has no class.
-            reference: Class ids of the reference, same shape, uint8, 255 where unknown.
+        """Add the pixels of one area: uint8 class ids of one shape, 255 where unknown.
 
         Raises:
             GridError: If the shapes differ.
@@ -66,7 +61,7 @@ class ConfusionMatrix:
             size = len(self.class_names)
             ids = ", ".join(str(size + index) for index in np.flatnonzero(pixels)[:5])
             raise LabelError(
-                f"The {where} holds class ids that the schema lacks: {ids} (on {int(pixels.sum())} pixels).",
+                f"The {where} holds class ids that are not in the schema: {ids} (on {int(pixels.sum())} pixels).",
                 expected=f"0 to {size - 1} ({', '.join(self.class_names)}), or {IGNORE} where unknown",
                 remedy="compare maps of one class schema, or give the schema that belongs to them",
             )
@@ -186,23 +181,6 @@ class ConfusionMatrix:
             ) from error
         return matrix
 
-    def to_json(self) -> str:
-        """Return the counts as JSON text, read back by ``from_json``."""
-        return json.dumps(self.to_dict())
-
-    @classmethod
-    def from_json(cls, text: str) -> ConfusionMatrix:
-        """Return the matrix that ``to_json`` wrote.
-
-        Raises:
-            InputError: If the text is not such a matrix.
-        """
-        try:
-            entries = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"Not a confusion matrix: {error}.", expected="JSON as written by crispmap") from error
-        return cls.from_dict(entries)
-
 
 def check_labels(predicted: LabelArray, reference: LabelArray) -> None:
     """Raise unless two label arrays are uint8 and of one shape.
@@ -214,13 +192,11 @@ def check_labels(predicted: LabelArray, reference: LabelArray) -> None:
     for name, labels in (("map", predicted), ("reference", reference)):
         if labels.dtype != np.uint8:
             raise LabelError(
-                f"The {name} has values of type {labels.dtype}.",
-                expected=f"uint8 class ids, {IGNORE} where unknown",
+                f"The {name} has values of type {labels.dtype}.", expected=f"uint8 class ids, {IGNORE} where unknown"
             )
     if predicted.shape != reference.shape:
         raise GridError(
-            f"The map has shape {predicted.shape}, the reference {reference.shape}.",
-            expected="one shape for both",
+            f"The map has shape {predicted.shape}, the reference {reference.shape}.", expected="one shape for both"
         )
 
 
@@ -231,7 +207,7 @@ def counts_from(values: Any, shape: tuple[int, ...]) -> CountArray:
         ValueError: If they are something else.
     """
     counts = np.array(values)
-    if counts.size == 0 and 0 in shape:  # an empty list says neither its type nor all of its shape
+    if counts.size == 0 and 0 in shape:  # an empty list has no type and not all of the shape
         return np.zeros(shape, np.int64)
     if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise ValueError(f"expected whole numbers of shape {shape}, not {values!r:.80}")

@@ -172,7 +172,7 @@ def test_a_mask_of_another_place(place: Path, command: str) -> None:
     changed("osm.gpkg", "mask.tif")
     elsewhere = {**PLACE, "transform": PLACE["transform"].translation(1e5, 1e5)}
     write_raster(Path("mask.tif"), truth()[None], **elsewhere)
-    refused(command, r"mask\.tif says nothing about the scene")
+    refused(command, r"mask\.tif has no label on the scene")
 
 
 @pytest.mark.parametrize("command", [RASTERIZE, TRAIN])
@@ -343,7 +343,7 @@ def newer(path: Path) -> str:
 
 def not_there(path: Path) -> str:
     path.unlink()
-    return "is not there"
+    return "is not a file"
 
 
 def of_the_other_kind(path: Path) -> str:

@@ -37,7 +37,7 @@ from crispmap.evaluate.compare import (
 )
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.files import ScoringRules, evaluate_file, pixels_to_score, schema_of_map
-from crispmap.evaluate.readers import ArrayGround, ArrayLabels, OtherGround, UnitedGround
+from crispmap.evaluate.readers import AreaComplement, AreaUnion, ArrayLabels, ArrayMask
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix
@@ -122,10 +122,10 @@ def test_ground_off_the_area_is_as_good_as_unknown(pair, data):
     masked = np.where(area, reference, IGNORE).astype(np.uint8)
     expected = evaluate_arrays(predicted, masked, (1.0, 1.0), SCHEMA)
     assert evaluate_arrays(predicted, reference, (1.0, 1.0), SCHEMA, area=area) == expected
-    grounds = [ArrayGround(area & (np.arange(area.shape[1]) % 2 == side)) for side in (0, 1)]
+    grounds = [ArrayMask(area & (np.arange(area.shape[1]) % 2 == side)) for side in (0, 1)]
     maps = ArrayLabels(predicted), ArrayLabels(reference), plain_grid(predicted.shape), SCHEMA
-    assert evaluate_blocks(*maps, area=UnitedGround(grounds), block_px=7) == expected
-    assert evaluate_blocks(*maps, area=OtherGround(ArrayGround(~area))) == expected
+    assert evaluate_blocks(*maps, area=AreaUnion(grounds), block_px=7) == expected
+    assert evaluate_blocks(*maps, area=AreaComplement(ArrayMask(~area))) == expected
 
 
 def test_evaluations_of_pieces_far_apart_add_up():
@@ -172,7 +172,7 @@ def test_only_ground_with_labels_is_read():
     chosen = np.zeros(GRID.shape, bool)
     chosen[:10, :10] = True
     theirs = Watched(reference)
-    evaluate_blocks(ours, theirs, GRID, SCHEMA, widths_m=(1.0,), block_px=20, area=ArrayGround(chosen))
+    evaluate_blocks(ours, theirs, GRID, SCHEMA, widths_m=(1.0,), block_px=20, area=ArrayMask(chosen))
     assert theirs.blocks == [Block(0, 0, 25, 25)]
 
 
@@ -204,7 +204,7 @@ def test_arrays_that_cannot_be_scored():
         evaluate_arrays(zeros, zeros, (1, 1), SCHEMA, area=np.zeros((4, 4), bool))
     with pytest.raises(LabelError, match="no class on any of the 16 labelled pixels"):
         evaluate_arrays(unknown, zeros, (1, 1), SCHEMA)
-    with pytest.raises(LabelError, match="ids that the schema lacks: 9"):
+    with pytest.raises(LabelError, match=r": 9 \(on"):
         evaluate_arrays(np.full((4, 4), 9, np.uint8), zeros, (1, 1), SCHEMA)
     with pytest.raises(GridError, match="reference"):
         evaluate_arrays(zeros, zeros[:3], (1, 1), SCHEMA)
@@ -304,7 +304,7 @@ def test_areas_by_role(town):
 def test_all_pixels_are_scored_where_no_area_is_named():
     assert pixels_to_score({}, GRID) is None
     assert pixels_to_score({"test": []}, GRID) is None
-    assert not UnitedGround([]).mask(Block(0, 0, 2, 2)).any()
+    assert not AreaUnion([]).mask(Block(0, 0, 2, 2)).any()
 
 
 def test_vectors_in_another_crs(folder):
@@ -331,7 +331,7 @@ def test_vectors_elsewhere_are_refused(folder, town):
 def test_a_raster_elsewhere_is_refused(folder, town):
     far = Grid(GRID.crs, Affine(0.5, 0, 600_000, 0, -0.5, 5_000_000), GRID.shape)
     write_map(folder / "far.tif", town[3], far)
-    with pytest.raises(LabelError, match="elsewhere"):
+    with pytest.raises(LabelError, match=r"far\.tif"):
         evaluate_file(town[0], folder / "far.tif")
 
 

@@ -18,10 +18,9 @@ from typer.testing import CliRunner
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
 from crispmap.errors import InputError, LabelError
-from crispmap.evaluate.coarse import evaluate_coarse_file
 from crispmap.evaluate.compare import evaluate_arrays
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import ScoringRules
+from crispmap.evaluate.files import ScoringRules, evaluate_coarse_file
 from crispmap.evaluate.recalibration import apply_biases, fit_biases
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid
@@ -91,7 +90,7 @@ def fit_and_score(ground):
 def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(ground):
     biases, (coarse, rethresholded) = fit_and_score(ground)
     areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
-    found = evaluate_coarse_file(ground.scores, ground.reference, SCHEMA, ScoringRules(areas=areas))
+    found = evaluate_coarse_file(ground.scores, ground.reference, ScoringRules(SCHEMA, areas))
     assert np.array_equal(found.biases, biases)
     assert found.coarse == coarse
     assert found.rethresholded == rethresholded
@@ -101,21 +100,19 @@ def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(groun
 def test_biases_may_be_fitted_to_labels_of_their_own(ground):
     odd = write_map(ground.folder / "odd.tif", 1 - ground.arrays.reference)
     areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
-    found = evaluate_coarse_file(
-        ground.scores, ground.reference, SCHEMA, ScoringRules(areas=areas), fit_reference_path=odd
-    )
+    found = evaluate_coarse_file(ground.scores, ground.reference, ScoringRules(SCHEMA, areas), fit_reference_path=odd)
     assert np.array_equal(
         found.biases, fit_biases(ground.arrays.scores[:, :, :40], 1 - ground.arrays.reference[:, :40])
     )
 
 
 def test_there_must_be_ground_to_fit_on_with_every_class(ground):
-    with pytest.raises(InputError, match="no area to fit"):
-        evaluate_coarse_file(ground.scores, ground.reference, SCHEMA, ScoringRules(areas={"refiner": []}))
+    with pytest.raises(InputError, match="no area"):
+        evaluate_coarse_file(ground.scores, ground.reference, ScoringRules(SCHEMA, {"refiner": []}))
     row, col = np.argwhere(ground.arrays.reference == 0)[0].tolist()
     areas = {"refiner": [AreaPiece(window=(row, col, 1, 1))]}
     with pytest.raises(LabelError, match="building"):
-        evaluate_coarse_file(ground.scores, ground.reference, SCHEMA, ScoringRules(areas=areas))
+        evaluate_coarse_file(ground.scores, ground.reference, ScoringRules(SCHEMA, areas))
 
 
 # --- the verb --------------------------------------------------------------------------------------------

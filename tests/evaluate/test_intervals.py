@@ -20,7 +20,7 @@ from crispmap.evaluate.intervals import (
     mean_iou,
     overall_accuracy,
 )
-from crispmap.evaluate.readers import ArrayGround, ArrayLabels
+from crispmap.evaluate.readers import ArrayLabels, ArrayMask
 from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix
 from crispmap.types import CountArray
@@ -43,7 +43,7 @@ def test_blocks_sum_to_the_matrix_of_the_ground(height: int, width: int, side_px
     inside = np.zeros(shape, bool)
     inside[box.slices] = True
     sources = ArrayLabels(predicted), ArrayLabels(reference)
-    blocks = count_by_block(*sources, (ArrayGround(chosen), box), CLASSES, side_px)
+    blocks = count_by_block(*sources, (ArrayMask(chosen), box), CLASSES, side_px)
     whole = ConfusionMatrix(CLASSES)
     whole.update(predicted, np.where(chosen & inside, reference, np.uint8(255)))
     assert np.array_equal(blocks.sum(axis=0), whole.counts)
@@ -55,7 +55,7 @@ def test_a_map_with_holes_has_the_same_blocks() -> None:
     reference = rng.integers(0, 3, (64, 64), dtype=np.uint8)
     holes = reference.copy()
     holes[:32] = 255
-    ground = ArrayGround(np.ones((64, 64), bool)), Block(0, 0, 64, 64)
+    ground = ArrayMask(np.ones((64, 64), bool)), Block(0, 0, 64, 64)
     full, part = (
         count_by_block(ArrayLabels(one), ArrayLabels(reference), ground, CLASSES, 16) for one in (reference, holes)
     )
@@ -159,8 +159,8 @@ def test_what_does_not_fit_together_is_refused() -> None:
         interval(mean_iou, counts, draw_weights(4))
     with pytest.raises(InputError, match="0 blocks"):
         draw_weights(0)
-    ground = ArrayGround(np.ones((4, 4), bool)), Block(0, 0, 4, 4)
-    with pytest.raises(InputError, match="Blocks of 0 pixels"):
+    ground = ArrayMask(np.ones((4, 4), bool)), Block(0, 0, 4, 4)
+    with pytest.raises(InputError, match="0 pixels"):
         count_by_block(
             ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), ground, "ab", 0
         )

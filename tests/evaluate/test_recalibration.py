@@ -13,7 +13,7 @@ from sklearn.metrics import jaccard_score
 
 from crispmap.errors import GridError, LabelError
 from crispmap.evaluate import recalibration
-from crispmap.evaluate.readers import ArrayGround, ArrayLabels
+from crispmap.evaluate.readers import ArrayLabels, ArrayMask
 from crispmap.evaluate.recalibration import BiasedLabels, apply_biases, fit_biases, fit_biases_on
 from crispmap.geo.grid import Grid
 from crispmap.types import IGNORE
@@ -153,7 +153,7 @@ def test_fitting_on_ground_equals_fitting_on_its_pixels(monkeypatch):
     chosen = np.zeros((30, 40), bool)
     chosen[2:21, :25] = True
     expected = fit_biases(scores[:, 2:21, 1:25], labels[2:21, 1:25])
-    reader, reference, ground = ArrayScores(scores), ArrayLabels(labels), ArrayGround(chosen)
+    reader, reference, ground = ArrayScores(scores), ArrayLabels(labels), ArrayMask(chosen)
     assert np.array_equal(fit_biases_on([(reader, reference, ground)]), expected)
     mapped = BiasedLabels(reader, expected).read(reader.grid.block)
     assert (mapped[:, 0] == IGNORE).all()
@@ -167,7 +167,7 @@ def test_fitting_on_ground_equals_fitting_on_its_pixels(monkeypatch):
 def test_ground_without_labels_names_the_classes():
     scores, labels = (array.reshape(*array.shape[:-1], 10, 10) for array in problem(9, 2, 100))
     with pytest.raises(LabelError, match="class 0, class 1"):
-        fit_biases_on([(ArrayScores(scores), ArrayLabels(labels), ArrayGround(np.zeros((10, 10), bool)))])
+        fit_biases_on([(ArrayScores(scores), ArrayLabels(labels), ArrayMask(np.zeros((10, 10), bool)))])
 
 
 # --- bad input -------------------------------------------------------------------------------------------

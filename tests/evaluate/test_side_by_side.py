@@ -12,8 +12,7 @@ from pyproj import CRS
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, SchemaError
-from crispmap.evaluate.coarse import evaluate_coarse_file
-from crispmap.evaluate.files import ScoringRules, evaluate_file
+from crispmap.evaluate.files import ScoringRules, evaluate_coarse_file, evaluate_file
 from crispmap.evaluate.side_by_side import (
     COARSE,
     RETHRESHOLDED,
@@ -71,7 +70,7 @@ def test_coarse_scores_stand_first(place: dict[str, Path]) -> None:
     rules = ScoringRules(areas=areas, widths_m=(1.0,))
     recorder = Recorder()
     found = evaluate_side_by_side([place["map"]], complete, rules, scores=place["scores"], events=recorder)
-    alone = evaluate_coarse_file(place["scores"], complete, SCHEMA, rules)
+    alone = evaluate_coarse_file(place["scores"], complete, ScoringRules(SCHEMA, areas, (1.0,)))
     assert sorted(set(recorder.last.done)) == [0, 2400, 4800, 7200]
     assert list(found.evaluations) == [COARSE, RETHRESHOLDED, "map.tif"]
     assert found.evaluations[COARSE] == alone.coarse

@@ -111,7 +111,7 @@ def test_the_pieces_of_a_block_are_those_of_a_grid_of_its_size_from_its_corner(b
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_blocks_of_no_pixel_are_refused(size: int) -> None:
-    with pytest.raises(GridError, match=f"Blocks of {size} pixels"):
+    with pytest.raises(GridError, match=f"{size} pixels"):
         next(Grid(None, Affine.identity(), (4, 5)).blocks(size))
 
 
@@ -266,7 +266,7 @@ def test_without_a_crs_the_units_count_as_metres() -> None:
 
 @pytest.mark.parametrize(("code", "x"), [(4326, 500_000.0), (32631, 5e9)])
 def test_coordinates_of_another_crs_are_an_error(code: int, x: float) -> None:
-    with pytest.raises(GridError, match=r"no place on earth in the CRS 'WGS 84[\s\S]*gdalinfo"):
+    with pytest.raises(GridError, match=r"in the CRS 'WGS 84[\s\S]*gdalinfo"):
         Grid(CRS.from_epsg(code), Affine(2, 0, x, 0, -2, 5e6), (10, 10)).gsd_m()
 
 

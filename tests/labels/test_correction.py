@@ -147,5 +147,5 @@ def test_amounts_out_of_range_are_refused(wrong: dict[str, float]) -> None:
 
 def test_scores_of_other_classes_are_refused() -> None:
     scores = ArrayScene(np.zeros((3, 8, 8), np.float32), grid=grid_of((8, 8)))
-    with pytest.raises(InputError, match="2 classes are to be aligned with 3 bands"):
+    with pytest.raises(InputError, match=r"2 classes .* 3 bands"):
         labels_of(np.zeros((8, 8), np.uint8), scores)

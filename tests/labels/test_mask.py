@@ -203,7 +203,7 @@ def test_pictures_are_no_masks_even_when_unknown_is_ignored(tmp_path: Path) -> N
     picture = np.random.default_rng(0).integers(100, 200, GRID.shape).astype(np.uint8)
     with pytest.raises(LabelError, match="values of no class"):
         read(write(tmp_path / "a.tif", picture), options=SKIP)
-    with pytest.raises(LabelError, match="no whole numbers"):
+    with pytest.raises(LabelError, match="not integers"):
         read(write(tmp_path / "b.tif", np.random.default_rng(0).random(GRID.shape)))
     with pytest.raises(LabelError, match="colours outside"):
         read(write(tmp_path / "c.tif", np.full((3, *GRID.shape), 9999, np.int32)))
@@ -287,10 +287,10 @@ def test_warped_blocks_equal_the_whole(tmp_path: Path, kind: str) -> None:
 
 def test_elsewhere_is_an_error(tmp_path: Path) -> None:
     away = Grid(UTM, Affine(2, 0, 550_000, 0, -2, 5_400_100), (40, 50))
-    with pytest.raises(LabelError, match="lies elsewhere"):
+    with pytest.raises(LabelError, match=r"a\.tif .*550000"):
         read(write(tmp_path / "a.tif", IDS, away))
     beyond = Grid(CRS.from_epsg(32616), GRID.transform, GRID.shape)
-    with pytest.raises(LabelError, match="lies elsewhere"):
+    with pytest.raises(LabelError, match=r"b\.tif .*EPSG:32616"):
         read(write(tmp_path / "b.tif", IDS, beyond))
     with pytest.raises(LabelError, match="nodata only"):
         read(write(tmp_path / "c.tif", np.zeros_like(IDS), nodata=0))
@@ -392,5 +392,5 @@ def test_real_mask_of_ids(real_data: Path) -> None:
         pixels, crs, transform = file.read(1), file.crs, file.transform
     grid = Grid(CRS.from_wkt(crs.to_wkt()), transform, pixels.shape)
     np.testing.assert_array_equal(read(path, TWO, grid), pixels)
-    with pytest.raises(LabelError, match="lies elsewhere"):
+    with pytest.raises(LabelError, match=r"banepa_rgb\.tif .*EPSG:4326"):
         read(real_data / "banepa/banepa_rgb.tif", TWO, grid)

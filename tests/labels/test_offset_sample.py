@@ -123,7 +123,7 @@ def test_scores_are_compared_with_their_sign() -> None:
 def test_what_cannot_be_compared_is_told() -> None:
     far = ROOFS.translate(1e5)
     elsewhere = ROOFS.set_geometry(far)
-    with pytest.raises(LabelError, match="no outline to compare on the valid ground of memory"):
+    with pytest.raises(LabelError, match="memory"):
         estimate_offset_on(ArrayScene(IMAGE, grid=GRID), elsewhere, ONE, max_shift_m=5)
     with pytest.raises(LabelError, match="no outline"):
         estimate_offset_on(ArrayScene(IMAGE, np.zeros(GRID.shape, bool), grid=GRID), ROOFS, ONE, max_shift_m=5)

@@ -19,6 +19,7 @@ from pyproj import CRS, Geod
 from crispmap.errors import LabelError, OutputError
 from crispmap.geo.grid import Grid
 from crispmap.labels.osm import preset_schema
+from crispmap.labels.reader import LabelOptions
 from crispmap.labels.translate import write_moved
 from crispmap.labels.vectors import read_vectors
 
@@ -51,7 +52,7 @@ def distances_m(before: gpd.GeoDataFrame, after: gpd.GeoDataFrame) -> np.ndarray
 
 def test_layers_columns_and_crs_are_kept_and_the_distance_is_true(tmp_path: Path, osm: Path) -> None:
     out = tmp_path / "mended.gpkg"
-    assert write_moved(osm, out, GRID, 3.0, -2.0) == 3
+    assert write_moved(osm, out, GRID, (3.0, -2.0)) == 3
     assert pyogrio.list_layers(out)[:, 0].tolist() == ["buildings", "roads"]
     for layer, near in (("buildings", 2), ("roads", 1)):
         before, after = gpd.read_file(osm, layer=layer)[:near], gpd.read_file(out, layer=layer)
@@ -64,7 +65,7 @@ def test_layers_columns_and_crs_are_kept_and_the_distance_is_true(tmp_path: Path
 
 
 def test_one_layer_alone(tmp_path: Path, osm: Path) -> None:
-    assert write_moved(osm, tmp_path / "a.gpkg", GRID, 1, 1, layer="roads") == 1
+    assert write_moved(osm, tmp_path / "a.gpkg", GRID, (1, 1), options=LabelOptions(layer="roads")) == 1
     assert pyogrio.list_layers(tmp_path / "a.gpkg")[:, 0].tolist() == ["roads"]
 
 
@@ -76,7 +77,7 @@ def test_columns_a_geopackage_cannot_hold_as_they_are(tmp_path: Path) -> None:
         one["properties"] |= {"tags": {"building": "yes"}, "refs": [1, 2]}
     path = tmp_path / "odd.geojson"
     path.write_text(json.dumps(features))
-    write_moved(path, tmp_path / "odd.gpkg", GRID, 0, 0)
+    write_moved(path, tmp_path / "odd.gpkg", GRID, (0, 0))
     found = gpd.read_file(tmp_path / "odd.gpkg")
     assert found["fid_"].tolist() == [7, 7]
     assert (found["Name"].tolist(), found["name_"].tolist()) == (["a", "b"], ["c", "d"])
@@ -88,7 +89,7 @@ def test_columns_a_geopackage_cannot_hold_as_they_are(tmp_path: Path) -> None:
 def test_parquet_with_lists(tmp_path: Path) -> None:
     path = tmp_path / "houses.parquet"
     frame(HOUSES, refs=[[1, 2], []]).to_parquet(path)
-    write_moved(path, tmp_path / "a.gpkg", GRID, 5, 0)
+    write_moved(path, tmp_path / "a.gpkg", GRID, (5, 0))
     found = gpd.read_file(tmp_path / "a.gpkg", layer="houses")
     assert [json.loads(text) for text in found["refs"]] == [[1, 2], []]
 
@@ -99,8 +100,8 @@ def test_a_crs_that_is_assumed_is_declared(tmp_path: Path, assumed: str) -> None
     frame(HOUSES, a=[1, 2]).to_file(path)
     path.with_suffix(".prj").unlink()
     with pytest.raises(LabelError, match="no coordinate reference system"):
-        write_moved(path, tmp_path / "a.gpkg", GRID, 1, 1)
-    write_moved(path, tmp_path / "a.gpkg", GRID, 1, 1, assume_crs=assumed)
+        write_moved(path, tmp_path / "a.gpkg", GRID, (1, 1))
+    write_moved(path, tmp_path / "a.gpkg", GRID, (1, 1), options=LabelOptions(assume_crs=assumed))
     assert gpd.read_file(tmp_path / "a.gpkg").crs == GRID.crs
 
 
@@ -108,20 +109,20 @@ def test_without_crs_they_move_along_their_axes(tmp_path: Path) -> None:
     grid = Grid(None, Affine.identity(), (100, 200))
     path = tmp_path / "plain.geojson"
     path.write_text(gpd.GeoSeries([shapely.box(10, 10, 20, 20)]).to_json())
-    write_moved(path, tmp_path / "a.gpkg", grid, 3, -2, assume_crs="scene")
+    write_moved(path, tmp_path / "a.gpkg", grid, (3, -2), options=LabelOptions(assume_crs="scene"))
     found = pyogrio.read_dataframe(tmp_path / "a.gpkg")
     assert found.geometry[0].bounds == (13, 8, 23, 18)
 
 
 def test_vectors_elsewhere_and_bad_targets_write_nothing(tmp_path: Path, osm: Path) -> None:
     away = Grid(GRID.crs, GRID.transform.translation(0, 0) @ Affine(1, 0, 4e5, 0, -1, 5e6), GRID.shape)
-    with pytest.raises(LabelError, match="lies about the scene"):
-        write_moved(osm, tmp_path / "a.gpkg", away, 1, 1)
+    with pytest.raises(LabelError, match=r"osm\.gpkg"):
+        write_moved(osm, tmp_path / "a.gpkg", away, (1, 1))
     with pytest.raises(OutputError, match=r"ends in \.gpkg") as caught:
-        write_moved(osm, tmp_path / "a.shp", GRID, 1, 1)
+        write_moved(osm, tmp_path / "a.shp", GRID, (1, 1))
     assert "a.gpkg" in caught.value.remedy
     with pytest.raises(OutputError, match="does not exist"):
-        write_moved(osm, tmp_path / "no" / "a.gpkg", GRID, 1, 1)
+        write_moved(osm, tmp_path / "no" / "a.gpkg", GRID, (1, 1))
     assert [path.name for path in tmp_path.iterdir()] == ["osm.gpkg"]
 
 
@@ -129,7 +130,7 @@ def test_a_file_is_on_the_disk_before_it_appears(tmp_path: Path, osm: Path, monk
     out = tmp_path / "moved.gpkg"
     before: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda file: before.append(os.fstat(file).st_ino) if not out.exists() else None)
-    write_moved(osm, out, GRID, 1, 1)
+    write_moved(osm, out, GRID, (1, 1))
     assert out.stat().st_ino in before
 
 
@@ -140,7 +141,7 @@ def test_a_file_that_is_there_is_replaced_whole_or_not_at_all(
     out.write_text("old")
     (tmp_path / "a.gpkg-wal").write_text("of the old one")
     with pytest.raises(OutputError, match="exists"):
-        write_moved(osm, out, GRID, 1, 1)
+        write_moved(osm, out, GRID, (1, 1))
 
     def full(*args: object, **kwargs: object) -> None:
         raise pyogrio.errors.DataSourceError("disk full")
@@ -148,8 +149,8 @@ def test_a_file_that_is_there_is_replaced_whole_or_not_at_all(
     with monkeypatch.context() as patched:
         patched.setattr(pyogrio, "write_dataframe", full)
         with pytest.raises(OutputError, match="disk full"):
-            write_moved(osm, out, GRID, 1, 1, force=True)
+            write_moved(osm, out, GRID, (1, 1), force=True)
     assert out.read_text() == "old"
-    write_moved(osm, out, GRID, 1, 1, force=True)
+    write_moved(osm, out, GRID, (1, 1), force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gpkg", "osm.gpkg"]
     assert not math.isnan(gpd.read_file(out, layer="roads").total_bounds[0])

@@ -261,5 +261,5 @@ def test_networks_that_see_too_far_are_refused(arguments: dict[str, Any], messag
 def test_maps_of_different_sampling_are_not_joined() -> None:
     low = {"name": "low", "kind": "max pooling", "inputs": ["image"], "kernel": 2, "stride": 2}
     both = {"name": "both", "kind": "sum", "inputs": ["image", "low"]}
-    with pytest.raises(ValueError, match="do not fit together"):
+    with pytest.raises(ValueError, match="both"):
         CaffeNetwork(**(GOOD | {"layers": [low, both], "output": "both"}))

@@ -18,7 +18,7 @@ from crispmap.models.file import save_model
 from crispmap.models.registry import architectures, default_architecture, register, unregister
 from crispmap.models.scaling import Scaling
 from crispmap.project.file import CoarseSection
-from crispmap.synth import TOWN_SCHEMA
+from crispmap.synth.truth import TOWN_SCHEMA
 from crispmap.training.learners import learner_of
 
 ALL = list(architectures())

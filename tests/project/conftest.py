@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crispmap.project.run import predict_project, train_project
-from crispmap.synth import write_town
+from crispmap.synth.write import write_town
 
 SIZE_PX = (320, 800)
 

@@ -339,7 +339,7 @@ BAD_VALUES = [
     ("[1, -1]", "[1, 2, 3]", 18, "offset_m is \\[1, 2, 3\\]", "\\[east, north\\]"),
     ("smooth_m: 100", "smooth_m: 0", 18, "smooth_m is 0", "above 0"),
     ("{window: [0, 0, 512, 512]}", "[0, 0, 512, 512]", 22, "areas.coarse\\[0\\] is \\[0, 0", "list of pieces"),
-    ("{window: [0, 0, 512, 512]}", "{}", 22, "areas.coarse\\[0\\] gives no ground", "one of window"),
+    ("{window: [0, 0, 512, 512]}", "{}", 22, "areas.coarse\\[0\\] gives no area", "one of window"),
     ("[0, 0, 512, 512]", "[0, 0, 512]", 22, "window is \\[0, 0, 512\\]", "row, col, height, width"),
     ("[0, 0, 512, 512]", "[0, 0, 512, 0]", 22, "window \\[0, 0, 512, 0\\]", "row, col, height, width"),
     ("[0, 0, 512, 512]", "[0, 0, 51.5, 9]", 22, "window\\[2\\] is 51.5", "row, col, height, width"),

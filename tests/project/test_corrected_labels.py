@@ -16,7 +16,7 @@ from block_area import area_of
 from crispmap.data.patches import ArrayPatches
 from crispmap.data.training_data import Piece, learned_and_held_out
 from crispmap.errors import LabelError, ProjectError, TrainingError
-from crispmap.evaluate.readers import ArrayLabels, UnitedGround
+from crispmap.evaluate.readers import AreaUnion, ArrayLabels
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Block
 from crispmap.models.file import read_card
@@ -73,16 +73,16 @@ def test_no_network_learns_on_the_part_it_scores() -> None:
     box = Block(0, 0, 150, 120)
     pieces = [piece_of(constant((150, 120), 0), one, np.zeros((150, 120), np.uint8)) for one in areas]
     for index in range(FOLDS):
-        learned = UnitedGround([one.area for one in others(index, pieces)]).mask(box)
-        scored = UnitedGround([one.bands(FOLDS)[index] for one in areas]).mask(box)
+        learned = AreaUnion([one.area for one in others(index, pieces)]).mask(box)
+        scored = AreaUnion([one.bands(FOLDS)[index] for one in areas]).mask(box)
         assert not (learned & scored).any()
-        np.testing.assert_array_equal(learned | scored, UnitedGround(areas).mask(box))
+        np.testing.assert_array_equal(learned | scored, AreaUnion(areas).mask(box))
 
 
 def test_scores_of_each_part_are_its_own_and_elsewhere_the_first() -> None:
     left = np.arange(30) < np.full((20, 1), 15)
-    parts = [(UnitedGround([area_of(Block(0, 0, 10, 10))]), constant((20, 30), 1)),
-             (UnitedGround([area_of(Block(10, 0, 10, 20))]), constant((20, 30), 2, left))]  # fmt: skip
+    parts = [(AreaUnion([area_of(Block(0, 0, 10, 10))]), constant((20, 30), 1)),
+             (AreaUnion([area_of(Block(10, 0, 10, 20))]), constant((20, 30), 2, left))]  # fmt: skip
     scores = FoldScores(constant((20, 30), 7), parts)
     values, valid = scores.read(Block(5, 5, 10, 20))
     expected = np.full((10, 20), 7.0)
@@ -95,8 +95,8 @@ def test_scores_of_each_part_are_its_own_and_elsewhere_the_first() -> None:
 
 
 def test_where_parts_cover_a_block_the_first_scores_are_not_computed() -> None:
-    parts = [(UnitedGround([area_of(Block(0, 0, 20, 15))]), constant((20, 30), 1)),
-             (UnitedGround([area_of(Block(0, 15, 20, 15))]), constant((20, 30), 2))]  # fmt: skip
+    parts = [(AreaUnion([area_of(Block(0, 0, 20, 15))]), constant((20, 30), 1)),
+             (AreaUnion([area_of(Block(0, 15, 20, 15))]), constant((20, 30), 2))]  # fmt: skip
     first = constant((20, 30), 7)
     values, valid = FoldScores(first, parts).read(Block(5, 5, 10, 20))
     np.testing.assert_array_equal(values[0], np.tile(np.repeat([1.0, 2.0], 10), (10, 1)))
@@ -182,7 +182,7 @@ def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Pa
         ground = grid.block
         imprecise, truth = scene.labels(grid).read(ground), scene.reference(grid).read(ground)
         learned, _ = learned_and_held_out(sources, "coarse", gsd_m=sources.gsd_m)
-        inside = UnitedGround([piece.area for piece in learned]).mask(ground)
+        inside = AreaUnion([piece.area for piece in learned]).mask(ground)
     assert (moved[~inside] == IGNORE).all()
     known = inside & (moved != IGNORE)
     assert known.sum() > 0.5 * inside.sum()

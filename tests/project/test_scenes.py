@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, OutputError, ProjectError, SceneError
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import evaluate_file
+from crispmap.evaluate.files import ScoringRules, evaluate_file
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.models.file import load_model, read_card
 from crispmap.project.compare.comparison import compare_methods
@@ -78,9 +78,9 @@ def counts_of(folder: Path, name: str) -> Evaluation:
     products, areas = Products(folder / "valley"), {"test": [AreaPiece(window=(0, 80, 100, 80))]}
     north = Products(products.folder / "maps" / "scene").folder / name
     south = Products(products.folder / "maps" / "south").folder / name
-    one = evaluate_file(south, folder / "south/precise.tif", areas=areas, widths_m=(2.0, 6.0))
+    one = evaluate_file(south, folder / "south/precise.tif", ScoringRules(areas=areas, widths_m=(2.0, 6.0)))
     areas = {"test": [AreaPiece(window=(0, 40, 50, 40))]}  # of the map, at 2 m
-    return one + evaluate_file(north, folder / "precise.tif", areas=areas, widths_m=(2.0, 6.0))
+    return one + evaluate_file(north, folder / "precise.tif", ScoringRules(areas=areas, widths_m=(2.0, 6.0)))
 
 
 def test_figures_over_scenes_are_the_sum_of_each(folder: Path) -> None:

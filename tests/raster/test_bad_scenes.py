@@ -18,8 +18,9 @@ from crispmap.errors import SceneError
 from crispmap.files import dataset as module
 from crispmap.files.dataset import DatasetPool, open_dataset
 from crispmap.geo.grid import Block
-from crispmap.raster.files import open_scene, read_grid, read_whole
+from crispmap.raster.files import open_scene, read_grid
 from crispmap.raster.resolve import resolve_scenes
+from crispmap.raster.scene import read_whole
 
 Maker = Callable[..., Path]
 

@@ -894,12 +894,12 @@ def test_misuse_is_a_value_error(tmp_path: Path) -> None:
         BlockStore.open([], identity={}, block_px=4)
     with pytest.raises(ValueError, match="one grid"):
         open_store([specs[0], two_specs(tmp_path, GRIDS[0])[1]])
-    with pytest.raises(GridError, match="Blocks of 0 pixels"):
+    with pytest.raises(GridError, match="0 pixels"):
         open_store(specs, block_px=0)
     with open_store(specs) as store:
         block = all_blocks(store)[0]
         for wrong, arrays, message in (
-            (Block(0, 0, 128, 127), None, "none of the blocks of 128 pixels"),
+            (Block(0, 0, 128, 127), None, "height=128, width=127"),
             (block, [ids(block.shape)], "1 arrays for 2 rasters"),
             (block, [ids((3, 3)), None], "array of shape"),
             (block, [np.zeros(block.shape), None], "float64 values for a raster of uint8"),

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 from rasterio.env import get_gdal_config
 
-from crispmap.files.gdal_memory import CACHE_BYTES, few_blocks_kept
+from crispmap.files.dataset import ONCE_CACHE_BYTES, few_blocks_kept
 
 
 def test_the_cache_is_small_inside_and_as_before_after(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +16,7 @@ def test_the_cache_is_small_inside_and_as_before_after(monkeypatch: pytest.Monke
     with rasterio.Env():
         before = get_gdal_config("GDAL_CACHEMAX")
     with few_blocks_kept():
-        assert get_gdal_config("GDAL_CACHEMAX") == CACHE_BYTES
+        assert get_gdal_config("GDAL_CACHEMAX") == ONCE_CACHE_BYTES
     with rasterio.Env():
         assert get_gdal_config("GDAL_CACHEMAX") == before
 
@@ -26,7 +26,7 @@ def test_a_bound_that_a_person_has_set_stands(monkeypatch: pytest.MonkeyPatch) -
         assert get_gdal_config("GDAL_CACHEMAX") == 77_000_000
     monkeypatch.setenv("GDAL_CACHEMAX", "64")
     with few_blocks_kept():
-        assert get_gdal_config("GDAL_CACHEMAX") != CACHE_BYTES
+        assert get_gdal_config("GDAL_CACHEMAX") != ONCE_CACHE_BYTES
 
 
 def test_what_is_read_later_on_is_bounded_too(tmp_path: Path) -> None:
@@ -36,13 +36,13 @@ import warnings
 import rasterio
 from rasterio.env import get_gdal_config
 from crispmap.files.dataset import open_dataset
-from crispmap.files.gdal_memory import CACHE_BYTES, few_blocks_kept
+from crispmap.files.dataset import ONCE_CACHE_BYTES, few_blocks_kept
 warnings.simplefilter("ignore")
 path = {str(tmp_path / "scene.tif")!r}
 rasterio.open(path, "w", driver="GTiff", height=8, width=8, count=1, dtype="uint8").close()
 with few_blocks_kept():
     open_dataset(path).close()
-    assert get_gdal_config("GDAL_CACHEMAX") == CACHE_BYTES
+    assert get_gdal_config("GDAL_CACHEMAX") == ONCE_CACHE_BYTES
 open_dataset(path).close()
 with rasterio.Env():
     assert get_gdal_config("GDAL_CACHEMAX") <= 256_000_000

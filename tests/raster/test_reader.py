@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from array_scene import ArrayScene
 from crispmap.geo.grid import Block
-from crispmap.raster.files import SceneReader, has_valid, read_whole
-from crispmap.raster.scene import reflected_indices
+from crispmap.raster.scene import SceneReader, has_valid, read_whole, reflected_indices
 
 
 def scene_of(height: int, width: int, seed: int = 0) -> ArrayScene:

@@ -16,9 +16,9 @@ from scipy import ndimage
 from array_scene import ArrayScene
 from crispmap.errors import GridError
 from crispmap.geo.grid import Block
-from crispmap.raster.files import open_scene, read_whole
+from crispmap.raster.files import open_scene
 from crispmap.raster.resample import ResampledScene, area_weights, bilinear_weights
-from crispmap.raster.scene import Scene
+from crispmap.raster.scene import Scene, read_whole
 from crispmap.types import BoolArray, FloatArray
 
 Maker = Callable[..., Path]

@@ -14,7 +14,7 @@ from scipy import special
 
 from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.files import read_whole
+from crispmap.raster.scene import read_whole
 from crispmap.raster.scores import open_scores
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.writer import RasterWriter, scores_writer

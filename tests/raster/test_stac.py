@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from crispmap.cli.main import app
 from crispmap.errors import GridError, SceneError
 from crispmap.raster import stac
-from crispmap.raster.files import open_scene, read_whole
+from crispmap.raster.files import open_scene
+from crispmap.raster.scene import read_whole
 from crispmap.raster.stac import is_item, item_scenes, split_assets
 from range_server import RangeServer
 
@@ -207,7 +208,7 @@ def test_a_file_called_with_a_hash_is_a_file(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_is_no_item_is_told(write: Any, content: Any) -> None:
     path = write(content)
-    with pytest.raises(SceneError, match=r"item\.json is no STAC item") as caught:
+    with pytest.raises(SceneError, match=r"item\.json .*STAC item") as caught:
         item_scenes(str(path))
     assert caught.value.expected
     assert caught.value.remedy
@@ -241,7 +242,7 @@ def test_items_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
     with pytest.raises(SceneError, match=r"a\.json cannot be read: .*directory"):
         item_scenes(str(tmp_path / "a.json"))
-    with pytest.raises(SceneError, match="such an address is not read"):
+    with pytest.raises(SceneError, match=r"s3.*bucket"):
         item_scenes("s3://bucket/item.json")
 
 
@@ -264,7 +265,7 @@ def test_a_hitch_is_waited_out_and_half_an_answer_is_none(
     server.fail(503, times=1)
     assert len(item_scenes(f"{server.address}/item.json")) == 1
     write(item(RGB), "halved.json")
-    with pytest.raises(SceneError, match="not whole"):
+    with pytest.raises(SceneError, match=r"halved\.json .*bytes"):
         item_scenes(f"{server.address}/halved.json")
     monkeypatch.setattr(stac, "_LARGEST", 10)
     with pytest.raises(SceneError, match="larger than"):
@@ -296,7 +297,7 @@ def test_info_looks_at_one_scene(bands: np.ndarray, write: Any) -> None:
     found = {"type": "FeatureCollection", "features": [item(RGB), item({"red": band("B02")}, id="S2A_2")]}
     result = CliRunner().invoke(app, ["info", f"{write(found)}#red"])
     assert result.exit_code == 2
-    assert "means 2 scenes" in result.stderr
+    assert "2 scenes" in result.stderr
     missing = CliRunner().invoke(app, ["info", f"{write(item(RGB))}#nir"])
     assert missing.exit_code == 2
     assert "has no asset nir" in missing.stderr

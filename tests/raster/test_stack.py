@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 
 from crispmap.errors import GeoreferenceWarning, GridError, SceneError
-from crispmap.raster.files import open_scene, read_whole
+from crispmap.raster.files import open_scene
 from crispmap.raster.refs import SceneRef
+from crispmap.raster.scene import read_whole
 from crispmap.raster.stack import gdal_source
 from range_server import RangeServer
 
@@ -183,5 +184,5 @@ def test_landsat_bands_are_one_scene_and_the_panchromatic_one_is_not_of_them(rea
     with open_scene(bands[2]) as blue:
         np.testing.assert_array_equal(image[2][valid], read_whole(blue)[0][0][valid])
     momotombo = [real_data / f"landsat/momotombo_L1TP_B{n}.tif" for n in (4, 8)]
-    with pytest.raises(GridError, match="do not lie on one grid"):
+    with pytest.raises(GridError, match=r"B4.*B8"):
         open_scene(ref_of(*momotombo))

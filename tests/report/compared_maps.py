@@ -14,7 +14,7 @@ from crispmap.evaluate.intervals import (
     mean_iou,
     overall_accuracy,
 )
-from crispmap.evaluate.readers import ArrayGround, ArrayLabels
+from crispmap.evaluate.readers import ArrayLabels, ArrayMask
 from crispmap.geo.grid import Block
 from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve
@@ -49,7 +49,7 @@ def maps() -> dict[str, LabelArray]:
 
 def rows() -> list[Row]:
     true = reference()
-    whole = ArrayGround(np.ones((SIDE, SIDE), bool)), Block(0, 0, SIDE, SIDE)
+    whole = ArrayMask(np.ones((SIDE, SIDE), bool)), Block(0, 0, SIDE, SIDE)
     counts: dict[str, CountArray] = {
         name: count_by_block(ArrayLabels(labels), ArrayLabels(true), whole, SCHEMA.names, 24)
         for name, labels in maps().items()

@@ -13,10 +13,10 @@ from shapely import STRtree
 
 from crispmap.synth.chance import Dice
 from crispmap.synth.features import Town
-from crispmap.synth.osm import Drift, Mapping, map_town
+from crispmap.synth.osm import Drift, MappingErrors, map_town
 from crispmap.synth.town import plan_town
 
-EXACT = Mapping((0.0, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+EXACT = MappingErrors((0.0, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @cache
@@ -53,7 +53,7 @@ def test_a_precise_map_is_the_truth() -> None:
 @given(st.integers(0, 200), st.floats(0.5, 6.0))
 @settings(deadline=None, max_examples=20)
 def test_the_drift_has_the_stated_size(seed: int, rms: float) -> None:
-    drift = Drift.draw(Mapping(drift_m=rms), Dice.of(seed, 0))
+    drift = Drift.draw(MappingErrors(drift_m=rms), Dice.of(seed, 0))
     assert 1.0 <= np.hypot(*drift.offset_m) <= 2.0
     places = np.random.default_rng(0).uniform(0, 30_000, (8000, 2))
     shifts = drift.at(places)
@@ -64,7 +64,7 @@ def test_the_drift_has_the_stated_size(seed: int, rms: float) -> None:
 
 
 def test_houses_are_displaced_by_the_drift_alone_without_jitter() -> None:
-    layers = map_town(town(), 1, Mapping(offset_m=(1.2, -0.9), jitter_m=0.0, simplified=0.0))
+    layers = map_town(town(), 1, MappingErrors(offset_m=(1.2, -0.9), jitter_m=0.0, simplified=0.0))
     places, shifts = displacements(list(layers.buildings.geometry))
     assert len(places) > 20
     assert np.abs(shifts - layers.drift.at(places)).max() < 1e-6
@@ -73,7 +73,7 @@ def test_houses_are_displaced_by_the_drift_alone_without_jitter() -> None:
 def test_default_displacement_is_near_three_metres_and_jitter_as_stated() -> None:
     lengths, own = [], []
     for seed in range(6):
-        layers = map_town(town(), seed, Mapping(simplified=0.0))
+        layers = map_town(town(), seed, MappingErrors(simplified=0.0))
         places, shifts = displacements(list(layers.buildings.geometry), 0.15)
         lengths.append(np.hypot(*shifts.T))
         own.append(shifts - layers.drift.at(places))
@@ -82,7 +82,7 @@ def test_default_displacement_is_near_three_metres_and_jitter_as_stated() -> Non
 
 
 def test_buildings_are_missing_in_clusters_and_sheds_nearly_all() -> None:
-    base = Mapping(**{**EXACT.__dict__, "omitted": 0.12, "sheds_omitted": 0.85})
+    base = MappingErrors(**{**EXACT.__dict__, "omitted": 0.12, "sheds_omitted": 0.85})
     layers = map_town(town(), 3, base)
     near = town().setting.frame.buffer(15)
     seen = [b for b in town().buildings if b.outline.intersects(near)]
@@ -99,7 +99,7 @@ def test_buildings_are_missing_in_clusters_and_sheds_nearly_all() -> None:
 
 
 def test_ghosts_stand_where_nothing_is() -> None:
-    base = Mapping(**{**EXACT.__dict__, "gone": 0.2})
+    base = MappingErrors(**{**EXACT.__dict__, "gone": 0.2})
     layers = map_town(town(), 3, base)
     exact = map_town(town(), 3, EXACT)
     ghosts = layers.buildings.geometry.iloc[len(exact.buildings) :]
@@ -109,14 +109,14 @@ def test_ghosts_stand_where_nothing_is() -> None:
 
 
 def test_rows_become_one_outline_of_about_their_area() -> None:
-    base = Mapping(**{**EXACT.__dict__, "merged": 1.0})
+    base = MappingErrors(**{**EXACT.__dict__, "merged": 1.0})
     merged, exact = map_town(town(), 0, base).buildings, map_town(town(), 0, EXACT).buildings
     assert len(merged) < 0.9 * len(exact)
     assert merged.area.sum() == pytest.approx(exact.area.sum(), rel=0.08)
 
 
 def test_small_streets_are_forgotten_and_large_ones_never() -> None:
-    base = Mapping(**{**EXACT.__dict__, "roads_omitted": 1.0})
+    base = MappingErrors(**{**EXACT.__dict__, "roads_omitted": 1.0})
     few, all_roads = map_town(town(), 0, base).roads, map_town(town(), 0, EXACT).roads
     assert len(few) < len(all_roads)
     for value in ("secondary", "tertiary"):

@@ -15,8 +15,9 @@ from rasterio.enums import ColorInterp
 from crispmap.errors import InputError, OutputError
 from crispmap.labels.mask import open_labels
 from crispmap.raster.writer import read_class_schema
-from crispmap.synth import TOWN_SCHEMA, TownFiles, plan_town, town_grid, true_classes, write_town
-from crispmap.synth.write import TOWN_CRS, TOWN_ORIGIN
+from crispmap.synth.town import plan_town
+from crispmap.synth.truth import TOWN_SCHEMA, true_classes
+from crispmap.synth.write import TOWN_CRS, TOWN_ORIGIN, TownFiles, town_grid, write_town
 
 SIZE_PX = (256, 288)
 

@@ -63,7 +63,7 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
     from crispmap.raster.files import read_grid
-    from crispmap.raster.writer import check_paths, check_raster_target
+    from crispmap.raster.targets import check_paths, check_raster_target
 
     check_paths([out], [labels, like])
     check_raster_target(out, force=force)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from crispmap.classes import ClassSchema
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.geo.areas import Area, hold_out_strip
 from crispmap.geo.grid import Block
 from crispmap.labels.reader import LabelReader
@@ -112,7 +112,7 @@ def by_image(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 def labels_within(pieces: Sequence[Piece]) -> Callable[[Block], LabelArray]:
     """Return a reader of the labels of some pieces of one image, IGNORE outside their areas."""
-    union = UnitedGround([piece.area for piece in pieces])
+    union = AreaUnion([piece.area for piece in pieces])
 
     def read(block: Block) -> LabelArray:
         return np.where(union.mask(block), pieces[0].labels.read(block), np.uint8(IGNORE))

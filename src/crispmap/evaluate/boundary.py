@@ -1,9 +1,8 @@
-"""How well the outlines of a map follow those of a reference, at stated widths in metres on the ground.
+"""Boundary figures: how well the outlines of a map follow those of a reference, at widths in metres on the ground.
 
-The two maps are first reduced to the pixels that have a class in both. A boundary pixel of a class is a
-pixel of it with a 4-neighbour of another class; unknown pixels and the edge of the grid make no boundary.
-Distances are Euclidean between pixel centres, with the ground sampling distance of each axis, so pixels
-need not be square.
+The two maps are first reduced to the pixels that have a class in both. A boundary pixel of a class is a pixel of it
+with a 4-neighbour of another class; unknown pixels and the edge of the grid make no boundary. Distances are Euclidean
+between pixel centres, with the ground sampling distance of each axis, so pixels need not be square.
 
 Three figures, each per class:
 
@@ -38,17 +37,16 @@ from crispmap.types import IGNORE, BoolArray, CountArray, DoubleArray, LabelArra
 DISTANCE_TOLERANCE = 0.002
 """Distances longer than a width by this share still count as within it.
 
-The pixels of a projected grid measure up to 0.1 % more or less on the ground than their name says; without
-the tolerance a width of 1 m would reach the next 1 m pixel in one part of a UTM zone and miss it in
-another.
+The pixels of a projected grid measure up to 0.1 % more or less on the ground than their name says; without the
+tolerance a width of 1 m would reach the next 1 m pixel in one part of a UTM zone and miss it in another.
 """
 
-_CROSS = (1, 0)  # half-widths of the 4-neighbourhood, as from half_widths_px
+_CROSS = (1, 0)  # half-widths of the 4-neighbourhood, see half_widths_px
 
 
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """Pixel counts that add up piece by piece; fields that are not arrays say what was counted."""
+    """Additive pixel counts; fields that are not arrays are the settings of the count."""
 
     def __add__(self, other: Self) -> Self:
         summed = {}
@@ -89,12 +87,12 @@ class _Counts:
 
     @classmethod
     def _like(cls, entries: Mapping[str, Any]) -> Self:
-        """Return counts of 0 for the widths or the slack, and for as many classes, as the entries hold."""
+        """Return counts of 0 for the settings and the number of classes of the entries."""
         raise NotImplementedError
 
 
 class _NearShares:
-    """How much of a map lies near the reference, and the other way round, from counts (…, class)."""
+    """Shares of a map near the reference, and the reverse, from counts (…, class)."""
 
     predicted_px: CountArray
     reference_px: CountArray
@@ -113,34 +111,21 @@ class _NearShares:
 
     @property
     def f1(self) -> DoubleArray:
-        """(…, class) harmonic mean of precision and recall.
-
-        0 where nothing is near or one map alone has such pixels; NaN where neither has one.
-        """
+        """(…, class) harmonic mean of precision and recall; 0 if only one map has such pixels, NaN if neither has."""
         return _f1(self.predicted_near_px, self.predicted_px, self.reference_near_px, self.reference_px)
 
 
 @dataclass(frozen=True, eq=False)
 class BoundaryCounts(_NearShares, _Counts):
-    """Counts of boundary pixels and of inner boundary regions, by width and class.
+    """Counts of boundary pixels and of inner boundary regions, by width and class."""
 
-    Attributes:
-        widths_m: The widths, in metres.
-        predicted_px: (class,) boundary pixels of the map.
-        reference_px: (class,) boundary pixels of the reference.
-        predicted_near_px: (width, class) those of the map within the width of one of the reference.
-        reference_near_px: (width, class) those of the reference within the width of one of the map.
-        inner_shared_px: (width, class) pixels in the inner boundary region of both.
-        inner_any_px: (width, class) pixels in the inner boundary region of either.
-    """
-
-    widths_m: tuple[float, ...]
-    predicted_px: CountArray
-    reference_px: CountArray
-    predicted_near_px: CountArray
-    reference_near_px: CountArray
-    inner_shared_px: CountArray
-    inner_any_px: CountArray
+    widths_m: tuple[float, ...]  # the widths, in metres
+    predicted_px: CountArray  # (class,) boundary pixels of the map
+    reference_px: CountArray  # (class,) boundary pixels of the reference
+    predicted_near_px: CountArray  # (width, class) those of the map within the width of one of the reference
+    reference_near_px: CountArray  # (width, class) those of the reference within the width of one of the map
+    inner_shared_px: CountArray  # (width, class) pixels in the inner boundary region of both
+    inner_any_px: CountArray  # (width, class) pixels in the inner boundary region of either
 
     @classmethod
     def zeros(cls, widths_m: tuple[float, ...], class_count: int) -> Self:
@@ -161,21 +146,13 @@ class BoundaryCounts(_NearShares, _Counts):
 
 @dataclass(frozen=True, eq=False)
 class RelaxedCounts(_NearShares, _Counts):
-    """Counts of the pixels of each class that have a pixel of it within a slack in the other map.
+    """Counts of the pixels of each class that have a pixel of it within a slack in the other map."""
 
-    Attributes:
-        slack_px: The slack, in pixels.
-        predicted_px: (class,) pixels of the map.
-        reference_px: (class,) pixels of the reference.
-        predicted_near_px: (class,) those of the map within the slack of one of the reference.
-        reference_near_px: (class,) those of the reference within the slack of one of the map.
-    """
-
-    slack_px: float
-    predicted_px: CountArray
-    reference_px: CountArray
-    predicted_near_px: CountArray
-    reference_near_px: CountArray
+    slack_px: float  # the slack, in pixels
+    predicted_px: CountArray  # (class,) pixels of the map
+    reference_px: CountArray  # (class,) pixels of the reference
+    predicted_near_px: CountArray  # (class,) those of the map within the slack of one of the reference
+    reference_near_px: CountArray  # (class,) those of the reference within the slack of one of the map
 
     @classmethod
     def zeros(cls, slack_px: float, class_count: int) -> Self:
@@ -189,22 +166,16 @@ class RelaxedCounts(_NearShares, _Counts):
 
 @dataclass(frozen=True)
 class BoundaryRule:
-    """What is counted at boundaries: the widths, the slack, and what a pixel measures.
-
-    Attributes:
-        class_count: Number of classes; ids are 0..class_count-1.
-        gsd_m: Ground sampling distance (between rows y, between columns x), in metres.
-        widths_m: Widths at which boundaries are compared, in metres.
-        slack_px: Slack of relaxed precision and recall, in pixels.
+    """The settings of boundary counts.
 
     Raises:
         InputError: If a width or ground sampling distance is not above 0, or the slack below 0.
     """
 
-    class_count: int
-    gsd_m: tuple[float, float]
-    widths_m: tuple[float, ...]
-    slack_px: float = 3
+    class_count: int  # number of classes; ids are 0..class_count-1
+    gsd_m: tuple[float, float]  # ground sampling distance (between rows y, between columns x), in metres
+    widths_m: tuple[float, ...]  # widths at which boundaries are compared, in metres
+    slack_px: float = 3  # slack of relaxed precision and recall, in pixels
 
     def __post_init__(self) -> None:
         for what, values in (("ground sampling distance", self.gsd_m), ("boundary width", self.widths_m)):
@@ -215,26 +186,21 @@ class BoundaryRule:
 
     @property
     def margin_px(self) -> int:
-        """Halo, in pixels, with which the core of a block is counted as in the whole image."""
+        """Halo, in pixels, that a block needs for the counts of its core to equal those in the whole image."""
         widest = max(self.widths_m, default=0.0) * (1 + DISTANCE_TOLERANCE) / min(self.gsd_m)
         return math.ceil(max(widest, self.slack_px)) + 2
 
     def zeros(self) -> tuple[BoundaryCounts, RelaxedCounts]:
         """Return the counts of no pixel."""
-        return BoundaryCounts.zeros(self.widths_m, self.class_count), RelaxedCounts.zeros(
-            self.slack_px, self.class_count
-        )
+        relaxed = RelaxedCounts.zeros(self.slack_px, self.class_count)
+        return BoundaryCounts.zeros(self.widths_m, self.class_count), relaxed
 
     def count(
         self, predicted: LabelArray, reference: LabelArray, core: Block | None = None
     ) -> tuple[BoundaryCounts, RelaxedCounts]:
-        """Return the counts of the pixels of a core, seen with the pixels around it.
+        """Return the counts of the pixels of a core, a block of the arrays; of all by default.
 
-        Args:
-            predicted: Class ids of the map, (row, col) uint8, 255 where it has no class.
-            reference: Class ids of the reference, same shape.
-            core: The pixels that count, as a block of the arrays; all by default. Counts are those of the
-                whole image if the arrays reach ``margin_px`` beyond the core, or to the edge of the image.
+        They are those of the whole image if the arrays reach ``margin_px`` beyond the core, or to the image's edge.
 
         Raises:
             GridError: If the shapes differ.
@@ -245,17 +211,13 @@ class BoundaryRule:
         known = (predicted != IGNORE) & (reference != IGNORE)
         boundary, relaxed = self.zeros()
         for class_id in _classes_of(predicted, reference, known, self.class_count):
-            ours, theirs = (_Region.of(labels, class_id, known) for labels in (predicted, reference))
-            self._add_boundary(boundary, class_id, (ours, theirs), counted)
-            self._add_relaxed(relaxed, class_id, (ours, theirs), counted)
+            regions = _Region.of(predicted, class_id, known), _Region.of(reference, class_id, known)
+            self._add_boundary(boundary, class_id, regions, counted)
+            self._add_relaxed(relaxed, class_id, regions, counted)
         return boundary, relaxed
 
     def _add_boundary(
-        self,
-        counts: BoundaryCounts,
-        class_id: int,
-        regions: tuple[_Region, _Region],
-        counted: tuple[slice, slice],
+        self, counts: BoundaryCounts, class_id: int, regions: tuple[_Region, _Region], counted: tuple[slice, slice]
     ) -> None:
         ours, theirs = regions
         counts.predicted_px[class_id] = np.count_nonzero(ours.boundary[counted])
@@ -269,11 +231,7 @@ class BoundaryRule:
             counts.inner_any_px[index, class_id] = np.count_nonzero(inner | other)
 
     def _add_relaxed(
-        self,
-        counts: RelaxedCounts,
-        class_id: int,
-        regions: tuple[_Region, _Region],
-        counted: tuple[slice, slice],
+        self, counts: RelaxedCounts, class_id: int, regions: tuple[_Region, _Region], counted: tuple[slice, slice]
     ) -> None:
         ours, theirs = regions
         reach = half_widths_px(self.slack_px, (1.0, 1.0))
@@ -304,12 +262,8 @@ class _Region:
 def half_widths_px(distance: float, steps: tuple[float, float]) -> tuple[int, ...]:
     """Return the pixels within a distance of a pixel, as half-widths by row offset.
 
-    Item ``i`` is the largest column offset whose centre is within the distance (and its tolerance) at ``i``
-    rows away.
-
-    Args:
-        distance: The distance, in the unit of the steps.
-        steps: Distance between neighbouring rows, and between neighbouring columns.
+    Item ``i`` is the largest column offset whose centre, ``i`` rows away, is within the distance (and its tolerance).
+    The steps are the distances between neighbouring rows and columns, in the same unit.
     """
     limit = distance * (1 + DISTANCE_TOLERANCE)
     step_y, step_x = steps
@@ -318,14 +272,10 @@ def half_widths_px(distance: float, steps: tuple[float, float]) -> tuple[int, ..
 
 
 def within(mask: BoolArray, reach: tuple[int, ...]) -> BoolArray:
-    """Return which pixels have a set pixel within reach: the dilation of a mask by a disk, (row, col).
+    """Return which pixels have a set pixel within reach: the dilation of a mask (row, col) by ``half_widths_px``.
 
-    Exact, and quicker than a distance transform up to reaches of some hundred pixels: the rows of a disk
-    nest, so each half-width extends the one before by one column.
-
-    Args:
-        mask: (row, col) bool.
-        reach: Half-widths by row offset, never growing, as from ``half_widths_px``.
+    Exact, and faster than a distance transform up to reaches of some hundred pixels: the rows of a disk are nested, so
+    each half-width extends the one before by one column.
     """
     height, width = mask.shape
     near = np.zeros_like(mask)
@@ -349,7 +299,7 @@ def _near(pixels: BoolArray, others: BoolArray, reach: tuple[int, ...], counted:
 
 
 def _classes_of(predicted: LabelArray, reference: LabelArray, known: BoolArray, class_count: int) -> list[int]:
-    """Return the ids of the classes that lie in either map where both are known."""
+    """Return the ids of the classes in either map where both are known."""
     seen = np.bincount(predicted[known], minlength=IGNORE) + np.bincount(reference[known], minlength=IGNORE)
     return [int(class_id) for class_id in np.flatnonzero(seen[:class_count])]
 
@@ -357,7 +307,7 @@ def _classes_of(predicted: LabelArray, reference: LabelArray, known: BoolArray, 
 def _f1(
     predicted_near: CountArray, predicted: CountArray, reference_near: CountArray, reference: CountArray
 ) -> DoubleArray:
-    """Return 2PR / (P + R); 0 where only one map has pixels, NaN where neither has."""
+    """Return 2PR / (P + R); 0 if only one map has pixels, NaN if neither has."""
     hits = predicted_near.astype(np.float64) * reference + reference_near.astype(np.float64) * predicted
     twice = 2.0 * predicted_near * reference_near
     f1 = ratio(twice, hits)

@@ -1,8 +1,8 @@
 """A class map compared with a reference: every count behind its figures, from one pass over the pixels.
 
-Maps are read block by block with a halo, so memory does not grow with the scene, and the counts are the same whatever
-the block size. Only pixels with a reference label, and inside the area where one is given, are scored. Pixels outside
-it count as unknown, so that no outline arises at the rim of an area.
+Maps are read block by block with a halo, so memory is bounded and the counts do not depend on the block size. Only
+pixels with a reference label, inside the area if one is given, are scored. Pixels outside it count as unknown, so that
+the border of an area is not an outline.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, LabelError
 from crispmap.evaluate.boundary import DISTANCE_TOLERANCE, BoundaryRule
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.readers import ArrayGround, ArrayLabels, Ground, LabelSource, UnitedGround
+from crispmap.evaluate.readers import AreaMask, AreaUnion, ArrayLabels, ArrayMask, LabelSource
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 BLOCK_PX = 1024
-SLACK_PX = 3.0
-"""Slack of relaxed precision and recall, in pixels (Mnih 2013)."""
+SLACK_PX = 3.0  # slack of relaxed precision and recall, in pixels (Mnih 2013)
 
 _WIDTHS_M = (1.0, 3.0)
 
@@ -36,12 +35,12 @@ def evaluate_maps(
     grid: Grid,
     schema: ClassSchema,
     *,
-    area: Sequence[Ground],
+    area: Sequence[AreaMask],
     events: Events = SILENT,
 ) -> Evaluation:
     """Return how well a map agrees with a reference in an area of their grid; see ``MapComparison``."""
     rule = boundary_rule(schema, rows_and_columns_m(grid))
-    return MapComparison(predicted, reference, grid.block, schema, rule, UnitedGround(area)).run(events=events)
+    return MapComparison(predicted, reference, grid.block, schema, rule, AreaUnion(area)).run(events=events)
 
 
 def evaluate_arrays(
@@ -54,15 +53,12 @@ def evaluate_arrays(
     slack_px: float = SLACK_PX,
     area: BoolArray | None = None,
 ) -> Evaluation:
-    """Return how well a map in memory agrees with a reference.
+    """Return how well a map in memory agrees with a reference; see ``evaluate_maps``.
 
     Args:
         predicted: (row, col) uint8 class ids, 255 where the map has none.
         reference: (row, col) uint8 class ids, 255 where unknown.
         gsd_m: Ground sampling distance (between rows y, between columns x), in metres.
-        schema: The classes of both.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; ``default_widths_m`` if not given.
-        slack_px: Slack of relaxed precision and recall, in pixels.
         area: (row, col) bool, the pixels to score; all by default.
 
     Raises:
@@ -76,7 +72,7 @@ def evaluate_arrays(
         if array is not None and array.shape != predicted.shape:
             raise GridError(f"The map has shape {predicted.shape}, the {name} {array.shape}.", expected="one shape")
     rule = boundary_rule(schema, gsd_m, widths_m, slack_px)
-    chosen = None if area is None else ArrayGround(area)
+    chosen = None if area is None else ArrayMask(area)
     whole = Block(0, 0, *predicted.shape)
     return MapComparison(ArrayLabels(predicted), ArrayLabels(reference), whole, schema, rule, chosen).run()
 
@@ -87,7 +83,7 @@ def boundary_rule(
     widths_m: Sequence[float] | None = None,
     slack_px: float = SLACK_PX,
 ) -> BoundaryRule:
-    """Return what is counted at boundaries, at the widths given (each once, rising) or else the default ones."""
+    """Return the rule for boundaries at the given widths, sorted and each once, or at the default ones."""
     widths = default_widths_m(gsd_m) if widths_m is None else tuple(sorted({float(width) for width in widths_m}))
     return BoundaryRule(len(schema), gsd_m, widths, slack_px)
 
@@ -99,11 +95,7 @@ def rows_and_columns_m(grid: Grid) -> tuple[float, float]:
 
 
 def default_widths_m(gsd_m: tuple[float, float]) -> tuple[float, ...]:
-    """Return 1 and 3 metres or, where pixels are larger than a metre, about 1 and 3 pixels, in metres.
-
-    Args:
-        gsd_m: Ground sampling distance of each axis, in metres.
-    """
+    """Return 1 and 3 metres or, for pixels larger than a metre, about 1 and 3 pixels, in metres."""
     largest = max(gsd_m)
     if not _WIDTHS_M[0] * (1 + DISTANCE_TOLERANCE) < largest < math.inf:
         return _WIDTHS_M
@@ -116,23 +108,14 @@ def default_widths_m(gsd_m: tuple[float, float]) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class MapComparison:
-    """A map and a reference on one grid, and what is counted.
+    """A map and a reference on one grid, and what is counted."""
 
-    Attributes:
-        predicted: The map.
-        reference: What it is scored against.
-        whole: All pixels of the grid.
-        schema: The classes of both.
-        rule: What is counted at boundaries.
-        chosen: The pixels to score; None for all.
-    """
-
-    predicted: LabelSource
-    reference: LabelSource
-    whole: Block
-    schema: ClassSchema
-    rule: BoundaryRule
-    chosen: Ground | None = None
+    predicted: LabelSource  # the map
+    reference: LabelSource  # what it is scored against
+    whole: Block  # all pixels of the grid
+    schema: ClassSchema  # the classes of both
+    rule: BoundaryRule  # what is counted at boundaries
+    chosen: AreaMask | None = None  # the pixels to score; None for all
 
     def run(self, block_px: int = BLOCK_PX, events: Events = SILENT) -> Evaluation:
         """Return the counts over the whole grid, taken block by block; the size of a block changes only the memory.
@@ -158,7 +141,7 @@ class MapComparison:
         return Evaluation(confusion, boundary, relaxed, self.rule.gsd_m)
 
     def _reference_in(self, outer: Block, core: Block) -> LabelArray | None:
-        """Return the reference of a block, 255 where it is not scored; None where its core has nothing to score."""
+        """Return the reference of a block, 255 where it is not scored; None if its core has nothing to score."""
         chosen = None if self.chosen is None else self.chosen.mask(outer)
         if chosen is not None and not chosen[core.slices].any():
             return None
@@ -175,10 +158,10 @@ class MapComparison:
             raise LabelError(
                 f"The map has no class on any of the {confusion.unmapped_px} labelled pixels{where}.",
                 expected="a map that covers the reference",
-                remedy="Check that the map shows this place, and that it is not all nodata.",
+                remedy="Check that the map shows the same place, and that it is not all nodata.",
             )
         raise LabelError(
             f"The reference labels no pixel of the map{where}.",
-            expected="a reference that overlaps what is to be scored",
+            expected="a reference that overlaps the scored area",
             remedy="Check the CRS of the reference, and the area.",
         )

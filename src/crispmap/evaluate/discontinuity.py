@@ -1,7 +1,7 @@
-"""How much scores jump where the patches they were computed in meet, compared with how much they change elsewhere.
+"""Jumps of scores at the borders of patches, compared with their changes elsewhere.
 
 A patch network (``crispmap.models.patch_network``) shows such borders; IGARSS 2016, section 3 and figure 4, shows them
-as pictures. Here they are a number.
+as pictures. Here they are measured.
 """
 
 from __future__ import annotations
@@ -22,46 +22,38 @@ _BLOCK_PX = 1024
 
 @dataclass(frozen=True, eq=False)
 class Discontinuity:
-    """Jumps between neighbouring pixels, by where they lie in the patches; counts of several rasters may be added.
+    """Jumps between neighbouring pixels, by their position in the patches; those of several rasters may be added."""
 
-    Attributes:
-        sums: (period,) sums of |jump|, float64. Item 0 is of the steps across a border, item i of those between
-            pixels i - 1 and i of a patch, along both rows and columns.
-        pairs: (period,) the number of jumps summed, int64.
-    """
-
+    # (period,) sums of |jump|, float64. Item 0 is of the steps across a border, item i of those between pixels i - 1
+    # and i of a patch, along both rows and columns
     sums: DoubleArray
-    pairs: CountArray
+    pairs: CountArray  # (period,) the number of jumps summed, int64
 
     def __add__(self, other: Discontinuity) -> Discontinuity:
         return Discontinuity(self.sums + other.sums, self.pairs + other.pairs)
 
     @property
     def border_jump(self) -> float:
-        """Mean |jump| across borders; NaN where the raster has none."""
+        """Mean |jump| across borders; NaN without borders."""
         return _mean(self.sums[0], self.pairs[0])
 
     @property
     def inner_jump(self) -> float:
-        """Mean |jump| between neighbours within a patch; NaN where there are none."""
+        """Mean |jump| between neighbours within a patch; NaN without any."""
         return _mean(self.sums[1:].sum(), self.pairs[1:].sum())
 
     @property
     def ratio(self) -> float:
-        """``border_jump`` over ``inner_jump``: 1 without discontinuities; infinite if scores change at borders only.
-
-        NaN if they change nowhere. It treats all places within a patch the same; see ``ratio_at`` where they differ.
-        """
+        """``border_jump`` over ``inner_jump``, see ``ratio_at``."""
         return self.ratio_at(1)
 
     def ratio_at(self, stride_px: int) -> float:
-        """Mean |jump| across borders over that at the inner places that are multiples of a stride: like with like.
+        """Mean |jump| across borders over that at the inner positions that are multiples of the network's stride.
 
-        A network that computes every fourth score and fills in those between (a deconvolution of stride 4) jumps by
-        other amounts at each of the four places, though it has no patches. Borders at multiples of 16 always fall on
-        one and the same of the four, so that ``ratio`` compares places as well as borders; here that one place is
-        compared with itself. 1 without discontinuities; infinite if scores change there at borders only; NaN if they
-        change there nowhere, or if the stride is the period and no inner place is like a border.
+        1 without discontinuities; infinite if scores change at borders only; NaN if they change nowhere, or if the
+        stride is the period and leaves no inner position. A network that computes every fourth score and interpolates
+        (a deconvolution of stride 4) jumps by different amounts at each of the four positions even without patches. As
+        borders at multiples of 16 always fall on the same one of the four, that position is compared with itself.
 
         Args:
             stride_px: The network's stride, which divides the period; 1 gives ``ratio``.
@@ -72,12 +64,12 @@ class Discontinuity:
         period_px = len(self.sums)
         if stride_px < 1 or period_px % stride_px:
             raise InputError(
-                f"Borders at every {period_px} pixels are to be compared with places at every {stride_px}.",
+                f"The stride is {stride_px} pixels, and borders are {period_px} pixels apart.",
                 expected=f"a stride that divides {period_px}",
                 remedy="Give the stride of the network, and measure with a period that is a multiple of it.",
             )
-        alike = slice(stride_px, None, stride_px)
-        border, inner = self.border_jump, _mean(self.sums[alike].sum(), self.pairs[alike].sum())
+        inside = slice(stride_px, None, stride_px)
+        border, inner = self.border_jump, _mean(self.sums[inside].sum(), self.pairs[inside].sum())
         if inner == 0:
             return math.inf if border > 0 else math.nan
         return border / inner
@@ -91,13 +83,13 @@ def measure_discontinuity(
     probabilities: bool = True,
     block: Block | None = None,
 ) -> Discontinuity:
-    """Return the jumps of a raster of scores, read block by block, all classes counted the same.
+    """Return the jumps of a raster of scores, over all classes, read block by block.
 
-    Only steps between two valid pixels count. Borders are looked for on the raster's own grid: measure on the grid that
-    the network worked on, because interpolation to a finer one spreads a jump over several pixels.
+    Only steps between two valid pixels count. Measure on the grid of the network: interpolation to a finer one spreads
+    a jump over several pixels.
 
     Args:
-        scores: Logits, one band a class.
+        scores: Logits, one band per class.
         period_px: Side of the patches; 2 or more. 16 for Mnih's network.
         phase_px: First row and first column of any patch.
         probabilities: Take the jumps of the softmax, as published maps show it, rather than of the logits.
@@ -110,7 +102,7 @@ def measure_discontinuity(
     whole = block or scores.grid.block
     if period_px < 2 or whole.intersection(scores.grid.block) != whole:
         raise InputError(
-            f"Discontinuities of period {period_px} are looked for in rows {whole.row}..{whole.row_stop} and columns "
+            f"Discontinuities of period {period_px} in rows {whole.row}..{whole.row_stop} and columns "
             f"{whole.col}..{whole.col_stop}.",
             expected=f"a period of 2 pixels or more, and a block within {scores.grid.height} x {scores.grid.width} px",
         )
@@ -123,7 +115,7 @@ def measure_discontinuity(
 def _jumps(
     scores: SceneReader, part: Block, whole: Block, phase_px: tuple[int, int], how: tuple[int, bool]
 ) -> Discontinuity:
-    """Return the jumps from every pixel of a part to the ones below and right of it, as far as the whole goes."""
+    """Return the jumps from every pixel of a part to the ones below and right of it, within the whole."""
     period_px, probabilities = how
     reading = Block(part.row, part.col, part.height + 1, part.width + 1).intersection(whole)
     values, valid = scores.read(reading)
@@ -132,7 +124,7 @@ def _jumps(
         maps = softmax(maps, axis=0)
     total = Discontinuity(np.zeros(period_px), np.zeros(period_px, np.int64))
     for axis, across in ((0, part.width), (1, part.height)):
-        # A step belongs to the part of its first pixel; what was read beyond the part across it is another part's.
+        # A step belongs to the part of its first pixel; pixels read beyond the part across it belong to another part.
         jumps, pairs = _steps(np.moveaxis(maps, axis + 1, 0)[..., :across], np.moveaxis(valid, axis, 0)[..., :across])
         place = ((part.row, part.col)[axis] - phase_px[axis] + 1 + np.arange(len(jumps))) % period_px
         total += Discontinuity(
@@ -143,12 +135,7 @@ def _jumps(
 
 
 def _steps(maps: DoubleArray, valid: BoolArray) -> tuple[DoubleArray, CountArray]:
-    """Return the sum of |jump| and the number of jumps from every line to the next.
-
-    Args:
-        maps: (line, class, place).
-        valid: (line, place).
-    """
+    """Return the sum of |jump| and the number of jumps from every line of (line, class, place) to the next."""
     both = valid[1:] & valid[:-1]
     sums: DoubleArray = (np.abs(np.diff(maps, axis=0)) * both[:, None]).sum(axis=(1, 2))
     return sums, both.sum(axis=1) * maps.shape[1]

@@ -24,18 +24,12 @@ class Evaluation:
     """How well a map agrees with a reference: counts, and the figures read from them.
 
     Evaluations of several areas add up to that of all of them.
-
-    Attributes:
-        confusion: Pixels by reference and predicted class.
-        boundary: Boundary pixels and inner boundary regions, at every width.
-        relaxed: Pixels of each class near a pixel of it in the other map.
-        gsd_m: Ground sampling distance (between rows y, between columns x) the map was compared at, in
-            metres.
     """
 
-    confusion: ConfusionMatrix
-    boundary: BoundaryCounts
-    relaxed: RelaxedCounts
+    confusion: ConfusionMatrix  # pixels by reference and predicted class
+    boundary: BoundaryCounts  # boundary pixels and inner boundary regions, at every width
+    relaxed: RelaxedCounts  # pixels of each class near a pixel of it in the other map
+    # ground sampling distance (between rows y, between columns x) the map was compared at, in metres
     gsd_m: tuple[float, float]
 
     @property
@@ -87,7 +81,7 @@ class Evaluation:
     def __add__(self, other: Evaluation) -> Evaluation:
         if not np.allclose(self.gsd_m, other.gsd_m, rtol=_SAME_GSD, atol=0):
             raise GridError(
-                f"Evaluations at {self.gsd_m} and {other.gsd_m} metres a pixel cannot be pooled.",
+                f"Evaluations at {self.gsd_m} and {other.gsd_m} metres per pixel cannot be pooled.",
                 expected="one ground sampling distance",
             )
         return Evaluation(
@@ -99,13 +93,9 @@ class Evaluation:
 
         The result is safe for JSON; ``from_dict`` reads its ``counts`` back.
         """
+        names = ("overall_accuracy", "mean_iou", "mean_f1", "kappa", "valid_px", "unmapped_px")
         figures = {
-            "overall_accuracy": self.overall_accuracy,
-            "mean_iou": self.mean_iou,
-            "mean_f1": self.confusion.mean_f1,
-            "kappa": self.kappa,
-            "valid_px": self.confusion.valid_px,
-            "unmapped_px": self.confusion.unmapped_px,
+            **{name: getattr(self.confusion, name) for name in names},
             "unmapped_share": self.unmapped_share,
             "boundary": [
                 {"width_m": width, "mean_f1": f1, "mean_iou": iou}
@@ -113,39 +103,25 @@ class Evaluation:
             ],
             "classes": {name: self._class_figures(index) for index, name in enumerate(self.class_names)},
         }
-        counts = {
-            "confusion": self.confusion.to_dict(),
-            "boundary": self.boundary.to_dict(),
-            "relaxed": self.relaxed.to_dict(),
-            "gsd_m": list(self.gsd_m),
-        }
+        parts: dict[str, Any] = {"confusion": self.confusion, "boundary": self.boundary, "relaxed": self.relaxed}
+        counts = {name: part.to_dict() for name, part in parts.items()} | {"gsd_m": list(self.gsd_m)}
         return {**_plain(figures), "counts": counts}
 
     def _class_figures(self, class_id: int) -> dict[str, Any]:
-        matrix, edges, relaxed = self.confusion, self.boundary, self.relaxed
+        matrix, relaxed = self.confusion, self.relaxed
+        at_edges = {name: getattr(self.boundary, name) for name in ("precision", "recall", "f1", "iou")}
         return {
-            "iou": matrix.iou[class_id],
-            "precision": matrix.precision[class_id],
-            "recall": matrix.recall[class_id],
-            "f1": matrix.f1[class_id],
+            **{name: getattr(matrix, name)[class_id] for name in ("iou", "precision", "recall", "f1")},
             "reference_px": int(matrix.reference_px[class_id]),
             "predicted_px": int(matrix.predicted_px[class_id]),
             "unmapped_px": int(matrix.unmapped[class_id]),
             "boundary": [
-                {
-                    "width_m": width,
-                    "precision": edges.precision[index, class_id],
-                    "recall": edges.recall[index, class_id],
-                    "f1": edges.f1[index, class_id],
-                    "iou": edges.iou[index, class_id],
-                }
+                {"width_m": width, **{name: values[index, class_id] for name, values in at_edges.items()}}
                 for index, width in enumerate(self.widths_m)
             ],
             "relaxed": {
                 "slack_px": relaxed.slack_px,
-                "precision": relaxed.precision[class_id],
-                "recall": relaxed.recall[class_id],
-                "f1": relaxed.f1[class_id],
+                **{name: getattr(relaxed, name)[class_id] for name in ("precision", "recall", "f1")},
             },
         }
 

@@ -1,4 +1,4 @@
-"""The evaluation of a class map in a file against a reference in a file."""
+"""The evaluation of files against a reference: a class map, or coarse scores as they are and re-thresholded."""
 
 from __future__ import annotations
 
@@ -7,39 +7,54 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from crispmap.classes import ClassSchema
-from crispmap.errors import SchemaError
+from crispmap.errors import InputError, SchemaError
 from crispmap.evaluate.compare import SLACK_PX, MapComparison, boundary_rule, rows_and_columns_m
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.readers import Ground, OtherGround, UnitedGround
-from crispmap.events import SILENT, Events
-from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.evaluate.readers import AreaComplement, AreaMask, AreaUnion, LabelSource
+from crispmap.evaluate.recalibration import BiasedLabels, fit_biases_on
+from crispmap.events import SILENT, Events, progress
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.area_pieces import AreaPiece, resolve_areas
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions
 from crispmap.raster.files import read_grid
+from crispmap.raster.scores import open_scores
 from crispmap.raster.writer import read_class_schema
+from crispmap.types import DoubleArray
+
+FIT_ROLE = "refiner"  # the role of the areas on which biases are fitted: those the refiner is trained on
 
 
 @dataclass(frozen=True)
 class ScoringRules:
-    """What is scored, and how.
+    """What is scored, and how."""
 
-    Attributes:
-        schema: The classes; by default those in the maps' tags, which must agree.
-        areas: Areas by role, see ``pixels_to_score``; windows count the maps' pixels.
-        widths_m: Widths at which boundaries are compared, in metres on the ground; by default such as suit the largest
-            pixels.
-        slack_px: Slack of relaxed precision and recall, in pixels.
-        options: How references are read.
-    """
-
-    schema: ClassSchema | None = None
+    schema: ClassSchema | None = None  # by default the classes in a map's tags
+    # areas by role, see ``pixels_to_score``; windows are in pixels of the map or scores
     areas: Mapping[str, Sequence[AreaPiece]] = field(default_factory=dict)
-    widths_m: Sequence[float] | None = None
-    slack_px: float = SLACK_PX
-    options: LabelOptions = field(default_factory=LabelOptions)
+    widths_m: Sequence[float] | None = None  # boundary widths, in metres on the ground; by default those of the pixels
+    slack_px: float = SLACK_PX  # slack of relaxed precision and recall
+    options: LabelOptions = field(default_factory=LabelOptions)  # how references are read
+
+    def comparison(
+        self, predicted: LabelSource, reference: LabelSource, grid: Grid, schema: ClassSchema
+    ) -> MapComparison:
+        """Return a map and a reference on a grid, to be compared by these rules."""
+        rule = boundary_rule(schema, rows_and_columns_m(grid), self.widths_m, self.slack_px)
+        return MapComparison(predicted, reference, grid.block, schema, rule, pixels_to_score(self.areas, grid))
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseEvaluation:
+    """The figures of a coarse map."""
+
+    coarse: Evaluation  # figures of the arg max of the scores
+    biases: DoubleArray  # (class,) fitted on the area of the role ``FIT_ROLE``; the first is 0
+    rethresholded: Evaluation  # figures of the arg max of scores + biases
 
 
 def evaluate_file(
@@ -49,37 +64,77 @@ def evaluate_file(
     *,
     events: Events = SILENT,
 ) -> Evaluation:
-    """Return how well a class map in a file agrees with a reference in a file, on the map's grid.
-
-    Args:
-        map_path: A class map, or any mask that ``open_labels`` reads.
-        reference_path: Vectors or a mask, in any CRS.
-        rules: What is scored, and how.
-        events: What progress is reported to.
+    """Return how well a class map, or any mask, agrees with vectors or a mask as reference, on the map's grid.
 
     Raises:
         InputError: If a width is not above 0, or the slack is below 0.
         LabelError: If a file cannot be read as labels, the two do not overlap, or no pixel is labelled.
         ProjectError: If an area lies outside the map or cannot be read, or areas of two roles share pixels.
-        SceneError: If the map is no raster.
+        SceneError: If the map is not a raster.
         SchemaError: If the map names no classes and none are given.
     """
     schema = rules.schema or schema_of_map(map_path)
     grid = read_grid(map_path)
-    chosen = pixels_to_score(rules.areas, grid)
     with few_blocks_kept(), ExitStack() as stack:
         predicted = stack.enter_context(closing(open_labels(map_path, schema, grid)))
         reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=rules.options)))
-        rule = boundary_rule(schema, rows_and_columns_m(grid), rules.widths_m, rules.slack_px)
-        return MapComparison(predicted, reference, grid.block, schema, rule, chosen).run(events=events)
+        return rules.comparison(predicted, reference, grid, schema).run(events=events)
+
+
+def evaluate_coarse_file(
+    scores_path: str | Path,
+    reference_path: str | Path,
+    rules: ScoringRules,
+    *,
+    fit_reference_path: str | Path | None = None,
+    events: Events = SILENT,
+) -> CoarseEvaluation:
+    """Return the figures of a coarse map, as it is and re-thresholded, outside the area its biases are fitted on.
+
+    Args:
+        scores_path: Scores or probabilities, one band for each class, see ``open_scores``.
+        rules: With the classes of the scores, and areas of the role ``FIT_ROLE``.
+        fit_reference_path: Vectors or a mask to fit to, by default the reference.
+        events: What progress is reported to.
+
+    Raises:
+        InputError: If there is no area to fit on, or a width or the slack is out of range.
+        LabelError: If a file cannot be read as labels or does not overlap the scores, no pixel is labelled, or no
+            pixel of some class in the fit area.
+        ProjectError: If an area lies outside the scores or cannot be read, or areas of two roles share pixels.
+        SceneError: If the scores cannot be read, or are not of these classes.
+        SchemaError: If the classes are missing.
+    """
+    if not rules.areas.get(FIT_ROLE):
+        raise InputError(
+            "There is no area to fit the coarse map's biases on.",
+            expected="the area the refiner is trained on",
+            remedy="Give it (--fit-area).",
+        )
+    schema, options = rules.schema or schema_of_map(scores_path), rules.options
+    with few_blocks_kept(), ExitStack() as stack:
+        scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
+        grid = scores.grid
+        reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
+        fit_reference = reference
+        if fit_reference_path is not None:
+            fit_reference = stack.enter_context(closing(open_labels(fit_reference_path, schema, grid, options=options)))
+        area = AreaUnion(resolve_areas(rules.areas, grid, grid)[FIT_ROLE])
+        biases = fit_biases_on([(scores, fit_reference, area)])
+        with progress(events, "evaluation", 2 * grid.height * grid.width) as running:
+            coarse, rethresholded = (
+                rules.comparison(BiasedLabels(scores, one), reference, grid, schema).run(events=running)
+                for one in (np.zeros_like(biases), biases)
+            )
+    return CoarseEvaluation(coarse, biases, rethresholded)
 
 
 def schema_of_map(path: str | Path) -> ClassSchema:
-    """Return the class schema that a class map carries in its tags.
+    """Return the class schema in the tags of a class map.
 
     Raises:
-        SceneError: If the file cannot be opened, or its schema not be read.
-        SchemaError: If it carries none.
+        SceneError: If the file or its schema cannot be read.
+        SchemaError: If it has none.
     """
     schema = read_class_schema(path)
     if schema is None:
@@ -91,16 +146,14 @@ def schema_of_map(path: str | Path) -> ClassSchema:
     return schema
 
 
-def pixels_to_score(areas: Mapping[str, Sequence[AreaPiece]], grid: Grid) -> Ground | None:
-    """Return the pixels of the role ``test``; without that role all but those of other roles, used for training.
-
-    None means all pixels. Windows count the pixels of the grid.
+def pixels_to_score(areas: Mapping[str, Sequence[AreaPiece]], grid: Grid) -> AreaMask | None:
+    """Return the pixels of the role ``test``, else all except those of other roles, used for training; None for all.
 
     Raises:
         ProjectError: If an area lies outside the grid or cannot be read, or areas of two roles share pixels.
     """
     resolved = resolve_areas(areas, grid, grid)
     if resolved.get("test"):
-        return UnitedGround(resolved["test"])
+        return AreaUnion(resolved["test"])
     others = [area for role in resolved.values() for area in role]
-    return OtherGround(UnitedGround(others)) if others else None
+    return AreaComplement(AreaUnion(others)) if others else None

@@ -1,9 +1,9 @@
 """Confidence intervals of accuracy and mean IoU by block bootstrap.
 
-Neighbouring pixels are right or wrong together, so intervals from pixels drawn one by one would be far too narrow.
-Instead the test area is cut into square blocks, larger than its objects, and whole blocks are drawn with replacement.
-Maps drawn with the same weights are compared on the same blocks: an interval of a difference is then narrower than two
-intervals side by side suggest. Resamples that lack a class of the whole reference are left out.
+Errors of neighbouring pixels are correlated, so intervals from single pixels would be far too narrow. Instead the test
+area is cut into square blocks, larger than its objects, and whole blocks are drawn with replacement. Maps drawn with
+the same weights are compared on the same blocks: an interval of a difference is then narrower than two separate
+intervals suggest. Resamples that lack a class of the whole reference are left out.
 
 Source: Kuensch, "The jackknife and the bootstrap for general stationary observations", 1989, with blocks that do not
 overlap (Carlstein 1986), in two dimensions; percentile intervals (Efron and Tibshirani 1993, chapter 13).
@@ -18,63 +18,49 @@ from typing import NamedTuple
 import numpy as np
 
 from crispmap.errors import InputError
-from crispmap.evaluate.readers import Ground, LabelSource
+from crispmap.evaluate.readers import AreaMask, LabelSource
 from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix, ratio
 from crispmap.types import IGNORE, CountArray, DoubleArray
 
 RESAMPLES = 1000
 LEVEL = 0.95
-BLOCK_M = 64.0
-"""Side of a block on the ground: several houses, or a road and what is beside it."""
+BLOCK_M = 64.0  # side of a block on the ground: several houses, or a road and what is beside it
 LEAST_BLOCK_PX = 64
 _BLOCKS_READ = 16
 
 Figure = Callable[[CountArray], DoubleArray]
-"""Gives a figure (...) of confusion counts (..., reference class, predicted class)."""
+"""From confusion counts (..., reference class, predicted class) to a figure (...)."""
 
 
 class Interval(NamedTuple):
-    """A figure and the interval that holds it with 95 % confidence.
+    """A figure and the interval that holds it with 95 % confidence."""
 
-    Attributes:
-        value: The figure of the whole area.
-        low: Lower end; NaN where the area is one block.
-        high: Upper end, likewise.
-    """
-
-    value: float
-    low: float
-    high: float
+    value: float  # the figure of the whole area
+    low: float  # lower end; NaN where the area is one block
+    high: float  # upper end, likewise
 
 
 def block_side_px(gsd_m: float) -> int:
-    """Return the side of bootstrap blocks in pixels: ``BLOCK_M`` on the ground, at least ``LEAST_BLOCK_PX``.
-
-    Args:
-        gsd_m: Ground sampling distance in metres.
-    """
+    """Return the side of bootstrap blocks in pixels: ``BLOCK_M`` on the ground, at least ``LEAST_BLOCK_PX``."""
     return max(LEAST_BLOCK_PX, round(BLOCK_M / gsd_m))
 
 
 def count_by_block(
     predicted: LabelSource,
     reference: LabelSource,
-    area: tuple[Ground, Block],
+    area: tuple[AreaMask, Block],
     class_names: Sequence[str],
     side_px: int,
 ) -> CountArray:
     """Return confusion counts block by block, (block, reference class, predicted class) int64, row by row.
 
-    Every block with a labelled pixel in the area is there, whatever the map shows, so that the blocks of two maps
-    against one reference are the same. Their sum is the confusion matrix of the area.
+    Every block with a labelled pixel in the area counts, so that two maps against one reference have the same blocks.
+    Their sum is the confusion matrix of the area.
 
     Args:
-        predicted: The map; 255 where it has no class.
-        reference: What it is scored against; 255 where unknown.
-        area: The pixels to score, and a block that holds them all.
-        class_names: The classes.
-        side_px: Side of the blocks; they start at the corner of the block given.
+        area: The pixels to score, and a block that holds them all, at whose corner the bootstrap blocks start.
+        side_px: Side of the bootstrap blocks.
 
     Raises:
         InputError: If the side is below 1.
@@ -102,17 +88,12 @@ def count_by_block(
 
 
 def draw_weights(blocks: int, *, resamples: int = RESAMPLES, seed: int = 0) -> CountArray:
-    """Return how often each block is drawn in each resample, (resample, block) int64; every row sums to the blocks.
+    """Return how often each block is drawn in each resample, (resample, block) int64.
 
-    The same numbers and seed give the same weights; use one array for all maps that are compared.
-
-    Args:
-        blocks: Number of blocks.
-        resamples: Number of resamples.
-        seed: Any whole number of 0 or more.
+    Compare maps with the same weights; they depend on the numbers and the seed alone.
 
     Raises:
-        InputError: If there is no block or no resample.
+        InputError: Without a block or a resample.
     """
     if blocks < 1 or resamples < 1:
         raise InputError(f"{resamples} resamples of {blocks} blocks.", expected="1 or more of each")
@@ -137,7 +118,6 @@ def interval(figure: Figure, counts: CountArray, weights: CountArray) -> Interva
     """Return a figure of a map with its interval.
 
     Args:
-        figure: ``overall_accuracy``, ``mean_iou`` or another.
         counts: (block, class, class), from ``count_by_block``.
         weights: (resample, block), from ``draw_weights``.
 
@@ -148,18 +128,12 @@ def interval(figure: Figure, counts: CountArray, weights: CountArray) -> Interva
 
 
 def difference(figure: Figure, counts: CountArray, other: CountArray, weights: CountArray) -> Interval:
-    """Return by how much a figure of one map is above that of another, with its interval, both on the same blocks.
+    """Return the difference of a figure between two maps, counted on the same blocks, with its interval.
 
-    Where the interval does not include 0, one map is better than the other beyond what the choice of the area explains.
-
-    Args:
-        figure: As for ``interval``.
-        counts: (block, class, class) of the one map.
-        other: (block, class, class) of the other.
-        weights: (resample, block).
+    If the interval does not include 0, the choice of the area does not explain the difference.
 
     Raises:
-        InputError: If the two have not the same number of blocks, or the weights are for another number.
+        InputError: If the numbers of blocks of the maps and of the weights differ.
     """
     if len(counts) != len(other):
         raise InputError(f"Maps counted on {len(counts)} and {len(other)} blocks.", expected="the same blocks")
@@ -171,7 +145,7 @@ def _drawn(figure: Figure, counts: CountArray, weights: CountArray) -> DoubleArr
     if weights.ndim != 2 or weights.shape[1] != len(counts):
         raise InputError(f"Weights of shape {weights.shape} for {len(counts)} blocks.", expected="(resample, block)")
     drawn = np.tensordot(weights, counts, axes=1)
-    # Where a rare class happens not to be drawn, mean IoU would be over fewer classes: another figure.
+    # If a rare class happens not to be drawn, mean IoU would be over fewer classes: another figure.
     held = (drawn.sum(axis=-1) > 0) | (counts.sum(axis=(0, 2)) == 0)
     return np.where(held.all(axis=-1), figure(drawn), np.nan)
 

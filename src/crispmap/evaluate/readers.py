@@ -1,4 +1,4 @@
-"""What an evaluation reads: class ids block by block, and the pixels on which they are scored."""
+"""The inputs of an evaluation: class ids by block, and masks of the pixels to score."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from crispmap.types import BoolArray, LabelArray
 
 
 class LabelSource(Protocol):
-    """Class ids on a grid that the caller knows: a map, a reference, or labels of any kind."""
+    """Class ids on a grid: a map, a reference, or labels of any kind."""
 
     def read(self, block: Block) -> LabelArray:
         """Return the class ids (row, col) of a block inside the grid, 255 where nothing is known."""
 
 
-class Ground(Protocol):
-    """Pixels of a grid that are chosen: an ``Area``, or any set of pixels."""
+class AreaMask(Protocol):
+    """Chosen pixels of a grid: an ``Area``, or any set of pixels."""
 
     def mask(self, block: Block) -> BoolArray:
         """Return which pixels (row, col) of a block inside the grid are chosen."""
@@ -28,13 +28,9 @@ class Ground(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArrayLabels:
-    """Class ids in memory as a ``LabelSource``.
+    """Class ids in memory as a ``LabelSource``."""
 
-    Attributes:
-        array: uint8 (row, col) of the whole grid.
-    """
-
-    array: LabelArray
+    array: LabelArray  # uint8 (row, col) of the whole grid
 
     def read(self, block: Block) -> LabelArray:
         """Return the class ids of a block inside the grid; a view of the array."""
@@ -42,14 +38,10 @@ class ArrayLabels:
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayGround:
-    """Chosen pixels in memory as ``Ground``.
+class ArrayMask:
+    """Chosen pixels in memory as an ``AreaMask``."""
 
-    Attributes:
-        array: bool (row, col) of the whole grid.
-    """
-
-    array: BoolArray
+    array: BoolArray  # bool (row, col) of the whole grid
 
     def mask(self, block: Block) -> BoolArray:
         """Return which pixels of a block inside the grid are chosen; a view of the array."""
@@ -57,10 +49,10 @@ class ArrayGround:
 
 
 @dataclass(frozen=True, eq=False)
-class UnitedGround:
+class AreaUnion:
     """The pixels of any of several areas; none where there is no area."""
 
-    pieces: Sequence[Ground]
+    pieces: Sequence[AreaMask]
 
     def mask(self, block: Block) -> BoolArray:
         """Return which pixels of a block inside the grid belong to any of the areas."""
@@ -71,11 +63,11 @@ class UnitedGround:
 
 
 @dataclass(frozen=True, eq=False)
-class OtherGround:
+class AreaComplement:
     """The pixels outside an area."""
 
-    ground: Ground
+    area: AreaMask
 
     def mask(self, block: Block) -> BoolArray:
         """Return which pixels of a block inside the grid lie outside the area."""
-        return ~self.ground.mask(block)
+        return ~self.area.mask(block)

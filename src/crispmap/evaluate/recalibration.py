@@ -1,10 +1,10 @@
-"""The re-thresholded coarse map: one bias a class, fitted so that the arg max of scores + biases is best.
+"""The re-thresholded coarse map: a bias for each class, fitted so that the arg max of scores + biases is best.
 
-A refiner that only shifts the balance between classes does not refine; what it gains beyond this map it gains by
-reading the image. Biases are fitted on the piece the refiner is trained on, never on the area that is scored.
+A refiner that only shifts the balance between classes does not refine; its gain over this map comes from the image.
+Biases are fitted on the area the refiner is trained on, never on the area that is scored.
 
-Fitting is coordinate ascent: with the other biases held, a pixel goes over to a class at one threshold, so
-sorting the thresholds gives mean IoU at every possible bias of that class exactly, in one pass.
+Fitting is coordinate ascent: with the other biases fixed, a pixel changes to a class at one threshold, so sorting the
+thresholds gives mean IoU at every possible bias of that class exactly, in one pass.
 """
 
 from __future__ import annotations
@@ -16,75 +16,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.errors import GridError, LabelError
-from crispmap.evaluate.readers import Ground, LabelSource
+from crispmap.evaluate.readers import AreaMask, LabelSource
 from crispmap.geo.grid import Block
 from crispmap.raster.scene import SceneReader
 from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
 
-MAX_FIT_PIXELS = 4_000_000
-"""Above this many labelled pixels a random part of them is fitted."""
+MAX_FIT_PIXELS = 4_000_000  # above this many labelled pixels a random part of them is fitted
 
-_START_PIXELS = 50_000  # enough to choose between starts; the chosen one is then fitted to all pixels
-_SORTED_PIXELS = 200_000  # above, thresholds of three and more classes fall into even steps instead
+_START_PIXELS = 50_000  # enough to choose between starts; the best one is then fitted to all pixels
+_SORTED_PIXELS = 200_000  # above, thresholds of three and more classes are binned evenly instead
 _STEPS = 1 << 15
 _RANDOM_STARTS = 6
 _MAX_SWEEPS = 50
 _BLOCK_PX = 1024
-_LEAST_GAIN = 1e-12  # smaller gains are rounding, and would keep the ascent from ending
-_LEAST_GAIN_OF_MANY = 1e-7  # of more pixels than are sorted
-_BEYOND = 1.0  # how far beyond the last threshold a bias lies that gives all pixels to one class
+_LEAST_GAIN = 1e-12  # smaller gains are rounding, and the ascent would not end
+_LEAST_GAIN_OF_MANY = 1e-7  # with binned thresholds
+_BEYOND = 1.0  # distance beyond the last threshold of the bias that gives all pixels to one class
 
 
 def fit_biases(
-    scores: FloatArray,
-    labels: LabelArray,
-    *,
-    class_names: Sequence[str] | None = None,
-    seed: int = 0,
+    scores: FloatArray, labels: LabelArray, *, class_names: Sequence[str] | None = None, seed: int = 0
 ) -> DoubleArray:
-    """Return biases with which the arg max of the scores has at least the mean IoU on the labels that it has without.
+    """Return biases that maximise the mean IoU of the arg max on the labels, never below that without biases.
 
-    For two classes the best of all thresholds; for more, where no change of one class's bias gains
-    anything, the best of several starts. The same input and seed give the same biases.
+    For two classes the best of all thresholds; for more, a local optimum from the best of several starts, where no
+    change of a single bias gains anything. The same input and seed give the same biases.
 
     Args:
         scores: (class, n) or (class, row, col), float; pixels with a score that is not finite are left out.
         labels: (n) or (row, col) uint8 class ids; pixels of 255 are left out.
-        class_names: Names for messages.
-        seed: Chooses the pixels, where there are more than ``MAX_FIT_PIXELS``, and the random starts.
+        seed: Draws the pixels, if there are more than ``MAX_FIT_PIXELS``, and the random starts.
 
     Returns:
         (class,) float64; the first is 0.
 
     Raises:
         GridError: If the shapes do not fit together.
-        LabelError: If a class has no labelled pixel, or a label is no class.
+        LabelError: If a class has no labelled pixel, or a label is not a class.
     """
     sample = _usable(scores, labels)
     _refuse_missing(sample, class_names)
     rng = np.random.default_rng(seed)
     part = sample.part(MAX_FIT_PIXELS, rng)
     zero = np.zeros(len(scores))
-    # A start may end worse than no bias at all, and a random part may not speak for the whole.
-    start = zero if len(scores) == 2 else _best_start(part, rng)  # one threshold is found from anywhere
+    # A start may end worse than no bias at all, and a random part may not represent the whole.
+    start = zero if len(scores) == 2 else _best_start(part, rng)  # a single threshold does not depend on the start
     return max(zero, _ascend(part, start), key=sample.mean_iou)
 
 
 def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> LabelArray:
-    """Return the class whose score plus bias is largest; of equal ones the first; 255 where a score is NaN.
-
-    Args:
-        scores: (class, ...) float.
-        biases: (class,).
-
-    Returns:
-        uint8 class ids of shape scores.shape[1:].
+    """Return the uint8 class ids with the largest score + bias, the first of equals; 255 where a score is NaN.
 
     Raises:
         GridError: If there are not as many biases as classes.
     """
     if len(biases) != len(scores):
-        raise GridError(f"{len(biases)} biases for scores of {len(scores)} classes.", expected="one a class")
+        raise GridError(f"{len(biases)} biases for scores of {len(scores)} classes.", expected="one per class")
     best = scores[0].astype(np.float64) + float(biases[0])
     labels = np.zeros(best.shape, np.uint8)
     unknown: BoolArray = np.isnan(scores[0])
@@ -98,20 +85,16 @@ def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> L
     return labels
 
 
-def fit_biases_on(parts: Sequence[tuple[SceneReader, LabelSource, Ground]], *, seed: int = 0) -> DoubleArray:
+def fit_biases_on(parts: Sequence[tuple[SceneReader, LabelSource, AreaMask]], *, seed: int = 0) -> DoubleArray:
     """Return biases fitted to rasters of scores in areas; see ``fit_biases``.
 
-    Where more than ``MAX_FIT_PIXELS`` pixels are labelled, a random part of them is read.
+    If more than ``MAX_FIT_PIXELS`` pixels are labelled, a random part of them is used.
 
     Args:
-        parts: One or more: scores with one band a class, labels on their grid, and the area the refiner is trained on.
-        seed: Chooses the pixels and the random starts.
-
-    Returns:
-        (class,) float64; the first is 0.
+        parts: One or more: scores with one band for each class, labels on their grid, and the area to fit on.
 
     Raises:
-        LabelError: If a class has no labelled pixel there, or a label is no class.
+        LabelError: If a class has no labelled pixel there, or a label is not a class.
     """
     total = sum(int((labels != IGNORE).sum()) for part in parts for _, labels in _labelled(*part))
     share = min(1.0, MAX_FIT_PIXELS / max(total, 1))
@@ -131,8 +114,8 @@ def fit_biases_on(parts: Sequence[tuple[SceneReader, LabelSource, Ground]], *, s
     )
 
 
-def _labelled(scores: SceneReader, reference: LabelSource, area: Ground) -> Iterator[tuple[Block, LabelArray]]:
-    """Yield the blocks that hold labels in the area, with the labels, 255 elsewhere."""
+def _labelled(scores: SceneReader, reference: LabelSource, area: AreaMask) -> Iterator[tuple[Block, LabelArray]]:
+    """Yield the blocks with labels in the area, and those labels, 255 elsewhere."""
     for block in scores.grid.blocks(_BLOCK_PX):
         chosen = area.mask(block)
         if chosen.any():
@@ -143,15 +126,10 @@ def _labelled(scores: SceneReader, reference: LabelSource, area: Ground) -> Iter
 
 @dataclass(frozen=True, eq=False)
 class BiasedLabels:
-    """The arg max of scores plus biases as a ``LabelSource``, 255 where there are no scores.
+    """The arg max of scores plus biases as a ``LabelSource``, 255 where there are no scores."""
 
-    Attributes:
-        scores: One band a class.
-        biases: (class,).
-    """
-
-    scores: SceneReader
-    biases: DoubleArray
+    scores: SceneReader  # one band per class
+    biases: DoubleArray  # (class,)
 
     def read(self, block: Block) -> LabelArray:
         """Return the class ids (row, col) of a block."""
@@ -169,7 +147,7 @@ class _Sample:
     labels: LabelArray
 
     def part(self, most: int, rng: np.random.Generator) -> _Sample:
-        """Return a random part of at most so many pixels in which every class keeps some."""
+        """Return a random part of at most ``most`` pixels that holds every class."""
         count = len(self.labels)
         if count <= most:
             return self
@@ -190,7 +168,7 @@ class _Sample:
 
 
 def _usable(scores: FloatArray, labels: LabelArray) -> _Sample:
-    """Return the pixels that can be fitted, after checking that the arrays fit together."""
+    """Return the pixels to fit, after checking that the arrays fit together."""
     if scores.ndim < 2 or scores.shape[1:] != labels.shape or len(scores) < 2:
         raise GridError(
             f"Scores have shape {scores.shape}, labels {labels.shape}.",
@@ -219,7 +197,7 @@ def _refuse_missing(sample: _Sample, class_names: Sequence[str] | None) -> None:
 
 
 def _best_start(sample: _Sample, rng: np.random.Generator) -> DoubleArray:
-    """Return where ascents from several starts on a small part of the pixels end best."""
+    """Return the best result of ascents from several starts on a small part of the pixels."""
     small = sample.part(_START_PIXELS, rng)
     size = len(small.scores)
     spread = float(np.std(small.scores - small.scores.mean(axis=0), dtype=np.float64)) or 1.0
@@ -229,7 +207,7 @@ def _best_start(sample: _Sample, rng: np.random.Generator) -> DoubleArray:
 
 
 def _ascend(sample: _Sample, start: DoubleArray) -> DoubleArray:
-    """Return the biases where no change of one of them gains anything, or after ``_MAX_SWEEPS`` sweeps."""
+    """Return the biases at which no change of a single one gains anything, or after ``_MAX_SWEEPS`` sweeps."""
     biases: DoubleArray = start - start[0]
     reached = sample.mean_iou(biases)
     least = _LEAST_GAIN if len(sample.labels) <= _SORTED_PIXELS else _LEAST_GAIN_OF_MANY
@@ -247,7 +225,7 @@ def _ascend(sample: _Sample, start: DoubleArray) -> DoubleArray:
 
 
 def _best_along(sample: _Sample, biases: DoubleArray, class_id: int) -> DoubleArray:
-    """Return the biases with that of one class at its best, the others held."""
+    """Return the biases with the best value for one class, the others fixed."""
     rival, threshold = _thresholds(sample.scores, biases, class_id)
     if len(biases) == 2 or len(threshold) <= _SORTED_PIXELS:
         step, cuts = _sorted_cuts(threshold)
@@ -260,7 +238,7 @@ def _best_along(sample: _Sample, biases: DoubleArray, class_id: int) -> DoubleAr
 
 
 def _thresholds(scores: FloatArray, biases: DoubleArray, class_id: int) -> tuple[NDArray[np.uint8], DoubleArray]:
-    """Return each pixel's best other class, and the bias of this class above which it takes the pixel."""
+    """Return each pixel's best other class, and the bias above which this class wins the pixel."""
     best = np.full(scores.shape[1], -np.inf)
     rival = np.zeros(scores.shape[1], np.uint8)
     for other in range(len(scores)):
@@ -282,7 +260,7 @@ def _sorted_cuts(threshold: DoubleArray) -> tuple[NDArray[np.intp], DoubleArray]
 def _even_cuts(threshold: DoubleArray) -> tuple[NDArray[np.intp], DoubleArray]:
     """Return each pixel's step among evenly spaced biases, and those biases.
 
-    The steps span all but the outermost thousandth on either side, so that no single score coarsens them.
+    The steps span all but the outermost thousandth on either side, so that outliers do not coarsen them.
     """
     low, high = np.quantile(threshold[:: max(1, len(threshold) // 10_000)], [0.001, 0.999])
     if not high > low:
@@ -293,7 +271,7 @@ def _even_cuts(threshold: DoubleArray) -> tuple[NDArray[np.intp], DoubleArray]:
 
 
 def _summed_iou_by_cut(sample: _Sample, rival: NDArray[np.uint8], step: NDArray[np.intp], class_id: int) -> DoubleArray:
-    """Return the sum of IoU when one class takes the pixels of the first 0, 1, .. steps, rivals the others."""
+    """Return the sum of IoU if one class gets the pixels of the first 0, 1, .. steps and rivals get the others."""
     size, steps = len(sample.scores), int(step.max()) + 1
 
     def taken(which: BoolArray) -> DoubleArray:

@@ -1,8 +1,8 @@
 """Receiver operating characteristics of scores, counted block by block, with a bound on the error.
 
-Scores are counted in bins that are the float32 numbers cut to their first bits: 65,536 bins that lie denser where
-numbers are small, so that neither scale nor range need be known. Values in one bin count as equal. What that can
-change of the area under the curve is known exactly from the counts: half of the pairs that share a bin.
+Scores are counted in bins, the float32 numbers truncated to their first bits: 65,536 bins that are denser for small
+numbers, so that neither scale nor range must be known. Values in one bin count as equal. The resulting error of the
+area under the curve is bounded exactly by the counts: half of the pairs that share a bin.
 """
 
 from __future__ import annotations
@@ -20,43 +20,29 @@ _BINS = 1 << _BITS
 
 
 class AreaUnderCurve(NamedTuple):
-    """The area under a receiver operating characteristic.
+    """The area under a receiver operating characteristic."""
 
-    Attributes:
-        value: 0..1; NaN where there is no positive or no negative.
-        error: How far the value can be from that of unbinned scores, at most.
-    """
-
-    value: float
-    error: float
+    value: float  # 0..1; NaN where there is no positive or no negative
+    error: float  # how far the value can be from that of unbinned scores, at most
 
 
 @dataclass(frozen=True)
 class RocCurve:
-    """What happens at every threshold, from the strictest to the loosest; positive is what lies at or above it.
+    """Rates at every threshold, from the highest to the lowest; scores at or above it are positive."""
 
-    Attributes:
-        false_positive_rate: Share of negatives taken for positive, 0..1, rising.
-        true_positive_rate: Share of positives found, 0..1, rising.
-    """
-
-    false_positive_rate: DoubleArray
-    true_positive_rate: DoubleArray
+    false_positive_rate: DoubleArray  # share of negatives taken for positive, 0..1, rising
+    true_positive_rate: DoubleArray  # share of positives found, 0..1, rising
 
 
 class ThresholdCounts:
-    """Counts of positives and negatives by score; a megabyte, however many pixels are added."""
+    """Counts of positives and negatives by score; a megabyte for any number of pixels."""
 
     def __init__(self) -> None:
         self.positives: CountArray = np.zeros(_BINS, np.int64)
         self.negatives: CountArray = np.zeros(_BINS, np.int64)
 
     def add(self, scores: FloatArray, positive: BoolArray) -> None:
-        """Count pixels.
-
-        Args:
-            scores: Any shape, finite, higher for positive.
-            positive: Which are positive, of the same shape.
+        """Count pixels of any shape by finite scores, higher for positive.
 
         Raises:
             ValueError: If the shapes differ or a score is not finite.
@@ -84,11 +70,7 @@ class ThresholdCounts:
         return AreaUnderCurve((won + shared / 2) / pairs, shared / 2 / pairs)
 
     def curve(self, points: int | None = None) -> RocCurve:
-        """Return the receiver operating characteristic at every score seen.
-
-        Args:
-            points: About as many points as wanted, for drawing; None for all.
-        """
+        """Return the receiver operating characteristic at every score, or at about as many points as given."""
         seen = np.flatnonzero(self.positives + self.negatives)[::-1]
         true, false = np.cumsum(self.positives[seen]), np.cumsum(self.negatives[seen])
         rates = [

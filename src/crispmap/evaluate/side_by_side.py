@@ -1,4 +1,4 @@
-"""Class maps, and the coarse scores behind them, scored side by side against one reference."""
+"""Class maps, and the coarse scores behind them, evaluated against one reference."""
 
 from __future__ import annotations
 
@@ -11,34 +11,25 @@ from typing import Any
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
-from crispmap.evaluate.coarse import evaluate_coarse_file
 from crispmap.evaluate.compare import default_widths_m
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import ScoringRules, evaluate_file, schema_of_map
+from crispmap.evaluate.files import ScoringRules, evaluate_coarse_file, evaluate_file, schema_of_map
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid
 from crispmap.raster.files import read_grid
 
-COARSE, RETHRESHOLDED = "coarse", "re-thresholded"
-"""What the two rows of coarse scores are called."""
+COARSE, RETHRESHOLDED = "coarse", "re-thresholded"  # names of the two rows of coarse scores
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """The figures of several maps against one reference.
+    """The figures of several maps against one reference."""
 
-    Attributes:
-        reference: What they were scored against.
-        schema: Their classes.
-        evaluations: By name: those of coarse scores first, then one for each map.
-        biases: The class biases of the re-thresholded coarse map, where scores were given.
-    """
-
-    reference: Path
-    schema: ClassSchema
-    evaluations: Mapping[str, Evaluation]
-    biases: Sequence[float] | None = None
+    reference: Path  # what they were scored against
+    schema: ClassSchema  # their classes
+    evaluations: Mapping[str, Evaluation]  # by name: those of coarse scores first, then one for each map
+    biases: Sequence[float] | None = None  # the class biases of the re-thresholded coarse map, where scores were given
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure as plain values."""
@@ -59,15 +50,13 @@ def evaluate_side_by_side(
     fit_reference: Path | None = None,
     events: Events = SILENT,
 ) -> SideBySide:
-    """Return how well class maps agree with a reference, and the coarse map behind them beside them.
+    """Return how well class maps, and the coarse map behind them, agree with a reference.
 
     Args:
-        maps: Class maps, or any masks that ``open_labels`` reads; named by their files or, where two files have one
+        maps: Class maps, or any masks that ``open_labels`` reads; named by their files or, if two files have the same
             name, by their paths.
-        reference: Vectors or a mask, in any CRS.
-        rules: What is scored, and how.
-        scores: Coarse scores: shown as they are and re-thresholded on the areas of the role ``refiner``.
-        fit_reference: Labels of those areas, if not in the reference.
+        scores: Coarse scores: evaluated as they are, and re-thresholded on the areas of the role ``refiner``.
+        fit_reference: Labels of those areas, by default the reference.
         events: What progress is reported to.
 
     Raises:
@@ -86,9 +75,7 @@ def evaluate_side_by_side(
     total = sum(math.prod(grid.shape) for grid in [*grids, *grids[len(maps) :]])  # scores are scored twice
     with progress(events, "evaluation", total) as running:
         if scores is not None:
-            found = evaluate_coarse_file(
-                scores, reference, schema, rules, fit_reference_path=fit_reference, events=running
-            )
+            found = evaluate_coarse_file(scores, reference, rules, fit_reference_path=fit_reference, events=running)
             evaluations, biases = {COARSE: found.coarse, RETHRESHOLDED: found.rethresholded}, found.biases.tolist()
         for path in maps:
             name = path.name if often[path.name] == 1 else str(path)
@@ -97,7 +84,7 @@ def evaluate_side_by_side(
 
 
 def common_schema(maps: Sequence[Path]) -> ClassSchema:
-    """Return the classes that the maps name in their tags.
+    """Return the classes in the tags of the maps.
 
     Raises:
         SceneError: If a map cannot be opened.
@@ -110,13 +97,13 @@ def common_schema(maps: Sequence[Path]) -> ClassSchema:
             raise SchemaError(
                 f"{maps[0]} has classes {', '.join(first.names)}, {path} has {', '.join(schema.names)}.",
                 expected="maps of the same classes in the same order",
-                remedy="Score them one by one.",
+                remedy="Evaluate them one by one.",
             )
     return first
 
 
 def classes_without_reference(evaluations: Mapping[str, Evaluation]) -> list[str]:
-    """Return the names of the classes that the reference labels nowhere on the ground that was scored."""
+    """Return the names of the classes without a reference pixel in the scored area."""
     confusions = [one.confusion for one in evaluations.values()]
     return [
         name
@@ -126,11 +113,11 @@ def classes_without_reference(evaluations: Mapping[str, Evaluation]) -> list[str
 
 
 def _check_windows(areas: Mapping[str, Sequence[AreaPiece]], grids: Sequence[Grid]) -> None:
-    """Raise InputError where an area is a window, which counts pixels, and the grids differ."""
+    """Raise InputError if an area is a window of pixels and the grids differ."""
     windows = [piece.origin for pieces in areas.values() for piece in pieces if piece.window is not None]
     if windows and not all(grid.is_close(grids[0]) for grid in grids):
         raise InputError(
-            f"{windows[0]} counts pixels, but the maps have different pixels.",
+            f"{windows[0]} is in pixels, but the maps have different grids.",
             expected="polygons, or maps on one grid",
             remedy="Give the area as a file of polygons.",
         )

@@ -1,4 +1,4 @@
-"""Where a raster or vectors are: a file, or an address GDAL reads from, as a person types it and as GDAL opens it."""
+"""Paths and addresses of rasters and vectors, as a person types them and as GDAL opens them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,13 @@ _LONGEST_NAME = 150  # bytes; file systems take 255, and a map's name and suffix
 
 
 def gdal_name(path: str | Path) -> str:
-    """Return what GDAL is to open for a path or an address.
+    """Return the name under which GDAL opens a path or an address.
 
     An address ``https://…`` is read through ``/vsicurl/``, ``s3://…`` through ``/vsis3/``, and so on. Slashes that
-    ``Path`` has dropped (it makes ``https:/host`` of ``https://host``) are put back. What else GDAL takes, such as
-    ``NETCDF:file.nc:red``, stays as it is.
-
-    Args:
-        path: A file, an address, or any other name that GDAL opens.
+    ``Path`` has dropped (``https:/host``) are put back. Any other name GDAL takes, such as ``NETCDF:file.nc:red``,
+    stays as it is.
     """
-    name = _restored(os.fspath(path))
+    name = typed(path)
     scheme = _SCHEME.match(name)
     return _SCHEMES[scheme[1]] + name[scheme.end() :] if scheme else name
 
@@ -47,44 +44,35 @@ def is_remote(path: str | Path) -> bool:
 def is_address(path: str | Path) -> bool:
     """Return whether GDAL reads a path through one of its virtual file systems: over a network, or in an archive.
 
-    Unlike a path, an address counts from no folder, and no look into a folder tells whether it leads anywhere.
+    Unlike a path, an address is not relative to any folder, and whether it exists cannot be checked on the disk.
     """
     return gdal_name(path).startswith("/vsi")
 
 
 def is_plain_file(path: str | Path) -> bool:
-    """Return whether a path can only mean a file or folder, no address and no data set inside a file."""
+    """Return whether a path can only be a file or folder, not an address or a data set inside a file."""
     name = gdal_name(path)
     return not name.startswith(("/vsi", "<")) and ":" not in name
 
 
 def is_missing(path: str | Path) -> bool:
-    """Return whether a path can only mean a file or folder, and there is none."""
+    """Return whether a path can only be a file or folder, and does not exist."""
     return is_plain_file(path) and not Path(path).exists()
 
 
 def web_address(path: str | Path) -> str | None:
-    """Return the ``http`` or ``https`` address that a path means, or None where it means something else."""
+    """Return the ``http`` or ``https`` address of a path, or None if it is not one."""
     name = gdal_name(path).removeprefix("/vsicurl/")
     return name if name.startswith(("http://", "https://")) else None
 
 
-def typed(path: str | Path) -> str:
-    """Return a path or address as a person types it, whole: slashes that ``Path`` has dropped are put back."""
-    return _restored(os.fspath(path))
-
-
 def suffix_of(path: str | Path) -> str:
-    """Return the suffix of a file, in small letters; that of an address without its query."""
+    """Return the suffix of a file or address (without its query), in lower case."""
     return Path(shown(path)).suffix.lower()
 
 
 def name_of(path: str | Path) -> str:
-    """Return the last part of a path or address without its suffix, fit to name files after.
-
-    It holds no character that a file system refuses, at most 150 bytes, and is never empty. The query of a web address
-    is left out.
-    """
+    """Return the last part of a path or address, without suffix and query, as ``fit_name`` makes it."""
     address = web_address(path)
     text = unquote(urlsplit(address).path) if address else gdal_name(path)
     return fit_name(Path(text.rstrip("/")).stem)
@@ -107,9 +95,9 @@ def file_name(path: str | Path) -> str:
     return shown(path).rstrip("/").rpartition("/")[2]
 
 
-def _restored(text: str) -> str:
-    """Return a text with the slashes that ``Path`` has dropped from it."""
-    text = _ONE_SLASH.sub(r"\1\2://", text)
+def typed(path: str | Path) -> str:
+    """Return a path or address as a person types it, with the slashes that ``Path`` has dropped."""
+    text = _ONE_SLASH.sub(r"\1\2://", os.fspath(path))
     text = _IN_ANOTHER.sub(r"\1//", text)
     archive = _ARCHIVE.match(text)
     if archive:

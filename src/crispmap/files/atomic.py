@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, written by one run at a time."""
+"""Files that appear complete or not at all, written by one run at a time."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def check_free(path: str | Path, *, force: bool = False) -> Path:
 
 
 def write_atomically(target: Path, content: bytes) -> None:
-    """Write a file beside its name and rename it: the file under the name is whole, or what it was before.
+    """Write a file under a temporary name and rename it: the target is complete, or what it was before.
 
-    Its folder is made where missing; it may be read by whom the process's umask lets read.
+    A missing folder is created; permissions follow the process's umask.
 
     Raises:
         OutputError: If it cannot be written.
@@ -45,7 +45,7 @@ def write_atomically(target: Path, content: bytes) -> None:
             beside = file.name
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # what is renamed must be on the disk, not on its way there
+            os.fsync(file.fileno())  # the content must be on the disk before the name is
         Path(beside).chmod(0o666 & ~_umask())
         Path(beside).replace(target)
         beside = None
@@ -61,13 +61,9 @@ def write_atomically(target: Path, content: bytes) -> None:
 
 
 def file_lock(target: Path, lock: Path) -> Callable[[], object]:
-    """Take a lock that one process at a time has, or refuse at once; return what lets it go.
+    """Take a lock, or fail at once if another process holds it; return the function that releases it.
 
-    The system lets it go with the process, however that ends.
-
-    Args:
-        target: What is written under the lock, as messages name it.
-        lock: The file of the lock. It stays.
+    The system releases the lock when the process ends. The lock's file stays; messages name ``target``.
 
     Raises:
         OutputError: If another run holds it.

@@ -1,4 +1,4 @@
-"""Rasters opened with GDAL: bounded memory and waiting, errors a person understands, handles for several threads."""
+"""Rasters opened with GDAL: bounded memory and timeouts, readable errors, handles for several threads."""
 
 from __future__ import annotations
 
@@ -19,56 +19,48 @@ from crispmap.errors import SceneError
 from crispmap.files.address import gdal_name, is_plain_file, is_remote, shown
 
 _CACHE_BYTES = 128_000_000
-"""What GDAL may keep of blocks it has read: by default it is 5 % of the memory, more than the rest of crispmap uses."""
+"""GDAL's block cache: by default it is 5 % of the memory, more than the rest of crispmap uses."""
 
+ONCE_CACHE_BYTES = 16 * 2**20  # room for a row of tiles 512 high, of a byte raster 32,768 pixels wide
 _OPTIONS = {
-    # GDAL's fast path for whole PNG files hands out uninitialised memory, without an error, when the file is cut
-    # short.
-    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    # GDAL's fast path for whole PNG files returns uninitialised memory, without an error, for a truncated file.
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"
 }
 REMOTE_OPTIONS = {
-    # A dead server is told within minutes, a short hitch is waited out.
+    # A dead server fails within minutes, a short interruption does not.
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
     "GDAL_HTTP_TIMEOUT": "120",
     "GDAL_HTTP_LOW_SPEED_TIME": "30",
     "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
     "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "1",
-    # Files beside a raster are asked for by name: the list of a remote folder may be endless, or forbidden.
+    # Sidecar files are requested by name: the listing of a remote folder may be endless, or forbidden.
     "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
 }
-"""How GDAL reads over a network, where nobody has said otherwise."""
-_NOT_ASKED = "does not exist in the file system"
-"""What GDAL says of a file that it takes for missing without having asked the server."""
-
-_QUIET = threading.Lock()
-"""Held while the process's warning filters are changed: two threads that do so at once leave them changed."""
+"""GDAL's defaults over a network; the environment overrides them."""
+_CACHED_AS_MISSING = "does not exist in the file system"
+"""GDAL's message for a file that it takes for missing without a request to the server."""
+_WARNING_FILTERS = threading.Lock()  # held while the process's warning filters are changed, which is not thread-safe
 
 _VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet")
 _FORMATS = "a GeoTIFF, JPEG, PNG or another raster GDAL reads"
 
 
 def open_dataset(path: str | Path) -> DatasetReader:
-    """Open a raster without rasterio's own warning about georeference.
+    """Open a file, an address or any name GDAL opens, without rasterio's own warning about georeference.
 
-    GDAL's cache of blocks is bounded for the process, unless the environment variable ``GDAL_CACHEMAX`` or a
-    surrounding ``rasterio.Env`` bounds it otherwise. Over a network, attempts and waiting are bounded, unless
-    GDAL's own environment variables say how.
-
-    Args:
-        path: A file, an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or any name GDAL opens. A ``Path``
-            made of an address serves too.
+    GDAL's block cache for the process, and retries and timeouts over a network, are bounded, unless the environment or
+    a surrounding ``rasterio.Env`` sets them.
 
     Raises:
-        SceneError: If it is missing, a folder, may not be read, cannot be reached, or is no raster with bands.
+        SceneError: If it is missing, a folder, unreadable, unreachable, or not a raster with bands.
     """
     name = gdal_name(path)
-    trouble = local_trouble(name)
-    if trouble is not None:
-        raise trouble
+    if (error := local_error(name)) is not None:
+        raise error
     if not is_chosen("GDAL_CACHEMAX"):
         _bound_cache()
-    with _QUIET, warnings.catch_warnings():
+    with _WARNING_FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         dataset = _opened(name)
     if dataset.count == 0:
@@ -83,20 +75,17 @@ def open_dataset(path: str | Path) -> DatasetReader:
 
 
 def _opened(name: str) -> DatasetReader:
-    """Open a raster; rasterio warns where it has no georeference.
+    """Open a raster, or raise SceneError; rasterio warns where it has no georeference.
 
     GDAL remembers for the life of the process that a server could not be reached, and takes its files for missing from
-    then on; the server is asked again.
-
-    Raises:
-        SceneError: If it cannot be opened.
+    then on; then the request is repeated without that cache.
     """
     try:
         with gdal_settings(name):
             try:
                 dataset: DatasetReader = rasterio.open(name)
             except (RasterioError, OSError) as error:
-                if not is_remote(name) or _NOT_ASKED not in reason(error):
+                if not is_remote(name) or _CACHED_AS_MISSING not in reason(error):
                     raise
                 with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=name):
                     dataset = rasterio.open(name)
@@ -106,13 +95,18 @@ def _opened(name: str) -> DatasetReader:
 
 
 def gdal_settings(name: str) -> rasterio.Env:
-    """Return the GDAL options to open and read a raster with; those a person has set in the environment stay.
-
-    Args:
-        name: What GDAL opens.
-    """
+    """Return the GDAL options to open and read a raster with; those set in the environment stay."""
     options = _OPTIONS | REMOTE_OPTIONS if is_remote(name) else _OPTIONS
     return rasterio.Env(**{key: value for key, value in options.items() if not is_chosen(key)})
+
+
+def few_blocks_kept() -> rasterio.Env:
+    """Return a context in which GDAL caches at most ONCE_CACHE_BYTES, for work that reads every pixel about once.
+
+    Its peak memory then does not depend on the raster's size. A limit set in the environment or by a surrounding
+    ``rasterio.Env`` stays.
+    """
+    return rasterio.Env(**({} if is_chosen("GDAL_CACHEMAX") else {"GDAL_CACHEMAX": ONCE_CACHE_BYTES}))
 
 
 def is_chosen(option: str) -> bool:
@@ -121,19 +115,15 @@ def is_chosen(option: str) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Return what an error of GDAL says, from the deepest of its causes: that one tells what is wrong with a file."""
+    """Return GDAL's message from the deepest cause of an error, the one about the file itself."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = getattr(error, "errmsg", None) or str(error)
     return str(text).strip().rstrip(".")
 
 
-def local_trouble(name: str) -> SceneError | None:
-    """Return the error for a file that no raster can be in: missing, a folder, not to be read, or empty.
-
-    Args:
-        name: What GDAL opens; where it can mean something else than a file, there is no error.
-    """
+def local_error(name: str) -> SceneError | None:
+    """Return the error for a file that is missing, a folder, unreadable or empty; None for anything but a file."""
     if not is_plain_file(name):
         return None
     path = Path(name)
@@ -158,9 +148,7 @@ def local_trouble(name: str) -> SceneError | None:
         )
     if stat.S_ISREG(kind) and empty:
         return SceneError(
-            f"{name} cannot be opened as a raster: it is empty.",
-            expected=_FORMATS,
-            remedy="Copy or download it again.",
+            f"{name} cannot be opened as a raster: it is empty.", expected=_FORMATS, remedy="Copy or download it again."
         )
     return None
 
@@ -170,9 +158,6 @@ class DatasetPool:
 
     As many are opened as are in use at once; GDAL then decodes for every thread without a lock between them. A forked
     process opens its own: it would share the position in the file with the others.
-
-    Args:
-        name: What GDAL opens.
 
     Raises:
         SceneError: If it cannot be opened.
@@ -184,15 +169,15 @@ class DatasetPool:
         self._closed = False
         first = open_dataset(name)
         self._free, self._process = [first], os.getpid()
-        # Where rasterio has nothing to warn of, threads open handles without touching the process's warning filters.
+        # With a georeference rasterio does not warn: threads then need not touch the process's warning filters.
         self._open = open_dataset if first.transform.is_identity else _opened
 
     @contextmanager
     def handle(self) -> Iterator[DatasetReader]:
-        """Lend a handle, with the GDAL options to read it with.
+        """Lend a handle, with GDAL's options set.
 
         Raises:
-            SceneError: If a further handle cannot be opened, or the pool is closed.
+            SceneError: If another handle cannot be opened, or the pool is closed.
         """
         with gdal_settings(self._name):
             dataset = self._taken()
@@ -210,7 +195,7 @@ class DatasetPool:
             dataset.close()
 
     def _taken(self) -> DatasetReader:
-        """Return a free handle, the last used first, or a new one."""
+        """Return the free handle used last, or a new one."""
         with self._lock:
             if self._closed:
                 raise SceneError(f"{self._name} is closed.", expected="an open scene", remedy="Open it again.")
@@ -232,7 +217,7 @@ class DatasetPool:
 def _bound_cache() -> None:
     """Bound GDAL's cache of blocks for the process, once."""
     with rasterio.Env():
-        rasterio.env.setenv(GDAL_CACHEMAX=_CACHE_BYTES)  # unlike an option of Env, it outlasts it
+        rasterio.env.setenv(GDAL_CACHEMAX=_CACHE_BYTES)  # unlike an option of Env, this outlasts it
 
 
 def _failure(name: str, error: BaseException) -> SceneError:
@@ -245,24 +230,26 @@ def _failure(name: str, error: BaseException) -> SceneError:
         expected=_FORMATS,
         remedy="These seem to be vectors: give the raster here, and check the order of the arguments."
         if vectors
-        else "Check that the file is whole and of the format its name says (gdalinfo tells).",
+        else "Check with gdalinfo that the file is complete and of the format its name says.",
     )
 
 
 def _unreachable(name: str, error: BaseException) -> SceneError:
     """Return the error to raise for a remote raster that cannot be opened."""
-    said = reason(error).replace(name, shown(name))
-    if "404" in said or "does not exist" in said:
-        remedy = "Check the address: the server answers, but has nothing there."
-    elif any(word in said for word in ("AWS_", "401", "403")):
+    message = reason(error).replace(name, shown(name))
+    if "404" in message or "does not exist" in message:
+        remedy = "Check the address: the server answers, but has no such file."
+    elif any(word in message for word in ("AWS_", "401", "403")):
         remedy = (
-            "The server asks who you are: set the credentials GDAL takes, such as AWS_ACCESS_KEY_ID and "
+            "The server requires a login: set the credentials GDAL takes, such as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or AWS_NO_SIGN_REQUEST=YES for a public bucket."
         )
-    elif any(word in said for word in ("CURL", "HTTP", "connect", "resolve", "timed out")):
+    elif any(word in message for word in ("CURL", "HTTP", "connect", "resolve", "timed out")):
         remedy = "Check the network and the address; GDAL_HTTP_TIMEOUT and GDAL_HTTP_MAX_RETRY set how long it tries."
     else:
-        remedy = "What is there is no raster GDAL reads; download it and look."
+        remedy = "The file is not a raster GDAL reads; download and check it."
     return SceneError(
-        f"{shown(name)} cannot be opened: {said}.", expected="a raster that can be read over the network", remedy=remedy
+        f"{shown(name)} cannot be opened: {message}.",
+        expected="a raster that can be read over the network",
+        remedy=remedy,
     )

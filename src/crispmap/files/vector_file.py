@@ -15,7 +15,7 @@ _READ_AS_THEY_ARE = (".shp.zip", ".gpkg.zip")
 
 
 def vector_name(path: str | Path) -> str:
-    """Return what pyogrio is to open for a path or an address; of an archive at an address, what is inside."""
+    """Return the name under which pyogrio opens a path or an address; of a remote archive, its content."""
     name = gdal_name(path)
     packed = suffix_of(path) == ".zip" and not shown(path).lower().endswith(_READ_AS_THEY_ARE)
     if packed and is_remote(name) and not name.startswith(_IN_ARCHIVE):
@@ -24,7 +24,7 @@ def vector_name(path: str | Path) -> str:
 
 
 def reason_shown(error: BaseException, path: str | Path) -> str:
-    """Return what an error of pyogrio says, without the query of an address, which may hold a secret."""
+    """Return pyogrio's message without the query of an address, which may hold a secret."""
     text = str(error)
     for name in (vector_name(path), gdal_name(path)):
         text = text.replace(name, shown(path))
@@ -33,9 +33,9 @@ def reason_shown(error: BaseException, path: str | Path) -> str:
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Read vectors inside: without GDAL's notes on measures, odd rings and names, and with bounded waiting.
+    """Read vectors inside: without GDAL's warnings about measures, rings and names, and with timeouts.
 
-    GDAL's settings for a network hold for the process while it lasts, but for those set in the environment or by
+    GDAL's network settings apply to the process meanwhile, except those set in the environment or by
     ``pyogrio.set_gdal_config_options``.
     """
     import pyogrio

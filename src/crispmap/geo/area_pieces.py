@@ -1,8 +1,7 @@
-"""Pieces of ground as a person gives them, resolved to areas on a grid.
+"""Areas as a person gives them, resolved on a grid.
 
-A piece is a window of the scene's pixels, bounds, a polygon or a vector file. Resolved on a grid it takes exactly the
-pixels whose centre lies inside. Pieces of different roles that share a pixel are an error: what was learned from is
-never scored on.
+An area piece is a window of the scene's pixels, bounds, a polygon or a vector file. On a grid it has exactly the pixels
+whose centre lies inside. Pieces of different roles must not share a pixel: training pixels are never scored.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from pyproj.exceptions import CRSError
 from crispmap.errors import ProjectError
 from crispmap.files.address import shown
 from crispmap.geo.areas import Area
+from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import DoubleArray
 
@@ -28,47 +28,39 @@ if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
 
 AREA_ROLES = ("coarse", "refiner", "validation", "test")
-"""What ground is for: learning the coarse network, learning the refiner, watching both, scoring."""
+"""Uses of an area: training the coarse network, training the refiner, validating both, scoring."""
 
-FORMS = ("window", "bounds", "polygon", "file")
-"""The ways to give a piece, of which each piece uses one."""
+FORMS = ("window", "bounds", "polygon", "file")  # ways to give a piece; each piece uses one
 
-_EDGE_PARTS = 64
-"""Edges given in another CRS get a point every such part of the scene, for they may be curved here."""
+_EDGE_PARTS = 64  # edges given in another CRS, which may be curved here, get a point every such part of the scene
 
 
 @dataclass(frozen=True)
 class AreaPiece:
-    """One piece of ground as a person gives it, in exactly one of four forms.
-
-    Attributes:
-        window: (row, col, height, width) in pixels of the scene's own file, whatever the working grid is.
-        bounds: (left, bottom, right, top) in ``crs``.
-        polygon: Corners (x, y) in ``crs``: longitude before latitude; closing the ring is optional.
-        file: A vector file of polygons, or the address of one, in the CRS it declares, else in ``crs``.
-        layer: The layer of the file, where it has several.
-        crs: The CRS of bounds or polygon, such as "EPSG:4326"; None means the scene's own.
-        origin: What errors call the piece, such as "areas.test[0] (project.yaml, line 31)".
+    """One area as a person gives it, in exactly one of four forms.
 
     Raises:
-        ProjectError: If none or several forms are given, or the form given encloses no ground.
+        ProjectError: If none or several forms are given, or the area is empty.
     """
 
+    # (row, col, height, width) in pixels of the scene's own file, on any working grid
     window: tuple[int, int, int, int] | None = None
-    bounds: tuple[float, float, float, float] | None = None
+    bounds: tuple[float, float, float, float] | None = None  # (left, bottom, right, top) in ``crs``
+    # corners (x, y) in ``crs``: longitude before latitude; closing the ring is optional
     polygon: tuple[tuple[float, float], ...] | None = None
+    # a vector file of polygons, or the address of one, in the CRS it declares, else in ``crs``
     file: Path | None = None
-    layer: str | None = None
-    crs: str | None = None
-    origin: str = "an area"
+    layer: str | None = None  # the layer of the file, where it has several
+    crs: str | None = None  # the CRS of bounds or polygon, such as "EPSG:4326"; None means the scene's own
+    origin: str = "an area"  # name in errors, such as "areas.test[0] (project.yaml, line 31)"
 
     def __post_init__(self) -> None:
         given = [form for form in FORMS if getattr(self, form) is not None]
         if len(given) != 1:
             raise ProjectError(
-                f"{self.origin} gives {' and '.join(given) or 'no ground'}.",
+                f"{self.origin} gives {' and '.join(given) or 'no area'}.",
                 expected=f"one of {', '.join(FORMS)}",
-                remedy="Give each piece of ground in one form; several pieces make a list.",
+                remedy="Give each area in one form; several areas make a list.",
             )
         if self.layer is not None and self.file is None:
             raise ProjectError(
@@ -119,8 +111,8 @@ def resolve_areas(
 
     Args:
         pieces: Pieces by role; a file of several polygons gives several areas.
-        scene_grid: The grid of the scene's own file, whose pixels windows count.
-        working_grid: The grid the areas are wanted on, over the same ground.
+        scene_grid: The grid of the scene's own file, in whose pixels windows are given.
+        working_grid: The grid of the result, over the same extent.
 
     Raises:
         ProjectError: If a piece lies outside the scene, holds no pixel centre, cannot be read or reprojected,
@@ -140,7 +132,7 @@ def parse_crs(text: str, origin: str) -> CRS:
     """Return the coordinate reference system a person named.
 
     Raises:
-        ProjectError: If pyproj does not know it; ``origin`` tells where it was given.
+        ProjectError: If pyproj does not know it; the error names ``origin``.
     """
     try:
         return CRS.from_user_input(text)
@@ -174,16 +166,10 @@ def _area_of_window(origin: str, window: tuple[int, int, int, int], scene_grid: 
             expected="[row, col, height, width] inside the scene",
             remedy="Check the order of the numbers." if inside.is_empty else f"The part inside is {fitting}.",
         )
-    corners = np.array(
-        [
-            (block.col, block.row),
-            (block.col_stop, block.row),
-            (block.col_stop, block.row_stop),
-            (block.col, block.row_stop),
-        ],
-        dtype=np.float64,
-    )
-    return _area_of_rings(origin, (_to_pixels(_apply(scene_grid, corners), working_grid),), working_grid)
+    positions = [(block.col, block.row), (block.col_stop, block.row), (block.col_stop, block.row_stop)]
+    corners = np.array([*positions, (block.col, block.row_stop)], dtype=np.float64)
+    ring = _to_pixels(affine_points(scene_grid.transform, corners), working_grid)
+    return _area_of_rings(origin, (ring,), working_grid)
 
 
 def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> Area:
@@ -199,7 +185,7 @@ def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> A
         left, bottom, right, top = grid.bounds
         raise ProjectError(
             f"{origin} lies outside the scene.",
-            expected=f"ground within left {left:g}, bottom {bottom:g}, right {right:g}, top {top:g}",
+            expected=f"an area within left {left:g}, bottom {bottom:g}, right {right:g}, top {top:g}",
             remedy="Check crs, and the order of coordinates: x before y, longitude before latitude.",
         )
     raise ProjectError(
@@ -210,7 +196,7 @@ def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> A
 
 
 def _polygons(piece: AreaPiece) -> Iterator[tuple[str, Polygon, CRS | None]]:
-    """Yield the polygons of a piece with what to call them and their CRS (None: the scene's)."""
+    """Yield the polygons of a piece with their origin and CRS (None: the scene's)."""
     import shapely
 
     crs = None if piece.crs is None else parse_crs(piece.crs, piece.origin)
@@ -225,7 +211,7 @@ def _polygons(piece: AreaPiece) -> Iterator[tuple[str, Polygon, CRS | None]]:
 def _polygons_of_file(
     path: Path, layer: str | None, fallback: CRS | None, origin: str
 ) -> Iterator[tuple[str, Polygon, CRS | None]]:
-    """Yield the polygons of a vector file, each a sound one."""
+    """Yield the polygons of a vector file, each valid."""
     import shapely
 
     geometries, declared = _read_geometries(path, layer, origin)
@@ -242,7 +228,7 @@ def _polygons_of_file(
             raise ProjectError(
                 f"{name} is a {geometry.geom_type}.", expected="polygons", remedy="Draw areas as polygons."
             )
-        _check_sound(geometry, name)
+        _check_valid(geometry, name)
         for part in shapely.get_parts(shapely.force_2d(geometry)):
             yield name, part, crs
 
@@ -270,7 +256,7 @@ def _read_geometries(path: Path, layer: str | None, origin: str) -> tuple[list[A
 
 
 def _checked_polygon(points: Sequence[tuple[float, float]], origin: str) -> Polygon:
-    """Return a polygon through finite points that encloses ground and does not cross itself."""
+    """Return a valid polygon through finite points."""
     import shapely
 
     distinct = len(set(points))
@@ -282,22 +268,22 @@ def _checked_polygon(points: Sequence[tuple[float, float]], origin: str) -> Poly
             remedy="Give every corner of the area once, in order around it.",
         )
     polygon = shapely.Polygon(points)
-    _check_sound(polygon, origin)
+    _check_valid(polygon, origin)
     return polygon
 
 
-def _check_sound(geometry: Polygon | MultiPolygon, origin: str) -> None:
-    """Raise ProjectError unless a (multi)polygon encloses ground and does not cross itself."""
+def _check_valid(geometry: Polygon | MultiPolygon, origin: str) -> None:
+    """Raise ProjectError unless a (multi)polygon is finite and valid and its area is above 0."""
     import shapely
 
     finite = bool(np.isfinite(shapely.get_coordinates(geometry)).all())
     reason = shapely.is_valid_reason(geometry) if finite else "coordinates that are not finite"
     if finite and geometry.area > 0 and shapely.is_valid(geometry):
         return
-    fault = reason if reason != "Valid Geometry" else "it encloses no ground"
+    fault = reason if reason != "Valid Geometry" else "its area is 0"
     raise ProjectError(
-        f"{origin} is not a sound polygon: {fault}.",
-        expected="an outline that encloses ground and does not cross itself",
+        f"{origin} is not a valid polygon: {fault}.",
+        expected="an outline that encloses an area and does not cross itself",
         remedy="Give the corners in order around the area, each once.",
     )
 
@@ -305,7 +291,7 @@ def _check_sound(geometry: Polygon | MultiPolygon, origin: str) -> None:
 def _in_grid_crs(polygon: Polygon, crs: CRS | None, grid: Grid, origin: str) -> Polygon | MultiPolygon:
     """Return a polygon in the CRS of a grid; straight edges of another CRS may be curved here.
 
-    A needle, thinner than its coordinates are exact, comes in parts: points between its corners cut it.
+    A needle, thinner than the precision of its coordinates, may come back in parts.
     """
     import shapely
 
@@ -330,10 +316,10 @@ def _in_grid_crs(polygon: Polygon, crs: CRS | None, grid: Grid, origin: str) -> 
 
 
 def _edge_length(polygon: Polygon, crs: CRS, grid: Grid) -> float:
-    """Return how long edges may be in their own CRS before they are brought to a grid's.
+    """Return the longest edge, in its own CRS, that is reprojected without further points.
 
-    It depends on the grid alone, so that two areas get the same points on an edge they share; but an outline
-    far larger than the scene gets no more than a few thousand.
+    It depends on the grid alone, so that two areas get the same points on a shared edge; but an outline far larger than
+    the scene gets a few thousand points at most.
     """
     bounds = Transformer.from_crs(grid.crs, crs, always_xy=True).transform_bounds(*grid.bounds)
     size = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
@@ -349,21 +335,12 @@ def _rings(polygon: Polygon | MultiPolygon, grid: Grid) -> tuple[DoubleArray, ..
     return tuple(_to_pixels(shapely.get_coordinates(ring), grid) for ring in rings)
 
 
-def _apply(grid: Grid, positions: DoubleArray) -> DoubleArray:
-    """Return the points (point, 2) of pixel positions of a grid."""
-    a, b, c, d, e, f = grid.transform[:6]
-    col, row = positions.T
-    return np.stack([a * col + b * row + c, d * col + e * row + f], axis=1)
-
-
 def _to_pixels(points: DoubleArray, grid: Grid) -> DoubleArray:
     """Return pixel positions (point, 2) of points in the CRS of a grid.
 
-    Rounded to a millionth of a pixel, so that a shared edge is on one side of a pixel's centre for both.
+    Rounded to a millionth of a pixel, so that two areas see a shared edge on the same side of a pixel's centre.
     """
-    a, b, c, d, e, f = (~grid.transform)[:6]
-    x, y = points.T
-    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1).round(6)
+    return affine_points(~grid.transform, points).round(6)
 
 
 def _check_apart(one: Area, other: Area) -> None:
@@ -372,6 +349,6 @@ def _check_apart(one: Area, other: Area) -> None:
     if shared:
         raise ProjectError(
             f"{one.origin} and {other.origin} share {shared} pixels.",
-            expected="ground of its own for every role: nothing may be scored where it was learned",
+            expected="separate areas for every role: training pixels are never scored",
             remedy="Move or shrink one of the two.",
         )

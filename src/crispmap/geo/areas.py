@@ -1,7 +1,7 @@
-"""Areas: the pixels of pieces of ground on a grid, and how they are cut.
+"""Areas of pixels on a grid, and how they are cut.
 
-An area has exactly the pixels whose centre lies inside its outline, where an edge belongs to the area on its right or
-below; so areas that only touch never share a pixel, on any grid.
+An area has exactly the pixels whose centre lies inside its outline; an edge belongs to the area on its right or below,
+so areas that only touch never share a pixel, on any grid.
 """
 
 from __future__ import annotations
@@ -18,25 +18,18 @@ from crispmap.geo.draw import enclosed
 from crispmap.geo.grid import Block
 from crispmap.types import BoolArray, CountArray, DoubleArray
 
-HOLD_OUT_SHARE = 0.15
-"""The share of an area that is held out for validation where a project names no validation area."""
+HOLD_OUT_SHARE = 0.15  # the share of an area that is held out for validation where a project names no validation area
 
-_STRIP_ROWS = 1024
-"""Masks of large areas are counted in strips of so many rows, to bound memory."""
+_STRIP_ROWS = 1024  # masks of large areas are counted in strips of so many rows, to bound memory
 
 
 @dataclass(frozen=True, eq=False)
 class Area:
-    """The pixels of one piece of ground on a grid.
+    """An area of pixels on a grid."""
 
-    Attributes:
-        origin: What errors call the area.
-        block: The smallest block that holds the area's outline, cut to the grid; no pixel outside it belongs.
-        rings: Outlines (point, 2) of pixel positions (col, row); the area is what an odd number encloses.
-    """
-
-    origin: str
-    block: Block
+    origin: str  # name in errors
+    block: Block  # the smallest block that holds the area's outline, cut to the grid; no pixel outside it belongs
+    # outlines (point, 2) of pixel positions (col, row); the area is what an odd number encloses
     rings: tuple[DoubleArray, ...] = field(repr=False)
 
     def mask(self, block: Block) -> BoolArray:
@@ -72,7 +65,7 @@ class Area:
         return self.block.height >= self.block.width
 
     def cut_across(self, lines: Sequence[int]) -> list[Area]:
-        """Return the area between each two neighbours of some lines: rows of its box's longer side, or columns."""
+        """Return the areas between neighbouring lines (rows or columns) across the longer side of the area's box."""
         block = self.block
         bands = [(start, stop - start) for start, stop in itertools.pairwise(lines)]
         if self.along_rows:
@@ -80,7 +73,7 @@ class Area:
         return [self.cut_to(Block(block.row, block.col + start, block.height, size)) for start, size in bands]
 
     def bands(self, count: int) -> list[Area]:
-        """Return the area cut into so many bands, their boxes of one width to a pixel, across its box's longer side."""
+        """Return the area cut across the longer side of its box into bands of equal width, to a pixel."""
         length = max(self.block.shape)
         return self.cut_across([length * index // count for index in range(count + 1)])
 
@@ -94,13 +87,13 @@ def box_of(areas: Sequence[Area]) -> Block:
 
 
 def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Area]:
-    """Return the area in two parts that share no pixel: one to learn from, and one held out.
+    """Return the area in two parts that share no pixel: one for training, one held out.
 
-    What is held out is a strip at the end of the longer side: the narrowest that holds at least ``share`` of
-    the area's pixels and leaves a row (or column) of the area to learn from.
+    The part held out is a strip at the end of the longer side: the narrowest with at least ``share`` of the area's
+    pixels that leaves a row (or column) for training.
 
     Raises:
-        ProjectError: If the share is not between 0 and 1, or the area is too small to part.
+        ProjectError: If the share is not between 0 and 1, or the area is too small to split.
     """
     if not 0 < share < 1:
         raise ProjectError(f"The share to hold out is {share}.", expected="a number between 0 and 1")

@@ -1,10 +1,10 @@
 """Which pixels of a block rings enclose, and which their outlines pass through.
 
-The rules are our own, in pixel positions of the whole grid, so that a block is drawn the same wherever the grid is cut.
-GDAL draws polygons by the centres of pixels too, and labels are drawn by it because it is fast. It differs in two
-things that areas cannot take: of two areas that meet on a centre line it gives the pixel to the left one, and it works
-in positions relative to the block, which are exact only for rounded coordinates. Its rule for all pixels touched
-depends on the block and, for coordinates at pixel corners, writes past its memory (GDAL 3.10); it is not used.
+Computed in pixel positions of the whole grid, so that a block is drawn the same however the grid is cut. GDAL draws
+polygons by pixel centres too, and labels are drawn by it because it is fast. Areas need two things it lacks: where two
+areas meet on a centre line the pixel must belong to one defined side, and positions relative to a block are exact only
+for rounded coordinates. Its all-touched rule depends on the block and, for coordinates at pixel corners, writes past
+its memory (GDAL 3.10); it is not used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from affine import Affine
 
 from crispmap.geo.grid import Block
 from crispmap.types import BoolArray, CountArray, DoubleArray
@@ -20,18 +21,14 @@ from crispmap.types import BoolArray, CountArray, DoubleArray
 def enclosed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
     """Return which pixel centres of a block an odd number of rings enclose, (row, col).
 
-    An edge through a centre belongs to what lies on its right or below, so rings that only touch share no pixel and
-    leave none out between them. Closing a ring by its first point is optional.
-
-    Args:
-        rings: Outlines (point, 2) of pixel positions (col, row).
-        block: The pixels asked for.
+    Rings are outlines (point, 2) of pixel positions (col, row); closing them is optional. An edge through a centre
+    belongs to the ring on its right or below, so rings that only touch share no pixel and leave no gap.
     """
     starts, ends = _downward_edges(rings)
     spans = np.clip(np.ceil(np.column_stack([starts[:, 1], ends[:, 1]]) - 0.5), block.row, block.row_stop)
     edge, rows = _rows_of_edges(spans.astype(np.int64))
-    # Every edge toggles the pixels to its right on the rows whose centre line it crosses, upper end included. Edges are
-    # walked downwards, so that two outlines compute a shared edge alike.
+    # Every edge toggles the pixels to its right on the rows whose centre line it crosses, upper end included. Edges
+    # run downwards, so that two outlines compute a shared edge in the same way.
     slopes = (ends[edge, 0] - starts[edge, 0]) / (ends[edge, 1] - starts[edge, 1])
     crossings = starts[edge, 0] + (rows + 0.5 - starts[edge, 1]) * slopes
     cols = np.clip(np.ceil(crossings - 0.5), block.col, block.col_stop).astype(np.int64)
@@ -43,12 +40,8 @@ def enclosed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
 def crossed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
     """Return which pixels of a block the outlines of rings pass through, (row, col).
 
-    Together with those enclosed these are all pixels that share ground with what the rings enclose: an outline along
-    the sides of pixels passes through none of them.
-
-    Args:
-        rings: Outlines (point, 2) of pixel positions (col, row).
-        block: The pixels asked for.
+    Together with the enclosed ones these are all pixels that overlap the rings: an outline along the sides of pixels
+    passes through none of them.
     """
     starts, ends = _downward_edges(rings)
     spans = np.column_stack([np.floor(starts[:, 1]), np.ceil(ends[:, 1])])
@@ -81,3 +74,10 @@ def _rows_of_edges(spans: CountArray) -> tuple[CountArray, CountArray]:
     edge = np.repeat(np.arange(len(spans)), counts)
     before = np.cumsum(counts) - counts
     return edge, spans[edge, 0] + np.arange(len(edge)) - before[edge]
+
+
+def affine_points(transform: Affine, points: DoubleArray) -> DoubleArray:
+    """Return points (n, 2) under an affine transform, such as pixel positions (col, row) as points (x, y)."""
+    a, b, c, d, e, f = transform[:6]
+    x, y = points.T
+    return np.column_stack([a * x + b * y + c, d * x + e * y + f])

@@ -1,4 +1,4 @@
-"""Planes in which areas are those on the ground, and the areas of pixels read from them."""
+"""Equal-area planes, and the ground areas of pixels measured in them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
 
 from crispmap.errors import GridError
+from crispmap.geo.crs import to_lonlat
+from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import CountArray, DoubleArray
 
 _SAMPLES = 5
 _SAME_DEG = 1e-7
-_NODE_M = 500.0  # areas of pixels so far apart are interpolated: right to 1e-8, at 85 degrees of Mercator to 2e-7
+_NODE_M = 500.0  # pixel areas are interpolated between such nodes: right to 1e-8, at 85 degrees of Mercator to 2e-7
 
 
 class Cylinder:
     """Points of a CRS of upright straight meridians and parallels in the equal-area cylindrical projection.
 
-    Such are degrees and Mercator. The plane has no far side (Snyder 1987, eq. 3-12 and 10-13 to 10-15).
+    Degrees and Mercator are such. The plane covers the whole earth (Snyder 1987, eq. 3-12 and 10-13 to 10-15).
     """
 
     def __init__(self, crs: CRS, middle: float, degrees_a_unit: float) -> None:
-        self._lonlat = _to_lonlat(crs)
+        self._lonlat = to_lonlat(crs)
         self._middle = middle
         self._slope = math.radians(degrees_a_unit)
         geod = crs.get_geod() or Geod(ellps="WGS84")
@@ -38,7 +40,7 @@ class Cylinder:
         """Return the projection, or None where the CRS is not cylindrical over the grid."""
         left, low, right, high = grid.bounds
         x, y = np.meshgrid(np.linspace(left, right, _SAMPLES), np.linspace(low, high, _SAMPLES))
-        lon, lat = _to_lonlat(crs).transform(x, y)
+        lon, lat = to_lonlat(crs).transform(x, y)
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
             return None
         slope = float(_within_half_turn(lon[0, 1] - lon[0, 0]) / (x[0, 1] - x[0, 0]))
@@ -58,12 +60,12 @@ class Cylinder:
 class Disk:
     """Points of a CRS in the Lambert azimuthal equal-area projection about the centre of a grid.
 
-    Lines across the far side of the earth are no lines there, so a map of the whole earth in a CRS of curved meridians,
-    such as Mollweide's, is measured wrongly there.
+    Lines across the far side of the earth break up, so there a map of the whole earth in a CRS of curved meridians,
+    such as Mollweide's, is measured wrongly.
     """
 
     def __init__(self, crs: CRS, grid: Grid) -> None:
-        lon, lat = _to_lonlat(crs).transform(*(grid.transform @ (grid.width / 2, grid.height / 2)))
+        lon, lat = to_lonlat(crs).transform(*(grid.transform @ (grid.width / 2, grid.height / 2)))
         plane = ProjectedCRS(LambertAzimuthalEqualAreaConversion(lat, lon), geodetic_crs=crs.geodetic_crs)
         self._transformer = Transformer.from_crs(crs, plane, always_xy=True)
 
@@ -76,14 +78,14 @@ EqualAreaPlane: TypeAlias = Cylinder | Disk
 
 
 def equal_area_plane(grid: Grid) -> EqualAreaPlane | None:
-    """Return the plane to measure areas on a grid in; None for a grid without CRS, whose unit counts as a metre.
+    """Return the plane in which areas on a grid are measured; None for a grid without CRS, whose unit is a metre.
 
     Raises:
-        GridError: If the CRS is not tied to the earth, or the grid's centre is no place in it.
+        GridError: If the CRS is not tied to the earth, or the grid's centre is outside it.
     """
     if grid.crs is None:
         return None
-    grid.gsd_m()  # refuses what is no place on earth
+    grid.gsd_m()  # raises GridError for a place that is not on earth
     crs = grid.crs.to_2d()
     return Cylinder.of(crs, grid) or Disk(crs, grid)
 
@@ -107,9 +109,9 @@ def pixel_areas_m2(grid: Grid, block: Block) -> DoubleArray:
 
 
 def _nodes(grid: Grid, block: Block, plane: EqualAreaPlane) -> tuple[CountArray, CountArray]:
-    """Return the rows and columns at which pixels are measured; those about a pixel depend on the grid alone."""
+    """Return the rows and columns at which pixels are measured; those around a pixel depend on the grid alone."""
     upright = grid.transform.b == 0 == grid.transform.d
-    if upright and isinstance(plane, Cylinder):  # all pixels of a row are alike
+    if upright and isinstance(plane, Cylinder):  # all pixels of a row are the same
         return np.arange(block.row, block.row_stop), np.array([block.col])
     gsd_x, gsd_y = grid.gsd_m()
     return (
@@ -119,7 +121,7 @@ def _nodes(grid: Grid, block: Block, plane: EqualAreaPlane) -> tuple[CountArray,
 
 
 def _axis_nodes(start: int, stop: int, size: int, step: int) -> CountArray:
-    """Return every step-th place of an axis, and its last, as far as they enclose a span."""
+    """Return the multiples of a step, and the last pixel, that enclose a span of an axis."""
     last = min(-(-(stop - 1) // step) * step, size - 1)
     return np.unique(np.append(np.arange(start // step * step, last, step), last))
 
@@ -136,21 +138,15 @@ def _between(values: DoubleArray, nodes: CountArray, places: CountArray) -> Doub
 
 def _areas_at(plane: EqualAreaPlane, grid: Grid, rows: CountArray, cols: CountArray) -> DoubleArray:
     """Return the area of the pixels at some rows and columns, in their shape; not finite off the earth."""
-    a, b, c, d, e, f = grid.transform[:6]
     corners = []
     for down, right in ((0, 0), (0, 1), (1, 1), (1, 0)):
         col, row = cols.ravel() + right, rows.ravel() + down
-        corners.append(plane(np.column_stack([a * col + b * row + c, d * col + e * row + f])))
+        corners.append(plane(affine_points(grid.transform, np.column_stack([col, row]))))
     with np.errstate(invalid="ignore"):
         (ax, ay), (bx, by) = (corners[2] - corners[0]).T, (corners[3] - corners[1]).T
         return np.asarray(np.abs(ax * by - ay * bx) / 2).reshape(rows.shape)
 
 
-def _to_lonlat(crs: CRS) -> Transformer:
-    """Return the way to longitudes and latitudes on the ellipsoid of a CRS."""
-    return Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-
-
 def _within_half_turn(degrees: DoubleArray) -> DoubleArray:
-    """Return angles brought to -180..180 degrees."""
+    """Return angles wrapped to -180..180 degrees."""
     return (degrees + 180.0) % 360.0 - 180.0

@@ -15,6 +15,7 @@ from affine import Affine
 from pyproj import CRS, Geod
 
 from crispmap.errors import GridError
+from crispmap.geo.crs import to_lonlat
 
 if TYPE_CHECKING:
     from crispmap.types import DoubleArray
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Block:
     """A window of pixels: rows ``row .. row+height-1`` and columns ``col .. col+width-1``.
 
-    A block may reach outside its grid; readers say what they do there.
+    A block may reach outside its grid; readers document what they return there.
     """
 
     row: int
@@ -58,22 +59,14 @@ class Block:
 
     def padded(self, margin_px: int) -> Block:
         """Return the block grown by a margin on every side."""
-        return Block(
-            self.row - margin_px,
-            self.col - margin_px,
-            self.height + 2 * margin_px,
-            self.width + 2 * margin_px,
-        )
+        height, width = self.height + 2 * margin_px, self.width + 2 * margin_px
+        return Block(self.row - margin_px, self.col - margin_px, height, width)
 
     def intersection(self, other: Block) -> Block:
-        """Return the ground shared with another block; of zero size where there is none."""
+        """Return the pixels shared with another block; a block of zero size where there are none."""
         row, col = max(self.row, other.row), max(self.col, other.col)
-        return Block(
-            row,
-            col,
-            max(0, min(self.row_stop, other.row_stop) - row),
-            max(0, min(self.col_stop, other.col_stop) - col),
-        )
+        height, width = min(self.row_stop, other.row_stop) - row, min(self.col_stop, other.col_stop) - col
+        return Block(row, col, max(0, height), max(0, width))
 
     def relative_to(self, other: Block) -> Block:
         """Return this block in the pixel positions of another block."""
@@ -85,13 +78,13 @@ class Block:
         return self.height == 0 or self.width == 0
 
     def pieces(self, side_px: int) -> Iterator[Block]:
-        """Yield the squares the block is cut into, row by row; those at the far edges are cut to fit.
+        """Yield the block cut into squares, row by row; those at the far edges are smaller.
 
         Raises:
-            GridError: If the side is below 1, when the first piece is asked for.
+            GridError: If the side is below 1, on the first piece.
         """
         if side_px < 1:
-            raise GridError(f"Blocks of {side_px} pixels were asked for.", expected="a side of 1 pixel or more")
+            raise GridError(f"The side of blocks is {side_px} pixels.", expected="a side of 1 pixel or more")
         for row in range(self.row, self.row_stop, side_px):
             for col in range(self.col, self.col_stop, side_px):
                 yield Block(row, col, min(side_px, self.row_stop - row), min(side_px, self.col_stop - col))
@@ -99,25 +92,19 @@ class Block:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where pixels lie: a CRS (or None), an affine transform and a shape.
+    """Where pixels lie: a CRS (or None), an affine transform and a shape."""
 
-    Attributes:
-        crs: The coordinate reference system, or None for a raster without georeference; its units then count as metres.
-        transform: Maps pixel positions (col, row) to points (x, y).
-        shape: (height, width) in pixels.
-    """
-
+    # the coordinate reference system, or None for a raster without georeference; its units then count as metres
     crs: CRS | None
-    transform: Affine
-    shape: tuple[int, int]
+    transform: Affine  # maps pixel positions (col, row) to points (x, y)
+    shape: tuple[int, int]  # (height, width) in pixels
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
             raise GridError(f"A grid has shape {self.shape}.", expected="at least one pixel on each side")
         if self.transform.determinant == 0 or not all(math.isfinite(v) for v in self.transform[:6]):
             raise GridError(
-                f"A grid has transform {tuple(self.transform)[:6]}.",
-                expected="an invertible affine transform",
+                f"A grid has transform {tuple(self.transform)[:6]}.", expected="an invertible affine transform"
             )
 
     @property
@@ -153,20 +140,20 @@ class Grid:
         metres are not metres on the ground. Without a CRS the transform's own units are returned.
 
         Raises:
-            GridError: If the CRS is not tied to the earth, or the grid's centre is no place in it.
+            GridError: If the CRS is not tied to the earth, or the grid's centre is outside it.
         """
         centre = self.width / 2, self.height / 2
         ends = [(centre[0] + dx, centre[1] + dy) for dx, dy in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
         points = [self.transform @ end for end in ends]
         if self.crs is None:
             return math.dist(points[0], points[1]), math.dist(points[2], points[3])
-        lon, lat = _to_lonlat(self.crs, points)
+        lon, lat = to_lonlat(self.crs).transform([x for x, _ in points], [y for _, y in points])
         geod = self.crs.get_geod() or Geod(ellps="WGS84")
         _, _, length = geod.inv([lon[0], lon[2]], [lat[0], lat[2]], [lon[1], lon[3]], [lat[1], lat[3]])
         if not all(0 < value < math.inf for value in length):
             x, y = self.transform @ centre
             raise GridError(
-                f"The grid's centre ({x:.6g}, {y:.6g}) is no place on earth in the CRS {self.crs.name!r}.",
+                f"The grid's centre ({x:.6g}, {y:.6g}) is not on earth in the CRS {self.crs.name!r}.",
                 expected="coordinates that belong to the CRS",
                 remedy="The CRS or the transform is wrong; gdalinfo shows both.",
             )
@@ -178,14 +165,14 @@ class Grid:
         return math.sqrt(x * y)
 
     def pixel_areas_m2(self, block: Block) -> DoubleArray:
-        """Return the area on the ground of each pixel of a block, (row, col), in square metres.
+        """Return the ground area of each pixel of a block, (row, col), in square metres.
 
-        Measured on the CRS's ellipsoid, so areas over any parts of a grid add up to that of the whole, in any CRS. A
-        pixel that is no place on earth has none. Without a CRS the transform's unit counts as a metre.
+        Measured on the CRS's ellipsoid, so areas of parts of a grid add up to that of the whole, in any CRS. A pixel
+        that is not on earth has area 0. Without a CRS the transform's unit counts as a metre.
 
         Raises:
             GridError: If the block reaches outside the grid, the CRS is not tied to the earth, or the grid's centre is
-                no place in it.
+                outside it.
         """
         from crispmap.geo.equal_area import pixel_areas_m2  # which knows grids
 
@@ -196,42 +183,20 @@ class Grid:
         return Grid(self.crs, self.transform @ Affine.translation(block.col, block.row), block.shape)
 
     def resampled(self, ratio_y: float, ratio_x: float) -> Grid:
-        """Return the grid over the same ground whose pixels are ``ratio`` times as large.
+        """Return the grid over the same extent whose pixels are ``ratio`` times as large.
 
-        The first pixel corner stays; the last row and column may reach beyond the ground by less than one pixel.
+        The first pixel corner stays; the last row and column may reach less than a pixel beyond the extent.
         """
-        shape = (
-            max(1, math.ceil(self.height / ratio_y - 1e-6)),
-            max(1, math.ceil(self.width / ratio_x - 1e-6)),
-        )
-        return Grid(self.crs, self.transform @ Affine.scale(ratio_x, ratio_y), shape)
+        height, width = math.ceil(self.height / ratio_y - 1e-6), math.ceil(self.width / ratio_x - 1e-6)
+        return Grid(self.crs, self.transform @ Affine.scale(ratio_x, ratio_y), (max(1, height), max(1, width)))
 
     def blocks(self, size: int) -> Iterator[Block]:
-        """Yield square blocks that cover the grid once, row by row; those at the far edges are cut to fit.
-
-        Raises:
-            GridError: If the size is below 1, when the first block is asked for.
-        """
+        """Yield square blocks that cover the grid once; see ``Block.pieces``."""
         return self.block.pieces(size)
 
     def is_close(self, other: Grid, tolerance_px: float = 0.01) -> bool:
-        """Return whether two grids have one CRS, one shape, and corners within a fraction of a pixel."""
+        """Return whether two grids have the same CRS and shape, and corners within a fraction of a pixel."""
         if self.shape != other.shape or self.crs != other.crs:
             return False
-        inverse = ~self.transform
-        return all(
-            math.dist(inverse @ a, inverse @ b) <= tolerance_px
-            for a, b in zip(self.corners(), other.corners(), strict=True)
-        )
-
-
-def _to_lonlat(crs: CRS, points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """Return longitudes and latitudes, in degrees, of points in a CRS."""
-    from pyproj import Transformer
-
-    geographic = crs.geodetic_crs
-    if geographic is None:
-        raise GridError(f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS")
-    transformer = Transformer.from_crs(crs, geographic, always_xy=True)
-    lon, lat = transformer.transform([p[0] for p in points], [p[1] for p in points])
-    return list(lon), list(lat)
+        inverse, pairs = ~self.transform, zip(self.corners(), other.corners(), strict=True)
+        return all(math.dist(inverse @ a, inverse @ b) <= tolerance_px for a, b in pairs)

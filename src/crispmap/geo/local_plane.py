@@ -1,4 +1,4 @@
-"""Metres on the ground about a place, whatever coordinate system the data are in."""
+"""Metres on the ground around a place, in any coordinate system."""
 
 from __future__ import annotations
 
@@ -11,22 +11,18 @@ from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import AzimuthalEquidistantConversion
 
 from crispmap.errors import GridError
+from crispmap.geo.crs import to_lonlat
 from crispmap.geo.grid import Grid
 
-Points: TypeAlias = NDArray[np.float64]
-"""Points (n, 2), columns x and y."""
+Points: TypeAlias = NDArray[np.float64]  # points (n, 2), columns x and y
 
 
-class GroundFrame:
+class LocalPlane:
     """A plane of metres east and north of a centre, with the mapping between it and a CRS.
 
     The plane is the azimuthal equidistant projection about the centre, on the ellipsoid of the CRS (no datum
     shift). Lengths across the radius are too long by (r / 6371 km)^2 / 6: 4 parts in 100,000 at 100 km, 1 in
     1,000 at 500 km. Without a CRS the plane is the coordinates themselves, whose units count as metres.
-
-    Args:
-        crs: The CRS of the points, or None.
-        centre: The point (x, y) of the plane's origin, in the CRS.
 
     Raises:
         GridError: If the CRS is not tied to an ellipsoid, or the centre lies outside where the CRS is
@@ -38,27 +34,24 @@ class GroundFrame:
         self._forward: Transformer | None = None
         if crs is None:
             return
-        geographic = crs.to_2d().geodetic_crs
-        if geographic is None:
-            raise GridError(f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS")
-        lon, lat = Transformer.from_crs(crs.to_2d(), geographic, always_xy=True).transform(*centre)
+        lon, lat = to_lonlat(crs.to_2d()).transform(*centre)
         if not (np.isfinite(lon) and np.isfinite(lat)):
             raise GridError(
                 f"The point {centre} lies outside where {crs.name!r} is defined.",
                 expected="coordinates in that CRS",
                 remedy="Check the CRS of the file; it may have been assigned to coordinates of another one.",
             )
-        plane = ProjectedCRS(AzimuthalEquidistantConversion(lat, lon), geodetic_crs=geographic)
+        plane = ProjectedCRS(AzimuthalEquidistantConversion(lat, lon), geodetic_crs=crs.to_2d().geodetic_crs)
         self._forward = Transformer.from_crs(crs.to_2d(), plane, always_xy=True)
 
     @classmethod
-    def of_grid(cls, grid: Grid) -> GroundFrame:
+    def of_grid(cls, grid: Grid) -> LocalPlane:
         """Return the plane about the centre of a grid."""
         x, y = grid.transform @ (grid.width / 2, grid.height / 2)
         return cls(grid.crs, (x, y))
 
     @classmethod
-    def of_bounds(cls, crs: CRS | None, bounds: tuple[float, float, float, float]) -> GroundFrame:
+    def of_bounds(cls, crs: CRS | None, bounds: tuple[float, float, float, float]) -> LocalPlane:
         """Return the plane about the centre of a box (left, bottom, right, top) given in the CRS."""
         return cls(crs, ((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2))
 
@@ -86,5 +79,5 @@ def metres_per_pixel(grid: Grid) -> Points:
     col, row = grid.width / 2, grid.height / 2
     ends = [(col - 0.5, row), (col + 0.5, row), (col, row - 0.5), (col, row + 0.5)]
     points = np.array([grid.transform @ end for end in ends], dtype=np.float64)
-    metres = GroundFrame.of_grid(grid).to_metres(points)
+    metres = LocalPlane.of_grid(grid).to_metres(points)
     return np.column_stack([metres[1] - metres[0], metres[3] - metres[2]])

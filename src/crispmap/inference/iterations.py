@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crispmap.evaluate.readers import LabelSource, UnitedGround
+from crispmap.evaluate.readers import AreaUnion, LabelSource
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block
@@ -50,7 +50,7 @@ class IterationMaps:
     ) -> list[ConfusionMatrix]:
         """Return the confusion matrix on some areas after every iteration, the coarse map's first."""
         counts = [ConfusionMatrix(names) for _ in range(self._count)]
-        ground = UnitedGround(areas)
+        ground = AreaUnion(areas)
         # Over the box of all areas, not area by area: the boxes of two polygons may share ground.
         box = box_of(areas)
         with progress(events, "iterations", box.height * box.width) as running:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError
 from crispmap.events import SILENT, Events, Progress, progress
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
@@ -33,7 +34,6 @@ from crispmap.inference.tiled import Pixels
 from crispmap.inference.work import Layer, ScoreWork, StackedScores
 from crispmap.models.file import model_hash
 from crispmap.raster.block_store import BlockStore, store_folder
-from crispmap.raster.files import open_dataset
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.journal import Journal
 from crispmap.raster.refs import SceneRef

@@ -1,14 +1,14 @@
-"""Imprecise labels moved to where scores see their objects, and left out where the two still contradict each other.
+"""Label correction: imprecise labels moved to match scores, and ignored where the two still contradict each other.
 
-Labels such as OpenStreetMap's lie off by some metres, neighbours alike: what displaced them, the image people traced or
-the relief, changes slowly. Block matching finds the shift of every neighbourhood: of all shifts within reach, the one
-at which the labels' classes are likeliest under the scores, weighed by a Gaussian window. Objects that the labels lack,
-and those that are not there, cost the same at every shift and do not sway it. What contradicts a sure score after the
-move is taken for such an object and becomes IGNORE.
+Labels such as OpenStreetMap's are displaced by some metres, neighbours by about the same: the causes, the image people
+traced or the relief, change slowly. Block matching finds the shift of every neighbourhood: of all shifts within reach,
+the one at which the labels' classes are most likely under the scores, weighted by a Gaussian window. Objects missing in
+the labels, or labelled but not there, cost the same at every shift and do not affect it. A label that contradicts a
+confident score after the move is taken for such an object and becomes IGNORE.
 
 Block matching: Jain and Jain, "Displacement measurement and its application in interframe image coding", 1981. Labels
-of aerial images set right by what a network sees: Girard, Charpiat, Tarabalka, "Aligning and updating cadaster maps
-with aerial images by multi-task, multi-resolution deep learning", 2018.
+of aerial images aligned by a network: Girard, Charpiat, Tarabalka, "Aligning and updating cadaster maps with aerial
+images by multi-task, multi-resolution deep learning", 2018.
 """
 
 from __future__ import annotations
@@ -29,35 +29,25 @@ from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
 
 _TILE_PX = 1024
 _KEPT_TILES = 4
-_MATCHED_GSD_M = 1.0
-"""Labels and scores are compared at about this sampling: a shift is smoothed to less."""
-_CELL = 4
-"""Agreement is summed over cells of so many compared pixels before it is smoothed, which costs no precision."""
-_TRUNCATE = 2.5
-"""A window ends at so many of its standard deviations."""
-_LEAST_PROBABILITY = 0.02
-"""No single score speaks louder against a label than this."""
+_MATCHED_GSD_M = 1.0  # labels and scores are compared at about this sampling: a shift is smoothed to less
+_CELL = 4  # side, in compared pixels, of the cells over which agreement is summed before it is smoothed
+_TRUNCATE = 2.5  # standard deviations at which a window ends
+_LEAST_PROBABILITY = 0.02  # limits the weight of a single score against a label
 
-Shifts = tuple[FloatArray, FloatArray]
-"""Pixels down and pixels to the right that the labels move, each (row, col)."""
+Shifts = tuple[FloatArray, FloatArray]  # pixels down and pixels to the right that the labels move, each (row, col)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelCorrection:
     """How labels are moved.
 
-    Attributes:
-        reach_m: The farthest they are moved down or across, metres above 0.
-        window_m: Standard deviation of the window in which neighbours move alike, metres above 0.
-        sure: Probability, 0..1, from which a score that contradicts the moved label makes it IGNORE.
-
     Raises:
         InputError: If a value is out of its range.
     """
 
-    reach_m: float = 8.0
-    window_m: float = 20.0
-    sure: float = 0.7
+    reach_m: float = 8.0  # the farthest they are moved down or across, metres above 0
+    window_m: float = 20.0  # standard deviation of the window in which neighbours move together, metres above 0
+    sure: float = 0.7  # probability, 0..1, from which a contradicting score makes the moved label IGNORE
 
     def __post_init__(self) -> None:
         for name in ("reach_m", "window_m"):
@@ -68,22 +58,20 @@ class LabelCorrection:
 
 
 class CorrectedLabels:
-    """Labels on a grid, moved and cleared by scores on the same grid; a ``LabelReader``.
+    """Labels on a grid, corrected by scores on the same grid; a ``LabelReader``.
 
-    Values do not depend on how they are read: they are computed in tiles that are counted from the grid's corner, each
-    with as much around it as can sway it. What the labels or scores do not know is IGNORE.
+    Values do not depend on the blocks read: they are computed in tiles counted from the grid's corner, each with all
+    surrounding pixels that can affect it. Unknown labels or scores give IGNORE.
 
     Attributes:
-        tile_px: Side of the tiles: read in blocks of so many pixels, each tile is computed once.
+        tile_px: Side of the tiles: read in blocks of this size, each tile is computed once.
 
     Args:
-        labels: The imprecise labels: gives the class ids (row, col) of any block inside the grid.
-        scores: Scores, one band a class, logits.
-        schema: What the ids mean.
-        how: How far, and how.
+        labels: Gives the imprecise class ids (row, col) of any block inside the grid.
+        scores: Logits, one band for each class.
 
     Raises:
-        InputError: If the scores are of another number of classes.
+        InputError: If the number of classes differs.
     """
 
     def __init__(
@@ -95,8 +83,8 @@ class CorrectedLabels:
     ) -> None:
         if scores.band_count != len(schema):
             raise InputError(
-                f"Labels of {len(schema)} classes are to be aligned with {scores.band_count} bands of scores.",
-                expected="one band a class",
+                f"Labels of {len(schema)} classes cannot be corrected with {scores.band_count} bands of scores.",
+                expected="one band for each class",
             )
         self.grid: Grid = scores.grid
         self.schema = schema
@@ -105,10 +93,12 @@ class CorrectedLabels:
         self._step = max(1, round(_MATCHED_GSD_M / gsd_m))
         self._reach = max(1, round(how.reach_m / gsd_m / self._step))
         self._window = how.window_m / gsd_m / self._step
-        # Tiles and what they see around them begin where cells begin: neighbours see the same cells.
+        # Tiles and their margins begin where cells begin: neighbours see the same cells.
         cell_px = self._step * _CELL
         self.tile_px = cell_px * math.ceil(_TILE_PX / cell_px)
-        self._margin_px = cell_px * _swaying_cells(self._reach, self._window)
+        # Labels and scores affect a shift from this far: by both windows, by reach, by interpolation.
+        windows = sum(int(_TRUNCATE * sigma / _CELL + 0.5) for sigma in (self._window, self._window / 2))
+        self._margin_px = cell_px * (windows + math.ceil(self._reach / _CELL) + 2)
         self._tile = lru_cache(maxsize=_KEPT_TILES)(self._computed)
 
     def read(self, block: Block) -> LabelArray:
@@ -123,7 +113,7 @@ class CorrectedLabels:
         return result
 
     def close(self) -> None:
-        """Forget the tiles that are kept; whoever opened labels and scores closes them."""
+        """Drop the cached tiles; labels and scores are closed by whoever opened them."""
         self._tile.cache_clear()
 
     def _computed(self, tile: Block) -> LabelArray:
@@ -144,14 +134,11 @@ class CorrectedLabels:
 def match(
     labels: LabelArray, probabilities: FloatArray, valid: BoolArray, *, reach: int, window: float, step: int
 ) -> Shifts:
-    """Return the shifts that bring labels to where probabilities see them; 0 where there is nothing to match.
+    """Return the shifts that best match labels to probabilities (class, row, col); 0 where there is nothing to match.
 
     Args:
-        labels: Class ids (row, col); IGNORE takes no part.
-        probabilities: (class, row, col), 0..1.
-        valid: Which pixels (row, col) have probabilities.
         reach: The farthest shift down or across, in compared pixels.
-        window: Standard deviation of the window that moves alike, in compared pixels.
+        window: Standard deviation of the window that moves together, in compared pixels.
         step: Side of a compared pixel, in pixels.
     """
     classes = len(probabilities)
@@ -160,7 +147,7 @@ def match(
     shares = _averaged((labels == np.arange(classes, dtype=np.uint8)[:, None, None]).astype(np.float32), step)
     candidates = sorted(
         ((down, right) for down in range(-reach, reach + 1) for right in range(-reach, reach + 1)),
-        key=lambda shift: shift[0] ** 2 + shift[1] ** 2,  # of equals, the shortest stands
+        key=lambda shift: shift[0] ** 2 + shift[1] ** 2,  # the shortest of equals wins
     )
     best, chosen = None, np.zeros(0, np.int64)
     for index, (down, right) in enumerate(candidates):
@@ -180,7 +167,7 @@ def match(
 
 
 def moved(labels: LabelArray, shifts: Shifts) -> LabelArray:
-    """Return labels moved by shifts, to the nearest pixel; IGNORE comes in from outside."""
+    """Return labels moved by shifts, to the nearest pixel, with IGNORE from outside."""
     rows, cols = np.indices(labels.shape)
     from_row = np.rint(rows - shifts[0]).astype(np.intp)
     from_col = np.rint(cols - shifts[1]).astype(np.intp)
@@ -191,20 +178,14 @@ def moved(labels: LabelArray, shifts: Shifts) -> LabelArray:
 
 
 def cleared(labels: LabelArray, probabilities: FloatArray, valid: BoolArray, sure: float) -> LabelArray:
-    """Return labels with IGNORE where another class is at least so sure, and where nothing is valid."""
+    """Return labels with IGNORE where another class has at least this probability, and where nothing is valid."""
     contradicted = (probabilities.argmax(axis=0) != labels) & (probabilities.max(axis=0) >= sure)
     result: LabelArray = np.where(contradicted | ~valid, np.uint8(IGNORE), labels)
     return result
 
 
-def _swaying_cells(reach: int, window: float) -> int:
-    """Return how many cells away labels and scores can still sway a shift: by reach, by both windows, between cells."""
-    windows = sum(int(_TRUNCATE * sigma / _CELL + 0.5) for sigma in (window, window / 2))
-    return windows + math.ceil(reach / _CELL) + 2
-
-
 def _averaged(maps: FloatArray, side: int) -> FloatArray:
-    """Return the means of squares of this side, counted from the corner; the last may be cut short by the border."""
+    """Return the means of squares of this side, counted from the corner; the border may cut the last ones."""
     if side == 1:
         return maps
     height, width = maps.shape[-2:]
@@ -214,7 +195,7 @@ def _averaged(maps: FloatArray, side: int) -> FloatArray:
 
 
 def _shifted(maps: FloatArray, down: int, right: int) -> FloatArray:
-    """Return maps (class, row, col) moved by whole pixels; 0 comes in from outside."""
+    """Return maps (class, row, col) moved by whole pixels, with 0 from outside."""
     height, width = maps.shape[-2:]
     result = np.zeros_like(maps)
     if abs(down) < height and abs(right) < width:
@@ -225,7 +206,7 @@ def _shifted(maps: FloatArray, down: int, right: int) -> FloatArray:
 
 
 def _smoothed_to(values: FloatArray, sigma: float, side: int, shape: tuple[int, ...]) -> FloatArray:
-    """Return the values of cells of this side, smoothed and interpolated linearly between their centres to pixels."""
+    """Return the values of cells of this side, smoothed, then interpolated linearly to pixels."""
     smooth = ndimage.gaussian_filter(values, sigma, truncate=_TRUNCATE, mode="nearest")
     places = [(np.arange(length) + 0.5) / side - 0.5 for length in shape]
     grid = np.meshgrid(*places, indexing="ij")

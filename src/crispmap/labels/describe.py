@@ -1,4 +1,4 @@
-"""What a vector file holds."""
+"""Facts about a vector file."""
 
 from __future__ import annotations
 
@@ -16,42 +16,27 @@ from crispmap.files.vector_file import reading, reason_shown, vector_name
 from crispmap.geo.crs import crs_name
 from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers
 
-VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", *PARQUET_SUFFIXES)
-"""Ends of names that only vector files have."""
+VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", *PARQUET_SUFFIXES)  # never rasters
 
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """What a layer of a vector file holds.
+    """Facts about a layer of a vector file."""
 
-    Attributes:
-        name: Its name; None in a format of one layer without name.
-        geometry: The types of its geometries.
-        features: How many there are.
-        crs: The coordinate reference system it declares, if any.
-        bounds: (left, bottom, right, top) of all features, or None where there are none.
-        fields: The names of its columns.
-    """
-
-    name: str | None
-    geometry: str | None
-    features: int
-    crs: str | None
-    bounds: tuple[float, ...] | None
-    fields: tuple[str, ...]
+    name: str | None  # its name; None in a format of one layer without name
+    geometry: str | None  # the types of its geometries
+    features: int  # how many there are
+    crs: str | None  # the coordinate reference system it declares, if any
+    bounds: tuple[float, ...] | None  # (left, bottom, right, top) of all features, or None where there are none
+    fields: tuple[str, ...]  # the names of its columns
 
 
 @dataclass(frozen=True)
 class VectorFacts:
-    """What a vector file holds.
+    """Facts about a vector file."""
 
-    Attributes:
-        path: The file, or the address without its query.
-        layers: Its layers.
-    """
-
-    path: str
-    layers: tuple[LayerFacts, ...]
+    path: str  # the file, or the address without its query
+    layers: tuple[LayerFacts, ...]  # its layers
     kind = "vectors"
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,7 +45,7 @@ class VectorFacts:
 
 
 def describe_vectors(path: str | Path) -> VectorFacts:
-    """Return what a vector file holds, layer by layer.
+    """Return the facts about a vector file, layer by layer.
 
     Raises:
         LabelError: If it cannot be read.
@@ -76,7 +61,7 @@ def describe_vectors(path: str | Path) -> VectorFacts:
         raise LabelError(
             f"{shown(path)} cannot be read as a raster or as vectors: {reason_shown(error, path)}",
             expected="a scene, class map, model, vector or project file",
-            remedy="Check that the file is whole and of the format its name says.",
+            remedy="Check that the file is complete and of the format its name says.",
         ) from error
     return VectorFacts(shown(path), layers)
 

@@ -1,4 +1,4 @@
-"""Geometries as labels need them: valid plane polygons and lines, one part a feature."""
+"""Geometries as labels need them: valid plane polygons and lines, one part per feature."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-Geometries: TypeAlias = NDArray[np.object_]
-"""An array of shapely geometries, None where one is missing."""
+Geometries: TypeAlias = NDArray[np.object_]  # an array of shapely geometries, None where one is missing
 
 _POLYGON_TYPES = (3, 6)
 _LINE_TYPES = (1, 2, 5)
@@ -27,16 +26,10 @@ def is_line(geometries: Geometries) -> NDArray[np.bool_]:
 
 
 def single_parts(geometries: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
-    """Return every polygon and line among the geometries, valid, plane and single-part, with its source.
+    """Return the polygons and lines among geometries, valid, plane and single-part, and the index each comes from.
 
-    Missing, empty and non-finite geometries are dropped, and so are points. An invalid polygon is repaired
-    (``shapely.make_valid``) and only the polygons of the repair are kept: a spike is no road.
-
-    Args:
-        geometries: Any geometries, of shape (n,).
-
-    Returns:
-        The parts, shape (m,), and for each the place 0..n-1 of the geometry it came from, in order.
+    Missing, empty and non-finite geometries and points are dropped. An invalid polygon is repaired
+    (``shapely.make_valid``) and only polygons of the repair are kept: a spike is not a road.
     """
     geometries = shapely.force_2d(geometries)
     source = np.flatnonzero(~(shapely.is_missing(geometries) | shapely.is_empty(geometries)))

@@ -1,4 +1,4 @@
-"""Layers of vector files: which hold polygons or lines, and their features about a scene."""
+"""Layers of vector files: those with polygons or lines, and their features near a scene."""
 
 from __future__ import annotations
 
@@ -18,33 +18,35 @@ from crispmap.files.vector_file import reading, reason_shown, vector_name
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.tags import match_columns
 
-NEIGHBOURHOOD_M = 250.0
-"""Features this far outside the scene are read too: the wide lines that reach into it."""
+NEIGHBOURHOOD_M = 250.0  # features this far outside the scene are read too: the wide lines that reach into it
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 
 _OSM_LAYERS = ("lines", "multipolygons")
-_DRAWN_TYPES = ("polygon", "linestring", "curve", "surface", "unknown", "geometrycollection")
+_DRAWN_TYPES = ("polygon", "linestring", "curve", "surface", "unknown", "geometrycollection", "geometry")
+_DRAWN_PREFIXES = (
+    *_DRAWN_TYPES,
+    *(f"multi{kind}" for kind in _DRAWN_TYPES),
+    "2.5d",
+    "3d",
+    "measured",
+    "compoundcurve",
+    "tin",
+    "triangle",
+)
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class VectorLayer:
-    """One layer of a vector file, before its features are read.
+    """One layer of a vector file, before its features are read."""
 
-    Attributes:
-        path: The file, or an address.
-        name: The layer's name; None where the format has no layers.
-        crs: Its coordinate reference system, or None.
-        columns: The attribute columns.
-        loaded: The features, where the format is read whole.
-    """
-
-    path: Path
-    name: str | None
-    crs: CRS | None
-    columns: tuple[str, ...]
+    path: Path  # the file, or an address
+    name: str | None  # the layer's name; None if the format has no layers
+    crs: CRS | None  # its coordinate reference system, or None
+    columns: tuple[str, ...]  # the attribute columns
+    # the features, where the format is read whole
     loaded: gpd.GeoDataFrame | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -54,12 +56,12 @@ class VectorLayer:
 
     @property
     def file(self) -> str:
-        """What messages call the file."""
+        """Name of the file in messages."""
         return shown(self.path)
 
 
 def drawn_layers(path: Path, layer: str | None = None) -> list[VectorLayer]:
-    """Return the layers that hold polygons or lines, or the one layer asked for.
+    """Return the layers with polygons or lines, or the one layer asked for.
 
     Raises:
         LabelError: If the file is missing or unreadable, or has no such layer.
@@ -87,7 +89,6 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
     """Return the features of a layer whose bounding box touches a box, with the wanted columns that it has.
 
     Args:
-        layer: The layer.
         wanted: Column names, in any case; other columns are not read.
         box: (left, bottom, right, top) in the layer's CRS, or None for all features.
 
@@ -112,20 +113,20 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
 
 
 def layer_box(layer: VectorLayer) -> Box | None:
-    """Return the bounding box of all features of a layer in its CRS, or None where it has none."""
+    """Return the bounding box of all features of a layer in its CRS, or None without features."""
     if layer.loaded is not None:
         box = tuple(layer.loaded.total_bounds)
     else:
         with reading(layer.path):
             found = pyogrio.read_info(layer.source, layer=layer.name, force_total_bounds=True)["total_bounds"]
-            if found is None:  # OpenStreetMap files do not tell
+            if found is None:  # as for OpenStreetMap files
                 found = _box_of_features(layer)
         box = tuple(found)
     return tuple(float(value) for value in box) if np.isfinite(box).all() else None  # type: ignore[return-value]
 
 
 def _box_of_features(layer: VectorLayer) -> Box:
-    """Return the bounding box of a layer by reading it through, not finite where it is empty."""
+    """Return the bounding box of a layer by reading all of it; not finite if it is empty."""
     _, bounds = pyogrio.read_bounds(layer.source, layer=layer.name)
     if not bounds.shape[1]:
         return np.nan, np.nan, np.nan, np.nan
@@ -133,7 +134,7 @@ def _box_of_features(layer: VectorLayer) -> Box:
 
 
 def grid_box(grid: Grid, crs: CRS | None, margin_m: float = 0.0) -> Box | None:
-    """Return the bounding box, in a CRS, of a grid grown by a margin, or None if the CRS cannot hold it."""
+    """Return the bounding box, in a CRS, of a grid grown by a margin, or None outside the domain of the CRS."""
     across, down = (int(np.ceil(margin_m / size)) for size in grid.gsd_m())
     grown = grid.window(Block(-down, -across, grid.height + 2 * down, grid.width + 2 * across))
     if crs is None or grid.crs is None or crs == grid.crs:
@@ -155,29 +156,15 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
         return [layer]
     if set(_OSM_LAYERS) <= set(types) and "other_relations" in types:
         return list(_OSM_LAYERS)
-    drawn = [name for name, kind in types.items() if kind.lower().startswith(_drawn_prefixes())]
+    drawn = [name for name, kind in types.items() if kind.lower().startswith(_DRAWN_PREFIXES)]
     if not drawn:
         held = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no layer"
         raise LabelError(
             f"{shown(path)} holds {held}.",
             expected="at least one layer of polygons or lines",
-            remedy="Give a file of polygons or lines: points cover no ground.",
+            remedy="Give a file of polygons or lines: points have no area.",
         )
     return drawn
-
-
-def _drawn_prefixes() -> tuple[str, ...]:
-    kinds = (*_DRAWN_TYPES, "geometry")
-    return (
-        *kinds,
-        *(f"multi{kind}" for kind in kinds),
-        "2.5d",
-        "3d",
-        "measured",
-        "compoundcurve",
-        "tin",
-        "triangle",
-    )
 
 
 def _describe(path: Path, name: str) -> VectorLayer:
@@ -206,10 +193,9 @@ def _read_parquet(path: Path) -> gpd.GeoDataFrame:
 
 
 def _unreadable(path: Path, error: Exception) -> LabelError:
+    where = "the address and the network, and " if is_remote(path) else ""
     return LabelError(
         f"{shown(path)} cannot be read as vectors: {reason_shown(error, path)}",
         expected="GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, .osm or .osm.pbf",
-        remedy="Check the address and the network, and that the file there is of the format its name says."
-        if is_remote(path)
-        else "Check that the file is whole and of the format its name says.",
+        remedy=f"Check {where}that the file is complete and of the format its name says.",
     )

@@ -1,9 +1,8 @@
-"""Labels from rasters: class ids, class colours or binary masks, brought to a scene's grid.
+"""Labels from rasters: class ids, class colours or binary masks, on a scene's grid.
 
-What the values mean is told from the values themselves, over the ground of the grid:
+The meaning of the values is inferred from all of them on the grid:
 
-* three or four bands: colours of the schema; if no pixel has one and the schema has two classes, black and
-  white;
+* three or four bands: colours of the schema; if no pixel has one and the schema has two classes, black and white;
 * one band whose colour table gives every value a colour of the schema: those colours;
 * one band of 0 and 255 only (or lossily compressed), and a schema of two classes: 255 is class 1, unless 255
   is the file's nodata value;
@@ -30,24 +29,15 @@ from crispmap.errors import GeoreferenceWarning, GridError, LabelError, SceneErr
 from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
+from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES, grid_box
-from crispmap.labels.palette import (
-    NOT_WHOLE,
-    UNKNOWN,
-    Codes,
-    Decoder,
-    MaskTraits,
-    choose_decoder,
-    colour_code,
-    show_code,
-)
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 _SURVEY_PX = 1024
-_MOST_VALUES = 1 << 16  # a one-band raster of more distinct values is an image, whatever they are
+_MOST_VALUES = 1 << 16  # a one-band raster of more distinct values is an image
 _LOSSY = {"JPEG", "JP2OPENJPEG", "WEBP", "JPEG2000"}
 _VECTOR_SUFFIXES = (
     *PARQUET_SUFFIXES,
@@ -63,9 +53,6 @@ def open_labels(
 
     Args:
         path: A vector file (see ``read_vectors``) or a raster (see this module), or the address of one.
-        schema: The classes.
-        grid: Where the labels are wanted.
-        options: How they are read.
 
     Raises:
         LabelError: If the file is missing or unreadable, does not overlap the grid, or holds no class.
@@ -85,24 +72,21 @@ def open_labels(
 
 
 def is_vector_file(path: Path) -> bool:
-    """Return whether labels in a file of this name are vectors; else they are a mask."""
+    """Return whether labels in a file of this name are vectors rather than a mask."""
     return suffix_of(path) in _VECTOR_SUFFIXES
 
 
 class MaskLabels:
     """A mask raster as class ids on a grid; a ``LabelReader``.
 
-    A mask on another grid is warped to this one, each pixel taking the value at its centre; where the mask
-    does not reach, or holds nodata, the label is IGNORE.
+    A mask on another grid is warped to this one by nearest neighbour; outside the mask, and at its nodata, the label is
+    IGNORE.
 
     Args:
-        path: Any raster GDAL reads.
-        schema: The classes: their ids, or their colours.
-        grid: Where the labels are wanted.
         options: ``assume_crs``, ``unknown`` and ``tolerance`` apply.
 
     Raises:
-        LabelError: If the file cannot be read, lies elsewhere, or holds values or colours of no class.
+        LabelError: If the file cannot be read, is of another place, or holds values or colours of no class.
     """
 
     def __init__(
@@ -139,7 +123,7 @@ class MaskLabels:
             return np.zeros(block.shape, dtype=np.uint8)
         codes, valid = self._codes(block)
         ids = self._decode(codes)
-        ids[(ids == UNKNOWN) | ~valid] = IGNORE
+        ids[(ids == palette.UNKNOWN) | ~valid] = IGNORE
         return ids.astype(np.uint8)
 
     def close(self) -> None:
@@ -149,7 +133,7 @@ class MaskLabels:
         self._file.close()
 
     def _on_grid(self) -> DatasetReader:
-        """Return the file as it is where it lies on our grid, else a warped view of it."""
+        """Return the file itself if it lies on our grid, else a warped view of it."""
         crs = _crs_of(self._file, self._options.assume_crs, self.grid, self._name)
         shape = (self._file.height, self._file.width)
         if crs is None or self.grid.crs is None:
@@ -166,12 +150,12 @@ class MaskLabels:
             height=self.grid.height,
             width=self.grid.width,
             resampling=Resampling.nearest,
-            tolerance=1e-6,  # pixels: as good as exact, which rasterio cannot be asked for
-            add_alpha=self._file.nodata is None and not _has_alpha(self._file),  # to tell what lies outside
+            tolerance=1e-6,  # pixels; rasterio has no exact mode
+            add_alpha=self._file.nodata is None and not _has_alpha(self._file),  # marks pixels outside the mask
         )
 
     def _require_overlap(self, crs: CRS) -> None:
-        """Check that mask and grid meet, before GDAL fails on it in its own words."""
+        """Raise LabelError unless mask and grid overlap; GDAL's own error is obscure."""
         wanted = grid_box(self.grid, crs)
         file = Grid(crs, self._file.transform, (self._file.height, self._file.width)).bounds
         if wanted is not None and not (
@@ -180,7 +164,7 @@ class MaskLabels:
             raise self._empty_error()
 
     def _require_same_pixels(self, crs: CRS | None) -> None:
-        """Check that a mask can be laid on the scene pixel by pixel, as one of them is not georeferenced."""
+        """Check that mask and scene, one of them not georeferenced, match pixel by pixel."""
         file, grid = self._file, self.grid
         placed = crs is None and grid.crs is not None and not file.transform.is_identity
         if placed and not Grid(grid.crs, file.transform, (file.height, file.width)).is_close(grid):
@@ -198,14 +182,14 @@ class MaskLabels:
             )
         if (crs is None) != (grid.crs is None):
             warnings.warn(
-                f"Only one of {self._name} and the scene is georeferenced; they have one shape and are laid on each "
-                "other pixel by pixel.",
+                f"Only one of {self._name} and the scene is georeferenced; they have the same shape and are matched "
+                "pixel by pixel.",
                 GeoreferenceWarning,
                 stacklevel=4,
             )
 
-    def _codes(self, block: Block) -> tuple[Codes, BoolArray]:
-        """Return one code a pixel of a block, and where the mask says something."""
+    def _codes(self, block: Block) -> tuple[palette.Codes, BoolArray]:
+        """Return the codes of a block's pixels, and which of them are valid."""
         window = Window(block.col, block.row, block.width, block.height)
         try:
             with gdal_settings(gdal_name(self.path)):
@@ -214,8 +198,8 @@ class MaskLabels:
         except RasterioError as error:
             raise LabelError(
                 f"{self._name} cannot be read at {block}: {error}",
-                expected="a whole file",
-                remedy="Copy or download the file again; gdalinfo -checksum tells whether it is whole.",
+                expected="a complete file",
+                remedy="Copy or download the file again; check it with gdalinfo -checksum.",
             ) from error
         finite = np.isfinite(bands).all(axis=0)
         whole = finite & (bands == np.trunc(bands)).all(axis=0) & (np.abs(bands) < 1 << 53).all(axis=0)
@@ -225,20 +209,16 @@ class MaskLabels:
         codes = numbers[0]
         if self._traits.colour:
             codes = (numbers[0] << 16) | (numbers[1] << 8) | numbers[2]
-        return np.where(whole, codes, NOT_WHOLE), valid & finite
+        return np.where(whole, codes, palette.NOT_WHOLE), valid & finite
 
-    def _choose_decoder(self) -> Decoder:
-        """Return how the mask's codes are to be read, after looking at all of them on the grid.
-
-        Raises:
-            LabelError: If nothing lies on the grid, or codes stand for no class and may not.
-        """
+    def _choose_decoder(self) -> palette.Decoder:
+        """Return the decoder for the mask's codes on the grid, or raise LabelError for none, or codes of no class."""
         found = self._survey()
         if not found:
             raise self._empty_error()
         codes = np.array(sorted(found), dtype=np.int64)
-        decode = choose_decoder(codes, self._traits, self.schema, self._options.tolerance)
-        unknown = {int(code): found[int(code)] for code in codes[decode(codes) == UNKNOWN]}
+        decode = palette.choose_decoder(codes, self._traits, self.schema, self._options.tolerance)
+        unknown = {int(code): found[int(code)] for code in codes[decode(codes) == palette.UNKNOWN]}
         if len(unknown) == len(codes) or (unknown and self._options.unknown == "error"):
             raise self._unknown_error(unknown)
         return decode
@@ -259,17 +239,17 @@ class MaskLabels:
         scene = self.grid.crs.to_string() if self.grid.crs else "no CRS"
         mask = self._file.crs.to_string() if self._file.crs else "no CRS"
         return LabelError(
-            f"{self._name} says nothing about the scene: it lies elsewhere, or holds nodata only. "
+            f"{self._name} has no label on the scene: it is of another place, or holds nodata only. "
             f"Mask: {mask}, {tuple(self._file.bounds)}; scene: {scene}, {self.grid.bounds}.",
             expected="a mask that overlaps the scene",
-            remedy="Check that the two files are of one place, and the CRS of each.",
+            remedy="Check that the two files show the same place, and the CRS of each.",
         )
 
     def _unknown_error(self, unknown: dict[int, int]) -> LabelError:
-        """Return the error that lists the commonest codes of no class."""
+        """Return the error that lists the most frequent codes of no class."""
         colour = self._traits.colour
         common = sorted(unknown.items(), key=lambda item: -item[1])[:5]
-        most = ", ".join(f"{show_code(code, colour)} ({count} pixels)" for code, count in common)
+        most = ", ".join(f"{palette.show_code(code, colour)} ({count} pixels)" for code, count in common)
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         classes = (f"{one.colour if colour else index} {one.name}" for index, one in enumerate(self.schema))
         return LabelError(
@@ -279,12 +259,8 @@ class MaskLabels:
         )
 
 
-def _traits_of(file: DatasetReader, name: str) -> MaskTraits:
-    """Return what a file says of itself.
-
-    Raises:
-        LabelError: If it has neither one, three nor four bands.
-    """
+def _traits_of(file: DatasetReader, name: str) -> palette.MaskTraits:
+    """Return the traits of a mask's file; other than one, three or four bands are an error."""
     bands = file.count - int(_has_alpha(file))
     if bands not in (1, 3, 4):
         raise LabelError(
@@ -292,19 +268,15 @@ def _traits_of(file: DatasetReader, name: str) -> MaskTraits:
             expected="a label mask: one band of class ids, or three or four bands of colours",
             remedy="This looks like an image; give a label mask.",
         )
-    palette = None
+    colours = None
     if bands == 1 and file.colorinterp[0] == ColorInterp.palette:
-        palette = {value: colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
+        colours = {value: palette.colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
     compression = file.compression.value.upper() if file.compression else ""
-    return MaskTraits(bands >= 3, palette, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata)
+    return palette.MaskTraits(bands >= 3, colours, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata)
 
 
 def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, name: str) -> CRS | None:
-    """Return the CRS of a mask: its own, else the assumed one; None for a mask without georeference.
-
-    Raises:
-        LabelError: If it cannot be understood.
-    """
+    """Return the CRS of a mask: its own, else the assumed one; None for a mask without georeference."""
     if assumed == SCENE_COORDINATES:
         return grid.crs
     if file.transform.is_identity:
@@ -317,7 +289,7 @@ def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, name: str) -> 
         raise LabelError(
             f"The CRS of {name} cannot be understood: {error}",
             expected="a code such as EPSG:32631",
-            remedy="Give the CRS it is in (assume_crs, --assume-crs EPSG:...), or assign it anew (gdal_edit.py).",
+            remedy="Give the CRS it is in (assume_crs, --assume-crs EPSG:...), or assign it again (gdal_edit.py).",
         ) from error
 
 

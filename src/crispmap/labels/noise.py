@@ -1,15 +1,15 @@
 """Label noise simulated on good vectors: misregistration, omission and coarse outlines, each of a known amount.
 
 Misregistration is a smooth random field (Gaussian covariance, drawn as random Fourier features: Rahimi and Recht,
-"Random features for large-scale kernel machines", 2007), because what displaces OpenStreetMap - the image people traced
-from, the relief - changes slowly over the ground.
+"Random features for large-scale kernel machines", 2007), because the causes in OpenStreetMap - the image people traced
+from, the relief - change slowly from place to place.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import geopandas as gpd
 import numpy as np
@@ -17,7 +17,7 @@ import shapely
 from numpy.typing import NDArray
 
 from crispmap.errors import InputError
-from crispmap.geo.local_plane import GroundFrame, Points
+from crispmap.geo.local_plane import LocalPlane, Points
 from crispmap.labels.geometry import Geometries, is_line, is_polygon, single_parts
 from crispmap.types import DoubleArray
 
@@ -26,30 +26,21 @@ _WAVES = 256
 
 @dataclass(frozen=True)
 class LabelNoise:
-    """How wrong labels are to be made; everything is 0 or absent unless given.
-
-    Attributes:
-        shift_m: Root mean square, over the objects, of a smooth random displacement, in metres on the ground.
-        smooth_m: Correlation length of that displacement: at this distance the correlation is exp(-1/2).
-        offset_m: A displacement (east, north) of everything.
-        jitter_m: Root mean square of a displacement of each object by itself.
-        omission: Share of the objects left out, 0..1; or a share by class id.
-        omission_cluster_m: Where above 0, objects are left out by neighbourhoods of about this size.
-        road_width_m: The total width given to every line, in place of its own; None keeps it.
-        generalise_m: Outlines lose detail finer than this, and polygons closer than this become one.
+    """Amounts of label noise; everything is 0 or absent by default.
 
     Raises:
         InputError: If an amount is negative or not finite, or a share is not within 0..1.
     """
 
-    shift_m: float = 0.0
-    smooth_m: float = 100.0
-    offset_m: tuple[float, float] = (0.0, 0.0)
-    jitter_m: float = 0.0
+    shift_m: float = 0.0  # root mean square, over the objects, of a smooth random displacement, in metres on the ground
+    smooth_m: float = 100.0  # correlation length of that displacement: at this distance the correlation is exp(-1/2)
+    offset_m: tuple[float, float] = (0.0, 0.0)  # a displacement (east, north) of everything
+    jitter_m: float = 0.0  # root mean square of a displacement of each object by itself
+    # share of the objects left out, 0..1; or a share by class id
     omission: float | Mapping[int, float] = field(default=0.0)
-    omission_cluster_m: float = 0.0
-    road_width_m: float | None = None
-    generalise_m: float = 0.0
+    omission_cluster_m: float = 0.0  # where above 0, objects are left out by neighbourhoods of about this size
+    road_width_m: float | None = None  # the total width given to every line, in place of its own; None keeps it
+    generalise_m: float = 0.0  # outlines lose detail finer than this, and polygons closer than this become one
 
     def __post_init__(self) -> None:
         shares = list(self.omission.values()) if isinstance(self.omission, Mapping) else [self.omission]
@@ -67,31 +58,26 @@ class LabelNoise:
 
     @property
     def is_none(self) -> bool:
-        """Whether nothing is changed, whatever ``smooth_m`` says."""
-        still = LabelNoise(smooth_m=self.smooth_m)
-        return all(getattr(self, one.name) == getattr(still, one.name) for one in fields(self))
+        """Whether nothing is changed, for any ``smooth_m``."""
+        return self == LabelNoise(smooth_m=self.smooth_m)
 
 
 def simulate_noise(features: gpd.GeoDataFrame, noise: LabelNoise, *, seed: int = 0) -> gpd.GeoDataFrame:
-    """Return features made wrong by known amounts; noise of amount 0 returns them exactly as they are.
+    """Return features with noise of known amounts; noise of amount 0 returns them unchanged.
 
     The order is: omission, generalisation, displacement. Polygons move rigidly, by the field at their centroid (people
-    draw a roof in its shape and put it in the wrong place); lines bend with the field, vertex by vertex, so that roads
-    that meet go on meeting. Jitter moves each object rigidly.
+    draw a roof in the right shape at the wrong place); lines bend with the field, vertex by vertex, so that connected
+    roads stay connected. Jitter moves each object rigidly.
 
     Args:
-        features: Columns geometry (polygons and lines), class_id and width_m, in any CRS.
-        noise: How wrong.
-        seed: The same seed gives the same result; each kind of noise draws from a stream of its own, so that adding one
-            leaves the others as they were.
-
-    Returns:
-        The same columns in the same CRS; rows left out are missing, polygons drawn as one share a row.
+        features: Columns geometry (polygons and lines), class_id and width_m, in any CRS; the result has the same.
+        seed: The same seed gives the same result; each kind of noise has its own stream, so that adding one leaves the
+            others as they were.
     """
     if noise.is_none or features.empty:
         return features.copy()
     omit, shift, jitter = np.random.default_rng(seed).spawn(3)
-    frame = GroundFrame.of_bounds(features.crs, tuple(features.total_bounds))
+    frame = LocalPlane.of_bounds(features.crs, tuple(features.total_bounds))
     result = features
     if noise.omission:
         result = _omit(result, noise, frame, omit)
@@ -112,13 +98,7 @@ def move(features: gpd.GeoDataFrame, dx_m: float, dy_m: float) -> gpd.GeoDataFra
 
 
 class SmoothField:
-    """A random function of the place with mean 0, variance 1 and covariance exp(-d^2 / (2 length^2)).
-
-    Args:
-        length_m: The correlation length.
-        outputs: Number of independent values at each place.
-        rng: Where it is drawn from.
-    """
+    """A random function of the place with mean 0, variance 1 and covariance exp(-d^2 / (2 length^2))."""
 
     def __init__(self, length_m: float, outputs: int, rng: np.random.Generator) -> None:
         self._waves = rng.normal(0.0, 1.0 / length_m, (outputs, 2, _WAVES))
@@ -135,9 +115,9 @@ class SmoothField:
 
 
 def _omit(
-    features: gpd.GeoDataFrame, noise: LabelNoise, frame: GroundFrame, rng: np.random.Generator
+    features: gpd.GeoDataFrame, noise: LabelNoise, frame: LocalPlane, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
-    """Leave out, of every class, the share of the objects that score lowest."""
+    """Drop, of every class, the share of the objects with the lowest score."""
     centres = frame.to_metres(_centroids(features.geometry.to_numpy()))
     score = rng.random(len(features))
     if noise.omission_cluster_m > 0:
@@ -155,7 +135,7 @@ def _omit(
 def _displaced(
     geometries: Geometries,
     noise: LabelNoise,
-    frame: GroundFrame,
+    frame: LocalPlane,
     streams: tuple[np.random.Generator, np.random.Generator],
 ) -> Geometries:
     """Return geometries moved by offset, field and jitter."""
@@ -175,11 +155,11 @@ def _displaced(
 
 
 def _scale_to(vectors: DoubleArray, rms: float) -> float:
-    """Return the factor that gives vectors (n, 2) a root mean square length."""
+    """Return the factor that scales vectors (n, 2) to a root mean square length."""
     return rms / math.sqrt(float((vectors**2).sum(axis=1).mean()))
 
 
-def _generalise(features: gpd.GeoDataFrame, size_m: float, frame: GroundFrame) -> gpd.GeoDataFrame:
+def _generalise(features: gpd.GeoDataFrame, size_m: float, frame: LocalPlane) -> gpd.GeoDataFrame:
     """Close gaps below a size between the polygons of a class, and simplify all outlines to half that size."""
     geometries = shapely.transform(features.geometry.to_numpy(), frame.to_metres)
     ids = features["class_id"].to_numpy()
@@ -202,7 +182,7 @@ def _generalise(features: gpd.GeoDataFrame, size_m: float, frame: GroundFrame) -
 
 
 def _closed(polygons: Geometries, radius_m: float) -> tuple[Geometries, NDArray[np.int64]]:
-    """Return the union of polygons with gaps up to twice the radius closed, and a polygon each part is made of."""
+    """Return the union of polygons with gaps up to twice the radius closed, and a source polygon of each part."""
     grown = shapely.union_all(shapely.buffer(polygons, radius_m, join_style="mitre"))
     parts, _ = single_parts(np.array([shapely.buffer(grown, -radius_m, join_style="mitre")], dtype=object))
     first = shapely.STRtree(polygons).nearest(parts)

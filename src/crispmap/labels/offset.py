@@ -1,12 +1,11 @@
 """The systematic offset of labels against an image or a map of scores.
 
-Label outlines are laid over the image at every shift within reach; the right shift is where they run along edges of
-the image. Edges count with their direction: a gradient g = gx + i gy enters as g^2 / |g|, whose angle is twice that of
-g, so that a roof brighter than its ground and one darker agree while edges across the outline count against it (the
-structure tensor: Bigun and Granlund, 1987). Against scores the signed gradient is used, for there the sign is known.
-
-The correlation is summed over parts of the scene; how the best shift moves as parts are left out (the jackknife) tells
-how sure it is.
+Label outlines are correlated with the image at every shift within reach; at the right shift they run along edges of the
+image. Edges count with their direction: a gradient g = gx + i gy enters as g^2 / |g|, whose angle is twice that of g,
+so that roofs brighter and darker than their surroundings agree while edges across the outline count against it (the
+structure tensor: Bigun and Granlund, 1987). Against scores the signed gradient is used, as the sign is known. The
+correlation is summed over parts of the scene; the error follows from the best shifts with one part left out each (the
+jackknife).
 """
 
 from __future__ import annotations
@@ -25,14 +24,11 @@ from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import metres_per_pixel
 from crispmap.types import IGNORE, BoolArray, DoubleArray, FloatArray, LabelArray
 
-PARTS = 4
-"""A scene is cut into this many parts a side, to see whether they agree."""
+PARTS = 4  # parts along each side of a scene, to check that they agree
 
-BEYOND_PX = 16
-"""Searched beyond what is asked for: to see how high unrelated shifts come, and a greater offset."""
+BEYOND_PX = 16  # searched beyond the reach, to measure unrelated shifts and detect a greater offset
 
-TargetKind: TypeAlias = Literal["image", "scores"]
-"""What labels are laid over."""
+TargetKind: TypeAlias = Literal["image", "scores"]  # what labels are compared with
 
 _SMOOTH_PX = 1.0
 _RIVAL_PX = 8.0
@@ -45,23 +41,14 @@ _Gradient = NDArray[np.complex64]
 
 @dataclass(frozen=True)
 class Offset:
-    """How far labels lie from where they should; subtract it from the labels to mend them.
+    """The displacement of labels; subtract it from the labels to correct them."""
 
-    Attributes:
-        dx_m: Metres to the east, on the ground.
-        dy_m: Metres to the north. Without a CRS, x and y of the grid's coordinates.
-        error_m: Standard error of the offset (jackknife over parts of the scene), in metres.
-        confidence: 0..1: how far the best shift stands out from the others and stays put when parts are left out.
-        reliable: Whether the offset may be acted upon.
-        note: What speaks against it, or an empty text.
-    """
-
-    dx_m: float
-    dy_m: float
-    error_m: float
-    confidence: float
-    reliable: bool
-    note: str = ""
+    dx_m: float  # metres to the east, on the ground
+    dy_m: float  # metres to the north. Without a CRS, x and y of the grid's coordinates
+    error_m: float  # standard error of the offset (jackknife over parts of the scene), in metres
+    confidence: float  # 0..1: how far the best shift stands out from the others and stays put when parts are left out
+    reliable: bool  # whether the offset should be used
+    note: str = ""  # the reason against it, if any
 
 
 def estimate_offset(
@@ -73,19 +60,16 @@ def estimate_offset(
     kind: TargetKind = "image",
     valid: BoolArray | None = None,
 ) -> Offset:
-    """Return how far labels lie, as a whole, from an image or from a map of scores.
+    """Return the offset of labels, as a whole, against an image or a map of scores.
 
     Args:
-        labels: Class ids (row, col); outlines of IGNORE ground do not count.
+        labels: Class ids (row, col); outlines of IGNORE do not count.
         target: The image (band, row, col), any units; or scores or probabilities (class, row, col).
-        grid: Where both lie.
-        max_shift_m: How far the labels may be off, in metres.
-        kind: What the target is.
         valid: Pixels of the target that hold data; all by default.
 
     Raises:
         InputError: If shapes disagree, or ``max_shift_m`` is below a pixel or above a quarter of the scene.
-        LabelError: If the labels have no outline, being of one class all over.
+        LabelError: If the labels have no outline because all are of one class.
     """
     valid = np.ones(grid.shape, dtype=bool) if valid is None else valid
     if labels.shape != grid.shape or target.shape[1:] != grid.shape or valid.shape != grid.shape or target.ndim != 3:
@@ -98,8 +82,7 @@ def estimate_offset(
     surfaces = correlations(labels, target, valid, parts_of(grid.block, PARTS), reach, kind=kind, classes=classes)
     if surfaces is None:
         raise LabelError(
-            "The labels have no outline to compare: they are of one class all over.",
-            expected="labels of two classes or more",
+            "The labels have no outline to compare: all are of one class.", expected="labels of two classes or more"
         )
     return judged(surfaces, reach, metres_per_pixel(grid))
 
@@ -114,16 +97,11 @@ def correlations(
     kind: TargetKind,
     classes: int,
 ) -> DoubleArray | None:
-    """Return how well outlines lie on edges at every shift, by part; None where the labels have no outline.
+    """Return how well outlines match edges at every shift, by part; None if the labels have no outline.
 
     Args:
-        labels: Class ids (row, col).
-        target: The image or the scores (plane, row, col), on the same pixels.
-        valid: Its pixels that hold data.
         parts: Blocks of these pixels, whose outlines count; edges count wherever they are.
-        reach: The largest shifts looked for, (rows, columns).
-        kind: What the target is.
-        classes: How many classes there are.
+        reach: The largest shifts searched, (rows, columns).
 
     Returns:
         Correlations (part, row shift, column shift) for shifts up to ``BEYOND_PX`` beyond the reach, both ways.
@@ -159,7 +137,7 @@ def reach_px(grid: Grid, max_shift_m: float) -> tuple[int, int]:
 
 
 def _one_hot(labels: LabelArray, classes: int) -> FloatArray:
-    """Return membership (class, row, col), without the first of two classes, whose outline is that of the second."""
+    """Return membership (class, row, col); of two classes only the second: both have the same outline."""
     ids = range(1, 2) if classes == 2 else range(classes)
     return np.stack([labels == index for index in ids]).astype(np.float32)
 
@@ -184,14 +162,14 @@ def _doubled(gradients: _Gradient) -> _Gradient:
 
 
 def _flattened(edges: _Gradient) -> _Gradient:
-    """Return edges whose strength saturates at the median, so that a few glaring ones do not decide."""
+    """Return edges whose strength saturates around the median, so that a few strong ones do not decide."""
     strength = np.abs(edges)
     usual = float(np.median(strength[strength > 0])) if strength.any() else 1.0
     return np.asarray(edges / (strength + usual))
 
 
 def parts_of(block: Block, across: int, down: int | None = None) -> list[Block]:
-    """Return a block cut evenly into ``across`` x ``down`` parts (as many down as across by default), row by row."""
+    """Return a block cut evenly into ``across`` x ``down`` parts (by default ``across`` x ``across``), row by row."""
     rows = np.linspace(block.row, block.row_stop, (down or across) + 1).astype(int).tolist()
     cols = np.linspace(block.col, block.col_stop, across + 1).astype(int).tolist()
     return [
@@ -202,7 +180,7 @@ def parts_of(block: Block, across: int, down: int | None = None) -> list[Block]:
 def _correlate(outline: _Gradient, edges: _Gradient, part: Block, reach: tuple[int, int]) -> DoubleArray:
     """Return the sum of Re(conj(outline at x) edges at x + s) over a part, for shifts s within reach each way.
 
-    Shape (2 reach rows + 1, 2 reach columns + 1), no shift at the centre. What lies outside the scene counts nothing.
+    Shape (2 reach rows + 1, 2 reach columns + 1), no shift at the centre. Pixels outside the scene count as 0.
     """
     down, across = reach
     wide = Block(part.row - down, part.col - across, part.height + 2 * down, part.width + 2 * across)
@@ -219,11 +197,10 @@ def _correlate(outline: _Gradient, edges: _Gradient, part: Block, reach: tuple[i
 
 
 def judged(surfaces: DoubleArray, reach: tuple[int, int], metres: DoubleArray) -> Offset:
-    """Return the offset at the best shift of the summed surfaces, and how far to trust it.
+    """Return the offset at the best shift of the summed surfaces, with its reliability.
 
     Args:
-        surfaces: One correlation surface a part, (part, row shift, column shift).
-        reach: The largest shifts the offset may have, (rows, columns).
+        surfaces: A correlation surface for each part, (part, row shift, column shift).
         metres: From a shift (columns, rows) to metres (east, north).
     """
     total = surfaces.sum(axis=0)
@@ -232,7 +209,7 @@ def judged(surfaces: DoubleArray, reach: tuple[int, int], metres: DoubleArray) -
     inside = bool((np.abs(best - middle) <= np.array(reach) + 0.5).all())
     without = np.array([_peak(total - one) for one in surfaces if np.any(one)])
     error_m = _jackknife_error(without[:, ::-1] @ metres.T) if len(without) > 1 else math.inf
-    prominence, rivalled = _standing(total, best)
+    prominence, rivalled = _prominence(total, best)
     low, high = _PROMINENCE
     confidence = 0.0 if rivalled else max(0.0, min(1.0, (prominence - low) / (high - low)))
     note = _doubt(inside, confidence, error_m / math.sqrt(abs(float(np.linalg.det(metres)))))
@@ -246,10 +223,10 @@ def _jackknife_error(values: DoubleArray) -> float:
     return math.sqrt((count - 1) / count * float(((values - values.mean(axis=0)) ** 2).sum()))
 
 
-def _standing(surface: DoubleArray, best: DoubleArray) -> tuple[float, bool]:
-    """Return by how many standard deviations the best shift stands above the others, and whether one rivals it.
+def _prominence(surface: DoubleArray, best: DoubleArray) -> tuple[float, bool]:
+    """Return by how many standard deviations the best shift exceeds the others, and whether it has a rival.
 
-    The others are those outside the hill of the best: the connected shifts of at least half its height.
+    The others are those outside the peak of the best: the connected shifts of at least half its height.
     """
     row, col = (int(value) for value in np.round(best))
     height = float(surface[row, col])
@@ -265,9 +242,9 @@ def _standing(surface: DoubleArray, best: DoubleArray) -> tuple[float, bool]:
 
 
 def _doubt(inside: bool, confidence: float, error_px: float) -> str:
-    """Return what speaks against an offset, or an empty text."""
+    """Return the reason against an offset, or an empty text."""
     if confidence < _LEAST_CONFIDENCE:
-        return "Other shifts fit nearly as well: the labels' outlines are hardly edges of the image."
+        return "Other shifts fit nearly as well: the labels' outlines hardly match edges of the image."
     if not inside:
         return "The best shift lies beyond the search: the labels may be further off than max_shift_m (--max-shift-m)."
     if error_px > _LARGEST_ERROR_PX:
@@ -276,7 +253,7 @@ def _doubt(inside: bool, confidence: float, error_px: float) -> str:
 
 
 def _peak(surface: DoubleArray) -> DoubleArray:
-    """Return the place (row, column) of the highest value, between the samples where it is not on the rim."""
+    """Return the position (row, column) of the highest value, to subpixels unless it is at the border."""
     row, col = np.unravel_index(int(surface.argmax()), surface.shape)
     height, width = surface.shape
     if not (0 < row < height - 1 and 0 < col < width - 1):

@@ -1,8 +1,8 @@
 """The offset of vectors against a whole scene, from a bounded sample of windows.
 
 A scene of any size is compared in at most ``MOST_WINDOWS`` windows of ``WINDOW_PX`` pixels a side, so that memory and
-time are bounded. They are drawn at random, always the same ones, from the half of the windows that hold most outline.
-Pixels finer than ``LEAST_GSD_M`` are averaged first: outlines drawn by people are no finer, and tiles are no edges.
+time are bounded. They are drawn with a fixed seed from the half of the windows with most outline. Pixels finer than
+``LEAST_GSD_M`` are averaged first: outlines drawn by people are no finer, and roof tiles should not count as edges.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import shapely
 from crispmap.classes import ClassSchema
 from crispmap.errors import LabelError
 from crispmap.events import SILENT, Events, progress
+from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import metres_per_pixel
 from crispmap.labels.offset import BEYOND_PX, PARTS, Offset, TargetKind, correlations, judged, parts_of, reach_px
@@ -25,35 +26,25 @@ from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene
 from crispmap.types import CountArray, DoubleArray
 
-WINDOW_PX = 1024
-"""The side of a window, in pixels as they are compared."""
+WINDOW_PX = 1024  # the side of a window, in pixels as they are compared
 
-MOST_WINDOWS = 16
-"""How many windows are compared."""
+MOST_WINDOWS = 16  # how many windows are compared
 
-LEAST_GSD_M = 0.3
-"""Pixels are compared no finer than this."""
+LEAST_GSD_M = 0.3  # pixels are compared no finer than this
 
 _MOST_REACH_PX = 128
 _FILTER_PX = 8  # more than the gradients' filters reach
-_STEP_PX = 16.0  # outlines are counted by a point this often
+_STEP_PX = 16.0  # spacing of the points by which outlines are counted
 
 
 @dataclass(frozen=True)
 class SampledOffset:
-    """An offset, and what of a scene it was read from.
-
-    Attributes:
-        offset: How far the labels lie from where they should.
-        gsd_m: The ground sampling distance at which they were compared.
-        windows: How many windows were compared.
-        windows_in_all: How many windows of the scene hold labels.
-    """
+    """An offset, and the sample of a scene it was measured on."""
 
     offset: Offset
-    gsd_m: float
-    windows: int
-    windows_in_all: int
+    gsd_m: float  # the ground sampling distance at which they were compared
+    windows: int  # how many windows were compared
+    windows_in_all: int  # how many windows of the scene hold labels
 
 
 def estimate_offset_on(
@@ -65,21 +56,17 @@ def estimate_offset_on(
     kind: TargetKind = "image",
     events: Events = SILENT,
 ) -> SampledOffset:
-    """Return how far features lie, as a whole, from an image or from a map of scores of any size.
+    """Return the offset of features, as a whole, against an image or a map of scores of any size.
 
     Args:
         scene: The image; or scores, one band for each class of the schema.
         features: Columns geometry, class_id and width_m in the scene's CRS, as from ``read_vectors``.
-        schema: What the ids mean.
-        max_shift_m: How far the labels may be off, in metres.
-        kind: What the scene is.
-        events: What progress is reported to.
 
     Raises:
         InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
         LabelError: If the features have no outline where the scene holds data.
     """
-    reach_px(scene.grid, max_shift_m)  # the error counts the scene's own pixels
+    reach_px(scene.grid, max_shift_m)  # raises in the scene's own pixels
     target = _as_compared(scene, max_shift_m)
     reach = reach_px(target.grid, max_shift_m)
     labels = VectorLabels(features, target.grid, schema)
@@ -96,9 +83,9 @@ def estimate_offset_on(
                 break
     if not surfaces:
         raise LabelError(
-            f"The labels have no outline to compare on the valid ground of {scene.path}.",
+            f"The labels have no outline to compare on the valid pixels of {scene.path}.",
             expected="outlines of objects that can be seen in the scene",
-            remedy="Check that both are of one place, and that the classes are those to be compared.",
+            remedy="Check that both show the same place, and that the classes are the ones to compare.",
         )
     offset = judged(np.concatenate(surfaces), reach, metres_per_pixel(target.grid))
     return SampledOffset(offset, target.grid.mean_gsd_m(), len(surfaces), in_all)
@@ -112,7 +99,7 @@ def _as_compared(scene: Scene, max_shift_m: float) -> Scene:
 
 
 def _busy_windows(features: gpd.GeoDataFrame, grid: Grid) -> tuple[list[Block], int]:
-    """Return the windows to look at, in the order to do so, and the number of windows that hold labels."""
+    """Return the windows to compare, in order, and the number of windows that hold labels."""
     down, across = (math.ceil(side / WINDOW_PX) for side in grid.shape)
     windows = parts_of(grid.block, across, down)
     counts = _outline_points(features, grid, down, across).ravel()
@@ -123,13 +110,11 @@ def _busy_windows(features: gpd.GeoDataFrame, grid: Grid) -> tuple[list[Block], 
 
 
 def _outline_points(features: gpd.GeoDataFrame, grid: Grid, down: int, across: int) -> CountArray:
-    """Return how many points, spaced evenly along the outlines, lie in each of down x across parts of a grid."""
+    """Return how many points, evenly spaced along outlines, lie in each of down x across parts of a grid."""
     unit = math.sqrt(abs(grid.transform.determinant))
     near = shapely.clip_by_rect(features.geometry.to_numpy(), *grid.bounds)
     points = shapely.get_coordinates(shapely.segmentize(near, _STEP_PX * unit))
-    inverse = ~grid.transform
-    cols = inverse.a * points[:, 0] + inverse.b * points[:, 1] + inverse.c
-    rows = inverse.d * points[:, 0] + inverse.e * points[:, 1] + inverse.f
+    cols, rows = affine_points(~grid.transform, points).T
     counts, _, _ = np.histogram2d(rows, cols, bins=(down, across), range=((0, grid.height), (0, grid.width)))
     return np.asarray(counts, dtype=np.int64)
 
@@ -137,7 +122,7 @@ def _outline_points(features: gpd.GeoDataFrame, grid: Grid, down: int, across: i
 def _compared(
     labels: VectorLabels, target: Scene, window: Block, across: int, reach: tuple[int, int], kind: TargetKind
 ) -> DoubleArray | None:
-    """Return the correlations of a window's parts, with what lies about it; None where there is nothing to compare."""
+    """Return the correlations of a window's parts; None if there is nothing to compare."""
     around = window.padded(max(reach) + BEYOND_PX + _FILTER_PX).intersection(target.grid.block)
     image, valid = target.read(around)
     if not valid[window.relative_to(around).slices].any():

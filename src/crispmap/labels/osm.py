@@ -1,12 +1,11 @@
-"""OpenStreetMap: ready-made tag rules for classes one can see from above.
+"""OpenStreetMap: ready-made tag rules for classes that are visible from above.
 
-A project file may name a preset in place of writing its rules. What is left out, and why:
+A project file may name a preset instead of writing rules. What is left out, and why:
 
-* ``road`` holds what a car can drive on and what is surfaced like it. Footways, paths, steps, cycleways and
-  bridleways are narrower than a pixel or hidden under trees, and tracks look like the soil they run on: as
-  labels they teach a network that grass is road. They have presets of their own (``path``, ``track``).
-  Tunnels and passages through buildings cannot be seen and are left out.
-* ``building`` leaves out what lies underground.
+* ``road`` holds roads for cars and similar surfaces. Footways, paths, steps, cycleways and bridleways are narrower than
+  a pixel or hidden under trees, and tracks look like bare soil: as labels they teach a network that grass is road. They
+  have their own presets (``path``, ``track``). Tunnels and passages through buildings are invisible.
+* ``building`` leaves out underground buildings.
 * ``water`` holds areas, ``waterway`` the lines of streams and rivers.
 """
 
@@ -15,72 +14,48 @@ from __future__ import annotations
 from crispmap.classes import ROAD_WIDTH_M, ClassDef, ClassSchema
 from crispmap.errors import SchemaError
 
-_CAR_ROADS = "|".join(
-    (
-        "motorway|motorway_link|trunk|trunk_link|primary|primary_link|secondary|secondary_link|tertiary|tertiary_link",
-        "unclassified|residential|living_street|service|pedestrian|road|busway",
-    )
-)
+_MAJOR_ROADS = "|".join(f"{one}|{one}_link" for one in ("motorway", "trunk", "primary", "secondary", "tertiary"))
+_CAR_ROADS = f"{_MAJOR_ROADS}|unclassified|residential|living_street|service|pedestrian|road|busway"
 _SEEN = "tunnel!=yes|building_passage|avalanche_protector|culvert & covered!=yes & location!=underground"
 
-OSM_PRESETS: dict[str, tuple[str, ...]] = {
-    "building": ("building=* & location!=underground",),
-    "road": (f"highway={_CAR_ROADS} & {_SEEN}",),
-    "major_road": (
-        "highway=motorway|motorway_link|trunk|trunk_link|primary|primary_link|secondary|secondary_link|tertiary"
-        f"|tertiary_link & {_SEEN}",
+_CLASSES = (
+    ClassDef("background", "#f2efe9"),
+    ClassDef("building", "#d7191c", ("building=* & location!=underground",)),
+    ClassDef("road", "#fdae61", (f"highway={_CAR_ROADS} & {_SEEN}",)),
+    ClassDef("major_road", "#e8863b", (f"highway={_MAJOR_ROADS} & {_SEEN}",), 10.0),
+    ClassDef("track", "#c2976b", (f"highway=track & {_SEEN}",), 3.0),
+    ClassDef("path", "#f7c9a9", (f"highway=footway|path|steps|cycleway|bridleway & {_SEEN}",), 2.0),
+    ClassDef("railway", "#6b6b6b", (f"railway=rail|light_rail|tram|narrow_gauge|subway & {_SEEN}",), 3.5),
+    ClassDef("parking", "#dfd3e6", ("amenity=parking & parking!=underground|multi-storey",)),
+    ClassDef(
+        "water",
+        "#2c7bb6",
+        (
+            "natural=water|bay & location!=underground",
+            "waterway=riverbank|dock|boatyard",
+            "landuse=reservoir|basin|salt_pond",
+            "water=*",
+        ),
     ),
-    "track": (f"highway=track & {_SEEN}",),
-    "path": (f"highway=footway|path|steps|cycleway|bridleway & {_SEEN}",),
-    "railway": (f"railway=rail|light_rail|tram|narrow_gauge|subway & {_SEEN}",),
-    "parking": ("amenity=parking & parking!=underground|multi-storey",),
-    "water": (
-        "natural=water|bay & location!=underground",
-        "waterway=riverbank|dock|boatyard",
-        "landuse=reservoir|basin|salt_pond",
-        "water=*",
+    ClassDef("waterway", "#5aa5d6", (f"waterway=river|stream|canal|drain|ditch & {_SEEN}",), 4.0),
+    ClassDef("forest", "#1a7a3a", ("landuse=forest", "natural=wood")),
+    ClassDef(
+        "vegetation",
+        "#5fae57",
+        (
+            "landuse=forest|meadow|grass|orchard|vineyard|village_green|allotments|plant_nursery|recreation_ground",
+            "natural=wood|scrub|heath|grassland|fell|wetland|tree_row",
+            "leisure=park|garden|nature_reserve|golf_course",
+        ),
     ),
-    "waterway": (f"waterway=river|stream|canal|drain|ditch & {_SEEN}",),
-    "forest": ("landuse=forest", "natural=wood"),
-    "vegetation": (
-        "landuse=forest|meadow|grass|orchard|vineyard|village_green|allotments|plant_nursery|recreation_ground",
-        "natural=wood|scrub|heath|grassland|fell|wetland|tree_row",
-        "leisure=park|garden|nature_reserve|golf_course",
-    ),
-    "grass": ("landuse=grass|meadow|village_green", "natural=grassland"),
-    "farmland": ("landuse=farmland|orchard|vineyard|greenhouse_horticulture",),
-    "bare": ("natural=bare_rock|sand|beach|scree|shingle", "landuse=quarry"),
-}
-"""Tag rules by the name a project file may use."""
-
-PRESET_COLOURS: dict[str, str] = {
-    "background": "#f2efe9",
-    "building": "#d7191c",
-    "road": "#fdae61",
-    "major_road": "#e8863b",
-    "track": "#c2976b",
-    "path": "#f7c9a9",
-    "railway": "#6b6b6b",
-    "parking": "#dfd3e6",
-    "water": "#2c7bb6",
-    "waterway": "#5aa5d6",
-    "forest": "#1a7a3a",
-    "vegetation": "#5fae57",
-    "grass": "#a6d96a",
-    "farmland": "#e6e29a",
-    "bare": "#cbb79b",
-}
-"""A map colour for every preset and for the background."""
-
-PRESET_WIDTHS_M: dict[str, float] = {
-    "track": 3.0,
-    "path": 2.0,
-    "railway": 3.5,
-    "waterway": 4.0,
-    "major_road": 10.0,
-}
-"""Total width on the ground of lines that carry none, where it is not that of a road."""
-
+    ClassDef("grass", "#a6d96a", ("landuse=grass|meadow|village_green", "natural=grassland")),
+    ClassDef("farmland", "#e6e29a", ("landuse=farmland|orchard|vineyard|greenhouse_horticulture",)),
+    ClassDef("bare", "#cbb79b", ("natural=bare_rock|sand|beach|scree|shingle", "landuse=quarry")),
+)
+OSM_PRESETS = {one.name: one.osm for one in _CLASSES[1:]}  # tag rules by the name a project file may use
+PRESET_COLOURS = {one.name: one.colour for one in _CLASSES}  # also of the background
+# Total width of lines without a width of their own, where it is not that of a road
+PRESET_WIDTHS_M = {one.name: one.width_m for one in _CLASSES if one.width_m != ROAD_WIDTH_M}
 DEFAULT_CLASSES = ("building", "road")
 
 
@@ -90,13 +65,14 @@ def preset_class(name: str) -> ClassDef:
     Raises:
         SchemaError: If there is no such preset.
     """
-    if name not in PRESET_COLOURS:
+    preset = next((one for one in _CLASSES if one.name == name), None)
+    if preset is None:
         raise SchemaError(
             f"There is no preset class {name!r}.",
             expected=f"one of {', '.join(OSM_PRESETS)}",
             remedy="Name one of these, or write the class with its own OSM rules into a file of classes.",
         )
-    return ClassDef(name, PRESET_COLOURS[name], OSM_PRESETS.get(name, ()), PRESET_WIDTHS_M.get(name, ROAD_WIDTH_M))
+    return preset
 
 
 def preset_schema(names: tuple[str, ...] | list[str] = DEFAULT_CLASSES) -> ClassSchema:
@@ -110,6 +86,6 @@ def preset_schema(names: tuple[str, ...] | list[str] = DEFAULT_CLASSES) -> Class
 
 
 def default_schema(all_as: str | None = None) -> ClassSchema:
-    """Return the classes used where a person names none: the default ones, and that of every feature if another."""
+    """Return the default classes, with the preset ``all_as`` if it is another one."""
     extra = () if all_as is None or all_as in DEFAULT_CLASSES or all_as not in OSM_PRESETS else (all_as,)
     return preset_schema((*DEFAULT_CLASSES, *extra))

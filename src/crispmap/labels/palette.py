@@ -1,4 +1,4 @@
-"""What the values of a mask stand for: class ids, colours of a schema, or black and white."""
+"""Decoding of a mask's values: class ids, colours of a schema, or black and white."""
 
 from __future__ import annotations
 
@@ -12,45 +12,32 @@ from numpy.typing import NDArray
 from crispmap.classes import ClassSchema
 from crispmap.types import IGNORE
 
-Codes: TypeAlias = NDArray[np.int64]
-"""One whole number a pixel: its value, or its colour as 65536 red + 256 green + blue."""
+Codes: TypeAlias = NDArray[np.int64]  # an integer for each pixel: its value, or 65536 red + 256 green + blue
 
 Decoder: TypeAlias = Callable[[Codes], NDArray[np.int64]]
 """From codes to class ids, UNKNOWN where a code stands for no class."""
 
 UNKNOWN = -1
 
-NOT_WHOLE = -(1 << 60)
-"""The code of a value that is no whole number, or of a colour outside 0..255."""
+NOT_WHOLE = -(1 << 60)  # the code of a value that is not an integer, or of a colour outside 0..255
 
 _BLACK_WHITE = {0: 0x000000, 1: 0xFFFFFF}
 
 
 @dataclass(frozen=True)
 class MaskTraits:
-    """What is known of a mask's file before its values.
+    """Properties of a mask's file."""
 
-    Attributes:
-        colour: Whether its codes are colours.
-        palette: Colour code by value, for a file with a colour table; else None.
-        lossy: Whether its compression alters values a little.
-        nodata: The value that means "no data", or None.
-    """
-
-    colour: bool
-    palette: Mapping[int, int] | None
-    lossy: bool
-    nodata: float | None
+    colour: bool  # whether its codes are colours
+    palette: Mapping[int, int] | None  # colour code by value, for a file with a colour table; else None
+    lossy: bool  # whether its compression alters values a little
+    nodata: float | None  # the value that means "no data", or None
 
 
 def choose_decoder(codes: Codes, traits: MaskTraits, schema: ClassSchema, tolerance: int) -> Decoder:
-    """Return the decoder that suits a mask whose codes are these.
+    """Return the decoder for a mask with these distinct codes.
 
-    Args:
-        codes: All distinct codes of the mask.
-        traits: What else is known of it.
-        schema: The classes.
-        tolerance: How far each channel of a colour may be from a class colour.
+    Each channel of a colour may differ by ``tolerance`` from a class colour.
     """
     two = len(schema) == 2
     by_colour = nearest_colour({index: colour_code(one.rgb) for index, one in enumerate(schema)}, tolerance)
@@ -75,12 +62,7 @@ def by_id(codes: Codes, classes: int) -> NDArray[np.int64]:
 
 
 def by_table(table: Mapping[int, int], decode: Decoder) -> Decoder:
-    """Return a decoder of values whose colours stand in a table, by what another decoder makes of the colours.
-
-    Args:
-        table: Colour code by value, one or more.
-        decode: From colour codes to class ids. A value that is not in the table is UNKNOWN.
-    """
+    """Return a decoder of values through a table of colour codes and a decoder of colours; others are UNKNOWN."""
     values = np.array(sorted(table), dtype=np.int64)
     ids = decode(np.array([table[value] for value in values.tolist()], dtype=np.int64))
 
@@ -92,12 +74,7 @@ def by_table(table: Mapping[int, int], decode: Decoder) -> Decoder:
 
 
 def nearest_colour(colours: Mapping[int, int], tolerance: int) -> Decoder:
-    """Return a decoder to the class of the nearest colour, if no channel is further than a tolerance from it.
-
-    Args:
-        colours: Colour code by class id.
-        tolerance: Largest difference in any channel, 0..255.
-    """
+    """Return a decoder to the class id of the nearest colour code, UNKNOWN if a channel is beyond the tolerance."""
     ids = np.array(list(colours), dtype=np.int64)
     channels = split_colour(np.array(list(colours.values()), dtype=np.int64))
 
@@ -124,5 +101,5 @@ def split_colour(codes: Codes) -> NDArray[np.int64]:
 def show_code(code: int, colour: bool) -> str:
     """Return a code as a person would write it: ``17`` or ``#00ffff``."""
     if code == NOT_WHOLE:
-        return "colours outside 0..255" if colour else "values that are no whole numbers"
+        return "colours outside 0..255" if colour else "values that are not integers"
     return f"#{code:06x}" if colour else str(code)

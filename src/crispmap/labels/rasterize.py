@@ -1,8 +1,7 @@
 """Vectors drawn onto a grid as class ids, with lines of their true width on the ground.
 
-Everything is first brought to pixel positions of the whole grid, rounded to 1/1024 of a pixel. Positions
-relative to any block are then exact in floating point, so that a block is drawn the same whichever way the
-grid is cut.
+All coordinates become pixel positions of the whole grid, rounded to 1/1024 of a pixel. Positions relative to any block
+are then exact in floating point, so that a block is drawn the same however the grid is cut.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from affine import Affine
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, InputError, LabelError
 from crispmap.events import SILENT, Events, progress
-from crispmap.files.gdal_memory import few_blocks_kept
-from crispmap.geo.draw import crossed
+from crispmap.files.dataset import few_blocks_kept
+from crispmap.geo.draw import affine_points, crossed
 from crispmap.geo.grid import Block, Grid
-from crispmap.geo.local_plane import GroundFrame
+from crispmap.geo.local_plane import LocalPlane
 from crispmap.labels.geometry import Geometries, is_line
 from crispmap.labels.reader import LabelReader
 from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
@@ -34,30 +33,25 @@ _LONGEST_SEGMENT_M = 500.0  # a line straight in degrees strays up to 1 cm from 
 
 @dataclass(frozen=True, eq=False)
 class DrawnClasses:
-    """How much of each class was drawn.
+    """How much of each class was drawn."""
 
-    Attributes:
-        pixels: Pixels by id, shape (256,); place 255 holds those left out.
-        area_m2: Their area on the ground likewise, in square metres.
-    """
-
-    pixels: CountArray
-    area_m2: DoubleArray
+    pixels: CountArray  # pixels by id, shape (256,); index 255 holds the ignored ones
+    area_m2: DoubleArray  # their ground area in the same order
 
 
 class VectorLabels:
     """Features drawn onto a grid; a ``LabelReader``.
 
-    Of two classes on the same ground the one of higher id is seen; IGNORE features cover all. A pixel belongs
-    to a polygon that holds its centre. A line is drawn as the ground within half its total width, ends
-    rounded, so that the ways of a road join without gaps.
+    Where features overlap, the class of higher id wins; IGNORE wins over all. A pixel belongs to a polygon that
+    contains its centre. A line is drawn as the area within half its total width, with rounded ends, so that consecutive
+    ways of a road join without gaps.
 
     Args:
         features: Columns geometry (polygons and lines), class_id and width_m, as from ``read_vectors``.
-        grid: Where to draw. Features in another CRS are brought to its CRS.
-        schema: What the ids mean; its width_m is the total width of lines that have none of their own.
-        road_width_m: Total width in metres of every line, in place of its own and its class's.
-        all_touched: Draw every pixel that shares ground with a feature.
+        grid: Where to draw. Features in another CRS are reprojected.
+        schema: The classes; their width_m is the total width of lines without their own.
+        road_width_m: Total width in metres of every line, instead of its own and its class's.
+        all_touched: Draw every pixel that overlaps a feature.
 
     Raises:
         LabelError: If an id is not of the schema, or only one of features and grid has a CRS.
@@ -77,7 +71,7 @@ class VectorLabels:
         self.schema = schema
         self._all_touched = all_touched
         placed = _on_grid_crs(features, grid)
-        placed = placed[np.isfinite(placed.geometry.bounds).all(axis=1)]  # the grid's CRS may not hold all of the earth
+        placed = placed[np.isfinite(placed.geometry.bounds).all(axis=1)]  # outside the domain of the grid's CRS
         areas = lines_as_areas(placed, grid, schema, road_width_m=road_width_m)
         order = np.argsort(areas["class_id"].to_numpy(), kind="stable")
         self._ids = areas["class_id"].to_numpy()[order].astype(np.uint8)
@@ -104,7 +98,7 @@ class VectorLabels:
 
 
 def _drawn(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
-    """Return the ids (row, col) of shapes on the pixels whose centres they hold, the last one's on shared ground."""
+    """Return the ids (row, col) of shapes on the pixels whose centres they contain; the last shape wins."""
     drawn: LabelArray = rasterio.features.rasterize(
         zip(shapes, ids.tolist(), strict=True),
         out_shape=block.shape,
@@ -115,7 +109,7 @@ def _drawn(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
 
 
 def _touched(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
-    """Return the ids (row, col) of shapes on all pixels they share ground with, the highest on shared ground."""
+    """Return the ids (row, col) of shapes on all pixels they overlap; the highest id wins."""
     result = np.zeros(block.shape, dtype=np.uint8)
     for class_id in np.unique(ids):
         own = shapes[ids == class_id]
@@ -147,12 +141,9 @@ def rasterize_file(
     block_px: int = 1024,
     events: Events = SILENT,
 ) -> DrawnClasses:
-    """Write labels to a class map, block by block, and return how much of each class was drawn.
+    """Write labels to a class map (see ``class_map_spec``) block by block, and return how much of each was drawn.
 
     Args:
-        labels: Where they come from: ``open_labels`` or ``VectorLabels``.
-        out: The GeoTIFF to write: uint8, nodata 255, colour table and class names in its tags.
-        force: Whether a file of that name may be replaced.
         block_px: Side of a block; the file does not depend on it.
         events: What progress is reported to.
 
@@ -181,16 +172,10 @@ def rasterize_file(
 def lines_as_areas(
     features: gpd.GeoDataFrame, grid: Grid, schema: ClassSchema, *, road_width_m: float | None = None
 ) -> gpd.GeoDataFrame:
-    """Return the features with every line replaced by the ground within half its total width of it.
+    """Return features, in the grid's CRS, with every line replaced by the area within half its total width.
 
-    Widths are true on the ground to 1 part in 1,000 within 500 km of the grid's centre, in any CRS: the
-    buffer is drawn in a plane of metres about that centre.
-
-    Args:
-        features: Columns geometry, class_id and width_m, in the grid's CRS.
-        grid: Its centre is the centre of the plane.
-        schema: Gives the width of lines that have none.
-        road_width_m: The width of every line, in place of its own and its class's.
+    The width is ``road_width_m``, else the line's own, else its class's. Widths on the ground are right to 1 part in
+    1,000 within 500 km of the grid's centre, in any CRS: the buffer is computed in a plane of metres about that centre.
 
     Raises:
         LabelError: If an id is not of the schema.
@@ -200,20 +185,19 @@ def lines_as_areas(
         raise InputError(
             f"The road width is {road_width_m} m.",
             expected="a total width above 0 metres",
-            remedy="Give the width on the ground, such as 7, or leave it out.",
+            remedy="Give the width in metres, such as 7, or leave it out.",
         )
     ids = features["class_id"].to_numpy()
     strange = sorted(set(ids.tolist()) - set(range(len(schema))) - {IGNORE})
     if strange:
         raise LabelError(
-            f"Features have class ids {strange[:5]}.",
-            expected=f"0..{len(schema) - 1} of the schema, or {IGNORE}",
+            f"Features have class ids {strange[:5]}.", expected=f"0..{len(schema) - 1} of the schema, or {IGNORE}"
         )
     geometries = features.geometry.to_numpy().copy()
     lines = np.flatnonzero(is_line(geometries))
     if len(lines):
         widths = _line_widths(features.iloc[lines], schema, road_width_m)
-        geometries[lines] = _buffered(geometries[lines], widths / 2, GroundFrame.of_grid(grid), grid)
+        geometries[lines] = _buffered(geometries[lines], widths / 2, LocalPlane.of_grid(grid), grid)
     return features.set_geometry(gpd.GeoSeries(geometries, index=features.index, crs=features.crs))
 
 
@@ -228,8 +212,8 @@ def _line_widths(lines: gpd.GeoDataFrame, schema: ClassSchema, road_width_m: flo
     return np.where(own > 0, own, usual)
 
 
-def _buffered(lines: Geometries, radius_m: DoubleArray, frame: GroundFrame, grid: Grid) -> Geometries:
-    """Return the ground within a distance of each line, in the CRS of the frame."""
+def _buffered(lines: Geometries, radius_m: DoubleArray, frame: LocalPlane, grid: Grid) -> Geometries:
+    """Return the area within a distance of each line, in the CRS of the frame."""
     unit_m = math.sqrt(np.prod(grid.gsd_m()) / abs(grid.transform.determinant))
     dense = shapely.segmentize(lines, _LONGEST_SEGMENT_M / unit_m)
     metric = shapely.transform(dense, frame.to_metres)
@@ -255,8 +239,6 @@ def _to_pixels(geometries: Geometries, grid: Grid) -> Geometries:
     inverse = ~grid.transform
 
     def convert(points: DoubleArray) -> DoubleArray:
-        cols = inverse.a * points[:, 0] + inverse.b * points[:, 1] + inverse.c
-        rows = inverse.d * points[:, 0] + inverse.e * points[:, 1] + inverse.f
-        return np.round(np.column_stack([cols, rows]) * _STEPS_PER_PIXEL) / _STEPS_PER_PIXEL
+        return np.round(affine_points(inverse, points) * _STEPS_PER_PIXEL) / _STEPS_PER_PIXEL
 
     return np.asarray(shapely.transform(geometries, convert), dtype=object)

@@ -1,4 +1,4 @@
-"""What every source of labels gives, and how it is to be read."""
+"""The interface of label sources, and the options for reading them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ SCENE_COORDINATES = "scene"
 
 
 class LabelReader(Protocol):
-    """Labels on a grid, read block by block.
-
-    Attributes:
-        grid: Where the pixels lie.
-        schema: What the ids mean.
-    """
+    """Labels on a grid, read block by block."""
 
     grid: Grid
     schema: ClassSchema
@@ -34,28 +29,17 @@ class LabelReader(Protocol):
         """
 
     def close(self) -> None:
-        """Release the files; the reader can not be read after."""
+        """Release the files; the reader cannot be read afterwards."""
 
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """How labels are read from a file; the defaults suit most.
+    """How labels are read from a file."""
 
-    Attributes:
-        layer: The layer of a vector file; by default all of polygons or lines.
-        assume_crs: The CRS of a file that carries none, or SCENE_COORDINATES.
-        all_as: The class every vector feature belongs to, whatever its columns say.
-        road_width_m: A total width in metres given to every line, in place of its own and its class's.
-        all_touched: Burn every pixel that a vector touches, rather than those whose centre it holds.
-        unknown: What a mask's value or colour that stands for no class does: ``"error"``, or ``"ignore"``
-        (IGNORE).
-        tolerance: How far each channel of a mask's colour may be from a class colour (lossy compression).
-    """
-
-    layer: str | None = None
-    assume_crs: str | None = None
-    all_as: str | None = None
-    road_width_m: float | None = None
-    all_touched: bool = False
-    unknown: Literal["error", "ignore"] = "error"
-    tolerance: int = 16
+    layer: str | None = None  # of a vector file; by default all of polygons or lines
+    assume_crs: str | None = None  # the CRS of a file without one, or SCENE_COORDINATES
+    all_as: str | None = None  # the class of every vector feature, overriding its columns
+    road_width_m: float | None = None  # total width of every line, overriding its own and its class's
+    all_touched: bool = False  # draw every pixel that a vector touches, not only those whose centre it contains
+    unknown: Literal["error", "ignore"] = "error"  # what to do with a mask's values of no class
+    tolerance: int = 16  # how far each channel of a mask's colour may be from a class colour (lossy compression)

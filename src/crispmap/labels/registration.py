@@ -1,4 +1,4 @@
-"""How vectors lie on what is seen: estimated against a scene or scores, judged, and set right."""
+"""Registration of vectors against a scene or scores: estimated, judged, corrected."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Literal
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
 from crispmap.events import SILENT, Events
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import is_vector_file
 from crispmap.labels.offset import TargetKind
@@ -19,40 +20,31 @@ from crispmap.labels.osm import OSM_PRESETS, default_schema, preset_schema
 from crispmap.labels.reader import LabelOptions
 from crispmap.labels.translate import check_moved_target, write_moved
 from crispmap.labels.vectors import read_vectors
-from crispmap.raster.files import open_dataset, open_scene
+from crispmap.raster.files import open_scene
 from crispmap.raster.scene import Scene
 from crispmap.raster.scores import open_scores
-from crispmap.raster.writer import CLASSES_TAG, SCORES_TAG, check_paths
+from crispmap.raster.spec import CLASSES_TAG, SCORES_TAG
+from crispmap.raster.targets import check_paths
 
 Verdict = Literal["unreliable", "aligned", "displaced"]
 
-_ERRORS = 2.0
-"""An offset of fewer standard errors than this may be none."""
+_ERRORS = 2.0  # offsets below this many standard errors are not significant
 
 
 @dataclass(frozen=True)
 class Registration:
-    """Where vectors lie with respect to a scene or scores.
-
-    Attributes:
-        vectors: The file of vectors.
-        against: The scene or scores.
-        kind: Which of the two that is.
-        grid: Where its pixels lie.
-        found: The offset, and what it was read from.
-        options: How the vectors were read.
-    """
+    """The offset of vectors against a scene or scores."""
 
     vectors: Path
-    against: Path
-    kind: TargetKind
-    grid: Grid
+    against: Path  # the scene or scores
+    kind: TargetKind  # which of the two
+    grid: Grid  # of the scene or scores
     found: SampledOffset
-    options: LabelOptions
+    options: LabelOptions  # how the vectors were read
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the vectors are displaced, as far as the offset can be trusted."""
+        """Whether the vectors are displaced, if the offset is reliable."""
         offset = self.found.offset
         if not offset.reliable:
             return "unreliable"
@@ -61,19 +53,12 @@ class Registration:
 
     @property
     def correction_m(self) -> tuple[float, float]:
-        """(east, north) in metres: the displacement that lays the vectors where they should be."""
+        """(east, north) in metres: the displacement that corrects the vectors."""
         return -self.found.offset.dx_m, -self.found.offset.dy_m
 
     def write_corrected(self, out: Path, *, force: bool = False) -> int:
-        """Write the vectors about the scene, moved by the correction, to a GeoPackage; return their number.
-
-        Raises:
-            OutputError: If the file exists and ``force`` is not given, or it cannot be written.
-        """
-        layer, assume_crs = self.options.layer, self.options.assume_crs
-        return write_moved(
-            self.vectors, out, self.grid, *self.correction_m, layer=layer, assume_crs=assume_crs, force=force
-        )
+        """Write the vectors near the scene, moved by the correction, to a GeoPackage; see ``write_moved``."""
+        return write_moved(self.vectors, out, self.grid, self.correction_m, options=self.options, force=force)
 
 
 def estimate_registration(
@@ -87,22 +72,15 @@ def estimate_registration(
     options: LabelOptions | None = None,
     events: Events = SILENT,
 ) -> Registration:
-    """Return how far vectors lie, as a whole, from what is seen in a scene or in scores.
+    """Return the offset of vectors, as a whole, against a scene or scores.
 
     Args:
-        vectors: Polygons and lines.
-        against: A scene, or the scores of a coarse map.
-        schema: The classes compared; by default those that the bands of scores are named after, else buildings and
-            roads.
-        max_shift_m: How far the vectors may be off, in metres.
-        kind: What ``against`` is; "auto" knows the scores that crispmap wrote.
-        assume_gsd_m: Side of a pixel in metres, for a scene without georeference.
-        options: How the vectors are read: layer, assume_crs and all_as.
-        events: What progress is reported to.
+        schema: The classes to compare; by default those named by the bands of scores, else buildings and roads.
+        kind: What ``against`` is; "auto" recognises scores written by crispmap.
 
     Raises:
-        InputError: If the vectors are a raster, what they are laid over is a class map or names no classes, or
-            ``max_shift_m`` is out of range.
+        InputError: If the vectors are a raster, the target is a class map or names no classes, or ``max_shift_m`` is
+            out of range.
         LabelError: If the vectors cannot be read, or have no outline where the scene holds data.
         SceneError: If the scene or the scores cannot be read.
         SchemaError: If the classes are not those of the scores.
@@ -115,29 +93,20 @@ def estimate_registration(
             schema = schema_of_scores(target, schema)
         schema = schema or default_schema(options.all_as)
         features = read_vectors(
-            vectors,
-            schema,
-            grid=target.grid,
-            layer=options.layer,
-            assume_crs=options.assume_crs,
-            all_as=options.all_as,
+            vectors, schema, grid=target.grid, layer=options.layer, assume_crs=options.assume_crs, all_as=options.all_as
         )
         found = estimate_offset_on(target, features, schema, max_shift_m=max_shift_m, kind=known, events=events)
     return Registration(vectors, against, known, target.grid, found, options)
 
 
 def check_correction_target(out: Path, vectors: Path, against: Path, *, force: bool = False) -> None:
-    """Raise OutputError unless corrected vectors may be written there, before the offset is estimated."""
+    """Raise OutputError, before the offset is estimated, unless corrected vectors may be written to a path."""
     check_paths([out], [vectors, against])
     check_moved_target(out, force=force)
 
 
 def kind_of_target(path: Path) -> TargetKind:
-    """Return whether a raster says of itself that it holds scores; else it is an image.
-
-    Raises:
-        InputError: If it says that it is a class map.
-    """
+    """Return "scores" for a raster with our tag of scores, else "image"; InputError for a class map."""
     with open_dataset(path) as dataset:
         tags = dataset.tags()
     if CLASSES_TAG in tags:
@@ -150,32 +119,32 @@ def kind_of_target(path: Path) -> TargetKind:
 
 
 def schema_of_scores(scores: Scene, schema: ClassSchema | None) -> ClassSchema:
-    """Return the classes that scores are of: those given, else presets by the names of the bands.
+    """Return the classes of scores: those given, else presets by the names of the bands.
 
     Raises:
-        InputError: If none are given and the bands are not called like presets.
-        SchemaError: If those given are not those of the bands.
+        InputError: If none are given and the bands are not named like presets.
+        SchemaError: If the given ones do not fit the bands.
     """
     names = scores.band_names
     if schema is None:
         if names[0] == "background" and set(names[1:]) <= set(OSM_PRESETS):
             return preset_schema(names[1:])
         raise InputError(
-            f"{scores.path} scores {', '.join(names)}, which are no preset classes.",
+            f"{scores.path} scores {', '.join(names)}, which are not preset classes.",
             expected="--classes with the classes of the scores, in their order",
             remedy="Add --classes project.yaml, or presets such as --classes building,road.",
         )
     if len(schema) != len(names) or (set(schema.names) == set(names) and schema.names != names):
         raise SchemaError(
             f"{scores.path} scores {', '.join(names)}; the classes are {', '.join(schema.names)}.",
-            expected="one class for each score, in one order",
+            expected="one class for each score, in the same order",
             remedy="Give the classes of the scores.",
         )
     return schema
 
 
 def _check_order(vectors: Path, against: Path) -> None:
-    """Raise InputError where a raster is given for the vectors."""
+    """Raise InputError if a raster is given for the vectors."""
     if not vectors.exists() or is_vector_file(vectors):
         return
     swapped = is_vector_file(against)
@@ -189,7 +158,7 @@ def _check_order(vectors: Path, against: Path) -> None:
 
 
 def _open(path: Path, kind: TargetKind, assume_gsd_m: float | None) -> Scene:
-    """Return what labels are laid over, its values as they are: borders of classes lie alike in any measure of them."""
+    """Open what labels are compared with; scores as they are stored: class borders do not depend on their units."""
     if kind == "scores":
         return open_scores(path, kind="logit", assume_gsd_m=assume_gsd_m)
     return open_scene(path, assume_gsd_m=assume_gsd_m)

@@ -1,8 +1,7 @@
-"""Tags of features as text, whatever way the file spells them, and the class they make.
+"""Tags of features as text, from any layout of the file, and their class.
 
-A tag may stand in a column of its own, inside a column of many tags (GDAL's ``other_tags``), as the pair of
-columns ``class`` and ``type`` (imposm extracts: class=highway, type=residential), or as ``fclass`` in a layer
-named after the key (Geofabrik shapefiles).
+A tag may be a column, part of a column of many tags (GDAL's ``other_tags``), the pair of columns ``class`` and ``type``
+(imposm extracts: class=highway, type=residential), or ``fclass`` in a layer named after the key (Geofabrik shapefiles).
 """
 
 from __future__ import annotations
@@ -21,11 +20,9 @@ from crispmap.classes import ClassSchema
 from crispmap.labels.widths import LANE_KEYS, WIDTH_KEYS, width_from_tags
 from crispmap.types import IGNORE
 
-CLASS_COLUMNS = ("class", "class_name")
-"""Columns whose values may be names or ids of classes."""
+CLASS_COLUMNS = ("class", "class_name")  # columns whose values may be names or ids of classes
 
-MANY_TAGS_COLUMNS = ("other_tags", "all_tags", "tags")
-"""Columns that hold many tags as ``"key"=>"value"`` or JSON text."""
+MANY_TAGS_COLUMNS = ("other_tags", "all_tags", "tags")  # columns that hold many tags as ``"key"=>"value"`` or JSON text
 
 NO_CLASS = -1
 
@@ -54,12 +51,12 @@ def columns_wanted(schema: ClassSchema) -> tuple[str, ...]:
 
 
 def rule_keys(schema: ClassSchema) -> tuple[str, ...]:
-    """Return the OSM keys that the schema's rules ask for, each once."""
+    """Return the OSM keys in the schema's rules, each once."""
     return tuple(dict.fromkeys(term.key for one in schema for rule in one.rules for term in rule.terms))
 
 
 def match_columns(present: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
-    """Return column name by wanted key: exact where there is one, else the same name in other case."""
+    """Return column name by wanted key: the exact one, else one that differs in case only."""
     columns = list(present)
     by_case = {column.casefold(): column for column in reversed(columns)}
     found = {key: key if key in columns else by_case.get(key.casefold()) for key in wanted}
@@ -81,10 +78,7 @@ def parse_many_tags(text: object) -> dict[str, str]:
 def tag_table(attributes: pd.DataFrame, schema: ClassSchema, layer: str) -> TagTable:
     """Return one array per key that decides a class or width: text, None where a tag is absent.
 
-    Args:
-        attributes: The columns of a layer, without geometry.
-        schema: Its rules say which keys are looked for.
-        layer: The layer's name, for files whose layers are named after a key.
+    The layer's name counts in files whose layers are named after a key.
     """
     wanted = columns_wanted(schema)
     columns = match_columns(attributes.columns, wanted)
@@ -97,7 +91,7 @@ def tag_table(attributes: pd.DataFrame, schema: ClassSchema, layer: str) -> TagT
 
 
 def join_tables(tables: Iterable[TagTable]) -> TagTable:
-    """Return tag tables of one schema as one, row below row."""
+    """Return tag tables of one schema concatenated."""
     several = list(tables)
     return {key: np.concatenate([table[key] for table in several]) for key in several[0]}
 
@@ -108,9 +102,9 @@ def row_count(table: TagTable) -> int:
 
 
 def class_column_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
-    """Return the class id that a class column gives each feature, NO_CLASS where it gives none.
+    """Return the class id of each feature from a class column, NO_CLASS without one.
 
-    Names count in any case, ids as whole numbers; 255 and ``ignore`` mean ground to leave out.
+    Names count in any case, ids as integers; 255 and ``ignore`` give IGNORE.
     """
     by_text = {str(index): index for index in range(len(schema))} | {str(IGNORE): IGNORE, "ignore": IGNORE}
     by_text |= {name.casefold(): index for index, name in enumerate(schema.names)}
@@ -122,7 +116,7 @@ def class_column_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
 
 
 def tag_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
-    """Return the class id that the schema's tag rules give each feature, NO_CLASS where none matches."""
+    """Return the class id of each feature by the schema's tag rules, NO_CLASS where none matches."""
     keys = rule_keys(schema)
     known: dict[tuple[object, ...], int] = {}
     ids = np.full(row_count(table), NO_CLASS, dtype=np.int64)
@@ -135,7 +129,7 @@ def tag_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
 
 
 def widths_m(table: TagTable) -> NDArray[np.float64]:
-    """Return the total width each feature's own tags give, in metres, NaN where they give none."""
+    """Return the total width of each feature by its own tags, in metres, NaN without one."""
     keys = (*WIDTH_KEYS, *LANE_KEYS)
     rows = zip(*(table[key] for key in keys), strict=True)
     return np.array([width_from_tags(dict(zip(keys, row, strict=True))) for row in rows], dtype=np.float64)
@@ -156,7 +150,7 @@ def _missing(column: NDArray[np.object_]) -> NDArray[np.bool_]:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value as the text a tag would hold: 2.0 as "2", True as "yes", missing as None."""
+    """Return a value as the text of a tag: 2.0 as "2", True as "yes", missing as None."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, bool | np.bool_):
@@ -167,7 +161,7 @@ def _text(value: Any) -> str | None:
 
 
 def _spread(table: TagTable, packed: NDArray[np.object_]) -> None:
-    """Copy tags out of a column of many tags, where a feature has no column of its own for them."""
+    """Copy tags out of a column of many tags, where a feature has no value in the tag's own column."""
     for row in np.flatnonzero(~_missing(packed)):
         for key, value in parse_many_tags(packed[row]).items():
             if key in table and key not in MANY_TAGS_COLUMNS and table[key][row] is None:
@@ -182,7 +176,7 @@ def _spread_pair(table: TagTable) -> None:
 
 
 def _fill(table: TagTable, key: str | None, values: NDArray[np.object_]) -> None:
-    """Give a tag to the features that have none of that key, if the key is looked for."""
+    """Fill in a tag where it is missing, if its key is in the table."""
     if key in table:
         table[key] = np.where(_missing(table[key]), values, table[key])
 

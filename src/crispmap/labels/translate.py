@@ -1,4 +1,4 @@
-"""Vectors of a file moved on the ground, as a file of their own that keeps every layer and column."""
+"""Translated vectors, written to a new file with every layer and column."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from pyproj import CRS, Transformer
 
 from crispmap.errors import LabelError, OutputError
 from crispmap.geo.grid import Grid
-from crispmap.geo.local_plane import GroundFrame, Points
+from crispmap.geo.local_plane import LocalPlane, Points
 from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, grid_box, read_layer
+from crispmap.labels.reader import LabelOptions
 from crispmap.labels.vectors import parse_crs, source_crs
 from crispmap.raster.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
 
@@ -27,16 +28,16 @@ _OWN_COLUMNS = ("fid", "geom")
 
 
 def check_moved_target(out: str | Path, *, force: bool = False) -> Path:
-    """Return the path of a GeoPackage to be written, once it is sure that it may be.
+    """Return the path of a GeoPackage after checking that it may be written.
 
     Raises:
-        OutputError: If it is no GeoPackage, or is there already and ``force`` is not given, or cannot be written.
+        OutputError: If it is not a GeoPackage, exists without ``force``, or cannot be written.
     """
     target = Path(out)
     if target.suffix.lower() != SUFFIX:
         raise OutputError(
             f"Moved vectors cannot be written to {target}.",
-            expected=f"a GeoPackage, for it holds any layers in any coordinate system: a name that ends in {SUFFIX}",
+            expected=f"a GeoPackage, which holds any layers in any coordinate system: a name that ends in {SUFFIX}",
             remedy=f"Name it {target.with_suffix(SUFFIX)}.",
         )
     return check_target(target, force=force)
@@ -46,46 +47,39 @@ def write_moved(
     path: str | Path,
     out: str | Path,
     grid: Grid,
-    dx_m: float,
-    dy_m: float,
+    shift_m: tuple[float, float],
     *,
-    layer: str | None = None,
-    assume_crs: str | None = None,
+    options: LabelOptions | None = None,
     force: bool = False,
 ) -> int:
-    """Write the vectors about a grid, displaced by metres on the ground, to a GeoPackage; return their number.
+    """Write the vectors near a grid, displaced by metres (east, north), to a GeoPackage; return their number.
 
-    Layers, columns and coordinate systems stay as they are, so that the file can stand for the first one under the same
-    tag rules. Only features that come within NEIGHBOURHOOD_M of the grid are written, for the displacement is known
-    there alone. Heights are dropped. The file appears whole or not at all.
+    Layers, columns and coordinate systems are kept, so that the file can replace the original under the same tag rules.
+    Only features within NEIGHBOURHOOD_M of the grid are written: the displacement is known only there. Heights are
+    dropped. The file is complete or absent.
 
     Args:
-        path: The vectors, as for ``read_vectors``.
-        out: The GeoPackage.
-        grid: Where the displacement holds; east and north are those of its centre.
-        dx_m: Metres to the east; without a CRS, along x.
-        dy_m: Metres to the north; without a CRS, along y.
-        layer: The layer to move; by default all of polygons or lines.
-        assume_crs: As for ``read_vectors``; the file written then declares it.
-        force: Whether a file of that name may be replaced.
+        grid: Where the displacement holds; east and north are those of its centre, or x and y without a CRS.
+        options: ``layer`` and ``assume_crs`` apply; the file written declares the latter.
 
     Raises:
-        LabelError: If the vectors cannot be read, or none lies about the grid.
-        OutputError: If the file exists and ``force`` is not given, or it cannot be written.
+        LabelError: If the vectors cannot be read, or none is near the grid.
+        OutputError: If the file exists without ``force``, or it cannot be written.
     """
     target = check_moved_target(out, force=force)
-    assumed = parse_crs(assume_crs)
+    options = options or LabelOptions()
+    assumed = parse_crs(options.assume_crs)
     frames = []
-    for one in drawn_layers(Path(path), layer):
+    for one in drawn_layers(Path(path), options.layer):
         crs = source_crs(one, assumed, grid)
         found = read_layer(one, one.columns, grid_box(grid, crs, NEIGHBOURHOOD_M))
         if len(found):
-            frames.append((one.name or one.path.stem, _moved(found, crs, grid, np.array([dx_m, dy_m]))))
+            frames.append((one.name or one.path.stem, _moved(found, crs, grid, np.array(shift_m))))
     if not frames:
         raise LabelError(
-            f"No feature of {path} lies about the scene.",
+            f"No feature of {path} is near the scene.",
             expected="vectors that overlap the scene",
-            remedy="Check that the two files are of one place.",
+            remedy="Check that the two files show the same place.",
         )
     _write_layers(target, frames)
     return sum(len(frame) for _, frame in frames)
@@ -93,7 +87,7 @@ def write_moved(
 
 def _moved(frame: gpd.GeoDataFrame, crs: CRS | None, grid: Grid, metres: Points) -> gpd.GeoDataFrame:
     """Return features of a CRS displaced by metres (east, north) as they are at a grid's centre."""
-    plane = GroundFrame(crs, _centre(grid, crs))
+    plane = LocalPlane(crs, _centre(grid, crs))
     shapes = shapely.transform(frame.geometry.to_numpy(), lambda points: plane.to_crs(plane.to_metres(points) + metres))
     return gpd.GeoDataFrame(_storable(frame), geometry=shapes, crs=crs)
 
@@ -108,7 +102,7 @@ def _centre(grid: Grid, crs: CRS | None) -> tuple[float, float]:
 
 
 def _storable(frame: gpd.GeoDataFrame) -> dict[str, Any]:
-    """Return columns as a GeoPackage takes them: names that differ in more than case, and plain values."""
+    """Return columns as a GeoPackage takes them: names unique regardless of case, and plain values."""
     columns: dict[str, Any] = {}
     taken = set(_OWN_COLUMNS)
     for name in frame.columns.drop(frame.geometry.name):
@@ -129,7 +123,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write_layers(target: Path, frames: list[tuple[str, gpd.GeoDataFrame]]) -> None:
-    """Write layers to a GeoPackage beside its name and rename it onto it."""
+    """Write layers to a temporary GeoPackage and rename it onto the target."""
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
             scratch = Path(folder) / target.name

@@ -1,8 +1,9 @@
-"""Vectors to learn from or to score against: features with a class id, cut to a scene and in its CRS."""
+"""Vectors as labels or reference: features with a class id, near a scene and in its CRS."""
 
 from __future__ import annotations
 
 import logging
+import textwrap
 from pathlib import Path
 
 import geopandas as gpd
@@ -17,15 +18,7 @@ from crispmap.files.address import suffix_of
 from crispmap.geo.grid import Grid
 from crispmap.labels import tags
 from crispmap.labels.geometry import count_points, is_line, single_parts
-from crispmap.labels.layers import (
-    NEIGHBOURHOOD_M,
-    Box,
-    VectorLayer,
-    drawn_layers,
-    grid_box,
-    layer_box,
-    read_layer,
-)
+from crispmap.labels.layers import NEIGHBOURHOOD_M, Box, VectorLayer, drawn_layers, grid_box, layer_box, read_layer
 from crispmap.labels.reader import SCENE_COORDINATES
 
 _log = logging.getLogger(__name__)
@@ -43,29 +36,25 @@ def read_vectors(
     assume_crs: str | CRS | None = None,
     all_as: str | None = None,
 ) -> gpd.GeoDataFrame:
-    """Return the polygons and lines of a file that belong to a class, one part a row, in the grid's CRS.
+    """Return the polygons and lines of a file that belong to a class, one part per row, in the grid's CRS.
 
-    The class of a feature is, first that apply: ``all_as``; a column ``class`` or ``class_name`` that holds a
-    name or id of a class (in any case; 255 or ``ignore`` marks ground to leave out); the schema's tag rules
-    over the columns and over tags packed in ``other_tags``; the only non-background class, where that has no
-    rule. Points and features of no class are left out, invalid polygons repaired, heights dropped; a logged
-    note counts them.
+    The class of a feature is the first that applies: ``all_as``; a column ``class`` or ``class_name`` with a class name
+    in any case or id (255 or ``ignore`` for IGNORE); the schema's tag rules over the columns and over tags in
+    ``other_tags``; the only non-background class, if it has no rule. Points and features of no class are left out,
+    invalid polygons repaired, heights dropped; a log entry counts them.
 
     Args:
         path: Anything GDAL reads as vectors (GeoPackage, GeoJSON, Shapefile, FlatGeobuf, .osm, .osm.pbf), in a file
             or at an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a GeoParquet file.
-        schema: The classes and their tag rules.
-        grid: Only features whose bounding box comes within NEIGHBOURHOOD_M of this grid are returned, in its
-            CRS. Without a grid all features are returned, in the CRS of the first layer.
-        layer: The layer to read; by default all layers of polygons or lines.
-        assume_crs: The CRS of vectors that carry none; ``"scene"`` where they lie in the coordinates of a
-            scene without CRS. The file's own CRS wins, except where its coordinates cannot be degrees
-            although it says so.
-        all_as: The class that every feature belongs to, whatever its columns say.
+        grid: Only features whose bounding box comes within NEIGHBOURHOOD_M of this grid are returned, in its CRS.
+            Without a grid all features are returned, in the CRS of the first layer.
+        assume_crs: The CRS of vectors without one; ``"scene"`` for the coordinates of a scene without CRS. The file's
+            own CRS wins, unless it says degrees and its coordinates cannot be.
+        all_as: The class of every feature, overriding its columns.
 
     Returns:
-        Columns geometry (Polygon or LineString), class_id (int), width_m (float: the total width its own tags
-        give a line, NaN where they give none, and for polygons). The index is 0..n-1.
+        Columns geometry (Polygon or LineString), class_id (int), width_m (float: a line's total width by its own tags,
+        else NaN). The index is 0..n-1.
 
     Raises:
         LabelError: If the file is missing or unreadable, a CRS is missing, no feature lies on the scene, no
@@ -91,7 +80,7 @@ def read_vectors(
 def _read_near(
     layer: VectorLayer, schema: ClassSchema, source: CRS | None, target: CRS | None, grid: Grid | None
 ) -> tuple[gpd.GeoSeries, tags.TagTable]:
-    """Return the geometries of a layer about the grid in the target CRS, and their tags as a text table."""
+    """Return the geometries of a layer near the grid in the target CRS, and their tags as a text table."""
     box = None if grid is None else grid_box(grid, source, NEIGHBOURHOOD_M)
     frame = read_layer(layer, tags.columns_wanted(schema), box)
     geometry = gpd.GeoSeries(frame.geometry.to_numpy(), crs=source)
@@ -102,10 +91,10 @@ def _read_near(
 
 
 def source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None) -> CRS | None:
-    """Return the CRS of a layer's coordinates, or None where they are the scene's own.
+    """Return the CRS of a layer's coordinates, or None for the scene's own.
 
     Raises:
-        LabelError: If it cannot be known, or the grid has none while the vectors have.
+        LabelError: If it is unknown, or the vectors have one and the grid has none.
     """
     crs: CRS | str | None = layer.crs
     if assumed is not None and (crs is None or isinstance(assumed, str) or _not_degrees(layer)):
@@ -122,15 +111,15 @@ def source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None)
 
 
 def _agree(file: str, crs: CRS | str | None, grid: Grid) -> CRS | None:
-    """Return the CRS of the vectors after checking that vectors and scene both have one, or neither."""
+    """Return the CRS of the vectors after checking that both vectors and scene have one, or neither."""
     if isinstance(crs, str):
         return grid.crs
     if grid.crs is None:
         raise LabelError(
             f"The scene has no coordinate reference system, and the vectors of {file} have one.",
             expected="both georeferenced, or neither",
-            remedy="Georeference the scene; or, if the vectors were drawn in the scene's own coordinates, "
-            f"say so with assume_crs={SCENE_COORDINATES!r} (--assume-crs {SCENE_COORDINATES}).",
+            remedy="Georeference the scene; or, if the vectors are in the scene's own coordinates, "
+            f"give assume_crs={SCENE_COORDINATES!r} (--assume-crs {SCENE_COORDINATES}).",
         )
     if crs is None:
         raise LabelError(
@@ -142,7 +131,7 @@ def _agree(file: str, crs: CRS | str | None, grid: Grid) -> CRS | None:
 
 
 def _not_degrees(layer: VectorLayer) -> bool:
-    """Return whether a layer said to be in degrees has coordinates that cannot be (GeoJSON in metres)."""
+    """Return whether a layer declared in degrees has coordinates that cannot be (GeoJSON in metres)."""
     if layer.crs is None or not layer.crs.is_geographic or suffix_of(layer.path) not in _DEFAULT_DEGREES:
         return False
     box = layer_box(layer)
@@ -150,9 +139,9 @@ def _not_degrees(layer: VectorLayer) -> bool:
 
 
 def parse_crs(text: str | CRS | None) -> CRS | str | None:
-    """Return a CRS, or the one text SCENE_COORDINATES.
+    """Return a CRS, or the text SCENE_COORDINATES.
 
-    A CRS is never compared with a text here: pyproj would look that up among thousands of names.
+    A CRS is never compared with a text here: pyproj would look it up among thousands of names.
     """
     if text is None or isinstance(text, CRS) or text == SCENE_COORDINATES:
         return text
@@ -177,29 +166,26 @@ def _class_ids(table: tags.TagTable, schema: ClassSchema, fixed_id: int | None, 
         raise LabelError(
             f"Class {without_rule[0]!r} has no OSM rule, and {file} has no column of classes.",
             expected="a rule for every class but the background, or a column class or class_name",
-            remedy="Write a rule such as building=*, or say that all is of one class (all_as, --all-as).",
+            remedy="Write a rule such as building=*, or give one class for all features (all_as, --all-as).",
         )
-    by_tags = (
-        np.full(tags.row_count(table), 1) if without_rule and len(foreground) == 1 else tags.tag_ids(table, schema)
-    )
+    only_one = without_rule and len(foreground) == 1
+    by_tags = np.full(tags.row_count(table), 1) if only_one else tags.tag_ids(table, schema)
     return np.where(ids == tags.NO_CLASS, by_tags, ids)
 
 
 def _features(geometries: gpd.GeoSeries, table: tags.TagTable, ids: np.ndarray, crs: CRS | None) -> gpd.GeoDataFrame:
-    """Return the frame of parts of a class, logging what was left out."""
+    """Return the parts of features with a class, and log what was left out."""
     kept = np.flatnonzero(ids != tags.NO_CLASS)
     chosen = geometries.to_numpy()[kept]
     parts, source = single_parts(chosen)
     points, lost = count_points(chosen), len(chosen) - len(np.unique(source))
     _log.info(
         "%d of %d features belong to a class: %d parts; left out %d points and %d empty or broken geometries",
-        len(kept), len(ids), len(parts), points, lost - points,
-    )  # fmt: skip
+        *(len(kept), len(ids), len(parts), points, lost - points),
+    )
     widths = tags.widths_m({key: column[kept] for key, column in table.items()})[source]
     return gpd.GeoDataFrame(
-        {"class_id": ids[kept][source], "width_m": np.where(is_line(parts), widths, np.nan)},
-        geometry=parts,
-        crs=crs,
+        {"class_id": ids[kept][source], "width_m": np.where(is_line(parts), widths, np.nan)}, geometry=parts, crs=crs
     )[["geometry", "class_id", "width_m"]]
 
 
@@ -224,11 +210,14 @@ def _require_class(ids: np.ndarray, layers: list[VectorLayer], schema: ClassSche
     if (ids != tags.NO_CLASS).any():
         return
     columns = ", ".join(dict.fromkeys(column for one in layers for column in one.columns)) or "none"
-    rules = "; ".join(f"{one.name}: {_shortened(' or '.join(one.osm) or 'no rule')}" for one in schema.classes[1:])
+    rules = "; ".join(
+        f"{one.name}: {textwrap.shorten(' or '.join(one.osm) or 'no rule', 60, placeholder='…')}"
+        for one in schema.classes[1:]
+    )
     raise LabelError(
-        f"None of the {len(ids)} features of {layers[0].file} about the scene belongs to a class. Columns: {columns}.",
+        f"None of the {len(ids)} features of {layers[0].file} near the scene belongs to a class. Columns: {columns}.",
         expected=f"features that match the rules ({rules}), or a column class or class_name of class names",
-        remedy="Write rules for these columns, or say that every feature is of one class (all_as, --all-as).",
+        remedy="Write rules for these columns, or give one class for all features (all_as, --all-as).",
     )
 
 
@@ -239,7 +228,7 @@ def _require_on_grid(
         raise LabelError(
             f"{layers[0].file} holds no polygon or line of any class.",
             expected="polygons or lines",
-            remedy="Points cover no ground: draw the outlines of what the classes stand for.",
+            remedy="Draw outlines: points have no area.",
         )
     if grid is None:
         return
@@ -252,16 +241,16 @@ def _require_on_grid(
 
 
 def _off_scene(layers: list[VectorLayer], grid: Grid, assumed: CRS | str | None) -> LabelError:
-    """Return the error that shows where scene and vectors lie, and guesses why they do not meet."""
+    """Return the error that shows the extents of scene and vectors, and guesses why they do not overlap."""
     scene = _lonlat(grid.bounds, grid.crs)
     boxes = [(layer_box(one), source_crs(one, assumed, grid)) for one in layers]
     found = np.array([_lonlat(box, crs) for box, crs in boxes if box is not None])
     vectors = tuple(found[:, :2].min(axis=0)) + tuple(found[:, 2:].max(axis=0)) if len(found) else (np.nan,) * 4
     unit = "lon/lat" if grid.crs is not None else "x/y"
     swapped = vectors[1], vectors[0], vectors[3], vectors[2]
-    hint = "Check that the two files are of one place, and the CRS of each."
+    hint = "Check that the two files show the same place, and the CRS of each."
     if _meet(swapped, scene) and not _meet(vectors, scene):
-        hint = "They would overlap with x and y swapped: the vectors were written as latitude, longitude."
+        hint = "They would overlap with x and y swapped: the vectors have latitude before longitude."
     return LabelError(
         f"No feature of {layers[0].file} lies on the scene. Vectors: {unit} {_show(vectors)}; scene: {_show(scene)}.",
         expected="vectors that overlap the scene",
@@ -278,10 +267,6 @@ def _lonlat(box: Box, crs: CRS | None) -> Box:
 
 def _meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
-
-
-def _shortened(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _show(box: tuple[float, ...]) -> str:

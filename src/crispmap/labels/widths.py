@@ -1,4 +1,4 @@
-"""The width of a road or river, read from the text people write into OpenStreetMap."""
+"""The width of a road or river from the text of its OpenStreetMap tags."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-LANE_WIDTH_M = 3.5
-"""Width given to one lane where only the number of lanes is known."""
+LANE_WIDTH_M = 3.5  # width given to one lane where only the number of lanes is known
 
-MAX_WIDTH_M = 500.0
-"""Wider lines are taken as misread."""
+MAX_WIDTH_M = 500.0  # wider lines are taken as misread
 
 MAX_LANES = 24
 
-WIDTH_KEYS = ("width", "est_width")
-"""Keys that hold a width, the better one first."""
+WIDTH_KEYS = ("width", "est_width")  # keys that hold a width, the better one first
 
-LANE_KEYS = ("lanes", "lane_number")
-"""Keys that hold a number of lanes (``lane_number``: SpaceNet)."""
+LANE_KEYS = ("lanes", "lane_number")  # keys that hold a number of lanes (``lane_number``: SpaceNet)
 
 _UNIT_M = {
     **dict.fromkeys(("", "m", "metre", "metres", "meter", "meters", "mtr"), 1.0),

@@ -1,7 +1,8 @@
-"""What every coarse network and every refiner promises, whatever its layers."""
+"""The interfaces of coarse networks and refiners."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,32 +10,23 @@ from torch import Tensor, nn
 
 
 class CoarseNetwork(nn.Module):
-    """A network from image bands to one score map a class, exact on any part of a scene.
+    """A network from image bands to one score map per class, exact on any part of a scene.
 
-    A scene may be cut anywhere on the stride grid. Networks of valid convolutions read as much context in training as
-    in inference: then ``train_margin_px`` equals ``halo_px``. Networks that pad train without context, and inference
-    reads a halo around every tile, as wide as their influence radius, and crops it: what padding invents is never kept.
-
-    Attributes:
-        architecture: Name in the model registry.
-        arguments: Keyword arguments that build the network again.
-        bands: Bands of the image.
-        classes: Score maps.
-        train_margin_px: Context ``forward`` takes on every side of its scores; 0 for networks that pad.
-        halo_px: Context inference reads on every side of a tile: at least the radius, and a multiple of the stride
-            where it is more than ``train_margin_px``.
-        stride_px: Height and width of the scores, and the origin of any window, are multiples of it.
-        radius_px: Influence radius: the furthest an input pixel can change an output pixel. None if unbounded.
+    A scene may be cut anywhere on the stride grid. Networks of valid convolutions read the same context in training and
+    inference: then ``train_margin_px`` equals ``halo_px``. Networks that pad train without context; inference reads a
+    halo around every tile, as wide as their influence radius, and crops it, so that effects of padding are never kept.
     """
 
-    architecture: str
-    arguments: dict[str, Any]
-    bands: int
-    classes: int
-    train_margin_px: int
+    architecture: str  # name in the registry
+    arguments: dict[str, Any]  # of its builder
+    bands: int  # of the image
+    classes: int  # score maps
+    train_margin_px: int  # context ``forward`` takes on every side of its scores; 0 for networks that pad
+    # Context inference reads on every side of a tile: at least the radius; a multiple of the stride if it is more than
+    # train_margin_px
     halo_px: int
-    stride_px: int
-    radius_px: int | None
+    stride_px: int  # height, width and origin of any window of scores are multiples of it
+    radius_px: int | None  # influence radius: the furthest an input pixel can change an output pixel; None if unbounded
 
     def forward(self, image: Tensor) -> Tensor:
         """Return scores (batch, class, row, col): logits whose softmax gives probabilities.
@@ -45,10 +37,9 @@ class CoarseNetwork(nn.Module):
         raise NotImplementedError
 
     def for_inference(self) -> nn.Module:
-        """Return a module from an image with ``halo_px`` on every side to its scores, in the form engines run fastest.
+        """Return a module from an image with ``halo_px`` on every side to its scores, in the fastest form for engines.
 
-        The network itself where training reads the same context. What is returned is not trained: later changes of
-        the network may not reach it.
+        It is the network itself if training reads the same context; else later changes of the network may not reach it.
         """
         return self if self.halo_px == self.train_margin_px else _Cropped(self)
 
@@ -67,28 +58,17 @@ class _Cropped(nn.Module):
 class Refiner(nn.Module):
     """A map from image + scores to sharper scores, one iteration at a time, exact on any part of a scene.
 
-    Scores and image reach ``margin_px`` further than the result on every side: nothing is invented at a border.
-
-    Attributes:
-        architecture: Name in the model registry.
-        arguments: Keyword arguments that build the refiner again.
-        classes: Score maps.
-        bands: Bands of the image.
-        iterations: Iterations done by ``forward``.
-        margin_px: Pixels the inputs reach beyond the result on every side.
-        radius_px: Influence radius, of scores and of image. None if unbounded.
-        torch_only: Whether PyTorch alone can run it: written out as a graph for another engine, its operations would
-            be too many.
+    Scores and image reach ``margin_px`` further than the result on every side: borders are never padded.
     """
 
-    architecture: str
-    arguments: dict[str, Any]
-    classes: int
-    bands: int
-    iterations: int
-    margin_px: int
-    radius_px: int | None
-    torch_only: bool = False
+    architecture: str  # name in the registry
+    arguments: dict[str, Any]  # of its builder
+    classes: int  # score maps
+    bands: int  # of the image
+    iterations: int  # done by ``forward``
+    margin_px: int  # pixels the inputs reach beyond the result on every side
+    radius_px: int | None  # influence radius, of scores and of image; None if unbounded
+    torch_only: bool = False  # whether its graph has too many operations for other engines than PyTorch
 
     def forward(self, scores: Tensor, image: Tensor) -> Tensor:
         """Return the refined scores (batch, class, row, col), logits.
@@ -107,10 +87,7 @@ class Refiner(nn.Module):
         raise NotImplementedError
 
     def for_inference(self) -> nn.Module:
-        """Return a module with the ``forward`` of this refiner as it is now, in the form engines run fastest.
-
-        By default the refiner itself. What is returned is not trained: later changes of the refiner may not reach it.
-        """
+        """Return the current ``forward`` of this refiner in the fastest form for engines, as ``CoarseNetwork`` does."""
         return self
 
 
@@ -126,3 +103,12 @@ def bilinear_kernel(size: int, stride: int) -> Tensor:
     centre = (size - 1) / 2
     line = (1 - (torch.arange(size) - centre).abs() / stride).clamp(min=0)
     return line[:, None] * line[None, :]
+
+
+def init_fan_in(weight: Tensor, fan_in: int) -> None:
+    """Fill a weight uniformly with variance 1 / fan_in.
+
+    Source: "a distribution that depends on the number of neuron inputs", Maggiori et al., after Glorot and Bengio 2010.
+    """
+    bound = math.sqrt(3.0 / fan_in)
+    nn.init.uniform_(weight, -bound, bound)

@@ -1,6 +1,6 @@
-"""The model card: everything besides the weights that is needed to use a model, and to trust it.
+"""The model card: everything besides the weights that is needed to use and to trust a model.
 
-It is read here without torch: a model file's header is all it takes.
+It is read from a model file's header, without torch.
 """
 
 from __future__ import annotations
@@ -21,40 +21,26 @@ from crispmap.models.architecture import Kind
 from crispmap.models.migration import migrated_card
 from crispmap.models.scaling import Scaling
 
-FORMAT = 2
-"""Version of the model file; older ones are migrated, a newer one is refused, never guessed at."""
+FORMAT = 2  # version of the model file; older ones are migrated, newer ones are an error
 _DAMAGED = "the file is damaged; train or fetch the model again"
 
-CARD_KEY = "crispmap"
-"""The entry of a model file's metadata that holds its card."""
+CARD_KEY = "crispmap"  # the entry of a model file's metadata that holds its card
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is, what it expects and where it comes from.
+    """The kind, the expected input and the origin of a model."""
 
-    Attributes:
-        kind: "coarse" (image -> scores) or "refiner" (image + scores -> scores).
-        architecture: Name in the model registry.
-        arguments: Keyword arguments that build the architecture.
-        schema: The classes of its scores, in order.
-        band_names: Names of the bands it expects, in order.
-        scaling: Constants of each band.
-        gsd_m: Ground sampling distance it works at, in metres.
-        radius_px: Influence radius in its own pixels, or None where unbounded.
-        stride_px: Window origins are multiples of it.
-        provenance: Free facts of the training: data, settings, seed, figures, versions. JSON values.
-    """
-
-    kind: Kind
-    architecture: str
-    arguments: dict[str, Any]
-    schema: ClassSchema
-    band_names: tuple[str, ...]
-    scaling: Scaling
-    gsd_m: float
-    radius_px: int | None
-    stride_px: int
+    kind: Kind  # "coarse" (image -> scores) or "refiner" (image + scores -> scores)
+    architecture: str  # name in the model registry
+    arguments: dict[str, Any]  # keyword arguments that build the architecture
+    schema: ClassSchema  # the classes of its scores, in order
+    band_names: tuple[str, ...]  # names of the bands it expects, in order
+    scaling: Scaling  # constants of each band
+    gsd_m: float  # ground sampling distance it works at, in metres
+    radius_px: int | None  # influence radius in its own pixels, or None where unbounded
+    stride_px: int  # window origins are multiples of it
+    # free facts of the training: data, settings, seed, figures, versions. JSON values
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,30 +62,17 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Return the card as JSON text, read back by ``from_json``."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "kind": self.kind,
-                "architecture": self.architecture,
-                "arguments": self.arguments,
-                "classes": json.loads(self.schema.to_json()),
-                "band_names": self.band_names,
-                "scaling_offset": self.scaling.offset,
-                "scaling_scale": self.scaling.scale,
-                "gsd_m": self.gsd_m,
-                "radius_px": self.radius_px,
-                "stride_px": self.stride_px,
-                "provenance": self.provenance,
-            },
-            sort_keys=True,
-        )
+        facts = {"format": FORMAT, "classes": json.loads(self.schema.to_json())}
+        facts |= {"scaling_offset": self.scaling.offset, "scaling_scale": self.scaling.scale}
+        facts |= {name: value for name, value in vars(self).items() if name not in ("schema", "scaling")}
+        return json.dumps(facts, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
         """Read a card written by ``to_json``.
 
         Raises:
-            ModelError: If the text is not a card, or is one of a newer format.
+            ModelError: If the text is not a card, or has a newer format.
         """
         try:
             facts = json.loads(text)
@@ -139,11 +112,11 @@ def opened_model(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]
     """Open a model file for its metadata and tensors, as safetensors gives them.
 
     Raises:
-        ModelError: If the file is missing, truncated or of another kind, found at once or while it is read.
+        ModelError: If the file is missing, truncated or of another kind, also while it is read.
     """
     if not path.is_file():
         raise ModelError(
-            f"{path} is not there.",
+            f"{path} is not a file.",
             expected="a model file written by crispmap train",
             remedy="check the path, or train the model",
         )
@@ -162,7 +135,7 @@ def read_card(path: Path) -> ModelCard:
     """Return the card of a model file without reading its weights.
 
     Raises:
-        ModelError: If the file is missing, truncated, not a model of ours, or of a newer format.
+        ModelError: If the file is missing, truncated, not a crispmap model, or of a newer format.
     """
     path = Path(path)
     with opened_model(path, "numpy") as file:

@@ -1,4 +1,4 @@
-"""What a model file holds, read from its header alone."""
+"""Facts about a model file, from its header alone."""
 
 from __future__ import annotations
 
@@ -12,19 +12,12 @@ from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model file holds.
+    """Facts about a model file."""
 
-    Attributes:
-        path: The file.
-        weights: How many numbers it holds.
-        card: Its model card; None in a file of another tool.
-        metadata: What the file says of itself, the card included.
-    """
-
-    path: Path
-    weights: int
-    card: ModelCard | None
-    metadata: dict[str, str]
+    path: Path  # the file
+    weights: int  # how many numbers it holds
+    card: ModelCard | None  # its model card; None in a file of another tool
+    metadata: dict[str, str]  # what the file says of itself, the card included
 
     @property
     def kind(self) -> str:
@@ -53,7 +46,7 @@ class ModelFacts:
 
 
 def describe_model(path: str | Path) -> ModelFacts:
-    """Return what a model file holds, whichever tool wrote it.
+    """Return the facts about a model file of any tool.
 
     Raises:
         ModelError: If it is missing, truncated, of another kind, or its card is damaged or of a newer format.

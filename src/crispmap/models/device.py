@@ -1,4 +1,4 @@
-"""The device PyTorch works on."""
+"""The device PyTorch runs on."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ _NUMBERED = re.compile(r"cuda:(\d{1,3})")
 
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device of this name; ``auto`` is CUDA where there is one, else the CPU.
-
-    Args:
-        name: One of ``DEVICES``, or "cuda:0", "cuda:1", .. for one of several.
 
     Raises:
         InputError: If the name is none of these, or CUDA is asked for and not available.

@@ -41,14 +41,13 @@ def load_model(path: str | Path, kind: Literal["coarse"]) -> CoarseModel: ...
 @overload
 def load_model(path: str | Path, kind: Literal["refiner"]) -> RefinerModel: ...
 def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | RefinerModel:
-    """Return a model in evaluation mode on the CPU; of the networks, only the one its card names is imported.
+    """Return a model in evaluation mode on the CPU; only the network that its card names is imported.
 
     Args:
-        path: The model file.
-        kind: "coarse" or "refiner" where only one of them will do.
+        kind: "coarse" or "refiner" to accept only that kind.
 
     Raises:
-        ModelError: If the file is missing, truncated, not a model of ours, of a newer format, or of another kind.
+        ModelError: If the file is missing, truncated, not a crispmap model, of a newer format, or of another kind.
     """
     if not isinstance(path, str | Path):
         raise ModelError(f"A model is given as {type(path).__name__}.", expected="the path of a model file")
@@ -84,7 +83,7 @@ def _built(card: ModelCard, weights: Mapping[str, Tensor], path: Path) -> Coarse
             remedy="update crispmap, or train the model again with this version",
         )
     try:
-        # On the meta device a false claim of a huge layer costs nothing: shapes are compared before memory is taken.
+        # On the meta device a false claim of a huge layer costs nothing: shapes are compared before any allocation.
         with torch.device("meta"):
             network = known[card.architecture].build(**card.arguments)
         network.load_state_dict(weights, strict=True, assign=True)
@@ -98,6 +97,6 @@ def _built(card: ModelCard, weights: Mapping[str, Tensor], path: Path) -> Coarse
 
 
 def model_hash(path: Path) -> str:
-    """Return the SHA-256 of a model file as hexadecimal text, as maps carry it in their tags."""
+    """Return the SHA-256 of a model file as hexadecimal text, as in the tags of maps."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

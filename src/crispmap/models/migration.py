@@ -1,7 +1,7 @@
-"""Model files of older formats, brought to what this version reads.
+"""The migration of model files of older formats.
 
-Format 2 (2026-11): a refiner's ``steps`` are its ``iterations``; a support vector machine's ``centre`` and ``spread``
-are its ``mean`` and ``scale``.
+Format 2 (2026-11): a refiner's ``steps`` are its ``iterations``; an SVM classifier's ``centre`` and ``spread`` are its
+``mean`` and ``scale``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _WEIGHTS_OF_FORMAT_1 = {"centre": "mean", "spread": "scale"}
 
 
 def migrated_card(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts of a card of any older format as those of this one."""
+    """Return the facts of a card of any older format in this one."""
     facts = dict(facts)
     if facts["format"] == 1:
         arguments = dict(facts["arguments"])
@@ -25,5 +25,5 @@ def migrated_card(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def migrated_weights(weights: Mapping[str, V]) -> dict[str, V]:
-    """Return weights under the names of this format, whatever format they are of."""
+    """Return weights of any format under the names of this one."""
     return {_WEIGHTS_OF_FORMAT_1.get(name, name): value for name, value in weights.items()}

@@ -16,14 +16,9 @@ NetworkT_co = TypeVar("NetworkT_co", CoarseNetwork, Refiner, covariant=True)
 
 @dataclass(frozen=True, repr=False)
 class Model(Generic[NetworkT_co]):
-    """A network that can be used, and what is needed to use it.
+    """A network and what is needed to use it."""
 
-    Attributes:
-        network: The coarse network or refiner, in evaluation mode, on the CPU when loaded.
-        card: What it expects and where it comes from.
-    """
-
-    network: NetworkT_co
+    network: NetworkT_co  # the coarse network or refiner, in evaluation mode, on the CPU when loaded
     card: ModelCard
 
     def __repr__(self) -> str:
@@ -55,7 +50,7 @@ class Model(Generic[NetworkT_co]):
 
     @property
     def scaling(self) -> Scaling:
-        """What turns raw values into what the network sees."""
+        """The constants from raw values to the network's input."""
         return self.card.scaling
 
 

@@ -1,4 +1,4 @@
-"""What the coarse networks of the two papers share: an option, and their trainings."""
+"""The common option and the trainings of the coarse networks of the two papers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class PublishedOptions(ArchitectureOptions):
 def fast_preset() -> Preset:
     """Return a coarse training of about a minute on two cores: AdamW with a one-cycle rate.
 
-    Patches are drawn and weighed as in the papers: uniformly, all pixels alike. It is kept short on purpose: on
-    imprecise labels a longer training learns their errors.
+    Patches are sampled and weighted uniformly, as in the papers. It is short on purpose: a longer training fits the
+    errors of imprecise labels.
     """
     settings = TrainingSettings(
         optimizer="adamw",
@@ -38,12 +38,8 @@ def fast_preset() -> Preset:
 def paper_preset(learning_rate: float, patch_px: int) -> Preset:
     """Return the published training of a coarse network: 64 patches a step, SGD, momentum 0.9, weight decay 2e-4.
 
-    IGARSS 2016 trains for 30,000 steps; the RNN paper does not state the number: 30,000 was chosen there too. Neither
-    paper flips or turns patches, or weighs classes.
-
-    Args:
-        learning_rate: 1e-4 in IGARSS 2016, 1e-2 in the RNN paper.
-        patch_px: Side of a patch's output: 16 and 64.
+    IGARSS 2016 trains for 30,000 steps on patches of 16 pixels; the RNN paper (64 pixels) does not state the number:
+    30,000 was chosen. Neither paper flips or rotates patches, or weights classes.
     """
     settings = TrainingSettings(
         optimizer="sgd",

@@ -1,4 +1,4 @@
-"""The registry: every architecture by name. Finding one imports no network; building one imports that one alone."""
+"""The registry of architectures by name. Listing them imports no network; building one imports only that one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ _registered: dict[str, Architecture] = {}
 
 
 def architectures(kind: Kind | None = None, *, trainable: bool = False) -> dict[str, Architecture]:
-    """Return the architectures by name: the default first, then by folder in the order they are declared.
-
-    Args:
-        kind: Only those of this kind.
-        trainable: Only those a project can train or fit.
-    """
+    """Return the architectures of a kind, or those that a project can train: the default first, then as declared."""
     found = {**_declared(), **_registered}
     chosen = [one for one in found.values() if kind in (None, one.kind) and (one.learner is not None or not trainable)]
     return {one.name: one for one in sorted(chosen, key=lambda one: not one.default)}
@@ -32,7 +27,7 @@ def default_architecture(kind: Kind) -> Architecture:
 
 
 def register(architecture: Architecture) -> Architecture:
-    """Add an architecture of your own, for this process; return it.
+    """Add your own architecture for this process; return it.
 
     Raises:
         ValueError: If the name is taken.
@@ -44,7 +39,7 @@ def register(architecture: Architecture) -> Architecture:
 
 
 def unregister(name: str) -> None:
-    """Take back what ``register`` added.
+    """Remove an architecture that ``register`` added.
 
     Raises:
         KeyError: If ``register`` added no such name.

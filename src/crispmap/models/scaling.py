@@ -1,7 +1,7 @@
-"""Scaling constants: what turns a scene's raw values into what a network sees.
+"""Scaling constants from a scene's raw values to a network's input.
 
-They are measured once, on the training data only, and travel with the model; a window is never scaled by its own
-statistics, so a map does not depend on how its scene was cut.
+They are measured once, on the training data only, and stored with the model; a window is never scaled by its own
+statistics, so a map does not depend on how its scene is cut.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from crispmap.types import BoolArray, FloatArray
 
 @dataclass(frozen=True)
 class Scaling:
-    """Constants of each band; a network sees ``(raw - offset) / scale``, and 0 at invalid pixels.
+    """Constants of each band; a network's input is ``(raw - offset) / scale``, and 0 at invalid pixels.
 
-    ``scaled_input`` gives what a network sees, in training and in inference alike.
+    Training and inference both use ``scaled_input``.
 
     Raises:
         InputError: If there is no band, the lengths differ, or a value is not finite or a scale not above 0.
@@ -45,7 +45,7 @@ class Scaling:
 
     @property
     def band_count(self) -> int:
-        """How many bands are scaled."""
+        """Number of bands."""
         return len(self.offset)
 
     @cached_property
@@ -55,15 +55,13 @@ class Scaling:
         return offset, scale
 
     def apply(self, image: FloatArray) -> FloatArray:
-        """Return the image with every pixel scaled, (band, row, col) float32; the given one stays as it is.
+        """Return the scaled image, (band, row, col) float32, as a new array.
 
         Raises:
             InputError: If the image has another number of bands.
         """
         if image.shape[0] != self.band_count:
-            raise InputError(
-                f"An image of {image.shape[0]} bands is to be scaled.", expected=f"{self.band_count} bands"
-            )
+            raise InputError(f"The image to scale has {image.shape[0]} bands.", expected=f"{self.band_count} bands")
         offset, scale = self._constants
         scaled = np.array(image, np.float32)
         scaled -= offset
@@ -72,12 +70,7 @@ class Scaling:
 
 
 def scaled_input(pixels: FloatArray, valid: BoolArray, scaling: Scaling) -> FloatArray:
-    """Return what a network sees of raw pixels: scaled, (band, row, col) float32, and 0 where invalid.
-
-    Args:
-        pixels: Raw values (band, row, col); they stay as they are.
-        valid: (row, col).
-        scaling: The constants the network was, or is to be, trained with.
+    """Return a network's input for raw pixels: scaled, (band, row, col) float32, and 0 where invalid.
 
     Raises:
         InputError: If the pixels have another number of bands.

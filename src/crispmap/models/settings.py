@@ -1,4 +1,4 @@
-"""How a training goes: optimiser, schedule, loss, patches and length. Importing it loads no torch."""
+"""The settings of a training: optimiser, schedule, loss, patches and length. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -33,58 +33,36 @@ _NOT_NEGATIVE = ("momentum", "weight_decay", "gradient_clip")
 class TrainingSettings:
     """How a coarse network or a refiner is trained.
 
-    Attributes:
-        optimizer: "sgd", "adagrad" or "adamw".
-        learning_rate: Of every step, or the highest one of a schedule.
-        momentum: Of SGD; without effect on the others.
-        weight_decay: L2 penalty of SGD and AdaGrad, decoupled decay of AdamW.
-        schedule: "constant"; "one-cycle" (Smith 2018: up for 30 % of the steps, then down to almost 0);
-            "cosine" (down to 0).
-        max_steps: Optimiser steps in all, and the length of a schedule.
-        stop_after: End after so many of them, in the midst of the schedule; None: after all.
-        batch: Patches a step, over all devices together.
-        patch_px: Side of a patch's labelled square; the context around it comes on top.
-        loss: "cross-entropy", or with "+overlap" plus 1 - the classes' mean soft intersection over union.
-        deep_supervision: Share, within 0..1, of a refiner's loss that is taken on the iterations before the last, all
-            alike; 0, as in the paper, judges the last one only.
-        sampling: "uniform" or "balanced" patches, see ``PatchPlan``.
-        class_weights: Weights in the loss, see ``class_weights``.
-        augmentation: "flips-and-rotations" shows every patch under one of the 8 symmetries of the square.
-        min_labelled: Least share of labelled pixels in a patch.
-        validate_every: Steps between two validations; each writes a checkpoint.
-        keep_last: Whether the last weights are kept, not those that do best on the validation ground.
-        validate_tile_px: Side of the tiles in which validation ground is mapped.
-        log_every: Steps between two entries of the loss.
-        gradient_clip: Largest norm of the gradient; 0 does not clip.
-        precision: "float32", or "bfloat16" for the costly operations (weights stay float32).
-        seed: Of patches and of layers that are random in training.
-
     Raises:
         TrainingError: If a value is out of its range.
     """
 
-    optimizer: Optimizer
-    learning_rate: float
-    max_steps: int
-    batch: int
-    patch_px: int
-    stop_after: int | None = None
-    momentum: float = 0.9
-    weight_decay: float = 0.0
+    optimizer: Optimizer  # "sgd", "adagrad" or "adamw"
+    learning_rate: float  # of every step, or the highest one of a schedule
+    max_steps: int  # optimiser steps in all, and the length of a schedule
+    batch: int  # patches a step, over all devices together
+    patch_px: int  # side of a patch's labelled square; the context around it comes on top
+    stop_after: int | None = None  # ends the training early, within the schedule; None: after all
+    momentum: float = 0.9  # of SGD only
+    weight_decay: float = 0.0  # L2 penalty of SGD and AdaGrad, decoupled decay of AdamW
+    # "constant"; "one-cycle" (Smith 2018: up for 30 % of the steps, then down to almost 0); "cosine" (down to 0)
     schedule: Schedule = "constant"
+    # "cross-entropy", or with "+overlap" plus 1 - the classes' mean soft intersection over union
     loss: Loss = "cross-entropy"
+    # share, 0..1, of a refiner's loss on the iterations before the last, equally; 0, as in the paper: on the last only
     deep_supervision: float = 0.0
-    sampling: Sampling = "uniform"
-    class_weights: Weighting = "none"
+    sampling: Sampling = "uniform"  # "uniform" or "balanced" patches, see ``PatchPlan``
+    class_weights: Weighting = "none"  # weights in the loss, see ``class_weights``
+    # "flips-and-rotations" shows every patch under one of the 8 symmetries of the square
     augmentation: Augmentation = "flips-and-rotations"
-    min_labelled: float = 0.05
-    validate_every: int = 500
-    keep_last: bool = False
-    validate_tile_px: int = 256
-    log_every: int = 25
-    gradient_clip: float = 0.0
-    precision: Precision = "float32"
-    seed: int = 0
+    min_labelled: float = 0.05  # least share of labelled pixels in a patch
+    validate_every: int = 500  # steps between two validations; each writes a checkpoint
+    keep_last: bool = False  # whether to keep the last weights instead of those best on the validation area
+    validate_tile_px: int = 256  # side of the tiles in which the validation area is mapped
+    log_every: int = 25  # steps between two entries of the loss
+    gradient_clip: float = 0.0  # largest norm of the gradient; 0 does not clip
+    precision: Precision = "float32"  # "float32", or "bfloat16" for the costly operations (weights stay float32)
+    seed: int = 0  # of patches and of layers that are random in training
 
     def __post_init__(self) -> None:
         for name, accepted in _CHOICES.items():
@@ -108,7 +86,7 @@ class TrainingSettings:
 
     @property
     def last_step(self) -> int:
-        """The number of the step a training ends with."""
+        """The last step of the training."""
         return self.max_steps if self.stop_after is None else self.stop_after
 
     def but(self, **changes: Any) -> Self:

@@ -13,7 +13,7 @@ from crispmap.events import SILENT, Listener
 from crispmap.inference.options import PredictOptions
 from crispmap.project.results import Results, Story, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
-from crispmap.synth import write_town
+from crispmap.synth.write import write_town
 from crispmap.training.options import TrainerOptions
 
 SIZE_PX = (1600, 2400)

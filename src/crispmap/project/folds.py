@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from crispmap.data.training_data import Piece, TrainingData, learned_and_held_out
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.geo.grid import Block, Grid
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project
@@ -40,7 +40,7 @@ class FoldScores(Scene):
         parts: Areas on the same grid, and the scores that hold there.
     """
 
-    def __init__(self, scores: Scene, parts: Sequence[tuple[UnitedGround, Scene]]) -> None:
+    def __init__(self, scores: Scene, parts: Sequence[tuple[AreaUnion, Scene]]) -> None:
         self.grid: Grid = scores.grid
         self.band_names = scores.band_names
         self.path: Path = scores.path
@@ -78,7 +78,7 @@ class FoldedScores(CoarseScores):
         """Return the scores of an image on its grid."""
         areas = [piece.area for piece in self._pieces if piece.image is image]
         parts = [
-            (UnitedGround([area.bands(FOLDS)[index] for area in areas]), fold.on(image, given))
+            (AreaUnion([area.bands(FOLDS)[index] for area in areas]), fold.on(image, given))
             for index, fold in enumerate(self._folds)
         ]
         return FoldScores(self._whole.on(image, given), parts)

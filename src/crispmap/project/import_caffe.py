@@ -11,11 +11,11 @@ from crispmap.files.atomic import check_free
 from crispmap.labels.osm import preset_schema
 from crispmap.models.caffe.file import CaffeModel, read_caffe
 from crispmap.models.caffe.network import CaffeNetwork, caffe_network
-from crispmap.models.caffe.plan import CONVOLUTION, DECONVOLUTION
+from crispmap.models.caffe.plan import LayerKind
 from crispmap.models.card import ModelCard
 from crispmap.models.file import model_hash, save_model
 from crispmap.models.scaling import Scaling
-from crispmap.raster.writer import check_paths
+from crispmap.raster.targets import check_paths
 
 BAND_NAMES = ("red", "green", "blue")
 """The bands an imported network is given; it turns them round itself."""
@@ -109,7 +109,7 @@ def import_caffe(path: Path, out: Path, *, gsd_m: float | None = None, force: bo
 
 def _card(path: Path, model: CaffeModel, network: CaffeNetwork, gsd_m: float | None) -> ModelCard:
     """Return the card of an imported network."""
-    names = " ".join(one.name for one in model.layers if one.kind in (CONVOLUTION, DECONVOLUTION))
+    names = " ".join(one.name for one in model.layers if one.kind in (LayerKind.CONVOLUTION, LayerKind.DECONVOLUTION))
     published = next((one for one in _PUBLISHED if one.layers == names), None)
     distance = gsd_m if gsd_m is not None or published is None else published.gsd_m
     if distance is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.geo.areas import box_of
 from crispmap.geo.grid import Block
 from crispmap.project.inputs import SceneInputs, Sources
@@ -31,7 +31,7 @@ class ScoredScene:
         self.inputs, self.name, self.image = inputs, inputs.scene.name, inputs.image
         self.grid = self.image.grid
         self.areas = inputs.areas["test"]
-        self.pixels = UnitedGround(self.areas)
+        self.pixels = AreaUnion(self.areas)
         self.box = box_of(self.areas)
         self.reference = inputs.reference(self.grid)
 

@@ -13,7 +13,7 @@ from crispmap.data.patches import PatchSource, load_patches
 from crispmap.data.scaling import measure_scaling
 from crispmap.data.training_data import Piece, TrainingData, by_image, learned_and_held_out
 from crispmap.errors import TrainingError
-from crispmap.evaluate.readers import UnitedGround
+from crispmap.evaluate.readers import AreaUnion
 from crispmap.evaluate.recalibration import fit_biases_on
 from crispmap.models.base import Refiner
 from crispmap.models.card import ModelCard
@@ -196,7 +196,7 @@ def fit_biases(scores: CoarseScores, pieces: Sequence[Piece], seed: int) -> Doub
         LabelError: If a class has no labelled pixel there.
     """
     parts = [
-        (scores.on(same[0].image, same[0].scores), same[0].labels, UnitedGround([piece.area for piece in same]))
+        (scores.on(same[0].image, same[0].scores), same[0].labels, AreaUnion([piece.area for piece in same]))
         for same in by_image(pieces)
     ]
     return fit_biases_on(parts, seed=seed)

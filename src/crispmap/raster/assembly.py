@@ -1,7 +1,7 @@
-"""Blocks made into files, all of them or none.
+"""Blocks turned into files, all of them or none.
 
-Every raster becomes a Cloud-Optimized GeoTIFF and is read back. When all are whole a mark is set, and from then on they
-are only moved onto their targets: whoever is killed in between leaves a mark, and the next run moves what is left.
+Every raster becomes a Cloud-Optimized GeoTIFF and is read back. When all are complete a mark is set; from then on they
+are only moved onto their targets, and a run that is killed in between is finished by the next one.
 """
 
 from __future__ import annotations
@@ -24,21 +24,12 @@ from crispmap.raster.mosaic import write_mosaic
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.targets import check_target, hidden_beside, put_in_place, sync_file, sync_folder
 
-MARK = "finished.json"
-"""The mark: all files are whole and may be moved."""
-BUILT = "finished"
-"""The folder in which files are made."""
+MARK = "finished.json"  # the mark: all files are complete and may be moved
+BUILT = "finished"  # the folder in which files are made
 
 
 class Assembly:
-    """The files of a work, while they are made and moved.
-
-    Args:
-        folder: The folder of the work; blocks lie in a folder of it.
-        blocks: The name of that one.
-        specs: The rasters.
-        force: Whether files that exist may be replaced.
-    """
+    """The files of a run while they are made and moved; ``blocks`` is the subfolder of its blocks."""
 
     def __init__(self, folder: Path, blocks: str, specs: Sequence[RasterSpec], *, force: bool) -> None:
         self._folder = folder
@@ -48,7 +39,7 @@ class Assembly:
 
     @property
     def is_marked(self) -> bool:
-        """Whether all files are made, and wait at most to be moved."""
+        """Whether all files are made, and at most some must still be moved."""
         return (self._folder / MARK).exists()
 
     def check_targets(self) -> None:
@@ -61,20 +52,14 @@ class Assembly:
             check_target(spec.path, force=self._force)
 
     def build(
-        self,
-        stored: Mapping[Block, StoredBlock],
-        tags: Mapping[str, str],
-        begun: Callable[[Path], None] | None = None,
+        self, stored: Mapping[Block, StoredBlock], tags: Mapping[str, str], begun: Callable[[Path], None] | None = None
     ) -> None:
-        """Make all files, compare them with what was written, and set the mark.
+        """Make all files, with further tags, compare them with what was written, and set the mark.
 
-        Args:
-            stored: All blocks.
-            tags: Further metadata of all files.
-            begun: Called with every file before it is made.
+        ``begun`` is called with every file before it is made.
 
         Raises:
-            OutputError: If a target has come to exist that may not be replaced.
+            OutputError: If a target now exists that may not be replaced.
             OSError, rasterio.errors.RasterioError: If a file cannot be made, or does not hold what was written.
         """
         self.clear()
@@ -91,12 +76,12 @@ class Assembly:
                     raise OSError("the file does not hold what was written to it")
                 sync_file(built)
                 sync_folder(built.parent)
-        self.check_targets()  # somebody may have written one meanwhile
+        self.check_targets()  # another program may have written one meanwhile
         write_atomically(self._folder / MARK, json.dumps({"force": self._force}).encode())
         sync_folder(self._folder)
 
     def _files(self, number: int, stored: Mapping[Block, StoredBlock]) -> dict[Block, str]:
-        """Return where the files of a raster lie, seen from the folder in which it is made."""
+        """Return the files of a raster, relative to the folder in which it is made."""
         return {
             block: f"../{self._blocks}/{block_name(block)}/{file_name(number)}"
             for block, files in stored.items()
@@ -114,17 +99,17 @@ class Assembly:
             yield block, blank[block.shape] if file is None else file.pixels
 
     def _built(self, number: int) -> Path:
-        """Return where a raster is made: in the folder of its target, or it might not be moved in one step."""
+        """Return where a raster is made: beside its target, so that it can be moved in one step."""
         target = self._specs[number].path.absolute()
         if target.parent == self._folder.parent:
             return self._folder / BUILT / f"{number}.tif"
         return built_elsewhere(target)
 
     def move(self) -> None:
-        """Move the files that are made and not yet on their targets.
+        """Move the files that are not yet on their targets.
 
         Raises:
-            OutputError: If a file is gone, or a target has come to exist that may not be replaced.
+            OutputError: If a file is missing, or a target now exists that may not be replaced.
             OSError: If the file system refuses.
         """
         force = self._force or self._marked_force()
@@ -135,24 +120,20 @@ class Assembly:
                 put_in_place(built, spec.path)
             elif not spec.path.exists():
                 raise OutputError(
-                    f"{built}, which was to become {spec.path}, has been removed.",
-                    expected="the files that an earlier run has made",
+                    f"{built}, the finished file for {spec.path}, has been removed.",
+                    expected="the files that an earlier run made",
                     remedy="Start over with --restart (restart).",
                 )
 
     def _marked_force(self) -> bool:
-        """Return whether the run that made the files might replace others."""
+        """Return whether the run that made the files was allowed to replace others."""
         with suppress(OSError, ValueError, TypeError, KeyError):
             mark: Any = json.loads((self._folder / MARK).read_bytes())
             return bool(mark["force"])
         return False
 
     def clear(self) -> None:
-        """Remove the mark, and then the files made and not moved.
-
-        Raises:
-            OSError: If they cannot be removed.
-        """
+        """Remove the mark, and then the files not yet moved; raise OSError if they cannot be removed."""
         (self._folder / MARK).unlink(missing_ok=True)
         for number in range(len(self._specs)):
             self._built(number).unlink(missing_ok=True)
@@ -161,5 +142,5 @@ class Assembly:
 
 
 def built_elsewhere(target: Path) -> Path:
-    """Return where a file is made whose target lies in another folder than the work."""
+    """Return where a file is made whose target is outside the run's folder."""
     return hidden_beside(target, ".crispmap.tif")

@@ -1,4 +1,4 @@
-"""Doubts about what the bands of a raster are: told as warnings, for only a person can know."""
+"""Warnings about bands that are probably not what they seem."""
 
 from __future__ import annotations
 
@@ -24,21 +24,15 @@ _STACK = 4  # from here to the caller of open_scene
 
 
 def warn_about_bands(dataset: DatasetReader, path: Path, bands: Sequence[int], *, chosen: bool) -> None:
-    """Warn where a raster opened as an image is probably something else than it seems.
-
-    Args:
-        dataset: The open raster.
-        path: Its file.
-        bands: The band numbers it is read with, 1-based.
-        chosen: Whether a person chose them.
+    """Warn if the bands (1-based) with which a raster is read as an image are probably not what they seem.
 
     Warns:
-        CrispmapWarning: If a band is read whose values are indices into a colour table; or if a band is left out as
-            transparency whose values look measured, as GDAL declares the fourth of four 8-bit bands.
+        CrispmapWarning: If the values of a band are indices into a colour table; or if a band left out as transparency
+            looks measured: GDAL declares the fourth of four 8-bit bands as alpha.
     """
     if any(dataset.colorinterp[band - 1] is ColorInterp.palette for band in bands):
         warnings.warn(
-            f"{path} has a colour table: its values are indices into that table, no brightness, and a network sees "
+            f"{path} has a colour table: its values are indices, not brightness, and a network reads "
             f"them as they are. If it is a picture, expand it first: gdal_translate -expand rgb {path} rgb.tif",
             CrispmapWarning,
             stacklevel=_STACK,
@@ -58,9 +52,9 @@ def warn_about_bands(dataset: DatasetReader, path: Path, bands: Sequence[int], *
 
 
 def _looks_measured(values: NDArray[Any]) -> bool:
-    """Return whether values are no transparency: mostly neither 0 nor full, and of more than a few levels.
+    """Return whether values cannot be transparency: mostly neither 0 nor full, and of more than a few levels.
 
-    The soft edge of a true transparency holds many levels too, but few pixels.
+    The soft edge of a real alpha band has many levels too, but few pixels.
     """
     if values.dtype.kind not in "iu":
         return False
@@ -73,7 +67,7 @@ def _sample(dataset: DatasetReader, band: int) -> NDArray[Any]:
     """Return values of a band from small windows spread over the raster; none where it cannot be read."""
     side = min(_SAMPLE_PX, dataset.height), min(_SAMPLE_PX, dataset.width)
     parts = [np.zeros(0, dataset.dtypes[band - 1])]
-    with suppress(RasterioError):  # a read of the image tells it better
+    with suppress(RasterioError):  # reading the image raises a better error
         for down in _SAMPLES:
             for across in _SAMPLES:
                 row, col = int(down * (dataset.height - side[0])), int(across * (dataset.width - side[1]))

@@ -1,8 +1,8 @@
-"""Finished blocks of rasters on the disk: each whole, on the disk for good and checked, or not there.
+"""Finished blocks of rasters on the disk: each complete, durable and checked, or absent.
 
 A block is a folder named after its corner, with a GeoTIFF for each raster that has a valid pixel there and a record of
-their checksums. It is made under another name, brought to the disk and renamed: a process killed at any moment leaves
-whole blocks and, under names with a dot, rubbish.
+their checksums. It is written under a temporary name, synced and renamed: a process killed at any moment leaves
+complete blocks and, under names that begin with a dot, remains to be removed.
 """
 
 from __future__ import annotations
@@ -33,19 +33,14 @@ _TILE_PX = 256
 
 @dataclass(frozen=True)
 class BlockFile:
-    """One raster's part of a block.
+    """One raster's part of a block."""
 
-    Attributes:
-        content: CRC-32 of the file.
-        pixels: CRC-32 of the values in it; see ``crispmap.raster.cog.checksum``.
-    """
-
-    content: int
-    pixels: int
+    content: int  # CRC-32 of the file
+    pixels: int  # CRC-32 of the values in it; see ``crispmap.raster.cog.checksum``
 
 
 StoredBlock = tuple[BlockFile | None, ...]
-"""What a finished block holds of every raster; None where a raster has no valid pixel."""
+"""A finished block's file of every raster; None where a raster has no valid pixel."""
 
 
 def block_name(block: Block) -> str:
@@ -61,13 +56,10 @@ def file_name(raster: int) -> str:
 def write_block(
     folder: Path, block: Block, arrays: Sequence[NDArray[Any] | None], specs: Sequence[RasterSpec]
 ) -> StoredBlock:
-    """Write a block under a name that does not count, and wait until it is on the disk; ``keep_block`` makes it count.
+    """Write a block durably under a temporary name; ``keep_block`` makes it count.
 
     Args:
-        folder: Where blocks lie.
-        block: The block.
-        arrays: An array a raster, as ``RasterSpec.checked`` returns it, or None.
-        specs: The rasters.
+        arrays: An array for each raster, as ``RasterSpec.checked`` returns it, or None.
 
     Raises:
         OSError: If the disk is full or fails; nothing is left then.
@@ -90,30 +82,26 @@ def write_block(
 
 
 def keep_block(folder: Path, block: Block) -> None:
-    """Make a block count that this thread has written.
-
-    Raises:
-        OSError: If the disk fails.
-    """
+    """Make the block count that this thread has written; raise OSError if the disk fails."""
     _beside(folder, block).rename(folder / block_name(block))
     sync_folder(folder)
 
 
 def drop_block(folder: Path, block: Block) -> None:
-    """Remove a block that this thread has written and not kept."""
+    """Remove the block that this thread has written and not kept."""
     shutil.rmtree(_beside(folder, block), ignore_errors=True)
 
 
 def _beside(folder: Path, block: Block) -> Path:
-    """Return the name under which this thread makes a block."""
+    """Return the temporary name under which this thread writes a block."""
     return folder / f".{block_name(block)}.{os.getpid()}.{threading.get_ident()}"
 
 
 def _write_file(path: Path, values: NDArray[Any], spec: RasterSpec) -> BlockFile:
-    """Write a GeoTIFF by way of memory: GDAL says nothing of a disk that is full."""
+    """Write a GeoTIFF through memory: GDAL does not report a full disk."""
     side = min(_TILE_PX, max(16, -(-max(values.shape[1:]) // 16) * 16))
     options: dict[str, Any] = {"tiled": True, "blockxsize": side, "blockysize": side, "interleave": "band"}
-    if spec.dtype.kind != "f":  # real numbers hardly shrink, and GDAL reads them several times
+    if spec.dtype.kind != "f":  # floats hardly compress, and GDAL reads them several times
         options |= {"compress": "deflate", "zlevel": 1}
     with MemoryFile() as memory:
         with memory.open(
@@ -123,7 +111,7 @@ def _write_file(path: Path, values: NDArray[Any], spec: RasterSpec) -> BlockFile
             width=values.shape[2],
             dtype=values.dtype.name,
             nodata=spec.nodata,
-            transform=Affine.scale(2, -2),  # of none, or of one that says nothing, rasterio warns
+            transform=Affine.scale(2, -2),  # rasterio warns about a missing or identity transform
             sparse_ok=True,
             **options,
         ) as dataset:
@@ -141,12 +129,7 @@ def _write_durable(path: Path, content: bytes | memoryview) -> None:
 
 
 def stored_blocks(folder: Path, blocks: Iterable[Block], rasters: int) -> tuple[dict[Block, StoredBlock], list[Block]]:
-    """Return the whole blocks in a folder and those that were found damaged; all else in it is removed.
-
-    Args:
-        folder: Where blocks lie.
-        blocks: The blocks there may be.
-        rasters: Number of rasters.
+    """Return the complete and the damaged ones of some blocks in a folder; everything else in it is removed.
 
     Raises:
         OSError: If the folder cannot be read or cleared.
@@ -167,12 +150,7 @@ def stored_blocks(folder: Path, blocks: Iterable[Block], rasters: int) -> tuple[
 
 
 def stored_block(folder: Path, rasters: int) -> StoredBlock | None:
-    """Return what a block's folder holds; None where it is damaged: a file is missing or is not as it was written.
-
-    Args:
-        folder: The block's own folder.
-        rasters: Number of rasters.
-    """
+    """Return the content of a block's folder; None if a file is missing or differs from what was written."""
     try:
         record = json.loads((folder / _RECORD).read_bytes())
         stored = tuple(None if one is None else BlockFile(int(one[0]), int(one[1])) for one in record)

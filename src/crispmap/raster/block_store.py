@@ -1,17 +1,17 @@
-"""Rasters written together, block by block, by a work that may be killed at any moment and taken up again.
+"""Rasters written together, block by block, by a run that may be killed at any moment and resumed.
 
-Finished blocks gather in a hidden folder beside the first target. When all are there, every raster becomes a
-Cloud-Optimized GeoTIFF, is read back and compared with the blocks; only then is a mark set, and all are moved onto
-their targets. A work killed before the mark goes on with the blocks that are missing; one killed after it, with the
-targets that are missing. The bytes of the files depend on pixels and specs alone.
+Finished blocks are kept in a hidden folder beside the first target. When all are there, every raster becomes a
+Cloud-Optimized GeoTIFF, is read back and compared with the blocks; only then a mark is set, and all are moved onto
+their targets. A run killed before the mark resumes with the missing blocks; one killed after it, with the missing
+targets. The bytes of the files depend on pixels and specs alone.
 
 The folder, ``.map.tif.crispmap`` for ``map.tif``, holds
 
-    lock            held by the process at work; the system lets it go with the process
-    journal.json    what the work depends on, and the side of its blocks
+    lock            held by the running process; the system releases it with the process
+    journal.json    what the run depends on, and the side of its blocks
     blocks/         a folder a finished block (``crispmap.raster.block_files``)
     finished/       the rasters while they are made
-    finished.json   the mark: all rasters are whole and may be moved
+    finished.json   the mark: all rasters are complete and may be moved
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from numpy.typing import ArrayLike
@@ -42,21 +41,21 @@ from crispmap.raster.targets import check_paths, hidden_beside, size_text, write
 _LOCK = "lock"
 _OUTPUT = "output "
 _BLOCKS = "blocks"
-_TRACES = (journal.NAME, _BLOCKS, assembly.BUILT, assembly.MARK)
+_PARTS = (journal.NAME, _BLOCKS, assembly.BUILT, assembly.MARK)
 _HALF_WRITTEN = tuple(f".{name}." for name in (journal.NAME, assembly.MARK))
 _KEPT = "the finished blocks are kept, and the same command goes on from them"
 
 
 def store_folder(target: Path) -> Path:
-    """Return the folder in which the blocks of a work gather whose first file is this one."""
+    """Return the folder that keeps the blocks of a run whose first file is this one."""
     return hidden_beside(target, ".crispmap")
 
 
 class BlockStore:
-    """The finished blocks of rasters under way; a context manager, made by ``open``.
+    """The finished blocks of rasters being written; a context manager, made by ``open``.
 
-    On leaving ``with``, normally or not, the blocks stay on the disk for a later run to take up. ``finish`` alone turns
-    them into files and removes them, ``discard`` removes them without.
+    On leaving ``with``, normally or not, the blocks stay on the disk for a later run. Only ``finish`` turns them into
+    files and removes them; ``discard`` just removes them.
 
     Attributes:
         block_px: Side of the blocks to write: ``grid.blocks(block_px)``, in any order.
@@ -84,28 +83,27 @@ class BlockStore:
         force: bool = False,
         restart: bool = False,
     ) -> Self:
-        """Begin a work, or take up the same work where it ended.
+        """Begin a run, or resume it where it ended.
 
         Args:
             specs: The rasters to write, on one grid.
             identity: All that decides their pixels, by name: inputs, models, settings, long ones by hash.
-            block_px: Side of the blocks, in pixels.
-            force: Whether files that exist may be replaced.
+            block_px: Side of the blocks.
+            force: Whether existing files may be replaced.
             restart: Whether to discard what an earlier run has left unfinished.
 
         Raises:
-            OutputError: If a target exists without ``force``, is given twice or cannot be written; if another run is at
-                work on it; if an unfinished work on other inputs, or one that cannot be read, lies there and
-                ``restart`` is not given.
+            OutputError: If a target exists without ``force``, is given twice or cannot be written; if another run is
+                writing it; without ``restart``, if an unfinished run with other inputs, or an unreadable one, is there.
             GridError: If ``block_px`` is below 1.
             ValueError: If there is no spec, or their grids have different shapes.
 
         Warns:
-            CrispmapWarning: If the work goes on with blocks of another size, or with damaged blocks to be done again;
-                if the disk might not hold the rasters.
+            CrispmapWarning: If the run resumes with blocks of another size, or must compute damaged blocks again; if
+                the disk might be too small for the rasters.
         """
         if not specs or len({spec.grid.shape for spec in specs}) > 1:
-            raise ValueError("rasters written together lie on one grid")
+            raise ValueError("rasters written together must have one grid")
         check_paths([spec.path for spec in specs], [])
         store = cls(specs, force=force)
         try:
@@ -119,7 +117,7 @@ class BlockStore:
         return store
 
     def _begin(self, identity: Mapping[str, str], block_px: int, restart: bool) -> None:
-        """Take hold of the folder and read what is in it."""
+        """Lock the folder and read what is in it."""
         shutil.rmtree(_done(self._folder), ignore_errors=True)
         if not self._folder.exists():
             self._assembly.check_targets()
@@ -144,7 +142,7 @@ class BlockStore:
         self._open = True
 
     def _warn_of_room(self) -> None:
-        """Warn where the disk might not hold the rasters: they shrink, but how much is not known before."""
+        """Warn if the disk might be too small; how well the rasters compress is not known before."""
         needed = sum(spec.count * spec.grid.height * spec.grid.width * spec.read_dtype.itemsize for spec in self._specs)
         free = shutil.disk_usage(self._folder).free
         if free < needed:
@@ -158,7 +156,7 @@ class BlockStore:
         """Make the folder and lock it.
 
         Raises:
-            OutputError: If another run holds it, or something else lies there.
+            OutputError: If another run holds it, or it is not a folder of ours.
         """
         if self._folder.is_symlink() or (self._folder.exists() and not self._is_ours()):
             raise OutputError(
@@ -170,23 +168,23 @@ class BlockStore:
         self._held.callback(file_lock(self._specs[0].path, self._folder / _LOCK))
 
     def _is_ours(self) -> bool:
-        """Return whether the folder holds nothing but what is ours by name."""
+        """Return whether everything in the folder has one of our names."""
         if not self._folder.is_dir():
             return False
         names = {path.name for path in self._folder.iterdir()}
-        return all(name in (_LOCK, *_TRACES) or name.startswith(_HALF_WRITTEN) for name in names)
+        return all(name in (_LOCK, *_PARTS) or name.startswith(_HALF_WRITTEN) for name in names)
 
     def _found(self, identity: Mapping[str, str]) -> Journal | None:
-        """Return the journal of the work that an earlier run has left; None where it left nothing.
+        """Return the journal of an earlier, unfinished run; None if there is none.
 
         Raises:
-            OutputError: If that is another work, or cannot be told.
+            OutputError: If it had other inputs, or its journal cannot be read.
         """
-        if not any((self._folder / name).exists() for name in _TRACES):
+        if not any((self._folder / name).exists() for name in _PARTS):
             return None
         found = Journal.read(self._folder)
         differences = found.differences(identity)
-        # What differs in the inputs shows in the tags of the outputs too: telling it once is enough.
+        # Inputs that differ change the tags of the outputs too: once is enough.
         differences = [line for line in differences if not line.startswith(_OUTPUT)] or differences
         if differences:
             raise OutputError(
@@ -198,17 +196,17 @@ class BlockStore:
         return found
 
     def _begun_elsewhere(self) -> list[Path]:
-        """Return the files that the work lying here was to write in other folders; none where it does not tell."""
+        """Return the targets of the unfinished run in other folders; none without a readable journal."""
         try:
             names = Journal.read(self._folder).identity
-        except OutputError:  # missing or damaged: a work that had files half made has a whole one
+        except OutputError:  # missing or damaged: a run that had begun to make files has a complete one
             return []
         home = self._folder.parent
         targets = [home / name.removeprefix(_OUTPUT) for name in names if name.startswith(_OUTPUT)]
         return [target for target in targets if target.parent != home]
 
     def _read_blocks(self) -> int:
-        """Read what is finished and return how many blocks are damaged; these are removed, to be done again."""
+        """Read the finished blocks and return how many are damaged; these are removed, to be computed again."""
         if self._assembly.is_marked:
             self._stored = dict.fromkeys(self._expected, ())
             return 0
@@ -219,10 +217,7 @@ class BlockStore:
 
     @property
     def finished(self) -> Set[Block]:
-        """The blocks that are on the disk for good, all of them where an earlier run only had files left to move.
-
-        A view: it grows as blocks are written. Copy it to walk over it meanwhile.
-        """
+        """The durable blocks: all, if an earlier run only had files left to move. The view grows with every write."""
         return self._stored.keys()
 
     @property
@@ -234,23 +229,21 @@ class BlockStore:
             )
 
     def write(self, block: Block, arrays: Sequence[ArrayLike | None] | None) -> None:
-        """Write a block; when this returns it is on the disk for good. Several threads may write at once.
-
-        A block that is finished is not written again.
+        """Write a block durably, unless it is finished already. Several threads may write at once.
 
         Args:
             block: One of ``grid.blocks(block_px)``.
-            arrays: An array a raster, as ``RasterSpec.checked`` takes it; None for a raster, or for all, that has no
-                valid pixel there.
+            arrays: An array for each raster, as ``RasterSpec.checked`` takes it; None for a raster, or for all, without
+                a valid pixel there.
 
         Raises:
-            OutputError: If the disk is full or fails; the blocks finished before stay.
-            ValueError: If the store is closed, the block is none of those to write, or an array does not fit.
+            OutputError: If the disk is full or fails; the finished blocks stay.
+            ValueError: If the store is closed, the block is not one of the grid's, or an array does not fit.
         """
         if not self._open:
             raise ValueError("the store is closed")
         if block not in self._expected:
-            raise ValueError(f"{block} is none of the blocks of {self.block_px} pixels")
+            raise ValueError(f"{block} is not one of the blocks of {self.block_px} pixels")
         arrays = [None] * len(self._specs) if arrays is None else arrays
         if len(arrays) != len(self._specs):
             raise ValueError(f"{len(arrays)} arrays for {len(self._specs)} rasters")
@@ -275,18 +268,14 @@ class BlockStore:
     def finish(
         self, extra_tags: Mapping[str, str] | None = None, *, begun: Callable[[Path], None] | None = None
     ) -> list[Path]:
-        """Turn the blocks into the files, all of them or none, and remove what is no longer needed.
+        """Turn the blocks into files, all of them or none, remove the blocks, and return the files.
 
         Args:
-            extra_tags: Further metadata of all files. Without effect where an earlier run had made them all.
-            begun: Called with every file before it is made: that of a large raster takes minutes.
-
-        Returns:
-            The files, in the order of the specs.
+            extra_tags: Further tags of all files; without effect if an earlier run has made them all.
+            begun: Called with every file before it is made: a large one takes minutes.
 
         Raises:
-            OutputError: If a target has come to exist meanwhile without ``force``, or the disk is full or fails; the
-                blocks stay.
+            OutputError: If a target now exists without ``force``, or the disk is full or fails; the blocks stay.
             ValueError: If the store is closed or a block is missing.
         """
         if not self._open:
@@ -305,7 +294,7 @@ class BlockStore:
         return [spec.path for spec in self._specs]
 
     def _drop_damaged(self) -> None:
-        """Remove the files half made, and blocks that are damaged: the failure may be due to them."""
+        """Remove incomplete files, and damaged blocks: they may be the cause of the failure."""
         if self._assembly.is_marked:
             return
         with suppress(OSError):
@@ -313,11 +302,7 @@ class BlockStore:
             self._read_blocks()
 
     def discard(self) -> None:
-        """Remove all that is unfinished, and close the store.
-
-        Raises:
-            OutputError: If the disk fails.
-        """
+        """Remove everything unfinished, and close the store; raise OutputError if the disk fails."""
         try:
             self._clear()
         except OSError as error:
@@ -325,14 +310,15 @@ class BlockStore:
         self._remove_folder()
 
     def _clear(self) -> None:
-        """Empty the folder; the journal goes last, for what lies there without one cannot be taken up."""
+        """Empty the folder, the journal last: without it nothing can be resumed."""
         self._assembly.clear()
-        _remove(self._folder / _BLOCKS)
+        if (self._folder / _BLOCKS).exists():
+            shutil.rmtree(self._folder / _BLOCKS)
         (self._folder / journal.NAME).unlink(missing_ok=True)
         self._stored = {}
 
     def _remove_folder(self) -> None:
-        """Close the store and remove its folder: in one step, for half of it would look like unfinished work."""
+        """Close the store and remove its folder in one step: half of it would look like an unfinished run."""
         self.close()
         with suppress(OSError):
             self._folder.rename(_done(self._folder))
@@ -342,21 +328,19 @@ class BlockStore:
         return write_failure(self._specs[0].path, error, kept=_KEPT)
 
     def close(self) -> None:
-        """Let others take up the work. Closing twice is allowed."""
+        """Release the lock. Closing twice is allowed."""
         self._open = False
         self._held.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def _outputs(specs: Sequence[RasterSpec]) -> dict[str, str]:
-    """Return an entry of the identity for every file: its name, seen from the first, and what it is."""
+    """Return an entry of the identity for every file: its path relative to the first, and its fingerprint."""
     home = specs[0].path.absolute().parent
     return {f"{_OUTPUT}{os.path.relpath(spec.path.absolute(), home)}": spec.fingerprint() for spec in specs}
 
@@ -364,11 +348,6 @@ def _outputs(specs: Sequence[RasterSpec]) -> dict[str, str]:
 def _done(folder: Path) -> Path:
     """Return the name of a folder that is being removed."""
     return folder.with_name(f"{folder.name}-done")
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def _warn(text: str, stacklevel: int = 4) -> None:

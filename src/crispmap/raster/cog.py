@@ -1,7 +1,6 @@
-"""Cloud-Optimized GeoTIFFs: made from a raster GDAL opens, and read back before they are believed.
+"""Cloud-Optimized GeoTIFFs, made from a raster GDAL opens, and read back for verification.
 
-GDAL keeps quiet about a disk that fills up while it closes a file or compresses in several threads: hence the
-reading back.
+GDAL does not report a disk that fills up while it closes a file or compresses in several threads.
 """
 
 from __future__ import annotations
@@ -24,33 +23,18 @@ from rasterio.windows import Window
 from crispmap.geo.grid import Block
 from crispmap.raster.spec import RasterSpec
 
-_CACHE_BYTES = 32 * 2**20
-"""Bytes; rasterio hands GDAL_CACHEMAX to a call that, unlike the environment variable, never means megabytes."""
+_CACHE_BYTES = 32 * 2**20  # in bytes: unlike the environment variable, rasterio's GDAL_CACHEMAX is never in megabytes
 
 
 def create_raster(path: Path, spec: RasterSpec, *, driver: str, **options: Any) -> DatasetWriter:
-    """Create a raster with all the metadata of a spec, open for writing, without pixels yet.
-
-    Raises:
-        rasterio.errors.RasterioError: If it cannot be created.
-    """
+    """Create a raster with the metadata of a spec, without pixels yet; RasterioError if it cannot be created."""
     grid = spec.grid
     crs = None if grid.crs is None else rasterio.crs.CRS.from_wkt(grid.crs.to_wkt())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset: DatasetWriter = rasterio.open(
-            path,
-            "w",
-            driver=driver,
-            height=grid.height,
-            width=grid.width,
-            count=spec.count,
-            dtype=spec.read_dtype.name,
-            crs=crs,
-            transform=grid.transform,
-            nodata=spec.nodata,
-            **options,
-        )
+        place = {"height": grid.height, "width": grid.width, "crs": crs, "transform": grid.transform}
+        values = {"count": spec.count, "dtype": spec.read_dtype.name, "nodata": spec.nodata}
+        dataset: DatasetWriter = rasterio.open(path, "w", driver=driver, **place, **values, **options)
     for band, text in enumerate(spec.descriptions, 1):
         dataset.set_band_description(band, text)
     if spec.colormap:
@@ -63,17 +47,13 @@ def create_raster(path: Path, spec: RasterSpec, *, driver: str, **options: Any) 
 
 
 def write_cog(source: Path, finished: Path, spec: RasterSpec) -> None:
-    """Copy a raster into a Cloud-Optimized GeoTIFF: tiled, DEFLATE with predictor, overviews, BigTIFF where needed.
+    """Copy a raster with the metadata of a spec into a Cloud-Optimized GeoTIFF.
 
-    Its bytes depend on the pixels and the metadata of the source alone. Memory does not grow with the raster.
-
-    Args:
-        source: The raster, with the metadata of the spec.
-        finished: The file to write.
-        spec: What it is.
+    Tiled, DEFLATE with predictor, overviews, BigTIFF where needed. Its bytes depend on the source's pixels and metadata
+    alone. Memory does not grow with the raster.
 
     Raises:
-        OSError: If it cannot be written. Not for certain on a full disk: see ``differing``.
+        OSError: If it cannot be written; a full disk may go unnoticed: see ``differing``.
     """
     options = {
         "COMPRESS": "DEFLATE",
@@ -88,7 +68,7 @@ def write_cog(source: Path, finished: Path, spec: RasterSpec) -> None:
         with warnings.catch_warnings(), _gdal():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             rasterio.shutil.copy(source, finished, driver="COG", **options)
-    except Exception as error:  # GDAL's errors come out of here raw, without a public base class
+    except Exception as error:  # GDAL's own errors have no public base class
         raise OSError(str(error)) from error
 
 
@@ -103,12 +83,7 @@ def _overview_options(spec: RasterSpec) -> dict[str, str]:
 
 
 def differing(finished: Path, spec: RasterSpec, written: Iterable[tuple[Block, int]]) -> Iterator[int]:
-    """Yield the places of the blocks that a finished raster does not hold as they were written.
-
-    Args:
-        finished: The raster.
-        spec: What it is.
-        written: Blocks with the ``checksum`` of what was written there.
+    """Yield the indices of the blocks whose pixels in a finished raster differ from the checksum of what was written.
 
     Raises:
         rasterio.errors.RasterioError: If it cannot be read.
@@ -121,19 +96,14 @@ def differing(finished: Path, spec: RasterSpec, written: Iterable[tuple[Block, i
 
 
 def checksum(values: NDArray[Any]) -> int:
-    """Return the CRC-32 of an array's bytes.
-
-    Args:
-        values: C-contiguous, of any shape and type.
-    """
+    """Return the CRC-32 of the bytes of a C-contiguous array."""
     return zlib.crc32(values.data) if values.size else 0
 
 
 def _opened(path: Path) -> DatasetReader:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset: DatasetReader = rasterio.open(path)
-    return dataset
+        return rasterio.open(path)
 
 
 def _gdal() -> rasterio.Env:

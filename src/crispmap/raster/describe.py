@@ -1,4 +1,4 @@
-"""What a raster file holds."""
+"""Facts about a raster file."""
 
 from __future__ import annotations
 
@@ -9,52 +9,39 @@ from typing import Any
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
 from crispmap.files.address import typed
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.crs import crs_name
 from crispmap.geo.grid import Grid
-from crispmap.raster.files import FileScene, open_dataset
+from crispmap.raster.files import FileScene
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resolve import resolve_scenes
+from crispmap.raster.spec import CLASSES_TAG
 from crispmap.raster.stac import split_assets
 from crispmap.raster.stack import gdal_source
-from crispmap.raster.writer import CLASSES_TAG, read_class_schema
+from crispmap.raster.writer import read_class_schema
 
 _OWN_TAGS = "CRISPMAP_"
 
 
 @dataclass(frozen=True)
 class BandFacts:
-    """One band of a raster.
+    """One band of a raster."""
 
-    Attributes:
-        name: What a model sees it as; of alpha, "alpha".
-        type: The type of its values, such as "uint8".
-        nodata: The value that stands for none, if any.
-    """
-
-    name: str
-    type: str
-    nodata: float | None
+    name: str  # the name models see; of an alpha band "alpha"
+    type: str  # the type of its values, such as "uint8"
+    nodata: float | None  # its nodata value, if any
 
 
 @dataclass(frozen=True)
 class RasterFacts:
-    """What a raster holds, or several that make one scene.
+    """Facts about a raster, or about several that make one scene."""
 
-    Attributes:
-        path: The file or address.
-        format: The name of GDAL's driver.
-        grid: Where its pixels lie.
-        bands: All of its bands.
-        schema: Its classes, of a class map.
-        tags: What crispmap noted in the file, besides the classes.
-    """
-
-    path: str
-    format: str
-    grid: Grid
-    bands: tuple[BandFacts, ...]
-    schema: ClassSchema | None
-    tags: dict[str, str]
+    path: str  # the file or address
+    format: str  # the name of GDAL's driver
+    grid: Grid  # its grid
+    bands: tuple[BandFacts, ...]  # all of its bands
+    schema: ClassSchema | None  # the classes of a class map
+    tags: dict[str, str]  # crispmap's tags, except the classes
 
     @property
     def kind(self) -> str:
@@ -83,17 +70,17 @@ class RasterFacts:
 
 
 def describe_raster(path: str | Path) -> RasterFacts:
-    """Return what a raster file holds, or the assets named of a STAC item (``item.json#B04``) together.
+    """Return the facts about a raster file, or about named assets of a STAC item (``item.json#B04``) together.
 
     Raises:
-        InputError: If the STAC items are several.
+        InputError: If there are several STAC items.
         SceneError: If it cannot be read.
     """
     return _describe(_one_scene(typed(path)) if names_assets(path) else SceneRef.of(path))
 
 
 def names_assets(path: str | Path) -> bool:
-    """Return whether a path is a STAC item with assets of it named, ``item.json#B04``."""
+    """Return whether a path names assets of a STAC item, as ``item.json#B04`` does."""
     text = typed(path)
     return "#" in text and split_assets(text)[1] is not None
 
@@ -103,7 +90,7 @@ def _one_scene(text: str) -> SceneRef:
     scenes = resolve_scenes([text])
     if len(scenes) > 1:
         raise InputError(
-            f"{text} means {len(scenes)} scenes.",
+            f"{text} stands for {len(scenes)} scenes.",
             expected="one scene",
             remedy=f"Look at them one by one: {', '.join(str(scene) for scene in scenes[:3])}",
         )
@@ -123,6 +110,6 @@ def _describe(ref: SceneRef) -> RasterFacts:
 
 
 def _band_names(dataset: Any, scene: FileScene) -> list[str]:
-    """Return what every band of a raster is called: alpha after its colour, the others as a model sees them."""
+    """Return the name of every band: alpha by its colour, the others as models see them."""
     image = dict(zip(scene.bands, scene.band_names, strict=True))
     return [image.get(number, colour.name) for number, colour in enumerate(dataset.colorinterp, 1)]

@@ -1,4 +1,4 @@
-"""Scenes from files: any raster GDAL reads, window by window, with its invalid pixels told."""
+"""Scenes from files: any raster GDAL reads, window by window, with a mask of its valid pixels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ from crispmap.raster.band_checks import warn_about_bands
 from crispmap.raster.georeference import grid_of
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resample import ResampledScene
-from crispmap.raster.scene import Scene, SceneReader, has_valid, read_whole
+from crispmap.raster.scene import Scene
 from crispmap.raster.stack import NAMELESS, gdal_source
 from crispmap.types import BoolArray, FloatArray
-
-__all__ = ["FileScene", "Scene", "SceneReader", "has_valid", "open_dataset", "open_scene", "read_grid", "read_whole"]
 
 _GSD_TOLERANCE = 0.01
 _QUICK_BLOCK_PX = 512
@@ -42,16 +40,12 @@ def open_scene(
     """Open a raster as a scene, at its own or at another ground sampling distance.
 
     Args:
-        source: Any raster GDAL reads: a file, an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a scene
-            that is told by ``resolve_scenes``.
+        source: Any raster GDAL reads: a file, an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a reference
+            from ``resolve_scenes``.
         bands: Band numbers, 1-based, any subset in any order. By default every band but alpha.
-        gsd_m: Outputs ground sampling distance in metres. Where the scene's own differs by more than 1 % along
-            rows or columns, the scene is resampled to square pixels of this size (see ``ResampledScene``).
-        assume_gsd_m: Side of a pixel in metres, for a file that carries no georeference; elsewhere without
-            effect.
-
-    Returns:
-        The open scene; close it, or use it in ``with``.
+        gsd_m: Ground sampling distance in metres. If the scene's own differs by more than 1 % along rows or columns,
+            the scene is resampled to square pixels of this size (see ``ResampledScene``).
+        assume_gsd_m: Side of a pixel in metres, for a file without georeference.
 
     Raises:
         SceneError: If the file is missing, cannot be reached or read as a raster, has no band, complex values or
@@ -62,8 +56,7 @@ def open_scene(
     Warns:
         GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given: a pixel then
             counts as one metre.
-        CrispmapWarning: If the values are indices into a colour table, or a band left out as alpha looks
-            measured.
+        CrispmapWarning: See ``crispmap.raster.band_checks``.
     """
     if not isinstance(source, str | Path | SceneRef):
         raise SceneError(
@@ -71,8 +64,8 @@ def open_scene(
             expected="one path or address, as text or pathlib.Path",
             remedy="open several one by one",
         )
-    told = source.assume_gsd_m if isinstance(source, SceneRef) and assume_gsd_m is None else assume_gsd_m
-    for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", told)):
+    assumed = source.assume_gsd_m if isinstance(source, SceneRef) and assume_gsd_m is None else assume_gsd_m
+    for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", assumed)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise SceneError(
                 f"{name} is {value}.",
@@ -89,7 +82,7 @@ def open_scene(
 
 
 def read_grid(path: str | Path, *, assume_gsd_m: float | None = None) -> Grid:
-    """Return where the pixels of a raster lie, whatever they hold: an image, classes, labels.
+    """Return the grid of any raster: an image, a class map, labels.
 
     Raises:
         SceneError: If the file is missing, or cannot be read as a raster.
@@ -102,7 +95,7 @@ def read_grid(path: str | Path, *, assume_gsd_m: float | None = None) -> Grid:
 
 
 def _at_distance(scene: Scene, gsd_m: float) -> Scene:
-    """Return a scene resampled to square pixels of a size, or itself where its own are close enough."""
+    """Return a scene resampled to square pixels of a size, or itself if its own are close enough."""
     own_x, own_y = scene.grid.gsd_m()
     if max(abs(own_x / gsd_m - 1), abs(own_y / gsd_m - 1)) <= _GSD_TOLERANCE:
         return scene
@@ -115,8 +108,8 @@ class FileScene(Scene):
     A pixel is invalid where any of these holds:
 
     - A selected band is NaN or infinite (also once rounded to float32).
-    - An alpha band (told by its colour interpretation) is 0. An alpha band asked for by number is an image band
-      like any other and masks nothing.
+    - An alpha band (by its colour interpretation) is 0. An alpha band chosen by number is an image band and masks
+      nothing.
     - The file's mask band is 0.
     - A selected band holds its nodata value and that value is a sentinel, outside what a sensor measures
       (-9999, 65535): one such band makes the pixel useless.
@@ -128,7 +121,7 @@ class FileScene(Scene):
     may read one scene at once.
 
     Attributes:
-        grid: Where the pixels lie. Without georeference, CRS None and one unit a pixel.
+        grid: Where the pixels lie. Without georeference, CRS None and one unit per pixel.
         band_names: The file's band descriptions, else colours (``red``), else ``band_3``.
         bands: The band numbers it is read with, 1-based.
         path: The file; the first of several.
@@ -179,7 +172,7 @@ class FileScene(Scene):
                 expected="a complete raster file",
                 remedy=_UNREACHABLE
                 if any(is_remote(file) for file in self._ref.files)
-                else "Copy or download the file again; gdalinfo -checksum tells whether it is whole.",
+                else "Copy or download the file again; check it with gdalinfo -checksum.",
             ) from error
         with np.errstate(over="ignore"):  # beyond float32: becomes infinite, hence invalid
             image = raw.astype(np.float32, copy=False)
@@ -190,7 +183,7 @@ class FileScene(Scene):
         return image, valid
 
     def warn_about_bands(self) -> None:
-        """Warn where the bands are probably not what they seem; see ``crispmap.raster.band_checks``."""
+        """Warn about bands that are probably not what they seem; see ``crispmap.raster.band_checks``."""
         with self._pool.handle() as dataset:
             warn_about_bands(dataset, self.path, self._bands, chosen=self._ref.bands is not None)
 
@@ -239,7 +232,7 @@ def _all_hold(raw: Any, nodata: list[tuple[int, Any]]) -> BoolArray:
 
 
 def _stored_value(nodata: float | None, dtype: np.dtype[Any]) -> Any:
-    """Return a nodata value as this type stores it; None where it is NaN or the type cannot hold it."""
+    """Return a nodata value as this type stores it; None if it is NaN or the type cannot hold it."""
     if nodata is None or not math.isfinite(nodata):
         return None
     if dtype.kind == "f":
@@ -250,7 +243,7 @@ def _stored_value(nodata: float | None, dtype: np.dtype[Any]) -> Any:
 
 
 def _bands_with_masks(dataset: DatasetReader, bands: list[int]) -> list[int]:
-    """Return the bands whose mask must be read: one for a mask of the dataset, all for masks of their own."""
+    """Return the bands whose mask must be read: one for a mask of the dataset, all for masks of each band."""
     own = []
     for band in bands:
         flags = dataset.mask_flag_enums[band - 1]
@@ -271,7 +264,7 @@ def _checked_bands(dataset: DatasetReader, ref: SceneRef, alpha: list[int]) -> l
     bands = [b for b in dataset.indexes if b not in alpha] if ref.bands is None else list(ref.bands)
     if not bands:
         raise SceneError(
-            f"No band of {ref} is to be read.",
+            f"{ref} has no band to read.",
             expected="at least one band besides alpha",
             remedy="Choose bands by number (--bands, scene: bands:); crispmap info lists them.",
         )
@@ -304,7 +297,7 @@ def _names_of(dataset: DatasetReader, bands: list[int], given: Sequence[str]) ->
     names = []
     for band in bands:
         colour = dataset.colorinterp[band - 1]
-        told = given[band - 1] if len(given) == dataset.count else f"band_{band}"
-        fallback = told if colour in NAMELESS else colour.name
+        name = given[band - 1] if len(given) == dataset.count else f"band_{band}"
+        fallback = name if colour in NAMELESS else colour.name
         names.append(dataset.descriptions[band - 1] or fallback)
     return tuple(names)

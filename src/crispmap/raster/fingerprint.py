@@ -1,4 +1,4 @@
-"""What a scene is known by: the same again, or changed since."""
+"""Fingerprints of scenes, which change with their content."""
 
 from __future__ import annotations
 
@@ -18,41 +18,32 @@ from rasterio.io import DatasetReader
 from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.files.address import is_plain_file, web_address
 from crispmap.files.dataset import open_dataset
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Block
 from crispmap.raster.files import FileScene
 from crispmap.raster.refs import SceneRef
 
 _VERSION = 1
-_WHOLE_BYTES = 32 * 2**20
-"""Up to here a file is read whole."""
+_WHOLE_BYTES = 32 * 2**20  # up to here a file is read whole
 _PIECES = 64
 _PIECE_BYTES = 64 * 1024
-_MOST_BYTES = 256 * 2**20
-"""What is read of all files together; a mosaic may have thousands."""
+_MOST_BYTES = 256 * 2**20  # read of all files together; a mosaic may have thousands
 _WINDOWS = (0.1, 0.5, 0.9)
 _WINDOW_PX = 64
 _TIMEOUT_S = 10
 _ASIDE = (".ovr", ".aux.xml")
-"""Files that say nothing of the pixels: overviews, and statistics, which viewers write as they show a raster. What an
-``.aux.xml`` says of the grid and of nodata is taken from the raster as it is read."""
+"""Files without pixels: overviews, and statistics, which viewers write as they show a raster. Grid and nodata values in
+an ``.aux.xml`` are taken from the raster as it is read."""
 _INSIDE = re.compile(r"^/vsi\w+/\{?(.*)$")
 
 
 def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
-    """Return what a scene is known by: a text that changes with its pixels, its grid and how it is read.
+    """Return 64 hexadecimal digits that change with a scene's pixels, its grid and how it is read.
 
-    It depends on the values of the files, their grid and nodata values, and the bands chosen; not on names, overviews
-    or statistics. Up to 32 MB a file counts byte by byte. Of a larger one its size and 64 pieces spread over it count
-    and, with ``times``, the time it was last changed: a change in place is then noticed wherever it is, and a copy of a
-    large file counts as another scene. All files behind a virtual raster count. Of a file on a web server, its size and
-    its ETag or date count; where the server tells none, and in other places, 9 windows of its pixels.
-
-    Args:
-        source: A file, an address, or a scene told by ``resolve_scenes``.
-        times: Whether the time at which a large file was last changed counts.
-
-    Returns:
-        64 hexadecimal digits.
+    They depend on the values of the files, their grid and nodata values, and the bands chosen; not on names, overviews
+    or statistics. A file up to 32 MB is hashed as a whole. Of a larger one its size and 64 pieces spread over it count
+    and, with ``times``, its modification time: then any change in place is noticed, and a copy counts as another scene.
+    All files behind a virtual raster count. Of a file on a web server its size and ETag or date count; without them,
+    and for other remote files, 9 windows of its pixels.
 
     Raises:
         SceneError: If the scene cannot be opened or read.
@@ -60,27 +51,30 @@ def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
     """
     ref = source if isinstance(source, SceneRef) else SceneRef.of(source)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GeoreferenceWarning)  # told when the scene is opened
+        warnings.simplefilter("ignore", GeoreferenceWarning)  # raised when the scene is opened
         scene = FileScene(ref)
     with scene:
-        facts: list[Any] = [_VERSION, _grid_facts(scene.grid), scene.bands, scene.band_names, scene.dtype.name]
+        grid = [
+            "" if scene.grid.crs is None else scene.grid.crs.to_wkt(),
+            list(scene.grid.transform)[:6],
+            list(scene.grid.shape),
+        ]
+        facts: list[Any] = [_VERSION, grid, scene.bands, scene.band_names, scene.dtype.name]
         for file in ref.files:
             with open_dataset(file) as dataset:
                 facts.append(_band_facts(dataset))
                 names = _files_of(file, dataset)
-            facts.extend(_file_facts(name, _MOST_BYTES // len(names) // len(ref.files), times) for name in names)
+            share = _MOST_BYTES // len(names) // len(ref.files)
+            for name in names:  # None where only the pixels identify a file
+                local = _local_file(name)
+                facts.append(_server_facts(name) if local is None else _local_facts(local, share, times))
         if None in facts:
             facts.append(_pixel_facts(scene))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _grid_facts(grid: Grid) -> list[Any]:
-    """Return where pixels lie, as plain values."""
-    return ["" if grid.crs is None else grid.crs.to_wkt(), list(grid.transform)[:6], list(grid.shape)]
-
-
 def _band_facts(dataset: DatasetReader) -> list[Any]:
-    """Return what decides how the bands of a raster are read, as plain values."""
+    """Return everything that affects how the bands of a raster are read, as plain values."""
     masks = [[flag.name for flag in flags] for flags in dataset.mask_flag_enums]
     nodata = [repr(value) for value in dataset.nodatavals]
     return [list(dataset.dtypes), nodata, [colour.name for colour in dataset.colorinterp], masks]
@@ -89,21 +83,15 @@ def _band_facts(dataset: DatasetReader) -> list[Any]:
 def _files_of(file: str, dataset: DatasetReader) -> list[str]:
     """Return the files a raster's pixels come from, those behind virtual rasters too."""
     found = list(dataset.files) or [file]
-    for name in found:  # grows as it is walked through
+    for name in found:  # grows during the loop
         if name.lower().endswith(".vrt") and name != file:
             with open_dataset(name) as inner:
                 found.extend(one for one in inner.files if one not in found)
     return [name for name in found if not name.lower().endswith(_ASIDE)]
 
 
-def _file_facts(name: str, share: int, times: bool) -> list[Any] | None:
-    """Return what tells the content of a file, here or on a server; None where nothing does but its pixels."""
-    local = _local_file(name)
-    return _server_facts(name) if local is None else _local_facts(local, share, times)
-
-
 def _local_file(name: str) -> Path | None:
-    """Return the file a name leads to: itself, or the archive it lies in; None where there is none here."""
+    """Return the local file of a name: itself, or the archive it is in; None if there is none."""
     if is_plain_file(name):
         path = Path(name)
         return path if path.is_file() else None
@@ -115,11 +103,7 @@ def _local_file(name: str) -> Path | None:
 
 
 def _local_facts(path: Path, share: int, times: bool) -> list[Any]:
-    """Return size, hash and, for a file too large to be read whole, the time of its last change.
-
-    Raises:
-        SceneError: If it cannot be read.
-    """
+    """Return size, hash and, for a file too large to be read whole, its modification time; or raise SceneError."""
     try:
         state = path.stat()
         whole = state.st_size <= min(_WHOLE_BYTES, share)
@@ -145,7 +129,7 @@ def _pieces(size: int, share: int) -> Iterator[tuple[int, int]]:
 
 
 def _server_facts(name: str) -> list[Any] | None:
-    """Return size and version of a file on a web server, or None where the server does not tell."""
+    """Return size and version of a file on a web server, or None if the server does not send them."""
     address = web_address(name)
     if address is None:
         return None
@@ -154,7 +138,7 @@ def _server_facts(name: str) -> list[Any] | None:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
             version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
             size = answer.headers.get("Content-Length")
-    except urllib.error.HTTPError as error:  # signed addresses are often good for GET alone
+    except urllib.error.HTTPError as error:  # signed addresses are often valid for GET alone
         error.close()
         return None
     except (OSError, HTTPException):
@@ -163,11 +147,7 @@ def _server_facts(name: str) -> list[Any] | None:
 
 
 def _pixel_facts(scene: FileScene) -> str:
-    """Return a hash of windows spread over a scene.
-
-    Raises:
-        SceneError: If one cannot be read.
-    """
+    """Return a hash of windows spread over a scene."""
     content = hashlib.sha256()
     height, width = min(_WINDOW_PX, scene.grid.height), min(_WINDOW_PX, scene.grid.width)
     for down in _WINDOWS:

@@ -1,4 +1,4 @@
-"""Where the pixels of a raster lie, as its file says."""
+"""The grid of a raster, from its file."""
 
 from __future__ import annotations
 
@@ -46,11 +46,7 @@ def grid_of(dataset: DatasetReader, path: Path, assume_gsd_m: float | None) -> G
 
 
 def _crs_of(dataset: DatasetReader, path: Path) -> CRS | None:
-    """Return the raster's CRS; by its EPSG code where it has one, so that equal systems compare equal.
-
-    Raises:
-        SceneError: If the CRS cannot be understood.
-    """
+    """Return the raster's CRS, by EPSG code if it has one, so that equal systems compare equal; or raise SceneError."""
     if not dataset.crs:
         return None
     try:
@@ -60,17 +56,15 @@ def _crs_of(dataset: DatasetReader, path: Path) -> CRS | None:
         raise SceneError(
             f"The CRS of {path} cannot be understood: {error}",
             expected="a CRS that PROJ knows",
-            remedy="Assign it anew (gdal_edit.py -a_srs EPSG:...).",
+            remedy="Assign it again (gdal_edit.py -a_srs EPSG:...).",
         ) from error
 
 
 def _warn_of_degrees(dataset: DatasetReader, path: Path) -> None:
-    """Warn where a raster without CRS has pixels so small that its unit must be the degree."""
+    """Warn if a raster without CRS has pixels so small that its unit must be the degree."""
     transform = dataset.transform
-    if (
-        not dataset.crs
-        and max(abs(value) for value in (transform.a, transform.b, transform.d, transform.e)) < _DEGREE_LIKE
-    ):
+    steps = (transform.a, transform.b, transform.d, transform.e)
+    if not dataset.crs and max(abs(value) for value in steps) < _DEGREE_LIKE:
         warnings.warn(
             f"{path} has a transform but no CRS, and its pixels measure {abs(transform.a):.3g} units. These "
             "are probably degrees, yet count as metres. Assign the CRS (gdal_edit.py -a_srs EPSG:4326).",

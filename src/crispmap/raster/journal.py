@@ -1,4 +1,4 @@
-"""What an unfinished work is: written down when it is begun, compared when it is taken up again."""
+"""The journal of an unfinished run: written when it begins, compared when it is resumed."""
 
 from __future__ import annotations
 
@@ -13,28 +13,18 @@ from crispmap.raster.targets import sync_folder
 
 NAME = "journal.json"
 _FORMAT = 1
-_SHOWN = 40
-"""Characters of an entry shown to a person: enough to tell two hashes apart."""
+_SHOWN = 40  # characters of an entry shown to a person: enough to distinguish two hashes
 
 
 @dataclass(frozen=True)
 class Journal:
-    """What an unfinished work depends on.
+    """What an unfinished run depends on."""
 
-    Attributes:
-        identity: All that decides the bytes of its files, by name; long things by hash.
-        block_px: Side of its blocks; decides nothing but how it is cut.
-    """
-
-    identity: Mapping[str, str]
-    block_px: int
+    identity: Mapping[str, str]  # all that decides the bytes of its files, by name; long things by hash
+    block_px: int  # side of its blocks; the files do not depend on it
 
     def write(self, folder: Path) -> None:
-        """Write the journal whole and for good.
-
-        Raises:
-            OutputError, OSError: If it cannot be written.
-        """
+        """Write the journal durably; raise OutputError or OSError if it cannot be written."""
         content = {"crispmap": _FORMAT, "block_px": self.block_px, "identity": dict(self.identity)}
         write_atomically(folder / NAME, json.dumps(content, indent=1).encode())
         sync_folder(folder)
@@ -59,7 +49,7 @@ class Journal:
         return cls(identity, block_px)
 
     def differences(self, identity: Mapping[str, str]) -> list[str]:
-        """Return a line for every entry in which another identity differs: what it was then, what it is now."""
+        """Return a line for every entry in which another identity differs: its value then and now."""
         return [
             f"{name}: {_shown(self.identity.get(name))} then, {_shown(identity.get(name))} now"
             for name in sorted({*self.identity, *identity})

@@ -1,7 +1,6 @@
-"""Many block files as one raster, without a copy: GDAL's virtual rasters, nested so that none has many parts.
+"""Many block files as one raster, without a copy: GDAL's virtual rasters, one for each row of blocks and one of rows.
 
-GDAL looks through all parts of a virtual raster at every read. Blocks therefore gather in one raster a row, and the
-rows in one.
+GDAL searches all parts of a virtual raster at every read, so none may have many parts.
 """
 
 from __future__ import annotations
@@ -21,9 +20,8 @@ def write_mosaic(path: Path, spec: RasterSpec, files: Mapping[Block, str]) -> No
 
     Args:
         path: The virtual raster, ``.vrt``; those of the rows are written beside it.
-        spec: What it is.
-        files: Where the file of every block lies, relative to the folder of ``path``. The blocks of a row have one
-            height, and their rows do not overlap.
+        files: The file of every block, relative to the folder of ``path``. The blocks of a row have one height, and
+            their rows do not overlap.
 
     Raises:
         rasterio.errors.RasterioError, OSError: If it cannot be written.
@@ -31,8 +29,8 @@ def write_mosaic(path: Path, spec: RasterSpec, files: Mapping[Block, str]) -> No
     create_raster(path, spec, driver="VRT").close()
     try:
         tree = ET.parse(path)  # noqa: S314 - written by GDAL a moment ago
-    except ET.ParseError as error:  # GDAL says nothing of a disk that is full
-        raise OSError(f"{path.name} is not whole: {error}") from error
+    except ET.ParseError as error:  # GDAL does not report a full disk
+        raise OSError(f"{path.name} is incomplete: {error}") from error
     bands = list(tree.getroot().iter("VRTRasterBand"))
     rows: dict[Block, list[tuple[Block, str]]] = defaultdict(list)
     for block, file in files.items():
@@ -58,7 +56,7 @@ def _write_row(path: Path, bands: list[ET.Element], row: Block, blocks: list[tup
 
 
 def _add_parts(band: ET.Element, parts: list[tuple[Block, str]]) -> None:
-    """Tell a band where its pixels come from; the sizes of the sources spare GDAL to open all of them."""
+    """Add the sources of a band, with their sizes, so that GDAL need not open all of them."""
     for block, file in parts:
         part = ET.SubElement(band, "SimpleSource")
         ET.SubElement(part, "SourceFilename", relativeToVRT="1").text = file

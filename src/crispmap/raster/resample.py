@@ -1,7 +1,7 @@
-"""Resampling between ground sampling distances, so that the result never depends on how a scene was cut.
+"""Resampling between ground sampling distances; the result never depends on how a scene is cut.
 
-Every output pixel has its own few taps (input pixels and their weights), computed from global pixel positions
-in double precision and summed in one order whatever the block; so any two cuts give the same bits.
+Every output pixel has its own few taps (input pixels and their weights), computed from global pixel positions in double
+precision and summed in the same order in any block; so any two cuts give the same bits.
 """
 
 from __future__ import annotations
@@ -17,36 +17,22 @@ from crispmap.geo.grid import Block
 from crispmap.raster.scene import Scene, SceneReader
 from crispmap.types import BoolArray, FloatArray
 
-_SOURCE_PX = 2048
-"""Longest side, in source pixels, of what is read at once; bounds memory at any ratio."""
+_SOURCE_PX = 2048  # longest side, in source pixels, of what is read at once; bounds memory at any ratio
 _HALF = 0.5 - 1e-6  # half the area, but for rounding
 
 
 class _Taps(NamedTuple):
-    """The input pixels each output pixel of a line is made of.
+    """The input pixels of each output pixel of a line."""
 
-    Attributes:
-        pixel: Global input pixel numbers, (out_count, taps), within the input.
-        weight: Their weights, float32 (out_count, taps); rows sum to 1.
-    """
-
-    pixel: NDArray[np.intp]
-    weight: FloatArray
+    pixel: NDArray[np.intp]  # global input pixel numbers, (out_count, taps), within the input
+    weight: FloatArray  # their weights, float32 (out_count, taps); rows sum to 1
 
 
 def area_weights(out_start: int, out_count: int, ratio: float, in_start: int, in_count: int) -> FloatArray:
     """Return the share of each input pixel in each larger output pixel.
 
-    Output pixel i covers input positions ``i ratio .. (i + 1) ratio``. Rows sum to 1: parts of an output
-    pixel outside the given inputs have no say, and an output pixel that touches none of them takes the
-    nearest.
-
-    Args:
-        out_start: First output pixel, in global numbering.
-        out_count: Number of output pixels.
-        ratio: Output pixel size over input pixel size, above 0; meant for 1 and above.
-        in_start: First input pixel at hand, in global numbering.
-        in_count: Number of input pixels at hand, 1 or more.
+    Output pixel i covers input positions ``i ratio .. (i + 1) ratio``. Rows sum to 1: parts of an output pixel outside
+    the given inputs do not count, and an output pixel that touches none of them takes the nearest.
 
     Returns:
         Weights, float32 (out_count, in_count), 0..1.
@@ -57,16 +43,8 @@ def area_weights(out_start: int, out_count: int, ratio: float, in_start: int, in
 def bilinear_weights(out_start: int, out_count: int, ratio: float, in_start: int, in_count: int) -> FloatArray:
     """Return the weights that interpolate a coarse line linearly at the pixel centres of a finer one.
 
-    Output pixel i has its centre at ``(i + 0.5) / ratio - 0.5`` in coarse pixel positions, clamped to the
-    inputs at hand; the same convention as ``torch.nn.functional.interpolate(mode="bilinear",
-    align_corners=False)``.
-
-    Args:
-        out_start: First output (fine) pixel, in global numbering.
-        out_count: Number of output pixels.
-        ratio: Coarse pixel size over fine pixel size, that is fine pixels per coarse pixel; above 0.
-        in_start: First input (coarse) pixel at hand, in global numbering.
-        in_count: Number of input pixels at hand, 1 or more.
+    Output pixel i has its centre at ``(i + 0.5) / ratio - 0.5`` in coarse pixel positions, clamped to the inputs at
+    hand; the same convention as ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
 
     Returns:
         Weights, float32 (out_count, in_count), 0..1, at most two a row; rows sum to 1.
@@ -106,16 +84,11 @@ def _dense(taps: _Taps, in_start: int, in_count: int) -> FloatArray:
 
 
 class ResampledScene(Scene):
-    """A scene seen at another pixel size, over the same ground (``Grid.resampled``).
+    """A scene seen at another pixel size, over the same extent (``Grid.resampled``).
 
     Along an axis with ratio 1 or above a pixel is the area-weighted mean of the valid pixels it covers; below
     1 it is interpolated linearly between pixel centres. It is valid where at least half of its weight is.
     Values depend on the pixel only, never on the block it was read in, to the last bit.
-
-    Args:
-        reader: The scene to look at; closed together with this one.
-        ratio_y: Output over input pixel size along rows' direction (y), above 0; need not be whole.
-        ratio_x: The same along x.
 
     Raises:
         GridError: If a ratio is not above 0.
@@ -132,7 +105,7 @@ class ResampledScene(Scene):
         self.path = reader.path
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        """Return one block that lies inside the grid, made piece by piece where the source block is large."""
+        """Return one block that lies inside the grid, computed piece by piece if the source block is large."""
         step_y, step_x = (max(1, int(_SOURCE_PX / ratio)) for ratio in (self._ratio_y, self._ratio_x))
         image = np.empty((self.band_count, *block.shape), np.float32)
         valid = np.empty(block.shape, np.bool_)
@@ -161,7 +134,7 @@ class ResampledScene(Scene):
         return means, kept
 
     def close(self) -> None:
-        """Close the scene looked at."""
+        """Close the resampled scene."""
         if isinstance(self._reader, Scene):
             self._reader.close()
 

@@ -1,4 +1,4 @@
-"""Scenes as a person types them: files, patterns, addresses, STAC items; each told once, under a name of its own."""
+"""Scenes as a person types them: files, patterns, addresses, STAC items; each once, under a unique name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crispmap.errors import SceneError
 from crispmap.files.address import fit_name, is_plain_file, is_remote, shown
-from crispmap.files.dataset import local_trouble
+from crispmap.files.dataset import local_error
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.stac import is_item, item_scenes, split_assets
 
@@ -24,28 +24,24 @@ _FOLDERS_IN_NAME = 8
 def resolve_scenes(
     arguments: Sequence[str | Path], *, bands: Sequence[int] | None = None, assume_gsd_m: float | None = None
 ) -> list[SceneRef]:
-    """Return the scenes that arguments of a command mean, each with a name of its own to call its maps by.
+    """Return the scenes that arguments of a command stand for, each with a unique name for its maps.
 
-    No two names are equal, also where a file system takes no notice of capitals. A scene is called after its file;
-    scenes of one file name in several folders after their folders too (``north-scene``, ``south-scene``); scenes of
-    one name and several suffixes after their suffix too (``scene-png``); where all that is equal, by a number in the
-    order of the arguments. A scene given twice counts once. Local files are there and can be read; addresses are tried
-    only where a STAC item must be read. Files that lie beside rasters (``.aux.xml``, ``.ovr``) are left out of what a
-    pattern finds.
+    Names differ in more than case. A scene is named after its file; if that is not unique, after its folders too
+    (``north-scene``, ``south-scene``), then its suffix (``scene-png``), then by a number in the order of the arguments.
+    A scene given twice counts once. Local files exist and are readable; addresses are opened only to read a STAC item.
+    Patterns skip sidecar files (``.aux.xml``, ``.ovr``).
 
     Args:
         arguments: Files; patterns such as ``tiles/*.tif`` (``**`` reaches into folders); addresses GDAL reads
             (``https://…``, ``s3://…``, ``/vsicurl/…``, ``/vsizip/…``); STAC items, local or at a web address, whose
             assets are chosen by default or by name, ``item.json#B04,B03,B02`` (see ``item_scenes``).
-        bands: Band numbers, 1-based, of every scene.
-        assume_gsd_m: Side of a pixel in metres, for scenes without georeference.
 
     Returns:
         The scenes, in the order of the arguments; those of a pattern by name.
 
     Raises:
-        SceneError: If there is no argument, a file is missing, a folder or may not be read, a pattern finds nothing,
-            or a STAC item cannot be used.
+        SceneError: If there is no argument, a file is missing, a folder or unreadable, a pattern matches nothing, or a
+            STAC item cannot be used.
         GridError: If the assets of an item do not lie on one grid.
     """
     found = [scene for argument in arguments for scene in _scenes_of(str(argument))]
@@ -54,11 +50,11 @@ def resolve_scenes(
     once: dict[tuple[str, ...], SceneRef] = {}
     for scene in found:
         once.setdefault(_identity(scene), scene)
-    return [scene.choosing(bands, assume_gsd_m) for scene in _told_apart(list(once.values()))]
+    return [scene.choosing(bands, assume_gsd_m) for scene in _distinctly_named(list(once.values()))]
 
 
 def _scenes_of(argument: str) -> list[SceneRef]:
-    """Return the scenes one argument means."""
+    """Return the scenes of one argument."""
     if not argument:
         raise SceneError("A scene is given as ''.", expected="a path", remedy="Give the path of a scene.")
     address, assets = split_assets(argument)
@@ -70,24 +66,15 @@ def _scenes_of(argument: str) -> list[SceneRef]:
 
 
 def _one(file: str) -> SceneRef:
-    """Return the scene of one file that is there, or of one address.
-
-    Raises:
-        SceneError: If it is a folder, missing, or may not be read.
-    """
+    """Return the scene of one readable file or one address."""
     scene = SceneRef.of(file)
-    trouble = local_trouble(scene.files[0])
-    if trouble is not None:
-        raise trouble
+    if (error := local_error(scene.files[0])) is not None:
+        raise error
     return scene
 
 
 def _is_pattern(text: str) -> bool:
-    """Return whether a text is a pattern: it has wildcards, and no file is called like that.
-
-    Raises:
-        SceneError: If it is a pattern of addresses.
-    """
+    """Return whether a text is a pattern: it has wildcards and is not a file; a pattern of addresses is an error."""
     if not glob.has_magic(text):
         return False
     if is_remote(text):
@@ -102,29 +89,25 @@ def _is_pattern(text: str) -> bool:
 
 
 def _matches(pattern: str) -> list[str]:
-    """Return the files a pattern finds, by name, without folders and without what lies beside rasters.
-
-    Raises:
-        SceneError: If there is none.
-    """
+    """Return the files that match a pattern, sorted, without folders and sidecars; none is an error."""
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no pattern with a root
     files = [file for file in found if not file.lower().endswith(_SIDECARS) and Path(file).is_file()]
     if not files:
         raise SceneError(
-            f"No file is called like {pattern}.",
-            expected="a pattern that finds rasters",
+            f"No file matches {pattern}.",
+            expected="a pattern that matches rasters",
             remedy="Check the folder and the suffix; ** reaches into folders: 'tiles/**/*.tif'.",
         )
     return files
 
 
 def _identity(scene: SceneRef) -> tuple[str, ...]:
-    """Return what two scenes have in common that are one."""
+    """Return the key by which two references are the same scene."""
     return tuple(str(Path(file).resolve()) if is_plain_file(file) else file for file in scene.files)
 
 
-def _told_apart(scenes: Sequence[SceneRef]) -> list[SceneRef]:
-    """Return the scenes under names that differ: with as few folders as do, else with a number."""
+def _distinctly_named(scenes: Sequence[SceneRef]) -> list[SceneRef]:
+    """Return the scenes under distinct names: with as few folders as needed, else with a number."""
     names = [scene.name for scene in scenes]
     for folders, suffix in product(range(_FOLDERS_IN_NAME + 1), (False, True)):
         taken = Counter(name.casefold() for name in names)
@@ -135,7 +118,7 @@ def _told_apart(scenes: Sequence[SceneRef]) -> list[SceneRef]:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """Return names that differ: those that stand there before already get a number, ``scene-2``."""
+    """Return distinct names: repeated ones get a number, ``scene-2``."""
     given = {name.casefold() for name in names}
     taken: set[str] = set()
     numbered = []

@@ -1,10 +1,9 @@
-"""What every reader of a scene promises, and the reflection all of them share."""
+"""The interface of scenes, and the reflection about their border that all of them share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ class SceneReader(Protocol):
 
     @property
     def grid(self) -> Grid:
-        """Where the pixels lie."""
+        """The grid of the pixels."""
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -40,19 +39,12 @@ class SceneReader(Protocol):
 
 
 class Scene(ABC):
-    """An open scene: a ``SceneReader`` that is closed by ``with`` or ``close``.
-
-    Attributes:
-        grid: Where the pixels lie.
-        band_names: One name a band.
-        path: The file the pixels come from.
-        quick_windows: Whether small windows anywhere are read from a disk as they are, without decoding more.
-    """
+    """An open scene: a ``SceneReader`` that is closed by ``with`` or ``close``."""
 
     grid: Grid
-    band_names: tuple[str, ...]
-    path: Path
-    quick_windows = False
+    band_names: tuple[str, ...]  # in the order of ``read``
+    path: Path  # the file the pixels come from
+    quick_windows = False  # whether small windows anywhere are read from a disk as they are, without decoding more
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -65,13 +57,9 @@ class Scene(ABC):
         return len(self.band_names)
 
     def read(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        """Return one block; outside the scene it holds the reflection about the border.
+        """Return one block, of any place and size; outside the scene it holds the reflection about the border.
 
-        The reflection repeats the border pixel (…1 0 | 0 1 2…) and goes back and forth as often as needed, so
-        a block may reach any distance outside a scene of any size.
-
-        Args:
-            block: The window to read; any place, any size.
+        The reflection repeats the border pixel (…1 0 | 0 1 2…) and goes back and forth as often as needed.
 
         Returns:
             The image, float32 (band, row, col), raw values, 0.0 in all bands where invalid; and the valid
@@ -89,7 +77,7 @@ class Scene(ABC):
         if inside == block:
             return image, valid
         rows, cols = rows - inside.row, cols - inside.col
-        # One axis after the other: over both at once, numpy gathers pixel by pixel, three times as slow.
+        # One axis after the other: over both at once numpy is three times as slow.
         return image.take(rows, axis=1).take(cols, axis=2), valid.take(rows, axis=0).take(cols, axis=1)
 
     @abstractmethod
@@ -103,32 +91,21 @@ class Scene(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def reflected_indices(start: int, count: int, size: int) -> NDArray[np.intp]:
-    """Return the indices 0..size-1 that stand at positions start..start+count-1 of the reflected line.
+    """Return the indices 0..size-1 at positions start..start+count-1 of the reflected line; start may be negative.
 
-    The line has period ``2 size`` (0 1 2 | 2 1 0 | 0 1 2 …): numpy's ``symmetric`` padding, without its
-    limits.
-
-    Args:
-        start: First position; may be negative.
-        count: Number of positions, 0 or more.
-        size: Length of the line, 1 or more.
+    The line has period ``2 size`` (0 1 2 | 2 1 0 | 0 1 2 …): numpy's ``symmetric`` padding, without its limits.
     """
     place = np.arange(start, start + count) % (2 * size)
     return np.where(place < size, place, 2 * size - 1 - place)
 
 
 def cut_reflected(array: NDArray[Any], block: Block) -> NDArray[Any]:
-    """Return the block of an array (…, row, col), reflected about its border where the block reaches outside.
-
-    The reflection is that of ``reflected_indices``. A view where the block lies inside, a copy elsewhere.
-    """
+    """Return the block of an array (…, row, col), reflected about its border; a view if the block lies inside."""
     height, width = array.shape[-2:]
     if block.row >= 0 and block.col >= 0 and block.row_stop <= height and block.col_stop <= width:
         return array[(..., *block.slices)]

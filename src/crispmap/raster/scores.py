@@ -13,23 +13,18 @@ from crispmap.errors import SceneError
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.files import FileScene
 from crispmap.raster.scene import Scene
-from crispmap.raster.spec import CERTAINTY_TAG, CLASSES_TAG, PROBABILITY, PROBABILITY_LEVELS, SCORES_TAG
+from crispmap.raster.spec import CLASSES_TAG, CONFIDENCE_TAG, PROBABILITY, PROBABILITY_LEVELS, SCORES_TAG
 from crispmap.types import BoolArray, FloatArray
 
 ScoreKind: TypeAlias = Literal["auto", "logit", "probability"]
 
-_CLIP = 1e-4
-"""Probabilities of float rasters are kept this far from 0 and 1: |z| <= 9.2."""
-_SLACK = 1e-3
-"""How far outside 0..1 a float probability may lie by rounding or compression."""
+_CLIP = 1e-4  # probabilities of float rasters are kept this far from 0 and 1: |z| <= 9.2
+_SLACK = 1e-3  # how far outside 0..1 a float probability may lie by rounding or compression
 _SUM_SLACK = 0.02
 _SAMPLE_PX = 256
 _SAMPLE_BLOCKS = 64
 _FULL_SCALES = {"uint8": (255.0,), "uint16": (10_000.0, 65_535.0), "int16": (10_000.0, 32_767.0)}
-_REMEDY = (
-    'Say what the values are: kind="probability" or kind="logit" (--kind), and full_scale (--full-scale) where they '
-    "are integers."
-)
+_REMEDY = 'Specify the values: kind="probability" or kind="logit" (--kind), and full_scale (--full-scale) for integers.'
 
 
 def open_scores(
@@ -42,37 +37,29 @@ def open_scores(
 ) -> Scene:
     """Open a raster of scores or probabilities as a scene whose bands are the logits of the classes.
 
-    One band is the class 1 of two: probability p gives ``(-z/2, +z/2)`` with ``z = log(p / (1 - p))``, a
-    logit z the same. K bands of probabilities give ``log p`` less its mean over the classes; K bands of
-    logits stay as they are. Probabilities are clipped to [1e-4, 1 - 1e-4] in float rasters, and to half a
-    level from 0 and 1 in integer ones. Invalid pixels (see ``FileScene``; an alpha band is no class) have
-    score 0 in every class.
+    One band is the class 1 of two: probability p gives ``(-z/2, +z/2)`` with ``z = log(p / (1 - p))``, a logit z the
+    same. K bands of probabilities give ``log p`` less its mean over the classes; K bands of logits stay as they are.
+    Probabilities are clipped to [1e-4, 1 - 1e-4] in float rasters, and to half a level from 0 and 1 in integer ones.
+    Invalid pixels (see ``FileScene``; an alpha band is no class) have score 0 in every class.
 
-    ``kind="auto"`` believes the tag that crispmap's own score rasters carry: logits, or probabilities with 1 stored
-    as 254. For others it decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster:
+    ``kind="auto"`` reads the tag of crispmap's own score rasters: logits, or probabilities with 1 stored as 254. For
+    others it decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster:
 
-    - Integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16
-      and int16 it is 10,000 where no sampled value is larger, else the type's maximum. An 8-bit raster
-      holding only 0 and 1 is a mask, and K bands that do not sum to 1 (to 0.02) are an image: both are
-      refused.
+    - Integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16 and int16
+      it is 10,000 where no sampled value is larger, else the type's maximum. An 8-bit raster holding only 0 and 1 is a
+      mask, and K bands that do not sum to 1 (to 0.02) are an image: both are refused.
     - One float band within [0, 1] is a probability, another a logit.
     - K float bands within [0, 1] that sum to 1 (to 0.02) are probabilities. K bands that leave [0, 1] are
       logits. Those within [0, 1] with another sum could be either, and are refused.
 
     Args:
-        path: Any raster GDAL reads.
-        kind: What the values are.
         class_names: Names of the K classes (2 for one band). By default the band names; for one band
             "background" and the band's name.
-        assume_gsd_m: Side of a pixel in metres, for a file without georeference.
-        full_scale: The value that stands for probability 1.
-
-    Returns:
-        The open scene of K bands, float32 logits; close it, or use it in ``with``.
+        full_scale: The stored value of probability 1.
 
     Raises:
-        SceneError: If the file cannot be read or is a class map, if its kind cannot be told, if the class names do
-            not fit; on reading, if a block holds values outside the range of probabilities.
+        SceneError: If the file cannot be read or is a class map, its kind is ambiguous, or the class names do not fit;
+            on reading, if a block holds values outside the range of probabilities.
 
     Warns:
         GeoreferenceWarning: If the file has no georeference and ``assume_gsd_m`` is not given.
@@ -95,33 +82,27 @@ def open_scores(
 
 
 def _check_scores(source: FileScene) -> None:
-    """Raise SceneError where a raster of ours says that it holds something else."""
+    """Raise SceneError if a raster's tags say that it is not scores."""
     tags = source.tags
     for tag, what in (
-        (CLASSES_TAG, "is a class map: it holds the ids of classes"),
-        (CERTAINTY_TAG, "holds certainties: how sure a map is, not of what"),
+        (CLASSES_TAG, "is a class map, not scores"),
+        (CONFIDENCE_TAG, "holds the confidence of a map, not scores"),
     ):
         if tag in tags:
             raise SceneError(
-                f"{source.path} {what}, no scores.",
-                expected="a raster of scores or probabilities, one band a class",
+                f"{source.path} {what}.",
+                expected="a raster of scores or probabilities, one band per class",
                 remedy="Give the scores behind the map, such as coarse_scores.tif.",
             )
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """How stored values become logits.
+    """How stored values become logits."""
 
-    Attributes:
-        scale: The value of probability 1, or None where values are logits.
-        clip: Distance that probabilities keep from 0 and 1.
-        slack: How far outside 0..1 a probability may lie.
-    """
-
-    scale: float | None
-    clip: float = _CLIP
-    slack: float = _SLACK
+    scale: float | None  # the value of probability 1, or None where values are logits
+    clip: float = _CLIP  # distance that probabilities keep from 0 and 1
+    slack: float = _SLACK  # how far outside 0..1 a probability may lie
 
 
 class ScoreScene(Scene):
@@ -166,24 +147,20 @@ class ScoreScene(Scene):
 
 
 def _range(values: FloatArray, valid: BoolArray) -> tuple[float, float]:
-    """Return the smallest and largest valid value; (0, 0) where there is none."""
+    """Return the smallest and largest valid value; (0, 0) if there is none."""
     kept = values[:, valid]
     return (float(kept.min()), float(kept.max())) if kept.size else (0.0, 0.0)
 
 
 def _class_names(source: FileScene, given: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the classes.
-
-    Raises:
-        SceneError: If their number does not fit the bands.
-    """
+    """Return the names of the classes; a number that does not fit the bands is an error."""
     count = max(2, source.band_count)
     if given is not None:
         if len(given) != count:
             raise SceneError(
                 f"{len(given)} class names are given for {source.path}.",
                 expected=f"{count} names: {_meaning(source)}",
-                remedy="Give scores of these classes, one band a class.",
+                remedy="Give scores of these classes, one band per class.",
             )
         return tuple(given)
     return ("background", *source.band_names) if source.band_count == 1 else source.band_names
@@ -197,11 +174,7 @@ def _meaning(source: FileScene) -> str:
 
 
 def _rule(source: FileScene, kind: ScoreKind, full_scale: float | None) -> _Rule:
-    """Return how the values of a raster become logits; ``open_scores`` tells the rule.
-
-    Raises:
-        SceneError: If that cannot be told.
-    """
+    """Return how the values of a raster become logits, as ``open_scores`` describes; ambiguous values are an error."""
     integers = source.dtype.kind in "iu"
     if full_scale is None and source.tags.get(SCORES_TAG) == PROBABILITY and kind != "logit":
         return _Rule(PROBABILITY_LEVELS, clip=0.5 / (PROBABILITY_LEVELS + 1))
@@ -227,11 +200,7 @@ def _sample(source: FileScene) -> FloatArray:
 
 
 def _integer_scale(source: FileScene, sample: FloatArray, kind: ScoreKind) -> float:
-    """Return the stored value that stands for probability 1.
-
-    Raises:
-        SceneError: If that cannot be told.
-    """
+    """Return the stored value of probability 1; ambiguous values are an error."""
     name = source.dtype.name
     largest = float(sample.max(initial=0.0))
     if name not in _FULL_SCALES:
@@ -255,7 +224,7 @@ def _integer_scale(source: FileScene, sample: FloatArray, kind: ScoreKind) -> fl
 
 
 def _sums_to(scale: float, sample: FloatArray) -> bool:
-    """Return whether every pixel's bands sum to the scale; true of a single band, and where no pixel is."""
+    """Return whether every pixel's bands sum to the scale; true for a single band, and without pixels."""
     if len(sample) == 1 or sample.size == 0:
         return True
     rounding = 0.5 * len(sample) if scale > 1 else 0.0

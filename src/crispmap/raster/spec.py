@@ -1,4 +1,4 @@
-"""What a raster to be written is: its pixels' place and type, its colours, names and tags."""
+"""The specification of a raster to write: grid, type, colours, names and tags."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from crispmap.classes import ClassSchema
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import IGNORE
 
-CLASSES_TAG = "CRISPMAP_CLASSES"
-"""The tag of a class map that holds its class schema as JSON."""
+CLASSES_TAG = "CRISPMAP_CLASSES"  # the tag of a class map that holds its class schema as JSON
 
 SCORES_TAG = "CRISPMAP_SCORES"
-"""The tag of a score raster that tells its values: ``logit``, or ``probability/254`` with 1 stored as 254."""
+"""The tag of a score raster with the kind of its values: ``logit``, or ``probability/254`` with 1 stored as 254."""
 
-CERTAINTY_TAG = "CRISPMAP_CERTAINTY"
-"""The tag of a raster of certainties that tells what they are of: ``softmax``."""
+CONFIDENCE_TAG = "CRISPMAP_CERTAINTY"
+"""The tag of a confidence raster: ``softmax``. Its name is older than this word for it."""
 
-PROBABILITY_LEVELS = 254
-"""The value that stands for probability 1 in our 8-bit scores; 255 is nodata."""
+PROBABILITY_LEVELS = 254  # probability 1 in our 8-bit scores; 255 is nodata
 
 PROBABILITY = f"probability/{PROBABILITY_LEVELS}"
 
@@ -38,39 +36,27 @@ _CLASSES_IN_LEGEND = 16
 
 @dataclass(frozen=True)
 class RasterSpec:
-    """All that decides the bytes of a raster file, but its pixels.
-
-    Attributes:
-        path: The file to write.
-        grid: Where its pixels lie.
-        count: Number of bands.
-        dtype: Type of the values, any of GDAL's real types. float16 is stored as float32 with the
-            last 13 bits 0, which compress to nothing: GDAL's own 16-bit floats differ from one writing to the next in
-            the tiles of the border.
-        nodata: The value that means "no data", or None.
-        descriptions: One text a band, or none.
-        colormap: Value -> (red, green, blue[, alpha]) for one-band uint8 rasters.
-        tags: Metadata of the file.
-        scale: What a stored value is to be multiplied by, for programs that show the quantity; None for 1.
-        overviews: What a pixel of an overview is of those it stands for: the most frequent value, or their mean.
-        tile_px: Side of the file's tiles, a multiple of 16.
+    """Everything that decides the bytes of a raster file, except its pixels.
 
     Raises:
         ValueError: If there are not as many descriptions as bands.
     """
 
-    path: Path
-    grid: Grid
+    path: Path  # the file to write
+    grid: Grid  # its grid
     _: KW_ONLY
-    count: int
+    count: int  # number of bands
+    # type of the values, any of GDAL's real types. float16 is stored as float32 with the last 13 bits 0, which compress
+    # to nothing: GDAL's own 16-bit floats differ from one write to the next in the tiles of the border
     dtype: np.dtype[Any]
-    nodata: float | None
-    descriptions: tuple[str, ...] = ()
+    nodata: float | None  # the nodata value, or None
+    descriptions: tuple[str, ...] = ()  # one text for each band, or none
+    # value -> (red, green, blue[, alpha]) for one-band uint8 rasters
     colormap: Mapping[int, tuple[int, ...]] | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    scale: float | None = None
-    overviews: Literal["MODE", "AVERAGE"] = "AVERAGE"
-    tile_px: int = 256
+    tags: Mapping[str, str] = field(default_factory=dict)  # metadata of the file
+    scale: float | None = None  # factor from stored values to the quantity, for other programs; None for 1
+    overviews: Literal["MODE", "AVERAGE"] = "AVERAGE"  # resampling of overviews: the most frequent value, or the mean
+    tile_px: int = 256  # side of the file's tiles, a multiple of 16
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
@@ -80,7 +66,7 @@ class RasterSpec:
 
     @property
     def read_dtype(self) -> np.dtype[Any]:
-        """The type values are handed to GDAL and read back in: float32 for float16."""
+        """The type of values passed to and from GDAL: float32 for float16."""
         return np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
 
     def with_tags(self, tags: Mapping[str, str]) -> RasterSpec:
@@ -90,10 +76,7 @@ class RasterSpec:
     def checked(self, block: Block, array: ArrayLike) -> NDArray[Any]:
         """Return the values of a block as the file will hold them: C-contiguous (band, row, col) of ``read_dtype``.
 
-        Args:
-            block: A window inside the grid.
-            array: (band, row, col), or (row, col) for one band, of a type that fits the raster's without loss of kind
-                (any real number into a float raster, no float into an integer one).
+        The array is (band, row, col), or (row, col) for one band; no float goes into an integer raster.
 
         Raises:
             ValueError: If the block leaves the grid, or shape or type do not fit.
@@ -111,12 +94,12 @@ class RasterSpec:
             return np.ascontiguousarray(values.astype(self.dtype, copy=False), self.read_dtype)
 
     def blank(self, block: Block) -> NDArray[Any]:
-        """Return what a block holds that is never written: nodata, or 0 without nodata."""
+        """Return the values of a block that is never written: nodata, or 0 without nodata."""
         fill = 0 if self.nodata is None else self.nodata
         return np.full((self.count, *block.shape), fill, self.read_dtype)
 
     def fingerprint(self) -> str:
-        """Return a hash of everything but the path: rasters of the same pixels and fingerprint have the same bytes."""
+        """Return a hash of everything but the path: the same pixels and fingerprint give the same bytes."""
         crs = None if self.grid.crs is None else self.grid.crs.to_wkt()
         facts = [
             crs,
@@ -131,7 +114,7 @@ class RasterSpec:
 
 
 def class_map_spec(path: str | Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
-    """Return what a class map is: uint8 class ids, nodata 255, colours, the schema in its tags."""
+    """Return the spec of a class map: uint8 class ids, nodata 255, colours, the schema in its tags."""
     colours: dict[int, tuple[int, ...]] = {index: (*one.rgb, 255) for index, one in enumerate(schema)}
     colours[IGNORE] = (0, 0, 0, 0)
     return RasterSpec(
@@ -148,20 +131,16 @@ def class_map_spec(path: str | Path, grid: Grid, schema: ClassSchema, tags: Mapp
 
 
 def _legend(schema: ClassSchema) -> str:
-    """Return a band description that tells the class of each value: QGIS heads the legend with it."""
+    """Return a band description with the class of each value; QGIS shows it above the legend."""
     if len(schema) > _CLASSES_IN_LEGEND:
         return "class"
     return f"class ({', '.join(f'{index} {one.name}' for index, one in enumerate(schema))})"
 
 
 def scores_spec(
-    path: str | Path,
-    grid: Grid,
-    names: Sequence[str],
-    tags: Mapping[str, str],
-    encoding: ScoreEncoding = "float32",
+    path: str | Path, grid: Grid, names: Sequence[str], tags: Mapping[str, str], encoding: ScoreEncoding = "float32"
 ) -> RasterSpec:
-    """Return what a raster of scores is: one band a class under its name.
+    """Return the spec of a score raster: one band for each class, under its name.
 
     Logits as float32 or float16, nodata NaN; or probabilities as uint8, 0..254 with scale 1/254, nodata 255.
     """
@@ -182,7 +161,7 @@ def scores_spec(
 
 
 def confidence_spec(path: str | Path, grid: Grid, tags: Mapping[str, str]) -> RasterSpec:
-    """Return what a raster of certainties is: float16 bands "confidence" and "entropy" in 0..1, nodata NaN."""
+    """Return the spec of a confidence raster: float16 bands "confidence" and "entropy" in 0..1, nodata NaN."""
     return RasterSpec(
         Path(path),
         grid,
@@ -190,5 +169,5 @@ def confidence_spec(path: str | Path, grid: Grid, tags: Mapping[str, str]) -> Ra
         dtype=np.dtype(np.float16),
         nodata=float("nan"),
         descriptions=("confidence", "entropy"),
-        tags={**tags, CERTAINTY_TAG: "softmax"},
+        tags={**tags, CONFIDENCE_TAG: "softmax"},
     )

@@ -1,4 +1,4 @@
-"""Scenes told by STAC items: files of JSON that name the rasters of a scene (https://stacspec.org)."""
+"""Scenes from STAC items: JSON files that name the rasters of a scene (https://stacspec.org)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LARGEST = 64_000_000
 def split_assets(text: str) -> tuple[str, tuple[str, ...] | None]:
     """Return an item and the assets chosen from it: ``item.json#B04,B03`` gives ``item.json`` and two names.
 
-    What is no item, or a file whose own name holds a ``#``, comes back whole, with None.
+    Anything else, and a file with a ``#`` in its name, is returned unchanged, with None.
     """
     address, mark, names = text.rpartition("#")
     if not mark or not is_item(address) or (is_plain_file(text) and Path(text).exists()):
@@ -42,7 +42,7 @@ def split_assets(text: str) -> tuple[str, tuple[str, ...] | None]:
 
 
 def is_item(text: str) -> bool:
-    """Return whether a path or address is called as STAC items are: ``.json``, ``.geojson``, or ``…/items/<id>``."""
+    """Return whether a path or address has the name of a STAC item: ``.json``, ``.geojson``, or ``…/items/<id>``."""
     address = web_address(text)
     path = PurePosixPath(urlsplit(address).path if address else text)
     if path.suffix.lower() in _SUFFIXES:
@@ -53,17 +53,15 @@ def is_item(text: str) -> bool:
 def item_scenes(address: str, assets: Sequence[str] | None = None) -> list[SceneRef]:
     """Return the scenes of a STAC item or of a collection of items, such as the answer to a search.
 
-    By default a scene is made of the raster assets with role ``data`` or, where none has it, ``visual`` or, where no
-    asset has a role, of all rasters. Several are one scene if each holds a single band and all lie on one grid; its
-    bands then come in the item's order. Names of bands that the rasters do not say come from the item; where bands
-    lie, and what they hold, is taken from the rasters alone.
+    By default a scene is made of the raster assets with role ``data``, else ``visual``, else, if no asset has a role,
+    of all rasters. Several are one scene if each has a single band and all lie on one grid; bands are in the item's
+    order. The item only names bands that have no name in their raster.
 
     Args:
-        address: A file, or an address starting with ``http://`` or ``https://``.
         assets: Names of the assets to take, in the order of their bands.
 
     Raises:
-        SceneError: If it cannot be read or is no item, an asset is missing, or a choice must be made.
+        SceneError: If it cannot be read or is not an item, an asset is missing, or assets must be chosen.
         GridError: If the assets do not lie on one grid.
     """
     import pystac
@@ -74,7 +72,7 @@ def item_scenes(address: str, assets: Sequence[str] | None = None) -> list[Scene
             items = list(pystac.ItemCollection.from_dict(content).items)
         else:
             items = [pystac.Item.from_dict(content)]
-    except Exception as error:  # pystac lets KeyError, AttributeError and others of its reading out
+    except Exception as error:  # pystac raises KeyError, AttributeError and others for malformed items
         raise _no_item(address, f"{type(error).__name__}: {error}") from error
     if not items:
         raise _no_item(address, "it holds no item")
@@ -91,7 +89,7 @@ def _scene(item: pystac.Item, address: str, wanted: Sequence[str] | None) -> Sce
 
 
 def _default_assets(item: pystac.Item, address: str) -> dict[str, pystac.Asset]:
-    """Return the rasters of an item by name: those with the first of the roles that any has."""
+    """Return the rasters of an item by name: those with the first role that any of them has."""
     rasters = {key: asset for key, asset in item.assets.items() if _is_raster(asset)}
     for role in _ROLES:
         with_role = {key: asset for key, asset in rasters.items() if role in (asset.roles or ())}
@@ -109,11 +107,7 @@ def _default_assets(item: pystac.Item, address: str) -> dict[str, pystac.Asset]:
 
 
 def _named_assets(item: pystac.Item, address: str, wanted: Sequence[str]) -> dict[str, pystac.Asset]:
-    """Return assets by name, in the order asked.
-
-    Raises:
-        SceneError: If one is missing, or none is named.
-    """
+    """Return assets by name, in the order given; a missing one, or none, is an error."""
     missing = [name for name in wanted if name not in item.assets]
     if missing or not wanted:
         raise SceneError(
@@ -125,12 +119,7 @@ def _named_assets(item: pystac.Item, address: str, wanted: Sequence[str]) -> dic
 
 
 def _check_default(files: Mapping[str, str], address: str) -> None:
-    """Check that assets nobody has chosen make one scene: single bands on one grid.
-
-    Raises:
-        SceneError: If one holds several bands.
-        GridError: If they do not lie on one grid.
-    """
+    """Raise SceneError or GridError unless default assets make one scene: single bands on one grid."""
     shapes: dict[tuple[int, int], list[str]] = {}
     for name, file in files.items():
         with open_dataset(file) as dataset:
@@ -145,13 +134,13 @@ def _check_default(files: Mapping[str, str], address: str) -> None:
     try:
         check_one_grid(list(files.values()))
     except GridError as error:
-        alike = " or ".join(_call(address, names) for names in shapes.values())
-        remedy = f"Choose assets of one resolution: {alike}" if len(shapes) > 1 else error.remedy
+        choices = " or ".join(_call(address, names) for names in shapes.values())
+        remedy = f"Choose assets of one resolution: {choices}" if len(shapes) > 1 else error.remedy
         raise GridError(error.given, expected=error.expected, remedy=remedy) from error
 
 
 def _call(address: str, names: Sequence[str]) -> str:
-    """Return how to ask for some assets of an item."""
+    """Return the argument that chooses some assets of an item."""
     return f"'{shown(address)}#{','.join(names)}'"
 
 
@@ -164,8 +153,7 @@ def _is_raster(asset: pystac.Asset) -> bool:
 
 def _band_names(assets: Mapping[str, pystac.Asset]) -> tuple[str, ...]:
     """Return a name for each band of some assets: common names, else names, else those of the assets; else none."""
-    told = {key: _bands_of(asset) for key, asset in assets.items()}
-    bands = [band for some in told.values() for band in some]
+    bands = [band for asset in assets.values() for band in _bands_of(asset)]
     for keys in (("common_name", "eo:common_name"), ("name",)):
         names = [next((str(band[key]) for key in keys if key in band), "") for band in bands]
         if names and all(names) and len(set(names)) == len(names):
@@ -174,7 +162,7 @@ def _band_names(assets: Mapping[str, pystac.Asset]) -> tuple[str, ...]:
 
 
 def _bands_of(asset: pystac.Asset) -> list[dict[str, Any]]:
-    """Return what an item says of each band of an asset; one empty entry where it says nothing."""
+    """Return an item's description of each band of an asset; one empty entry if it has none."""
     for key in ("bands", "eo:bands"):
         bands = asset.extra_fields.get(key)
         if isinstance(bands, list) and bands and all(isinstance(band, dict) for band in bands):
@@ -183,7 +171,7 @@ def _bands_of(asset: pystac.Asset) -> list[dict[str, Any]]:
 
 
 def _located(href: str, item: str) -> str:
-    """Return what GDAL opens for an asset: its own address, or one relative to its item's."""
+    """Return the name GDAL opens for an asset: its own address, or one relative to its item."""
     if href.startswith("file://"):
         return unquote(urlsplit(href).path)
     if not is_plain_file(href):
@@ -193,14 +181,10 @@ def _located(href: str, item: str) -> str:
 
 
 def _parsed(address: str) -> dict[str, Any]:
-    """Return the content of a file or address of JSON.
-
-    Raises:
-        SceneError: If it cannot be read, or holds no STAC item.
-    """
+    """Return the content of a JSON file or address, or raise SceneError if it is not a STAC item."""
     url = web_address(address)
     if url is None and not is_plain_file(address):
-        raise _unreadable(address, "such an address is not read", "Download the item, or give its https address.")
+        raise _unreadable(address, "only files and web addresses are read", "Download the item, or give its https URL.")
     try:
         content = json.loads(_fetched(url) if url else Path(address).read_bytes())
     except FileNotFoundError as error:
@@ -209,20 +193,16 @@ def _parsed(address: str) -> dict[str, Any]:
         remedy = "Check the address and the network." if url else "Check the permissions of the file (ls -l)."
         raise _unreadable(address, str(getattr(error, "reason", None) or error), remedy) from error
     except (ValueError, RecursionError) as error:
-        raise _no_item(address, f"no JSON: {error}") from error
+        raise _no_item(address, f"not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise _no_item(address, "no object of JSON")
+        raise _no_item(address, "not a JSON object")
     if content.get("type") in ("Catalog", "Collection"):
         raise _no_item(address, f"a {content['type']}, which names items: give one of them")
     return content
 
 
 def _fetched(url: str) -> bytes:
-    """Return what a web server gives, asking again a few times where it does not answer.
-
-    Raises:
-        OSError: If it does not answer, answers with an error, or with more than an item can hold.
-    """
+    """Return the content of a web address, with a few retries; OSError if the server fails or sends too much."""
     pauses = iter(_PAUSES_S)
     while True:
         try:
@@ -235,7 +215,7 @@ def _fetched(url: str) -> bytes:
 
 
 def _is_refusal(error: OSError) -> bool:
-    """Return whether a server has answered that it will not give what was asked; the answer is closed."""
+    """Return whether a server has refused the request; its answer is closed."""
     if not isinstance(error, urllib.error.HTTPError):
         return False
     error.close()
@@ -243,19 +223,15 @@ def _is_refusal(error: OSError) -> bool:
 
 
 def _fetched_once(url: str) -> bytes:
-    """Return what a web server gives.
-
-    Raises:
-        OSError: If it gives nothing, or too much.
-    """
+    """Return the content of a web address; OSError if there is none, or too much."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - only http and https come here
             content: bytes = answer.read(_LARGEST + 1)
             missing = answer.length
     except HTTPException as error:
-        raise ConnectionError(f"the server does not answer as web servers do: {error}") from error
+        raise ConnectionError(f"the server's answer is not HTTP: {error}") from error
     if missing and len(content) <= _LARGEST:
-        raise ConnectionError(f"the answer is not whole, {missing} bytes are missing")
+        raise ConnectionError(f"the answer is incomplete, {missing} bytes are missing")
     if len(content) > _LARGEST:
         raise OSError(f"it is larger than {_LARGEST // 1_000_000} MB")
     return content
@@ -267,7 +243,7 @@ def _unreadable(address: str, why: str, remedy: str) -> SceneError:
 
 def _no_item(address: str, why: str) -> SceneError:
     return SceneError(
-        f"{shown(address)} is no STAC item ({why}).",
+        f"{shown(address)} is not a STAC item ({why}).",
         expected="a raster, or a STAC item as JSON",
         remedy="If these are vectors, give the raster here, and check the order of the arguments.",
     )

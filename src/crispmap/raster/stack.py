@@ -1,4 +1,4 @@
-"""Bands in files of their own as one raster: a virtual raster (VRT) over them, in memory."""
+"""Bands in separate files as one raster: a virtual raster (VRT) in memory."""
 
 from __future__ import annotations
 
@@ -19,21 +19,15 @@ from crispmap.raster.georeference import grid_of
 from crispmap.raster.refs import SceneRef
 
 NAMELESS = {ColorInterp.undefined, ColorInterp.gray, ColorInterp.palette}
-"""Colour interpretations that are no name for a band."""
-
-_TYPES = {
-    "uint8": "Byte",
-    "complex_int16": "CInt16",
-    "complex64": "CFloat32",
-    "complex128": "CFloat64",
-}
+"""Colour interpretations that do not name a band."""
+_TYPES = {"uint8": "Byte", "complex_int16": "CInt16", "complex64": "CFloat32", "complex128": "CFloat64"}
 
 
 def gdal_source(ref: SceneRef) -> str:
-    """Return the one name under which GDAL opens a scene: its file, or a virtual raster over its files.
+    """Return the name under which GDAL opens a scene: its file, or a virtual raster over its files.
 
-    Bands keep values, nodata, masks and colours of their files; one without description is called as ``band_names``
-    say or, where neither they nor its colour name it, after its file.
+    Bands keep values, nodata, masks and colours of their files; one without description or colour is named by
+    ``band_names``, else after its file.
 
     Raises:
         SceneError: If one of several files cannot be opened.
@@ -48,12 +42,7 @@ def gdal_source(ref: SceneRef) -> str:
 
 
 def check_one_grid(files: Sequence[str]) -> None:
-    """Check that rasters lie on one grid.
-
-    Raises:
-        SceneError: If one cannot be opened.
-        GridError: If two do not lie on one grid; it names both.
-    """
+    """Raise GridError, naming both, if two rasters do not lie on one grid; SceneError if one cannot be opened."""
     ref = SceneRef("", tuple(files))
     with ExitStack() as opened:
         _check_grids([opened.enter_context(open_dataset(file)) for file in files], ref)
@@ -62,7 +51,7 @@ def check_one_grid(files: Sequence[str]) -> None:
 def _check_grids(datasets: Sequence[DatasetReader], ref: SceneRef) -> None:
     """Raise GridError unless open rasters lie on one grid."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GeoreferenceWarning)  # told once, of the whole
+        warnings.simplefilter("ignore", GeoreferenceWarning)  # raised once, for the stack
         grids = [
             grid_of(dataset, Path(shown(file)), ref.assume_gsd_m)
             for dataset, file in zip(datasets, ref.files, strict=True)
@@ -70,13 +59,13 @@ def _check_grids(datasets: Sequence[DatasetReader], ref: SceneRef) -> None:
     for grid, file in zip(grids[1:], ref.files[1:], strict=True):
         if not grid.is_close(grids[0]):
             raise GridError(
-                f"{shown(ref.files[0])} ({_told(grids[0])}) and {shown(file)} ({_told(grid)}) do not lie on one grid.",
+                f"{shown(ref.files[0])} ({_summary(grids[0])}) and {shown(file)} ({_summary(grid)}) differ in grid.",
                 expected="bands with one coordinate system, one transform and one shape",
                 remedy="Choose bands of one resolution, or warp them onto one grid first (gdalwarp -te ... -tr ...).",
             )
 
 
-def _told(grid: Grid) -> str:
+def _summary(grid: Grid) -> str:
     """Return a grid in a few words."""
     crs = "no CRS" if grid.crs is None else grid.crs.name
     transform = grid.transform

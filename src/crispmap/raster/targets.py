@@ -1,4 +1,4 @@
-"""Paths that files are written to: whether they may be, how a finished file gets there, why it could not."""
+"""Target paths: checks before writing, the move of a finished file, and the error of a failed write."""
 
 from __future__ import annotations
 
@@ -16,29 +16,25 @@ from crispmap.files.atomic import check_free
 _SUFFIXES = (".tif", ".tiff")
 RASTER_SIDECARS = (".aux.xml", ".ovr", ".msk")
 GEOPACKAGE_SIDECARS = ("-wal", "-shm", "-journal")
-_NAME_BYTES = 200
-"""File systems allow names of 255 bytes; ours add to that of the target."""
+_NAME_BYTES = 200  # file systems allow names of 255 bytes; ours extend the target's
 
 
 def check_target(path: str | Path, *, force: bool = False) -> Path:
-    """Return the path of a file to be written, once it is sure that it may be.
-
-    Nothing is created or changed.
+    """Return the path of a file after checking, without any change, that it may be written.
 
     Raises:
-        OutputError: If the target is a folder, exists and ``force`` is not given, or its folder is missing or
-            cannot be written to.
+        OutputError: If the target is a folder, exists without ``force``, or its folder is missing or read-only.
     """
     target = check_free(path, force=force)
     folder = target.absolute().parent
     if not folder.is_dir():
         if folder.exists():
             raise OutputError(
-                f"{folder} is not a folder.", expected="a path in a folder that is there", remedy="Choose another path."
+                f"{folder} is not a folder.", expected="a path in an existing folder", remedy="Choose another path."
             )
         raise OutputError(
             f"The folder {folder} does not exist.",
-            expected="a path in a folder that is there",
+            expected="a path in an existing folder",
             remedy=f"Create it: mkdir -p {shlex.quote(str(folder))}",
         )
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -51,15 +47,15 @@ def check_target(path: str | Path, *, force: bool = False) -> Path:
 
 
 def check_raster_target(path: str | Path, *, force: bool = False) -> Path:
-    """Return the path of a raster to be written, once it is sure that it may be.
+    """Return the path of a raster after checking that it may be written.
 
     Raises:
-        OutputError: As ``check_target``; or if the name does not end as that of a GeoTIFF, for programs go by it.
+        OutputError: As ``check_target``; or if the name does not end as that of a GeoTIFF.
     """
     target = Path(path)
     if target.suffix.lower() not in _SUFFIXES and not target.is_dir():
         raise OutputError(
-            f"{target} is to be a GeoTIFF, but is not called like one.",
+            f"The output {target} does not have the name of a GeoTIFF.",
             expected="a name that ends in .tif",
             remedy=f"Name it {target.with_suffix('.tif')}.",
         )
@@ -67,29 +63,20 @@ def check_raster_target(path: str | Path, *, force: bool = False) -> Path:
 
 
 def check_paths(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Check that every output has a path of its own that is no input's.
-
-    Raises:
-        OutputError: If a path is given twice.
-    """
+    """Raise OutputError if an output is also an input or another output."""
     seen = {path.resolve() for path in inputs}
     for path in outputs:
         if path.resolve() in seen:
             raise OutputError(
-                f"{path} is to be written but is also an input or another output.",
-                expected="a path of its own for every file",
+                f"The output {path} is also an input or another output.",
+                expected="a different path for every file",
                 remedy="Give another path.",
             )
         seen.add(path.resolve())
 
 
 def hidden_beside(target: Path, ending: str) -> Path:
-    """Return a hidden path in the folder of a target, called after it or, where its name is too long, after its hash.
-
-    Args:
-        target: A file to write.
-        ending: What our name ends in, at most 50 bytes.
-    """
+    """Return a hidden path beside a target, named after it, or after its hash if the name is too long."""
     name = target.name
     if len(os.fsencode(name)) > _NAME_BYTES:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -97,44 +84,27 @@ def hidden_beside(target: Path, ending: str) -> Path:
 
 
 def put_in_place(finished: Path, target: Path, sidecars: Sequence[str] = RASTER_SIDECARS) -> None:
-    """Move a finished file onto its target, in one step and for good.
+    """Move a finished, synced file onto its target, atomically and durably.
 
-    Files that programs keep beside an older one of that name are removed: they describe that, and would be taken for
-    this one's.
-
-    Args:
-        finished: The file; see ``sync_file``.
-        target: Its target.
-        sidecars: What the names of such files add to the target's.
-
-    Raises:
-        OSError: If the file system refuses.
+    Sidecar files of an older target, which would be taken for the new one's, are removed.
     """
     finished.replace(target)
     sync_folder(target.absolute().parent)
     for suffix in sidecars:
         sidecar = f"{target}{suffix}"
-        if os.path.lexists(sidecar):  # false too where the name would be too long
+        if os.path.lexists(sidecar):  # False too if the name would be too long
             Path(sidecar).unlink()
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file's content is on the disk.
-
-    Raises:
-        OSError: If it cannot be brought there, as on a disk that is full.
-    """
+    """Wait until a file's content is on the disk; OSError if it cannot get there, as on a full disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can be asked to.
-
-    Raises:
-        OSError: If they cannot be brought there.
-    """
-    if not hasattr(os, "O_DIRECTORY"):  # Windows has no such call
+    """Wait until the names in a folder are on the disk, if the system has such a call."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -144,13 +114,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_failure(target: Path, error: BaseException, *, kept: str) -> OutputError:
-    """Return the error to raise for a write that failed.
-
-    Args:
-        target: The file that was to be written.
-        error: What went wrong.
-        kept: What has become of the work so far, as the end of a sentence.
-    """
+    """Return the error for a failed write; ``kept``, the end of a sentence, says what has become of the work so far."""
     free = "an unknown amount"
     with suppress(OSError):
         free = size_text(shutil.disk_usage(target.absolute().parent).free)
@@ -162,7 +126,7 @@ def write_failure(target: Path, error: BaseException, *, kept: str) -> OutputErr
 
 
 def size_text(count: int) -> str:
-    """Return a number of bytes for people, such as ``1.5 GB``."""
+    """Return a number of bytes as text, such as ``1.5 GB``."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 1000:

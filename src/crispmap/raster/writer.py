@@ -1,10 +1,9 @@
-"""Rasters to files: written block by block in any order, complete or not there at all.
+"""Rasters written to files block by block in any order; a file is complete or absent.
 
-The pixels gather in an uncompressed scratch file inside a hidden folder beside the target; on success they
-become a Cloud-Optimized GeoTIFF, which is read back, compared with what was written and only then renamed
-onto the target. So the bytes of the file depend on the pixels alone, not on the order or the cut of the
-writing, and neither a crash nor a full disk leaves half a map behind. Work that is to survive a crash is
-written through ``crispmap.raster.block_store``.
+Pixels go to an uncompressed scratch file in a hidden folder beside the target; on success they become a Cloud-Optimized
+GeoTIFF, which is read back, compared with what was written and renamed onto the target. So the bytes of the file depend
+on the pixels alone, not on order or blocks, and neither a crash nor a full disk leaves half a map. Runs that must
+survive a crash use ``crispmap.raster.block_store``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from numpy.typing import ArrayLike
@@ -24,13 +22,11 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import OutputError, SceneError, SchemaError
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.cog import checksum, create_raster, differing, write_cog
-from crispmap.raster.files import open_dataset
-from crispmap.raster.spec import CLASSES_TAG, SCORES_TAG, RasterSpec, class_map_spec, scores_spec
+from crispmap.raster.spec import CLASSES_TAG, RasterSpec, class_map_spec, scores_spec
 from crispmap.raster.targets import (
-    check_paths,
-    check_raster_target,
     check_target,
     put_in_place,
     size_text,
@@ -38,40 +34,21 @@ from crispmap.raster.targets import (
     write_failure,
 )
 
-__all__ = [
-    "CLASSES_TAG",
-    "SCORES_TAG",
-    "RasterWriter",
-    "check_paths",
-    "check_raster_target",
-    "check_target",
-    "class_map_writer",
-    "read_class_schema",
-    "scores_writer",
-]
-
 
 class RasterWriter:
     """A raster being written; a context manager.
 
-    On leaving ``with`` normally the target is a Cloud-Optimized GeoTIFF: tiled, DEFLATE with predictor,
-    overviews, BigTIFF where needed. On leaving by an exception, KeyboardInterrupt included, nothing is left
-    and an older target stands untouched. Pixels never written hold nodata (0 without nodata).
-
-    While writing, the folder of the target needs room for the uncompressed raster and for the compressed one.
+    On leaving ``with`` normally the target is a Cloud-Optimized GeoTIFF (see ``write_cog``). On leaving by an
+    exception, KeyboardInterrupt included, nothing is left and an older target stays as it was. Pixels never written
+    hold nodata (0 without nodata). Meanwhile the folder needs space for the uncompressed and the compressed raster.
 
     Args:
-        spec: What is to be written, and where.
-        force: Whether an existing file may be replaced; sidecar files GDAL keeps for it (.aux.xml, .ovr,
-            .msk) are then removed, for they describe the old one.
-
-    Attributes:
-        path: The file to write.
-        grid: Where its pixels lie.
+        spec: The raster to write.
+        force: Whether an existing file, with its sidecar files, may be replaced.
 
     Raises:
         OutputError: On construction, if the target exists without ``force`` or cannot be written; on
-            entering, if the disk has no room for the uncompressed raster; later, if it is full or fails.
+            entering, if the disk has no space for the uncompressed raster; later, if it is full or fails.
     """
 
     def __init__(self, spec: RasterSpec, *, force: bool = False) -> None:
@@ -89,7 +66,10 @@ class RasterWriter:
             prefix = f".{self.path.name[:100]}."
             folder = tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=self.path.absolute().parent)
             self._folder = Path(folder)
-            self._dataset = self._create(self._folder / "scratch.tif")
+            side = self._spec.tile_px
+            tiles = {"tiled": True, "blockxsize": side, "blockysize": side, "interleave": "band", "sparse_ok": True}
+            scratch = self._folder / "scratch.tif"
+            self._dataset = create_raster(scratch, self._spec, driver="GTiff", bigtiff="IF_SAFER", **tiles)
         except (RasterioError, OSError) as error:
             self._discard()
             raise self._failure(error) from error
@@ -99,7 +79,7 @@ class RasterWriter:
         return self
 
     def _check_room(self) -> None:
-        """Raise OutputError where the disk cannot even hold the uncompressed raster."""
+        """Raise OutputError if the disk cannot even hold the uncompressed raster."""
         needed = self._spec.count * self.grid.height * self.grid.width * self._spec.read_dtype.itemsize
         free = shutil.disk_usage(self.path.absolute().parent).free
         if free < needed:
@@ -109,34 +89,15 @@ class RasterWriter:
                 remedy="Free some space, or choose another disk.",
             )
 
-    def _create(self, path: Path) -> DatasetWriter:
-        """Create the scratch file with all its metadata."""
-        return create_raster(
-            path,
-            self._spec,
-            driver="GTiff",
-            tiled=True,
-            blockxsize=self._spec.tile_px,
-            blockysize=self._spec.tile_px,
-            interleave="band",
-            bigtiff="IF_SAFER",
-            sparse_ok=True,
-        )
-
     def write(self, block: Block, array: ArrayLike) -> None:
-        """Write one block; of blocks that overlap the later one stands.
-
-        Args:
-            block: A window inside the grid.
-            array: Its values, (band, row, col), or (row, col) for one band, of a type that fits the raster's
-                without loss of kind (any real number into a float raster, no float into an integer one).
+        """Write one block, as ``RasterSpec.checked`` takes it; where blocks overlap, the later one wins.
 
         Raises:
             OutputError: If the disk is full or fails.
             ValueError: If the block leaves the grid, or shape or type do not fit.
         """
         if self._dataset is None:
-            raise ValueError("write a raster inside its with statement")
+            raise ValueError("a raster is written inside its with statement")
         values = self._spec.checked(block, array)
         if block.is_empty:
             return
@@ -147,9 +108,7 @@ class RasterWriter:
             raise self._failure(error) from error
         self._written.append((block, checksum(values)))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 self._finish()
@@ -166,13 +125,13 @@ class RasterWriter:
             write_cog(self._folder / "scratch.tif", finished, self._spec)
             self._verify(finished)
             sync_file(finished)
-            check_target(self.path, force=self._force)  # somebody may have written it meanwhile
+            check_target(self.path, force=self._force)  # another program may have written it meanwhile
             put_in_place(finished, self.path)
         except (RasterioError, OSError) as error:
             raise self._failure(error) from error
 
     def _verify(self, finished: Path) -> None:
-        """Raise OSError unless the finished raster holds, pixel by pixel, what was written last."""
+        """Raise OSError unless the finished raster holds the pixels that were written last."""
         for place in differing(finished, self._spec, self._written):
             block = self._written[place][0]
             later = (other for other, _ in self._written[place + 1 :])
@@ -180,11 +139,10 @@ class RasterWriter:
                 raise OSError("the file does not hold what was written to it")
 
     def _failure(self, error: BaseException) -> OutputError:
-        """Return the error to raise for a write that failed."""
         return write_failure(self.path, error, kept="what was written so far has been removed")
 
     def _discard(self) -> None:
-        """Remove the scratch folder; harmless when done already."""
+        """Remove the scratch folder; harmless the second time."""
         if self._dataset is not None:
             with suppress(RasterioError, OSError):
                 self._dataset.close()
@@ -195,14 +153,9 @@ class RasterWriter:
 
 
 def class_map_writer(
-    path: str | Path,
-    grid: Grid,
-    schema: ClassSchema,
-    *,
-    tags: Mapping[str, str] | None = None,
-    force: bool = False,
+    path: str | Path, grid: Grid, schema: ClassSchema, *, tags: Mapping[str, str] | None = None, force: bool = False
 ) -> RasterWriter:
-    """Return the writer of a class map: uint8 class ids, nodata 255, colours, the schema in its tags.
+    """Return the writer of a class map, see ``class_map_spec``.
 
     Raises:
         OutputError: If the target exists without ``force`` or cannot be written.
@@ -211,14 +164,9 @@ def class_map_writer(
 
 
 def scores_writer(
-    path: str | Path,
-    grid: Grid,
-    names: Sequence[str],
-    *,
-    tags: Mapping[str, str] | None = None,
-    force: bool = False,
+    path: str | Path, grid: Grid, names: Sequence[str], *, tags: Mapping[str, str] | None = None, force: bool = False
 ) -> RasterWriter:
-    """Return the writer of a score raster: float32 logits, one band a class under its name, nodata NaN.
+    """Return the writer of a raster of float32 logits, see ``scores_spec``.
 
     Raises:
         OutputError: If the target exists without ``force`` or cannot be written.
@@ -227,10 +175,10 @@ def scores_writer(
 
 
 def read_class_schema(path: str | Path) -> ClassSchema | None:
-    """Return the class schema a class map carries in its tags, or None where it carries none.
+    """Return the class schema in the tags of a class map, or None without one.
 
     Raises:
-        SceneError: If the file cannot be opened, or carries a schema that cannot be read.
+        SceneError: If the file cannot be opened, or its schema cannot be read.
     """
     with open_dataset(path) as dataset:
         text = dataset.tags().get(CLASSES_TAG)
@@ -240,7 +188,7 @@ def read_class_schema(path: str | Path) -> ClassSchema | None:
         return ClassSchema.from_json(text)
     except SchemaError as error:
         raise SceneError(
-            f"{path} carries class names that cannot be read: {error.given}",
+            f"{path} has class names that cannot be read: {error.given}",
             expected=f"a class schema in its tag {CLASSES_TAG}",
             remedy="The file is damaged; make the map again.",
         ) from error

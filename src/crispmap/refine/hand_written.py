@@ -1,4 +1,4 @@
-"""What refiners written by hand have in common: a few numbers instead of learned weights, and class biases."""
+"""The base of hand-written refiners: a few parameters instead of trained weights, and class biases."""
 
 from __future__ import annotations
 
@@ -15,56 +15,39 @@ from crispmap.models.base import Refiner
 
 @dataclass(frozen=True)
 class Range:
-    """The range of a number.
+    """The search range of a parameter."""
 
-    Attributes:
-        start: Where the search starts.
-        low: Least value, above 0.
-        high: Largest value.
-    """
-
-    start: float
-    low: float
-    high: float
+    start: float  # where the search starts
+    low: float  # least value, above 0
+    high: float  # largest value
 
     def moved(self, value: float, factor: float) -> float:
-        """Return the value times the factor, no further than the range goes."""
+        """Return the value times the factor, clipped to the range."""
         return min(self.high, max(self.low, value * factor))
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """How the numbers of a refiner written by hand are fitted.
+    """How the parameters of a hand-written refiner are fitted."""
 
-    Attributes:
-        ranges: Where each is looked for, in the order they are changed.
-        tries: Most points tried.
-        tile_px: Side of the tiles that are tried on.
-        run: Arguments of every try besides.
-        reads_iterations: Whether the best number of iterations is read off the run of each try.
-    """
-
-    ranges: Mapping[str, Range]
-    tries: int
-    tile_px: int
-    run: Mapping[str, int] = field(default_factory=dict)
-    reads_iterations: bool = False
+    ranges: Mapping[str, Range]  # where each is looked for, in the order they are changed
+    tries: int  # most points tried
+    tile_px: int  # side of the tiles that are tried on
+    run: Mapping[str, int] = field(default_factory=dict)  # arguments of every try besides
+    reads_iterations: bool = False  # whether the best number of iterations is read off the run of each try
 
 
 class HandWrittenRefiner(Refiner):
-    """A refiner whose rule is written by hand; its card's arguments are all there is to it, its file has no weights.
+    """A refiner with a hand-written rule; the arguments in its card are everything, its file has no weights.
 
     Attributes:
-        fit_plan: How its numbers are fitted.
-        biases: A number a class, added to the scores before the first iteration; the scores after 0 iterations lack
-            them.
+        fit_plan: How its parameters are fitted.
+        biases: A bias for each class, added to the scores before the first iteration; the scores after 0 iterations are
+            without them.
 
     Args:
-        classes: Classes, 2 or more.
-        bands: Bands of the image, 1 or more.
-        iterations: Iterations, 1 or more.
-        biases: Finite numbers, one a class, or None for zeros.
-        parameters: The rule's other arguments, kept for the card.
+        biases: Finite numbers, one for each class, or None for zeros.
+        parameters: The rule's other arguments, for the card.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -80,17 +63,13 @@ class HandWrittenRefiner(Refiner):
         for name, value, least in (("classes", classes, 2), ("bands", bands, 1), ("iterations", iterations, 1)):
             require(name, value, value >= least and int(value) == value, f"a whole number of {least} or more")
         given = [0.0] * classes if biases is None else [float(bias) for bias in biases]
-        require("biases", given, len(given) == classes, f"{classes} numbers, one a class")
+        require("biases", given, len(given) == classes, f"{classes} numbers, one for each class")
         require("biases", given, all(math.isfinite(bias) for bias in given), "finite numbers")
         self.classes, self.bands, self.iterations, self.biases = classes, bands, iterations, given
         self.arguments = {"classes": classes, "bands": bands, "iterations": iterations, "biases": given, **parameters}
 
     def but(self, **changes: Any) -> Self:
-        """Return the same refiner with some of its arguments changed.
-
-        Raises:
-            ValueError: If an argument is out of its range.
-        """
+        """Return the same refiner with some arguments changed; ValueError if one is out of its range."""
         return type(self)(**{**self.arguments, **changes})
 
     def biased(self, scores: Tensor) -> Tensor:
@@ -100,10 +79,6 @@ class HandWrittenRefiner(Refiner):
 
 
 def require(name: str, value: object, holds: bool, expected: str) -> None:
-    """Raise unless an argument is as expected.
-
-    Raises:
-        ValueError: If it is not.
-    """
+    """Raise ValueError unless an argument is as expected."""
     if not holds:
         raise ValueError(f"{name} is {value}; expected: {expected}")

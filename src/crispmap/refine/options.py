@@ -1,4 +1,4 @@
-"""What may be chosen of every refiner that works in iterations."""
+"""The options of every iterative refiner."""
 
 from typing import Annotated
 
@@ -8,6 +8,6 @@ from crispmap.models.architecture import ArchitectureOptions
 
 
 class IterationOptions(ArchitectureOptions):
-    """How often a refiner goes over a map."""
+    """Options of an iterative refiner."""
 
     iterations: Annotated[int, Field(ge=1, le=100)] = Field(5, description="a whole number from 1 to 100")

@@ -1,1 +1,1 @@
-"""Reports: pictures, charts, tables and pages of what evaluate and compare have measured."""
+"""Reports: pictures, charts, tables and pages of evaluations and comparisons."""

@@ -1,4 +1,4 @@
-"""The choice of a few pieces of the test areas worth looking at closely."""
+"""The choice of a few informative crops of the test areas."""
 
 from __future__ import annotations
 
@@ -22,15 +22,13 @@ def choose_crops(
     maps: Callable[[S, Block], tuple[LabelArray, LabelArray, LabelArray]],
     classes: int,
 ) -> list[tuple[S, Block]]:
-    """Return up to four crops with many classes and much change, spread from the best refined to the worst.
+    """Return up to four crops of the areas with many classes, spread from the best refined to the worst.
 
-    The last one is where refinement helped least among those with many classes: a report that shows only gains would
-    mislead.
+    The last one is where refinement helped least: a report that shows only gains would mislead.
 
     Args:
         areas: Test areas, each with its scene.
-        maps: Gives reference, coarse and refined map of a block of a scene.
-        classes: Number of classes.
+        maps: Gives the reference, the coarse and the refined map of a block of a scene.
     """
     candidates = [(scene, block) for scene, area in areas for block in area.pieces(CROP_PX)]
     side = min(CROP_PX, max(min(block.shape) for _, block in candidates))
@@ -47,12 +45,12 @@ def choose_crops(
 
 
 def _interest(reference: LabelArray, coarse: LabelArray, refined: LabelArray, classes: int) -> tuple[float, float]:
-    """Return how busy a crop is (below 0: nothing known), and how much refinement raised its share of right pixels."""
+    """Return a crop's entropy of classes (-1 if nothing is known), and the gain in accuracy by refinement."""
     known = reference != IGNORE
     if not known.any():
         return -1.0, 0.0
     shares = np.bincount(reference[known], minlength=classes)[:classes] / known.sum()
     positive = shares[shares > 0]
-    busyness = float(-(positive * np.log(positive)).sum())
+    entropy = float(-(positive * np.log(positive)).sum())
     gain = float((refined == reference)[known].mean() - (coarse == reference)[known].mean())
-    return busyness, gain
+    return entropy, gain

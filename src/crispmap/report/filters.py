@@ -1,8 +1,8 @@
-"""What learned filters do: how much each acts as a derivative of a blurred image, of which order and direction.
+"""Learned filters described as derivatives of a blurred image, by order and direction.
 
 A filter is fitted by least squares with a Gaussian of standard deviation 1 pixel and its derivatives of first and
-second order. The RNN paper shows such filters as pictures and names some derivatives (figure 11); here each gets a
-number.
+second order. The RNN paper shows such filters as pictures and names some derivatives (figure 11); here they are
+measured.
 """
 
 from __future__ import annotations
@@ -16,30 +16,24 @@ from crispmap.errors import InputError
 from crispmap.types import DoubleArray, FloatArray
 
 SIGMA_PX = 1.0
-LEAST_SHARE = 0.5
-"""Share of a filter's energy that an order must explain for the filter to be named after it."""
+LEAST_SHARE = 0.5  # share of a filter's energy that an order must explain to name the filter
 _NO_DIRECTION = 0.8
 ORDER_NAMES = ("blur", "first derivative", "second derivative")
 
 
 @dataclass(frozen=True, eq=False)
 class FilterNature:
-    """What a filter does.
+    """The fit of a filter with derivatives."""
 
-    Attributes:
-        pattern: (row, col) the filter; of one over several maps the pattern nearest to all of its planes, with the
-            energy of the whole filter.
-        shared: Share of the energy of all planes that the one pattern holds, 0..1; 1 of one plane.
-        by_order: Shares of the pattern's energy: blur, first and second derivatives; together at most 1.
-        order: 0, 1 or 2, whichever explains most; None where it explains less than ``LEAST_SHARE``.
-        direction_deg: Degrees counterclockwise from east, of order 1 where the filter rises (-180..180], of order 2
-            along which it curves (0..180); None of the others, and of a second derivative without a direction.
-    """
-
+    # (row, col) the filter; of one over several maps the pattern nearest to all of its planes, with the energy of the
+    # whole filter
     pattern: DoubleArray
-    shared: float
+    shared: float  # share of the energy of all planes that the one pattern holds, 0..1; 1 of one plane
+    # shares of the pattern's energy: blur, first and second derivatives; together at most 1
     by_order: tuple[float, float, float]
-    order: int | None
+    order: int | None  # 0, 1 or 2, whichever explains most; None where it explains less than ``LEAST_SHARE``
+    # degrees counterclockwise from east, of order 1 where the filter rises (-180..180], of order 2 along which it
+    # curves (0..180); None of the others, and of a second derivative without a direction
     direction_deg: float | None
 
     @property
@@ -49,7 +43,7 @@ class FilterNature:
 
     @property
     def text(self) -> str:
-        """What it does in a few words, such as "first derivative, 37°, 82 %"."""
+        """A short description, such as "first derivative, 37°, 82 %"."""
         if self.order is None:
             return f"none of these, {100 * self.explained:.0f} %"
         where = "" if self.direction_deg is None else f", {self.direction_deg:.0f}°"
@@ -57,7 +51,7 @@ class FilterNature:
 
 
 def filter_nature(planes: FloatArray | DoubleArray) -> FilterNature:
-    """Return what a filter does, as it is correlated with maps (not mirrored).
+    """Return the nature of a filter, as it is correlated with maps (not mirrored).
 
     Args:
         planes: (map, row, col), square with an odd side of 3 or more; one plane for each map it reads.
@@ -88,9 +82,6 @@ def derivative_basis(side_px: int) -> DoubleArray:
     """Return the Gaussian and its derivatives as columns (row * col, 6): 1, x, y, xx, xy, yy; x is east, y north.
 
     Signs are such that the column "x" rises eastwards: correlated with an image it gives the slope.
-
-    Args:
-        side_px: Side of the filters, odd.
     """
     reach = side_px // 2
     y, x = np.mgrid[reach : -reach - 1 : -1, -reach : reach + 1] / SIGMA_PX
@@ -100,13 +91,13 @@ def derivative_basis(side_px: int) -> DoubleArray:
 
 
 def _common_pattern(planes: DoubleArray) -> tuple[DoubleArray, float]:
-    """Return the pattern all planes are nearest to multiples of, and the share of their energy it holds."""
+    """Return the pattern that best fits multiples of all planes, and its share of their energy."""
     flat = planes.reshape(len(planes), -1)
     left, lengths, right = np.linalg.svd(flat, full_matrices=False)
     total = float((lengths**2).sum())
     if len(planes) == 1 or total == 0:
         return planes[0], 1.0
-    # The sign is free: that of the plane with most weight.
+    # The sign is arbitrary: take that of the plane with most weight.
     sign = np.sign(left[np.argmax(np.abs(left[:, 0])), 0]) or 1.0
     return (sign * math.sqrt(total) * right[0]).reshape(planes.shape[1:]), float(lengths[0] ** 2 / total)
 
@@ -126,7 +117,7 @@ def _direction(order: int, weights: DoubleArray) -> float | None:
 
 
 def counted(natures: list[FilterNature]) -> str:
-    """Return how many of several filters do what, in words."""
+    """Return the numbers of filters by order, in words."""
     parts = []
     for order, name in enumerate(ORDER_NAMES):
         number = sum(one.order == order for one in natures)

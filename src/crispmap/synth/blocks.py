@@ -1,4 +1,4 @@
-"""Where people live: rows of houses round courtyards in the centre, houses in gardens around it."""
+"""Residential blocks: rows of houses round courtyards in the centre, houses in gardens around it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import replace
 from shapely import Polygon
 
 from crispmap.synth.features import Building, Frame
-from crispmap.synth.grounds import fill_open
 from crispmap.synth.houses import Style
+from crispmap.synth.land_use import fill_open
 from crispmap.synth.site import Site, cut
 
-LOT_REACH_M = 30.0
-"""Gardens end this far from their house."""
+LOT_REACH_M = 30.0  # gardens end this far from their house
 _SHED_ROOFS = ("fibre", "rust", "bitumen", "tile_old", "metal_grey", "tile_grey", "tile_brown")
 TOWN_HOUSE = Style("terrace", (6.5, 13.0), (7.5, 12.5), (5.2, 9.0), wing=0.6)
 TERRACE = Style("terrace", (5.4, 7.2), (8.5, 10.5), (4.6, 6.2))
@@ -28,7 +27,7 @@ _TREES = ("broad", "broad", "broad", "fruit", "fruit", "bush", "bush", "bush", "
 
 
 def fill_block(site: Site) -> None:
-    """Line a block's edge with houses and lay out the ground around each; what none reaches is open land."""
+    """Line a block's edge with houses and lay out the plot around each; the rest is open land."""
     middle = site.ground.representative_point()
     dense = site.town.setting.density(middle.x, middle.y)
     core = site.ground.area < 14000 and dense > 0.5 + site.dice.between(-0.08, 0.08)
@@ -61,10 +60,10 @@ def _line_edge(site: Site, core: bool) -> list[Building]:
 
 
 def _build_row(site: Site, run: float, count: int, style: Style, setback_m: float) -> tuple[list[Building], float]:
-    """Build houses wall to wall, as far as there is room, or one that stands free; return them and where they end."""
+    """Build houses wall to wall while there is room, or a detached one; return them and where they end."""
     dice, alone = site.dice, count == 1
     houses: list[Building] = []
-    row = -1 if alone else len(site.town.buildings)  # a number no row before has
+    row = -1 if alone else len(site.town.buildings)  # a new number
     for _ in range(count):
         front_m = dice.between(*style.front_m)
         street = site.front(run, front_m)
@@ -81,7 +80,7 @@ def _build_row(site: Site, run: float, count: int, style: Style, setback_m: floa
 
 
 def _lay_out(site: Site, lot: Polygon, house: Building, core: bool) -> None:
-    """Lay out the ground around a house: lawn or paving, drive, shed, beds, cars, hedge or wall, trees."""
+    """Lay out the plot around a house: lawn or paving, drive, shed, beds, cars, hedge or wall, trees."""
     dice, frame = site.dice, house.wings[0].frame
     site.lay(lot, dice.pick(_YARDS if core else _LAWNS), frame.angle_rad)
     drive = Polygon() if core else _lay_drive(site, house)
@@ -102,7 +101,7 @@ def _lay_out(site: Site, lot: Polygon, house: Building, core: bool) -> None:
 
 
 def _lay_drive(site: Site, house: Building) -> Polygon:
-    """Lay the way from the street past a house, often with a car on it; return its ground."""
+    """Lay the drive from the street past a house, often with a car on it; return its shape."""
     dice, body = site.dice, house.wings[0]
     u = dice.pick((-1, 1)) * (body.length_m / 2 + 1.4)
     drive = body.frame.rect(u - 1.5, u + 1.5, -body.width_m / 2 - 12, dice.between(-4, 4))

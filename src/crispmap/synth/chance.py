@@ -1,4 +1,4 @@
-"""Chance: single draws, smooth fields over the land, textures over a raster."""
+"""Random numbers: single draws, smooth fields over the land, textures over a raster."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 class Dice(Generator):
-    """A source of chance that also draws single values."""
+    """A random generator that also draws single values."""
 
     @classmethod
     def of(cls, seed: int, stream: int) -> Dice:
-        """Return a source of its own for every seed and stream."""
+        """Return the generator of a seed and stream."""
         return cls(PCG64([seed, stream]))
 
     def chance(self, probability: float) -> bool:
@@ -40,19 +40,14 @@ class Dice(Generator):
 
 @dataclass(frozen=True)
 class Waves:
-    """A smooth random field: a sum of plane waves, of root mean square 1.
+    """A smooth random field: a sum of plane waves, of root mean square 1."""
 
-    Attributes:
-        vectors: Wave vectors in radians a metre, (waves, 2).
-        phases: Phases in radians, (waves,).
-    """
-
-    vectors: DoubleArray
-    phases: DoubleArray
+    vectors: DoubleArray  # wave vectors in radians a metre, (waves, 2)
+    phases: DoubleArray  # phases in radians, (waves,)
 
     @classmethod
     def draw(cls, rng: Generator, length_m: tuple[float, float], count: int = 6) -> Waves:
-        """Draw waves whose lengths lie in a range, in directions of every kind."""
+        """Draw waves of lengths within a range, in all directions."""
         lengths = rng.uniform(*length_m, count)
         angles = rng.uniform(0, 2 * math.pi, count)
         vectors = np.column_stack([np.cos(angles), np.sin(angles)]) * (2 * math.pi / lengths)[:, None]
@@ -66,17 +61,12 @@ class Waves:
 
 
 def smooth_noise(shape: tuple[int, int], length_px: float, rng: Generator) -> FloatArray:
-    """Return noise whose features are about ``length_px`` wide: mean 0, standard deviation about 1.
+    """Return noise of a (height, width) with features about ``length_px`` wide, mean 0 and standard deviation about 1.
 
-    White noise on a lattice, softened (or the lattice would show) and drawn out bicubically; lengths of one pixel or
+    White noise on a lattice, smoothed (or the lattice would show) and enlarged bicubically; lengths of one pixel or
     less give white noise.
-
-    Args:
-        shape: (height, width) of the result.
-        length_px: Width of the features.
-        rng: The source of chance.
     """
-    step = length_px / 3 if length_px >= 6 else 1.0  # a lattice about as fine as the pixels would beat against them
+    step = length_px / 3 if length_px >= 6 else 1.0  # a lattice about as fine as the pixels would cause moiré
     rows, cols = (math.ceil(side / step) + 3 for side in shape)
     lattice = rng.standard_normal((rows, cols), dtype=np.float32)
     lattice = gaussian_filter(lattice, 1.1 * length_px / 3 / step, mode="wrap")

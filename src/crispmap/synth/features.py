@@ -1,4 +1,4 @@
-"""The things a generated town is made of: plain records, in metres, x east and y north of its south-west corner."""
+"""The elements of a generated town: plain records, in metres, x east and y north of its south-west corner."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ from crispmap.synth.setting import Setting
 
 @dataclass(frozen=True)
 class Frame:
-    """A local frame: ``u`` runs along a street, ``v`` to the left of it, into the block.
+    """A local frame: ``u`` runs along a street, ``v`` to the left of it, into the block."""
 
-    Attributes:
-        x: Origin, metres east.
-        y: Origin, metres north.
-        angle_rad: Direction of ``u``, counter-clockwise from east.
-    """
-
-    x: float
-    y: float
-    angle_rad: float
+    x: float  # origin, metres east
+    y: float  # origin, metres north
+    angle_rad: float  # direction of ``u``, counter-clockwise from east
 
     def at(self, u: float, v: float) -> tuple[float, float]:
         """Return the point (x, y) at (u, v) of this frame."""
@@ -41,23 +35,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class Road:
-    """A street: its centre line and what a mapper would say of it.
+    """A street."""
 
-    Attributes:
-        line: The centre line.
-        highway: OpenStreetMap value, such as ``residential``.
-        width_m: Width of the carriageway, kerb to kerb.
-        surface: Material of the carriageway.
-        verge: Material of the pavement or grass on either side; background in the truth.
-        verge_m: Its width.
-    """
-
-    line: LineString
-    highway: str
-    width_m: float
-    surface: str
-    verge: str
-    verge_m: float
+    line: LineString  # the centre line
+    highway: str  # OpenStreetMap value, such as ``residential``
+    width_m: float  # width of the carriageway, kerb to kerb
+    surface: str  # material of the carriageway
+    verge: str  # material of the pavement or grass on either side; background in the truth
+    verge_m: float  # its width
 
     def area(self, extra_m: float = 0.0) -> Polygon:
         """Return the carriageway, grown by ``extra_m`` on either side."""
@@ -66,25 +51,15 @@ class Road:
 
 @dataclass(frozen=True)
 class Wing:
-    """A rectangular body with one roof: part of a building, or of a car.
+    """A rectangular body with one roof: part of a building, or of a car."""
 
-    Attributes:
-        frame: Origin at the centre, ``u`` along the ridge.
-        length_m: Side along ``u``.
-        width_m: Side along ``v``.
-        eave_m: Height of the eaves above the ground.
-        rise_m: Height of the ridge above the eaves.
-        roof: ``gable``, ``hip``, ``flat``, or ``decal`` (paint on whatever roof is there: windows, panels).
-        material: Roof material.
-    """
-
-    frame: Frame
-    length_m: float
-    width_m: float
-    eave_m: float
-    rise_m: float
-    roof: str
-    material: str
+    frame: Frame  # origin at the centre, ``u`` along the ridge
+    length_m: float  # side along ``u``
+    width_m: float  # side along ``v``
+    eave_m: float  # height of the eaves above the ground
+    rise_m: float  # height of the ridge above the eaves
+    roof: str  # ``gable``, ``hip``, ``flat``, or ``decal`` (drawn on the roof below: windows, panels)
+    material: str  # roof material
 
     @property
     def outline(self) -> Polygon:
@@ -95,21 +70,13 @@ class Wing:
 
 @dataclass(frozen=True)
 class Building:
-    """One building: what its roof covers, seen from straight above.
+    """One building."""
 
-    Attributes:
-        outline: The exact outline.
-        wings: The bodies whose union, less ground another building took first, is the outline.
-        kind: OpenStreetMap value: ``house``, ``terrace``, ``apartments``, ``industrial``, ``shed``, ``church``, ...
-        details: Chimneys, vents, windows and panels on the roof.
-        row: Number of the row of houses it stands in, or -1: mappers draw rows as one.
-    """
-
-    outline: Polygon
-    wings: tuple[Wing, ...]
-    kind: str
-    details: tuple[Wing, ...] = ()
-    row: int = -1
+    outline: Polygon  # the exact outline, seen from straight above
+    wings: tuple[Wing, ...]  # the bodies whose union, less earlier buildings, is the outline
+    kind: str  # OpenStreetMap value: ``house``, ``terrace``, ``apartments``, ``industrial``, ``shed``, ``church``, ..
+    details: tuple[Wing, ...] = ()  # chimneys, vents, windows and panels on the roof
+    row: int = -1  # number of the row of houses it stands in, or -1: mappers draw rows as one
 
     @property
     def height_m(self) -> float:
@@ -119,24 +86,17 @@ class Building:
 
 @dataclass(frozen=True)
 class Surface:
-    """A piece of ground, or of something low standing on it.
+    """A piece of ground, or of something low on it."""
 
-    Attributes:
-        shape: Its outline.
-        material: What it is made of.
-        angle_rad: Direction of rows, furrows or seams, counter-clockwise from east.
-        height_m: Height above the ground: 0 for ground, more for hedges and walls.
-    """
-
-    shape: BaseGeometry
-    material: str
-    angle_rad: float = 0.0
-    height_m: float = 0.0
+    shape: BaseGeometry  # its outline
+    material: str  # what it is made of
+    angle_rad: float = 0.0  # direction of rows, furrows or seams, counter-clockwise from east
+    height_m: float = 0.0  # height above the ground: 0 for ground, more for hedges and walls
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A tree: where it stands, how wide its crown and how high it is, in metres."""
+    """A tree: its position, crown radius and height in metres."""
 
     x: float
     y: float
@@ -147,30 +107,18 @@ class Tree:
 
 @dataclass
 class Town:
-    """A town, planned in vectors; everything reaches somewhat beyond the scene.
+    """A town, planned in vectors; everything reaches a little beyond the scene."""
 
-    Attributes:
-        setting: Where it lies.
-        roads: Streets and country lanes: what the truth calls road.
-        carriageway: The exact ground of all roads, kerb to kerb, with rounded corners.
-        water: The river.
-        path: The foot path along the river, 2 m wide: background in the truth.
-        buildings: All buildings, down to sheds; none overlaps another or a road.
-        surfaces: The ground from below to above: fields, gardens, yards, car parks.
-        painted: Markings and patches on the carriageways.
-        barriers: Hedges and walls.
-        trees: All trees.
-        cars: Bodies, windows and roofs of all cars and lorries.
-    """
-
-    setting: Setting
-    roads: tuple[Road, ...]
-    carriageway: BaseGeometry
-    water: BaseGeometry
-    path: LineString
+    setting: Setting  # where it lies
+    roads: tuple[Road, ...]  # streets and country lanes: what the truth calls road
+    carriageway: BaseGeometry  # the exact ground of all roads, kerb to kerb, with rounded corners
+    water: BaseGeometry  # the river
+    path: LineString  # the foot path along the river, 2 m wide: background in the truth
+    # all buildings, down to sheds; none overlaps another or a road
     buildings: list[Building] = field(default_factory=list)
+    # the ground from below to above: fields, gardens, yards, car parks
     surfaces: list[Surface] = field(default_factory=list)
-    painted: list[Surface] = field(default_factory=list)
-    barriers: list[Surface] = field(default_factory=list)
-    trees: list[Tree] = field(default_factory=list)
-    cars: list[Wing] = field(default_factory=list)
+    painted: list[Surface] = field(default_factory=list)  # markings and patches on the carriageways
+    barriers: list[Surface] = field(default_factory=list)  # hedges and walls
+    trees: list[Tree] = field(default_factory=list)  # all trees
+    cars: list[Wing] = field(default_factory=list)  # bodies, windows and roofs of all cars and lorries

@@ -1,4 +1,4 @@
-"""How single buildings and cars are put together: bodies with roofs, chimneys, vents, windows."""
+"""Single buildings and cars: bodies with roofs, chimneys, vents, windows."""
 
 from __future__ import annotations
 
@@ -16,39 +16,26 @@ FLATS = ("roof_gravel", "roof_gravel", "bitumen", "membrane", "roof_grey", "roof
 
 @dataclass(frozen=True)
 class Style:
-    """What buildings of one sort have in common.
+    """The common properties of buildings of one kind."""
 
-    Attributes:
-        kind: OpenStreetMap value.
-        front_m: Range of the side along the street; of a house that stands free, of its plot's.
-        depth_m: Range of the side away from it.
-        eave_m: Range of the height of the eaves.
-        roofs: Materials of pitched roofs to draw from.
-        flats: Materials of flat roofs to draw from.
-        slope: Rise over run of pitched roofs.
-        flat: Share of flat roofs.
-        hipped: Share of hipped roofs among the pitched.
-        wing: Share with a wing that stands out behind.
-    """
-
-    kind: str
-    front_m: tuple[float, float]
-    depth_m: tuple[float, float]
-    eave_m: tuple[float, float]
-    roofs: tuple[str, ...] = TILED
-    flats: tuple[str, ...] = FLATS
-    slope: float = 0.45
-    flat: float = 0.0
-    hipped: float = 0.0
-    wing: float = 0.0
+    kind: str  # OpenStreetMap value
+    front_m: tuple[float, float]  # range of the side along the street; of a house that stands free, of its plot's
+    depth_m: tuple[float, float]  # range of the side away from it
+    eave_m: tuple[float, float]  # range of the height of the eaves
+    roofs: tuple[str, ...] = TILED  # materials of pitched roofs to draw from
+    flats: tuple[str, ...] = FLATS  # materials of flat roofs to draw from
+    slope: float = 0.45  # rise over run of pitched roofs
+    flat: float = 0.0  # share of flat roofs
+    hipped: float = 0.0  # share of hipped roofs among the pitched
+    wing: float = 0.0  # share with a wing that stands out behind
 
     def in_quarter(self, dice: Dice) -> Style:
-        """Return the style as one quarter has it: mostly tiled, some slated, some modern."""
+        """Return the style of one quarter: mostly tiled, some slated, some modern."""
         roofs, flat = dice.pick(((TILED, 0.03), (TILED, 0.03), (TILED, 0.06), (SLATED, 0.05), (MODERN, 0.22)))
         return replace(self, roofs=roofs, flat=flat, slope=dice.between(0.42, 0.85), hipped=dice.pick((0.1, 0.35, 0.7)))
 
     def draw_wings(self, front_m: float, frame: Frame, dice: Dice) -> tuple[Wing, ...]:
-        """Return a building whose front's middle is the frame's origin: a body, perhaps with a wing behind."""
+        """Return a building with the middle of its front at the frame's origin: a body, perhaps with a wing behind."""
         deep, eave = dice.between(*self.depth_m), dice.between(*self.eave_m)
         body = self._under_roof(frame.moved(0, deep / 2), (front_m, deep), eave, dice)
         if not dice.chance(self.wing):
@@ -70,11 +57,11 @@ class Style:
 
 _ON_FLAT = (("membrane", 1 / 140, 2.2, 0.8), ("roof_grey", 1 / 140, 2.2, 0.8), ("glass", 1 / 200, 3.0, 0.0))
 _ON_SLOPE = (("tile_old", 1 / 90, 0.9, 1.6), ("glass", 1 / 90, 1.1, 0.0), ("panel", 1 / 1000, 5.0, 0.0))
-"""What is on roofs: material, number a square metre, longest side, height (0 for windows and panels)."""
+"""Details on roofs: material, number per square metre, longest side, height (0 for windows and panels)."""
 
 
 def draw_details(wing: Wing, dice: Dice) -> tuple[Wing, ...]:
-    """Return what is on a roof: vents and lights on flat ones, chimneys, windows and panels on pitched ones."""
+    """Return the details on a roof: vents and skylights if flat, chimneys, windows and panels if pitched."""
     made = []
     for material, density, side_m, height_m in _ON_FLAT if wing.roof == "flat" else _ON_SLOPE:
         for _ in range(min(6, dice.poisson(density * wing.length_m * wing.width_m))):

@@ -1,4 +1,4 @@
-"""What things look like: red, green, blue and near infrared of every material in full sun, and how it varies."""
+"""The looks of materials: red, green, blue and near infrared in full sun, and their variation."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Material:
-    """The look of a material.
+    """The look of a material."""
 
-    Attributes:
-        colour: Red, green, blue, near infrared in full sun on flat ground, 0..255.
-        vary: Standard deviation of brightness between one piece and another.
-        grain: Contrast of texture at 0.5 m, 2 m, 7 m and 30 m.
-        dry: How far vegetation turns from green to straw, with texture at 7 m and 30 m.
-        row_m: Distance of rows, furrows or seams; 0 without.
-        row_depth: Contrast of the rows.
-    """
-
-    colour: tuple[float, float, float, float]
-    vary: float
-    grain: tuple[float, float, float, float]
-    dry: float = 0.0
-    row_m: float = 0.0
-    row_depth: float = 0.0
+    colour: tuple[float, float, float, float]  # red, green, blue, near infrared in full sun on flat ground, 0..255
+    vary: float  # standard deviation of brightness between one piece and another
+    grain: tuple[float, float, float, float]  # contrast of texture at 0.5 m, 2 m, 7 m and 30 m
+    dry: float = 0.0  # how far vegetation turns from green to straw, with texture at 7 m and 30 m
+    row_m: float = 0.0  # distance of rows, furrows or seams; 0 without
+    row_depth: float = 0.0  # contrast of the rows
 
 
 _GRASS = (0.05, 0.06, 0.06, 0.05)
@@ -96,4 +87,4 @@ MATERIALS = {
     "conifer": Material((50, 70, 48, 150), 0.1, _LEAVES, 0.1),
     "poplar": Material((86, 108, 62, 192), 0.1, _LEAVES, 0.2),
 }
-"""Every material by name. Asphalt is also the colour of grey roofs, bare soil that of tiles: as in life."""
+"""Every material by name. As in reality, asphalt has the colour of grey roofs, and bare soil that of tiles."""

@@ -1,6 +1,6 @@
-"""Heights, surfaces and sunlight: what is seen from straight above, pixel by pixel, how high it is, and its shadow.
+"""Heights, surfaces and sunlight: for every pixel what is seen from straight above, its height, and its shadow.
 
-Pieces of a material are numbered; a table keeps what each looks like. Later and higher things cover what lies lower.
+Pieces of a material are numbered; a table holds their looks. Later and higher things cover lower ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Place: TypeAlias = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Sun:
-    """Where the sun stands: azimuth clockwise from north, elevation above the horizon."""
+    """The position of the sun: azimuth clockwise from north, elevation above the horizon."""
 
     azimuth_deg: float = 152.0
     elevation_deg: float = 47.0
@@ -44,7 +44,7 @@ class Sun:
         return math.tan(math.radians(self.elevation_deg))
 
     def facing(self, slope: float, downhill_rad: float) -> float:
-        """Return the direct light on a plane relative to flat ground, from its slope and the direction it falls."""
+        """Return the direct light on a plane relative to flat ground, from its slope and downhill direction."""
         east, north = self.towards
         towards = math.cos(downhill_rad) * east + math.sin(downhill_rad) * north
         return max(0.0, (1 + slope * towards / self.slope) / math.sqrt(1 + slope * slope))
@@ -57,11 +57,11 @@ class Relief:
         surface: Numbers of pieces of a material, (row, col) int32; 0 is rough grass.
         height_m: Heights above the ground, (row, col) float32.
         light: Light on roofs and leaves relative to flat ground, (row, col) float32.
-        crown: Where a tree's crown is seen, (row, col) bool.
+        crown: Whether a tree's crown is seen, (row, col) bool.
     """
 
     def __init__(self, shape: tuple[int, int], gsd_m: float, sun: Sun, rng: Generator) -> None:
-        """Start with bare ground of ``shape`` fine pixels of ``gsd_m``; the south-west corner is (0, 0)."""
+        """Start with flat ground of ``shape`` fine pixels of ``gsd_m``; the south-west corner is (0, 0)."""
         self.gsd_m = gsd_m
         self.sun = sun
         self.rng = rng
@@ -75,7 +75,7 @@ class Relief:
         self._rag = smooth_noise((640, 640), 1.1 / gsd_m, rng)
 
     def enter(self, name: str, angle_rad: float = 0.0) -> int:
-        """Enter a piece of a material, of a brightness and tint of its own, and return its number."""
+        """Add a piece of a material, with its own brightness and tint, and return its number."""
         material = MATERIALS[name]
         tone = min(1.3, max(0.72, self.rng.normal(1, material.vary)))
         tint = np.array([*self.rng.normal(1, 0.014, 3), 1.0]) * tone
@@ -108,7 +108,7 @@ class Relief:
         return (slice(r0, r1), slice(c0, c1)), east[None, :], north[:, None]
 
     def roof(self, wing: Wing) -> None:
-        """Put a wing's roof up; of overlapping roofs the higher is seen."""
+        """Draw a wing's roof; of overlapping roofs the higher is seen."""
         reach = math.hypot(wing.length_m, wing.width_m) / 2 + self.gsd_m
         place, east, north = self._around(wing.frame.x, wing.frame.y, reach)
         c, s = math.cos(wing.frame.angle_rad), math.sin(wing.frame.angle_rad)
@@ -125,13 +125,13 @@ class Relief:
         self._show(place, shown, height, self.enter(wing.material, seams), np.array(light)[face])
 
     def _show(self, place: _Place, shown: BoolArray, height: DoubleArray, number: int, light: DoubleArray) -> None:
-        """Put up the pixels of a thing that are seen."""
+        """Draw the visible pixels of a thing."""
         self.height_m[place][shown] = height[shown]
         self.light[place][shown] = light[shown]
         self.surface[place][shown] = number
 
     def tree(self, tree: Tree) -> None:
-        """Grow a tree, a ragged dome or a cone, brighter towards the sun; its crown covers what is lower."""
+        """Draw a tree, a ragged dome or a cone, brighter towards the sun; its crown covers lower things."""
         place, east, north = self._around(tree.x, tree.y, 1.15 * tree.radius_m)
         r0, c0 = self.rng.integers(0, 400, 2)
         rag = self._rag[r0 : r0 + north.shape[0], c0 : c0 + east.shape[1]]
@@ -146,7 +146,7 @@ class Relief:
 
 
 def _roof_shape(wing: Wing, u: DoubleArray, v: DoubleArray) -> tuple[DoubleArray, NDArray[np.int8]]:
-    """Return heights and planes at (u, v): 0 and 2 fall to +v and -v, 1 and 3 to +u and -u, 4 is flat or the ridge."""
+    """Return heights and planes at (u, v): 0 and 2 face +v and -v, 1 and 3 face +u and -u, 4 is flat or the ridge."""
     half = wing.width_m / 2
     side = 1 - np.abs(v) / half
     end = (wing.length_m / 2 - np.abs(u)) / half if wing.roof == "hip" else np.float64(math.inf)
@@ -156,10 +156,10 @@ def _roof_shape(wing: Wing, u: DoubleArray, v: DoubleArray) -> tuple[DoubleArray
 
 
 def cast_shadows(height_m: FloatArray, gsd_m: float, sun: Sun) -> BoolArray:
-    """Return where something between a pixel and the sun hides the sun, from heights in pixels of ``gsd_m``.
+    """Return which pixels are in shadow, from heights in pixels of ``gsd_m``.
 
-    A pixel lies in shadow if, k steps towards the sun, something stands higher than the pixel by more than the
-    sun's rise over k steps. The maximum over all k is taken by doubling: log2(steps) passes instead of steps.
+    A pixel is in shadow if, k steps towards the sun, something is higher than the pixel by more than the sun's rise
+    over k steps. The maximum over all k is taken by doubling: log2(steps) passes instead of steps.
     """
     east, north = sun.towards
     longest = max(abs(east), abs(north))
@@ -177,6 +177,6 @@ def cast_shadows(height_m: FloatArray, gsd_m: float, sun: Sun) -> BoolArray:
 
 
 def _overlap(array: FloatArray, rows: int, cols: int) -> FloatArray:
-    """Return what an array shares with itself moved up by rows and left by columns: a view, empty if nothing."""
+    """Return the view of an array that overlaps with itself moved up by rows and left by columns."""
     height, width = array.shape
     return array[max(0, rows) : max(0, height + min(0, rows)), max(0, cols) : max(0, width + min(0, cols))]

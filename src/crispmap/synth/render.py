@@ -1,4 +1,4 @@
-"""The picture of a town from above: red, green, blue and near infrared, as a sensor would see it.
+"""The image of a town from above: red, green, blue and near infrared, as a sensor would see it.
 
 Geometry, light and shadow are drawn on pixels of half the size and averaged; textures, haze, the sensor's blur and
 noise follow at full size.
@@ -20,33 +20,25 @@ from crispmap.types import FloatArray
 
 _FINE = 2
 _STRIP_PX = 256
-_SKYLIGHT = np.array([0.36, 0.41, 0.5, 0.3], dtype=np.float32)
-"""What is left of full light in a shadow; skylight is blue."""
+_SKYLIGHT = np.array([0.36, 0.41, 0.5, 0.3], dtype=np.float32)  # the share of full light in a shadow; skylight is blue
 _HAZE = np.array([168, 178, 196, 120], dtype=np.float32)
-_NOISE = (1.3, 0.012)
-"""Sensor noise: standard deviation of the dark, and what brightness adds."""
+_NOISE = (1.3, 0.012)  # sensor noise: standard deviation in the dark, and its growth with brightness
 
 
 def render(town: Town, grid: Grid, seed: int = 0, *, sun: Sun | None = None) -> NDArray[np.uint8]:
-    """Return the picture of a town, bands red, green, blue, near infrared, (4, row, col), 0..255.
+    """Return the image of a town, bands red, green, blue, near infrared, (4, row, col), 0..255.
 
-    The same town, grid and seed give the same bytes.
-
-    Args:
-        town: The town; its south-west corner lies at the grid's lower left corner.
-        grid: A north-up grid with square pixels over the town's ground.
-        seed: Draws textures, colours and noise.
-        sun: Where the sun stands; by default south-south-east, 47 degrees high.
+    The same town, grid and seed (of textures, colours and noise) give the same bytes.
 
     Raises:
-        GridError: If the grid does not cover just the town's ground with square pixels.
+        GridError: If the grid is not north-up with square pixels and exactly the town's extent.
     """
     gsd, turned, _, _, up, _ = grid.transform[:6]
     width_m, height_m = town.setting.size_m
     if turned or not np.allclose([gsd, -up], [width_m / grid.width, height_m / grid.height], rtol=1e-9):
         raise GridError(
             f"A grid of {grid.shape} pixels of {gsd:g} x {-up:g} m for a town of {width_m} x {height_m} m.",
-            expected="a north-up grid of square pixels that covers the town's ground",
+            expected="a north-up grid of square pixels of the town's extent",
         )
     rng = Dice.of(seed, 2)
     relief = Relief((grid.height * _FINE, grid.width * _FINE), gsd / _FINE, sun or Sun(), rng)
@@ -57,7 +49,7 @@ def render(town: Town, grid: Grid, seed: int = 0, *, sun: Sun | None = None) -> 
 
 
 def _draw(town: Town, relief: Relief) -> None:
-    """Draw a town: ground, roads with the greatest on top, hedges, cars, buildings, trees."""
+    """Draw a town: ground, roads with the largest on top, hedges, cars, buildings, trees."""
     small_first = town.roads[::-1]
     relief.lay([*town.surfaces, Surface(town.water, "water")])
     relief.lay(Surface(road.area(road.verge_m), road.verge) for road in small_first)
@@ -87,7 +79,7 @@ def _lit(relief: Relief) -> FloatArray:
 
 
 def _texture(image: FloatArray, relief: Relief, gsd_m: float, rng: Generator) -> None:
-    """Give every surface its grain, its rows and its dry places, in place."""
+    """Add grain, rows and dry spots to every surface, in place."""
     seen = relief.surface[::_FINE, ::_FINE]
     height, width = seen.shape
     *grains, dryness, depth, wave_east, wave_north = (look[seen] for look in relief.looks()[:, 4:].T)
@@ -104,7 +96,7 @@ def _texture(image: FloatArray, relief: Relief, gsd_m: float, rng: Generator) ->
 
 
 def _sensed(image: FloatArray, gsd_m: float, rng: Generator) -> NDArray[np.uint8]:
-    """Return what the sensor makes of the light: uneven light, haze, blur, noise, 8 bits."""
+    """Return what the sensor records: uneven light, haze, blur, noise, 8 bits."""
     _, height, width = image.shape
     glow = 1 + np.float32(0.03) * smooth_noise((height, width), 180.0 / gsd_m, rng)
     veil = np.float32(0.07) * (1 + np.float32(0.25) * smooth_noise((height, width), 260.0 / gsd_m, rng))

@@ -1,4 +1,4 @@
-"""Where a town lies: its centres, how dense it is around them, which way its streets tend, its river."""
+"""The setting of a town: its centres, the density around them, the direction of its streets, its river."""
 
 from __future__ import annotations
 
@@ -14,51 +14,38 @@ from shapely import LineString, Polygon, box
 from crispmap.synth.chance import Dice, Waves
 from crispmap.types import DoubleArray
 
-MARGIN_M = 70.0
-"""The town is planned this far beyond the scene, so that nothing ends at the scene's border."""
+MARGIN_M = 70.0  # the town is planned this far beyond the scene, so that nothing ends at the scene's border
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The lie of the land.
+    """The geography of a town."""
 
-    Attributes:
-        size_m: (width, height) of the scene.
-        centres: Neighbourhood centres, (n, 2).
-        radius_m: How far a neighbourhood reaches: density falls to 1/e there.
-        mains: Centre lines of the main roads, west to east.
-        river: Centre line of the river, south to north.
-        river_width_m: Width of the river.
-        waves: Make the streets bend, and density uneven.
-    """
-
-    size_m: tuple[float, float]
-    centres: DoubleArray
-    radius_m: float
-    mains: tuple[LineString, ...]
-    river: LineString
-    river_width_m: float
-    waves: Waves
+    size_m: tuple[float, float]  # (width, height) of the scene
+    centres: DoubleArray  # neighbourhood centres, (n, 2)
+    radius_m: float  # how far a neighbourhood reaches: density falls to 1/e there
+    mains: tuple[LineString, ...]  # centre lines of the main roads, west to east
+    river: LineString  # centre line of the river, south to north
+    river_width_m: float  # width of the river
+    waves: Waves  # make the streets bend, and density uneven
 
     @cached_property
     def domain(self) -> Polygon:
-        """The ground planned: the scene and a margin."""
+        """The planned extent: the scene and a margin."""
         width, height = self.size_m
         return box(-MARGIN_M, -MARGIN_M, width + MARGIN_M, height + MARGIN_M)
 
     @cached_property
     def frame(self) -> Polygon:
-        """The ground of the scene."""
+        """The extent of the scene."""
         return box(0.0, 0.0, *self.size_m)
 
     @cached_property
     def _guides(self) -> tuple[DoubleArray, DoubleArray]:
         """Points of the main roads and the directions there."""
         lines = [shapely.get_coordinates(line)[::4] for line in self.mains]
-        points, steps = (
-            np.concatenate([line[:-1] for line in lines]),
-            np.concatenate([np.diff(line, axis=0) for line in lines]),
-        )
+        points = np.concatenate([line[:-1] for line in lines])
+        steps = np.concatenate([np.diff(line, axis=0) for line in lines])
         return points, steps / np.linalg.norm(steps, axis=1, keepdims=True)
 
     def density(self, x: float, y: float) -> float:
@@ -85,7 +72,7 @@ def smooth_line(control: DoubleArray, step_m: float = 5.0) -> LineString:
 
 
 def draw_setting(size_m: tuple[float, float], dice: Dice) -> Setting:
-    """Return a setting in which every 400 m of width has a neighbourhood centre of its own."""
+    """Return a setting with a neighbourhood centre in every 400 m of width."""
     width, height = size_m
     across, up = max(1, round(width / 400)), max(1, round(height / 800))
     cell = np.array([width / across, height / up])

@@ -1,4 +1,4 @@
-"""Ground to build on: finding room for things, and laying, building and planting them."""
+"""Building sites: finding space for things, and laying, building and planting them."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _SPECIES = {
 
 
 def polygons_of(shape: BaseGeometry, least_m2: float = 1.0) -> list[Polygon]:
-    """Return the polygons of a geometry that are not smaller than an area."""
+    """Return the polygons of a geometry of at least an area."""
     parts = shapely.get_parts(shapely.get_parts(shape))
     return [part for part in parts if isinstance(part, Polygon) and part.area >= least_m2]
 
 
 def clip(shape: BaseGeometry, ground: BaseGeometry) -> MultiPolygon:
-    """Return the polygons a shape shares with ground, on a millimetre grid so that shared edges cannot break it."""
+    """Return the intersection of a shape and an area as polygons, on a millimetre grid for robust shared edges."""
     return MultiPolygon(polygons_of(shapely.intersection(shape, ground, grid_size=PRECISION_M), 0.0))
 
 
 def cut(shape: BaseGeometry, others: Iterable[BaseGeometry]) -> MultiPolygon:
-    """Return the polygons of a shape less others, on a millimetre grid so that shared edges cannot break it."""
+    """Return a shape less others as polygons, on a millimetre grid for robust shared edges."""
     taken = shapely.union_all(list(others), grid_size=PRECISION_M)
     return MultiPolygon(polygons_of(shapely.difference(shape, taken, grid_size=PRECISION_M), 0.0))
 
@@ -54,21 +54,13 @@ def draw_tree(x: float, y: float, species: str, dice: Dice, radius_m: float = 0.
 
 @dataclass
 class Site:
-    """A piece of ground to build on, and the means to do it.
+    """A plot to build on, and the means to do it."""
 
-    Attributes:
-        ground: The ground; roads and their verges are not part of it.
-        streets: All carriageways with their verges, prepared.
-        town: Where things are appended.
-        dice: The source of chance.
-        taken: Outlines already standing on this ground.
-    """
-
-    ground: Polygon
-    streets: BaseGeometry
-    town: Town
-    dice: Dice
-    taken: list[Polygon] = field(default_factory=list)
+    ground: Polygon  # the ground; roads and their verges are not part of it
+    streets: BaseGeometry  # all carriageways with their verges, prepared
+    town: Town  # where things are appended
+    dice: Dice  # the source of chance
+    taken: list[Polygon] = field(default_factory=list)  # outlines already standing on this ground
 
     def __post_init__(self) -> None:
         shapely.prepare(self.ground)
@@ -80,27 +72,27 @@ class Site:
         return float(self._ring.length)
 
     def at(self, run_m: float) -> tuple[float, float]:
-        """Return the point (x, y) at a length along the ground's outer edge, walked with the ground on the left."""
+        """Return the point (x, y) at a length along the ground's outer edge, which runs counterclockwise."""
         point = self._ring.interpolate(run_m % self.edge_m)
         return point.x, point.y
 
     def front(self, run_m: float, length_m: float) -> Frame | None:
-        """Return the middle of a straight front along a street, ``v`` into the ground; None where there is none."""
+        """Return the middle of a straight front along a street, ``v`` into the plot; None if there is none."""
         a, middle, b = (self.at(run_m + share * length_m) for share in (0.0, 0.5, 1.0))
         frame = Frame((a[0] + b[0]) / 2, (a[1] + b[1]) / 2, math.atan2(b[1] - a[1], b[0] - a[0]))
         bent = math.dist(a, b) < 0.97 * length_m or math.dist(middle, frame.at(0, 0)) > 0.06 * length_m
         return None if bent or not shapely.dwithin(self.streets, Point(middle), 1.0) else frame
 
     def is_free(self, shape: BaseGeometry, clearance_m: float = 0.0) -> bool:
-        """Return whether a shape lies on the ground, this far from everything standing."""
+        """Return whether a shape is inside the plot, with a clearance from everything on it."""
         if not self.ground.contains(shape):
             return False
         return not (self.taken and shapely.dwithin(np.array(self.taken, dtype=object), shape, clearance_m).any())
 
     def build(self, style: Style, door: Frame, front_m: float, apart_m: float, row: int = -1) -> Building | None:
-        """Put up a building where there is room for it, if need be without its wing; return it, or None.
+        """Add a building where it fits, if necessary without its wing; return it, or None.
 
-        Neighbours of a row touch: a wall is cut off where another house stands already.
+        Neighbours of a row touch: a wall is cut off where another house already is.
         """
         wings = style.draw_wings(front_m, door, self.dice)
         for bodies in (wings, wings[:1]):
@@ -116,12 +108,12 @@ class Site:
         return None
 
     def lay(self, shape: BaseGeometry, material: str, angle_rad: float = 0.0, height_m: float = 0.0) -> None:
-        """Lay a surface on the ground, or put up a hedge or wall; what lies outside the ground is cut off."""
+        """Add a surface, hedge or wall, clipped to the plot."""
         inside = shape if self.ground.contains(shape) else clip(shape, self.ground)
         (self.town.barriers if height_m else self.town.surfaces).append(Surface(inside, material, angle_rad, height_m))
 
     def scatter(self, ground: BaseGeometry, count: float) -> Iterator[tuple[float, float]]:
-        """Yield random points on ground, ``count`` in the mean."""
+        """Yield random points in an area, ``count`` on average."""
         if ground.area > 0:
             left, bottom, right, top = ground.bounds
             tries = self.dice.poisson(count * (right - left) * (top - bottom) / ground.area)
@@ -130,17 +122,17 @@ class Site:
             yield from zip(xs[hits].tolist(), ys[hits].tolist(), strict=True)
 
     def plant(self, ground: BaseGeometry, m2_each: float, species: Sequence[str]) -> None:
-        """Scatter trees over ground."""
+        """Scatter trees over an area."""
         for x, y in self.scatter(ground, ground.area / m2_each):
             self.town.trees.append(draw_tree(x, y, self.dice.pick(species), self.dice))
 
     def park(self, frame: Frame) -> None:
-        """Stand a car at a frame's origin, along its ``u``, where nothing is in the way."""
+        """Park a car at a frame's origin, along its ``u``, if the spot is free."""
         if self.is_free(frame.rect(-2.4, 2.4, -1, 1)):
             self.town.cars.extend(draw_car(frame, self.dice))
 
     def lots(self, seeds: Sequence[Point], reach_m: float) -> list[Polygon]:
-        """Return the ground nearest to each seed and within reach of it, in the order of the seeds."""
+        """Return the part of the plot nearest to each seed and within reach of it, in the order of the seeds."""
         cells: Iterable[BaseGeometry] = [self.ground] * len(seeds)
         if len(seeds) > 1:
             cells = shapely.get_parts(shapely.voronoi_polygons(MultiPoint(seeds), extend_to=self.ground, ordered=True))

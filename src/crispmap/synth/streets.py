@@ -1,8 +1,8 @@
-"""The streets: their network, and what lies on and along them.
+"""The street network, and what is on and along the streets.
 
 There are main roads, a through road at every centre, and the built-up pieces of an uneven grid. The grid's lines run
-beside the main roads and, along the land's directions, across them. They are cut where they cross: pieces in dense
-ground become streets, some lines go on over open land as lanes.
+beside the main roads and, along the local directions, across them. They are cut where they cross: pieces in dense areas
+become streets, some lines continue over open land as lanes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from crispmap.synth.setting import Setting
 from crispmap.synth.site import draw_tree
 
 _STEP_M = 5.0
-_OPEN = 0.1
-"""Density below which land is open: lanes instead of streets."""
+_OPEN = 0.1  # density below which land is open: lanes instead of streets
 _KINDS = {
     "secondary": ((9.5, 12.0), ("asphalt_dark", "asphalt", "asphalt")),
     "tertiary": ((6.8, 8.4), ("asphalt_dark", "asphalt", "asphalt_worn")),
@@ -54,7 +53,7 @@ def plan_streets(setting: Setting, dice: Dice) -> tuple[Road, ...]:
 
 
 def _across(x: float, y: float, setting: Setting) -> LineString:
-    """Return a line through a place that crosses the land's direction, from edge to edge."""
+    """Return a line through a place across the local direction, from edge to edge."""
     halves = []
     for turn in (math.pi / 2, -math.pi / 2):
         half = [(x, y)]
@@ -81,7 +80,7 @@ def _grid(setting: Setting, dice: Dice) -> Iterator[LineString]:
 def _built(
     line: LineString, crossed: BaseGeometry, before: Sequence[LineString], setting: Setting, dice: Dice
 ) -> Iterator[LineString]:
-    """Yield the streets a line of the grid gives: runs of pieces between crossings that are built up."""
+    """Yield the streets along a line of the grid: built-up runs of pieces between crossings."""
     crossings = shapely.points(shapely.get_coordinates(line.intersection(crossed.difference(line))))
     stops = np.unique(shapely.line_locate_point(line, crossings))
     stops = stops[np.diff(stops, prepend=-99.0) > 20.0]
@@ -92,7 +91,7 @@ def _built(
 
 
 def _is_built(piece: LineString, before: Sequence[LineString], lane: bool, setting: Setting, dice: Dice) -> bool:
-    """Return whether a piece becomes a street: in dense ground or a lane, away from the river and other streets."""
+    """Return whether a piece becomes a street: in a dense area or a lane, away from the river and other streets."""
     middle = piece.interpolate(0.5, normalized=True)
     dense = setting.density(middle.x, middle.y) > _OPEN
     if not (dice.chance(0.78) if dense else lane) or setting.river.dwithin(piece, setting.river_width_m / 2 + 9):
@@ -144,7 +143,7 @@ def _along(road: Road, first_m: float, gaps_m: tuple[float, float], dice: Dice) 
 
 
 def _patches(road: Road, dice: Dice) -> Iterator[Surface]:
-    """Yield lanes polished by wheels, and mended places and trenches, of a road's surface."""
+    """Yield wheel tracks, patches and trenches of a road's surface."""
     for lane, wheel in product((-0.25, 0.25) if road.width_m > 5 else (0.0,), (-0.8, 0.8)):
         line = road.line.offset_curve(lane * road.width_m + wheel)
         yield Surface(line.buffer(0.35, cap_style="flat", quad_segs=2), road.surface)
@@ -166,7 +165,7 @@ def _markings(road: Road, dice: Dice) -> Iterator[Surface]:
 
 
 def _add_cars(town: Town, road: Road, dice: Dice) -> None:
-    """Stand cars at the kerb where people live, and let some drive on the larger roads."""
+    """Park cars at the kerb in residential streets, and put some in traffic on the larger roads."""
     kerb = road.width_m / 2 - 1.05
     if road.highway in ("residential", "tertiary", "living_street"):
         keen = dice.between(0.0, 1.2)

@@ -1,4 +1,4 @@
-"""Planning a town: streets first, then a use for every piece of ground between them."""
+"""Planning a town: streets first, then a use for all land between them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crispmap.errors import InputError
 from crispmap.synth.blocks import fill_block
 from crispmap.synth.chance import Dice
 from crispmap.synth.features import Town, Tree
-from crispmap.synth.grounds import fill_apart, set_apart
+from crispmap.synth.land_use import fill_apart, set_apart
 from crispmap.synth.setting import draw_setting
 from crispmap.synth.site import Site, cut, polygons_of
 from crispmap.synth.streets import furnish_streets, plan_streets
@@ -22,14 +22,10 @@ _FILLET_M = 3.5
 
 
 def plan_town(size_m: tuple[float, float], seed: int = 0) -> Town:
-    """Return a town with a neighbourhood centre every 400 m of width.
+    """Return a town of a (width, height) in metres with a neighbourhood centre every 400 m of width.
 
-    From every centre the town thins out: rows of houses round courtyards and a church square, houses in gardens,
-    flats, works, playing fields, then farms, fields and woods. The same size and seed give the same town.
-
-    Args:
-        size_m: (width, height) of the scene in metres.
-        seed: Any integer from 0.
+    Density falls from every centre: rows of houses round courtyards and a church square, houses in gardens, flats,
+    works, playing fields, then farms, fields and woods. The same size and seed give the same town.
 
     Raises:
         InputError: If a side is shorter than 64 m, or the seed is negative.
@@ -44,7 +40,7 @@ def plan_town(size_m: tuple[float, float], seed: int = 0) -> Town:
     path = LineString(shapely.get_coordinates(setting.river.offset_curve(setting.river_width_m / 2 + 4.5)))
     sharp = shapely.union_all([road.area() for road in roads])
     rounded = sharp.buffer(_FILLET_M, quad_segs=4).buffer(-_FILLET_M, quad_segs=4)
-    carriageway = rounded.union(sharp)  # shrinking what was grown may lose a hair of the streets
+    carriageway = rounded.union(sharp)  # closing may lose slivers of the streets
     town = Town(setting, roads, carriageway, setting.river.buffer(setting.river_width_m / 2), path)
     streets = shapely.union_all([carriageway, *(road.area(road.verge_m) for road in roads)])
     shapely.prepare(streets)
@@ -55,7 +51,7 @@ def plan_town(size_m: tuple[float, float], seed: int = 0) -> Town:
 
 
 def _fill_ground(town: Town, streets: BaseGeometry, dice: Dice) -> None:
-    """Give every piece of ground between the streets a use, and fill it; a path follows the river."""
+    """Choose a use for all land between the streets, and fill it; a path follows the river."""
     banks = town.water.buffer(6.0)
     free = MultiPolygon(polygons_of(cut(town.setting.domain, [streets, banks])))
     taken = []
@@ -73,7 +69,7 @@ def _fill_ground(town: Town, streets: BaseGeometry, dice: Dice) -> None:
 
 
 def _with_room(town: Town) -> list[Tree]:
-    """Return the trees whose trunks stand neither in a building nor on a street."""
+    """Return the trees whose trunks are neither in a building nor on a street."""
     trunks = shapely.points([(tree.x, tree.y) for tree in town.trees])
     room = [0.3 + 0.25 * tree.radius_m for tree in town.trees]
     standing = shapely.STRtree([building.outline for building in town.buildings])

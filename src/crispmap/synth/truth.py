@@ -1,8 +1,8 @@
-"""The exact truth of a town: a class for every pixel, and the vectors it comes from.
+"""The exact reference of a town: a class for every pixel, and its vectors.
 
-What counts is what a surveyor would draw, not what a camera sees: a road under a tree's crown is road, a roof under a
-crown is building. Roads are carriageways from kerb to kerb with all their bends; pavements, drives, car parks and
-paths are background. Sheds are buildings.
+It is what a surveyor would draw, not what a camera sees: a road under a tree's crown is road, a roof under a crown is
+building. Roads are carriageways from kerb to kerb with all their bends; pavements, drives, car parks and paths are
+background. Sheds are buildings.
 """
 
 from __future__ import annotations
@@ -19,17 +19,11 @@ from crispmap.types import LabelArray
 
 BUILDING, ROAD = 1, 2
 
-TOWN_SCHEMA = preset_schema(("building", "road"))
-"""The classes of the town: background, building, road."""
+TOWN_SCHEMA = preset_schema(("building", "road"))  # the classes of the town: background, building, road
 
 
 def true_classes(town: Town, grid: Grid) -> LabelArray:
-    """Return the class id at every pixel's centre, (row, col) uint8: 0 background, 1 building, 2 road.
-
-    Args:
-        town: The town.
-        grid: A grid over the town's ground; its lower left corner is the town's south-west corner.
-    """
+    """Return the class id at every pixel's centre, (row, col) uint8: 0 background, 1 building, 2 road."""
     across, up = grid.transform.a, grid.transform.e
     shapes = [(town.carriageway, ROAD)] + [(one.outline, BUILDING) for one in town.buildings]
     drawn = [(shape, class_id) for shape, class_id in shapes if not shape.is_empty]
@@ -42,8 +36,8 @@ def true_classes(town: Town, grid: Grid) -> LabelArray:
 def true_vectors(town: Town) -> dict[str, geopandas.GeoDataFrame]:
     """Return the layers ``buildings``, ``roads`` (polygons) and ``roads_lines``, cut at the scene's edge.
 
-    Coordinates are metres of the town. Buildings carry class, kind, height_m and area_m2; road areas class; lines
-    kind and width_m, but no class: read as labels, the file is the exact truth.
+    Coordinates are metres of the town. Buildings have class, kind, height_m and area_m2; road areas class; lines kind
+    and width_m, but no class: read as labels, the file is the exact reference.
     """
     frame = town.setting.frame
     houses = [("building", one.kind, round(one.height_m, 1), one.outline) for one in town.buildings]

@@ -1,4 +1,4 @@
-"""A generated town as files: the scene, its exact truth, and the imprecise map to learn from."""
+"""A generated town as files: the scene, its exact reference, and the imprecise labels."""
 
 from __future__ import annotations
 
@@ -28,37 +28,27 @@ from crispmap.synth.town import plan_town
 from crispmap.synth.truth import TOWN_SCHEMA, true_classes, true_vectors
 
 TOWN_CRS = CRS.from_epsg(32631)
-TOWN_ORIGIN = (652000.0, 5043000.0)
-"""South-west corner of every town, in UTM zone 31 north: somewhere east of Lyon."""
+TOWN_ORIGIN = (652000.0, 5043000.0)  # south-west corner of every town, in UTM zone 31 north: somewhere east of Lyon
 BAND_NAMES = ("red", "green", "blue", "nir")
 
 
 @dataclass(frozen=True)
 class TownFiles:
-    """Where the files of a town are.
+    """The files of a town."""
 
-    Attributes:
-        folder: The folder of all of them.
-        scene: ``scene.tif``: red, green, blue, near infrared, uint8, tiled GeoTIFF in UTM.
-        truth: ``truth.tif``: class map of the exact truth on the scene's grid.
-        truth_vectors: ``truth.gpkg``: layers buildings, roads (polygons), roads_lines; UTM.
-        osm: ``osm.gpkg``: layers buildings (polygons) and roads (lines) with OpenStreetMap tags, imprecise; WGS 84.
-        schema: The classes: background, building, road.
-    """
-
-    folder: Path
-    scene: Path
-    truth: Path
-    truth_vectors: Path
-    osm: Path
-    schema: ClassSchema
+    folder: Path  # the folder of all of them
+    scene: Path  # ``scene.tif``: red, green, blue, near infrared, uint8, tiled GeoTIFF in UTM
+    truth: Path  # ``truth.tif``: class map of the exact truth on the scene's grid
+    truth_vectors: Path  # ``truth.gpkg``: layers buildings, roads (polygons), roads_lines; UTM
+    osm: Path  # ``osm.gpkg``: layers buildings (polygons) and roads (lines) with OpenStreetMap tags, imprecise; WGS 84
+    schema: ClassSchema  # the classes: background, building, road
 
 
 def town_grid(size_px: tuple[int, int] = (1600, 2400), gsd_m: float = 0.5) -> Grid:
     """Return the grid of a town of (height, width) pixels.
 
     Raises:
-        InputError: If a side is under 64 pixels or over 6,000, or a pixel not of 0.2 to 2 m.
+        InputError: If a side is not of 64 to 6,000 pixels, or a pixel not of 0.2 to 2 m.
     """
     height, width = size_px
     if min(size_px) < 64 or max(size_px) > 6_000 or not 0.2 <= gsd_m <= 2.0:
@@ -79,17 +69,10 @@ def write_town(
     seed: int = 0,
     force: bool = False,
 ) -> TownFiles:
-    """Generate a town and write its files, all or none; the folder is made where missing.
+    """Generate a town and write its files, all or none, to a folder, which is created if missing.
 
-    The same size and seed give the same pixels and the same shapes; every vertical third of the default holds a
-    dense centre, houses in gardens, works and fields.
-
-    Args:
-        folder: Where the files go.
-        size_px: (height, width) of the scene.
-        gsd_m: Side of a pixel in metres.
-        seed: Which town: any integer from 0.
-        force: Whether existing files may be replaced.
+    The same size and seed give the same pixels and shapes; every vertical third of the default has a dense centre,
+    houses in gardens, works and fields.
 
     Raises:
         InputError: If size, pixel or seed are out of range.
@@ -118,7 +101,7 @@ def write_town(
 
 
 def _write_scene(path: Path, image: NDArray[np.uint8], grid: Grid, seed: int) -> None:
-    """Write the picture as a tiled GeoTIFF whose bands say what they are."""
+    """Write the image as a tiled GeoTIFF with named bands."""
     size = {"height": grid.height, "width": grid.width, "count": len(image), "dtype": "uint8"}
     place = {"crs": rasterio.crs.CRS.from_epsg(TOWN_CRS.to_epsg()), "transform": grid.transform}
     form = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "predictor": 2}

@@ -1,1 +1,1 @@
-"""Maps for other programs: class maps as polygons."""
+"""Class maps as polygons, for other programs."""

@@ -1,4 +1,4 @@
-"""Successors as ordered chains and rings, for all at once."""
+"""Ordered chains and rings from successors, computed for all items at once."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from scipy.sparse.csgraph import connected_components
 
 Indices: TypeAlias = NDArray[np.int64]
 
-END = -1
-"""The successor of what has none."""
+END = -1  # the successor of the last item of a chain
 
 
 def ordered(successor: Indices) -> tuple[Indices, Indices]:
     """Return the items chain by chain, each followed by its successor, and the length of each chain.
 
-    A chain starts at the item that is nobody's successor, a ring at its lowest item. Chains and rings come in the
-    order of their lowest item. Takes time n log n (list ranking by pointer doubling; Wyllie 1979).
+    A chain starts at the item without predecessor, a ring at its lowest item. Chains and rings are in the order of
+    their lowest item. Takes time n log n (list ranking by pointer doubling; Wyllie 1979).
 
     Args:
-        successor: (n,) the successor of each item, or END; no two items have the same one.
+        successor: (n,) the successor of each item, or END; all others are distinct.
 
     Returns:
         The items, a permutation of 0..n-1, and the lengths, which sum to n.
@@ -48,7 +47,7 @@ def ordered(successor: Indices) -> tuple[Indices, Indices]:
 
 
 def _steps_to_end(after: Indices) -> Indices:
-    """Return how many steps each item is from the end of its chain, whose last item comes after itself."""
+    """Return the number of steps from each item to the end of its chain, whose last item is its own successor."""
     after = after.copy()
     steps: Indices = (after != np.arange(len(after))).astype(np.int64)
     active = np.flatnonzero(steps)
@@ -62,11 +61,7 @@ def _steps_to_end(after: Indices) -> Indices:
 
 
 def spread(lengths: Indices) -> tuple[Indices, Indices]:
-    """Return, for items that lie run by run, the run each belongs to and its place in that run.
-
-    Args:
-        lengths: (runs,) how many items each run has.
-    """
+    """Return, for items stored run by run, the run of each item and its place in that run."""
     run = np.repeat(np.arange(len(lengths)), lengths)
     start = np.cumsum(lengths) - lengths
     return run, np.arange(len(run)) - start[run]

@@ -1,10 +1,9 @@
-"""Class ids of a raster of any kind, read strip by strip, with the names they go by."""
+"""Class ids and class names of any raster, read strip by strip."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -15,28 +14,24 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import SceneError, SchemaError
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Grid
-from crispmap.raster.files import open_dataset, read_grid
-from crispmap.raster.writer import SCORES_TAG, read_class_schema
+from crispmap.raster.files import read_grid
+from crispmap.raster.spec import SCORES_TAG
+from crispmap.raster.writer import read_class_schema
 from crispmap.types import BoolArray
 from crispmap.vectorize.corners import NOTHING, Values
 
-ALL = "all"
-"""Stands for all classes, the background too."""
+ALL = "all"  # all classes, including the background
 
 _STRIP_PIXELS = 1 << 19
 
 
 class ClassRaster:
-    """A raster of class ids; a context manager.
-
-    Attributes:
-        path: The file.
-        grid: Where its pixels lie.
-        schema: Its classes, or None where it does not name them.
+    """A raster of class ids; a context manager. Its ``schema`` is None if it does not name its classes.
 
     Raises:
-        SceneError: If the file is missing, no raster, or its values cannot be class ids.
+        SceneError: If the file is missing or not a raster, or its values cannot be class ids.
 
     Warns:
         GeoreferenceWarning: If it has no georeference: a pixel then counts as one metre.
@@ -56,13 +51,11 @@ class ClassRaster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def name_of(self, class_id: int) -> str:
-        """Return the name of a class, or its id where it has none."""
+        """Return the name of a class, or its id if it has none."""
         known = self.schema is not None and 0 <= class_id < len(self.schema)
         return self.schema[class_id].name if known and self.schema is not None else str(class_id)
 
@@ -73,7 +66,7 @@ class ClassRaster:
             names: Names of the schema, or ids; ``["all"]`` for all; None for all but 0, the background.
 
         Raises:
-            SchemaError: If a name is of no class, or none is given.
+            SchemaError: If a name is unknown, or none is given.
         """
         if names is None:
             return None
@@ -86,18 +79,17 @@ class ClassRaster:
         return sorted({self._id_of(name) for name in names})
 
     def strips(self, ids: Sequence[int] | None, *, background: bool, rows: int | None = None) -> Iterator[Values]:
-        """Yield the class ids row by row from the top, int32 (row, col), NOTHING where there are none wanted.
+        """Yield strips of class ids from the top, int32 (row, col), NOTHING where no wanted class is.
 
         Args:
             ids: The classes wanted; None for all.
             background: With all, whether id 0 is wanted too.
-            rows: Rows of a strip; by default as many as bound its pixels.
 
         Raises:
-            SceneError: If the file cannot be read, or holds values that are no ids.
+            SceneError: If the file cannot be read, or holds values that are not ids.
         """
         step = rows or max(1, _STRIP_PIXELS // self.grid.width)
-        tall = self._file.block_shapes[0][0]  # whole rows of the file's tiles are read, so that each is unpacked once
+        tall = self._file.block_shapes[0][0]  # whole rows of tiles are read, so that each is decoded once
         for top in range(0, self.grid.height, -(-step // tall) * tall):
             raw, mask = self._read(top, min(-(-step // tall) * tall, self.grid.height - top))
             for row in range(0, len(raw), step):
@@ -109,7 +101,7 @@ class ClassRaster:
                 yield values
 
     def _read(self, row: int, height: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Return the values of rows as they are stored, and their mask, 0 where there are none."""
+        """Return the stored values of rows, and their mask, 0 where invalid."""
         window = Window(0, row, self.grid.width, height)
         try:
             return self._file.read(1, window=window), self._file.read_masks(1, window=window)
@@ -117,7 +109,7 @@ class ClassRaster:
             raise SceneError(
                 f"{self.path} cannot be read at rows {row}..{row + height - 1}: {error.__cause__ or error}",
                 expected="a complete raster file",
-                remedy="Copy or download the file again; gdalinfo -checksum tells whether it is whole.",
+                remedy="Copy or download the file again; check it with gdalinfo -checksum.",
             ) from error
 
     def _ids(self, raw: NDArray[Any], valid: BoolArray) -> Values:
@@ -131,19 +123,19 @@ class ClassRaster:
         return values
 
     def _check_values(self, values: NDArray[Any]) -> None:
-        """Raise SceneError unless values are whole numbers that ids can be."""
+        """Raise SceneError unless values are integers within the range of ids."""
         limit = np.iinfo(np.int32).max
         plain = np.asarray(values, np.float64)
         wrong = plain[(plain != np.trunc(plain)) | (np.abs(plain) > limit)]
         if len(wrong):
             raise SceneError(
-                f"{self.path} holds the value {wrong[0]:.6g}, which is no class id.",
-                expected="whole numbers",
-                remedy="Give a class map; if this is an image or a height, it has no classes.",
+                f"{self.path} holds the value {wrong[0]:.6g}, which is not a class id.",
+                expected="integers",
+                remedy="Give a class map; this looks like an image or heights.",
             )
 
     def _check_kind(self) -> None:
-        """Raise SceneError where the file is seen to be something else than class ids."""
+        """Raise SceneError if the file's bands or tags show that it is not class ids."""
         bands = [band for band, kind in enumerate(self._file.colorinterp, 1) if kind is not ColorInterp.alpha]
         scores = SCORES_TAG in self._file.tags()
         if len(bands) != 1 or bands != [1] or scores or "complex" in self._file.dtypes[0]:
@@ -159,9 +151,9 @@ class ClassRaster:
             return self.schema.id_of(name)
         if name.lstrip("-").isdecimal() and (self.schema is None or 0 <= int(name) < len(self.schema)):
             return int(name)
-        named = "whole numbers, for the file does not name its classes" if self.schema is None else None
+        named = f"some of {', '.join(self.schema.names)}, or {ALL}" if self.schema else ""
         raise SchemaError(
             f"{self.path} has no class {name!r}.",
-            expected=named or f"some of {', '.join(self.schema.names if self.schema else ())}, or {ALL}",
+            expected=named or "integers, as the file does not name its classes",
             remedy="Correct the name; crispmap info lists the classes of a map.",
         )

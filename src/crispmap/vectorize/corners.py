@@ -1,8 +1,8 @@
 """Corners of the outlines of equal values in a raster, found from the four pixels around each pixel corner.
 
-The outline of a pixel is travelled with the pixel on the left, as seen with rows downwards: along its bottom to the
-right, up its right side, along its top to the left, down its left side. Where two pixels of one value touch at a corner
-only, each is turned around by itself (4-connectivity).
+The outline of a pixel runs with the pixel on the left, seen with rows downwards: along its bottom to the right, up its
+right side, along its top to the left, down its left side. Two pixels of one value that touch only at a corner have
+separate outlines (4-connectivity).
 """
 
 from __future__ import annotations
@@ -18,34 +18,23 @@ from crispmap.vectorize.chains import Indices
 
 Values: TypeAlias = NDArray[np.int32]
 
-NOTHING = int(np.iinfo(np.int32).min)
-"""The value of pixels that belong to no region."""
+NOTHING = int(np.iinfo(np.int32).min)  # the value of pixels that belong to no region
 
-BOTTOM, RIGHT, TOP, LEFT = range(4)
-"""The sides of a pixel, in the order they are travelled."""
+BOTTOM, RIGHT, TOP, LEFT = range(4)  # the sides of a pixel, in the order of its outline
 
 _T, _B, _L, _R = 1, 2, 4, 8  # which neighbours among the four pixels are equal: the upper two, the lower two, ...
 _NODES = np.array([bits in (0, _T, _B, _L, _R) for bits in range(16)])  # three outlines or four meet
 
 
 class _Turn(NamedTuple):
-    """A way an outline can pass a pixel corner.
+    """A way an outline can pass a pixel corner."""
 
-    Attributes:
-        equal: Neighbours that are equal.
-        unequal: Neighbours that are not.
-        enters: The side it comes along.
-        leaves: The side it goes on along.
-        pixel: Row and column, counted from the corner, of a pixel of the region.
-        straight: Whether it does not turn.
-    """
-
-    equal: int
-    unequal: int
-    enters: int
-    leaves: int
-    pixel: tuple[int, int]
-    straight: bool = False
+    equal: int  # neighbours that are equal
+    unequal: int  # neighbours that are not
+    enters: int  # the side it comes along
+    leaves: int  # the side it goes on along
+    pixel: tuple[int, int]  # row and column, counted from the corner, of a pixel of the region
+    straight: bool = False  # whether it does not turn
 
 
 _TURNS = (
@@ -59,7 +48,7 @@ _TURNS = (
     _Turn(_L | _B, _T | _R, TOP, RIGHT, (0, -1)),
     _Turn(_L | _T, _B | _R, RIGHT, BOTTOM, (-1, -1)),
     _Turn(_R | _T, _B | _L, BOTTOM, LEFT, (-1, 0)),
-    # past a place where others meet
+    # straight past a place where others meet
     _Turn(_T, _B | _L | _R, BOTTOM, BOTTOM, (-1, -1), straight=True),
     _Turn(_B, _T | _L | _R, TOP, TOP, (0, 0), straight=True),
     _Turn(_L, _T | _B | _R, RIGHT, RIGHT, (-1, -1), straight=True),
@@ -69,23 +58,14 @@ _TURNS = (
 
 @dataclass(frozen=True)
 class Corners:
-    """Corners of outlines, in the order of their rows, then columns.
+    """Corners of outlines, in the order of their rows, then columns."""
 
-    Attributes:
-        row: Pixel corner, counted from the array's second row.
-        col: Pixel corner, counted from the array's second column.
-        enters: The side the outline comes along.
-        leaves: The side it goes on along.
-        pixel: A pixel of the region outlined, as flat index of the array.
-        node: Whether three outlines or four meet there.
-    """
-
-    row: Indices
-    col: Indices
-    enters: Indices
-    leaves: Indices
-    pixel: Indices
-    node: BoolArray
+    row: Indices  # pixel corner, counted from the array's second row
+    col: Indices  # pixel corner, counted from the array's second column
+    enters: Indices  # the side the outline comes along
+    leaves: Indices  # the side it goes on along
+    pixel: Indices  # a pixel of the region outlined, as flat index of the array
+    node: BoolArray  # whether three outlines or four meet there
 
     def __len__(self) -> int:
         return len(self.row)
@@ -95,9 +75,9 @@ def find_corners(values: Values, *, nodes: bool) -> Corners:
     """Return the corners of all outlines between the rows of an array.
 
     Args:
-        values: (row, col); the first row and the first and last column are there to look at: corners are found on the
-            upper edge of every other row.
-        nodes: Whether places that an outline passes straight while others meet there count as corners too.
+        values: (row, col) with a border of one row above and one column on either side: corners are found on the upper
+            edge of every other row.
+        nodes: Whether places where an outline runs straight past others that meet count as corners too.
     """
     upper, lower = values[:-1], values[1:]
     across, down = values[:, :-1] == values[:, 1:], upper == lower

@@ -1,7 +1,7 @@
-"""Regions of equal values in a raster that is seen strip by strip, each given out whole once it has ended.
+"""Regions of equal values in a raster that is read strip by strip, each returned when it has ended.
 
-A region is what is connected through the sides of pixels (4-connectivity). What is held between two strips is the
-regions that cross the seam: the rings of them that are closed, and the pieces of outline that are not.
+A region is connected through the sides of pixels (4-connectivity). Between two strips only the regions that cross the
+seam are kept: their closed rings, and the open pieces of their outlines.
 """
 
 from __future__ import annotations
@@ -23,15 +23,10 @@ _FAR_BELOW = np.iinfo(np.int64).max  # a row below any other
 
 @dataclass(frozen=True)
 class RegionBatch:
-    """Whole regions, and their outlines.
+    """Whole regions, and their outlines."""
 
-    Attributes:
-        values: (regions,) int32 the value of each.
-        rings: Their outlines in canonical form; owners count the regions.
-    """
-
-    values: Values
-    rings: Rings
+    values: Values  # (regions,) int32 the value of each
+    rings: Rings  # their outlines in canonical form; owners count the regions
 
     @classmethod
     def empty(cls) -> RegionBatch:
@@ -72,25 +67,15 @@ class _Piece:
 
 @dataclass
 class _Seam:
-    """What crosses the lower edge of the last strip.
+    """The regions that cross the lower edge of the last strip."""
 
-    Attributes:
-        region: (width + 2,) the open region of each pixel of its last row; elsewhere without meaning.
-        rings: The closed rings of each open region.
-        first: (regions,) the first pixel of each open region, counted row by row.
-        pieces: The open pieces of outline.
-        piece_region: (pieces,) the open region each belongs to.
-        head_col: (pieces,) where the end of each crosses the seam downwards, along the left of a region's pixels.
-        tail_col: (pieces,) where its beginning comes up, along the right of a region's pixels.
-    """
-
-    region: Indices
-    rings: list[list[Rings]]
-    first: Indices
-    pieces: list[_Piece]
-    piece_region: Indices
-    head_col: Indices
-    tail_col: Indices
+    region: Indices  # (width + 2,) the open region of each pixel of its last row; elsewhere without meaning
+    rings: list[list[Rings]]  # the closed rings of each open region
+    first: Indices  # (regions,) the first pixel of each open region, counted row by row
+    pieces: list[_Piece]  # the open pieces of outline
+    piece_region: Indices  # (pieces,) the open region each belongs to
+    head_col: Indices  # (pieces,) where the end of each crosses the seam downwards, along the left of a region's pixels
+    tail_col: Indices  # (pieces,) where its beginning comes up, along the right of a region's pixels
 
     @classmethod
     def empty(cls, width: int) -> _Seam:
@@ -100,37 +85,26 @@ class _Seam:
 
 @dataclass(frozen=True)
 class _Components:
-    """Regions as far as they are known after a strip.
+    """Regions as far as they are known after a strip."""
 
-    Attributes:
-        run: (row, col) the run of equal pixels in a row that each pixel belongs to.
-        of_run: The component of each run.
-        of_open: The component of each region open before.
-        value: (components,) its value.
-        first: (components,) its first pixel, counted row by row from the top of the raster.
-        last_row: (components,) its last row, in the array.
-        reaches: (components,) whether it holds a pixel of the last row.
-    """
-
-    run: NDArray[np.int32]
-    of_run: Indices
-    of_open: Indices
-    value: Values
-    first: Indices
-    last_row: Indices
-    reaches: BoolArray
+    run: NDArray[np.int32]  # (row, col) the run of equal pixels in a row that each pixel belongs to
+    of_run: Indices  # the component of each run
+    of_open: Indices  # the component of each region open before
+    value: Values  # (components,) its value
+    first: Indices  # (components,) its first pixel, counted row by row from the top of the raster
+    last_row: Indices  # (components,) its last row, in the array
+    reaches: BoolArray  # (components,) whether it holds a pixel of the last row
 
 
 class RegionTracer:
-    """Regions of a raster given strip by strip from the top.
+    """Traces the regions of a raster strip by strip from the top.
 
-    The regions given out, one batch after the other, are those of the whole raster in order of their last row, then of
-    their first pixel; neither they nor their order depends on the strips.
+    The regions of all batches are those of the whole raster, ordered by their last row, then their first pixel; neither
+    they nor their order depends on the strips.
 
     Args:
-        width: Columns of the raster.
-        nodes: Whether corners are also set where an outline runs straight past a place at which others meet. The
-            outlines of two regions then have the corners on their common border in common.
+        nodes: Whether an outline also has corners where it runs straight past others that meet. Two neighbouring
+            regions then have the same corners on their common border.
     """
 
     def __init__(self, width: int, *, nodes: bool = False) -> None:
@@ -141,11 +115,7 @@ class RegionTracer:
         self._seam = _Seam.empty(width)
 
     def push(self, strip: Values) -> RegionBatch:
-        """Take the next rows and return the regions that are known to have ended.
-
-        Args:
-            strip: (row, col) int32 values, NOTHING where there is no region; 1 row or more.
-        """
+        """Take the next strip, 1 row or more with NOTHING outside regions; return the regions that have ended."""
         values = np.full((len(strip) + 1, self._width + 2), NOTHING, np.int32)
         values[0] = self._last
         values[1:, 1:-1] = strip
@@ -157,7 +127,7 @@ class RegionTracer:
         return batch
 
     def finish(self) -> RegionBatch:
-        """Return the regions that the last row has; call it once, after the last strip."""
+        """Return the regions of the last row; call it once, after the last strip."""
         return self.push(np.full((1, self._width), NOTHING, np.int32))
 
     def _components(self, values: Values) -> _Components:
@@ -181,7 +151,7 @@ class RegionTracer:
         of_run, of_open = label[: len(start)].astype(np.int64), label[len(start) :].astype(np.int64)
         count = int(label.max()) + 1
         last_row = np.zeros(count, np.int64)
-        last_row[of_run] = start // stride  # runs come row by row: the last one stays
+        last_row[of_run] = start // stride  # runs are in order of rows: the last one remains
         first = np.zeros(count, np.int64)
         row, col = start[::-1] // stride, start[::-1] % stride
         first[of_run[::-1]] = (self._row - 1 + row) * self._width + col - 1
@@ -193,7 +163,7 @@ class RegionTracer:
         return _Components(run, of_run, of_open, values_of, first, last_row, reaches)
 
     def _trace(self, values: Values, corners: Corners, components: _Components) -> tuple[Rings, _Seam]:
-        """Return the rings that close in a strip, owned by components, and the seam below it without its regions."""
+        """Return the rings that close in a strip, by component, and the seam below it without its regions."""
         seam, last = self._seam, values[-1]
         edge = last[1:] != last[:-1]
         downwards = np.flatnonzero(edge & (last[1:] != NOTHING))
@@ -252,16 +222,14 @@ class RegionTracer:
 
 
 def _successors(corners: Corners, seam: _Seam, downwards: Indices, upwards: Indices) -> Indices:
-    """Return what follows each corner, each piece of the seam above, and each crossing of the seam below.
+    """Return the successor of each corner, each piece of the seam above, and each crossing of the seam below.
 
-    A side of a region is a row of pixel sides between two corners. Sides of one kind never overlap, so that along a
-    row of corners, or a column, their beginnings and ends alternate: the first beginning belongs to the first end.
+    A side of a region is a row of pixel sides between two corners. Sides of one kind never overlap, so that along a row
+    or column of corners their beginnings and ends alternate: the first beginning belongs to the first end.
 
     Args:
-        corners: The corners of the strip.
-        seam: What crosses its upper edge.
-        downwards: Columns at which outlines leave it through its lower edge.
-        upwards: Columns at which they come in there.
+        downwards: Columns at which outlines leave the strip through its lower edge.
+        upwards: Columns at which they enter it there.
     """
     count, pieces = len(corners), len(seam.pieces)
     piece = count + np.arange(pieces)

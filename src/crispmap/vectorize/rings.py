@@ -14,19 +14,12 @@ from crispmap.vectorize.chains import Indices, ordered, spread
 
 @dataclass(frozen=True)
 class Rings:
-    """Closed lines of pixel corners, run by run; the last corner of each is joined to its first.
+    """Closed lines of pixel corners, run by run; the last corner of each is joined to its first."""
 
-    Attributes:
-        points: (n, 2) int32 column and row of each corner.
-        node: (n,) whether three outlines or four meet there.
-        lengths: (rings,) corners of each ring.
-        owner: (rings,) the region each belongs to.
-    """
-
-    points: NDArray[np.int32]
-    node: BoolArray
-    lengths: Indices
-    owner: Indices
+    points: NDArray[np.int32]  # (n, 2) int32 column and row of each corner
+    node: BoolArray  # (n,) whether three outlines or four meet there
+    lengths: Indices  # (rings,) corners of each ring
+    owner: Indices  # (rings,) the region each belongs to
 
     @classmethod
     def none(cls) -> Rings:
@@ -56,14 +49,14 @@ class Rings:
         return Rings(self.points[index], self.node[index], lengths, self.owner[rings])
 
     def rotated(self, first: Indices) -> Rings:
-        """Return the rings begun at other corners: the places in each where it is to begin."""
+        """Return the rings started at other corners, given by their places in each ring."""
         run, place = spread(self.lengths)
         start = np.cumsum(self.lengths) - self.lengths
         index = start[run] + (place + first[run]) % self.lengths[run]
         return Rings(self.points[index], self.node[index], self.lengths, self.owner)
 
     def reversed(self) -> Rings:
-        """Return the rings travelled the other way, from the same corner."""
+        """Return the rings in the opposite direction, from the same corner."""
         run, place = spread(self.lengths)
         start = np.cumsum(self.lengths) - self.lengths
         index = start[run] + -place % self.lengths[run]
@@ -82,14 +75,13 @@ class Rings:
 
 
 def canonical(rings: Rings) -> Rings:
-    """Return the same outlines as rings that meet themselves nowhere, in one order whatever the order before.
+    """Return the same outlines as rings that never touch themselves, in an order that does not depend on the input.
 
-    Of a region that is connected through the sides of its pixels, exactly one ring lies around it and the others
-    around holes; two of them share corners at most. Each begins at its uppermost corner, of these the leftmost. The
-    rings of a region stand together, the outer one first, the holes by where they begin; regions are in order of
-    their number.
+    A region connected through the sides of its pixels has exactly one outer ring, the others enclose holes; two rings
+    share corners at most. Each starts at its uppermost corner, the leftmost of these. The rings of a region are
+    together, the outer one first, the holes in the order of their starts; regions are ordered by number.
     """
-    rings = _parted(rings)
+    rings = _split(rings)
     if not len(rings):
         return rings
     run, place = spread(rings.lengths)
@@ -100,12 +92,12 @@ def canonical(rings: Rings) -> Rings:
 
 
 def _keys(rings: Rings) -> Indices:
-    """Return a number for each corner, (n,), that grows by row, then by column."""
+    """Return a sort key for each corner, (n,), by row, then column."""
     return (rings.points[:, 1].astype(np.int64) << 32) | rings.points[:, 0]
 
 
-def _parted(rings: Rings) -> Rings:
-    """Return the rings, those that pass a corner twice parted there."""
+def _split(rings: Rings) -> Rings:
+    """Return the rings, split where one passes a corner twice."""
     run, _ = spread(rings.lengths)
     key = _keys(rings)
     order = np.lexsort((key, run))
@@ -114,12 +106,12 @@ def _parted(rings: Rings) -> Rings:
         return rings
     touching = np.zeros(len(rings), np.bool_)
     touching[run[order[1:][again]]] = True
-    kept, parted = rings.taken(np.flatnonzero(~touching)), rings.taken(np.flatnonzero(touching))
-    return Rings.joined([kept, _part(parted)])
+    kept, twisted = rings.taken(np.flatnonzero(~touching)), rings.taken(np.flatnonzero(touching))
+    return Rings.joined([kept, _split_at_corners(twisted)])
 
 
-def _part(rings: Rings) -> Rings:
-    """Return rings that pass corners twice, parted there."""
+def _split_at_corners(rings: Rings) -> Rings:
+    """Return rings that pass corners twice, split there."""
     run, place = spread(rings.lengths)
     start = np.cumsum(rings.lengths) - rings.lengths
     successor = start[run] + (place + 1) % rings.lengths[run]

@@ -1,4 +1,4 @@
-"""Outlines with fewer corners, so that regions side by side still share their border."""
+"""Simplified outlines; neighbouring regions still share their border."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from crispmap.vectorize.polygons import Geometries, assembled, lines_of
 from crispmap.vectorize.rings import Rings
 
 _LESSER = np.array([1.0, 0.5, 0.25, 0.0])
-"""Shares of the tolerance tried one after the other on a border that would meet another one."""
+"""Shares of the tolerance tried in turn on a border that would intersect another one."""
 
 
 def simplified(rings: Rings, tolerance_m: float, gsd_m: tuple[float, float]) -> Rings:
-    """Return rings that stray from the given ones by no more than a tolerance, of polygons that are valid.
+    """Return rings, of valid polygons, that deviate from the given ones by at most a tolerance.
 
-    A border is taken from one place where three regions meet to the next, and simplified by itself (Douglas and Peucker
-    1973), always from the same end. So two regions side by side get the same border, though they are simplified at
-    different times and know nothing of each other. Where a polygon would meet itself, turn over or vanish, the borders
-    it does so at are simplified less, down to not at all: there, and only there, two neighbours can disagree about
-    their border, by the tolerance at most.
+    A border between two places where three regions meet is simplified by itself (Douglas and Peucker 1973), always from
+    the same end. So neighbours get the same border, though they are simplified independently at different times. Where
+    a polygon would intersect itself, turn over or vanish, the borders involved are simplified less, or not at all: only
+    there can two neighbours disagree about their border, by the tolerance at most.
 
     Args:
         rings: Traced with nodes, in canonical form.
-        tolerance_m: Metres on the ground, above 0.
-        gsd_m: Ground sampling distance along columns (x) and rows (y), in metres.
+        tolerance_m: Above 0.
+        gsd_m: Ground sampling distance along columns (x) and rows (y).
     """
     borders = _Borders.of(rings)
     level = np.zeros(len(borders), np.int64)
     kept = []
     while len(borders):
         fewer, lines = borders.at(tolerance_m * _LESSER[level], gsd_m)
-        bad = _to_lessen(borders, fewer, lines, level < len(_LESSER) - 1)
+        bad = _oversimplified(borders, fewer, lines, level < len(_LESSER) - 1)
         again = np.unique(borders.owner[bad])
         kept.append(fewer.taken(np.flatnonzero(~np.isin(fewer.owner, again))))
         level = (level + bad)[np.isin(borders.owner, again)]
@@ -46,21 +45,14 @@ def simplified(rings: Rings, tolerance_m: float, gsd_m: tuple[float, float]) -> 
 
 @dataclass(frozen=True)
 class _Borders:
-    """Rings as the borders they are made of, one after the other.
+    """Rings as sequences of borders."""
 
-    Attributes:
-        rings: The rings, begun at a place where others meet if they have one.
-        index: The corners every border runs along, both ends included, from the end a neighbour would start at too.
-        lengths: (borders,) how many those are.
-        ring: (borders,) the ring each is of.
-        turned: (borders,) whether it is given against the way of the ring.
-    """
-
-    rings: Rings
+    rings: Rings  # started at a place where others meet if they have one
+    # the corners every border runs along, both ends included, from the end a neighbour would start at too
     index: Indices
-    lengths: Indices
-    ring: Indices
-    turned: BoolArray
+    lengths: Indices  # (borders,) how many those are
+    ring: Indices  # (borders,) the ring each is of
+    turned: BoolArray  # (borders,) whether it is given against the way of the ring
 
     @classmethod
     def of(cls, rings: Rings) -> _Borders:
@@ -86,34 +78,22 @@ class _Borders:
         return self.rings.owner[self.ring]
 
     def at(self, tolerance_m: DoubleArray, gsd_m: tuple[float, float]) -> tuple[Rings, Geometries]:
-        """Return the rings with each border simplified by itself, whatever becomes of them, and the borders as lines.
-
-        Args:
-            tolerance_m: (borders,) in metres.
-            gsd_m: As for ``simplified``.
-        """
+        """Return the rings with each border simplified, even if they become invalid, and the borders as lines."""
         corners = self.rings.points[self.index]
-        points = np.column_stack([corners * np.asarray(gsd_m), self.index])  # the corner goes along as height
+        points = np.column_stack([corners * np.asarray(gsd_m), self.index])  # the corner's index travels as height
         lines = shapely.linestrings(points, indices=spread(self.lengths)[0])
         lines = shapely.simplify(lines, tolerance_m, preserve_topology=False)
         points, border = shapely.get_coordinates(lines, include_z=True, return_index=True)
         lengths = np.bincount(border, minlength=len(self))
         index = _reversed(points[:, 2].astype(np.int64), lengths, self.turned)
-        index = np.delete(index, np.cumsum(lengths) - 1)  # the end of a border is the beginning of the next
+        index = np.delete(index, np.cumsum(lengths) - 1)  # the end of a border is the start of the next
         counts = np.bincount(self.ring, weights=lengths - 1, minlength=len(self.rings)).astype(np.int64)
         rings = Rings(self.rings.points[index], self.rings.node[index], counts, self.rings.owner)
         return rings, np.asarray(lines, np.object_)
 
 
-def _to_lessen(borders: _Borders, rings: Rings, lines: Geometries, can: BoolArray) -> BoolArray:
-    """Return which of the borders that can be simplified less have to be, (borders,).
-
-    Args:
-        borders: Those of the rings before.
-        rings: The rings as they are simplified.
-        lines: Their borders as lines.
-        can: (borders,) which are not yet as they were.
-    """
+def _oversimplified(borders: _Borders, rings: Rings, lines: Geometries, can: BoolArray) -> BoolArray:
+    """Return which borders (of those that can be) must be simplified less, from the simplified rings and lines."""
     broken = _broken(rings)
     whole = rings.taken(np.flatnonzero(~np.isin(rings.owner, rings.owner[broken])))
     owners, number = np.unique(whole.owner, return_inverse=True)
@@ -129,7 +109,7 @@ def _to_lessen(borders: _Borders, rings: Rings, lines: Geometries, can: BoolArra
 
 
 def _broken(rings: Rings) -> BoolArray:
-    """Return which rings are none any more: have vanished, turned over or meet themselves."""
+    """Return which rings have vanished, turned over or intersect themselves."""
     outer = np.diff(rings.owner, prepend=-1) != 0
     broken: BoolArray = (rings.lengths < 3) | ((rings.doubled_areas() > 0) != outer)
     whole = rings.taken(np.flatnonzero(~broken))
@@ -139,7 +119,7 @@ def _broken(rings: Rings) -> BoolArray:
 
 
 def _meeting(lines: Geometries, owner: Indices) -> BoolArray:
-    """Return which borders meet themselves or another one of their polygon elsewhere than at their ends."""
+    """Return which borders intersect themselves or another one of their polygon, except at their ends."""
     meeting = np.asarray(~shapely.is_simple(lines), np.bool_)
     one, other = shapely.STRtree(lines).query(lines, predicate="intersects")
     near = (one < other) & (owner[one] == owner[other])
@@ -151,7 +131,7 @@ def _meeting(lines: Geometries, owner: Indices) -> BoolArray:
 
 
 def _from_nodes(rings: Rings) -> Rings:
-    """Return the rings begun at a place where others meet, if they have one."""
+    """Return the rings started at a place where others meet, if they have one."""
     ring, place = spread(rings.lengths)
     first = np.zeros(len(rings), np.int64)
     first[ring[rings.node][::-1]] = place[rings.node][::-1]
@@ -159,7 +139,7 @@ def _from_nodes(rings: Rings) -> Rings:
 
 
 def _turned(rings: Rings, index: Indices, lengths: Indices) -> BoolArray:
-    """Return which borders, given by the corners they run along, a neighbour would start at the same end otherwise."""
+    """Return which borders, given by their corners, must be reversed to start at the same end as the neighbour's."""
     col, row = rings.points[index].astype(np.int64).T
     key = (row << 32) | col
     last = np.cumsum(lengths) - 1
@@ -170,7 +150,7 @@ def _turned(rings: Rings, index: Indices, lengths: Indices) -> BoolArray:
 
 
 def _reversed(items: Indices, lengths: Indices, which: BoolArray) -> Indices:
-    """Return items that lie run by run, some of the runs turned round."""
+    """Return items stored run by run, some of the runs reversed."""
     run, place = spread(lengths)
     start = np.cumsum(lengths) - lengths
     turned: Indices = items[start[run] + np.where(which[run], lengths[run] - 1 - place, place)]

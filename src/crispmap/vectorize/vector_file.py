@@ -1,7 +1,7 @@
-"""Polygons to files: batch by batch, complete or not there at all, in the formats other programs read.
+"""Polygons written to files batch by batch, in the formats other programs read; a file is complete or absent.
 
-The features gather in a GeoPackage inside a hidden folder beside the target; other formats are made of it at the end,
-as a stream of batches from one library call to the next, so that memory does not grow with their number.
+Features go to a GeoPackage in a hidden folder beside the target; other formats are converted from it at the end, as a
+stream of batches, so that memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import geopandas as gpd
@@ -31,7 +30,7 @@ from crispmap.vectorize.polygons import Geometries
 GEOPACKAGE, GEOJSON, FLATGEOBUF, PARQUET = ".gpkg", ".geojson", ".fgb", ".parquet"
 
 FORMATS = {GEOPACKAGE: "GPKG", GEOJSON: "GeoJSON", FLATGEOBUF: "FlatGeobuf", PARQUET: "Parquet"}
-"""The formats written, by the end of the file's name."""
+"""The formats written, by suffix."""
 
 _BATCH = 5_000
 _FINEST_DIGITS = 7  # of degrees: a centimetre
@@ -39,11 +38,11 @@ _LONLAT = CRS.from_epsg(4326)
 
 
 def check_vector_target(out: str | Path, grid: Grid, *, force: bool = False) -> Path:
-    """Return the path of a vector file to be written, once it is sure that it may be.
+    """Return the path of a vector file after checking that it may be written.
 
     Raises:
-        OutputError: If its name ends as that of no format written, the format cannot hold the coordinates, or it is
-            there already and ``force`` is not given, or cannot be written.
+        OutputError: If its suffix is of no known format, the format cannot hold the coordinates, or the file exists
+            without ``force`` or cannot be written.
     """
     target = Path(out)
     suffix = target.suffix.lower()
@@ -55,8 +54,8 @@ def check_vector_target(out: str | Path, grid: Grid, *, force: bool = False) -> 
         )
     if suffix == GEOJSON and grid.crs is None:
         raise OutputError(
-            f"{target} is to be GeoJSON, which holds degrees, but the map has no coordinate reference system.",
-            expected="a format that can do without one",
+            f"The output {target} is GeoJSON, which holds degrees, but the map has no coordinate reference system.",
+            expected="a format that works without one",
             remedy=f"Name it {target.with_suffix(GEOPACKAGE)}, or georeference the map.",
         )
     if suffix == PARQUET:
@@ -67,15 +66,12 @@ def check_vector_target(out: str | Path, grid: Grid, *, force: bool = False) -> 
 class PolygonFile:
     """A layer of polygons being written; a context manager.
 
-    On leaving ``with`` normally the target is whole; on leaving by an exception nothing is left, and an older file
-    stands untouched. Features keep the order they are written in, except in FlatGeobuf, which orders them by place.
-
-    GeoJSON follows RFC 7946: WGS 84, longitude before latitude, positions to a hundredth of a pixel or better.
+    On leaving ``with`` normally the target is complete; on leaving by an exception nothing is left, and an older file
+    stays as it was. Features keep their order, except in FlatGeobuf, which orders them by place. GeoJSON follows RFC
+    7946: WGS 84, longitude before latitude, positions to a hundredth of a pixel or better.
 
     Args:
-        path: The file; the end of its name tells the format.
-        grid: The grid that the polygons come from: gives their CRS and how finely positions are written.
-        force: Whether an existing file may be replaced.
+        grid: The grid of the polygons: gives their CRS and the precision of positions.
 
     Raises:
         OutputError: As ``check_vector_target``; later, if the disk is full or fails.
@@ -99,11 +95,7 @@ class PolygonFile:
         return self
 
     def write(self, polygons: Geometries, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Write polygons with their attributes.
-
-        Args:
-            polygons: (n,) in the CRS of the grid.
-            columns: By name, (n,) values each; the same names every time.
+        """Write polygons (n,) in the grid's CRS with their attributes (n,) by column, the same columns every time.
 
         Raises:
             OutputError: If the disk is full or fails.
@@ -113,9 +105,7 @@ class PolygonFile:
         if sum(map(len, self._polygons)) >= _BATCH:
             self._flush()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 self._finish()
@@ -127,30 +117,25 @@ class PolygonFile:
     @property
     def _scratch(self) -> Path:
         if self._folder is None:
-            raise ValueError("write polygons inside the with statement")
+            raise ValueError("polygons are written inside the with statement")
         return self._folder / f"{self._layer}{GEOPACKAGE}"
 
     def _flush(self) -> None:
-        """Append what has gathered to the scratch file."""
+        """Append the buffered features to the scratch file."""
         columns = {name: np.concatenate([one[name] for one in self._columns]) for name in self._columns[0]}
         frame = gpd.GeoDataFrame(columns, geometry=np.concatenate(self._polygons), crs=self._grid.crs)
         self._polygons, self._columns = [], []
         try:
             with _quiet():
                 pyogrio.write_dataframe(
-                    frame,
-                    self._scratch,
-                    layer=self._layer,
-                    driver="GPKG",
-                    geometry_type="Polygon",
-                    append=self._begun,
+                    frame, self._scratch, layer=self._layer, driver="GPKG", geometry_type="Polygon", append=self._begun
                 )
         except (OSError, DataSourceError, DataLayerError, FeatureError) as error:
             raise self._failure(error) from error
         self._begun = True
 
     def _finish(self) -> None:
-        """Write the rest, make the format wanted and move it onto the target."""
+        """Write the rest, convert it to the wanted format and move it onto the target."""
         if self._columns:
             self._flush()
         suffix = self._path.suffix.lower()
@@ -161,13 +146,13 @@ class PolygonFile:
             elif suffix != GEOPACKAGE:
                 self._converted(finished, FORMATS[suffix])
             sync_file(finished)
-            check_target(self._path, force=self._force)  # somebody may have written it meanwhile
+            check_target(self._path, force=self._force)  # another program may have written it meanwhile
             put_in_place(finished, self._path, GEOPACKAGE_SIDECARS)
         except (OSError, DataSourceError, DataLayerError, FeatureError) as error:
             raise self._failure(error) from error
 
     def _converted(self, finished: Path, driver: str) -> None:
-        """Make another format of the scratch file."""
+        """Convert the scratch file to another format."""
         options = {"RFC7946": "YES", "COORDINATE_PRECISION": str(self._digits())} if driver == "GeoJSON" else {}
         with _quiet(), pyogrio.open_arrow(self._scratch, use_pyarrow=False) as (meta, stream):
             pyogrio.write_arrow(
@@ -182,7 +167,7 @@ class PolygonFile:
             )
 
     def _to_parquet(self, finished: Path) -> None:
-        """Make GeoParquet of the scratch file."""
+        """Convert the scratch file to GeoParquet."""
         from pyarrow import parquet  # type: ignore[import-untyped]
 
         with _quiet(), pyogrio.open_arrow(self._scratch, use_pyarrow=True) as (meta, reader):
@@ -193,7 +178,7 @@ class PolygonFile:
                     writer.write_batch(batch.replace_schema_metadata(schema.metadata))
 
     def _digits(self) -> int:
-        """Return the digits of degrees behind the point that tell a hundredth of a pixel."""
+        """Return the decimals of degrees that resolve a hundredth of a pixel."""
         degrees = min(self._grid.gsd_m()) / 111_320
         return max(_FINEST_DIGITS, math.ceil(-math.log10(degrees / 100)))
 
@@ -213,19 +198,19 @@ def _geoparquet(column: str, crs: CRS | None) -> dict[str, Any]:
 
 
 def _require_pyarrow(target: Path) -> None:
-    """Raise OutputError where pyarrow is missing."""
+    """Raise OutputError if pyarrow is missing."""
     from importlib.util import find_spec
 
     if find_spec("pyarrow") is None:
         raise OutputError(
-            f"{target} is to be GeoParquet, and pyarrow is not installed.",
+            f"The output {target} is GeoParquet, and pyarrow is not installed.",
             expected="pyarrow",
             remedy=f"pip install 'crispmap[parquet]', or name it {target.with_suffix(GEOPACKAGE)}.",
         )
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801 - used like a function
-    """Silences the notes on a layer without CRS."""
+    """Silences the warning about a layer without CRS."""
 
     def __enter__(self) -> None:
         super().__enter__()

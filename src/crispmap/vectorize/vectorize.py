@@ -1,9 +1,9 @@
-"""Class maps as polygons: a feature for each connected region of a class, in memory that does not grow with the map."""
+"""Class maps as polygons: a feature for each connected region of a class, in bounded memory."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -12,11 +12,10 @@ import numpy as np
 
 from crispmap.errors import InputError
 from crispmap.events import SILENT, Events, progress
-from crispmap.files.gdal_memory import few_blocks_kept
-from crispmap.raster.writer import check_paths
+from crispmap.files.dataset import few_blocks_kept
+from crispmap.raster.targets import check_paths
 from crispmap.vectorize.class_raster import ALL, ClassRaster
-from crispmap.vectorize.ground_area import GroundArea
-from crispmap.vectorize.polygons import polygons_of
+from crispmap.vectorize.polygons import PolygonAreas, polygons_of
 from crispmap.vectorize.regions import RegionBatch, RegionTracer
 from crispmap.vectorize.simplify import simplified
 from crispmap.vectorize.vector_file import PolygonFile
@@ -26,41 +25,28 @@ _POINTS = 1 << 17  # corners made into polygons at once
 
 @dataclass
 class ClassPolygons:
-    """What was written of one class.
-
-    Attributes:
-        class_id: Its id.
-        name: Its name, or its id as text.
-        polygons: How many polygons were written.
-        area_m2: Their area on the ground.
-        left_out: How many were smaller than asked for.
-        left_out_m2: The area of those.
-    """
+    """What was written of one class."""
 
     class_id: int
-    name: str
-    polygons: int = 0
-    area_m2: float = 0.0
-    left_out: int = 0
-    left_out_m2: float = 0.0
+    name: str  # its name, or its id as text
+    polygons: int = 0  # how many polygons were written
+    area_m2: float = 0.0  # their area on the ground
+    left_out: int = 0  # how many were smaller than asked for
+    left_out_m2: float = 0.0  # the area of those
 
 
 @dataclass(frozen=True)
 class PolygonRules:
     """Which polygons are made, and how.
 
-    Attributes:
-        classes: Names or ids of classes, or ``("all",)``; None for all but 0, the background.
-        min_area_m2: Smaller polygons are left out; square metres on the ground.
-        simplify_m: How far outlines may stray to have fewer corners, in metres; 0 keeps them as they are.
-
     Raises:
         InputError: If a number is below 0 or not finite.
     """
 
+    # names or ids of classes, or ``("all",)``; None for all but 0, the background
     classes: tuple[str, ...] | None = None
-    min_area_m2: float = 0.0
-    simplify_m: float = 0.0
+    min_area_m2: float = 0.0  # smaller polygons are left out; square metres on the ground
+    simplify_m: float = 0.0  # how far outlines may stray to have fewer corners, in metres; 0 keeps them as they are
 
     def __post_init__(self) -> None:
         for what, value in (("smallest area", self.min_area_m2), ("simplification", self.simplify_m)):
@@ -86,29 +72,24 @@ def vectorize_file(
     strip_rows: int | None = None,
     events: Events = SILENT,
 ) -> list[ClassPolygons]:
-    """Write the connected regions of a class map as polygons, and return what was written of each class.
+    """Write the connected regions of a class map as polygons, and return the totals of each class.
 
-    A region is what is connected through the sides of its pixels (4-connectivity); pixels of one class that touch at a
-    corner belong to two. Its polygon follows the sides of the pixels, with holes. Nodata is never a polygon.
-    Attributes: class_id, class_name, and area_m2, the area on the ground of the region's pixels, which simplifying
-    does not change. Features are ordered by their last row, then by their first pixel; neither they nor the order
-    depends on the strips in which the map is read. Rasterized on the map's grid, they give the map again.
-
-    Memory holds one strip and the regions that cross its lower edge.
+    A region is connected through the sides of its pixels (4-connectivity), not through corners. Its polygon follows the
+    sides of the pixels, with holes. Nodata is never a polygon. Attributes: class_id, class_name, and area_m2, the
+    ground area of the region's pixels, which simplifying does not change. Features are ordered by their last row, then
+    by their first pixel; neither they nor their order depends on ``strip_rows``. Rasterized on the map's grid, they
+    give the map again. Memory holds one strip and the regions that cross its lower edge.
 
     Args:
-        path: A class map, or any raster of one band of whole numbers.
-        out: GeoPackage, GeoJSON, FlatGeobuf or GeoParquet, by the end of its name.
-        rules: Which polygons, and how; all of every class but 0 as they are, by default.
-        force: Whether a file of that name may be replaced.
-        strip_rows: Rows read at once; by default as many as bound memory.
-        events: What progress is reported to.
+        path: A class map, or any raster with one band of integers.
+        out: GeoPackage, GeoJSON, FlatGeobuf or GeoParquet, by suffix.
+        rules: By default all regions of every class but 0, not simplified.
 
     Raises:
         GridError: If the map's CRS is not tied to the earth.
-        OutputError: If the file exists and ``force`` is not given, it is the map, its format is not known or cannot
-            hold the coordinates, or it cannot be written.
-        SceneError: If the map is missing, no raster, or holds no class ids.
+        OutputError: If the file exists without ``force``, is the map, has an unknown format or one that cannot hold the
+            coordinates, or cannot be written.
+        SceneError: If the map is missing, not a raster, or holds no class ids.
         SchemaError: If a class is not one of the map's.
     """
     rules = rules or PolygonRules()
@@ -117,15 +98,16 @@ def vectorize_file(
         everything = rules.classes is not None and tuple(rules.classes) == (ALL,)
         ids = raster.ids_of(None if everything else rules.classes)
         tally = _Tally(raster)
-        for class_id in _expected(raster, ids, everything):
+        known = range(0 if everything else 1, len(raster.schema) if raster.schema is not None else 0)
+        for class_id in known if ids is None else ids:  # listed even without polygons
             tally.of(class_id)
         tracer = RegionTracer(raster.grid.width, nodes=rules.simplify_m > 0)
-        area = GroundArea(raster.grid)
+        area = PolygonAreas(raster.grid)
         with (
             progress(events, "polygons", math.prod(raster.grid.shape)) as running,
             PolygonFile(out, raster.grid, force=force) as file,
         ):
-            _write(file, RegionBatch.empty(), rules, area, tally)  # a layer is there though no region may be
+            _write(file, RegionBatch.empty(), rules, area, tally)  # creates the layer even without regions
             for strip in raster.strips(ids, background=everything, rows=strip_rows):
                 _write(file, tracer.push(strip), rules, area, tally)
                 running.advance(strip.size)
@@ -133,14 +115,7 @@ def vectorize_file(
     return [tally.by_id[class_id] for class_id in sorted(tally.by_id)]
 
 
-def _expected(raster: ClassRaster, ids: Sequence[int] | None, everything: bool) -> Sequence[int]:
-    """Return the classes that are reported even where there is none of them."""
-    if ids is not None:
-        return ids
-    return range(0 if everything else 1, len(raster.schema) if raster.schema is not None else 0)
-
-
-def _write(file: PolygonFile, batch: RegionBatch, rules: PolygonRules, area: GroundArea, tally: _Tally) -> None:
+def _write(file: PolygonFile, batch: RegionBatch, rules: PolygonRules, area: PolygonAreas, tally: _Tally) -> None:
     """Write the regions of a batch that are large enough."""
     grid = tally.raster.grid
     for part in _parts(batch):
@@ -166,7 +141,7 @@ def _write(file: PolygonFile, batch: RegionBatch, rules: PolygonRules, area: Gro
 
 
 def _parts(batch: RegionBatch) -> Iterator[RegionBatch]:
-    """Yield the regions of a batch, as many at once as have few corners together; one at least, be there none."""
+    """Yield the regions of a batch in parts of a bounded number of corners; at least one part, even if empty."""
     corners = np.bincount(batch.rings.owner, weights=batch.rings.lengths, minlength=len(batch)).astype(np.int64)
     part = np.cumsum(corners) // _POINTS
     edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(batch)]

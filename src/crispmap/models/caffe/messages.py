@@ -1,8 +1,7 @@
 """Caffe's messages, as far as they are read here: their fields by name, number and type.
 
-The numbers are those of Caffe's ``caffe.proto``, and of the data layer that Maggiori et al. added to it. Fields that
-are not listed are skipped. What holds many messages is read as bytes first, so that their number is known before any
-of them is made into an object.
+The numbers are those of Caffe's ``caffe.proto``, and of the data layer that Maggiori et al. added to it. Other fields
+are skipped. Nested messages are read as bytes first, so that their number is known before any of them is parsed.
 """
 
 from __future__ import annotations
@@ -47,28 +46,24 @@ _FIELDS: dict[str, dict[str, tuple[int, str]]] = {
         "h_map": (11, "uint32"), "w_map": (12, "uint32"), "channels": (13, "uint32=3"),
     },
 }  # fmt: skip
-"""By message the fields: number and type, ``*`` before a repeated one, ``=`` before what is so unless told."""
+"""The fields by message: number and type, ``*`` for a repeated one, ``=`` before a default."""
 
 
 def parsed(message: str, content: bytes) -> Any:
-    """Return a message of this name.
-
-    Args:
-        message: Its name, such as "Layer".
-        content: Its bytes.
+    """Return a parsed message, such as a "Layer".
 
     Raises:
-        ValueError: If the bytes are truncated or no protobuf message.
+        ValueError: If the bytes are truncated or not a protobuf message.
     """
     try:
         return _classes()[message].FromString(content)
     except DecodeError as error:
-        raise ValueError("it is truncated, or no protobuf message") from error
+        raise ValueError("it is truncated, or not a protobuf message") from error
 
 
 @cache
 def _classes() -> dict[str, Any]:
-    """Return the classes of the messages by name, made when first needed."""
+    """Return the classes of the messages by name."""
     file = descriptor_pb2.FileDescriptorProto(name="crispmap/caffe.proto", package=_PACKAGE, syntax="proto2")
     for name, fields in _FIELDS.items():
         message = file.message_type.add(name=name)

@@ -9,40 +9,27 @@ import torch
 from torch import Tensor, nn
 
 from crispmap.models.base import CoarseNetwork
-from crispmap.models.caffe.plan import (
-    AVERAGE_POOLING,
-    BATCH_NORM,
-    CONCAT,
-    CONVOLUTION,
-    DECONVOLUTION,
-    IMAGE,
-    MAX_POOLING,
-    RELU,
-    SUM,
-    CaffeLayer,
-    CaffePlan,
-    Crop,
-)
+from crispmap.models.caffe.plan import IMAGE, CaffeLayer, CaffePlan, LayerKind, Trim
 
 if TYPE_CHECKING:
     from crispmap.models.caffe.file import CaffeModel
 
 
 class CaffeNetwork(CoarseNetwork):
-    """A network of Caffe's layers from an image to one score map z, given as the scores (-z/2, +z/2).
+    """A network of Caffe's layers from an image to one score map z, returned as the scores (-z/2, +z/2).
 
-    z is what Caffe computes wherever its window reaches ``halo_px`` further than the score; nearer to the border,
-    Caffe sees zeros, and this network sees the image. Batch norm uses its stored mean and variance.
+    z equals Caffe's result wherever Caffe's window reaches ``halo_px`` beyond the score; nearer to the border, Caffe
+    pads with zeros where this network reads the image. Batch norm uses its stored mean and variance.
 
     Args:
-        layers: Facts of the layers as ``CaffeLayer.to_dict`` writes them, each after those it sees.
-        output: The layer that gives z.
-        band_order: Indices of the image's bands in the order the layers see them: 2, 1, 0 for a network trained on
-            blue, green, red that is given red, green, blue.
-        offset_px: Caffe's pixel over which the first score lies: half of what a training patch was wider than its map.
+        layers: Facts of the layers as ``CaffeLayer.to_dict`` writes them, each after its inputs.
+        output: The layer of z.
+        band_order: Indices of the image's bands in the layers' order: 2, 1, 0 for a network trained on blue, green, red
+            whose images are red, green, blue.
+        offset_px: How many pixels a training patch extends beyond its map, on each side.
 
     Raises:
-        ValueError: If the layers do not make such a network.
+        ValueError: If the layers are not such a network.
     """
 
     def __init__(
@@ -67,16 +54,16 @@ class CaffeNetwork(CoarseNetwork):
         self.stride_px, self.radius_px = plan.stride_px, plan.radius_px
         self.steps = nn.ModuleList(_step(layer, plan.maps_seen[layer.name]) for layer in plan.layers)
         self._output, self._band_order, self._entry = output, list(band_order), plan.entry
-        self._crops = [[plan.crop_of_input(layer, name) for name in layer.inputs] for layer in plan.layers]
-        self._ends = [plan.crop_of_output(layer) for layer in plan.layers]
+        self._trims = [[plan.trim_of_input(layer, name) for name in layer.inputs] for layer in plan.layers]
+        self._output_trims = [plan.trim_of_output(layer) for layer in plan.layers]
         self._last_use = {name: index for index, layer in enumerate(plan.layers) for name in layer.inputs}
 
     def forward(self, image: Tensor) -> Tensor:  # noqa: D102 - as the base class
-        maps = {IMAGE: _cropped(image[:, self._band_order], self._entry)}
+        maps = {IMAGE: _trimmed(image[:, self._band_order], self._entry)}
         for index, (layer, step) in enumerate(zip(self.layers, self.steps, strict=True)):
-            seen = [_cropped(maps[name], crop) for name, crop in zip(layer.inputs, self._crops[index], strict=True)]
-            maps[layer.name] = _cropped(step(*seen), self._ends[index])
-            for name in layer.inputs:  # a tile's maps are many times its scores: none is kept after its last use
+            seen = [_trimmed(maps[name], trim) for name, trim in zip(layer.inputs, self._trims[index], strict=True)]
+            maps[layer.name] = _trimmed(step(*seen), self._output_trims[index])
+            for name in layer.inputs:  # maps are many times larger than scores: free each after its last use
                 if self._last_use[name] == index:
                     maps.pop(name, None)
         z = maps[self._output]
@@ -84,28 +71,24 @@ class CaffeNetwork(CoarseNetwork):
 
 
 def caffe_network(model: CaffeModel, band_order: Sequence[int]) -> CaffeNetwork:
-    """Return the network that a ``.caffemodel`` holds, with its weights, in evaluation mode.
-
-    Args:
-        model: What the file holds.
-        band_order: Indices of the image's bands in the order the layers see them.
+    """Return the network of a ``.caffemodel``, with its weights, in evaluation mode; see CaffeNetwork for its bands.
 
     Raises:
-        ValueError: If its layers do not make a network, or its weights are not of their sizes.
+        ValueError: If its layers are not a network, or its weights have the wrong shapes.
     """
     layers = [layer.to_dict() for layer in model.layers]
-    # On the meta device a false claim of a huge layer costs nothing: shapes are compared before memory is taken.
+    # On the meta device a false claim of a huge layer costs nothing: shapes are compared before memory is allocated.
     with torch.device("meta"):
         network = CaffeNetwork(layers, model.output, band_order, model.offset_px)
     weights: dict[str, Tensor] = {}
     for index, (layer, step) in enumerate(zip(network.layers, network.steps, strict=True)):
         blobs = [torch.from_numpy(blob) for blob in model.blobs[layer.name]]
-        found = _batch_norm_weights(layer, blobs) if layer.kind == BATCH_NORM else blobs
+        found = _batch_norm_weights(layer, blobs) if layer.kind == LayerKind.BATCH_NORM else blobs
         wanted = {name: value.shape for name, value in step.state_dict().items()}
         if [tuple(one.shape) for one in found] != [tuple(shape) for shape in wanted.values()]:
             raise ValueError(
                 f"layer {layer.name!r} has weights of {_sizes(one.shape for one in found)}, "
-                f"where {_sizes(wanted.values())} belong"
+                f"not {_sizes(wanted.values())}"
             )
         weights.update({f"steps.{index}.{name}": value for name, value in zip(wanted, found, strict=True)})
     network.load_state_dict(weights, strict=True, assign=True)
@@ -113,12 +96,9 @@ def caffe_network(model: CaffeModel, band_order: Sequence[int]) -> CaffeNetwork:
 
 
 def _batch_norm_weights(layer: CaffeLayer, blobs: Sequence[Tensor]) -> list[Tensor]:
-    """Return mean, variance and a count of nothing from Caffe's sums of both and what to divide them by.
-
-    Caffe takes both as 0 where that is 0.
-    """
+    """Return mean, variance and a count of 0 from Caffe's sums and their divisor; both are 0 if the divisor is 0."""
     if len(blobs) != 3 or blobs[2].shape != (1,):
-        raise ValueError(f"layer {layer.name!r} has not the sums of means and variances and a factor")
+        raise ValueError(f"layer {layer.name!r} does not have the sums of means and variances and a factor")
     factor = blobs[2].item()
     mean, variance = (blob * (1 / factor if factor else 0.0) for blob in blobs[:2])
     if not torch.isfinite(mean).all() or not (variance >= 0).all() or not torch.isfinite(variance).all():
@@ -142,28 +122,28 @@ class _Sum(nn.Module):
 
 
 class _Concat(nn.Module):
-    """Maps beside each other."""
+    """Concatenated maps."""
 
     def forward(self, *maps: Tensor) -> Tensor:
         return torch.cat(maps, dim=1)
 
 
 def _step(layer: CaffeLayer, maps_seen: int) -> nn.Module:
-    """Return a layer as a module, without padding: what it needs around its pixels is there."""
-    if layer.kind in (CONVOLUTION, DECONVOLUTION):
-        kind = nn.Conv2d if layer.kind == CONVOLUTION else nn.ConvTranspose2d
+    """Return a layer as a module without padding: its input has the needed margin."""
+    if layer.kind in (LayerKind.CONVOLUTION, LayerKind.DECONVOLUTION):
+        kind = nn.Conv2d if layer.kind == LayerKind.CONVOLUTION else nn.ConvTranspose2d
         return kind(maps_seen, layer.maps, layer.kernel, layer.stride, groups=layer.groups, bias=layer.bias)
-    if layer.kind == BATCH_NORM:
+    if layer.kind == LayerKind.BATCH_NORM:
         return nn.BatchNorm2d(maps_seen, layer.epsilon, affine=False)
-    if layer.kind in (MAX_POOLING, AVERAGE_POOLING):
-        return (nn.MaxPool2d if layer.kind == MAX_POOLING else nn.AvgPool2d)(layer.kernel, layer.stride)
-    plain: dict[str, type[nn.Module]] = {RELU: nn.ReLU, SUM: _Sum, CONCAT: _Concat}
+    if layer.kind in (LayerKind.MAX_POOLING, LayerKind.AVERAGE_POOLING):
+        return (nn.MaxPool2d if layer.kind == LayerKind.MAX_POOLING else nn.AvgPool2d)(layer.kernel, layer.stride)
+    plain: dict[str, type[nn.Module]] = {LayerKind.RELU: nn.ReLU, LayerKind.SUM: _Sum, LayerKind.CONCAT: _Concat}
     return plain[layer.kind]()
 
 
-def _cropped(maps: Tensor, crop: Crop) -> Tensor:
-    """Return maps without some pixels at the beginning and the end of both axes."""
-    if crop.before == crop.after == 0:
+def _trimmed(maps: Tensor, trim: Trim) -> Tensor:
+    """Return maps without some pixels at the start and the end of both axes."""
+    if trim.before == trim.after == 0:
         return maps
-    window = slice(crop.before, -crop.after or None)
+    window = slice(trim.before, -trim.after or None)
     return maps[..., window, window]

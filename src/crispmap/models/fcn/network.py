@@ -6,13 +6,13 @@ Mnih's fully connected layer, and a learned deconvolution back to the image's sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from crispmap.models.base import CoarseNetwork, bilinear_kernel
-from crispmap.models.initialise import init_fan_in
+from crispmap.models.base import CoarseNetwork, bilinear_kernel, init_fan_in
 
 _STRIDE = 4
 _UPSAMPLE = 8
@@ -22,23 +22,14 @@ class FullyConvolutionalNetwork(CoarseNetwork):
     """A stack of valid convolutions on a quarter of the image's sampling, then a deconvolution 8x8 with stride 4.
 
     Args:
-        architecture: Name in the registry.
         kernels: Sides of the four convolutions; the first has stride 4.
         filters: Filters of the three hidden convolutions.
-        bands: Bands of the image, 1 or more.
-        classes: Classes, 2 or more.
-        binary: Learn one map z for two classes, given as the scores (-z/2, +z/2): their softmax cross-entropy is the
+        binary: Train one map z for two classes, returned as the scores (-z/2, +z/2): their softmax cross-entropy is the
             sigmoid cross-entropy of z. Needs ``classes == 2``.
     """
 
     def __init__(
-        self,
-        architecture: str,
-        kernels: tuple[int, ...],
-        filters: tuple[int, ...],
-        bands: int,
-        classes: int,
-        binary: bool,
+        self, architecture: str, kernels: Sequence[int], filters: Sequence[int], bands: int, classes: int, binary: bool
     ) -> None:
         super().__init__()
         if binary and classes != 2:
@@ -80,7 +71,7 @@ def fcn_rnn(bands: int = 3, classes: int = 3, binary: bool = False) -> FullyConv
     """The coarse network of the RNN paper: 64@12x12 stride 4, 128@3x3, 128@3x3, K@9x9, deconvolution.
 
     Source: Maggiori, Charpiat, Tarabalka, Alliez, "Recurrent Neural Networks to Correct Satellite Image Classification
-    Maps", section III. Designed for 1 m ground sampling. The deconvolution has one 8x8 filter a class, as in IGARSS.
+    Maps", section III. Designed for 1 m ground sampling. The deconvolution has one 8x8 filter per class, as in IGARSS.
     """
     return FullyConvolutionalNetwork("fcn-rnn", (12, 3, 3, 9), (64, 128, 128), bands, classes, binary)
 
@@ -89,7 +80,7 @@ def fcn_igarss(bands: int = 3, classes: int = 2, binary: bool | None = None) -> 
     """The FCN of the IGARSS paper: 64@12x12 stride 4, 112@4x4, 80@3x3, 1@9x9, deconvolution 8x8 stride 4.
 
     Source: Maggiori, Tarabalka, Charpiat, Alliez, "Fully Convolutional Neural Networks for Remote Sensing Image
-    Classification", IGARSS 2016, figure 1. Binary with a sigmoid as published; with more classes, one map a class.
+    Classification", IGARSS 2016, figure 1. Binary with a sigmoid as published; with more classes, one map per class.
     """
     as_published = classes == 2 if binary is None else binary
     return FullyConvolutionalNetwork("fcn-igarss", (12, 4, 3, 9), (64, 112, 80), bands, classes, as_published)

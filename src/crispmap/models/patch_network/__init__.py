@@ -1,4 +1,4 @@
-"""Mnih's patch network, the fully convolutional networks' forerunner."""
+"""Mnih's patch network, the predecessor of the fully convolutional networks."""
 
 from crispmap.models.architecture import Architecture
 from crispmap.models.presets import PublishedOptions, fast_preset, paper_preset

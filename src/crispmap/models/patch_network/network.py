@@ -1,4 +1,4 @@
-"""Mnih's patch network, as the IGARSS paper has it: the fully convolutional networks' forerunner, for comparison."""
+"""Mnih's patch network as in the IGARSS paper: the predecessor of the fully convolutional networks, for comparison."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crispmap.models.base import CoarseNetwork
-from crispmap.models.initialise import init_fan_in
+from crispmap.models.base import CoarseNetwork, init_fan_in
 
-PATCH_PX = 64
-"""Side of the patch of image that is seen at once."""
-LABELLED_PX = 16
-"""Side of the square in its middle that is labelled at once."""
+PATCH_PX = 64  # side of an image patch
+LABELLED_PX = 16  # side of the labelled square in its middle
 _KERNELS, _FILTERS, _STRIDE = (12, 4, 3), (64, 112, 80), 4
 _FEATURE_SIDE = 9
 _BATCH = 64
@@ -23,16 +20,14 @@ _BATCH = 64
 class PatchNetwork(CoarseNetwork):
     """64@12x12 stride 4, 112@4x4, 80@3x3, then one layer from all features of a 64x64 patch to its 16x16 centre.
 
-    Every pixel of the 16x16 square has weights of its own, so the map jumps where two squares meet; how much is told
-    by ``crispmap.evaluate.discontinuity``. Maps are made patch by patch in batches of 64, as published: neighbouring
-    patches share three quarters of their ground on each axis and compute its features anew. ``shared`` is the same
-    function with features computed once; a training takes it, because its patches may hold many squares.
+    Every pixel of the 16x16 square has its own weights, so the map jumps where two squares meet; by how much is
+    measured by ``crispmap.evaluate.discontinuity``. Maps are computed patch by patch in batches of 64, as published:
+    neighbouring patches overlap by three quarters on each axis and compute these features again. ``shared`` is the same
+    function with features computed once; it is used in training, where patches may hold many squares.
 
     Args:
-        bands: Bands of the image, 1 or more.
-        classes: Classes, 2 or more.
-        binary: Learn one map z for two classes, given as the scores (-z/2, +z/2), as published: their softmax
-            cross-entropy is the sigmoid cross-entropy of z. By default where there are two classes.
+        binary: Train one map z for two classes, returned as the scores (-z/2, +z/2), as published: their softmax
+            cross-entropy is the sigmoid cross-entropy of z. By default for two classes.
 
     Source: Maggiori, Tarabalka, Charpiat, Alliez, "Fully Convolutional Neural Networks for Remote Sensing Image
     Classification", IGARSS 2016, section 2 and figure 1a, after Mnih's thesis (Toronto 2013). Designed for 1 m.
@@ -61,10 +56,7 @@ class PatchNetwork(CoarseNetwork):
             nn.init.zeros_(layer.bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return scores as the base class does: patch by patch in evaluation mode, as ``shared`` in training mode.
-
-        Beyond image and scores, memory is that of 64 patches.
-        """
+        """Return scores: patch by patch in evaluation mode, within the memory of 64 patches; ``shared`` in training."""
         if self.training:
             return self.shared(image)
         batch, rows, cols = image.shape[0], *(self._squares(length) for length in image.shape[-2:])
@@ -75,10 +67,10 @@ class PatchNetwork(CoarseNetwork):
         return self._scores(maps.reshape(batch, -1, rows * LABELLED_PX, cols * LABELLED_PX))
 
     def shared(self, image: Tensor) -> Tensor:
-        """Return the scores of ``forward``, to rounding, from features that neighbouring patches share.
+        """Return the scores of ``forward``, up to rounding, from features that neighbouring patches share.
 
-        The last layer becomes a 9x9 convolution on every fourth feature: a patch's features are those of its ground
-        in the whole image, because no convolution pads.
+        The last layer becomes a 9x9 convolution on every fourth feature: as no convolution pads, a patch has the same
+        features as its pixels in the whole image.
         """
         kernel = self.classify.weight.view(-1, _FILTERS[-1], _FEATURE_SIDE, _FEATURE_SIDE)
         step = LABELLED_PX // _STRIDE

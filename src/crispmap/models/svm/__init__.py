@@ -1,4 +1,4 @@
-"""The baseline before networks: support vector machines on single pixels."""
+"""The SVM baseline: support vector machines on single pixels."""
 
 from crispmap.models.architecture import Architecture, Preset
 

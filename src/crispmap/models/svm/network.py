@@ -1,4 +1,4 @@
-"""The baseline before networks, as a coarse network: a support vector machine with a Gaussian kernel."""
+"""The SVM baseline as a coarse network: support vector machines with a Gaussian kernel."""
 
 from __future__ import annotations
 
@@ -8,55 +8,38 @@ from torch.nn import functional
 
 from crispmap.models.base import CoarseNetwork
 
-_REACH_PX = 2
-"""Half the side of the window in which texture is taken, less half a pixel: 5x5 pixels."""
-_KERNEL_VALUES = 1 << 20
-"""How many values of the kernel are held at once: 8 MB, which stay in or near the cache."""
-_TRACED_KERNEL_VALUES = 1 << 23
-"""How many in a graph that is traced, which has operations of its own for every piece."""
+_REACH_PX = 2  # reach of the window of texture, 5x5 pixels
+_KERNEL_VALUES = 1 << 20  # values of the kernel held at once: 8 MB, which stay in or near the cache
+_TRACED_KERNEL_VALUES = 1 << 23  # in a traced graph, which has separate operations for every piece
 
 
 class SupportVectorNetwork(CoarseNetwork):
-    """One machine a class against the rest, each calibrated to probabilities; for two classes one machine for both.
+    """One classifier per class against the rest, each calibrated to probabilities; for two classes a single one.
 
-    With features x, standardised, machine k gives f_k = sum_v w_kv exp(-gamma |x - v|^2) + b_k and the probability
-    p_k = sigmoid(a_k f_k + c_k) (Platt 1999). Probabilities are those of ``p_k`` divided by their sum; scores are their
-    logarithms less the mean over the classes. Pixels are evaluated apart and in pieces, so memory is bounded and any
-    window gives the scores of the whole. It computes in float64, because hundreds of terms of either sign nearly
-    cancel. There is nothing to train by gradients: ``crispmap.training.svm`` fits one.
+    With standardised features x, classifier k gives f_k = sum_v w_kv exp(-gamma |x - v|^2) + b_k and the probability
+    p_k = sigmoid(a_k f_k + c_k) (Platt 1999). Probabilities are ``p_k`` divided by their sum; scores are their
+    logarithms less the mean over the classes. Pixels are evaluated independently and in pieces, so memory is bounded
+    and any window gives the scores of the whole. Computed in float64, because hundreds of terms of either sign nearly
+    cancel. Fitted by ``crispmap.training.svm``, without gradients.
 
     Args:
-        architecture: Name in the registry.
         texture: Whether the features are the bands alone, or with them their mean and standard deviation in 5x5.
-        bands: Bands of the image, 1 or more.
-        classes: Classes, 2 or more.
         vectors: Support vectors of all machines together.
-
-    Attributes:
-        texture: As given.
-        mean: (feature,) what is subtracted from the features.
-        scale: (feature,) what they are then divided by.
-        vectors: (vector, feature) support vectors, standardised.
-        weights: (machine, vector) w, 0 where a vector is of another machine.
-        intercepts: (machine,) b.
-        gamma: Scalar, above 0.
-        slopes: (machine,) a.
-        shifts: (machine,) c.
     """
 
-    mean: Tensor
-    scale: Tensor
-    vectors: Tensor
-    weights: Tensor
-    intercepts: Tensor
-    gamma: Tensor
-    slopes: Tensor
-    shifts: Tensor
+    mean: Tensor  # (feature,) subtracted from the features
+    scale: Tensor  # (feature,) the divisor afterwards
+    vectors: Tensor  # (vector, feature) support vectors, standardised
+    weights: Tensor  # (classifier, vector) w, 0 for vectors of other classifiers
+    intercepts: Tensor  # (classifier,) b
+    gamma: Tensor  # scalar, above 0
+    slopes: Tensor  # (classifier,) a
+    shifts: Tensor  # (classifier,) c
 
     def __init__(self, architecture: str, texture: bool, bands: int, classes: int, vectors: int) -> None:
         super().__init__()
         if classes < 2:
-            raise ValueError(f"a support vector machine tells 2 classes or more apart, not {classes}")
+            raise ValueError(f"an SVM classifier needs 2 classes or more, not {classes}")
         self.architecture = architecture
         self.arguments = {"bands": bands, "classes": classes, "vectors": vectors}
         self.bands, self.classes, self.texture = bands, classes, texture
@@ -87,7 +70,7 @@ class SupportVectorNetwork(CoarseNetwork):
         side = 2 * _REACH_PX + 1
         height, width = image.shape[-2] - 2 * _REACH_PX, image.shape[-1] - 2 * _REACH_PX
         mean = functional.avg_pool2d(image, side, stride=1)
-        # Squared deviations, not the difference of squares: flat ground then has no texture made of rounding.
+        # Squared deviations, not the difference of squares: flat areas then have no texture from rounding.
         squares = torch.zeros_like(mean)
         for row in range(side):
             for col in range(side):

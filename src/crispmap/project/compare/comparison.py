@@ -19,7 +19,7 @@ from crispmap.data.training_data import learned_and_held_out
 from crispmap.errors import CrispmapError, LabelError
 from crispmap.events import SILENT, Listener
 from crispmap.files.atomic import file_lock
-from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.models.file import load_model, model_hash
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.learning import Models, learn, models_of, opened_coarse, parameters_of

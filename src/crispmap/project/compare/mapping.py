@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from crispmap.errors import CrispmapError, SceneError
-from crispmap.evaluate.readers import UnitedGround
-from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.evaluate.readers import AreaUnion
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.inference.engines import EngineChoice
@@ -181,7 +181,7 @@ def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
 def _blocks(work: ScoreWork, areas: list[Area], box: Block) -> Iterator[Block]:
     """Yield the blocks, in whole tiles, that hold test ground."""
     side = max(1, BLOCK_PX // work.tile_px) * work.tile_px
-    ground = UnitedGround(areas)
+    ground = AreaUnion(areas)
     for row in range(box.row // work.tile_px * work.tile_px, box.row_stop, side):
         for col in range(box.col // work.tile_px * work.tile_px, box.col_stop, side):
             block = _trimmed(Block(row, col, side, side), box, work)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from crispmap.evaluate.intervals import block_side_px
 from crispmap.files.address import file_name
-from crispmap.files.gdal_memory import few_blocks_kept
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.grid import Block
 from crispmap.labels.mask import open_labels
 from crispmap.models.file import load_model

@@ -1,4 +1,4 @@
-"""The dense conditional random field; a few numbers of it are fitted on the refiner's area."""
+"""The dense conditional random field; its few parameters are fitted on the refiner's area."""
 
 from crispmap.models.architecture import Architecture, Preset
 from crispmap.refine.options import IterationOptions

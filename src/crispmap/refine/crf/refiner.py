@@ -3,8 +3,8 @@
     Q_t(k) ~ exp(u_0(k) + w_1 sum_q a(p, q) Q_{t-1}(q, k) + w_2 sum_q s(p, q) Q_{t-1}(q, k)),    q other than p
 
 with the appearance kernel a = exp(-|dp|^2 / 2 theta_alpha^2 - |dI|^2 / 2 theta_beta^2) and the smoothness kernel
-s = exp(-|dp|^2 / 2 theta_gamma^2), both normalised symmetrically. With Potts compatibility a
-pixel pays for the classes it does not share; as beliefs sum to 1, that is to be drawn to those it does.
+s = exp(-|dp|^2 / 2 theta_gamma^2), both normalised symmetrically. With Potts compatibility a pixel is penalised for
+other classes than its neighbours'; as beliefs sum to 1, that equals attraction to theirs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,9 @@ from torch import Tensor
 from crispmap.models.base import crop
 from crispmap.refine.hand_written import FitPlan, HandWrittenRefiner, Range, require
 
-WINDOW_SIGMAS = 3
-"""How many theta_alpha the appearance kernel reaches."""
-LARGEST_THETA_PX = 50.0
-"""Of theta_alpha and theta_gamma: time and margin grow with it, the former squared."""
-_KEPT_BYTES = 1 << 28
-"""Of pair weights that are kept between iterations; the others are computed anew each time, to the same values."""
+WINDOW_SIGMAS = 3  # reach of the appearance kernel in theta_alpha
+LARGEST_THETA_PX = 50.0  # of theta_alpha and theta_gamma: the margin grows with it, time with its square
+_KEPT_BYTES = 1 << 28  # pair weights kept between iterations; the others are computed again each time
 
 
 RANGES = {
@@ -36,34 +33,32 @@ RANGES = {
     "smoothness": Range(1.0, 0.05, 1000.0),
     "theta_gamma_px": Range(1.5, 0.5, 6.0),
 }
-"""Where its numbers are looked for: theta_alpha starts low and ends soon, as time grows with its square."""
+"""Search ranges; that of theta_alpha is low and narrow, as time grows with its square."""
 
 
 class CrfRefiner(HandWrittenRefiner):
-    """The dense CRF of Krähenbühl and Koltun: pixels of like colour nearby, and all pixels close by, should agree.
+    """The dense CRF of Krähenbühl and Koltun: nearby pixels, in particular of similar colours, should agree.
 
-    After step t the scores are logits of the mean field Q_t, on the scale of the given ones: weights of 0 leave them as
-    they are. Every step reads all pixels it is given, so what lies beyond the margin has some influence too:
+    After step t the scores are logits of the mean field Q_t, on the scale of the input: weights of 0 leave it
+    unchanged. Every step reads all pixels of its input, so pixels beyond the margin have some influence too:
     ``radius_px`` is None, and a map made of tiles depends on the tiles.
 
     Pairs further apart than ``WINDOW_SIGMAS`` theta_alpha are left out of the appearance kernel: each weighs less than
-    exp(-4.5) = 1.1 % of a pair at the pixel itself, and all of them together, where colours are alike, 1.1 % of the
-    whole sum. Nothing is left out of the smoothness kernel. Where no pixel lies, beyond the border of the input,
-    there is no pair and the normalisation counts none.
+    exp(-4.5) = 1.1 % of a pair at the pixel itself, and all of them together, for equal colours, 1.1 % of the whole
+    sum. The smoothness kernel is complete. Beyond the border of the input there are no pairs, also in the
+    normalisation.
 
-    Normalisation is that of the authors' program, n(p)^-1/2 a(p, q) n(q)^-1/2 with n(p) the sum of a(p, q) over all q,
-    p included; it keeps the pair energies symmetric. A pixel sends no message to itself, as in the paper's algorithm 1.
+    Normalisation follows the authors' program, n(p)^-1/2 a(p, q) n(q)^-1/2 with n(p) the sum of a(p, q) over all q, p
+    included; it keeps the pair energies symmetric. A pixel sends no message to itself, as in the paper's algorithm 1.
 
     Args:
-        classes: Classes, 2 or more.
-        bands: Bands of the image, 1 or more.
         iterations: Mean-field iterations, 1 or more (the papers: 5).
         appearance: w_1, 0 or more.
         theta_alpha_px: Reach of the appearance kernel in pixels, above 0, at most ``LARGEST_THETA_PX``.
-        theta_beta: Difference of colour that separates, above 0, in units of the scaled image (Euclidean, all bands).
+        theta_beta: Colour difference that separates, above 0, in units of the scaled image (Euclidean, all bands).
         smoothness: w_2, 0 or more.
         theta_gamma_px: Reach of the smoothness kernel in pixels, above 0, at most ``LARGEST_THETA_PX``.
-        biases: A number a class, added to the scores before the first step; none by default.
+        biases: A bias for each class, added to the scores before the first step; none by default.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -87,10 +82,8 @@ class CrfRefiner(HandWrittenRefiner):
         theta_gamma_px: float = 1.5,
         biases: Sequence[float] | None = None,
     ) -> None:
-        parameters = {
-            "appearance": appearance, "theta_alpha_px": theta_alpha_px, "theta_beta": theta_beta,
-            "smoothness": smoothness, "theta_gamma_px": theta_gamma_px,
-        }  # fmt: skip
+        parameters = {"appearance": appearance, "theta_alpha_px": theta_alpha_px, "theta_beta": theta_beta}
+        parameters |= {"smoothness": smoothness, "theta_gamma_px": theta_gamma_px}
         super().__init__(classes, bands, iterations, biases, parameters)
         for name, weight in (("appearance", appearance), ("smoothness", smoothness)):
             require(name, weight, 0 <= weight < math.inf, "a finite number of 0 or more")
@@ -121,24 +114,20 @@ class CrfRefiner(HandWrittenRefiner):
 
 
 class _NormalisedKernel:
-    """A kernel over pairs of pixels whose messages are normalised symmetrically; subclasses give the plain sums."""
+    """A kernel over pairs of pixels with symmetrically normalised messages; subclasses compute the plain sums."""
 
     _root: Tensor
 
     def sums(self, values: Tensor) -> Tensor:
-        """Return at every pixel p the sum over all other pixels q of kernel(p, q) values(q).
-
-        Args:
-            values: (batch, map, row, col).
-        """
+        """Return at every pixel p the sum over all other pixels q of kernel(p, q) values(q)."""
         raise NotImplementedError
 
     def normalise(self, image: Tensor) -> None:
-        """Measure n(p), p itself included with weight 1, for the pixels of an image."""
+        """Compute n(p), p itself included with weight 1, for the pixels of an image."""
         self._root = torch.rsqrt(1 + self.sums(torch.ones_like(image[:, :1])))
 
     def messages(self, belief: Tensor) -> Tensor:
-        """Return what every pixel hears of the others, (batch, class, row, col)."""
+        """Return the messages to every pixel from the others, (batch, class, row, col)."""
         return self.sums(belief * self._root) * self._root
 
 
@@ -154,7 +143,7 @@ class SmoothnessKernel(_NormalisedKernel):
 
 
 class AppearanceKernel(_NormalisedKernel):
-    """exp(-|dp|^2 / 2 theta_alpha^2 - |dI|^2 / 2 theta_beta^2) over the pairs not further apart than the window.
+    """exp(-|dp|^2 / 2 theta_alpha^2 - |dI|^2 / 2 theta_beta^2) over the pairs within the window.
 
     Time grows with pixels times theta_alpha squared, and little with bands.
     """
@@ -176,7 +165,7 @@ class AppearanceKernel(_NormalisedKernel):
         return total
 
     def _offsets(self) -> Iterator[tuple[int, int]]:
-        """Yield one offset (rows, cols) for each pair of opposite offsets of the window that fit into the image."""
+        """Yield one (rows, cols) of each two opposite offsets of the window that fit into the image."""
         height, width = self._colours.shape[-2:]
         reach = math.ceil(WINDOW_SIGMAS * self._theta_px)
         for down in range(min(reach, height - 1) + 1):
@@ -200,17 +189,11 @@ _Index: TypeAlias = tuple[EllipsisType, slice, slice]
 
 
 class _Pairs(NamedTuple):
-    """The pairs of pixels at one offset.
+    """The pairs of pixels at one offset."""
 
-    Attributes:
-        one: Index of the first pixels of the pairs, in maps (batch, map, row, col).
-        other: Index of the second ones.
-        weights: (batch, 1, row, col) kernel values.
-    """
-
-    one: _Index
-    other: _Index
-    weights: Tensor
+    one: _Index  # index of the first pixels of the pairs, in maps (batch, map, row, col)
+    other: _Index  # index of the second ones
+    weights: Tensor  # (batch, 1, row, col) kernel values
 
 
 def _gaussian_matrix(length: int, theta_px: float, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Refiners written as partial differential equations; a few numbers of each are fitted on the refiner's area."""
+"""Refiners as partial differential equations; the few parameters of each are fitted on the refiner's area."""
 
 from crispmap.models.architecture import Architecture, Preset
 

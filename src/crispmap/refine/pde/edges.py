@@ -1,4 +1,4 @@
-"""Edges of an image: its gradient at a scale, over all bands, and what stops at them."""
+"""Edges of an image: its gradient at a scale, over all bands, and the edge-stopping function."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 
 def gradient_margin_px(sigma_px: float) -> int:
-    """Return how many pixels ``structure_tensor`` takes off every side: three sigma, rounded up."""
+    """Return how many pixels ``structure_tensor`` removes on every side: three sigma, rounded up."""
     return math.ceil(3 * sigma_px)
 
 
 def structure_tensor(image: Tensor, sigma_px: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return xx, xy and yy of the mean over bands of grad I_b grad I_b^T, each (batch, 1, row, col).
 
-    Gradients are those of the image smoothed with a Gaussian, a pixel being the unit of length; a ramp has exactly its
-    slope. x goes with columns, y with rows.
+    Gradients are those of the image smoothed with a Gaussian, in pixels; a ramp has exactly its slope. x is along
+    columns, y along rows.
 
     Args:
         image: (batch, band, row + 2 margin, col + 2 margin), with ``gradient_margin_px`` as margin.

@@ -1,8 +1,8 @@
-"""Partial differential equations that move score maps, written by hand: heat flow, two diffusions, active contours.
+"""Hand-written partial differential equations of score maps: heat flow, two diffusions, active contours.
 
 The processes that the recurrent refiner generalises (RNN paper, equations 1 to 4), by finite differences that are
-explicit in time. A pixel is the unit of length. Nothing is padded: a time step of ``dt`` takes one pixel off every
-side, so any window gives the scores of the whole.
+explicit in time. Lengths are in pixels. Nothing is padded: a time step of ``dt`` removes one pixel on every side, so
+any window gives the scores of the whole.
 """
 
 from __future__ import annotations
@@ -18,42 +18,34 @@ from crispmap.models.base import crop
 from crispmap.refine.hand_written import FitPlan, HandWrittenRefiner, Range, require
 from crispmap.refine.pde.edges import edge_stopping, gradient_margin_px, structure_tensor
 
-LARGEST_DT = 0.25
-"""Largest stable time step, for diffusivities up to 1 on the five-point stencil."""
+LARGEST_DT = 0.25  # largest stable time step, for diffusivities up to 1 on the five-point stencil
 MOST_TIME_STEPS = 1000
 SIGMA_RANGE_PX = (0.3, 10.0)
-_FLAT = 1e-6
-"""Squared slope, in scores per pixel, below which a map counts as flat and has no contours to move."""
+_FLAT = 1e-6  # squared slope, in scores per pixel, below which a map counts as flat, without contours
 
 
 EDGE_RANGES = {"kappa": Range(0.1, 0.003, 10.0), "sigma_px": Range(1.0, 0.4, 4.0)}
-"""Where the numbers of the equations that look at edges are looked for."""
-_FIT_RUN = {"iterations": 20, "substeps": 10}
-"""What the best number of iterations is read off: they take 2.5 px^2 each."""
-_FIT_TILE_PX = 384
-"""Large, as 200 time steps need as wide a margin."""
+"""Search ranges of the edge-aware equations."""
+_FIT_RUN = {"iterations": 20, "substeps": 10}  # the run that yields the best number of iterations, of 2.5 px^2 each
+_FIT_TILE_PX = 384  # large, as 200 time steps need as wide a margin
 
 
 class PdeRefiner(HandWrittenRefiner):
-    """Scores that evolve by a partial differential equation, every class by itself and by the same rule.
+    """Scores that evolve by a partial differential equation, every class independently and by the same rule.
 
-    An iteration is ``substeps`` time steps of ``dt``; all together take the time iterations * substeps * dt, in px^2.
-    Subclasses give the equation: ``coefficients`` from the image, once, and ``advance`` for a time step.
+    An iteration is ``substeps`` time steps of ``dt``; the total time is iterations * substeps * dt, in px^2. Subclasses
+    give the equation: ``coefficients`` from the image, once, and ``velocity`` for a time step.
 
     Args:
-        classes: Classes, 2 or more.
-        bands: Bands of the image, 1 or more.
-        iterations: Iterations, 1 or more.
         substeps: Time steps in an iteration, 1 or more; at most ``MOST_TIME_STEPS`` in all.
         dt: Time of a time step, above 0 and at most ``LARGEST_DT``: beyond, the explicit scheme is unstable.
-        biases: A number a class, added to the scores before the first step; none by default.
+        biases: A bias for each class, added to the scores before the first step; none by default.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    edge_margin_px = 0
-    """Pixels that the coefficients reach beyond the scores they act on."""
+    edge_margin_px = 0  # pixels that the coefficients reach beyond the scores they act on
 
     def __init__(
         self,
@@ -85,11 +77,7 @@ class PdeRefiner(HandWrittenRefiner):
         return results
 
     def coefficients(self, image: Tensor) -> list[Tensor]:
-        """Return what the equation needs of the image, each for the ground of the first time step.
-
-        Args:
-            image: (batch, band, row + 2 edge_margin_px, col + 2 edge_margin_px).
-        """
+        """Return the equation's coefficients on the pixels of the first time step, from an image with its margin."""
         raise NotImplementedError
 
     def velocity(self, u: Tensor, coefficients: list[Tensor]) -> Tensor:
@@ -98,9 +86,9 @@ class PdeRefiner(HandWrittenRefiner):
 
 
 class HeatRefiner(PdeRefiner):
-    """Heat flow, u_t = div(grad u) (equation 1): scores blur, whatever the image.
+    """Heat flow, u_t = div(grad u) (equation 1): scores blur, independent of the image.
 
-    A new score is a mean of five old ones: mean and bounds are kept. The bound on dt is sharp.
+    A new score is a mean of five old ones: mean and bounds are preserved. The bound on dt is sharp.
     """
 
     architecture = "heat"
@@ -115,17 +103,11 @@ class HeatRefiner(PdeRefiner):
 
 
 class _EdgeAwareRefiner(PdeRefiner):
-    """An equation that looks at the edges of the image.
+    """An equation that depends on the edges of the image; further arguments as for PdeRefiner.
 
     Args:
-        classes: Classes, 2 or more.
-        bands: Bands of the image, 1 or more.
-        iterations: Iterations, 1 or more.
-        substeps: Time steps in an iteration.
-        dt: Time of a time step.
         kappa: Slope of the image that halves g, above 0, in units of the scaled image per pixel.
         sigma_px: Scale at which slopes are taken, within ``SIGMA_RANGE_PX``.
-        biases: A number a class, added to the scores before the first iteration.
     """
 
     fit_plan = FitPlan(EDGE_RANGES, tries=15, tile_px=_FIT_TILE_PX, run=_FIT_RUN, reads_iterations=True)
@@ -152,10 +134,10 @@ class _EdgeAwareRefiner(PdeRefiner):
 
 
 class EdgeStoppedRefiner(_EdgeAwareRefiner):
-    """Diffusion that slows down at edges, u_t = div(g(I) grad u) (equation 2), g between 0 and 1.
+    """Diffusion that slows down at edges, u_t = div(g(I) grad u) (equation 2), with g of ``edge_stopping`` in 0..1.
 
-    Fluxes between pixels: what leaves one enters the other, so the mean is kept; with dt * max g <= 1/4 a new score is
-    a mean of five old ones, so bounds are kept too. See ``edge_stopping`` for g.
+    Fluxes leave one pixel and enter another, so the mean is preserved; with dt * max g <= 1/4 a new score is a mean of
+    five old ones, so bounds are preserved too.
     """
 
     architecture = "edge-stopped"
@@ -174,12 +156,12 @@ class AnisotropicRefiner(_EdgeAwareRefiner):
     """Diffusion along edges, not across them, u_t = div(D(I) grad u) (equation 3).
 
     D = 1 - J / (kappa^2 + tr J) with J the structure tensor: where all bands have their slope in one direction, the
-    diffusivity is g = 1 / (1 + |grad I|^2 / kappa^2) across the edge and 1 along it; where they have not, it lies
-    between. Eigenvalues lie in 0..1.
+    diffusivity is g = 1 / (1 + |grad I|^2 / kappa^2) across the edge and 1 along it; else it is between. Eigenvalues
+    lie in 0..1.
 
-    The mean is kept, and for dt <= 1/4 the sum of squares never grows: the scheme is the gradient flow of
-    1/2 sum of u_x D_xx u_x + u_y D_yy u_y over pairs of neighbours and of D_xy u_x u_y over corners, which is never
-    negative and never above that of heat flow. Bounds are not kept: a corner term may overshoot a little.
+    The mean is preserved, and for dt <= 1/4 the sum of squares never grows: the scheme is the gradient flow of 1/2 sum
+    of u_x D_xx u_x + u_y D_yy u_y over pairs of neighbours and of D_xy u_x u_y over corners, which is never negative
+    and never above that of heat flow. Bounds are not preserved: a corner term may overshoot a little.
     """
 
     architecture = "anisotropic"
@@ -194,10 +176,8 @@ class AnisotropicRefiner(_EdgeAwareRefiner):
     def velocity(self, u: Tensor, coefficients: list[Tensor]) -> Tensor:  # noqa: D102 - as the base class
         xx, yy, xy = coefficients
         across, down = _slopes(u)
-        by_rows, by_cols = (
-            xy * (down[..., 1:] + down[..., :-1]) / 2,
-            xy * (across[..., 1:, :] + across[..., :-1, :]) / 2,
-        )
+        by_rows = xy * (down[..., 1:] + down[..., :-1]) / 2
+        by_cols = xy * (across[..., 1:, :] + across[..., :-1, :]) / 2
         flux_across = xx * across[..., 1:-1, :] + (by_rows[..., 1:, :] + by_rows[..., :-1, :]) / 2
         flux_down = yy * down[..., :, 1:-1] + (by_cols[..., 1:] + by_cols[..., :-1]) / 2
         return _divergence(flux_across, flux_down)
@@ -206,11 +186,11 @@ class AnisotropicRefiner(_EdgeAwareRefiner):
 class GeodesicRefiner(_EdgeAwareRefiner):
     """Geodesic active contours, u_t = |grad u| div(g(I) grad u / |grad u|) (equation 4).
 
-    Every contour of every map shrinks with its curvature, slower where the image has an edge, and is drawn to edges:
+    Every contour of every map shrinks with its curvature, slower at edges of the image, and is attracted to edges:
     u_t = g * curvature * |grad u| + grad g . grad u, the first by central differences, the second by upwind ones. The
-    equation moves contours whatever their level. Those that matter lie between classes: it is the scores less their
-    mean over classes that evolve, so that with two classes the boundary is the zero level, and a number added to all
-    scores of a pixel moves nothing. With frozen coefficients the scheme is stable for dt <= 1/3, and dt is less.
+    equation moves contours of any level; relevant are those between classes. So the scores less their mean over classes
+    evolve: with two classes the boundary is the zero level, and a number added to all scores of a pixel has no effect.
+    With frozen coefficients the scheme is stable for dt <= 1/3, and dt is less.
 
     Source: Caselles, Kimmel and Sapiro, "Geodesic active contours", 1997; upwind as Osher and Sethian, 1988.
     """
@@ -242,7 +222,7 @@ class GeodesicRefiner(_EdgeAwareRefiner):
 
 
 class _Slopes(NamedTuple):
-    """Slopes of maps along the columns' numbers (x) and the rows' (y)."""
+    """Slopes of maps along columns (x) and rows (y)."""
 
     x: Tensor
     y: Tensor
@@ -265,5 +245,5 @@ def _corners(maps: Tensor) -> Tensor:
 
 
 def _divergence(across: Tensor, down: Tensor) -> Tensor:
-    """Return what flows into every inner pixel, (.., row - 2, col - 2), of fluxes (.., row - 2, col - 1) and so on."""
+    """Return the net inflow of every inner pixel, (.., row - 2, col - 2), from the fluxes between pixels."""
     return across[..., 1:] - across[..., :-1] + down[..., 1:, :] - down[..., :-1, :]

@@ -2,8 +2,8 @@
 
     u_{t+1} = u_t + w2 . relu(A * u_t + G * g(I) + b1) + b2     (for every class its own A, G, b1, w2, b2)
 
-Convolution kernels of CPUs are made for many maps in and out: a class by itself (1 map to the hidden units and back)
-runs faster than all classes as the groups of one convolution.
+Convolutions on CPUs are optimised for many maps: a class by itself (1 map to the hidden units and back) runs faster
+than all classes as groups of one convolution.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class RecurrenceByClass(nn.Module):
     """All steps of a folded recurrence, from scores and image to refined scores.
 
     Args:
-        features: What turns the image into the maps the weights see; it takes its ``margin_px`` off every side.
-        stages: Weights, and how many steps in a row are taken with them; each step takes 2 px off every side.
+        features: From the image to the feature maps; removes its ``margin_px`` on every side.
+        stages: Weights with the number of steps; each step removes 2 px on every side.
     """
 
     def __init__(self, features: nn.Module, stages: Sequence[tuple[Folded, int]]) -> None:
@@ -35,12 +35,7 @@ class RecurrenceByClass(nn.Module):
         self.classes = nn.ModuleList(_OneClass(stages, class_id) for class_id in range(classes))
 
     def forward(self, scores: Tensor, image: Tensor) -> Tensor:
-        """Return the refined scores (batch, class, row, col), logits.
-
-        Args:
-            scores: (batch, class, row + 2 margin, col + 2 margin), logits; margin is the refiner's ``margin_px``.
-            image: (batch, band, row + 2 margin, col + 2 margin).
-        """
+        """Return the refined scores as ``Refiner.forward`` does."""
         maps = self.features(image)
         start = crop(scores, self._margin_px)
         refined = [one(start[:, class_id : class_id + 1], maps) for class_id, one in enumerate(self.classes)]

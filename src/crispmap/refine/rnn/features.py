@@ -1,4 +1,4 @@
-"""Feature maps g_j(I) of the image that a refiner may look at instead of the image itself (paper, equation 5)."""
+"""Feature maps g_j(I) that a refiner may read instead of the image itself (paper, equation 5)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ImageFeatures(nn.Module):
 
 
 class DerivativeFeatures(nn.Module):
-    """The image, its smoothed gradient magnitude and its local deviation, each a map a band.
+    """The image, its smoothed gradient magnitude and its local deviation, one map each per band.
 
-    The kind of maps an edge-stopping function is built from: |grad(G * I)| with a 5x5 binomial G, and |I - G * I|.
+    Typical inputs of an edge-stopping function: |grad(G * I)| with a 5x5 binomial G, and |I - G * I|.
     """
 
     margin_px = 3

@@ -2,11 +2,10 @@
 
     u_{t+1} = u_t + w2 . relu(A * u_t + G * g(I) + b1) + b2     (for every class its own A, G, b1, w2, b2)
 
-On a CPU plain autograd spends most of a training step on zero-padded gradients of crops, on memory that falls out of
-the cache, and on slow kernels for grouped weights. ``CpuRecurrence`` walks the batch in pairs and sums gradients in
-place.
-Inside, arrays are class-major, (class, sample, ..), so that what belongs to one class lies together. Results and
-gradients equal the plain loop's.
+On a CPU plain autograd spends most of a training step on zero-padded gradients of crops, on cache misses, and on slow
+kernels for grouped weights. ``CpuRecurrence`` processes the batch in pairs and sums gradients in place. Inside, arrays
+are class-major, (class, sample, ..), so that the data of one class are contiguous. Results and gradients equal the
+plain loop's.
 """
 
 from __future__ import annotations
@@ -19,38 +18,26 @@ from torch import Tensor
 
 from crispmap.models.base import crop
 
-_CHUNK = 2
-"""Samples walked together: one leaves a core idle, more fall out of the cache (measured on 2 cores)."""
+_CHUNK = 2  # samples processed together: one leaves a core idle, more miss the cache (measured on 2 cores)
 
 _aten = torch.ops.aten
 
 
 class Folded(NamedTuple):
-    """One step's weights with the filters M and N folded into the hidden layer.
+    """One step's weights with the filters M and N folded into the hidden layer."""
 
-    Attributes:
-        kernel: On the class's own score map, (class * hidden, 1, 5, 5).
-        image_kernel: On the feature maps of the image, (class * hidden, map, 5, 5).
-        hidden_bias: (class * hidden,).
-        readout: (class, hidden).
-        bias: (class,).
-    """
-
-    kernel: Tensor
-    image_kernel: Tensor
-    hidden_bias: Tensor
-    readout: Tensor
-    bias: Tensor
+    kernel: Tensor  # on the class's own score map, (class * hidden, 1, 5, 5)
+    image_kernel: Tensor  # on the feature maps of the image, (class * hidden, map, 5, 5)
+    hidden_bias: Tensor  # (class * hidden,)
+    readout: Tensor  # (class, hidden)
+    bias: Tensor  # (class,)
 
 
 def recur(scores: Tensor, maps: Tensor, weights: Folded, steps: int) -> list[Tensor]:
-    """Return the scores after each of the steps 1 .. ``steps``; each step takes 2 px off every side.
+    """Return the scores after each of the steps 1 .. ``steps``; each step removes 2 px on every side.
 
     Args:
         scores: u_0, (batch, class, row, col).
-        maps: Feature maps of the image, (batch, map, row, col).
-        weights: The folded weights.
-        steps: Steps, 1 or more.
     """
     if scores.device.type == "cpu":
         return list(CpuRecurrence.apply(scores, maps, steps, *weights))  # type: ignore[no-untyped-call]
@@ -137,19 +124,12 @@ def _walk(u: Tensor, maps: Tensor, weights: Folded, steps: int) -> tuple[list[Te
 
 
 class _Walk(NamedTuple):
-    """The way of one chunk through all steps, to be gone back.
+    """The forward pass of one chunk, for its backward pass."""
 
-    Attributes:
-        scores: (class, sample, row, col) before and after every step.
-        hiddens: (class, sample, unit, row, col) of every step.
-        maps: (sample, map, row, col).
-        weights: The folded weights.
-    """
-
-    scores: list[Tensor]
-    hiddens: list[Tensor]
-    maps: Tensor
-    weights: Folded
+    scores: list[Tensor]  # (class, sample, row, col) before and after every step
+    hiddens: list[Tensor]  # (class, sample, unit, row, col) of every step
+    maps: Tensor  # (sample, map, row, col)
+    weights: Folded  # the folded weights
 
     def back(
         self, grads: list[Tensor | None], wanted: tuple[bool, bool]
@@ -157,8 +137,8 @@ class _Walk(NamedTuple):
         """Return the gradients of the first scores, of the maps (both only if wanted) and of the weights."""
         kernel, image_kernel, _, readout, bias = self.weights
         classes, samples = self.hiddens[0].shape[:2]
-        # The read-out is a number a hidden unit: it is taken out of the large maps and multiplied into the small
-        # kernels, so that the gradient of the hidden layer needs one pass over memory instead of two.
+        # The read-out, one number per hidden unit, is multiplied into the small kernels instead of the large maps, so
+        # that the gradient of the hidden layer needs one pass over memory instead of two.
         per_unit = readout.reshape(-1, 1, 1, 1)
         weighted = _by_sample(kernel * per_unit, classes, samples)
         d_kernel, d_readout, d_bias = torch.zeros_like(kernel), torch.zeros_like(readout), torch.zeros_like(bias)
@@ -181,9 +161,8 @@ class _Walk(NamedTuple):
         d_image_kernel = _image_kernel_gradient(d_term, self.maps, image_kernel)
         d_hidden_bias = d_term.sum((1, 3, 4)).flatten()
         d_maps = _maps_gradient(d_term, self.maps, image_kernel * per_unit) if wanted[1] else None
-        return d_u, d_maps, (
-            d_kernel * per_unit, d_image_kernel * per_unit, d_hidden_bias * per_unit.flatten(), d_readout, d_bias
-        )  # fmt: skip
+        d_folded = d_kernel * per_unit, d_image_kernel * per_unit, d_hidden_bias * per_unit.flatten()
+        return d_u, d_maps, (*d_folded, d_readout, d_bias)
 
 
 def _as_groups(values: Tensor) -> Tensor:
@@ -238,7 +217,7 @@ def _input_gradient(active: Tensor, u: Tensor, kernel: Tensor) -> Tensor:
 def _convolution_backward(
     gradient: Tensor, source: Tensor, kernel: Tensor, groups: int, needed: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of a valid convolution's source and kernel, each where needed; it has no bias."""
+    """Return the needed gradients of a valid convolution's source and kernel, without bias."""
     found: tuple[Tensor, Tensor, Tensor] = _aten.convolution_backward(
         gradient, source, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, list(needed)
     )

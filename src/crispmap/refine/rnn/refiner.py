@@ -2,9 +2,9 @@
 
     u_{k,t+1} = u_{k,t} + f_k([M * u_{k,t} ; N * g(I)])        (equations 5 to 8)
 
-with f_k a perceptron of one hidden ReLU layer. No non-linearity lies between the filters M, N and that layer, so both
-fold into it: one 5x5 convolution a class on u, and an image term computed once for all steps. Same function, a third of
-the time; weights are folded, not features, so gradients reach M, N and the perceptron as before.
+with f_k a perceptron of one hidden ReLU layer. As there is no non-linearity between the filters M, N and that layer,
+both are folded into it: one 5x5 convolution per class on u, and an image term computed once for all steps. It is the
+same function in a third of the time; weights are folded, not features, so gradients reach M, N and the perceptron.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crispmap.models.base import Refiner, crop
-from crispmap.models.initialise import init_fan_in
+from crispmap.models.base import Refiner, crop, init_fan_in
 from crispmap.refine.rnn.by_class import RecurrenceByClass
 from crispmap.refine.rnn.features import FEATURES
 from crispmap.refine.rnn.recurrence import Folded, recur
@@ -30,12 +29,10 @@ class RecurrentRefiner(Refiner):
     """A learned iterative process that sharpens every class's scores along the edges of the image.
 
     Args:
-        classes: Classes, 2 or more.
-        bands: Bands of the image, 1 or more.
         iterations: Iterations, 1 or more (the paper: 5).
-        variant: "class-specific" (one perceptron a class), "class-agnostic" (one for all) or "untied" (own weights for
-            every step; the paper finds that it overfits).
-        features: What the filters N see: "image" (equation 7) or "derivatives" (equation 5).
+        variant: "class-specific" (one perceptron per class), "class-agnostic" (one for all) or "untied" (own weights
+            for every step; the paper finds that it overfits).
+        features: The input of the filters N: "image" (equation 7) or "derivatives" (equation 5).
         filters: Filters M, and as many N (the paper: 32).
         hidden: Hidden units of each perceptron (the paper: 32).
 
@@ -56,13 +53,11 @@ class RecurrentRefiner(Refiner):
     ) -> None:
         super().__init__()
         if variant not in VARIANTS:
-            raise ValueError(f"variant {variant!r} is none of {', '.join(VARIANTS)}")
+            raise ValueError(f"variant {variant!r} is not one of {', '.join(VARIANTS)}")
         if iterations < 1:
-            raise ValueError(f"a recurrent refiner takes 1 iteration or more, not {iterations}")
-        self.arguments = {
-            "classes": classes, "bands": bands, "iterations": iterations, "variant": variant, "features": features,
-            "filters": filters, "hidden": hidden,
-        }  # fmt: skip
+            raise ValueError(f"a recurrent refiner needs 1 iteration or more, not {iterations}")
+        self.arguments = {"classes": classes, "bands": bands, "iterations": iterations, "variant": variant}
+        self.arguments |= {"features": features, "filters": filters, "hidden": hidden}
         self.classes, self.bands, self.iterations, self.variant = classes, bands, iterations, variant
         self.features = FEATURES[features](bands)
         self.margin_px = self.radius_px = _KERNEL // 2 * iterations + self.features.margin_px
@@ -96,13 +91,10 @@ class RecurrentRefiner(Refiner):
         return steps
 
     def for_inference(self) -> nn.Module:
-        """Return the folded recurrence with constant weights, class by class; equal to ``forward`` but for rounding."""
-        untied = self.variant == "untied"
-        stages = (
-            [(self._folded(step), 1) for step in range(self.iterations)]
-            if untied
-            else [(self._folded(0), self.iterations)]
-        )
+        """Return the folded recurrence with constant weights, class by class; equal to ``forward`` up to rounding."""
+        stages = [(self._folded(0), self.iterations)]
+        if self.variant == "untied":
+            stages = [(self._folded(step), 1) for step in range(self.iterations)]
         return RecurrenceByClass(self.features, stages)
 
     def _folded(self, cell: int) -> Folded:
@@ -124,10 +116,7 @@ class RecurrentRefiner(Refiner):
         )
 
     def all_iterations_as_in_paper(self, scores: Tensor, image: Tensor) -> list[Tensor]:
-        """Return what ``all_iterations`` returns, computed as the paper writes it: M, N, concatenation, perceptron.
-
-        The reference that the folded form is checked and timed against.
-        """
+        """Return ``all_iterations`` in the paper's form (M, N, concatenation, perceptron), as a reference."""
         maps = self.features(image)
         u = crop(scores, self.features.margin_px)
         steps = [u]
@@ -150,5 +139,5 @@ class RecurrentRefiner(Refiner):
         return F.conv2d(torch.relu(hidden), weight, self.output_bias[cell, perceptron][None])
 
     def _cropped(self, steps: list[Tensor]) -> list[Tensor]:
-        """Bring the scores of every step to the shape of the last."""
+        """Crop the scores of every step to the shape of the last."""
         return [crop(u, 2 * (self.iterations - index)) for index, u in enumerate(steps)]

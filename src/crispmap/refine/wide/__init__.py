@@ -1,11 +1,11 @@
-"""A learned refiner of a wider view."""
+"""A trained refiner with a wider receptive field."""
 
 from crispmap.models.architecture import Architecture, Preset
 from crispmap.models.settings import TrainingSettings
 from crispmap.refine.options import IterationOptions
 
 FAST = TrainingSettings(
-    # A few minutes on two cores. Patches are flipped and turned: it sees whole buildings, and overfits on small areas.
+    # A few minutes on two cores. Patches are flipped and rotated: it sees whole buildings, and overfits on small areas.
     # The last weights are kept: at the height of the rate a good score on a small strip is chance (512 x 230 pixels of
     # Kampala: mean IoU 58 % with the weights that did best on the strip, 64 % with the last; the demo with corrected
     # labels: 70 % and 78 %).

@@ -1,13 +1,13 @@
-"""A learned refiner with a wider view: dilated features of image and scores, and gated steps in which classes meet.
+"""A trained refiner with a wide view: dilated features of image and scores, and gated steps that mix classes.
 
     f       = W(dilated convolutions of [I ; s(u_0)])               (once)
     d, g    = V relu(A * s(u_t) + f + b)
     u_{t+1} = u_t + sigmoid(g) d                                    (every step with the same A, V)
 
 where s(u) = clamp(log softmax u). The recurrence is that of the paper, u plus a perceptron of filtered scores and image
-(``rnn``, equations 5 to 8), with three things changed. What is seen of the image is learned in several layers, which
-also see the coarse scores, and reaches tens of pixels, not two. A class's update sees the scores of all classes. A gate
-lets a step change a pixel as a whole or not at all. Every convolution is valid and without stride: exact on any cut.
+(``rnn``, equations 5 to 8), with three changes. Features are learned in several layers, which also read the coarse
+scores, and reach tens of pixels, not two. The update of a class reads the scores of all classes. A gate lets a step
+change a pixel completely or not at all. Every convolution is valid and without stride: exact on any cut.
 """
 
 from __future__ import annotations
@@ -18,27 +18,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crispmap.models.base import Refiner, crop
-from crispmap.models.initialise import init_fan_in
+from crispmap.models.base import Refiner, crop, init_fan_in
 from crispmap.refine.hand_written import require
 
-DILATIONS = (1, 2, 4, 8, 8, 4, 2, 1)
-"""Steps between the pixels that each layer looks at: out to wide views, and back in to detail."""
+DILATIONS = (1, 2, 4, 8, 8, 4, 2, 1)  # dilation of each layer: out to a wide view, and back to detail
 _STEM_PX = 1
 _REACH_PX = 2
 _LOWEST = -10.0
 
 
 class WideRefiner(Refiner):
-    """A learned iterative process that sharpens all classes' scores together, in view of what lies around.
+    """A learned iterative process that sharpens all classes' scores together, using their surroundings.
 
     Args:
-        classes: Classes, 2 or more.
-        bands: Bands of the image, 1 or more.
-        iterations: Iterations, 1 or more.
-        width: Maps of each layer of features, 1 or more; the cost of a map grows with its square.
+        width: Maps of each layer of features, 1 or more; the cost grows with its square.
         hidden: Hidden units of the step's perceptron, 1 or more.
-        dilations: One layer of features each, 1 or more px.
+        dilations: Of each layer of features, 1 or more.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -65,13 +60,11 @@ class WideRefiner(Refiner):
             require(name, value, value >= least and int(value) == value, f"a whole number of {least} or more")
         good = len(dilations) > 0 and all(int(one) == one and one >= 1 for one in dilations)
         require("dilations", dilations, good, "whole numbers of 1 or more, at least one of them")
-        self.arguments = {
-            "classes": classes, "bands": bands, "iterations": iterations, "width": width, "hidden": hidden,
-            "dilations": list(dilations),
-        }  # fmt: skip
+        self.arguments = {"classes": classes, "bands": bands, "iterations": iterations, "width": width}
+        self.arguments |= {"hidden": hidden, "dilations": list(dilations)}
         self.classes, self.bands, self.iterations = classes, bands, iterations
         self._dilations = tuple(dilations)
-        # The first step adds nothing to the reach: what it sees of the scores lies within what the features see.
+        # The first step adds nothing to the reach: it reads scores within the reach of the features.
         self._before_px = _STEM_PX + sum(dilations) - _REACH_PX
         self.margin_px = self.radius_px = self._before_px + _REACH_PX * iterations
         self.stem = nn.Conv2d(bands + classes, width, 2 * _STEM_PX + 1)
@@ -82,7 +75,7 @@ class WideRefiner(Refiner):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Start near the identity: small updates, and layers that add a little to what they are given."""
+        """Initialise near the identity: small updates, and layers that add a little to their input."""
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
                 nn.init.zeros_(weight)
@@ -102,7 +95,7 @@ class WideRefiner(Refiner):
         return [crop(u, _REACH_PX * (self.iterations - step)) for step, u in enumerate(steps)]
 
     def _features(self, scores: Tensor, image: Tensor) -> Tensor:
-        """Return what the steps see of the surroundings, (batch, hidden, row, col) of the ground of the first step."""
+        """Return the features for the steps, (batch, hidden, row, col) on the pixels of the first step."""
         maps = torch.relu(self.stem(torch.cat([image, _tamed(scores)], dim=1)))
         for layer, dilation in zip(self.layers, self._dilations, strict=True):
             maps = torch.relu(layer(maps) + crop(maps, dilation))
@@ -111,5 +104,5 @@ class WideRefiner(Refiner):
 
 
 def _tamed(scores: Tensor) -> Tensor:
-    """Return log probabilities, from about -2 for what is out of the question to 1 for what is certain."""
+    """Return scaled log probabilities, from about -2 for the impossible to 1 for the certain."""
     return 1 + 0.3 * F.log_softmax(scores, dim=1).clamp(min=_LOWEST)

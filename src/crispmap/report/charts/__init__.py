@@ -1,1 +1,1 @@
-"""Charts: matplotlib figures as SVG that stands in a page."""
+"""Charts: matplotlib figures as SVG elements of a page."""

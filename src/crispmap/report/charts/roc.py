@@ -22,44 +22,34 @@ _NAME_LETTERS = 34
 
 @dataclass(frozen=True)
 class RocLine:
-    """One line of the chart.
+    """One line of the chart."""
 
-    Attributes:
-        name: The method; any text.
-        auc: Area under the curve, as text.
-        false_positive_rate: 0..1, rising.
-        true_positive_rate: As many, 0..1, rising.
-        colour: ``#rrggbb``.
-        dash: Lengths of dashes and gaps, as in "6 3"; empty for a whole line.
-    """
-
-    name: str
-    auc: str
-    false_positive_rate: Sequence[float]
-    true_positive_rate: Sequence[float]
-    colour: str
-    dash: str
+    name: str  # the method; any text
+    auc: str  # area under the curve, as text
+    false_positive_rate: Sequence[float]  # 0..1, rising
+    true_positive_rate: Sequence[float]  # as many, 0..1, rising
+    colour: str  # ``#rrggbb``
+    dash: str  # lengths of dashes and gaps, as in "6 3"; empty for a whole line
 
 
 def style_of(index: int) -> tuple[str, str]:
-    """Return colour and dashes of the line of a number: the first 18 differ."""
+    """Return colour and dashes of the n-th line; the first 18 differ."""
     return COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
 
 
 def roc_svg(lines: Sequence[RocLine], *, title: str) -> str:
-    """Return the chart as an SVG element, its legend with the area under each curve.
-
-    Args:
-        lines: The curves.
-        title: What the chart shows; the label that a screen reader reads adds the areas.
-    """
+    """Return the chart as an SVG element, its legend with the area under each curve."""
 
     def draw(figure: Figure) -> Tips:
         axes = empty_axes(figure, "false positive rate", "true positive rate")
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.3, lw=1, ls=(0, (1, 4)), clip_on=False)
         entries, tips = [], {}
         for number, line in enumerate(lines):
-            style: dict[str, Any] = {"color": line.colour, "lw": 1.8, "ls": _line_style(line.dash)}
+            style: dict[str, Any] = {
+                "color": line.colour,
+                "lw": 1.8,
+                "ls": (0, tuple(map(float, line.dash.split()))) if line.dash else "-",
+            }
             shares = line.false_positive_rate, line.true_positive_rate
             (drawn,) = axes.plot(*shares, gid=f"roc-{number}", clip_on=False, **style)
             entries.append((drawn, f"{line.auc} {shortened(line.name, _NAME_LETTERS)}"))
@@ -74,7 +64,3 @@ def roc_svg(lines: Sequence[RocLine], *, title: str) -> str:
     areas = ", ".join(f"{line.name} {line.auc}" for line in lines)
     label = shown_text(f"{title}. Area under the curve: {areas}." if lines else f"{title}.")
     return chart_svg((_WIDTH_PX, _AXES_PX + _ENTRY_PX * len(lines)), draw, label=label)
-
-
-def _line_style(dash: str) -> str | tuple[int, tuple[float, ...]]:
-    return (0, tuple(float(length) for length in dash.split())) if dash else "-"

@@ -19,28 +19,21 @@ _COLUMNS = 2
 _NAME_LETTERS = 18
 _DASHES = (0, (5, 4))
 _MARK: dict[str, Any] = {"markersize": 6, "markeredgecolor": (INK, 0.5), "markeredgewidth": 1}
-_LEAST_SPAN = 0.5  # percent: smaller differences are no news, and would be drawn as a mountain range
+_LEAST_SPAN = 0.5  # percent: smaller differences are insignificant and should not look large
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart over the refinement steps.
+    """One line of a chart over the refinement steps."""
 
-    Attributes:
-        name: What the line shows; any text.
-        values: Shares 0..1, one a step, step 0 first; NaN leaves a gap.
-        colour: ``#rrggbb``, or ``currentColor`` for the colour of the page's text.
-        baseline: The same figure for the map to beat, drawn as a dashed line; NaN for none.
-    """
-
-    name: str
-    values: Sequence[float]
-    colour: str = "currentColor"
-    baseline: float = math.nan
+    name: str  # what the line shows; any text
+    values: Sequence[float]  # shares 0..1, one a step, step 0 first; NaN leaves a gap
+    colour: str = "currentColor"  # ``#rrggbb``, or ``currentColor`` for the colour of the page's text
+    baseline: float = math.nan  # the same figure of the baseline map, drawn as a dashed line; NaN for none
 
     @property
     def paint(self) -> str:
-        """The colour, as matplotlib knows it."""
+        """The colour for matplotlib."""
         return INK if self.colour == "currentColor" else self.colour
 
     @property
@@ -53,13 +46,7 @@ def steps_svg(curves: Sequence[Curve], *, title: str, value_name: str = "percent
     """Return a line chart over the refinement steps as an SVG element.
 
     The vertical axis, in percent, spans the figures shown, not 0 to 100. The legend gives the last value of each line,
-    the highest first.
-
-    Args:
-        curves: The lines; those with a baseline get a dashed line of the same colour, which the legend names where
-            there is one curve: with more of them, the page must say what it is.
-        title: What the chart shows; the label that a screen reader reads adds the values.
-        value_name: What the vertical axis shows.
+    the highest first, and a single curve's baseline; with more curves the page must explain the dashed lines.
     """
     entries = _entries(curves)
 
@@ -85,12 +72,12 @@ class _Entry:
     dashed: bool = False
 
     def text(self, most: int | None = None) -> str:
-        """Return the name, of at most so many letters, and the value."""
+        """Return the name, of at most ``most`` letters, and the value."""
         value = f"{100 * self.share:.1f}" if math.isfinite(self.share) else "–"
         return f"{self.name if most is None else shortened(self.name, most)} {value}"
 
     def handle(self) -> Artist:
-        """Return a piece of the line, with a point where the line has some."""
+        """Return the line's sample for the legend."""
         from matplotlib.lines import Line2D
 
         style = {"lw": 1.5, "ls": _DASHES} if self.dashed else {"lw": 2.2, "marker": "o", **_MARK}
@@ -107,7 +94,7 @@ def _entries(curves: Sequence[Curve]) -> list[_Entry]:
 
 
 def _line(axes: Axes, curve: Curve, gid: str) -> list[str]:
-    """Draw a curve with its points and its baseline; return what its points say."""
+    """Draw a curve with its points and its baseline; return the tips of its points."""
     values = [100 * float(value) for value in curve.values]
     for paint, wider, opacity in ((INK, 1.4, FAINT), (curve.paint, 0.0, 1.0)):
         if math.isfinite(curve.baseline):
@@ -118,7 +105,7 @@ def _line(axes: Axes, curve: Curve, gid: str) -> list[str]:
 
 
 def _span(axes: Axes, curves: Sequence[Curve]) -> None:
-    """Let the axes span the figures with some air, within 0 to 100 percent, and the steps at whole numbers."""
+    """Fit the axes to the figures with a margin, within 0 to 100 percent, and put ticks at whole steps."""
     shares = [value for curve in curves for value in (*curve.values, curve.baseline) if math.isfinite(value)]
     low, high = (100 * min(shares), 100 * max(shares)) if shares else (0.0, 100.0)
     air = max(0.08 * (high - low), (_LEAST_SPAN - (high - low)) / 2)

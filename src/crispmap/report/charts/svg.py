@@ -1,6 +1,6 @@
-"""A matplotlib figure as an SVG element inside a page, in the page's own font and colour of text.
+"""A matplotlib figure as an SVG element of a page, in the page's own font and text colour.
 
-Matplotlib is imported when a chart is drawn, not before: figures on a terminal need none of it.
+Matplotlib is imported only when a chart is drawn: figures on a terminal do not need it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#0a0b0c"
-"""Drawn in this colour, a line or text gets the colour of the page's text, on light and on dark pages."""
+"""Stands for the colour of the page's text, on light and on dark pages."""
 _SOFT_INK = INK + "b3"
-FAINT = 0.35
-"""Opacity of the rim that keeps a white line visible on a white page, and a black one on a black page."""
+FAINT = 0.35  # opacity of the outline that keeps a white line visible on a white page, and a black one on a black page
 
-Tips = Mapping[str, Sequence[str]]
-"""By the gid of a line: what its points say under the pointer, in order."""
+Tips = Mapping[str, Sequence[str]]  # by the gid of a line: the tooltips of its points, in order
 
 _PX = 72  # dots an inch at which a point is a pixel
 _TEXT_PX = 12
@@ -64,12 +62,11 @@ _STYLE: dict[Any, Any] = {
 def chart_svg(size_px: tuple[float, float], draw: Callable[[Figure], Tips], *, label: str) -> str:
     """Return what a function draws as ``<svg>...</svg>``; every text is escaped, and nothing is loaded.
 
-    The same drawing gives the same text, whatever matplotlib is configured to.
+    The same drawing gives the same text under any configuration of matplotlib.
 
     Args:
-        size_px: Width and height at which text has its natural size.
         draw: Draws on an empty figure and returns the tips of its lines.
-        label: What the chart shows, for readers who cannot see it; different for every chart of a page.
+        label: A description for screen readers; different for every chart of a page.
     """
     with _own_style(label):
         from matplotlib.figure import Figure
@@ -96,24 +93,16 @@ def add_legend(figure: Figure, entries: Sequence[tuple[Artist, str]], columns: i
     """Add a legend below a figure's axes."""
     if not entries:
         return
-    # Texts are set afterwards, because matplotlib leaves out labels that begin with an underscore.
-    legend = figure.legend(
-        [handle for handle, _ in entries],
-        [str(number) for number in range(len(entries))],
-        loc="outside lower left",
-        ncols=columns,
-        handlelength=1.8,
-        handletextpad=0.6,
-        columnspacing=1.4,
-        labelspacing=0.3,
-        borderpad=0.6,
-    )
+    # Texts are set afterwards, because matplotlib skips labels that begin with an underscore.
+    handles, numbers = [handle for handle, _ in entries], [str(number) for number in range(len(entries))]
+    spacing = {"handlelength": 1.8, "handletextpad": 0.6, "columnspacing": 1.4, "labelspacing": 0.3, "borderpad": 0.6}
+    legend = figure.legend(handles, numbers, loc="outside lower left", ncols=columns, **spacing)
     for shown, (_, text) in zip(legend.get_texts(), entries, strict=True):
         shown.set_text(shown_text(text))
 
 
 def empty_axes(figure: Figure, x_label: str, y_label: str) -> Axes:
-    """Return a figure's axes with a faint grid and named axes."""
+    """Return a figure's axes with names."""
     axes = figure.subplots()
     axes.patch.set_visible(False)
     axes.set_axisbelow(True)
@@ -124,13 +113,13 @@ def empty_axes(figure: Figure, x_label: str, y_label: str) -> Axes:
 
 @contextmanager
 def _own_style(salt: str) -> Iterator[None]:
-    """Draw with the settings of this file alone; ids are made from the salt, so that no two charts share one."""
+    """Draw with the settings of this file alone; ids are derived from the salt, so that no two charts share one."""
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": salt})
-        # The page's font draws the text; that the font used to measure it lacks a letter does not matter.
+        # The page's font draws the text; the font used to measure it may lack a letter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
@@ -153,14 +142,14 @@ def _for_a_page(content: str, label: str, tips: Tips) -> str:
 
 
 def _plain(name: str, value: str) -> str:
-    """Return an attribute with few decimals, with ink as the page's colour, without what is the same in all of them."""
+    """Return an attribute with few decimals, with ink as the page's colour, without redundant parts."""
     digits = 1 if name in ("d", "x", "y", "transform") else 2
     value = _SPACES.sub(" ", _NO_NEWS.sub("", value)).replace(INK, "currentColor")
     return _DECIMALS.sub(lambda found: f"{float(found[0]):.{digits}f}".rstrip("0").rstrip("."), value).strip()
 
 
 def _unwrap(parent: ET.Element) -> None:
-    """Put the children of groups that say nothing in place of the groups."""
+    """Replace groups without attributes by their children."""
     children: list[Any] = []
     for child in parent:
         _unwrap(child)

@@ -1,1 +1,1 @@
-"""Pages: HTML files that show everything of a map or of a comparison, and load nothing."""
+"""Pages: self-contained HTML files about a map or a comparison."""

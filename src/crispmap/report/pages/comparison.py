@@ -1,4 +1,4 @@
-"""The report of a comparison: one HTML file that shows methods side by side and loads nothing."""
+"""The report of a comparison: one self-contained HTML file that shows methods side by side."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SECTIONS = (
 
 
 def write_comparison(path: str | Path, data: ComparisonReport, *, force: bool = False) -> Path:
-    """Write the report of a comparison as one HTML file, whole or not at all; return its path.
+    """Write the report of a comparison as one HTML file, complete or not at all; return its path.
 
     Raises:
         OutputError: If the path exists and ``force`` is not given, or cannot be written.
@@ -67,7 +67,7 @@ def render_comparison(data: ComparisonReport) -> str:
 
 
 def _bank(bank: FilterBank) -> dict[str, Any]:
-    """Return the filters of a bank with their pictures: first derivatives first, then those that say most."""
+    """Return the filters of a bank with their pictures: by order, first derivatives first, then by share."""
 
     def strength(one: LearnedFilter) -> tuple[int, float]:
         order = one.nature.order

@@ -1,4 +1,4 @@
-"""What the report of a comparison shows."""
+"""The data of the report of a comparison."""
 
 from __future__ import annotations
 
@@ -17,49 +17,24 @@ from crispmap.types import FloatArray
 
 @dataclass(frozen=True)
 class LearnedFilter:
-    """A learned filter.
+    """A learned filter."""
 
-    Attributes:
-        name: What it is called, such as "M 3".
-        nature: What it does.
-        response: (row, col) its response on a piece of the scene.
-    """
-
-    name: str
-    nature: FilterNature
-    response: FloatArray
+    name: str  # what it is called, such as "M 3"
+    nature: FilterNature  # what it does
+    response: FloatArray  # (row, col) its response on a piece of the scene
 
 
 @dataclass(frozen=True)
 class FilterBank:
-    """The filters of one kind.
+    """The filters of one kind."""
 
-    Attributes:
-        title: What they read.
-        filters: All of them.
-    """
-
-    title: str
-    filters: Sequence[LearnedFilter]
+    title: str  # what they read
+    filters: Sequence[LearnedFilter]  # all of them
 
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """Everything the report of a comparison shows.
-
-    Attributes:
-        title: Any text.
-        schema: The classes.
-        rows: The maps, at least one.
-        missing: The methods without figures.
-        own: The name of the method the others are compared with.
-        blocks: Number and side, in metres, of the bootstrap blocks.
-        rocs: By class name, the lines of its chart.
-        steps: By name of a refiner, mean IoU over its steps.
-        strips: Pieces of the scene to look at closely.
-        banks: The filters of the own method, or none.
-        settings: Names and values, anything printable.
-        notes: Paragraphs of text.
+    """The data of the report of a comparison.
 
     Raises:
         InputError: If there is no row.
@@ -67,16 +42,16 @@ class ComparisonReport:
 
     title: str
     schema: ClassSchema
-    rows: Sequence[Row]
-    missing: Sequence[Missing]
-    own: str
-    blocks: tuple[int, float]
-    rocs: Mapping[str, Sequence[RocLine]] = field(default_factory=dict)
-    steps: Mapping[str, Sequence[Curve]] = field(default_factory=dict)
-    strips: Sequence[Strip] = ()
-    banks: Sequence[FilterBank] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
+    rows: Sequence[Row]  # the maps, at least one
+    missing: Sequence[Missing]  # the methods without figures
+    own: str  # the name of the method the others are compared with
+    blocks: tuple[int, float]  # number and side, in metres, of the bootstrap blocks
+    rocs: Mapping[str, Sequence[RocLine]] = field(default_factory=dict)  # by class name, the lines of its chart
+    steps: Mapping[str, Sequence[Curve]] = field(default_factory=dict)  # by name of a refiner, mean IoU over its steps
+    strips: Sequence[Strip] = ()  # pieces of the scene to look at closely
+    banks: Sequence[FilterBank] = ()  # the filters of the own method, or none
+    settings: Mapping[str, Any] = field(default_factory=dict)  # names and values, anything printable
+    notes: Sequence[str] = ()  # paragraphs of text
 
     def __post_init__(self) -> None:
         check_rows(self.rows)

@@ -1,4 +1,4 @@
-"""HTML pages from the templates of this folder: styles, pictures and charts are inside; nothing is loaded."""
+"""Self-contained HTML pages from the templates of this folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from crispmap.files.atomic import check_free, write_atomically
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_CRISP_BELOW_PX = 200  # pictures smaller than their place on the page are enlarged: then pixels stay square
+_CRISP_BELOW_PX = 200  # small pictures are enlarged on the page: then pixels stay square
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a page with its caption and its text for those who cannot see it."""
+    """An image of a page with its caption and its alternative text."""
 
     uri: str
     caption: str
@@ -45,7 +45,7 @@ def data_uri(content: bytes) -> str:
 
 
 def chart_markup(svg: str) -> Markup:
-    """Return a chart as markup that stands in a page as it is: charts escape their own texts."""
+    """Return a chart as markup that is not escaped again: charts escape their own texts."""
     from markupsafe import Markup
 
     return Markup(svg)  # noqa: S704
@@ -55,19 +55,13 @@ def sections_of(view: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) 
     """Return id and name of every section of a page that has something to show.
 
     Args:
-        view: The values of the page.
         names: For each section the value it shows, its id and its name.
     """
     return [(anchor, name) for key, anchor, name in names if view[key]]
 
 
 def render_page(template: str, view: Mapping[str, Any]) -> str:
-    """Return a page as HTML text; every text in the view is escaped, but for ``markupsafe.Markup``.
-
-    Args:
-        template: The name of a template in this folder.
-        view: A value for every name in it.
-    """
+    """Return a page as HTML text; every text in the view is escaped, except ``markupsafe.Markup``."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     loader = FunctionLoader(lambda name: files(__package__).joinpath(name).read_text(encoding="utf-8"))
@@ -78,7 +72,7 @@ def render_page(template: str, view: Mapping[str, Any]) -> str:
 
 
 def write_page(path: str | Path, text: str, *, force: bool) -> Path:
-    """Write a page whole or not at all, in a folder that is made where it does not exist; return its path.
+    """Write a page, complete or not at all, and return its path; a missing folder is created.
 
     Raises:
         OutputError: If the path exists and ``force`` is not given, or cannot be written.

@@ -1,4 +1,4 @@
-"""Settings as a reader would write them: nested mappings of anything printable as groups of names and texts."""
+"""Settings for readers: nested mappings of anything printable as groups of names and texts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 from crispmap.report.tables.model import DASH
 
-Groups = list[tuple[str, list[tuple[str, str]]]]
-"""Groups by name, each with its entries: name and text."""
+Groups = list[tuple[str, list[tuple[str, str]]]]  # groups by name, each with its entries: name and text
 
 
 def groups_of(entries: Mapping[str, Any]) -> Groups:
-    """Return nested mappings as groups of (name, text): plain entries first, then one group a mapping."""
+    """Return nested mappings as groups of (name, text): plain entries first, then one group per mapping."""
     nested = {str(key): _members(value) for key, value in entries.items()}
     plain = [(str(key), text_of(value)) for key, value in entries.items() if not nested[str(key)]]
     groups = [(name, list(_flat(members, ()))) for name, members in nested.items() if members]
@@ -47,7 +46,7 @@ def _flat(entries: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[s
 
 
 def _members(value: object) -> Mapping[str, Any]:
-    """Return a mapping as it is, a list of mappings under the numbers 1, 2, …, and nothing for all else."""
+    """Return a mapping as it is, a list of mappings under the numbers 1, 2, …, and an empty one for anything else."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):

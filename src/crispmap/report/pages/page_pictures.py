@@ -1,4 +1,4 @@
-"""The pictures of the pages: the whole area, crops step by step, maps side by side, and where maps err."""
+"""The pictures of the pages: the whole area, crops step by step, maps side by side, and errors of maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ERROR_SIDE_PX = 640
 
 
 def overview_pictures(data: ReportData) -> list[Picture]:
-    """Return the five pictures of the whole area; none without one."""
+    """Return the five pictures of the whole area; none without an overview."""
     area = data.overview
     if area is None:
         return []
@@ -31,12 +31,12 @@ def overview_pictures(data: ReportData) -> list[Picture]:
 
 
 def overview_thinning(data: ReportData) -> int:
-    """Return one pixel in how many, each way, the pictures of the whole area show."""
+    """Return the thinning factor, along each axis, of the pictures of the whole area."""
     return 1 if data.overview is None else -(-max(data.overview.reference.shape) // _OVERVIEW_SIDE_PX)
 
 
 def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
-    """Return, for each class but the background, where the three maps err; nothing without the whole area."""
+    """Return, for each class but the background, the error maps of the three maps; none without an overview."""
     area = data.overview
     if area is None:
         return []
@@ -55,17 +55,15 @@ def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
 
 
 def _three_maps(data: ReportData, area: Overview) -> dict[str, LabelArray]:
-    return {
-        data.coarse.name: area.coarse,
-        data.rethresholded.name: area.rethresholded,
-        data.refined.name: area.refined,
-    }
+    return {data.coarse.name: area.coarse, data.rethresholded.name: area.rethresholded, data.refined.name: area.refined}
 
 
 def crop_view(crop: Crop, schema: ClassSchema) -> dict[str, Any]:
     """Return one crop's pictures: class maps in a row, heat maps of each class below."""
     last = len(crop.steps) - 1
-    names = [_step_name(step, last) for step in range(last + 1)]
+    names = ["coarse", *(f"step {step}" for step in range(1, last + 1))]
+    if last:
+        names[last] += ", refined"
     before = {"reference": crop.reference}
     if crop.rethresholded is not None:
         before["re-thresholded"] = crop.rethresholded
@@ -99,10 +97,3 @@ def strip_view(strip: Strip, schema: ClassSchema) -> dict[str, Any]:
 
 def _class_map(labels: LabelArray, schema: ClassSchema, name: str, title: str) -> Picture:
     return picture(class_map_png(every(labels, CROP_SIDE_PX), schema), name, f"{title}: {name}")
-
-
-def _step_name(step: int, last: int) -> str:
-    """Return what a step is called under its pictures."""
-    if step == 0:
-        return "coarse"
-    return f"step {step}, refined" if step == last else f"step {step}"

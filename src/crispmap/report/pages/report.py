@@ -1,6 +1,6 @@
-"""The report: one HTML file that shows and scores a coarse, a re-thresholded and a refined map.
+"""The report: one self-contained HTML file about a coarse, a re-thresholded and a refined map.
 
-The file loads nothing from anywhere: styles, pictures and charts are inside. The same data give the same bytes.
+The same data give the same bytes.
 """
 
 from __future__ import annotations
@@ -37,15 +37,9 @@ _SECTIONS = (
 
 
 def write_report(path: str | Path, data: ReportData, *, force: bool = False) -> Path:
-    """Write one HTML file that shows the data and loads nothing; return its path.
+    """Write the report, complete or not at all, and return its path; a missing folder is created.
 
-    The file appears whole or not at all. Its folder is made where it does not exist. Large areas are thinned to 1,024
-    pixels a side, crops to 320.
-
-    Args:
-        path: The file to write.
-        data: What to show; every text in it is escaped.
-        force: Whether to replace an existing file.
+    Large areas are thinned to 1,024 pixels a side, crops to 320.
 
     Raises:
         OutputError: If the path exists and ``force`` is not given, or cannot be written.
@@ -68,7 +62,9 @@ def render_report(data: ReportData) -> str:
         "crops": [crop_view(crop, data.schema) for crop in data.crops],
         "ramp": data_uri(heat_png(np.linspace(0, 1, HEAT_LEVELS, dtype=np.float32)[None])),
         "errors": error_pictures(data),
-        "error_colours": [(name, _css(colour)) for name, colour in ERROR_COLOURS.items()],
+        "error_colours": [
+            (name, f"rgb({r} {g} {b} / {alpha / 255:.2f})") for name, (r, g, b, alpha) in ERROR_COLOURS.items()
+        ],
         "per_class": class_table(data.evaluations),
         "confusion": _confusion(data.refined.evaluation.confusion),
         "timings": _timings(data.timings),
@@ -80,7 +76,7 @@ def render_report(data: ReportData) -> str:
 
 
 def _conclusion(data: ReportData) -> list[str]:
-    """Return the result in words: what refinement did, then how it compares with recalibration alone."""
+    """Return the result in words: the effect of refinement, then the comparison with recalibration alone."""
     methods = (data.coarse, data.rethresholded, data.refined)
     coarse, rival, refined = (100 * method.evaluation.mean_iou for method in methods)
     if not (math.isfinite(coarse) and math.isfinite(refined)):
@@ -106,7 +102,7 @@ def _verdict(ahead: float) -> str:
 
 
 def _warnings(data: ReportData) -> list[str]:
-    """Return what a reader must know about the pixels behind the figures."""
+    """Return warnings about the pixels behind the figures."""
     out = []
     for name, one in data.evaluations:
         if one.confusion.unmapped_px:
@@ -120,7 +116,7 @@ def _warnings(data: ReportData) -> list[str]:
 
 
 def _charts(data: ReportData) -> list[tuple[str, Any]]:
-    """Return the charts over the steps, none where there is no step."""
+    """Return the charts over the steps; none without steps."""
     if len(data.curve) < 2:
         return []
     rival = data.rethresholded.evaluation.confusion
@@ -171,10 +167,5 @@ def _timings(timings: Mapping[str, float]) -> list[dict[str, str]]:
 
 
 def _count(value: int) -> str:
-    """Return a whole number in groups of three digits, with narrow spaces between that do not break."""
+    """Return an integer in groups of three digits, separated by narrow no-break spaces."""
     return f"{value:,}".replace(",", "\u202f")
-
-
-def _css(colour: tuple[int, int, int, int]) -> str:
-    """Return an RGBA colour as CSS."""
-    return f"rgb({colour[0]} {colour[1]} {colour[2]} / {colour[3] / 255:.2f})"

@@ -1,4 +1,4 @@
-"""What the report of a coarse, a re-thresholded and a refined map shows."""
+"""The data of the report of a coarse, a re-thresholded and a refined map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crispmap.errors import SchemaError
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.pictures.views import Crop, Overview
-from crispmap.report.tables.evaluations import check_alike
+from crispmap.report.tables.evaluations import check_comparable
 
 
 @dataclass(frozen=True)
@@ -24,42 +24,30 @@ class MethodResult:
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything a report shows.
-
-    Attributes:
-        title: Any text.
-        schema: The classes of every map in the report.
-        coarse: Figures of the coarse map.
-        rethresholded: Figures of the coarse map with class biases fitted on the refiner's training piece: the honest
-            rival of the refined map, so a report is not made without it.
-        refined: Figures of the refined map.
-        others: Further rows of the table, shown before the refined map.
-        curve: Confusion matrix after each step, the coarse map's first; empty for no chart.
-        crops: Pieces of the scene to look at closely.
-        overview: The whole scored area, or None.
-        settings: Nested mappings of anything printable.
-        provenance: Nested mappings of anything printable: versions, seed, machine.
-        timings: Seconds by stage, in order.
-        notes: Paragraphs of text.
+    """The data of a report.
 
     Raises:
-        InputError: If maps were compared at other widths or slack.
-        SchemaError: If figures are of other classes.
+        InputError: If maps were compared at different widths or slack.
+        SchemaError: If figures are of different classes.
     """
 
     title: str
-    schema: ClassSchema
-    coarse: MethodResult
+    schema: ClassSchema  # the classes of every map in the report
+    coarse: MethodResult  # figures of the coarse map
+    # figures of the coarse map with class biases fitted on the refiner's training piece: the honest rival of the
+    # refined map, so a report is not made without it
     rethresholded: MethodResult
-    refined: MethodResult
-    others: Sequence[MethodResult] = ()
+    refined: MethodResult  # figures of the refined map
+    others: Sequence[MethodResult] = ()  # further rows of the table, shown before the refined map
+    # confusion matrix after each step, the coarse map's first; empty for no chart
     curve: Sequence[ConfusionMatrix] = ()
-    crops: Sequence[Crop] = ()
-    overview: Overview | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    crops: Sequence[Crop] = ()  # pieces of the scene to look at closely
+    overview: Overview | None = None  # the whole scored area, or None
+    settings: Mapping[str, Any] = field(default_factory=dict)  # nested mappings of anything printable
+    # nested mappings of anything printable: versions, seed, machine
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    timings: Mapping[str, float] = field(default_factory=dict)
-    notes: Sequence[str] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)  # seconds by stage, in order
+    notes: Sequence[str] = ()  # paragraphs of text
 
     def __post_init__(self) -> None:
         for matrix in (*(method.evaluation.confusion for method in self.methods), *self.curve):
@@ -68,7 +56,7 @@ class ReportData:
                     f"Figures of the classes {', '.join(matrix.class_names)}.",
                     expected=f"those of the report's schema: {', '.join(self.schema.names)}",
                 )
-        check_alike(self.evaluations)
+        check_comparable(self.evaluations)
 
     @property
     def methods(self) -> tuple[MethodResult, ...]:

@@ -1,6 +1,6 @@
-"""Maps as pictures: classes, probabilities, errors, and values about 0, each a PNG of few colours.
+"""Maps as pictures: classes, probabilities, errors, and values around 0, each a PNG of few colours.
 
-Where nothing is known, maps are transparent, so that they suit a light page as well as a dark one.
+Unknown pixels are transparent, so that maps suit light and dark pages.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from crispmap.types import IGNORE, FloatArray, LabelArray
 
 Colour = tuple[int, int, int]
 
-HEAT_LEVELS = 64
-"""Colours of a heat map: steps of 1.6 % are finer than the eye reads, and a third of the size of 256."""
+HEAT_LEVELS = 64  # colours of a heat map: steps of 1.6 % are invisible, and the file is a third of that with 256
 _TRANSPARENT = 255
 _MOST_OVERSHOOT = 3.0
 
@@ -34,30 +33,18 @@ ERROR_COLOURS: Mapping[str, tuple[int, int, int, int]] = {
     "miss": (213, 94, 0, 255),
     "false alarm": (58, 92, 222, 255),
 }
-"""RGBA of what an error map shows, in order of palette index."""
+"""RGBA of the values of an error map, in order of palette index."""
 
 
 def class_map_png(labels: LabelArray, schema: ClassSchema) -> bytes:
-    """Return a class map as a paletted PNG in the colours of its schema.
-
-    Args:
-        labels: uint8 (row, col) of class ids.
-        schema: The classes.
-
-    Returns:
-        PNG bytes; pixels of IGNORE, or of an id outside the schema, are transparent.
-    """
+    """Return a class map (row, col) as a paletted PNG in the colours of its schema; other ids are transparent."""
     _check_plane(labels, "A class map")
     index = np.where(labels < len(schema), labels, _TRANSPARENT).astype(np.uint8)
     return _paletted(index, [(*one.rgb, 255) for one in schema])
 
 
 def heat_png(probability: FloatArray) -> bytes:
-    """Return probabilities as a paletted PNG in a perceptually uniform colour map, dark at 0 and light at 1.
-
-    Args:
-        probability: float (row, col); clipped to 0..1, transparent where NaN.
-    """
+    """Return probabilities as a paletted PNG in a perceptually uniform colour map, dark at 0 and light at 1."""
     _check_plane(probability, "A heat map")
     unknown = np.isnan(probability)
     level = np.rint(np.clip(np.where(unknown, 0, probability), 0, 1) * (HEAT_LEVELS - 1))
@@ -74,15 +61,7 @@ def _heat_colours() -> tuple[tuple[int, int, int, int], ...]:
 
 
 def error_map_png(predicted: LabelArray, reference: LabelArray, class_id: int) -> bytes:
-    """Return where a map finds, misses and wrongly shows one class, as a paletted PNG in ERROR_COLOURS.
-
-    Args:
-        predicted: uint8 (row, col) class ids of the map.
-        reference: uint8 (row, col) class ids of the reference.
-        class_id: The class looked at.
-
-    Returns:
-        PNG bytes; transparent where either map is IGNORE.
+    """Return hits, misses and false alarms of one class as a PNG in ERROR_COLOURS, transparent at IGNORE.
 
     Raises:
         InputError: If the two maps differ in shape.
@@ -104,7 +83,7 @@ def error_map_png(predicted: LabelArray, reference: LabelArray, class_id: int) -
 
 
 def _check_plane(array: NDArray[Any], what: str) -> None:
-    """Refuse arrays that are not a picture of one value a pixel."""
+    """Raise InputError for arrays other than (row, col), or without pixels."""
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(f"{what} of shape {array.shape}.", expected="(row, col), neither of them 0")
 
@@ -112,7 +91,7 @@ def _check_plane(array: NDArray[Any], what: str) -> None:
 def _paletted(index: ByteArray, colours: Sequence[tuple[int, int, int, int]]) -> bytes:
     """Return indices into RGBA colours as PNG; index 255 is transparent.
 
-    The palette is cut to the colours there are, so that a map of four classes takes two bits a pixel.
+    The palette has only these colours, so that a map of three classes takes two bits per pixel.
     """
     last = len(colours)
     compact = np.where(index == _TRANSPARENT, last, index).astype(np.uint8)
@@ -126,18 +105,14 @@ def _paletted(index: ByteArray, colours: Sequence[tuple[int, int, int, int]]) ->
 
 
 def class_rgb(labels: LabelArray, schema: ClassSchema, unknown: Colour = (255, 255, 255)) -> ByteArray:
-    """Return a class map as a picture uint8 (3, row, col); pixels of no class have the colour ``unknown``."""
+    """Return a class map as a picture uint8 (3, row, col); other ids have the colour ``unknown``."""
     table = np.full((256, 3), unknown, dtype=np.uint8)
     table[: len(schema)] = [one.rgb for one in schema]
     return np.ascontiguousarray(np.moveaxis(table[labels], -1, 0))
 
 
 def diverging_png(values: NDArray[np.floating[Any]]) -> bytes:
-    """Return values as a picture: white at 0, red above, blue below, full at 3 times their root mean square.
-
-    Args:
-        values: (row, col), finite.
-    """
+    """Return finite values as a picture: white at 0, red above, blue below, full at 3 times their root mean square."""
     scale = _MOST_OVERSHOOT * math.sqrt(float((np.asarray(values, np.float64) ** 2).mean())) or 1.0
     share = np.clip(np.asarray(values, np.float64) / scale, -1, 1)
     fading = (255 * (1 - np.abs(share)))[..., None]

@@ -1,7 +1,4 @@
-"""Photos: images of any number type and length of side as pictures of a page.
-
-Every function of this folder is pure: the same arrays give the same bytes.
-"""
+"""Photos: images of any number type and size as pictures of a page."""
 
 from __future__ import annotations
 
@@ -17,27 +14,25 @@ from crispmap.types import BoolArray
 
 ByteArray = NDArray[np.uint8]
 
-UNKNOWN_GREY = 128
-"""What a photo shows where the image holds no value: photos have no transparency."""
+UNKNOWN_GREY = 128  # invalid pixels: photos have no transparency
 _STRETCH_SAMPLES = 1_000_000
 
 
 def rgb_preview(
     image: NDArray[Any], bands: tuple[int, int, int] = (0, 1, 2), valid: BoolArray | None = None
 ) -> ByteArray:
-    """Return a picture of an image in which 2 % of each band's pixels are darkest and 2 % brightest.
+    """Return a picture of an image, each band stretched between its 2nd and 98th percentile.
 
     Args:
         image: (band, row, col) of any number type; NaN and infinite pixels count as unknown.
-        bands: Which bands show as red, green and blue; an image of one or two bands shows its first in grey.
-        valid: bool (row, col), False where the image holds no value although a number stands there.
+        bands: The bands shown as red, green and blue; an image of one or two bands shows its first in grey.
+        valid: Valid pixels, bool (row, col); all by default.
 
     Returns:
         uint8 (3, row, col). Unknown pixels, and bands of one constant value, are mid-grey.
 
     Raises:
-        InputError: If the image has not three axes, is empty, lacks one of the bands, or has another shape
-            than the mask.
+        InputError: If the image does not have three axes, is empty, lacks a band, or differs in shape from the mask.
     """
     if image.ndim != 3 or 0 in image.shape:
         raise InputError(f"An image of shape {image.shape}.", expected="(band, row, col), none of them 0")
@@ -63,7 +58,7 @@ def _stretched(band: NDArray[np.float64], valid: BoolArray | np.bool_) -> ByteAr
         return out
     sample = values[:: max(1, values.size // _STRETCH_SAMPLES)]
     low, high = np.percentile(sample, (2, 98))
-    if not high > low:  # a mask or a nearly constant band: its rare values are all there is to see
+    if not high > low:  # a mask or a nearly constant band: show its rare values
         low, high = float(values.min()), float(values.max())
     if high > low:
         # Halves first: the difference of two huge values may not be a float.
@@ -73,15 +68,7 @@ def _stretched(band: NDArray[np.float64], valid: BoolArray | np.bool_) -> ByteAr
 
 
 def every(array: NDArray[Any], max_side_px: int) -> NDArray[Any]:
-    """Return an array thinned to every n-th pixel, with the smallest n that keeps its sides within a length.
-
-    Args:
-        array: (..., row, col).
-        max_side_px: Longest side of the result, in pixels.
-
-    Returns:
-        (..., row, col), sides of ``ceil(side / n)`` pixels; the values are values of the input.
-    """
+    """Return an array (..., row, col) thinned to every n-th pixel, with the smallest n that bounds its sides."""
     height, width = array.shape[-2:]
     n = _factor((height, width), max_side_px)
     rows, cols = (np.minimum(np.arange(-(-side // n)) * n + n // 2, side - 1) for side in (height, width))
@@ -89,17 +76,12 @@ def every(array: NDArray[Any], max_side_px: int) -> NDArray[Any]:
 
 
 def _factor(shape: tuple[int, int], max_side_px: int) -> int:
-    """Return how many pixels of a side become one."""
+    """Return how many pixels along a side become one."""
     return max(1, -(-max(shape) // max_side_px))
 
 
 def photo_jpeg(rgb: ByteArray, *, max_side_px: int = 1 << 16, quality: int = 85) -> bytes:
-    """Return a photo as JPEG, averaged over whole pixels down to a longest side.
-
-    Args:
-        rgb: uint8 (3, row, col).
-        max_side_px: Longest side of the result, in pixels; sides agree with those of ``every``.
-        quality: JPEG quality, 1 to 95.
+    """Return a photo, uint8 (3, row, col), as JPEG, averaged over whole pixels down to the sides of ``every``.
 
     Raises:
         InputError: If the array is not uint8 (3, row, col).

@@ -1,4 +1,4 @@
-"""A strip: rows of pictures under headings with a legend, as one PNG that stands without a page."""
+"""A strip: rows of pictures under headings, with a legend, as one PNG."""
 
 from __future__ import annotations
 
@@ -24,14 +24,7 @@ _INK = "#222222"
 def compare_strip(
     path: str | Path, crops: Sequence[Crop], schema: ClassSchema, *, force: bool = False, tile_px: int = 256
 ) -> Path:
-    """Write one PNG of crops as rows: image, reference, coarse map, refined map; return its path.
-
-    Args:
-        path: The file to write.
-        crops: At least one.
-        schema: The classes, for colours and legend.
-        force: Whether to replace an existing file.
-        tile_px: Side of one picture, in pixels.
+    """Write one PNG with a row for each crop: image, reference, coarse map, refined map; return its path.
 
     Raises:
         InputError: If there is no crop.
@@ -57,15 +50,13 @@ def strip_png(
     """Return rows of pictures under headings as one PNG on white, with a legend below.
 
     Args:
-        rows: For each row its pictures, uint8 (3, row, col), of any shapes; each is fitted into a square tile,
-            enlarged by a whole factor, so that pixels stay crisp, or averaged down.
-        headings: One text a column.
-        legend: Names and colours, in order.
-        tile_px: About the side of a tile, in pixels: tiles get the nearest whole multiple of the largest picture, or
-            exactly this where that picture is larger.
+        rows: The pictures of each row, uint8 (3, row, col), of any shapes; each is fitted into a square tile, enlarged
+            by an integer factor, so that pixels stay crisp, or averaged down.
+        tile_px: The approximate side of a tile: the nearest multiple of the largest picture, or exactly this if that
+            picture is larger.
 
     Raises:
-        InputError: If a row has not one picture a heading, or there is no row.
+        InputError: If there is no row, or a row does not have one picture per heading.
     """
     if not rows or any(len(row) != len(headings) for row in rows):
         raise InputError(
@@ -91,13 +82,13 @@ def strip_png(
 
 
 def _tile_px(rows: Sequence[Sequence[ByteArray]], about_px: int) -> int:
-    """Return the whole multiple of the largest picture's side nearest to a length, or the length if it is less."""
+    """Return the multiple of the largest picture's side nearest to a length, or the length if it is less."""
     longest = max(max(picture.shape[1:]) for row in rows for picture in row)
     return about_px if longest > about_px else longest * max(1, round(about_px / longest))
 
 
 def _paste_tiles(sheet: Image.Image, rows: Sequence[Sequence[ByteArray]], tile_px: int) -> None:
-    """Paste every picture into the middle of its tile."""
+    """Paste every picture centred in its tile."""
     for row, pictures in enumerate(rows):
         for col, picture in enumerate(pictures):
             tile = _fitted(picture, tile_px)
@@ -107,20 +98,19 @@ def _paste_tiles(sheet: Image.Image, rows: Sequence[Sequence[ByteArray]], tile_p
 
 
 def _fitted(picture: ByteArray, tile_px: int) -> Image.Image:
-    """Return a picture that fits a square tile: enlarged by whole factors, or averaged down."""
+    """Return a picture that fits a square tile: enlarged by an integer factor, or averaged down."""
     tile = Image.fromarray(np.ascontiguousarray(np.moveaxis(picture, 0, -1)))
     longest = max(tile.size)
     if longest > tile_px:
         scale = tile_px / longest
-        return tile.resize(
-            (max(1, round(tile.width * scale)), max(1, round(tile.height * scale))), Image.Resampling.BOX
-        )
+        size = max(1, round(tile.width * scale)), max(1, round(tile.height * scale))
+        return tile.resize(size, Image.Resampling.BOX)
     n = tile_px // longest
     return tile.resize((tile.width * n, tile.height * n), Image.Resampling.NEAREST)
 
 
 def _legend_places(names: Sequence[str], start: tuple[int, int], width: int) -> list[tuple[int, int]]:
-    """Return where the entries of a legend begin, in lines no wider than the sheet."""
+    """Return the positions of a legend's entries, in lines no wider than the sheet."""
     places: list[tuple[int, int]] = []
     x, y = start
     for name in names:
@@ -134,7 +124,7 @@ def _legend_places(names: Sequence[str], start: tuple[int, int], width: int) -> 
 
 @functools.cache
 def _font() -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans as matplotlib ships it: the same letters on every machine."""
+    """Return the DejaVu Sans of matplotlib: the same glyphs on every machine."""
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 15)

@@ -1,4 +1,4 @@
-"""What a report looks at closely: pieces of the scene with the maps of them, checked to fit together."""
+"""Crops of the scene with their maps, checked to fit together."""
 
 from __future__ import annotations
 
@@ -15,23 +15,15 @@ from crispmap.types import FloatArray, LabelArray
 
 @dataclass(frozen=True)
 class Crop:
-    """A small piece of the scene, followed through the refinement steps.
-
-    Attributes:
-        title: Any text.
-        image: uint8 (3, row, col), see ``photos.rgb_preview``.
-        reference: uint8 (row, col) class ids.
-        steps: Class ids after each step, the coarse map first, the refined map last.
-        heat: For any number of classes, by name: the probability (row, col), 0..1, after each step, as many as
-            ``steps``.
-        rethresholded: uint8 (row, col) class ids of the re-thresholded coarse map, where it is to be shown.
-    """
+    """A small piece of the scene, followed through the refinement steps."""
 
     title: str
-    image: NDArray[np.uint8]
-    reference: LabelArray
-    steps: Sequence[LabelArray]
+    image: NDArray[np.uint8]  # uint8 (3, row, col), see ``photos.rgb_preview``
+    reference: LabelArray  # uint8 (row, col) class ids
+    steps: Sequence[LabelArray]  # class ids after each step, the coarse map first, the refined map last
+    # for any number of classes, by name: the probability (row, col), 0..1, after each step, as many as ``steps``
     heat: Mapping[str, Sequence[FloatArray]] = field(default_factory=dict)
+    # uint8 (row, col) class ids of the re-thresholded coarse map, if it is shown
     rethresholded: LabelArray | None = None
 
     def __post_init__(self) -> None:
@@ -64,21 +56,15 @@ class Overview:
 
 @dataclass(frozen=True)
 class Strip:
-    """A small piece of the scene as every method maps it.
-
-    Attributes:
-        title: Any text.
-        image: uint8 (3, row, col).
-        maps: Class ids uint8 (row, col) by name, the reference first.
-    """
+    """A small piece of the scene as every method maps it."""
 
     title: str
-    image: NDArray[np.uint8]
-    maps: Mapping[str, LabelArray]
+    image: NDArray[np.uint8]  # uint8 (3, row, col)
+    maps: Mapping[str, LabelArray]  # class ids uint8 (row, col) by name, the reference first
 
 
 def _check_shapes(what: str, image: NDArray[np.uint8], planes: Sequence[NDArray[Any]]) -> None:
-    """Refuse pictures of other shapes than their image."""
+    """Raise InputError unless maps have the shape of their image."""
     if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.uint8:
         raise InputError(
             f"{what} has an image of shape {image.shape} and type {image.dtype}.",

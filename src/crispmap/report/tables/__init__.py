@@ -1,1 +1,1 @@
-"""Tables of figures: one model, written as text for a terminal, as Markdown and, by the pages, as HTML."""
+"""Tables of figures: one model, rendered for a terminal, as Markdown and, by the pages, as HTML."""

@@ -1,4 +1,4 @@
-"""Methods side by side: their figures with intervals, what they cost, and which is best."""
+"""Methods side by side: their figures with intervals, their costs, and the best of them."""
 
 from __future__ import annotations
 
@@ -11,48 +11,31 @@ from crispmap.errors import InputError
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.evaluate.intervals import Interval
 from crispmap.report.tables.evaluations import boundary_f1_columns, iou_columns
-from crispmap.report.tables.model import Cell, Column, FigureTable, Head, Section, percent, table_of
+from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method takes.
+    """The costs of a method."""
 
-    Attributes:
-        parameters: Numbers learned, of coarse network and refiner together.
-        training_s: Seconds their training took, together.
-        seconds_per_mpx: Seconds to map a million pixels.
-        peak_mib: Peak memory of the process that mapped, in MiB.
-    """
-
-    parameters: int
-    training_s: float
-    seconds_per_mpx: float
-    peak_mib: float
+    parameters: int  # numbers learned, of coarse network and refiner together
+    training_s: float  # seconds their training took, together
+    seconds_per_mpx: float  # seconds to map a million pixels
+    peak_mib: float  # peak memory of the process that mapped, in MiB
 
 
 @dataclass(frozen=True)
 class Row:
-    """A map in the table.
+    """A map in the table."""
 
-    Attributes:
-        name: The method's name; for its re-thresholded map followed by that word.
-        evaluation: Areas and boundaries.
-        auc: Area under the receiver operating characteristic, 0..1; NaN where undefined.
-        accuracy: Overall accuracy with its interval.
-        mean_iou: Mean IoU with its interval.
-        ahead: By how much mean IoU is above that of the method compared with; None of that method itself, or without
-            one.
-        cost: What it takes; None of a re-thresholded map, which costs what the coarse map does.
-    """
-
-    name: str
-    evaluation: Evaluation
-    auc: float
-    accuracy: Interval
-    mean_iou: Interval
+    name: str  # the method's name; for its re-thresholded map followed by that word
+    evaluation: Evaluation  # areas and boundaries
+    auc: float  # area under the receiver operating characteristic, 0..1; NaN where undefined
+    accuracy: Interval  # overall accuracy with its interval
+    mean_iou: Interval  # mean IoU with its interval
+    # by how much mean IoU is above that of the method compared with; None of that method itself, or without one
     ahead: Interval | None = None
-    cost: Cost | None = None
+    cost: Cost | None = None  # what it takes; None of a re-thresholded map, which costs what the coarse map does
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values: shares 0..1, None where undefined."""
@@ -74,21 +57,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Missing:
-    """A method without figures.
-
-    Attributes:
-        name: The method's name.
-        reason: Why, as a sentence.
-        skipped: Whether it was not tried.
-    """
+    """A method without figures."""
 
     name: str
-    reason: str
-    skipped: bool
+    reason: str  # why, as a sentence
+    skipped: bool  # whether it was not tried
 
     @property
     def text(self) -> str:
-        """What stands in the place of its figures."""
+        """The text in place of its figures."""
         return f"{'left out' if self.skipped else 'failed'}: {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,11 +74,10 @@ class Missing:
 
 
 def comparison_tables(rows: Sequence[Row], own: str = "") -> list[FigureTable]:
-    """Return the tables of quality, of intervals and, of the methods that have some, of costs.
+    """Return the tables of quality, of intervals and, if known, of costs.
 
     Args:
-        rows: The maps, at least one.
-        own: The name of the method the others are compared with, where a head is to say it.
+        own: The name of the method the others are compared with, for the heading.
 
     Raises:
         InputError: If there is no row.
@@ -113,11 +89,7 @@ def comparison_tables(rows: Sequence[Row], own: str = "") -> list[FigureTable]:
 
 
 def check_rows(rows: Sequence[Row]) -> None:
-    """Check that there is a map to report.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Raise InputError if there is no map to report."""
     if not rows:
         raise InputError(
             "No method of the comparison is finished, so there is nothing to report.",
@@ -148,11 +120,11 @@ def _intervals(rows: Sequence[Row], own: str) -> FigureTable:
     for row in rows:
         lead = "" if row.ahead is None else _span(row.ahead, "+.2f")
         named.append((row.name, [Cell(_span(row.accuracy, ".2f")), Cell(_span(row.mean_iou, ".2f")), Cell(lead)]))
-    return FigureTable("Intervals, in percent and points", "Method", heads, [Section("", named)])
+    return FigureTable("Intervals, in percent and points", "Method", heads, [TableSection("", named)])
 
 
 def _rounded(value: float) -> str:
-    """Return a number rounded to three digits or, above 100, to a whole one."""
+    """Return a number rounded to three digits or, above 100, to an integer."""
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
@@ -171,18 +143,13 @@ _COST_COLUMNS = (
 
 
 def winner(rows: Sequence[Row]) -> Row | None:
-    """Return the row with the highest mean IoU; None where none has one."""
+    """Return the row with the highest mean IoU; None if no row has one."""
     known = [row for row in rows if math.isfinite(row.mean_iou.value)]
     return max(known, key=lambda row: row.mean_iou.value, default=None)
 
 
 def verdict(rows: Sequence[Row], own: str) -> str:
-    """Return in words which map is best, and what the difference to the project's own method is worth.
-
-    Args:
-        rows: All maps.
-        own: The name of the method the others are compared with.
-    """
+    """Return in words which map is best, and how significant its lead over the project's own method is."""
     best = winner(rows)
     if best is None:
         return "No map has a mean IoU."

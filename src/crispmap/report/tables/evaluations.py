@@ -8,18 +8,15 @@ from crispmap.errors import InputError
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.report.tables.model import Column, FigureTable, Head, section_of, table_of
 
-Evaluations = Sequence[tuple[str, Evaluation]]
-"""The names of maps and their figures, in the order of the rows."""
+Evaluations = Sequence[tuple[str, Evaluation]]  # the names of maps and their figures, in the order of the rows
 
 _ColumnsOf = Callable[[Evaluation, int], list[Column[Evaluation]]]
 
 
 def summary_table(evaluations: Evaluations, *, most_classes: int | None = None) -> FigureTable:
-    """Return one row a map: overall accuracy, mean IoU, IoU of each class, mean boundary F1, the share not mapped.
+    """Return one row per map: overall accuracy, mean IoU, IoU of each class, mean boundary F1, the share not mapped.
 
-    Args:
-        evaluations: The maps.
-        most_classes: With more classes than this, none of them has a column.
+    With more classes than ``most_classes``, none of them has a column.
     """
     first = evaluations[0][1]
     names = first.class_names if most_classes is None or len(first.class_names) <= most_classes else ()
@@ -45,17 +42,17 @@ def boundary_f1_columns(widths_m: Sequence[float]) -> list[Column[Evaluation]]:
 
 
 def area_table(evaluations: Evaluations) -> FigureTable:
-    """Return one row a map for every class: IoU, precision, recall and F1."""
+    """Return one row per map for every class: IoU, precision, recall and F1."""
     return _table_by_class(evaluations, _area_columns)
 
 
 def boundary_table(evaluations: Evaluations) -> FigureTable:
-    """Return one row a map for every class: boundary F1 and IoU, and relaxed precision and recall."""
+    """Return one row per map for every class: boundary F1 and IoU, and relaxed precision and recall."""
     return _table_by_class(evaluations, _boundary_columns)
 
 
 def class_table(evaluations: Evaluations) -> FigureTable:
-    """Return one row a map for every class, with the figures of area and of boundaries."""
+    """Return one row per map for every class, with the figures of area and of boundaries."""
     return _table_by_class(evaluations, lambda one, k: _area_columns(one, k) + _boundary_columns(one, k))
 
 
@@ -81,19 +78,15 @@ def _boundary_columns(one: Evaluation, class_id: int) -> list[Column[Evaluation]
     widths = [(index, f"{width:g} m") for index, width in enumerate(one.widths_m)]
     relaxed = f"Relaxed, {one.relaxed.slack_px:g} px"
     return [
-        *(_figure("Boundary F1", text, _boundary_f1(index), class_id) for index, text in widths),
-        *(_figure("Boundary IoU", text, _boundary_iou(index), class_id) for index, text in widths),
+        *(_figure("Boundary F1", text, _at_width("f1", index), class_id) for index, text in widths),
+        *(_figure("Boundary IoU", text, _at_width("iou", index), class_id) for index, text in widths),
         _figure(relaxed, "Precision", lambda e, k: e.relaxed.precision[k], class_id),
         _figure(relaxed, "Recall", lambda e, k: e.relaxed.recall[k], class_id),
     ]
 
 
-def _boundary_f1(width: int) -> Callable[[Evaluation, int], float]:
-    return lambda evaluation, class_id: evaluation.boundary.f1[width, class_id]
-
-
-def _boundary_iou(width: int) -> Callable[[Evaluation, int], float]:
-    return lambda evaluation, class_id: evaluation.boundary.iou[width, class_id]
+def _at_width(figure: str, width: int) -> Callable[[Evaluation, int], float]:
+    return lambda evaluation, class_id: getattr(evaluation.boundary, figure)[width, class_id]
 
 
 def _figure(group: str, name: str, figure: Callable[[Evaluation, int], float], index: int) -> Column[Evaluation]:
@@ -101,12 +94,8 @@ def _figure(group: str, name: str, figure: Callable[[Evaluation, int], float], i
     return Column(Head(name, group), lambda evaluation: float(figure(evaluation, index)))
 
 
-def check_alike(evaluations: Evaluations) -> None:
-    """Check that evaluations can stand in one table.
-
-    Raises:
-        InputError: If there is none, or they are of other classes or were compared at other widths or slack.
-    """
+def check_comparable(evaluations: Evaluations) -> None:
+    """Raise InputError unless there are evaluations, all of the same classes, widths and slack."""
     if not evaluations:
         raise InputError("There is no map to show.", expected="at least one evaluation")
     for what, rules in (

@@ -11,7 +11,7 @@ _DASH = "-"
 
 
 def markdown_tables(rows: Sequence[Row], missing: Sequence[Missing]) -> str:
-    """Return quality, intervals and costs as Markdown tables, and below them the methods without figures.
+    """Return quality, intervals and costs as Markdown tables, followed by the methods without figures.
 
     Raises:
         InputError: If there is no row.

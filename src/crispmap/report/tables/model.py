@@ -1,4 +1,4 @@
-"""A table of figures, before it is written as text, Markdown or HTML: heads, rows in sections, the best marked."""
+"""The model of a table of figures: headings, rows in sections, the best marked."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-DASH = "–"
-"""What a page shows where there is no figure."""
+DASH = "–"  # a missing figure on a page
 
 T = TypeVar("T")
 
@@ -35,28 +34,22 @@ class Head:
 
     @property
     def text(self) -> str:
-        """Both in one line."""
+        """Both in one text."""
         return f"{self.group} {self.name}".strip()
 
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """A column of figures.
+    """A column of figures."""
 
-    Attributes:
-        head: Its heading.
-        value: Gives the figure of what stands in a row; NaN where there is none.
-        write: Writes a figure that is a number.
-        best: Chooses the best of several, ``max`` or ``min``; None where none is best.
-    """
-
-    head: Head
-    value: Callable[[T], float]
-    write: Callable[[float], str] = percent
+    head: Head  # its heading
+    value: Callable[[T], float]  # gives the figure of what stands in a row; NaN where there is none
+    write: Callable[[float], str] = percent  # writes a figure that is a number
+    # chooses the best of several, ``max`` or ``min``; None where none is best
     best: Callable[[list[float]], float] | None = max
 
     def cells(self, subjects: Sequence[T]) -> list[Cell]:
-        """Return the figures of all rows, the best marked where they differ as written."""
+        """Return the figures of all rows, the best marked if they differ as text."""
         values = [float(self.value(one)) for one in subjects]
         texts = [self.write(value) if math.isfinite(value) else "" for value in values]
         known = [value for value in values if math.isfinite(value)]
@@ -67,8 +60,8 @@ class Column(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Section:
-    """Rows that belong together, under a name: of each row its name and its cells."""
+class TableSection:
+    """Rows under a common name; each row is a name and cells."""
 
     name: str
     rows: Sequence[tuple[str, Sequence[Cell]]]
@@ -76,21 +69,13 @@ class Section:
 
 @dataclass(frozen=True)
 class FigureTable:
-    """A table of figures.
+    """A table of figures."""
 
-    Attributes:
-        title: What it shows.
-        label: What stands in the rows, such as "Map".
-        heads: The headings of the figures.
-        sections: The rows; of a table without sections one that has no name.
-        sections_label: What the sections are, such as "Class"; empty without sections.
-    """
-
-    title: str
-    label: str
-    heads: Sequence[Head]
-    sections: Sequence[Section]
-    sections_label: str = ""
+    title: str  # what it shows
+    label: str  # what stands in the rows, such as "Map"
+    heads: Sequence[Head]  # the headings of the figures
+    sections: Sequence[TableSection]  # the rows; of a table without sections one that has no name
+    sections_label: str = ""  # what the sections are, such as "Class"; empty without sections
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -109,12 +94,12 @@ class FigureTable:
         return [row for section in self.sections for row in section.rows]
 
 
-def section_of(columns: Sequence[Column[T]], subjects: Sequence[tuple[str, T]], name: str = "") -> Section:
-    """Return the figures of named subjects, a row each."""
+def section_of(columns: Sequence[Column[T]], subjects: Sequence[tuple[str, T]], name: str = "") -> TableSection:
+    """Return the figures of named subjects, one row each."""
     by_column = [column.cells([one for _, one in subjects]) for column in columns]
-    return Section(name, list(zip([row for row, _ in subjects], zip(*by_column, strict=True), strict=True)))
+    return TableSection(name, list(zip([row for row, _ in subjects], zip(*by_column, strict=True), strict=True)))
 
 
 def table_of(title: str, label: str, columns: Sequence[Column[T]], subjects: Sequence[tuple[str, T]]) -> FigureTable:
-    """Return a table without sections of the figures of named subjects, a row each."""
+    """Return a table without sections of the figures of named subjects, one row each."""
     return FigureTable(title, label, [column.head for column in columns], [section_of(columns, subjects)])

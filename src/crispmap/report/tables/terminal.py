@@ -1,4 +1,4 @@
-"""Tables of figures as text: in columns on a terminal, the best bold; plain elsewhere, for programs to read."""
+"""Tables of figures as text: in columns on a terminal, the best bold; plain elsewhere, for programs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rich.text import Text
 
 from crispmap.evaluate.evaluation import Evaluation
 from crispmap.report.tables.comparison import Missing, Row, comparison_tables
-from crispmap.report.tables.evaluations import area_table, boundary_table, check_alike, summary_table
+from crispmap.report.tables.evaluations import area_table, boundary_table, check_comparable, summary_table
 from crispmap.report.tables.model import Cell, FigureTable
 
 _DASH = "-"
-_CLASSES_IN_SUMMARY = 8  # more do not fit a terminal; they are in the table by class
+_CLASSES_IN_SUMMARY = 8  # more do not fit a terminal; the table by class has them
 _WIDE = 10_000
 _NAME_WIDTH, _FIGURE_WIDTH = 8, len("100.00")
 _LONGEST_WORD = 24
@@ -25,27 +25,18 @@ _LONGEST_WORD = 24
 def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | None = None) -> None:
     """Print the summary of maps, their figures by class, and their boundary figures by class.
 
-    Args:
-        evaluations: The figures of maps by name, in the order of the rows.
-        console: Where to print; standard output by default.
-
     Raises:
-        InputError: If there is no map, or maps are of other classes or compared at other widths.
+        InputError: If there is no map, or their classes, widths or slack differ.
     """
     named = list(evaluations.items())
-    check_alike(named)
+    check_comparable(named)
     console = console or Console(highlight=False)
     for table in (summary_table(named, most_classes=_CLASSES_IN_SUMMARY), area_table(named), boundary_table(named)):
         print_table(table, console)
 
 
 def print_comparison(rows: Sequence[Row], missing: Sequence[Missing], console: Console | None = None) -> None:
-    """Print quality, intervals and costs of methods as tables, and below them a line for every missing one.
-
-    Args:
-        rows: The maps, at least one.
-        missing: The methods without figures.
-        console: Where to print; standard output by default.
+    """Print quality, intervals and costs of methods as tables, followed by a line for every missing one.
 
     Raises:
         InputError: If there is no row.
@@ -66,7 +57,7 @@ def print_table(table: FigureTable, console: Console) -> None:
 
 
 def _laid_out(table: FigureTable) -> Table:
-    """Return a table with columns of names, which break between words alone, then of figures, which do not break."""
+    """Return a table with columns of names, which break between words only, then of figures, which never break."""
     out = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     if table.sections_label:
         _add_names(out, table.sections_label, [section.name for section in table.sections])
@@ -96,13 +87,7 @@ def _longest_word(text: str) -> int:
 
 
 def _print_in_columns(table: Table, console: Console, *, names: int) -> None:
-    """Print a table in the width of a terminal, or beyond it where figures would be cut.
-
-    Args:
-        table: The table.
-        console: The terminal.
-        names: The column that holds the names of the rows.
-    """
+    """Print a table in the width of a terminal, or wider if figures would be cut."""
     table.box, table.show_edge = box.SIMPLE_HEAD, False
     if Measurement.get(console, console.options.update_width(_WIDE), table).maximum > console.width:
         _narrow(table, console.width, names)

@@ -10,7 +10,7 @@ from pyproj import CRS, Geod, Transformer
 
 from crispmap.errors import GridError
 from crispmap.geo.grid import Grid
-from crispmap.vectorize.ground_area import GroundArea
+from crispmap.vectorize.polygons import PolygonAreas
 
 GEOD = Geod(ellps="WGS84")
 
@@ -48,32 +48,32 @@ def test_areas_are_those_between_geodesics(code: int, x: float, y: float, pixel:
     inner = [transform @ point for point in ((500, 500), (500, 700), (900, 700), (900, 500))]
     polygon = shapely.Polygon(corners, [inner])
     expected = geodesic_area_m2(crs, polygon, 2 * pixel)
-    (found,) = GroundArea(grid).of(np.array([polygon]))
+    (found,) = PolygonAreas(grid).of(np.array([polygon]))
     assert found == pytest.approx(expected, rel=2e-7)
 
 
 def test_a_map_of_the_whole_earth_has_its_area() -> None:
     degrees = Grid(CRS.from_epsg(4326), Affine(1, 0, -180, 0, -1, 90), (180, 360))
-    (found,) = GroundArea(degrees).of(np.array([shapely.box(*degrees.bounds)]))
+    (found,) = PolygonAreas(degrees).of(np.array([shapely.box(*degrees.bounds)]))
     assert found == pytest.approx(5.10065621724e14, rel=1e-9)
     metres = Grid(CRS.from_epsg(6933), Affine(96_486, 0, -17_367_480, 0, -81_272, 7_314_480), (180, 360))
-    (found,) = GroundArea(metres).of(np.array([shapely.box(*metres.bounds)]))
+    (found,) = PolygonAreas(metres).of(np.array([shapely.box(*metres.bounds)]))
     assert found == pytest.approx(360 * 96_486 * 180 * 81_272, rel=1e-9)  # an equal-area CRS
 
 
 def test_without_crs_a_unit_is_a_metre() -> None:
     grid = Grid(None, Affine.scale(2), (10, 10))
-    assert GroundArea(grid).of(np.array([shapely.box(0, 0, 4, 6)])).tolist() == [24.0]
+    assert PolygonAreas(grid).of(np.array([shapely.box(0, 0, 4, 6)])).tolist() == [24.0]
 
 
 def test_on_a_sphere_too() -> None:
     crs = CRS.from_proj4("+proj=longlat +R=6371000 +no_defs")
     grid = Grid(crs, Affine(0.1, 0, 0, 0, -0.1, 10), (100, 100))
-    (found,) = GroundArea(grid).of(np.array([shapely.box(0, 0, 10, 10)]))
+    (found,) = PolygonAreas(grid).of(np.array([shapely.box(0, 0, 10, 10)]))
     assert found == pytest.approx(6_371_000**2 * math.radians(10) * math.sin(math.radians(10)), rel=1e-9)
 
 
 def test_a_crs_off_the_earth_is_told() -> None:
     crs = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
     with pytest.raises(GridError, match="not tied to the earth"):
-        GroundArea(Grid(crs, Affine.identity(), (4, 4)))
+        PolygonAreas(Grid(crs, Affine.identity(), (4, 4)))

@@ -11,7 +11,8 @@ import pytest
 import rasterio
 
 from crispmap.errors import CrispmapWarning
-from crispmap.raster.files import FileScene, open_scene, read_grid, read_whole
+from crispmap.raster.files import FileScene, open_scene, read_grid
+from crispmap.raster.scene import read_whole
 from crispmap.raster.scores import open_scores
 
 Maker = Callable[..., Path]

@@ -1,4 +1,4 @@
-"""Ground without houses: what every neighbourhood sets apart for one use, and the open land between."""
+"""Land without houses: the areas every neighbourhood reserves for one use, and the open land between."""
 
 from __future__ import annotations
 
@@ -27,29 +27,19 @@ BARNS = Style("barn", (14, 34), (9, 14), (3.5, 5.5), _FARM_ROOFS, slope=0.4, win
 
 
 @dataclass(frozen=True)
-class Use:
-    """What ground set apart for one use looks like.
+class LandUse:
+    """The looks of an area reserved for one use."""
 
-    Attributes:
-        reach: How far from the centre it lies, in radii of the neighbourhood.
-        size_m: Length and width; rounded where it is planted all over.
-        grounds: Materials to draw from.
-        species: Trees to draw from.
-        m2_a_tree: Ground for every tree; 0 where trees stand along the edge only.
-        buildings: Styles, how often each is tried at a random spot, and how far apart they stand.
-        parking: How often a car park is tried.
-        m2_a_load: Ground for every lorry or container that stands about.
-        patches: Material and range of ``u`` and of ``v`` of what is laid on it; of "paint" only the outline.
-    """
-
-    reach: tuple[float, float]
-    size_m: tuple[float, float]
-    grounds: tuple[str, ...]
-    species: tuple[str, ...] = ("broad",)
-    m2_a_tree: float = 0.0
+    reach: tuple[float, float]  # how far from the centre it lies, in radii of the neighbourhood
+    size_m: tuple[float, float]  # length and width; rounded where it is planted all over
+    materials: tuple[str, ...]  # materials to draw from
+    species: tuple[str, ...] = ("broad",)  # trees to draw from
+    m2_a_tree: float = 0.0  # ground for every tree; 0 where trees stand along the edge only
+    # styles, how often each is tried at a random spot, and how far apart they stand
     buildings: tuple[tuple[Style, int, float], ...] = ()
-    parking: float = 0.0
-    m2_a_load: float = math.inf
+    parking: float = 0.0  # how often a car park is tried
+    m2_a_load: float = math.inf  # ground for every lorry or container that stands about
+    # material and range of ``u`` and of ``v`` of what is laid on it; of "paint" only the outline
     patches: tuple[tuple[str, float, float, float, float], ...] = ()
 
 
@@ -62,26 +52,26 @@ _PITCH = (
 )
 _PATHS = (("gravel", -80.0, 80.0, -1.0, 1.0), ("gravel", -9.0, -7.0, -80.0, 80.0))
 _YARDS, _HALLS = ("concrete", "asphalt_worn", "gravel"), ((HALLS, 9, 5.0), (SMALL_HALLS, 40, 5.0))
-_WORKS = Use((1.0, 1.9), (150, 100), _YARDS, ("broad", "poplar", "bush"), 0, _HALLS, 4, 300)
-_WOOD = Use((1.3, 2.8), (95, 68), ("rough",), ("broad", "dark", "conifer"), 17)
-USES = (
-    Use((0.05, 0.45), (50, 46), ("paving", "gravel"), ("broad",), 0, ((CHURCH, 12, 30.0),), 3),
+_WORKS = LandUse((1.0, 1.9), (150, 100), _YARDS, ("broad", "poplar", "bush"), 0, _HALLS, 4, 300)
+_WOOD = LandUse((1.3, 2.8), (95, 68), ("rough",), ("broad", "dark", "conifer"), 17)
+LAND_USES = (
+    LandUse((0.05, 0.45), (50, 46), ("paving", "gravel"), ("broad",), 0, ((CHURCH, 12, 30.0),), 3),
     _WORKS,
-    Use((0.6, 1.3), (115, 80), ("lawn", "lawn_dry"), ("broad", "broad", "dark"), 130, ((SLABS, 30, 8.0),), 6),
-    Use((1.0, 2.0), (122, 88), ("lawn",), ("broad", "poplar"), patches=_PITCH),
+    LandUse((0.6, 1.3), (115, 80), ("lawn", "lawn_dry"), ("broad", "broad", "dark"), 130, ((SLABS, 30, 8.0),), 6),
+    LandUse((1.0, 2.0), (122, 88), ("lawn",), ("broad", "poplar"), patches=_PITCH),
     _WORKS,
-    Use((0.4, 1.3), (75, 60), ("lawn",), ("broad", "dark", "conifer"), 85, patches=_PATHS),
-    Use((1.5, 2.4), (72, 58), ("gravel", "concrete", "earth"), ("broad",), 0, ((BARNS, 14, 2.0),)),
+    LandUse((0.4, 1.3), (75, 60), ("lawn",), ("broad", "dark", "conifer"), 85, patches=_PATHS),
+    LandUse((1.5, 2.4), (72, 58), ("gravel", "concrete", "earth"), ("broad",), 0, ((BARNS, 14, 2.0),)),
     _WOOD,
     _WOOD,
 )
-"""The church square, works, flats, pitch, park, farm and woods of a neighbourhood, in the order they find a place."""
+"""The church square, works, flats, pitch, park, farm and woods of a neighbourhood, in the order of placement."""
 
 
-def set_apart(town: Town, free: MultiPolygon, dice: Dice) -> Iterator[tuple[Use, Frame, MultiPolygon]]:
-    """Yield a use, the frame at its middle and its ground, for every use of every neighbourhood that finds room."""
+def set_apart(town: Town, free: MultiPolygon, dice: Dice) -> Iterator[tuple[LandUse, Frame, MultiPolygon]]:
+    """Yield a use, the frame at its centre and its shape, for every use of every neighbourhood that fits."""
     taken: list[BaseGeometry] = []
-    for centre, use in product(town.setting.centres, USES):
+    for centre, use in product(town.setting.centres, LAND_USES):
         places = (_try_place(use, centre, town, free, dice) for _ in range(40))
         fits = (place for place in places if place and not any(place[2].intersects(other) for other in taken))
         for place in islice(fits, 1):
@@ -90,9 +80,9 @@ def set_apart(town: Town, free: MultiPolygon, dice: Dice) -> Iterator[tuple[Use,
 
 
 def _try_place(
-    use: Use, centre: DoubleArray, town: Town, free: MultiPolygon, dice: Dice
-) -> tuple[Use, Frame, MultiPolygon] | None:
-    """Return ground at a random place of a neighbourhood; None where the use does not fit."""
+    use: LandUse, centre: DoubleArray, town: Town, free: MultiPolygon, dice: Dice
+) -> tuple[LandUse, Frame, MultiPolygon] | None:
+    """Return the area of a use at a random place of a neighbourhood; None if it does not fit."""
     setting = town.setting
     away, towards = setting.radius_m * dice.between(*use.reach), dice.between(0, 2 * math.pi)
     x, y = centre + away * np.array([math.cos(towards), math.sin(towards)])
@@ -109,10 +99,10 @@ def _try_place(
     return (use, frame, MultiPolygon(parts)) if parts else None
 
 
-def fill_apart(site: Site, use: Use, frame: Frame) -> None:
-    """Lay, build, park, load and plant a piece of ground as its use has it."""
+def fill_apart(site: Site, use: LandUse, frame: Frame) -> None:
+    """Lay surfaces, build, park and plant on a site according to its use."""
     dice = site.dice
-    site.lay(site.ground, dice.pick(use.grounds), frame.angle_rad)
+    site.lay(site.ground, dice.pick(use.materials), frame.angle_rad)
     for material, *sides in use.patches:
         patch = frame.rect(*sides)
         site.lay(patch.exterior.buffer(0.12) if material == "paint" else patch, material, frame.angle_rad)
@@ -158,7 +148,7 @@ _HEDGEROW = ("broad", "bush", "bush", "dark")
 
 
 def fill_open(site: Site, ground: BaseGeometry) -> None:
-    """Cover open ground: small pieces with rough grass and trees, large ones with fields in strips."""
+    """Cover open land: small pieces with rough grass and trees, large ones with fields in strips."""
     for part in polygons_of(ground, 4.0):
         if part.area < 1500:
             site.lay(part, site.dice.pick(_WASTE))
