@@ -55,9 +55,9 @@ def test_a_map_with_holes_has_the_same_blocks() -> None:
     reference = rng.integers(0, 3, (64, 64), dtype=np.uint8)
     holes = reference.copy()
     holes[:32] = 255
-    ground = ArrayMask(np.ones((64, 64), bool)), Block(0, 0, 64, 64)
+    area = ArrayMask(np.ones((64, 64), bool)), Block(0, 0, 64, 64)
     full, part = (
-        count_by_block(ArrayLabels(one), ArrayLabels(reference), ground, CLASSES, 16) for one in (reference, holes)
+        count_by_block(ArrayLabels(one), ArrayLabels(reference), area, CLASSES, 16) for one in (reference, holes)
     )
     assert full.shape == part.shape == (16, 3, 3)
     assert part[:8].sum() == 0
@@ -159,8 +159,6 @@ def test_what_does_not_fit_together_is_refused() -> None:
         interval(mean_iou, counts, draw_weights(4))
     with pytest.raises(InputError, match="0 blocks"):
         draw_weights(0)
-    ground = ArrayMask(np.ones((4, 4), bool)), Block(0, 0, 4, 4)
+    area = ArrayMask(np.ones((4, 4), bool)), Block(0, 0, 4, 4)
     with pytest.raises(InputError, match="0 pixels"):
-        count_by_block(
-            ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), ground, "ab", 0
-        )
+        count_by_block(ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), area, "ab", 0)

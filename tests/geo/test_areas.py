@@ -1,4 +1,4 @@
-"""Areas: which pixels pieces of ground take, and that roles never share one."""
+"""Areas: which pixels pieces cover, and that roles never share one."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def ring_of(points: Sequence[tuple[float, float]]) -> Ring:
 
 
 def squares(block: Block) -> NDArray[np.object_]:
-    """The ground of every pixel of a block, (row, col)."""
+    """The outline of every pixel of a block, (row, col)."""
     col, row = np.meshgrid(np.arange(block.col, block.col_stop), np.arange(block.row, block.row_stop))
     return np.asarray(shapely.box(col, row, col + 1, row + 1))
 
