@@ -1,4 +1,4 @@
-"""Evaluations of arrays, readers and files: no cut changes them, and bad input is told from good."""
+"""Evaluations of arrays, readers and files: no cut changes them, and bad input is refused."""
 
 from __future__ import annotations
 

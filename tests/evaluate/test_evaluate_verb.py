@@ -156,7 +156,7 @@ def test_a_class_the_reference_lacks_is_named(place, tmp_path):
     assert "has no" not in run(place.reference, "--reference", place.reference).stderr
 
 
-def test_maps_of_one_name_are_told_apart_by_path(place):
+def test_maps_of_one_name_are_distinguished_by_path(place):
     other = place.folder / "other"
     other.mkdir()
     twin = write_map(other / "map.tif", place.arrays.reference)

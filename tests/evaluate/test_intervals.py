@@ -116,7 +116,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     assert 0.89 <= held / 200 <= 0.99
 
 
-def test_maps_that_err_together_are_told_apart_on_the_same_blocks() -> None:
+def test_maps_that_err_together_are_distinguished_on_the_same_blocks() -> None:
     rng = np.random.default_rng(1)
     right = rng.binomial(1000, rng.beta(5, 3, 60))
     counts = np.zeros((60, 2, 2), np.int64)

@@ -89,9 +89,7 @@ class TestLaws:
 
     @few
     @given(st.tuples(*[st.floats(-5, 45).map(lambda value: round(value, 3))] * 6))
-    def test_enclosed_or_crossed_are_all_pixels_that_share_ground_with_a_polygon(
-        self, numbers: tuple[float, ...]
-    ) -> None:
+    def test_every_pixel_that_overlaps_a_polygon_is_enclosed_or_crossed(self, numbers: tuple[float, ...]) -> None:
         polygon = shapely.Polygon(np.reshape(numbers, (3, 2)))
         if not polygon.is_valid or polygon.area < 1e-3:
             return
