@@ -37,7 +37,6 @@ def evaluate_maps(
     schema: ClassSchema,
     *,
     widths_m: Sequence[float] | None = None,
-    slack_px: float = SLACK_PX,
     area: AreaMask | Sequence[AreaMask] | None = None,
     block_px: int = BLOCK_PX,
 ) -> Evaluation:
@@ -52,10 +51,10 @@ def evaluate_maps(
 
     Raises:
         GridError: If the block has no pixel.
-        InputError: If a width is not above 0, or the slack is below 0.
+        InputError: If a width is not above 0.
         LabelError: If nothing is labelled there, the map covers none of it, or an id is no class.
     """
-    rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m, slack_px)
+    rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m, SLACK_PX)
     chosen = AreaUnion(area) if isinstance(area, Sequence) else area
     return MapComparison(predicted, reference, grid.block, schema, rule, chosen).run(block_px)
 
