@@ -90,7 +90,7 @@ def fit_and_score(place):
 def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(place):
     biases, (coarse, rethresholded) = fit_and_score(place)
     areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
-    found = evaluate_coarse_file(place.scores, place.reference, ScoringRules(SCHEMA, areas))
+    found = evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas=areas))
     assert np.array_equal(found.biases, biases)
     assert found.coarse == coarse
     assert found.rethresholded == rethresholded
@@ -100,17 +100,19 @@ def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(place
 def test_biases_may_be_fitted_to_labels_of_their_own(place):
     odd = write_map(place.folder / "odd.tif", 1 - place.arrays.reference)
     areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
-    found = evaluate_coarse_file(place.scores, place.reference, ScoringRules(SCHEMA, areas), fit_reference_path=odd)
+    found = evaluate_coarse_file(
+        place.scores, place.reference, SCHEMA, ScoringRules(areas=areas), fit_reference_path=odd
+    )
     assert np.array_equal(found.biases, fit_biases(place.arrays.scores[:, :, :40], 1 - place.arrays.reference[:, :40]))
 
 
 def test_the_fit_area_must_have_pixels_of_every_class(place):
     with pytest.raises(InputError, match="no area"):
-        evaluate_coarse_file(place.scores, place.reference, ScoringRules(SCHEMA, {"refiner": []}))
+        evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas={"refiner": []}))
     row, col = np.argwhere(place.arrays.reference == 0)[0].tolist()
     areas = {"refiner": [AreaPiece(window=(row, col, 1, 1))]}
     with pytest.raises(LabelError, match="building"):
-        evaluate_coarse_file(place.scores, place.reference, ScoringRules(SCHEMA, areas))
+        evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas=areas))
 
 
 # --- the verb --------------------------------------------------------------------------------------------

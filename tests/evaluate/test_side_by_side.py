@@ -69,7 +69,7 @@ def test_coarse_scores_stand_first(place: dict[str, Path]) -> None:
     areas = {"refiner": [AreaPiece(window=(0, 0, 40, 20))]}
     rules = ScoringRules(areas=areas, widths_m=(1.0,))
     found = evaluate_side_by_side([place["map"]], complete, rules, scores=place["scores"])
-    alone = evaluate_coarse_file(place["scores"], complete, ScoringRules(SCHEMA, areas, (1.0,)))
+    alone = evaluate_coarse_file(place["scores"], complete, SCHEMA, ScoringRules(areas=areas, widths_m=(1.0,)))
     assert list(found.evaluations) == [COARSE, RETHRESHOLDED, "map.tif"]
     assert found.evaluations[COARSE] == alone.coarse
     assert found.evaluations[RETHRESHOLDED] == alone.rethresholded

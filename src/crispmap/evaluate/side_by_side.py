@@ -72,7 +72,7 @@ def evaluate_side_by_side(
     evaluations: dict[str, Evaluation] = {}
     biases = None
     if scores is not None:
-        result = evaluate_coarse_file(scores, reference, rules, fit_reference_path=fit_reference)
+        result = evaluate_coarse_file(scores, reference, schema, rules, fit_reference_path=fit_reference)
         evaluations, biases = {COARSE: result.coarse, RETHRESHOLDED: result.rethresholded}, result.biases.tolist()
     evaluations |= _evaluate_maps(maps, reference, rules, grids, progress)
     return SideBySide(reference, schema, evaluations, biases)
