@@ -1,4 +1,4 @@
-"""Evaluations of arrays, readers and files: no cut changes them, and bad input is told from good."""
+"""Evaluations of arrays, readers and files: no cut changes them, and bad input is refused."""
 
 from __future__ import annotations
 
@@ -122,9 +122,9 @@ def test_ground_off_the_area_is_as_good_as_unknown(pair, data):
     masked = np.where(area, reference, IGNORE).astype(np.uint8)
     expected = evaluate_arrays(predicted, masked, (1.0, 1.0), SCHEMA)
     assert evaluate_arrays(predicted, reference, (1.0, 1.0), SCHEMA, area=area) == expected
-    grounds = [ArrayMask(area & (np.arange(area.shape[1]) % 2 == side)) for side in (0, 1)]
+    parts = [ArrayMask(area & (np.arange(area.shape[1]) % 2 == side)) for side in (0, 1)]
     maps = ArrayLabels(predicted), ArrayLabels(reference), plain_grid(predicted.shape), SCHEMA
-    assert evaluate_blocks(*maps, area=AreaUnion(grounds), block_px=7) == expected
+    assert evaluate_blocks(*maps, area=AreaUnion(parts), block_px=7) == expected
     assert evaluate_blocks(*maps, area=AreaComplement(ArrayMask(~area))) == expected
 
 

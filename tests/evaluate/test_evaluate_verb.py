@@ -39,9 +39,9 @@ def write_map(path, labels, grid=GRID, schema=SCHEMA):
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory):
+def place(tmp_path_factory):
     """Files of one place: reference, timid scores, a map with a hole, a map of another size."""
-    folder = tmp_path_factory.mktemp("ground")
+    folder = tmp_path_factory.mktemp("place")
     rng = np.random.default_rng(0)
     field = ndimage.gaussian_filter(rng.normal(size=GRID.shape), 3) * 10
     reference = (field > 0).astype(np.uint8)
@@ -77,9 +77,9 @@ def figures(result):
 # --- the coarse map --------------------------------------------------------------------------------------
 
 
-def fit_and_score(ground):
+def fit_and_score(place):
     """The same by arrays: biases from the left 40 columns, figures of the others."""
-    arrays = ground.arrays
+    arrays = place.arrays
     biases = fit_biases(arrays.scores[:, :, :40], arrays.reference[:, :40])
     rest = np.zeros(GRID.shape, bool)
     rest[:, 40:] = True
@@ -87,52 +87,52 @@ def fit_and_score(ground):
     return biases, [evaluate_arrays(one, arrays.reference, GSD, SCHEMA, area=rest) for one in maps]
 
 
-def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(ground):
-    biases, (coarse, rethresholded) = fit_and_score(ground)
+def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(place):
+    biases, (coarse, rethresholded) = fit_and_score(place)
     areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
-    found = evaluate_coarse_file(ground.scores, ground.reference, ScoringRules(SCHEMA, areas))
+    found = evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas=areas))
     assert np.array_equal(found.biases, biases)
     assert found.coarse == coarse
     assert found.rethresholded == rethresholded
     assert found.rethresholded.mean_iou > found.coarse.mean_iou
 
 
-def test_biases_may_be_fitted_to_labels_of_their_own(ground):
-    odd = write_map(ground.folder / "odd.tif", 1 - ground.arrays.reference)
+def test_biases_may_be_fitted_to_labels_of_their_own(place):
+    odd = write_map(place.folder / "odd.tif", 1 - place.arrays.reference)
     areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
-    found = evaluate_coarse_file(ground.scores, ground.reference, ScoringRules(SCHEMA, areas), fit_reference_path=odd)
-    assert np.array_equal(
-        found.biases, fit_biases(ground.arrays.scores[:, :, :40], 1 - ground.arrays.reference[:, :40])
+    found = evaluate_coarse_file(
+        place.scores, place.reference, SCHEMA, ScoringRules(areas=areas), fit_reference_path=odd
     )
+    assert np.array_equal(found.biases, fit_biases(place.arrays.scores[:, :, :40], 1 - place.arrays.reference[:, :40]))
 
 
-def test_there_must_be_ground_to_fit_on_with_every_class(ground):
+def test_the_fit_area_must_have_pixels_of_every_class(place):
     with pytest.raises(InputError, match="no area"):
-        evaluate_coarse_file(ground.scores, ground.reference, ScoringRules(SCHEMA, {"refiner": []}))
-    row, col = np.argwhere(ground.arrays.reference == 0)[0].tolist()
+        evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas={"refiner": []}))
+    row, col = np.argwhere(place.arrays.reference == 0)[0].tolist()
     areas = {"refiner": [AreaPiece(window=(row, col, 1, 1))]}
     with pytest.raises(LabelError, match="building"):
-        evaluate_coarse_file(ground.scores, ground.reference, ScoringRules(SCHEMA, areas))
+        evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas=areas))
 
 
 # --- the verb --------------------------------------------------------------------------------------------
 
 
-def test_one_map_as_json(ground):
-    found = figures(run(ground.map, "--reference", ground.reference, "--json", "--width-m", 2))
-    expected = evaluate_arrays(ground.arrays.map, ground.arrays.reference, GSD, SCHEMA, widths_m=(2.0,))
-    assert found["reference"] == str(ground.reference)
+def test_one_map_as_json(place):
+    found = figures(run(place.map, "--reference", place.reference, "--json", "--width-m", 2))
+    expected = evaluate_arrays(place.arrays.map, place.arrays.reference, GSD, SCHEMA, widths_m=(2.0,))
+    assert found["reference"] == str(place.reference)
     assert found["biases"] is None
     assert list(found["maps"]) == ["map.tif"]
     assert Evaluation.from_dict(found["maps"]["map.tif"]) == expected
 
 
 @pytest.mark.parametrize("form", ["window", "file"])
-def test_rows_of_the_coarse_map_stand_before_the_maps(ground, form):
-    area = "0,0,80,40" if form == "window" else ground.piece
-    result = run(ground.map, "--reference", ground.reference, "--scores", ground.scores, "--fit-area", area, "--json")
+def test_rows_of_the_coarse_map_stand_before_the_maps(place, form):
+    area = "0,0,80,40" if form == "window" else place.piece
+    result = run(place.map, "--reference", place.reference, "--scores", place.scores, "--fit-area", area, "--json")
     found = figures(result)
-    biases, (coarse, rethresholded) = fit_and_score(ground)
+    biases, (coarse, rethresholded) = fit_and_score(place)
     assert found["biases"] == dict(zip(SCHEMA.names, biases.tolist(), strict=True))
     assert list(found["maps"]) == ["coarse", "re-thresholded", "map.tif"]
     assert Evaluation.from_dict(found["maps"]["coarse"]) == coarse
@@ -140,8 +140,8 @@ def test_rows_of_the_coarse_map_stand_before_the_maps(ground, form):
     assert found["maps"]["map.tif"]["valid_px"] == 80 * 60, "the fit area is never scored"
 
 
-def test_a_table_tells_of_holes(ground):
-    result = run(ground.map, ground.reference, "--reference", ground.reference)
+def test_a_table_names_holes(place):
+    result = run(place.map, place.reference, "--reference", place.reference)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[1].startswith("map.tif")
@@ -150,29 +150,29 @@ def test_a_table_tells_of_holes(ground):
     assert re.search(r"map\.tif .* 70 ", result.stderr)
 
 
-def test_a_class_the_reference_lacks_is_told(ground, tmp_path):
+def test_a_class_the_reference_lacks_is_named(place, tmp_path):
     bare = write_map(tmp_path / "bare.tif", np.zeros(GRID.shape, np.uint8))
-    result = run(ground.map, "--reference", bare)
+    result = run(place.map, "--reference", bare)
     assert result.exit_code == 0
     assert "no building" in result.stderr
-    assert "has no" not in run(ground.reference, "--reference", ground.reference).stderr
+    assert "has no" not in run(place.reference, "--reference", place.reference).stderr
 
 
-def test_maps_of_one_name_are_told_apart_by_path(ground):
-    other = ground.folder / "other"
+def test_maps_of_one_name_are_distinguished_by_path(place):
+    other = place.folder / "other"
     other.mkdir()
-    twin = write_map(other / "map.tif", ground.arrays.reference)
-    found = figures(run(ground.map, twin, "--reference", ground.reference, "--json"))
-    assert list(found["maps"]) == [str(ground.map), str(twin)]
+    twin = write_map(other / "map.tif", place.arrays.reference)
+    found = figures(run(place.map, twin, "--reference", place.reference, "--json"))
+    assert list(found["maps"]) == [str(place.map), str(twin)]
 
 
-def test_maps_of_other_pixels_share_widths_that_suit_the_largest(ground):
-    found = figures(run(ground.map, ground.wide, "--reference", ground.reference, "--json"))
+def test_maps_of_other_pixels_share_widths_that_suit_the_largest(place):
+    found = figures(run(place.map, place.wide, "--reference", place.reference, "--json"))
     for one in found["maps"].values():
         assert [at["width_m"] for at in one["boundary"]] == [2.0, 6.0]
 
 
-def test_classes_may_come_from_a_project_file(ground, tmp_path):
+def test_classes_may_come_from_a_project_file(place, tmp_path):
     project = tmp_path / "project.yaml"
     project.write_text(
         "crispmap: 1\nname: town\nscene: {path: scene.tif}\nlabels: {path: osm.gpkg}\n"
@@ -181,7 +181,7 @@ def test_classes_may_come_from_a_project_file(ground, tmp_path):
         "  - {name: house, colour: '#d7191c', osm: ['building=*']}\n"
         "areas:\n  coarse:\n    - {window: [0, 0, 64, 64]}\n"
     )
-    found = figures(run(ground.map, "--reference", ground.reference, "--classes", project, "--json"))
+    found = figures(run(place.map, "--reference", place.reference, "--classes", project, "--json"))
     assert list(found["maps"]["map.tif"]["classes"]) == ["background", "house"]
 
 
@@ -204,14 +204,14 @@ def test_classes_may_come_from_a_project_file(ground, tmp_path):
         (["{scores}", "--reference", "{reference}"], "{scores}"),
     ],
 )
-def test_bad_input_is_told_with_status_2(ground, arguments, message):
+def test_bad_input_is_refused_with_status_2(place, arguments, message):
     other = ClassSchema((ClassDef("a", "#202020"), ClassDef("b", "#d7191c")))
     paths = {
-        "map": ground.map,
-        "wide": ground.wide,
-        "reference": ground.reference,
-        "scores": ground.scores,
-        "other": write_map(ground.folder / "other.tif", ground.arrays.reference, schema=other),
+        "map": place.map,
+        "wide": place.wide,
+        "reference": place.reference,
+        "scores": place.scores,
+        "other": write_map(place.folder / "other.tif", place.arrays.reference, schema=other),
     }
     result = run(*(argument.format(**paths) for argument in arguments))
     assert result.exit_code == 2

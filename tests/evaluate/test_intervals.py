@@ -55,9 +55,9 @@ def test_a_map_with_holes_has_the_same_blocks() -> None:
     reference = rng.integers(0, 3, (64, 64), dtype=np.uint8)
     holes = reference.copy()
     holes[:32] = 255
-    ground = ArrayMask(np.ones((64, 64), bool)), Block(0, 0, 64, 64)
+    area = ArrayMask(np.ones((64, 64), bool)), Block(0, 0, 64, 64)
     full, part = (
-        count_by_block(ArrayLabels(one), ArrayLabels(reference), ground, CLASSES, 16) for one in (reference, holes)
+        count_by_block(ArrayLabels(one), ArrayLabels(reference), area, CLASSES, 16) for one in (reference, holes)
     )
     assert full.shape == part.shape == (16, 3, 3)
     assert part[:8].sum() == 0
@@ -116,7 +116,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     assert 0.89 <= held / 200 <= 0.99
 
 
-def test_maps_that_err_together_are_told_apart_on_the_same_blocks() -> None:
+def test_maps_that_err_together_are_distinguished_on_the_same_blocks() -> None:
     rng = np.random.default_rng(1)
     right = rng.binomial(1000, rng.beta(5, 3, 60))
     counts = np.zeros((60, 2, 2), np.int64)
@@ -159,8 +159,6 @@ def test_what_does_not_fit_together_is_refused() -> None:
         interval(mean_iou, counts, draw_weights(4))
     with pytest.raises(InputError, match="0 blocks"):
         draw_weights(0)
-    ground = ArrayMask(np.ones((4, 4), bool)), Block(0, 0, 4, 4)
+    area = ArrayMask(np.ones((4, 4), bool)), Block(0, 0, 4, 4)
     with pytest.raises(InputError, match="0 pixels"):
-        count_by_block(
-            ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), ground, "ab", 0
-        )
+        count_by_block(ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), area, "ab", 0)

@@ -153,14 +153,14 @@ def test_fitting_on_ground_equals_fitting_on_its_pixels(monkeypatch):
     chosen = np.zeros((30, 40), bool)
     chosen[2:21, :25] = True
     expected = fit_biases(scores[:, 2:21, 1:25], labels[2:21, 1:25])
-    reader, reference, ground = ArrayScores(scores), ArrayLabels(labels), ArrayMask(chosen)
-    assert np.array_equal(fit_biases_on([(reader, reference, ground)]), expected)
+    reader, reference, area = ArrayScores(scores), ArrayLabels(labels), ArrayMask(chosen)
+    assert np.array_equal(fit_biases_on([(reader, reference, area)]), expected)
     mapped = BiasedLabels(reader, expected).read(reader.grid.block)
     assert (mapped[:, 0] == IGNORE).all()
     assert np.array_equal(mapped[:, 1:], apply_biases(scores, expected)[:, 1:])
     monkeypatch.setattr(recalibration, "MAX_FIT_PIXELS", 200)
-    few = fit_biases_on([(reader, reference, ground)], seed=4)
-    assert np.array_equal(few, fit_biases_on([(reader, reference, ground)], seed=4))
+    few = fit_biases_on([(reader, reference, area)], seed=4)
+    assert np.array_equal(few, fit_biases_on([(reader, reference, area)], seed=4))
     assert not np.array_equal(few, expected)
 
 

@@ -1,4 +1,4 @@
-"""Areas and curves equal scikit-learn's, to the error told; counts may be added in any parts."""
+"""Areas and curves equal scikit-learn's, within the stated error; counts may be added in any parts."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_coarse_scores_stand_first(place: dict[str, Path]) -> None:
     rules = ScoringRules(areas=areas, widths_m=(1.0,))
     recorder = Recorder()
     found = evaluate_side_by_side([place["map"]], complete, rules, scores=place["scores"], events=recorder)
-    alone = evaluate_coarse_file(place["scores"], complete, ScoringRules(SCHEMA, areas, (1.0,)))
+    alone = evaluate_coarse_file(place["scores"], complete, SCHEMA, ScoringRules(areas=areas, widths_m=(1.0,)))
     assert sorted(set(recorder.last.done)) == [0, 2400, 4800, 7200]
     assert list(found.evaluations) == [COARSE, RETHRESHOLDED, "map.tif"]
     assert found.evaluations[COARSE] == alone.coarse

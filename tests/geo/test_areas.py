@@ -1,4 +1,4 @@
-"""Areas: which pixels pieces of ground take, and that roles never share one."""
+"""Areas: which pixels pieces cover, and that roles never share one."""
 
 from __future__ import annotations
 
@@ -219,12 +219,12 @@ class TestFiles:
             ([], "holds no geometry"),
         ],
     )
-    def test_what_is_no_sound_polygon_is_told(self, tmp_path: Path, geometries: list[object], said: str) -> None:
+    def test_an_invalid_polygon_is_reported(self, tmp_path: Path, geometries: list[object], said: str) -> None:
         path = self.write(tmp_path / "areas.gpkg", geometries)
         with pytest.raises(ProjectError, match=said):
             resolve_one(AreaPiece(file=path))
 
-    def test_files_that_cannot_be_read_are_told(self, tmp_path: Path) -> None:
+    def test_files_that_cannot_be_read_are_reported(self, tmp_path: Path) -> None:
         torn = tmp_path / "torn.geojson"
         torn.write_text('{"type": "FeatureCollection", "features": [')
         good = self.write(tmp_path / "areas.gpkg", [shapely.box(500_010, 5_399_900, 500_050, 5_399_990)])
@@ -328,7 +328,7 @@ class TestBadPieces:
             ({"polygon": ((0, 0), (1, 1), (1, 0), (0, 1))}, "Self-intersection"),
         ],
     )
-    def test_what_encloses_no_ground_is_told_at_once(self, given: dict[str, object], said: str) -> None:
+    def test_polygons_without_area_are_reported_at_once(self, given: dict[str, object], said: str) -> None:
         with pytest.raises(ProjectError, match=said) as caught:
             AreaPiece(**given, origin="areas.test[0]")  # type: ignore[arg-type]
         assert caught.value.given.startswith("areas.test[0]")
@@ -346,7 +346,7 @@ class TestBadPieces:
             (AreaPiece(bounds=(0, 1000, 10, 2000), crs="EPSG:4326"), "cannot be expressed"),
         ],
     )
-    def test_what_is_not_on_the_scene_is_told(self, piece: AreaPiece, said: str) -> None:
+    def test_an_area_off_the_scene_is_reported(self, piece: AreaPiece, said: str) -> None:
         with pytest.raises(ProjectError, match=said) as caught:
             resolve_one(piece)
         assert caught.value.expected
@@ -360,7 +360,7 @@ class TestBadPieces:
         with pytest.raises(ProjectError, match="no coordinate reference system"):
             resolve_one(AreaPiece(bounds=(0, 0, 10, 10), crs="EPSG:4326"), BARE)
 
-    def test_a_needle_far_longer_than_the_earth_is_told(self) -> None:
+    def test_a_needle_far_longer_than_the_earth_is_reported(self) -> None:
         with pytest.raises(ProjectError, match="an area"):
             resolve_one(AreaPiece(polygon=((0, 0), (0, 1), (9, 19791209299968)), crs="EPSG:3857"))
 

@@ -33,7 +33,7 @@ def ring_of(points: Sequence[tuple[float, float]]) -> Ring:
 
 
 def squares(block: Block) -> NDArray[np.object_]:
-    """The ground of every pixel of a block, (row, col)."""
+    """The outline of every pixel of a block, (row, col)."""
     col, row = np.meshgrid(np.arange(block.col, block.col_stop), np.arange(block.row, block.row_stop))
     return np.asarray(shapely.box(col, row, col + 1, row + 1))
 
@@ -89,9 +89,7 @@ class TestLaws:
 
     @few
     @given(st.tuples(*[st.floats(-5, 45).map(lambda value: round(value, 3))] * 6))
-    def test_enclosed_or_crossed_are_all_pixels_that_share_ground_with_a_polygon(
-        self, numbers: tuple[float, ...]
-    ) -> None:
+    def test_every_pixel_that_overlaps_a_polygon_is_enclosed_or_crossed(self, numbers: tuple[float, ...]) -> None:
         polygon = shapely.Polygon(np.reshape(numbers, (3, 2)))
         if not polygon.is_valid or polygon.area < 1e-3:
             return

@@ -163,7 +163,7 @@ def test_the_bounds_hold_every_corner_tightly(transform: Affine, shape: tuple[in
 
 @given(SHAPES, st.floats(0.2, 9), st.floats(0.2, 9))
 @settings(deadline=None, max_examples=100)
-def test_resampled_covers_the_ground_and_less_than_a_pixel_more(
+def test_resampled_covers_the_extent_and_less_than_a_pixel_more(
     shape: tuple[int, int], ratio_y: float, ratio_x: float
 ) -> None:
     grid = Grid(None, Affine(2, 0, 10, 0, -2, 20), shape)

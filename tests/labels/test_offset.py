@@ -127,14 +127,14 @@ def test_an_unrelated_image_is_not_trusted() -> None:
     assert not flat.reliable
 
 
-def test_a_shift_beyond_the_search_is_told() -> None:
+def test_a_shift_beyond_the_search_is_reported() -> None:
     labels = (roofs(PLAIN, 12, 0) > 0.5).astype(np.uint8)
     found = estimate_offset(labels, picture(roofs(PLAIN)), PLAIN, max_shift_m=5)
     assert not found.reliable
     assert "max_shift_m" in found.note
 
 
-def test_parts_that_disagree_are_told() -> None:
+def test_parts_that_disagree_are_reported() -> None:
     truth = roofs(PLAIN)
     left, right = roofs(PLAIN, -5, 4), roofs(PLAIN, 5, -4)
     mixed = np.where(np.arange(240) < 120, left, right) > 0.5

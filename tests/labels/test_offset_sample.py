@@ -120,7 +120,7 @@ def test_scores_are_compared_with_their_sign() -> None:
         assert (math.dist((found.offset.dx_m, found.offset.dy_m), (2, -3)) < 0.3) is near
 
 
-def test_what_cannot_be_compared_is_told() -> None:
+def test_what_cannot_be_compared_is_reported() -> None:
     far = ROOFS.translate(1e5)
     elsewhere = ROOFS.set_geometry(far)
     with pytest.raises(LabelError, match="memory"):

@@ -113,7 +113,7 @@ def test_masks_are_drawn_too(tmp_path: Path, scene: Path, vectors: Path) -> None
     assert "left out" in result.stdout
 
 
-def test_mistakes_are_told_and_nothing_is_written(tmp_path: Path, scene: Path, vectors: Path) -> None:
+def test_mistakes_are_reported_and_nothing_is_written(tmp_path: Path, scene: Path, vectors: Path) -> None:
     out = tmp_path / "a.tif"
     for words, told in [
         ([vectors, "--like", scene, "--classes", "hut"], "hut"),

@@ -1,4 +1,4 @@
-"""Labels at addresses: read as those on a disk are, told when they cannot be, and no secret told with it."""
+"""Labels at addresses: read as those on a disk are; errors name what failed and show no secret."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_vectors_at_an_address_read_as_the_file(
 
 @pytest.mark.parametrize("name", ["a.gpkg", "mask.tif"])
 @pytest.mark.parametrize("form", FORMS)
-def test_labels_at_an_address_are_told_from_masks_by_their_name(
+def test_labels_at_an_address_are_distinguished_from_masks_by_their_name(
     folder: Path, server: RangeServer, name: str, form: str
 ) -> None:
     remote = open_labels(form.format(server.address, name), SCHEMA, GRID)
@@ -94,7 +94,7 @@ def test_labels_at_an_address_are_told_from_masks_by_their_name(
 
 
 @pytest.mark.parametrize("name", ["nowhere.gpkg", "nowhere.tif", "nowhere.geojson", "broken.gpkg"])
-def test_what_cannot_be_read_is_told_without_its_secret(folder: Path, server: RangeServer, name: str) -> None:
+def test_what_cannot_be_read_is_reported_without_its_secret(folder: Path, server: RangeServer, name: str) -> None:
     (folder / "broken.gpkg").write_bytes(b"no vectors")
     with pytest.raises(LabelError) as error:
         open_labels(f"{server.address}/{name}?sig=secret", SCHEMA, GRID)
@@ -103,7 +103,7 @@ def test_what_cannot_be_read_is_told_without_its_secret(folder: Path, server: Ra
     assert "secret" not in str(error.value)
 
 
-def test_vectors_of_another_place_are_told_without_their_secret(folder: Path, server: RangeServer) -> None:
+def test_vectors_of_another_place_are_reported_without_their_secret(folder: Path, server: RangeServer) -> None:
     elsewhere = Grid(UTM, Affine(1, 0, 480_000, 0, -1, 5_400_040), (40, 60))
     with pytest.raises(LabelError, match="lies on the scene") as error:
         read_vectors(f"{server.address}/a.gpkg?sig=secret", SCHEMA, grid=elsewhere)
@@ -174,9 +174,7 @@ def run(*args: object) -> str:
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "a.zip"])
-def test_info_tells_of_vectors_at_an_address_what_it_tells_of_the_file(
-    folder: Path, server: RangeServer, name: str
-) -> None:
+def test_info_describes_vectors_at_an_address_like_the_file(folder: Path, server: RangeServer, name: str) -> None:
     remote = json.loads(run("info", f"{server.address}/{name}", "--json"))
     local = json.loads(run("info", folder / name, "--json"))
     assert (remote.pop("path"), local.pop("path")) == (f"{server.address}/{name}", str(folder / name))

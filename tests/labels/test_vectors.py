@@ -249,7 +249,7 @@ def test_swapped_axes_are_guessed(tmp_path: Path) -> None:
         read_vectors(write(frame.set_crs(4326), tmp_path / "a.geojson"), SCHEMA, grid=GRID)
 
 
-def test_geojson_in_metres_is_told(tmp_path: Path) -> None:
+def test_geojson_in_metres_is_reported(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="crs"):
         path = write(tagged().set_crs(None, allow_override=True), tmp_path / "a.geojson")
     for grid in (GRID, None):

@@ -19,7 +19,7 @@ RasterMaker = Callable[..., Path]
 
 @pytest.fixture
 def make_raster(tmp_path: Path) -> RasterMaker:
-    """Write an array (band, row, col) as a GeoTIFF, UTM 31N at 2 m unless told otherwise; return its path."""
+    """Write an array (band, row, col) as a GeoTIFF, UTM 31N at 2 m by default; return its path."""
 
     def make(array: Any, name: str = "scene.tif", **options: Any) -> Path:
         array = np.asarray(array)

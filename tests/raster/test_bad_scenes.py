@@ -1,4 +1,4 @@
-"""Scenes as they come: odd ones are read right, unusable ones are told with file, cause and remedy."""
+"""Scenes as they come: odd ones are read right, errors for unusable ones name file, cause and remedy."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def as_anybody() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("opened", [open_scene, read_grid, lambda one: resolve_scenes([one])])
-def test_a_file_one_may_not_read_is_told(make_raster: Maker, opened: Callable[[Path], object]) -> None:
+def test_a_file_one_may_not_read_is_reported(make_raster: Maker, opened: Callable[[Path], object]) -> None:
     scene = make_raster(noise(1, 4, 4)).read_bytes()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -223,7 +223,7 @@ def test_a_file_one_may_not_read_is_told(make_raster: Maker, opened: Callable[[P
 
 
 @pytest.mark.parametrize("opened", [open_scene, read_grid, open_dataset])
-def test_what_is_no_raster_is_told_by_every_way_in(tmp_path: Path, opened: Callable[[Path], object]) -> None:
+def test_a_file_that_is_not_a_raster_is_refused_everywhere(tmp_path: Path, opened: Callable[[Path], object]) -> None:
     (tmp_path / "text.tif").write_text("no raster\n" * 100)
     (tmp_path / "empty.tif").touch()
     (tmp_path / "folder.tif").mkdir()

@@ -1,4 +1,4 @@
-"""Rasters whose bands are not what they seem: told, never guessed at."""
+"""Rasters whose bands are not what they seem: refused, never guessed at."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def told(path: Path, **options: object) -> list[str]:
 
 
 @pytest.mark.parametrize("shape", [(300, 200), (20, 1000), (3, 3)])
-def test_near_infrared_that_gdal_takes_for_transparency_is_told(make_raster: Maker, shape: tuple[int, int]) -> None:
+def test_near_infrared_that_gdal_takes_for_transparency_is_reported(make_raster: Maker, shape: tuple[int, int]) -> None:
     fourth = np.random.default_rng(1).integers(0, 256, shape)
     path = make_raster(four_bands(fourth))
     with rasterio.open(path) as dataset:
@@ -89,7 +89,7 @@ def test_a_file_cut_short_is_left_to_the_reading(make_raster: Maker) -> None:
     assert not told(path)
 
 
-def test_a_colour_table_is_told_where_an_image_is_wanted(make_raster: Maker) -> None:
+def test_a_colour_table_is_reported_where_an_image_is_wanted(make_raster: Maker) -> None:
     path = make_raster(np.ones((1, 9, 9), np.uint8), after=lambda dataset: dataset.write_colormap(1, COLOURS))
     (message,) = told(path)
     assert f"{path} has a colour table" in message

@@ -443,7 +443,7 @@ def test_a_folder_left_whole_after_the_last_move_is_cleared(tmp_path: Path, monk
     assert names(tmp_path) == ["map.tif", "scores.tif"]
 
 
-def test_a_file_made_and_then_taken_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_made_and_then_taken_away_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = filled(tmp_path)
     with monkeypatch.context() as patched:
         MOMENTS["between the two"](patched)
@@ -469,7 +469,7 @@ def test_a_move_that_fails_is_tried_again(
         assert digests(store.finish()) == reference
 
 
-def test_each_file_is_told_before_it_is_made(tmp_path: Path) -> None:
+def test_each_file_is_reported_before_it_is_made(tmp_path: Path) -> None:
     told: list[Path] = []
     with filled(tmp_path) as store:
         store.finish(begun=lambda path: told.append(path) if not path.exists() else None)
@@ -661,7 +661,7 @@ def good_journal() -> dict[str, Any]:
         (None, "missing or damaged"),
     ],
 )
-def test_a_journal_that_cannot_be_read_is_told(tmp_path: Path, content: str | None, message: str) -> None:
+def test_a_journal_that_cannot_be_read_is_reported(tmp_path: Path, content: str | None, message: str) -> None:
     open_store(two_specs(tmp_path)).close()
     path = store_folder(tmp_path / "map.tif") / "journal.json"
     path.unlink() if content is None else path.write_text(content)

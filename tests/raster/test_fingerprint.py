@@ -187,7 +187,7 @@ def test_a_server_that_is_gone_meanwhile_says_nothing(server: RangeServer) -> No
     assert module._server_facts("/vsis3/bucket/scene.tif") is None
 
 
-def test_a_scene_that_cannot_be_read_is_told(
+def test_a_scene_that_cannot_be_read_is_reported(
     tmp_path: Path, make_raster: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SceneError, match="does not exist"):

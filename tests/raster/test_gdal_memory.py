@@ -30,7 +30,7 @@ def test_a_bound_that_a_person_has_set_stands(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_read_later_on_is_bounded_too(tmp_path: Path) -> None:
-    # The bound of a process is set once, so a process of its own tells.
+    # The bound of a process is set once, so it is read in a process of its own.
     code = f"""
 import warnings
 import rasterio

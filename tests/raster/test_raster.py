@@ -224,7 +224,7 @@ def test_a_nodata_value_no_pixel_can_hold_is_harmless(make_raster: Maker, tmp_pa
         assert valid_of(path).all()
 
 
-def test_has_valid_tells_an_empty_scene(make_raster: Maker) -> None:
+def test_has_valid_is_false_for_an_empty_scene(make_raster: Maker) -> None:
     array = np.zeros((2, 5, 5), np.uint16)
     with open_scene(make_raster(array, nodata=0)) as scene:
         assert not has_valid(scene)
@@ -340,7 +340,7 @@ def test_a_distance_out_of_range_is_an_error(make_raster: Maker, value: float) -
 # --- files that cannot be used ------------------------------------------------------------------------------
 
 
-def test_a_missing_file_a_folder_and_a_text_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_and_a_text_are_distinguished(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match=r"nowhere\.tif does not exist"):
         open_scene(tmp_path / "nowhere.tif")
     with pytest.raises(SceneError, match="is a folder"):

@@ -1,4 +1,4 @@
-"""Scenes over a network: read as local ones are, and told when the network or the server fails."""
+"""Scenes over a network: read as local ones are, and an error names the network or server that fails."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_mask_beside_a_remote_scene_counts(make_raster: Maker, server: RangeSe
 
 
 @pytest.mark.parametrize("form", ["{}/scene.tif", "/vsicurl/{}/scene.tif", "{}/scene.tif?sig=secret"])
-def test_info_tells_of_an_address_what_it_tells_of_the_file(
+def test_info_describes_an_address_like_the_file(
     make_raster: Maker, server: RangeServer, noise: np.ndarray, form: str
 ) -> None:
     def facts(file: object) -> dict[str, object]:

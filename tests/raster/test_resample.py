@@ -226,7 +226,7 @@ def test_a_bilinear_ramp_stays_a_ramp() -> None:
     np.testing.assert_allclose(image[0, 0, inner], centres[inner], rtol=1e-5)
 
 
-def test_the_grid_covers_the_same_ground() -> None:
+def test_the_grid_covers_the_same_extent() -> None:
     source = ArrayScene(noise(10, 7), gsd=(3.0, 3.0))
     scene = ResampledScene(source, 2.5, 0.5)
     assert scene.grid.shape == (4, 14)
@@ -261,7 +261,7 @@ def test_a_ratio_out_of_range_is_an_error(y: float, x: float) -> None:
 @pytest.mark.realdata
 @pytest.mark.parametrize("factor", [2, 4])
 def test_kampala_zooms_agree_where_they_lie(real_data: Path, factor: int) -> None:
-    """The same ground at three zooms: the finer ones averaged match the coarse one, best without any shift."""
+    """One extent at three zooms: the finer ones averaged match the coarse one, best without any shift."""
     name = {2: "A_z20_rgb.tif", 4: "A_z21_rgb.tif"}[factor]
     with open_scene(real_data / "kampala/A_z19_rgb.tif") as coarse, open_scene(real_data / "kampala" / name) as fine:
         reference, _ = read_whole(coarse)

@@ -84,7 +84,7 @@ def test_a_scene_given_twice_counts_once_where_it_came_first(place: Path) -> Non
         (["https://a/x/scene.tif", "north/scene.tif"], ["x-scene", "north-scene"]),
     ],
 )
-def test_scenes_of_one_name_are_told_apart(place: Path, arguments: list[str], expected: list[str]) -> None:
+def test_scenes_of_one_name_are_distinguished(place: Path, arguments: list[str], expected: list[str]) -> None:
     assert names(*arguments) == expected
 
 
@@ -100,7 +100,7 @@ def test_names_always_differ_and_fit_files(paths: list[tuple[str, str, str, str]
     assert all(Path(ref.name).name == ref.name for ref in found)
 
 
-def test_names_that_cannot_be_told_apart_are_numbered() -> None:
+def test_names_that_cannot_be_distinguished_are_numbered() -> None:
     addresses = [f"https://host/a/scene.tif?time={time}" for time in (1, 2)]
     one, two = names(*addresses)
     assert two == f"{one}-2"
@@ -150,7 +150,7 @@ def test_addresses_are_taken_as_they_are() -> None:
         (["empty.tif"], r"empty\.tif cannot be opened as a raster: it is empty"),
     ],
 )
-def test_what_means_no_scene_is_told(place: Path, arguments: list[str], said: str) -> None:
+def test_a_reference_to_no_scene_is_reported(place: Path, arguments: list[str], said: str) -> None:
     Path("empty.tif").touch()
     with pytest.raises(SceneError, match=said) as caught:
         resolve_scenes(arguments)

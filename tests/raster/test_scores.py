@@ -197,7 +197,7 @@ def test_blocks_beyond_the_border_are_reflected(make_raster: Maker) -> None:
     np.testing.assert_array_equal(image, padded)
 
 
-# --- what cannot be told ------------------------------------------------------------------------------------
+# --- kinds that are ambiguous ------------------------------------------------------------------------------------
 
 
 def test_values_out_of_range_outside_the_sample_are_an_error(make_raster: Maker) -> None:

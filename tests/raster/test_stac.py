@@ -1,4 +1,4 @@
-"""Scenes told by STAC items."""
+"""Scenes described by STAC items."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_remote_item_has_remote_bands(bands: np.ndarray, server: RangeServer, 
         ("https://host/scene", False),
     ],
 )
-def test_items_are_told_by_name(text: str, expected: bool) -> None:
+def test_items_are_recognised_by_name(text: str, expected: bool) -> None:
     assert is_item(text) is expected
 
 
@@ -206,7 +206,7 @@ def test_a_file_called_with_a_hash_is_a_file(tmp_path: Path) -> None:
         item({}, properties={}), item({}, properties={"datetime": "soon"}), {**item({}), "assets": [1]}, "[" * 100_000,
     ],
 )  # fmt: skip
-def test_what_is_no_item_is_told(write: Any, content: Any) -> None:
+def test_a_file_that_is_not_an_item_is_reported(write: Any, content: Any) -> None:
     path = write(content)
     with pytest.raises(SceneError, match=r"item\.json .*STAC item") as caught:
         item_scenes(str(path))
@@ -215,7 +215,7 @@ def test_what_is_no_item_is_told(write: Any, content: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Catalog", "Collection"])
-def test_what_only_names_items_is_told(write: Any, kind: str) -> None:
+def test_a_catalog_of_items_is_reported(write: Any, kind: str) -> None:
     with pytest.raises(SceneError, match=f"a {kind}, which names items"):
         item_scenes(str(write({"type": kind, "stac_version": "1.0.0", "id": "c"})))
 
@@ -281,7 +281,7 @@ def info(text: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("remote", [False, True])
 @pytest.mark.parametrize(("assets", "names"), [("red", ["red"]), ("red,blue", ["red", "blue"])])
-def test_info_tells_of_assets_what_a_model_would_see(
+def test_info_describes_assets_as_a_model_reads_them(
     bands: np.ndarray, server: RangeServer, write: Any, remote: bool, assets: str, names: list[str]
 ) -> None:
     path = write(item(RGB))

@@ -82,7 +82,7 @@ def test_masks_alpha_and_names_of_the_files_count(make_raster: Maker) -> None:
         assert scene.band_names == ("red", "NIR")
 
 
-def test_bands_of_one_file_are_told_apart(make_raster: Maker) -> None:
+def test_bands_of_one_file_are_distinguished(make_raster: Maker) -> None:
     files = make_raster(np.ones((1, 3, 4), np.uint16), "B4.tif"), make_raster(np.ones((2, 3, 4), np.uint16), "x.tif")
     with open_scene(ref_of(*files)) as scene:
         assert scene.band_names == ("B4", "x_1", "x_2")
@@ -151,7 +151,9 @@ def test_threads_read_a_stack_at_once(make_raster: Maker) -> None:
             np.testing.assert_array_equal(image, array[:, *block.slices])
 
 
-def test_a_scene_that_is_told_travels(make_raster: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scene_reference_survives_pickling(
+    make_raster: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in "abcd":
         make_raster(np.ones((1, 4, 5), np.uint8), f"{name}.tif")

@@ -353,7 +353,7 @@ def test_a_failure_on_creation_leaves_nothing(tmp_path: Path, monkeypatch: pytes
 # --- full disks ---------------------------------------------------------------------------------------------
 
 
-def test_a_disk_too_small_is_told_before_any_work(tiny_disk: Path) -> None:
+def test_a_disk_too_small_is_reported_before_any_work(tiny_disk: Path) -> None:
     grid = Grid(UTM, GRID.transform, (1100, 1000))
     with pytest.raises(OutputError, match=r"m\.tif needs 1\.1 MB while it is written; the disk has 1\.05 MB free"):
         class_map_writer(tiny_disk / "m.tif", grid, SCHEMA).__enter__()
@@ -420,7 +420,7 @@ def test_a_failing_write_is_an_output_error(tmp_path: Path) -> None:
     assert left_over(tmp_path) == []
 
 
-def test_sizes_are_told_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_are_written_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     huge = Grid(UTM, GRID.transform, (10_000_000, 10_000_000))
     with pytest.raises(OutputError, match="needs 400 TB while"):
         scores_writer(tmp_path / "s.tif", huge, ("a",)).__enter__()

@@ -70,7 +70,7 @@ def refined(refiner: Refiner, scores: torch.Tensor, image: torch.Tensor) -> torc
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 20), (16, 16)])
-def test_every_step_covers_the_same_ground(refiner: Refiner, shape: tuple[int, int]) -> None:
+def test_every_step_covers_the_same_extent(refiner: Refiner, shape: tuple[int, int]) -> None:
     scores, image = inputs(refiner, *shape, batch=3)
     steps = refiner.all_iterations(scores, image)
     assert len(steps) == refiner.iterations + 1

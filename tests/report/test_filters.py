@@ -1,4 +1,4 @@
-"""What filters do: known derivatives are told as what they are, in every direction."""
+"""What filters do: known derivatives are recognised, in every direction."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_on_a_sphere_too() -> None:
     assert found == pytest.approx(6_371_000**2 * math.radians(10) * math.sin(math.radians(10)), rel=1e-9)
 
 
-def test_a_crs_off_the_earth_is_told() -> None:
+def test_a_crs_off_the_earth_is_reported() -> None:
     crs = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
     with pytest.raises(GridError, match="not tied to the earth"):
         PolygonAreas(Grid(crs, Affine.identity(), (4, 4)))

@@ -261,7 +261,7 @@ class TestClasses:
         assert frame["area_m2"].min() >= 5
 
     @pytest.mark.parametrize("classes", [("hut",), ("3",), ("-1",), ("building", "x"), ()])
-    def test_unknown_classes_are_told(self, tmp_path: Path, town_map: Path, classes: tuple[str, ...]) -> None:
+    def test_unknown_classes_are_reported(self, tmp_path: Path, town_map: Path, classes: tuple[str, ...]) -> None:
         with pytest.raises(SchemaError):
             vectorize_file(town_map, tmp_path / "a.gpkg", PolygonRules(classes))
         assert not (tmp_path / "a.gpkg").exists()

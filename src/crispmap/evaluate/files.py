@@ -84,6 +84,7 @@ def evaluate_file(
 def evaluate_coarse_file(
     scores_path: str | Path,
     reference_path: str | Path,
+    schema: ClassSchema,
     rules: ScoringRules,
     *,
     fit_reference_path: str | Path | None = None,
@@ -93,7 +94,7 @@ def evaluate_coarse_file(
 
     Args:
         scores_path: Scores or probabilities, one band for each class, see ``open_scores``.
-        rules: With the classes of the scores, and areas of the role ``FIT_ROLE``.
+        rules: With areas of the role ``FIT_ROLE``.
         fit_reference_path: Vectors or a mask to fit to, by default the reference.
         events: What progress is reported to.
 
@@ -103,7 +104,6 @@ def evaluate_coarse_file(
             pixel of some class in the fit area.
         ProjectError: If an area lies outside the scores or cannot be read, or areas of two roles share pixels.
         SceneError: If the scores cannot be read, or are not of these classes.
-        SchemaError: If the classes are missing.
     """
     if not rules.areas.get(FIT_ROLE):
         raise InputError(
@@ -111,10 +111,9 @@ def evaluate_coarse_file(
             expected="the area the refiner is trained on",
             remedy="Give it (--fit-area).",
         )
-    schema, options = rules.schema or schema_of_map(scores_path), rules.options
     with few_blocks_kept(), ExitStack() as stack:
         scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
-        grid = scores.grid
+        grid, options = scores.grid, rules.options
         reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
         fit_reference = reference
         if fit_reference_path is not None:

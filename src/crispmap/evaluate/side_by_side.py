@@ -75,7 +75,9 @@ def evaluate_side_by_side(
     total = sum(math.prod(grid.shape) for grid in [*grids, *grids[len(maps) :]])  # scores are scored twice
     with progress(events, "evaluation", total) as running:
         if scores is not None:
-            found = evaluate_coarse_file(scores, reference, rules, fit_reference_path=fit_reference, events=running)
+            found = evaluate_coarse_file(
+                scores, reference, schema, rules, fit_reference_path=fit_reference, events=running
+            )
             evaluations, biases = {COARSE: found.coarse, RETHRESHOLDED: found.rethresholded}, found.biases.tolist()
         for path in maps:
             name = path.name if often[path.name] == 1 else str(path)

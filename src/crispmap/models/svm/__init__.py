@@ -17,7 +17,7 @@ ARCHITECTURES = (
     Architecture(
         name="svm-texture",
         kind="coarse",
-        summary="the same, which also sees mean and standard deviation of each band in 5x5 pixels",
+        summary="the same, with the mean and standard deviation of each band in 5x5 pixels as further features",
         builder="crispmap.models.svm.network:svm_texture",
         learner="svm",
         presets=_PRESETS,

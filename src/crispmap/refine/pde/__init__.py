@@ -3,7 +3,7 @@
 from crispmap.models.architecture import Architecture, Preset
 
 _EQUATIONS = {
-    "heat": "heat flow: smooths the scores and sees nothing of the image",
+    "heat": "heat flow: smooths the scores regardless of the image",
     "edge-stopped": "diffusion that stops at edges of the image, after Perona and Malik",
     "anisotropic": "diffusion along the edges of the image, after Weickert",
     "geodesic": "geodesic active contours, after Caselles, Kimmel and Sapiro",

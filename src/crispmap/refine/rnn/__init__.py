@@ -11,12 +11,12 @@ from crispmap.models.settings import TrainingSettings
 class _Options(ArchitectureOptions):
     variant: Literal["class-specific", "class-agnostic", "untied"] = Field(
         "class-specific",
-        description="class-specific (weights of their own for every class), class-agnostic (the same for all) or "
-        "untied (of their own for every iteration)",
+        description="class-specific (separate weights for every class), class-agnostic (the same for all) or "
+        "untied (separate weights for every iteration)",
     )
     iterations: Annotated[int, Field(ge=1, le=100)] = Field(5, description="a whole number from 1 to 100")
     features: Literal["image", "derivatives"] = Field(
-        "image", description="image or derivatives: what it sees of the image"
+        "image", description="image or derivatives: its input from the image"
     )
 
 

@@ -29,7 +29,7 @@ ARCHITECTURES = (
     Architecture(
         name="wide",
         kind="refiner",
-        summary="our refiner of a wider view: dilated features, gated iterations, all classes together",
+        summary="our refiner with a wider receptive field: dilated features, gated iterations, all classes together",
         builder="crispmap.refine.wide.refiner:WideRefiner",
         options=IterationOptions,
         presets={"fast": Preset(FAST)},
