@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crispmap.evaluate.discontinuity import measure_discontinuity
+from crispmap.evaluation.discontinuity import measure_discontinuity
 from crispmap.inference.engines import Engine, EngineChoice, open_engine
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.fcn.network import fcn_igarss

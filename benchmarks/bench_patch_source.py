@@ -55,8 +55,8 @@ def train_on(path: Path, memory: str, steps: int, folder: Path) -> dict[str, flo
     from crispmap.geo.grid import Block
     from crispmap.raster.files import open_scene
     from crispmap.raster.scene import Scene
-    from crispmap.refine.rnn import FAST
-    from crispmap.refine.rnn.refiner import RecurrentRefiner
+    from crispmap.refiners.rnn import FAST
+    from crispmap.refiners.rnn.refiner import RecurrentRefiner
     from crispmap.training.options import TrainerOptions
     from crispmap.training.run import train
     from crispmap.training.task import RefinerTask

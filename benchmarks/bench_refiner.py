@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from side_by_side import in_turns, machine, ratio_of
 
 PATCH_PX, TILE_PX = 64, 128

@@ -23,7 +23,7 @@ from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import FullyConvolutionalNetwork, fcn_rnn
 from crispmap.models.file import load_model, save_model
 from crispmap.models.scaling import Scaling
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.synth.render import render
 from crispmap.synth.town import plan_town
 from crispmap.synth.truth import TOWN_SCHEMA

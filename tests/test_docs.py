@@ -23,7 +23,7 @@ from crispmap.models.file import save_model
 from crispmap.models.scaling import Scaling
 from crispmap.project.file.marked_yaml import parse_marked_yaml
 from crispmap.raster.writer import read_class_schema
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.synth.truth import TOWN_SCHEMA
 from crispmap.synth.write import BAND_NAMES, write_town
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.file import load_model
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 
 Form = Literal["paper", "folded"]
 FORMS = ("paper", "folded")

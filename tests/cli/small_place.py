@@ -22,7 +22,7 @@ from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import save_model
 from crispmap.models.scaling import Scaling
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 
 CRISPMAP = [sys.executable, "-c", "from crispmap.cli.main import main; main()"]
 """The command as a process of its own."""

@@ -15,8 +15,8 @@ from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
 from crispmap.models.registry import architectures
 from crispmap.models.scaling import Scaling, scaled_input
-from crispmap.refine.crf.refiner import CrfRefiner
-from crispmap.refine.hand_written import HandWrittenRefiner
+from crispmap.refiners.crf.refiner import CrfRefiner
+from crispmap.refiners.hand_written import HandWrittenRefiner
 from whole_refined import every_iteration
 
 REFINERS: dict[str, HandWrittenRefiner] = {

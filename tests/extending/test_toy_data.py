@@ -12,7 +12,7 @@ from array_scene import ArrayScene
 from block_area import area_of
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.training_data import Piece, Role, learned_and_held_out
-from crispmap.evaluate.readers import ArrayLabels
+from crispmap.evaluation.readers import ArrayLabels
 from crispmap.models.file import read_card
 from crispmap.project.file import CoarseSection, Project, RefinerSection
 from crispmap.project.preflight import TrainingPreflight

@@ -16,8 +16,8 @@ from pyproj import CRS, Transformer
 
 from crispmap import Block, ClassDef, ClassSchema, Grid
 from crispmap.errors import GridError
+from crispmap.polygons.vectorize import PolygonRules, vectorize_file
 from crispmap.raster.writer import class_map_writer
-from crispmap.vectorize.vectorize import PolygonRules, vectorize_file
 
 PLACES = [
     (32631, 448_000, 5_411_000, 0.5),  # Universal Transverse Mercator

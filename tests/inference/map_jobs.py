@@ -14,7 +14,7 @@ from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import save_model
 from crispmap.models.scaling import Scaling
 from crispmap.raster.refs import SceneRef
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 
 SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000"), ClassDef("road", "#00ff00")))
 

@@ -12,7 +12,7 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
 from crispmap.models.scaling import Scaling
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 
 SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000"), ClassDef("road", "#00ff00")))
 BANDS = ("red", "green")

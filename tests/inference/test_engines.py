@@ -18,7 +18,7 @@ from crispmap.inference.engines.interface import PrecisionError
 from crispmap.inference.network import MapNetwork, reflected_places
 from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
 from crispmap.models.model import Model
-from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
+from crispmap.refiners.rnn.refiner import VARIANTS, RecurrentRefiner
 
 BANDS, CLASSES, SIDE_PX = 4, 3, 24
 REFINERS = [f"{variant}, {features}" for variant in VARIANTS for features in ("image", "derivatives")]

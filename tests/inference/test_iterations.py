@@ -20,8 +20,8 @@ from crispmap.models.base import Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.model import Model
 from crispmap.models.scaling import Scaling
-from crispmap.refine.pde.refiner import HeatRefiner
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.pde.refiner import HeatRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE, LabelArray
 from whole_refined import every_iteration
 

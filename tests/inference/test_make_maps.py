@@ -21,7 +21,7 @@ from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import read_whole
 from crispmap.raster.scores import open_scores
 from crispmap.raster.writer import read_class_schema
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from recorder import Recorder
 
 TORCH = PredictOptions(engine="torch", block_px=64)

@@ -22,7 +22,7 @@ from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import model_hash, save_model
 from crispmap.models.scaling import Scaling
 from crispmap.raster.writer import read_class_schema
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE
 from recorder import Recorder
 

@@ -17,7 +17,7 @@ from crispmap.models.fcn.network import fcn_igarss
 from crispmap.models.file import load_model, model_hash, read_card, save_model
 from crispmap.models.scaling import Scaling
 from crispmap.models.svm.network import svm
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 
 SCHEMA = ClassSchema((ClassDef("background", "#ffffff"), ClassDef("building", "#d7191c", ("building=*",))))
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 from crispmap.classes import ClassSchema
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, InputError, OutputError, ProjectError
-from crispmap.evaluate.files import ScoringRules, evaluate_file
-from crispmap.evaluate.recalibration import apply_biases
+from crispmap.evaluation.files import ScoringRules, evaluate_file
+from crispmap.evaluation.recalibration import apply_biases
 from crispmap.models.device import choose_device
 from crispmap.models.file import read_card
 from crispmap.project.compare import comparison as made

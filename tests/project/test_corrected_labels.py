@@ -16,7 +16,7 @@ from block_area import area_of
 from crispmap.data.patches import ArrayPatches
 from crispmap.data.training_data import Piece, learned_and_held_out
 from crispmap.errors import LabelError, ProjectError, TrainingError
-from crispmap.evaluate.readers import AreaUnion, ArrayLabels
+from crispmap.evaluation.readers import AreaUnion, ArrayLabels
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Block
 from crispmap.models.file import read_card
@@ -31,7 +31,7 @@ from crispmap.project.run import Products, train_project
 from crispmap.project.stages import CORRECTED_LABELS, initial_section
 from crispmap.project.training import MOST_PASSES, ExtraTrainingData, refiner_settings
 from crispmap.raster.scene import Scene
-from crispmap.refine.wide import FAST
+from crispmap.refiners.wide import FAST
 from crispmap.training.options import TrainerOptions
 from crispmap.types import IGNORE, BoolArray, LabelArray
 

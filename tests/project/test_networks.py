@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from crispmap.cli.main import app
 from crispmap.errors import LabelError, ProjectError
-from crispmap.evaluate.discontinuity import measure_discontinuity
+from crispmap.evaluation.discontinuity import measure_discontinuity
 from crispmap.models.file import load_model, read_card
 from crispmap.project.results import COARSE, REFINED, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
 from crispmap.raster.scores import open_scores
-from crispmap.refine.wide.refiner import WideRefiner
+from crispmap.refiners.wide.refiner import WideRefiner
 from crispmap.training import svm
 
 AS_GIVEN = "coarse: {kind: fcn-rnn, gsd_m: 1.0, max_steps: 12, batch: 4, patch_px: 32}"

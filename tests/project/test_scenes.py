@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, OutputError, ProjectError, SceneError
-from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import ScoringRules, evaluate_file
+from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.files import ScoringRules, evaluate_file
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.models.file import load_model, read_card
 from crispmap.project.compare.comparison import compare_methods

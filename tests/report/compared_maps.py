@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.evaluate.compare import evaluate_arrays
-from crispmap.evaluate.intervals import (
+from crispmap.evaluation.compare import evaluate_arrays
+from crispmap.evaluation.intervals import (
     count_by_block,
     difference,
     draw_weights,
@@ -14,7 +14,7 @@ from crispmap.evaluate.intervals import (
     mean_iou,
     overall_accuracy,
 )
-from crispmap.evaluate.readers import ArrayLabels, ArrayMask
+from crispmap.evaluation.readers import ArrayLabels, ArrayMask
 from crispmap.geo.grid import Block
 from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve

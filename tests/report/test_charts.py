@@ -134,7 +134,7 @@ def test_the_same_data_give_the_same_small_chart_whatever_matplotlib_is_set_to()
 
 
 def test_figures_without_a_page_load_no_matplotlib() -> None:
-    modules = "crispmap.evaluate.files, crispmap.report.tables.terminal, crispmap.report.pages.report"
+    modules = "crispmap.evaluation.files, crispmap.report.tables.terminal, crispmap.report.pages.report"
     code = f"import sys, {modules}, crispmap.report.pages.comparison; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -16,7 +16,7 @@ from compared_maps import NAMES, OWN, SCHEMA, maps, missing, reference, report, 
 from rich.console import Console
 
 from crispmap.errors import InputError, OutputError
-from crispmap.evaluate.intervals import Interval
+from crispmap.evaluation.intervals import Interval
 from crispmap.report.pages.comparison import render_comparison, write_comparison
 from crispmap.report.tables.comparison import comparison_tables, verdict, winner
 from crispmap.report.tables.markdown import markdown_tables

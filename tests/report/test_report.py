@@ -20,8 +20,8 @@ from PIL import Image
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, OutputError, SchemaError
-from crispmap.evaluate.boundary import BoundaryRule
-from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluation.boundary import BoundaryRule
+from crispmap.evaluation.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.pages.report import render_report, write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError
-from crispmap.evaluate.compare import evaluate_arrays
+from crispmap.evaluation.compare import evaluate_arrays
 from crispmap.report.tables.evaluations import class_table, summary_table
 from crispmap.report.tables.terminal import print_evaluations
 from crispmap.types import IGNORE

@@ -16,14 +16,14 @@ from scipy.ndimage import gaussian_filter
 
 from crispmap.data.patches import ArrayPatches
 from crispmap.errors import CrispmapError, InputError, LabelError
-from crispmap.evaluate.recalibration import fit_biases
+from crispmap.evaluation.recalibration import fit_biases
 from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.registry import architectures
 from crispmap.raster.scene import cut_reflected
-from crispmap.refine.crf.refiner import CrfRefiner
-from crispmap.refine.hand_written import HandWrittenRefiner
-from crispmap.refine.pde.refiner import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
+from crispmap.refiners.crf.refiner import CrfRefiner
+from crispmap.refiners.hand_written import HandWrittenRefiner
+from crispmap.refiners.pde.refiner import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
 from crispmap.training import grid_fit as fit
 from crispmap.training.grid_fit import FitRecord, fit_refiner
 from crispmap.types import IGNORE, FloatArray, LabelArray

@@ -13,8 +13,8 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.patches import ArrayPatches
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.scaling import paper_scaling
-from crispmap.refine.rnn import FAST
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn import FAST
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.training.run import train
 from crispmap.training.task import RefinerTask
 

@@ -25,7 +25,7 @@ import torch
 from crispmap.data.patches import ArrayPatches
 from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
 from crispmap.models.registry import architectures
-from crispmap.refine.rnn.refiner import VARIANTS, RecurrentRefiner
+from crispmap.refiners.rnn.refiner import VARIANTS, RecurrentRefiner
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
 from crispmap.training.options import TrainerOptions
 from crispmap.training.run import train

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from crispmap.api.given import Classes, carried_schema, map_of, no_target, target_of, values_of
-from crispmap.evaluate.compare import SLACK_PX, MapComparison, boundary_rule, rows_and_columns_m
-from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.files import ScoringRules, evaluate_file
-from crispmap.evaluate.readers import ArrayLabels
+from crispmap.evaluation.compare import SLACK_PX, MapComparison, boundary_rule, rows_and_columns_m
+from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.files import ScoringRules, evaluate_file
+from crispmap.evaluation.readers import ArrayLabels
 from crispmap.labels.mask import open_labels
+from crispmap.polygons.vectorize import PolygonRules, vectorize_file
 from crispmap.project.dataset import labels_of, schema_of
 from crispmap.raster.arrays import Georeference, RasterLike
 from crispmap.raster.files import read_grid
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE
-from crispmap.vectorize.vectorize import PolygonRules, vectorize_file
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame

@@ -15,7 +15,7 @@ from crispmap.cli.progress import TerminalProgress
 from crispmap.errors import InputError
 
 if TYPE_CHECKING:
-    from crispmap.evaluate.evaluation import Evaluation
+    from crispmap.evaluation.evaluation import Evaluation
     from crispmap.geo.area_pieces import AreaPiece
 
 _WINDOW = re.compile(r"^\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$")
@@ -82,8 +82,8 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         _evaluate_project(targets, as_json, force)
         return
     _check_together(scores, fit_area, fit_reference)
-    from crispmap.evaluate.files import ScoringRules
-    from crispmap.evaluate.side_by_side import evaluate_side_by_side
+    from crispmap.evaluation.files import ScoringRules
+    from crispmap.evaluation.side_by_side import evaluate_side_by_side
     from crispmap.labels.reader import LabelOptions
     from crispmap.project.file import load_classes
 
@@ -164,7 +164,7 @@ def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
 
 def _print(evaluations: Mapping[str, Evaluation]) -> None:
     """Print the tables, and on standard error what a reader must know about them."""
-    from crispmap.evaluate.side_by_side import classes_without_reference
+    from crispmap.evaluation.side_by_side import classes_without_reference
     from crispmap.report.tables.terminal import print_evaluations
 
     print_evaluations(evaluations)

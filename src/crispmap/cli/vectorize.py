@@ -12,7 +12,7 @@ from crispmap.cli.options import ForceOption, notify_written, words_of
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
-    from crispmap.vectorize.vectorize import ClassPolygons
+    from crispmap.polygons.vectorize import ClassPolygons
 
 
 def vectorize(
@@ -44,7 +44,7 @@ def vectorize(
     Each connected region of a class becomes a polygon along its pixels, with holes and its area on the ground.
     Pixels that touch at a corner only are not connected. Ground without class is never a polygon.
     """
-    from crispmap.vectorize.vectorize import PolygonRules, vectorize_file
+    from crispmap.polygons.vectorize import PolygonRules, vectorize_file
 
     names = None if classes is None else tuple(words_of(classes))
     rules = PolygonRules(names, min_area_m2, simplify_m)

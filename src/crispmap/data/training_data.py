@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from crispmap.classes import ClassSchema
-from crispmap.evaluate.readers import AreaUnion
+from crispmap.evaluation.readers import AreaUnion
 from crispmap.geo.areas import Area, hold_out_strip
 from crispmap.geo.grid import Block
 from crispmap.labels.reader import LabelReader

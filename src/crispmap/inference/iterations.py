@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crispmap.evaluate.readers import AreaUnion, LabelSource
+from crispmap.evaluation.readers import AreaUnion, LabelSource
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block

@@ -9,7 +9,7 @@ from functools import cache
 
 from crispmap.models.architecture import Architecture, Kind
 
-_FAMILIES = ("crispmap.models", "crispmap.refine")
+_FAMILIES = ("crispmap.models", "crispmap.refiners")
 """Packages whose folders declare architectures, as ``ARCHITECTURES`` in their ``__init__``."""
 _registered: dict[str, Architecture] = {}
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from crispmap.data.training_data import Piece, TrainingData, learned_and_held_out
-from crispmap.evaluate.readers import AreaUnion
+from crispmap.evaluation.readers import AreaUnion
 from crispmap.geo.grid import Block, Grid
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project

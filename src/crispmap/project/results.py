@@ -18,10 +18,10 @@ from scipy.special import softmax
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import ProjectError
-from crispmap.evaluate.compare import evaluate_maps
-from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.readers import LabelSource
-from crispmap.evaluate.recalibration import BiasedLabels
+from crispmap.evaluation.compare import evaluate_maps
+from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.readers import LabelSource
+from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.events import SILENT, Events, progress
 from crispmap.files.address import file_name
 from crispmap.files.atomic import check_free, write_atomically

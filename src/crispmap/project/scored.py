@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crispmap.evaluate.readers import AreaUnion
+from crispmap.evaluation.readers import AreaUnion
 from crispmap.geo.areas import box_of
 from crispmap.geo.grid import Block
 from crispmap.project.inputs import SceneInputs, Sources

@@ -13,8 +13,8 @@ from crispmap.data.patches import PatchSource, load_patches
 from crispmap.data.scaling import measure_scaling
 from crispmap.data.training_data import Piece, TrainingData, by_image, learned_and_held_out
 from crispmap.errors import TrainingError
-from crispmap.evaluate.readers import AreaUnion
-from crispmap.evaluate.recalibration import fit_biases_on
+from crispmap.evaluation.readers import AreaUnion
+from crispmap.evaluation.recalibration import fit_biases_on
 from crispmap.models.base import Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model

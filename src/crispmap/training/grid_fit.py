@@ -13,10 +13,10 @@ import torch
 from crispmap.data.patches import PatchSource, label_strips
 from crispmap.data.scaling import strips
 from crispmap.errors import InputError, LabelError
-from crispmap.evaluate.recalibration import MAX_FIT_PIXELS, fit_biases
+from crispmap.evaluation.recalibration import MAX_FIT_PIXELS, fit_biases
 from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix
-from crispmap.refine.hand_written import HandWrittenRefiner, Range
+from crispmap.refiners.hand_written import HandWrittenRefiner, Range
 from crispmap.training.search import Found, Point, pattern_search
 from crispmap.types import IGNORE, FloatArray, LabelArray
 

@@ -8,7 +8,7 @@ from typing import cast
 from crispmap.classes import ClassSchema
 from crispmap.models.device import choose_device
 from crispmap.models.settings import TrainingSettings
-from crispmap.refine.hand_written import HandWrittenRefiner
+from crispmap.refiners.hand_written import HandWrittenRefiner
 from crispmap.training.grid_fit import FitRecord, fit_refiner
 from crispmap.training.learners import Learned, Lesson
 from crispmap.training.options import TrainingRun

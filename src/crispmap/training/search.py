@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from crispmap.refine.hand_written import Range
+from crispmap.refiners.hand_written import Range
 
 Point = dict[str, float]
 

@@ -21,7 +21,7 @@ class PatchNetwork(CoarseNetwork):
     """64@12x12 stride 4, 112@4x4, 80@3x3, then one layer from all features of a 64x64 patch to its 16x16 centre.
 
     Every pixel of the 16x16 square has its own weights, so the map jumps where two squares meet; by how much is
-    measured by ``crispmap.evaluate.discontinuity``. Maps are computed patch by patch in batches of 64, as published:
+    measured by ``crispmap.evaluation.discontinuity``. Maps are computed patch by patch in batches of 64, as published:
     neighbouring patches overlap by three quarters on each axis and compute these features again. ``shared`` is the same
     function with features computed once; it is used in training, where patches may hold many squares.
 

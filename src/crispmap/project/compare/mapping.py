@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from crispmap.errors import CrispmapError, SceneError
-from crispmap.evaluate.readers import AreaUnion
+from crispmap.evaluation.readers import AreaUnion
 from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block, Grid

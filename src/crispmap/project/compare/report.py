@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from crispmap.evaluate.intervals import block_side_px
+from crispmap.evaluation.intervals import block_side_px
 from crispmap.files.address import file_name
 from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.grid import Block
@@ -27,7 +27,7 @@ from crispmap.project.compare.methods import Method, own_method
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.rows import Table
 from crispmap.project.scored import ScoredScene, scored_scenes, title_of
-from crispmap.refine.rnn.refiner import RecurrentRefiner
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve
 from crispmap.report.crops import choose_crops

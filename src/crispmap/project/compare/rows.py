@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crispmap.errors import LabelError
-from crispmap.evaluate.intervals import difference, draw_weights, interval, mean_iou, overall_accuracy
+from crispmap.evaluation.intervals import difference, draw_weights, interval, mean_iou, overall_accuracy
 from crispmap.project.compare.comparison import Comparison
 from crispmap.project.compare.methods import own_method
 from crispmap.project.compare.record import Record

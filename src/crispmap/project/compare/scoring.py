@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from crispmap.data.training_data import Piece, by_image
-from crispmap.evaluate.compare import evaluate_maps
-from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.intervals import block_side_px, count_by_block
-from crispmap.evaluate.recalibration import BiasedLabels
-from crispmap.evaluate.roc import ThresholdCounts, one_against_rest
+from crispmap.evaluation.compare import evaluate_maps
+from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.intervals import block_side_px, count_by_block
+from crispmap.evaluation.recalibration import BiasedLabels
+from crispmap.evaluation.roc import ThresholdCounts, one_against_rest
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.areas import box_of
 from crispmap.inference.iterations import IterationMaps

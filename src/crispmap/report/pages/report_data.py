@@ -8,7 +8,7 @@ from typing import Any
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import SchemaError
-from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluation.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.pictures.views import Crop, Overview
 from crispmap.report.tables.evaluations import check_comparable

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from crispmap.errors import InputError
-from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.intervals import Interval
+from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.intervals import Interval
 from crispmap.report.tables.evaluations import boundary_f1_columns, iou_columns
 from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from crispmap.errors import InputError
-from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluation.evaluation import Evaluation
 from crispmap.report.tables.model import Column, FigureTable, Head, section_of, table_of
 
 Evaluations = Sequence[tuple[str, Evaluation]]  # the names of maps and their figures, in the order of the rows

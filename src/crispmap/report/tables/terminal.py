@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from crispmap.evaluate.evaluation import Evaluation
+from crispmap.evaluation.evaluation import Evaluation
 from crispmap.report.tables.comparison import Missing, Row, comparison_tables
 from crispmap.report.tables.evaluations import area_table, boundary_table, check_comparable, summary_table
 from crispmap.report.tables.model import Cell, FigureTable
