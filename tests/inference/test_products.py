@@ -255,5 +255,5 @@ def test_certainty_is_no_scores(tmp_path: Path) -> None:
     with rasterio.open(path) as dataset:
         assert dataset.descriptions == ("confidence", "entropy")
     for kind in ("auto", "logit", "probability"):
-        with pytest.raises(SceneError, match=r"holds certainties[\s\S]*Give the scores"):
+        with pytest.raises(SceneError, match=r"holds the confidence of a map"):
             open_scores(path, kind=kind)  # type: ignore[arg-type]
