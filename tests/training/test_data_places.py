@@ -26,6 +26,7 @@ from crispmap.training.grid_fit import fit_refiner
 from crispmap.training.options import TrainerOptions
 from crispmap.training.run import train
 from crispmap.training.svm import fit_svm
+from recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PLACES = {"memory": (10**7, {}), "files": (1, {}), "scene": (1, {"tiled": True, "blockxsize": 16, "blockysize": 16})}
@@ -85,16 +86,16 @@ def test_processes_that_share_a_scene_give_the_same_weights(tmp_path, options):
 
 
 def test_a_training_goes_on_with_its_data_elsewhere(tmp_path):
-    def stop(report: object) -> None:
-        if report.step == 20:
+    def stop(done: int) -> None:
+        if done == 20:
             raise KeyboardInterrupt
 
-    for place, progress in (("memory", stop), ("scene", None)):
+    for place, interrupted in (("memory", True), ("scene", False)):
         with sources(tmp_path, place) as (learned, held):
             arguments = tiny.refiner_task(max_steps=24), [learned], [held], tmp_path / "parts"
-            if progress:
+            if interrupted:
                 with pytest.raises(KeyboardInterrupt):
-                    train(*arguments, progress=progress)
+                    train(*arguments, events=Recorder(stop))
             else:
                 train(*arguments, resume=True)
     assert_same_state(trained(tmp_path, "memory"), tmp_path / "parts")
