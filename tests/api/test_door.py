@@ -125,6 +125,16 @@ def test_scores_refined_from_an_array_are_those_of_network_and_refiner(folder: P
     np.testing.assert_array_equal(pixels_of(out)[0], both.argmax(0))
 
 
+def test_data_arrays_have_an_accessor(folder: Path, models: tuple[Any, Any]) -> None:
+    import crispmap.xarray
+
+    with rioxarray.open_rasterio(folder / "scene.tif") as data:
+        mapped = data.crispmap.predict(*models)
+        np.testing.assert_array_equal(mapped, crispmap.predict(data, *models))
+    assert mapped.crispmap.area(CLASSES) == crispmap.area(mapped, classes=CLASSES)
+    assert len(mapped.crispmap.vectorize(CLASSES)) == len(crispmap.vectorize(mapped, classes=CLASSES))
+
+
 def test_invalid_pixels_of_a_data_array_are_255(folder: Path, models: tuple[Any, Any]) -> None:
     with rioxarray.open_rasterio(folder / "scene.tif") as data:
         floats = data.astype("float32")

@@ -1,0 +1,40 @@
+"""The accessor ``.crispmap`` of DataArrays, there once this module is imported.
+
+>>> import crispmap.xarray
+>>> image.crispmap.predict("coarse.safetensors").crispmap.area(["background", "building"])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import xarray
+
+from crispmap.api import figures, maps
+from crispmap.api.given import Classes, ModelLike
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+
+@xarray.register_dataarray_accessor("crispmap")
+class CrispmapAccessor:
+    """The public door for a DataArray with coordinates and a CRS: an image, or a class map."""
+
+    def __init__(self, array: xarray.DataArray) -> None:
+        self._array = array
+
+    def predict(
+        self, model: ModelLike, refiner: ModelLike | None = None, *, output: Literal["classes", "scores"] = "classes"
+    ) -> xarray.DataArray:
+        """Map this image; see ``crispmap.predict``."""
+        mapped: xarray.DataArray = maps.predict(self._array, model, refiner, output=output)
+        return mapped
+
+    def area(self, classes: Classes) -> dict[str, float]:
+        """Return the area of every class of this map in square metres; see ``crispmap.area``."""
+        return figures.area(self._array, classes=classes)
+
+    def vectorize(self, classes: Classes, **options: Any) -> GeoDataFrame:
+        """Return the regions of this map as polygons; see ``crispmap.vectorize``."""
+        return figures.vectorize(self._array, classes=classes, **options)
