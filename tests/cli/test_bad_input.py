@@ -488,7 +488,7 @@ def test_a_training_interrupted_is_kept_and_resumed(place: Path, number: int, st
     assert 0 < load_tree(checkpoint)["global_step"] < 150
     assert not list(Path().rglob("*.tmp"))
     assert not Path("results/coarse.safetensors").exists()
-    refused(TRAIN, "results/training/coarse already holds a training", "resume")
+    refused(TRAIN, "results/training/coarse already has a training", "resume")
     result = run(*TRAIN.split(), "--resume")
     assert result.exit_code == 0, result.output
     assert load_tree(checkpoint)["global_step"] == 150
