@@ -57,7 +57,7 @@ def train_on(path: Path, memory: str, steps: int, folder: Path) -> dict[str, flo
     from crispmap.raster.scene import Scene
     from crispmap.refiners.rnn import FAST
     from crispmap.refiners.rnn.refiner import RecurrentRefiner
-    from crispmap.training.options import TrainerOptions
+    from crispmap.training.options import TrainerOptions, TrainingRun
     from crispmap.training.run import train
     from crispmap.training.task import RefinerTask
     from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
@@ -91,7 +91,8 @@ def train_on(path: Path, memory: str, steps: int, folder: Path) -> dict[str, flo
             scene, scene.grid.block, labels, scaling, scores=ScoresOfBands(scene), budget=DataBudget(total, folder)
         )
         task = RefinerTask(RecurrentRefiner(classes=CLASSES, bands=BANDS, iterations=3), settings, schema)
-        result = train(task, [source], [], folder / "training", options=TrainerOptions("cpu", memory_bytes=total))
+        trainer = TrainerOptions("cpu", memory_bytes=total)
+        result = train(task, [source], [], TrainingRun(folder / "training", trainer=trainer))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"held_mb": source.memory_bytes / 1e6, "seconds": result.seconds, "peak_mib": peak}
 

@@ -23,6 +23,7 @@ from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.presets import fast_preset
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.checkpoint import load_tree
+from crispmap.training.options import TrainingRun
 from crispmap.training.run import train
 from crispmap.training.task import CoarseTask
 from crispmap.types import IGNORE
@@ -79,7 +80,7 @@ def bare(network: CoarseNetwork, piece: ArrayPatches, settings: TrainingSettings
 def through_loop(network: CoarseNetwork, piece: ArrayPatches, settings: TrainingSettings) -> float:
     """Train as users do, without validation data; return the seconds between first and last step."""
     with tempfile.TemporaryDirectory() as folder:
-        result = train(CoarseTask(network, settings, SCHEMA), [piece], [], Path(folder))
+        result = train(CoarseTask(network, settings, SCHEMA), [piece], [], TrainingRun(Path(folder)))
         network.load_state_dict(load_tree(Path(folder) / "last.safetensors")["network"])
     return result.seconds
 

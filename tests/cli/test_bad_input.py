@@ -114,7 +114,7 @@ def test_a_scene_of_nodata_only(place: Path, command: str) -> None:
 @pytest.mark.parametrize("bands", [1, 2, 5])
 def test_a_scene_of_other_bands_than_the_models(place: Path, command: str, bands: int) -> None:
     write_raster(Path("scene.tif"), image(bands))
-    refused(command, f"{bands} bands", "3", "--bands")
+    refused(command, f"{bands} bands", "3", "bands")
 
 
 @pytest.mark.parametrize("bands", ["4", "1,2,9", "x", "0", "1,,2"])
@@ -488,7 +488,7 @@ def test_a_training_interrupted_is_kept_and_resumed(place: Path, number: int, st
     assert 0 < load_tree(checkpoint)["global_step"] < 150
     assert not list(Path().rglob("*.tmp"))
     assert not Path("results/coarse.safetensors").exists()
-    refused(TRAIN, "results/training/coarse already holds a training", "resume")
+    refused(TRAIN, "results/training/coarse already has a training", "resume")
     result = run(*TRAIN.split(), "--resume")
     assert result.exit_code == 0, result.output
     assert load_tree(checkpoint)["global_step"] == 150

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from crispmap.cli.main import app
 from crispmap.events import progress
+from crispmap.inference.job import GivenScores
 from crispmap.inference.options import PredictOptions
 from crispmap.training.options import TrainerOptions
 
@@ -69,6 +70,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     scene = calls.module("predict_scenes", "refine_scene")
     scene.Outputs = Outputs
     monkeypatch.setitem(sys.modules, "crispmap.inference.predict", scene)  # type: ignore[arg-type]
+    monkeypatch.setattr("crispmap.raster.resolve.resolve_scenes", lambda scenes, **where: (scenes, where))
     return calls
 
 
@@ -137,20 +139,18 @@ def test_predict_of_a_scene(calls: Calls) -> None:
         "model": Path("c.safetensors"),
         "refiner": None,
         "outputs": Outputs(Path("m.tif")),
-        "bands": None,
-        "assume_gsd_m": None,
         "options": PredictOptions(),
     }
     full = plain | {
         "refiner": Path("r.safetensors"),
         "outputs": Outputs(Path("m"), Path("u.tif"), Path("v.tif"), Path("w.tif"), "float16"),
-        "bands": (3, 2, 1),
-        "assume_gsd_m": 0.5,
         "options": PredictOptions(
             engine="torch", precision="bfloat16", block_px=256, workers=2, restart=True, verify_seams=3
         ),
     }  # fmt: skip
-    assert calls.made == [("predict_scenes", (["s.tif"],), plain), ("predict_scenes", (["s.tif", "t.tif"],), full)]
+    one = ["s.tif"], {"bands": None, "assume_gsd_m": None}
+    two = ["s.tif", "t.tif"], {"bands": (3, 2, 1), "assume_gsd_m": 0.5}
+    assert calls.made == [("predict_scenes", (one,), plain), ("predict_scenes", (two,), full)]
 
 
 @pytest.mark.parametrize(
@@ -175,21 +175,11 @@ def test_refine(calls: Calls) -> None:
     assert run("refine", *needed).exit_code == 0
     more = ["--scores", "v.tif", "--kind", "probability", "--full-scale", "200", "--bands", "1", "--force"]
     assert run("refine", *needed, *more).exit_code == 0
-    plain = {
-        "scene": "s.tif",
-        "refiner": Path("r.safetensors"),
-        "outputs": Outputs(Path("m.tif")),
-        "kind": "auto",
-        "full_scale": None,
-        "bands": None,
-        "assume_gsd_m": None,
-        "options": PredictOptions(),
-    }
+    plain = {"refiner": Path("r.safetensors"), "outputs": Outputs(Path("m.tif")), "options": PredictOptions()}
     full = plain | {
         "outputs": Outputs(Path("m.tif"), Path("v.tif")),
-        "kind": "probability",
-        "full_scale": 200.0,
-        "bands": (1,),
         "options": PredictOptions(force=True),
     }
-    assert calls.made == [("refine_scene", (Path("u.tif"),), plain), ("refine_scene", (Path("u.tif"),), full)]
+    given = GivenScores(Path("u.tif")), GivenScores(Path("u.tif"), "probability", 200.0)
+    scene, banded = ((["s.tif"], {"bands": bands, "assume_gsd_m": None}) for bands in (None, (1,)))
+    assert calls.made == [("refine_scene", (given[0], scene), plain), ("refine_scene", (given[1], banded), full)]

@@ -102,7 +102,7 @@ def test_bands_in_files_of_their_own_are_mapped_as_one_file(place: Path) -> None
     for band, name in enumerate(("red", "green", "blue")):
         write_raster(Path(f"{name}.tif"), image()[band : band + 1])
     Path("item.json").write_text(json.dumps(item(blue="blue.tif", green="green.tif", red="red.tif")))
-    refused("item.json", "bands blue, green, red", "--bands 3,2,1", options=PREDICT.replace("map", "b"))
+    refused("item.json", "bands blue, green, red", "bands.3,2,1", options=PREDICT.replace("map", "b"))
     for given in ("item.json#red,green,blue", "item.json --bands 3,2,1"):
         np.testing.assert_array_equal(mapped(given, f"{PREDICT} --force"), one_file)
 
@@ -166,7 +166,7 @@ def test_bands_on_different_grids_are_both_named(place: Path) -> None:
 def test_a_scene_of_other_bands_than_the_models_is_told(place: Path, scene_bands: int, model_bands: int) -> None:
     write_models(place, bands=model_bands)
     write_raster(Path("scene.tif"), image(scene_bands))
-    refused("scene.tif", f"{scene_bands} bands?\\b", str(model_bands), "--bands")
+    refused("scene.tif", f"{scene_bands} bands?\\b", str(model_bands), "bands")
 
 
 def test_a_block_that_is_damaged_is_named_and_no_map_appears(place: Path) -> None:

@@ -16,6 +16,7 @@ from array_scene import ArrayScene
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
 from crispmap.inference.coarse import coarse_scores
+from crispmap.inference.plan import Cut
 from crispmap.models.architecture import Architecture, ArchitectureOptions, Preset
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
@@ -110,7 +111,7 @@ def test_it_is_tiled_exactly(tile_px: int) -> None:
     schema = ClassSchema(tuple(ClassDef(name, f"#00000{index}") for index, name in enumerate("abc")))
     scaling = Scaling((0.0, 0.0), (1.0, 1.0))
     card = ModelCard("coarse", "toy", network.arguments, schema, ("a", "b"), scaling, 1.0, 4, 2)
-    scores, valid = read_whole(coarse_scores(ArrayScene(image), Model(network, card), tile_px=tile_px))
+    scores, valid = read_whole(coarse_scores(ArrayScene(image), Model(network, card), cut=Cut(tile_px)))
     halo = network.halo_px
     padded = np.pad(image, ((0, 0), (halo, halo + 3), (halo, halo + 1)), mode="symmetric")
     with torch.no_grad():

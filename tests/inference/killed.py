@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from map_jobs import SCHEMA
+from map_jobs import SCHEMA, make_maps
 
 from crispmap.inference.job import MapJob
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Scores
-from crispmap.inference.run import Output, make_maps
+from crispmap.inference.run import Output
 from crispmap.raster.refs import SceneRef
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from affine import Affine
 
 from crispmap.classes import ClassDef, ClassSchema
+from crispmap.inference import run
 from crispmap.inference.job import MapJob
 from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
@@ -17,6 +18,12 @@ from crispmap.raster.refs import SceneRef
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
 
 SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000"), ClassDef("road", "#00ff00")))
+
+
+def make_maps(job, *args, **more):
+    """Open a job and make its maps."""
+    with job.opened() as opened:
+        return run.make_maps(opened, *args, **more)
 
 
 def card(kind, module, **changes):

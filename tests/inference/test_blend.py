@@ -11,7 +11,7 @@ from small_models import StridedNetwork, coarse_card, random_image, refiner_card
 from array_scene import ArrayScene
 from crispmap.inference.blend import BlendedScores
 from crispmap.inference.coarse import coarse_scores
-from crispmap.inference.plan import TilePlan, visit_blocks
+from crispmap.inference.plan import Cut, TilePlan, visit_blocks
 from crispmap.inference.refine import refined_scores
 from crispmap.models.model import Model
 from crispmap.raster.scene import read_whole
@@ -19,8 +19,8 @@ from crispmap.raster.scene import read_whole
 
 def blended(shape, compute, tile_px=16, overlap_px=6):
     source = ArrayScene(np.zeros((1, *shape)))
-    plan = TilePlan(shape, (tile_px, tile_px))
-    return BlendedScores(source.grid, source, ("one",), plan, compute, keep=3, overlap_px=overlap_px)
+    plan = TilePlan(shape, (tile_px, tile_px), overlap_px=overlap_px)
+    return BlendedScores(source, ("one",), plan, compute, keep=3)
 
 
 def by_tile(window):
@@ -73,8 +73,8 @@ def test_networks_and_refiners_without_radius_are_blended_and_stay_independent_o
     refiner = small_refiner()
     torch.manual_seed(0)
     refiner.radius_px = None
-    coarse = coarse_scores(scene, Model(WholeMean(), coarse_card()), tile_px=130)
-    refined = refined_scores(coarse, scene, Model(refiner, refiner_card()), tile_px=130)
+    coarse = coarse_scores(scene, Model(WholeMean(), coarse_card()), cut=Cut(130))
+    refined = refined_scores(coarse, scene, Model(refiner, refiner_card()), cut=Cut(130))
     assert isinstance(refined, BlendedScores)
     whole, valid = read_whole(refined)
     assert valid.all()

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import distributed
 import pytest
-from map_jobs import SCHEMA, small_job
+from map_jobs import SCHEMA, make_maps, small_job
 
 from crispmap.errors import ClusterError, SceneError
 from crispmap.inference import cluster
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Scores
-from crispmap.inference.run import Output, make_maps
+from crispmap.inference.run import Output
 from crispmap.raster.refs import SceneRef
 from recorder import Recorder
 

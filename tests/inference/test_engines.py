@@ -193,7 +193,7 @@ def test_weights_that_are_not_finite_are_refused(engine: str, place: str) -> Non
     network = StridedNetwork()
     with torch.no_grad():
         network.get_submodule(place).weight[0, 0, 0, 0] = float("nan")
-    with pytest.raises(ModelError, match=rf"{place}.weight holds values .*not numbers"):
+    with pytest.raises(ModelError, match=rf"{place}.weight .*not numbers"):
         open_engine(network, (np.zeros((1, 2, 30, 30), np.float32),), EngineChoice(engine, device="cpu"))
 
 

@@ -124,10 +124,6 @@ def test_what_runs_on_cuda(monkeypatch):
     assert not any(EngineChoice(name).on_cuda for name in ENGINES)
 
 
-def test_a_choice_in_words():
-    assert EngineChoice("openvino", "bfloat16", "cpu", 4).text == "openvino, bfloat16, cpu"
-
-
 QUIETING = ("CI", "TF_BUILD", "JENKINS_URL", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
 SILENT = """
 import socket, sys

@@ -16,7 +16,7 @@ from array_scene import ArrayScene
 from crispmap.errors import ModelError, SceneError
 from crispmap.geo.grid import Block
 from crispmap.inference.coarse import coarse_scores
-from crispmap.inference.plan import visit_blocks
+from crispmap.inference.plan import Cut, visit_blocks
 from crispmap.models.model import Model
 from crispmap.models.scaling import Scaling
 from crispmap.raster.files import open_scene
@@ -38,7 +38,7 @@ def read_in_blocks(scores, block_px):
 @pytest.mark.parametrize("tile_px", [17, 32, 512])
 def test_tiled_scores_are_those_of_the_whole_image(shape, tile_px):
     network, image = StridedNetwork(), random_image(shape)
-    scores, valid = read_whole(coarse_scores(ArrayScene(image), Model(network, CARD), tile_px=tile_px))
+    scores, valid = read_whole(coarse_scores(ArrayScene(image), Model(network, CARD), cut=Cut(tile_px)))
     assert valid.all()
     np.testing.assert_allclose(scores, whole_coarse(network, scaled(image)), atol=1e-5)
 
@@ -48,7 +48,7 @@ def test_tiled_scores_are_those_of_the_whole_image(shape, tile_px):
 def test_scores_do_not_depend_on_tiles_or_blocks(height, width, tile_px, block_px):
     network, image = StridedNetwork(), random_image((height, width))
     whole = whole_coarse(network, scaled(image))
-    scores = coarse_scores(ArrayScene(image), Model(network, CARD), tile_px=tile_px, block_px=block_px)
+    scores = coarse_scores(ArrayScene(image), Model(network, CARD), cut=Cut(tile_px, block_px))
     np.testing.assert_allclose(read_in_blocks(scores, block_px), whole, atol=1e-5)
 
 
@@ -56,7 +56,7 @@ def test_scores_do_not_depend_on_tiles_or_blocks(height, width, tile_px, block_p
 def test_bytes_do_not_depend_on_the_block(ratio):
     scene = ArrayScene(random_image((203, 151)), gsd=(1 / ratio, 1 / ratio))
     results = [
-        read_in_blocks(coarse_scores(scene, Model(StridedNetwork(), CARD), tile_px=32, block_px=size), size)
+        read_in_blocks(coarse_scores(scene, Model(StridedNetwork(), CARD), cut=Cut(32, size)), size)
         for size in (16, 37, 64, 500)
     ]
     assert all(np.array_equal(results[0], other) for other in results[1:])
@@ -82,7 +82,7 @@ def area_mean(image, ratio_y, ratio_x):
 def test_a_finer_scene_is_averaged_down_and_its_scores_brought_up_bilinearly(ratio, shape):
     network, image = StridedNetwork(), random_image(shape, seed=3)
     scene = ArrayScene(image, gsd=(1 / ratio[0], 1 / ratio[1]))
-    scores, _ = read_whole(coarse_scores(scene, Model(network, CARD), tile_px=16))
+    scores, _ = read_whole(coarse_scores(scene, Model(network, CARD), cut=Cut(16)))
     coarse = whole_coarse(network, scaled(area_mean(image, *ratio)))
     expected = F.interpolate(
         torch.from_numpy(coarse)[None], scale_factor=ratio, mode="bilinear", align_corners=False,
@@ -123,13 +123,13 @@ def test_pixels_of_degrees_are_resampled_by_their_length_on_the_ground():
 
 def test_every_tile_has_one_shape():
     network = StridedNetwork()
-    read_whole(coarse_scores(ArrayScene(random_image((203, 151))), Model(network, CARD), tile_px=64))
+    read_whole(coarse_scores(ArrayScene(random_image((203, 151))), Model(network, CARD), cut=Cut(64)))
     assert len(network.shapes) == 1
 
 
 def test_no_tile_is_computed_twice_within_a_strip():
     network = StridedNetwork()
-    scores = coarse_scores(ArrayScene(random_image((300, 300))), Model(network, CARD), tile_px=64, block_px=50)
+    scores = coarse_scores(ArrayScene(random_image((300, 300))), Model(network, CARD), cut=Cut(64, 50))
     for block in visit_blocks((300, 300), 50):
         scores.read(block.padded(10))
     assert network.calls == 25
@@ -139,11 +139,11 @@ def test_the_declared_radius_is_true():
     """A pixel changes scores as far as the radius and no further."""
     network, image = StridedNetwork(), random_image((64, 64))
     reach = 0
-    before, _ = read_whole(coarse_scores(ArrayScene(image), Model(network, CARD), tile_px=20))
+    before, _ = read_whole(coarse_scores(ArrayScene(image), Model(network, CARD), cut=Cut(20)))
     for row, col in [(31, 31), (32, 32), (31, 32), (20, 40)]:
         other = image.copy()
         other[:, row, col] += 500
-        after, _ = read_whole(coarse_scores(ArrayScene(other), Model(network, CARD), tile_px=20))
+        after, _ = read_whole(coarse_scores(ArrayScene(other), Model(network, CARD), cut=Cut(20)))
         rows, cols = np.nonzero((before != after).any(axis=0))
         reach = max(reach, np.abs(rows - row).max(), np.abs(cols - col).max())
     assert reach == network.radius_px
@@ -154,7 +154,7 @@ def test_valid_exactly_where_the_scene_is_and_zero_elsewhere():
     valid[:32, :32] = False
     for ratio in (1.0, 2.5):
         scene = ArrayScene(random_image((70, 50)), valid, gsd=(1 / ratio, 1 / ratio))
-        scores, known = read_whole(coarse_scores(scene, Model(StridedNetwork(), CARD), tile_px=16))
+        scores, known = read_whole(coarse_scores(scene, Model(StridedNetwork(), CARD), cut=Cut(16)))
         assert np.array_equal(known, valid)
         assert (scores[:, ~valid] == 0).all()
         assert (scores[:, valid] != 0).any(axis=0).all()
@@ -164,25 +164,25 @@ def test_invalid_pixels_enter_the_network_as_zero_after_scaling():
     network, image = StridedNetwork(), random_image((50, 50))
     valid = np.random.default_rng(1).random((50, 50)) > 0.3
     values = np.where(valid, scaled(image), np.float32(0))
-    scores, _ = read_whole(coarse_scores(ArrayScene(image, valid), Model(network, CARD), tile_px=20))
+    scores, _ = read_whole(coarse_scores(ArrayScene(image, valid), Model(network, CARD), cut=Cut(20)))
     np.testing.assert_allclose(scores, whole_coarse(network, values) * valid, atol=1e-5)
 
 
 def test_ground_without_a_valid_pixel_costs_one_tile():
     network = StridedNetwork()
     scene = ArrayScene(random_image((400, 400)), np.zeros((400, 400), bool))
-    read_whole(coarse_scores(scene, Model(network, CARD), tile_px=50))
+    read_whole(coarse_scores(scene, Model(network, CARD), cut=Cut(50)))
     assert network.calls == 1
 
 
 def test_wrong_band_count_tells_both_counts_and_the_remedy():
-    with pytest.raises(ModelError, match=r"(?s)3 bands.*on 2 \(red, green\).*--bands"):
+    with pytest.raises(ModelError, match=r"(?s)3 bands.*on 2 \(red, green\)"):
         coarse_scores(ArrayScene(random_image((9, 9), bands=3)), Model(StridedNetwork(), CARD))
 
 
 @pytest.mark.parametrize("gsd", [(30.0, 30.0), (1.0, 0.001)])
 def test_pixels_far_from_the_models_are_refused(gsd):
-    with pytest.raises(SceneError, match=r"(?s)trained at 1 m.*--assume-gsd"):
+    with pytest.raises(SceneError, match=r"(?s)trained at 1 m"):
         coarse_scores(ArrayScene(random_image((9, 9)), gsd=gsd), Model(StridedNetwork(), CARD))
 
 

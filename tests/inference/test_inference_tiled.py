@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.geo.grid import Block, Grid
+from array_scene import ArrayScene
+from crispmap.geo.grid import Block
 from crispmap.inference.plan import plan_tiles
 from crispmap.inference.tiled import TiledScores
 
@@ -33,7 +31,7 @@ class Counted:
 def raster(keep):
     compute = Counted()
     plan = plan_tiles(SHAPE, tile_px=8)
-    return TiledScores(Grid(None, Affine.identity(), SHAPE), ("a", "b"), Path("x"), plan, compute, keep=keep), compute
+    return TiledScores(ArrayScene(np.zeros((1, *SHAPE))), ("a", "b"), plan, compute, keep=keep), compute
 
 
 @settings(deadline=None, max_examples=40)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from map_jobs import SCHEMA, card, small_job, write_image, write_models
+from map_jobs import SCHEMA, card, make_maps, small_job, write_image, write_models
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, InputError, ModelError, OutputError, SceneError
 from crispmap.inference.job import GivenScores, MapJob
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Confidence, Scores
-from crispmap.inference.run import Output, make_maps
-from crispmap.models.file import save_model
+from crispmap.inference.run import Output
+from crispmap.models.file import model_hash, save_model
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import read_whole
 from crispmap.raster.scores import open_scores
@@ -166,15 +166,13 @@ def test_files_that_exist_are_kept_unless_forced(job, tmp_path):
 
 
 def test_the_tags_tell_what_ran_and_how_the_seams_are(job, tmp_path):
-    result = make_maps(
-        job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, verify_seams=5), tags={"MADE_BY": "me"}
-    )
+    result = make_maps(job, outputs_in(tmp_path), SCHEMA, options=replace(TORCH, verify_seams=5))
     assert result.seams.windows == 5
     assert result.seams.difference < 1e-4
     assert result.seams.changed <= 1
     with rasterio.open(tmp_path / "m.tif") as dataset:
         tags = dataset.tags()
-    assert tags["MADE_BY"] == "me"
+    assert tags["CRISPMAP_COARSE_SHA256"] == model_hash(job.model)
     assert tags["CRISPMAP_ENGINE"].startswith("torch")
     assert "float32" in tags["CRISPMAP_ENGINE"]
     assert tags["CRISPMAP_SEAM_CHECK"] == result.seams.text
@@ -182,7 +180,8 @@ def test_the_tags_tell_what_ran_and_how_the_seams_are(job, tmp_path):
 
 def test_a_seam_check_finds_a_model_that_depends_on_the_cut(job, tmp_path):
     """A network that claims too small a margin would pass every other test of one cut."""
-    with job.opened() as work:
+    with job.opened() as opened:
+        work = opened.work()
         honest = work._network.margin_px
     assert honest == 32 + 8 - 2 + 2 - 4 + 0 or honest > 30
     torch.manual_seed(0)
@@ -197,7 +196,8 @@ def test_a_network_of_another_sampling_goes_through_rasters(tmp_path):
     job = small_job(tmp_path, gsd_m=0.5, shape=(200, 260))
     results = [made(job, tmp_path / str(side), replace(TORCH, block_px=side)) for side in (64, 1000)]
     assert results[0] == results[1]
-    with job.opened() as work:
+    with job.opened() as opened:
+        work = opened.work()
         assert work.engine.startswith("openvino") or work.engine.startswith("torch")
 
 
@@ -280,7 +280,7 @@ def test_a_wrong_number_of_classes_is_refused(job, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"workers": 2, "scheduler": "tcp://x:1"}, "one of --workers and --scheduler"),
+        ({"workers": 2, "scheduler": "tcp://x:1"}, "Both local workers and a scheduler"),
         ({"workers": 0}, "1 or more"),
         ({"block_px": 0}, "at least 1"),
         ({"verify_seams": -1}, "0 or more"),

@@ -40,9 +40,9 @@ class Sample:
 
 @pytest.fixture
 def choose(monkeypatch):
-    def run(sample, **kwargs):
+    def run(sample):
         monkeypatch.setattr(tried.time, "perf_counter", lambda: sample.clock)
-        return choose_precision(sample.open_at, **kwargs)
+        return choose_precision(sample.open_at)
 
     return run
 
@@ -65,10 +65,8 @@ def test_the_fastest_that_is_exact_enough_is_taken(choose):
     assert [trial.speed_ratio for trial in choice.trials] == [4.0, 2.0]
     assert [trial.changed for trial in choice.trials] == [3 / SIDE**2, 0.0]
     assert [trial.largest_difference for trial in choice.trials] == [1.75, 0.125]
-    assert choice.text.startswith("bfloat16; bfloat16 changes 0.75 labels in 10,000 (40,000 pixels tried), scores by")
-    assert "4.0 times as fast as float32" in choice.text
-    assert "times as fast" not in choice.tag
-    assert choice.tag.split("; ")[0] == "bfloat16"
+    assert choice.tag.startswith("bfloat16; bfloat16 changes 0.75 labels in 10,000 (40,000 pixels tried), scores by")
+    assert "fast" not in choice.tag
 
 
 @pytest.mark.parametrize(
@@ -108,19 +106,12 @@ def test_invalid_pixels_are_not_compared(choose):
 def test_precisions_not_offered_and_those_that_overflow_are_passed_over(choose):
     sample = Sample({"float32": scores(), "float16": None}, {"float32": 4.0, "float16": 1.0})
     choice = choose(sample)
-    assert (choice.precision, choice.trials, choice.text, choice.tag) == ("float32", (), "float32", "float32")
+    assert (choice.precision, choice.trials, choice.tag) == ("float32", (), "float32")
 
 
 def test_float32_that_fails_is_an_error(choose):
     with pytest.raises(ModelError):
         choose(Sample({"float32": None, "bfloat16": scores()}, {"float32": 4.0, "bfloat16": 1.0}))
-
-
-def test_only_candidates_are_tried(choose):
-    sample = Sample(dict.fromkeys(("float32", "bfloat16", "float16"), scores()), dict.fromkeys(
-        ("float32", "bfloat16", "float16"), 1.0))  # fmt: skip
-    assert [trial.precision for trial in choose(sample, candidates=("float16",)).trials] == ["float16"]
-    assert "bfloat16" not in sample.computed
 
 
 @settings(deadline=None, max_examples=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,13 +15,17 @@ from hypothesis import strategies as st
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GridError, InputError, ModelError, OutputError, SceneError
+from crispmap.inference import job as job_module
 from crispmap.inference import predict as scene_workflow
+from crispmap.inference import run as run_module
+from crispmap.inference.job import GivenScores
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes
 from crispmap.models.card import ModelCard
 from crispmap.models.fcn.network import fcn_rnn
 from crispmap.models.file import model_hash, save_model
 from crispmap.models.scaling import Scaling
+from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.writer import read_class_schema
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE
@@ -50,15 +55,17 @@ def save_refiner(path, *, bands=3, classes=3, **changes):
 def predict_scene(path, *, out, scores=None, coarse=None, block_px=1024, force=False, device="auto", **more):
     """Map one scene; return its files."""
     options = PredictOptions(engine="torch", block_px=block_px, force=force, device=device)
-    results = predict_scenes([str(path)], outputs=Outputs(out, scores, coarse), options=options, **more)
+    where = {name: more.pop(name) for name in ("bands", "assume_gsd_m") if name in more}
+    scenes = resolve_scenes([path], **where)
+    results = predict_scenes(scenes, outputs=Outputs(out, scores, coarse), options=options, **more)
     return [path for result in results for path in result.paths]
 
 
-def refine_scene(scores, *, scene, out, refined_scores=None, force=False, **more):
+def refine_scene(scores, *, scene, out, refined_scores=None, force=False, kind="auto", assume_gsd_m=None, **more):
     """Refine scores; return the files."""
-    options = PredictOptions(engine="torch", force=force)
-    outputs = Outputs(out, refined_scores)
-    return list(scene_workflow.refine_scene(scores, scene=str(scene), outputs=outputs, options=options, **more).paths)
+    options, outputs = PredictOptions(engine="torch", force=force), Outputs(out, refined_scores)
+    given, scenes = GivenScores(scores, kind), resolve_scenes([scene], assume_gsd_m=assume_gsd_m)
+    return list(scene_workflow.refine_scene(given, scenes, outputs=outputs, options=options, **more).paths)
 
 
 @pytest.fixture(scope="module")
@@ -189,14 +196,14 @@ def test_chosen_bands_are_those_the_model_sees(tmp_path, models, scene):
 
 def test_a_wrong_number_of_bands_tells_both_numbers_and_the_remedy(tmp_path, models):
     five, _ = write_scene(tmp_path / "five.tif", bands=5)
-    with pytest.raises(ModelError, match=r"(?s)5 bands.*trained on 3 \(red, green, blue\).*--bands"):
+    with pytest.raises(ModelError, match=r"(?s)5 bands.*trained on 3 \(red, green, blue\).*bands"):
         predict_scene(five, model=models[0], out=tmp_path / "m.tif")
     assert not (tmp_path / "m.tif").exists()
 
 
 def test_bands_in_another_order_are_refused_with_the_order_to_give(tmp_path, models):
     path, _ = write_scene(tmp_path / "s.tif", names=("blue", "green", "red"))
-    with pytest.raises(ModelError, match="--bands 3,2,1"):
+    with pytest.raises(ModelError, match=r"bands=3,2,1"):
         predict_scene(path, model=models[0], out=tmp_path / "m.tif")
     predict_scene(path, model=models[0], out=tmp_path / "m.tif", bands=[3, 2, 1])
 
@@ -255,7 +262,7 @@ def test_scores_of_another_scene_are_refused(tmp_path, models, scene):
 def test_outputs_are_checked_before_any_model_is_opened(tmp_path, scene):
     (tmp_path / "old.tif").write_bytes(b"old")
     absent = tmp_path / "absent"
-    with pytest.raises(OutputError, match="--force"):
+    with pytest.raises(OutputError, match=r"old\.tif"):
         predict_scene(scene, model=absent, out=tmp_path / "m.tif", coarse=tmp_path / "old.tif")
     with pytest.raises(OutputError, match="an input"):
         refine_scene(tmp_path / "old.tif", scene=scene, refiner=absent, out=tmp_path / "old.tif", force=True)
@@ -285,7 +292,7 @@ def test_several_scenes_are_mapped_into_a_folder_and_those_done_are_not_done_aga
     outputs, options = Outputs(tmp_path / "maps", scores=tmp_path / "scores"), PredictOptions(engine="torch")
     recorder = Recorder()
     results = predict_scenes(
-        [str(tmp_path / "*.tif")], model=models[0], outputs=outputs, options=options,
+        resolve_scenes([tmp_path / "*.tif"]), model=models[0], outputs=outputs, options=options,
         events=recorder,
     )  # fmt: skip
     assert [path.relative_to(tmp_path).as_posix() for result in results for path in result.paths] == [
@@ -297,7 +304,7 @@ def test_several_scenes_are_mapped_into_a_folder_and_those_done_are_not_done_aga
     (tmp_path / "scores/b.tif").unlink()
     recorder = Recorder()
     again = predict_scenes(
-        [str(tmp_path / "*.tif")], model=models[0], outputs=outputs, options=options, events=recorder
+        resolve_scenes([tmp_path / "*.tif"]), model=models[0], outputs=outputs, options=options, events=recorder
     )
     assert [result.blocks > 0 for result in again] == [False, True, False]
     assert 90 * 80 in recorder.last.done  # what is up to date counts as done
@@ -307,10 +314,10 @@ def test_several_scenes_need_a_folder(tmp_path, models):
     write_scene(tmp_path / "a.tif")
     write_scene(tmp_path / "b.tif")
     with pytest.raises(OutputError, match="a folder"):
-        predict_scenes([str(tmp_path / "*.tif")], model=models[0], outputs=Outputs(tmp_path / "m.tif"))
+        predict_scenes(resolve_scenes([tmp_path / "*.tif"]), model=models[0], outputs=Outputs(tmp_path / "m.tif"))
     write_scene(tmp_path / "c.tif", bands=5)
     with pytest.raises(ModelError, match="5 bands"):
-        predict_scenes([str(tmp_path / "*.tif")], model=models[0], outputs=Outputs(tmp_path / "maps"))
+        predict_scenes(resolve_scenes([tmp_path / "*.tif"]), model=models[0], outputs=Outputs(tmp_path / "maps"))
     assert not (tmp_path / "maps").exists()
 
 
@@ -319,3 +326,51 @@ def test_one_scene_is_one_task(tmp_path, models, scene):
     predict_scene(scene, model=models[0], out=tmp_path / "m.tif", block_px=64, events=recorder)
     (task,) = recorder.tasks
     assert (task.title, task.total) == ("map", 150 * 110)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_run_opens_every_scene_and_model_once(tmp_path, models, monkeypatch, count):
+    """Checks, the trial of precisions, map and seam check share what is open; models are loaded for all scenes."""
+    for number in range(count):
+        write_scene(tmp_path / f"s{number}.tif", (90, 80))
+    opened = Counter()
+
+    def counted(module, name):
+        function = getattr(module, name)
+
+        def call(source, *args, **kwargs):
+            opened[name, getattr(source, "path", source).name] += 1
+            return function(source, *args, **kwargs)
+
+        monkeypatch.setattr(module, name, call)
+
+    for name in ("open_scene", "load_model", "model_hash", "open_scores"):
+        counted(job_module, name)
+    monkeypatch.setattr(run_module, "_TRIED_PX", 1)
+    scenes = resolve_scenes([tmp_path / "s*.tif"])
+    options = PredictOptions(engine="torch", verify_seams=1)
+    out = Outputs(tmp_path / ("maps" if count > 1 else "m.tif"), coarse=tmp_path / ("c" if count > 1 else "c.tif"))
+    predict_scenes(scenes, model=models[0], refiner=models[1], outputs=out, options=options)
+    assert len(opened) == count + 2 * 2
+    assert set(opened.values()) == {1}
+    if count == 1:
+        opened.clear()
+        given = GivenScores(tmp_path / "c.tif")
+        scene_workflow.refine_scene(
+            given, scenes, refiner=models[1], outputs=Outputs(tmp_path / "r.tif"), options=options
+        )
+        assert opened == {
+            ("open_scene", "s0.tif"): 1, ("open_scores", "c.tif"): 1, ("load_model", models[1].name): 1,
+            ("model_hash", models[1].name): 1,
+        }  # fmt: skip
+
+
+def test_of_very_many_scenes_only_some_stay_open(tmp_path, models, monkeypatch):
+    monkeypatch.setattr(scene_workflow, "_KEPT_OPEN", 1)
+    for number in range(3):
+        write_scene(tmp_path / f"s{number}.tif", (40, 30))
+    scenes = resolve_scenes([tmp_path / "s*.tif"])
+    results = predict_scenes(
+        scenes, model=models[0], outputs=Outputs(tmp_path / "maps"), options=PredictOptions(engine="torch")
+    )
+    assert [path.name for result in results for path in result.paths] == ["s0.tif", "s1.tif", "s2.tif"]

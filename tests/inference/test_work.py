@@ -23,11 +23,10 @@ from array_scene import ArrayScene
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.network import MapNetwork
-from crispmap.inference.plan import visit_blocks
+from crispmap.inference.plan import Cut, visit_blocks
 from crispmap.inference.work import DirectScores, StackedScores
 from crispmap.models.model import Model
 
-SCALING = coarse_card().scaling
 TORCH = EngineChoice("torch")
 
 
@@ -38,10 +37,8 @@ def models(network, refiner):
 
 def direct(image, network=None, refiner=None, *, scores=None, valid=None, tile_px=16, shifted=False, engine=TORCH):
     given = None if scores is None else ArrayScene(scores)
-    return DirectScores(
-        ArrayScene(image, valid), given, MapNetwork(*models(network, refiner)), SCALING, engine,
-        classes=3, tile_px=tile_px, shifted=shifted,
-    )  # fmt: skip
+    cut = Cut(tile_px, shifted=shifted)
+    return DirectScores(ArrayScene(image, valid), given, MapNetwork(*models(network, refiner)), engine, cut)
 
 
 def in_blocks(work, block_px, layer=0, threads=2):

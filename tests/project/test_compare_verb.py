@@ -30,7 +30,7 @@ from crispmap.project.compare.record import read_record
 from crispmap.project.compare.report import write_comparison_report
 from crispmap.project.compare.rows import table_of
 from crispmap.project.file import load_project
-from crispmap.training import grid_fit_learner, svm
+from crispmap.training import grid_fit, svm
 from crispmap.training.options import TrainerOptions
 from crispmap.types import IGNORE, LabelArray
 from recorder import Recorder
@@ -288,7 +288,7 @@ class TestBeforeAnyTraining:
         outcome = compare_methods(project, methods=["fcn-rnn", "crf", "heat", "rnn"], events=recorder)
         reasons = {method.refiner: failure.reason for method, failure in outcome.failures.items()}
         assert reasons.pop(None) == "RuntimeError: stopped here"
-        assert all("The training area holds no pixel of class 'road'" in reason for reason in reasons.values())
+        assert all("The training area has no pixel of class 'road'" in reason for reason in reasons.values())
         assert reasons["crf"].startswith("The refiner cannot be trained on areas: refiner: of project.yaml. ")
         assert begun == ["fcn-rnn"]
         assert [line.split(":")[0] for line in recorder.notes[:4]] == [
@@ -302,7 +302,7 @@ class TestBeforeAnyTraining:
         change(project, ("window: [0, 0, 320, 400]", "window: [0, 0, 80, 80]"))
         begun = untrained(monkeypatch)
         outcome = compare_methods(project, methods=["svm", "fcn-rnn", "svm+crf", "crf"])
-        lack = "on areas: coarse: of project.yaml. The training area holds no pixel of class 'building' or 'road'."
+        lack = "on areas: coarse: of project.yaml. The training area has no pixel of class 'building' or 'road'."
         assert [failure.reason for failure in outcome.failures.values()] == [
             f"svm cannot be trained {lack}",
             f"fcn-rnn cannot be trained {lack}",
@@ -371,7 +371,7 @@ class TestModels:
         project, coarse = compared[1].project, Path("fcn-rnn") / "coarse.safetensors"
         (tmp_path / coarse).parent.mkdir()
         (tmp_path / coarse).write_bytes((compared[1].root / coarse).read_bytes())
-        monkeypatch.setattr(grid_fit_learner, "fit_refiner", fit)
+        monkeypatch.setattr(grid_fit, "fit_refiner", fit)
         for name in ("crf", "heat"):
             for device in ("cpu", "auto"):
                 with pytest.raises(KeyboardInterrupt):

@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, LabelError, ModelError, OutputError, ProjectError, TrainingError
+from crispmap.inference.job import GivenScores
 from crispmap.inference.predict import Outputs, refine_scene
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.file import model_hash, read_card
 from crispmap.project.results import COARSE, REFINED, RETHRESHOLDED, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
+from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE
 
@@ -58,11 +60,10 @@ def test_maps_lie_on_the_scenes_grid_and_name_classes_and_models(mapped_town: Pa
 def test_refining_the_saved_coarse_scores_gives_the_same_map(mapped_town: Path, tmp_path: Path) -> None:
     products = Products(mapped_town / "results")
     refine_scene(
-        products.coarse_scores,
-        scene=str(mapped_town / "scene.tif"),
+        GivenScores(products.coarse_scores),
+        resolve_scenes([mapped_town / "scene.tif"], bands=(1, 2, 3, 4)),
         refiner=products.refiner_model,
         outputs=Outputs(tmp_path / "again.tif", scores=tmp_path / "scores.tif"),
-        bands=(1, 2, 3, 4),
     )
     scores = pixels(products.refined_scores)
     np.testing.assert_allclose(pixels(tmp_path / "scores.tif"), scores, atol=1e-4)

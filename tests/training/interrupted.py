@@ -10,7 +10,6 @@ import tiny
 import torch
 
 from crispmap.events import Listener
-from crispmap.training.run import train
 
 
 class Printed(Listener):
@@ -22,4 +21,4 @@ class Printed(Listener):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    train(tiny.coarse_task(), [tiny.ground(0)], [tiny.ground(1)], Path(sys.argv[1]), events=Printed())
+    tiny.train(tiny.coarse_task(), [tiny.ground(0)], [tiny.ground(1)], Path(sys.argv[1]), events=Printed())

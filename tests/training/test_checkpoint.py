@@ -83,7 +83,7 @@ def test_tensors_that_share_memory_are_kept_apart(tmp_path):
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, torch.float32, lambda: None, b"bytes"], ids=repr)
 def test_what_could_only_be_pickled_is_refused(value, tmp_path):
-    with pytest.raises(ModelError, match="cannot hold a value of type"):
+    with pytest.raises(ModelError, match="of type"):
         save_tree({"deep": [value]}, tmp_path / "tree")
     assert not list(tmp_path.iterdir())
 

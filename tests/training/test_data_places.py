@@ -24,7 +24,6 @@ from crispmap.models.scaling import Scaling
 from crispmap.raster.files import open_scene
 from crispmap.training.grid_fit import fit_refiner
 from crispmap.training.options import TrainerOptions
-from crispmap.training.run import train
 from crispmap.training.svm import fit_svm
 from recorder import Recorder
 
@@ -71,7 +70,7 @@ def sources(folder: Path, place: str) -> Iterator[list[PatchSource]]:
 def trained(folder: Path, place: str, **options: int) -> Path:
     kept = folder / "-".join([place, *options])
     with sources(folder, place) as (learned, held):
-        train(tiny.refiner_task(max_steps=24), [learned], [held], kept, options=TrainerOptions("cpu", **options))
+        tiny.train(tiny.refiner_task(max_steps=24), [learned], [held], kept, options=TrainerOptions("cpu", **options))
     return kept
 
 
@@ -90,14 +89,14 @@ def test_a_training_goes_on_with_its_data_elsewhere(tmp_path):
         if done == 20:
             raise KeyboardInterrupt
 
-    for place, interrupted in (("memory", True), ("scene", False)):
+    for place, resume in (("memory", False), ("scene", True)):
         with sources(tmp_path, place) as (learned, held):
             arguments = tiny.refiner_task(max_steps=24), [learned], [held], tmp_path / "parts"
-            if interrupted:
-                with pytest.raises(KeyboardInterrupt):
-                    train(*arguments, events=Recorder(stop))
+            if resume:
+                tiny.train(*arguments, resume=True)
             else:
-                train(*arguments, resume=True)
+                with pytest.raises(KeyboardInterrupt):
+                    tiny.train(*arguments, events=Recorder(stop))
     assert_same_state(trained(tmp_path, "memory"), tmp_path / "parts")
 
 
@@ -125,6 +124,6 @@ def test_memory_below_one_batch_is_refused_with_what_is_needed(tmp_path):
     side = task.settings.patch_px + 2 * task.margin_px
     needed = task.settings.batch * ((2 + 3) * 4 * side**2 + 8 * task.settings.patch_px**2)
     with pytest.raises(TrainingError) as error:
-        train(task, [piece], [], tmp_path, options=TrainerOptions(memory_bytes=needed - 1))
+        tiny.train(task, [piece], [], tmp_path, options=TrainerOptions(memory_bytes=needed - 1))
     assert f"{-(-needed // 10**4) / 100} MB" in error.value.expected
-    train(tiny.refiner_task(max_steps=1), [piece], [], tmp_path, options=TrainerOptions(memory_bytes=needed))
+    tiny.train(tiny.refiner_task(max_steps=1), [piece], [], tmp_path, options=TrainerOptions(memory_bytes=needed))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from PIL import Image
 
@@ -15,7 +16,6 @@ from crispmap.metrics import ConfusionMatrix
 from crispmap.models.scaling import paper_scaling
 from crispmap.refiners.rnn import FAST
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
-from crispmap.training.run import train
 from crispmap.training.task import RefinerTask
 
 SCHEMA = ClassSchema((ClassDef("background", "#000000"), ClassDef("building", "#ff0000")))
@@ -41,5 +41,5 @@ def test_a_refiner_sharpens_the_published_coarse_map_of_boston(real_data, tmp_pa
     torch.manual_seed(0)
     settings = FAST.but(max_steps=80, batch=4, patch_px=48, validate_every=40, learning_rate=5e-3)
     task = RefinerTask(RecurrentRefiner(2, 3), settings, SCHEMA)
-    result = train(task, [learned], [held_out], tmp_path)
+    result = tiny.train(task, [learned], [held_out], tmp_path)
     assert result.best_score > coarse.mean_iou + 0.005

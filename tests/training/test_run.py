@@ -28,7 +28,6 @@ from crispmap.models.registry import architectures
 from crispmap.refiners.rnn.refiner import VARIANTS, RecurrentRefiner
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
 from crispmap.training.options import TrainerOptions
-from crispmap.training.run import train
 from crispmap.training.task import CoarseTask, RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
 from recorder import Recorder
@@ -37,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(task: SegmentationTask, folder: Path, **arguments):
-    return train(task, [tiny.ground(0)], [tiny.ground(1)], folder, **arguments)
+    return tiny.train(task, [tiny.ground(0)], [tiny.ground(1)], folder, **arguments)
 
 
 def stop_at(step: int, error: type[BaseException] = KeyboardInterrupt):
@@ -190,9 +189,9 @@ class TestResume:
         run(tiny.coarse_task(max_steps=3), tmp_path)
         task = tiny.coarse_task(max_steps=3)
         with pytest.raises(TrainingError, match="training data was"):
-            train(task, [tiny.ground(7)], [tiny.ground(1)], tmp_path, resume=True)
+            tiny.train(task, [tiny.ground(7)], [tiny.ground(1)], tmp_path, resume=True)
         with pytest.raises(TrainingError, match="validation data was"):
-            train(task, [tiny.ground(0)], [tiny.ground(7)], tmp_path, resume=True)
+            tiny.train(task, [tiny.ground(0)], [tiny.ground(7)], tmp_path, resume=True)
         with pytest.raises(TrainingError, match="network was"):
             run(tiny.refiner_task(max_steps=3), tmp_path, resume=True)
 
@@ -203,7 +202,7 @@ class TestResume:
     def test_killed_before_the_first_state_was_whole(self, tmp_path):
         run(tiny.coarse_task(max_steps=3), tmp_path)
         (tmp_path / "last.safetensors").unlink()
-        with pytest.raises(OutputError, match="already holds"):
+        with pytest.raises(OutputError, match="already has"):
             run(tiny.coarse_task(max_steps=3), tmp_path)
         assert run(tiny.coarse_task(max_steps=3), tmp_path, resume=True).steps == 3
 
@@ -221,13 +220,13 @@ class TestResume:
         save_tree({"callbacks": {"Keeper": {}}, "global_step": 3}, tmp_path / "last.safetensors")
         with pytest.raises(ModelError, match="earlier version") as refused:
             run(tiny.coarse_task(max_steps=3), tmp_path, resume=True)
-        assert refused.value.remedy == "train again with --force"
+        assert refused.value.remedy == "train again with force=True"
         assert run(tiny.coarse_task(max_steps=3), tmp_path, force=True).steps == 3
 
     def test_a_training_is_overwritten_only_by_force(self, tmp_path):
         run(tiny.coarse_task(max_steps=3), tmp_path)
         before = (tmp_path / "last.safetensors").read_bytes()
-        with pytest.raises(OutputError, match="already holds"):
+        with pytest.raises(OutputError, match="already has"):
             run(tiny.coarse_task(max_steps=4), tmp_path)
         assert (tmp_path / "last.safetensors").read_bytes() == before
         (tmp_path / "mine.txt").write_text("kept")
@@ -259,7 +258,6 @@ class TestResult:
             rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
         assert tuple(rows) == result.history
         assert list((tmp_path / "tensorboard").glob("events*"))
-        assert result.steps_per_second > 0
         assert sorted(p.name for p in tmp_path.iterdir()) == [
             "best.safetensors",
             "history.csv",
@@ -278,7 +276,7 @@ class TestResult:
 
     def test_without_validation_the_last_weights_are_kept(self, tmp_path):
         task = tiny.coarse_task()
-        result = train(task, [tiny.ground(0)], [], tmp_path)
+        result = tiny.train(task, [tiny.ground(0)], [], tmp_path)
         assert result.best_score is None
         state = load_tree(tmp_path / "last.safetensors")["network"]
         assert torch.equal(state["convolution.weight"], task.network.convolution.weight)
@@ -371,27 +369,27 @@ class TestRefusals:
 
     def test_ground_smaller_than_a_patch(self, tmp_path):
         with pytest.raises(TrainingError, match="14 x 50 pixels is smaller than a patch of 16"):
-            train(tiny.coarse_task(), [tiny.ground(0, (14, 50))], [], tmp_path)
+            tiny.train(tiny.coarse_task(), [tiny.ground(0, (14, 50))], [], tmp_path)
 
     def test_a_class_without_a_pixel(self, tmp_path):
         piece = tiny.ground(0)
         piece.labels[piece.labels == 2] = IGNORE
         with pytest.raises(LabelError, match="'house'"):
-            train(tiny.coarse_task(), [piece], [], tmp_path)
+            tiny.train(tiny.coarse_task(), [piece], [], tmp_path)
 
     def test_other_bands(self, tmp_path):
         with pytest.raises(TrainingError, match="4 bands"):
-            train(tiny.coarse_task(), [tiny.ground(0, bands=4)], [], tmp_path)
+            tiny.train(tiny.coarse_task(), [tiny.ground(0, bands=4)], [], tmp_path)
 
     def test_a_refiner_without_scores(self, tmp_path):
         with pytest.raises(TrainingError, match="no coarse scores"):
-            train(tiny.refiner_task(), [tiny.ground(0, with_scores=False)], [], tmp_path)
+            tiny.train(tiny.refiner_task(), [tiny.ground(0, with_scores=False)], [], tmp_path)
 
     def test_validation_without_labels(self, tmp_path):
         blank = tiny.ground(0)
         blank = ArrayPatches(blank.image, np.full_like(blank.labels, IGNORE), blank.scores)
-        with pytest.raises(TrainingError, match="validation data hold no labelled"):
-            train(tiny.coarse_task(), [tiny.ground(0)], [blank], tmp_path)
+        with pytest.raises(TrainingError, match="no labelled"):
+            tiny.train(tiny.coarse_task(), [tiny.ground(0)], [blank], tmp_path)
 
     def test_other_classes_than_the_schemas(self):
         with pytest.raises(TrainingError, match="gives 4 classes"):

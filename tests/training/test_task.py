@@ -24,7 +24,7 @@ def test_loss_is_the_weighted_mean_over_labelled_pixels(seed, weights, unlabelle
     labels[0, 0, 0] = 1
     task = tiny.coarse_task()
     task.weigh_classes(None if weights is None else np.array(weights, np.float32))
-    given_loss = task.cross_entropy(torch.from_numpy(scores).float(), torch.from_numpy(labels))
+    given_loss = task.loss_of(torch.from_numpy(scores).float(), torch.from_numpy(labels))
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     total = weight = 0.0
     for b, r, c in np.argwhere(labels != IGNORE):
@@ -41,7 +41,7 @@ def test_deep_supervision_mixes_the_last_step_with_the_mean_of_those_before(shar
     task = RefinerTask(tiny.TinyRefiner(iterations=steps), tiny.refiner_settings(deep_supervision=share), tiny.SCHEMA)
     batch = PieceTiles([tiny.ground(0)], 16, task.margin_px)[0]
     _, *between, last = [
-        task.cross_entropy(one, batch["labels"]).item()
+        task.loss_of(one, batch["labels"]).item()
         for one in task.network.all_iterations(batch["scores"], batch["image"])
     ]
     expected = (1 - share) * last + share * np.mean(between) if between else last

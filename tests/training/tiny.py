@@ -10,6 +10,8 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.patches import ArrayPatches
 from crispmap.models.base import CoarseNetwork, Refiner, crop
 from crispmap.models.settings import TrainingSettings
+from crispmap.training import run
+from crispmap.training.options import TrainerOptions, TrainingRun
 from crispmap.training.task import CoarseTask, RefinerTask
 
 SCHEMA = ClassSchema((ClassDef("field", "#808080"), ClassDef("road", "#ff0000"), ClassDef("house", "#0000ff")))
@@ -60,6 +62,11 @@ def ground(seed: int, shape: tuple[int, int] = (60, 50), bands: int = 2, with_sc
     image = (brightness[:, labels] + rng.normal(0, 0.2, (bands, *shape))).astype(np.float32)
     scores = np.stack([np.roll(labels, 2, axis=1) == k for k in range(3)]).astype(np.float32)
     return ArrayPatches(image, labels, scores if with_scores else None)
+
+
+def train(task, pieces, validation, folder, *, options=TrainerOptions(), **more):
+    """Train in a folder."""
+    return run.train(task, pieces, validation, TrainingRun(folder, trainer=options, **more))
 
 
 def coarse_settings(**changes: object) -> TrainingSettings:

@@ -8,12 +8,14 @@ from typing import Any, Literal, Unpack, cast
 from crispmap.api.given import ModelLike, coarse_of, no_target, refiner_of, target_of
 from crispmap.errors import InputError
 from crispmap.inference.in_memory import map_in_memory, write_map
+from crispmap.inference.job import GivenScores
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes, refine_scene
 from crispmap.inference.scores import ScoreModels
 from crispmap.models.model import Model
 from crispmap.raster.arrays import Georeference, RasterLike, like, scene_of
 from crispmap.raster.files import open_scene
+from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.scene import Scene
 
 
@@ -59,8 +61,8 @@ def predict(
             with open_scene(image, assume_gsd_m=where.get("gsd_m")) as scene:
                 return write_map(scene, models, target, device=device, force=force)
         predict_scenes(
-            [str(image)], model=Path(model), refiner=None if refiner is None else Path(refiner),
-            outputs=Outputs(target), assume_gsd_m=where.get("gsd_m"), options=options,
+            resolve_scenes([image], assume_gsd_m=where.get("gsd_m")), model=Path(model),
+            refiner=None if refiner is None else Path(refiner), outputs=Outputs(target), options=options,
         )  # fmt: skip
         return target
     no_target(out)
@@ -104,8 +106,8 @@ def refine(
     if all(files) and not isinstance(refiner, Model):
         target = target_of(out, output)
         refine_scene(
-            Path(cast(str, scores)), scene=str(image), refiner=Path(refiner), outputs=Outputs(target),
-            assume_gsd_m=where.get("gsd_m"), options=PredictOptions(device=device, force=force),
+            GivenScores(Path(cast(str, scores))), resolve_scenes([cast(str, image)], assume_gsd_m=where.get("gsd_m")),
+            refiner=Path(refiner), outputs=Outputs(target), options=PredictOptions(device=device, force=force),
         )  # fmt: skip
         return target
     if any(files):

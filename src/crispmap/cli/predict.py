@@ -88,10 +88,11 @@ def predict(  # noqa: PLR0913 - one parameter an option
         )
     band_numbers = parse_bands(bands)
     from crispmap.inference.predict import Outputs, predict_scenes
+    from crispmap.raster.resolve import resolve_scenes
 
     results = predict_scenes(
-        targets, model=model, refiner=refiner, outputs=Outputs(out, scores, coarse, certainty, scores_as.value),
-        bands=band_numbers, assume_gsd_m=assume_gsd_m, options=options, events=TerminalProgress(),
+        resolve_scenes(targets, bands=band_numbers, assume_gsd_m=assume_gsd_m), model=model, refiner=refiner,
+        outputs=Outputs(out, scores, coarse, certainty, scores_as.value), options=options, events=TerminalProgress(),
     )  # fmt: skip
     notify_results(results, since=begun)
 

@@ -59,12 +59,15 @@ def refine(  # noqa: PLR0913 - one parameter an option
     A run that ends early loses nothing: the same command goes on from the blocks that are finished.
     """
     band_numbers = parse_bands(bands)
+    from crispmap.inference.job import GivenScores
     from crispmap.inference.predict import Outputs, refine_scene
+    from crispmap.raster.resolve import resolve_scenes
 
     begun = time.perf_counter()
     result = refine_scene(
-        scores, scene=scene, refiner=refiner, outputs=Outputs(out, refined_scores, None, certainty, scores_as.value),
-        kind=kind.value, full_scale=full_scale, bands=band_numbers, assume_gsd_m=assume_gsd_m, options=options,
+        GivenScores(scores, kind.value, full_scale),
+        resolve_scenes([scene], bands=band_numbers, assume_gsd_m=assume_gsd_m), refiner=refiner,
+        outputs=Outputs(out, refined_scores, None, certainty, scores_as.value), options=options,
         events=TerminalProgress(),
     )  # fmt: skip
     notify_results([result], since=begun)

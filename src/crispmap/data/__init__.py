@@ -1,1 +1,1 @@
-"""Training data: where they lie, the memory they may take, and random patches of them."""
+"""Training data: pieces of scenes, the memory they may take, and random patches."""

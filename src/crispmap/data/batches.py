@@ -21,13 +21,10 @@ float32 (B, class, P+2m, P+2m)."""
 
 
 class PatchBatches(Dataset[Batch]):
-    """The batches of training steps ``first_step .. last_step-1``, in order.
+    """The batches of some training steps, in order.
 
-    The batch of step s holds patches ``s * batch .. (s+1) * batch - 1``; of several processes, each takes its
-    part of them, so the batches of a step are the same patches however many processes share them.
-
-    Raises:
-        TrainingError: If the batch cannot be shared evenly among the processes.
+    The batch of step s has patches ``s * batch .. (s+1) * batch - 1``. Each of several processes takes its part, so a
+    step sees the same patches however many processes share them. The batch must be a multiple of their number.
     """
 
     def __init__(self, sampler: PatchSampler, batch: int, steps: range, *, rank: int = 0, world_size: int = 1) -> None:
@@ -52,13 +49,10 @@ class PatchBatches(Dataset[Batch]):
 
 
 class PieceTiles(Dataset[Batch]):
-    """Tiles that cover every piece once, each a batch of one with its context; ``len`` tiles in all.
+    """Tiles that cover every piece once, each a batch of one with its context.
 
-    Tiles begin at multiples of ``tile_px`` in their piece; what a tile has beyond the piece is its
+    Tiles begin at multiples of ``tile_px``, itself one of the stride, in their piece; beyond it they show its
     reflection, with labels IGNORE.
-
-    Raises:
-        TrainingError: If the tile is not a multiple of the stride.
     """
 
     def __init__(self, pieces: Sequence[PatchSource], tile_px: int, margin_px: int, stride_px: int = 1) -> None:
@@ -90,10 +84,8 @@ class PieceTiles(Dataset[Batch]):
 def in_order(dataset: Dataset[Batch], *, workers: int = 0, pinned: bool = False) -> DataLoader[Batch]:
     """Return a loader that gives a dataset's batches once, in order.
 
-    Args:
-        dataset: Whole batches.
-        workers: Processes that cut batches ahead of time; 0 cuts them in this one.
-        pinned: Whether the batches lie in page-locked memory, which makes copying to a GPU faster.
+    ``workers`` processes cut batches ahead of time (0: this process does). ``pinned`` batches are in page-locked
+    memory, which makes copying to a GPU faster.
     """
     # A generator of its own: a loader draws a number whenever it begins, and must not draw it from the network's.
     own = torch.Generator()

@@ -1,4 +1,4 @@
-"""How much memory the data of a training may take, and which of them are kept within it."""
+"""How much memory the data of a training may take, and what is kept within it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,21 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import DTypeLike
 
-from crispmap.data.layers import ArrayLayer, BlockCache, FileLayer, StoredLayer
+from crispmap.data.layers import ArrayLayer, BlockCache, FileLayer, StoredLayer, layer_bytes
 from crispmap.errors import InputError
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}I": 1024**power for power, unit in enumerate("KMGT", 1)}
-_SHARE = 4
-"""By default the data may take this part of the machine's memory."""
-_CACHE_SHARE = 8
-"""This part of a budget is for blocks of what does not lie in memory."""
+_SHARE = 4  # by default the data may take this part of the machine's memory
+_CACHE_SHARE = 8  # this part of a budget is for blocks of layers that are not in memory
 _UNKNOWN_MEMORY = 8 * 10**9
 
 
 class DataBudget:
-    """The memory that all data of one training share; first come, first served.
+    """The memory that all data of one training share, first come, first served; ``cache`` is within it.
 
-    Args:
-        total_bytes: What they may take, 1 or more; by default a quarter of the memory of the machine or its cgroup.
-        folder: Where data lie that do not fit; by default the system's folder for temporary files.
-
-    Attributes:
-        cache: Blocks of data that do not lie in memory, within the budget too.
+    By default it is a quarter of the memory of the machine or its cgroup; what does not fit goes to ``folder``, by
+    default the system's folder for temporary files.
 
     Raises:
         InputError: If ``total_bytes`` is below 1.
@@ -46,7 +40,7 @@ class DataBudget:
 
     def fits(self, shape: tuple[int, int, int], dtype: DTypeLike) -> bool:
         """Return whether a layer (band, row, col) fits in what is left."""
-        return _size(shape, dtype) <= self.left_bytes
+        return layer_bytes(shape, dtype) <= self.left_bytes
 
     def layer(self, shape: tuple[int, int, int], dtype: DTypeLike) -> StoredLayer:
         """Return a layer to fill: in memory where it fits, else in a file.
@@ -56,20 +50,12 @@ class DataBudget:
         """
         if not self.fits(shape, dtype):
             return FileLayer(shape, dtype, self.cache, self._folder)
-        self.left_bytes -= _size(shape, dtype)
+        self.left_bytes -= layer_bytes(shape, dtype)
         return ArrayLayer(np.zeros(shape, dtype))
 
 
-def _size(shape: tuple[int, int, int], dtype: DTypeLike) -> int:
-    return int(np.prod(shape)) * np.dtype(dtype).itemsize
-
-
 def parse_bytes(text: str) -> int:
-    """Return an amount of memory written as ``500MB``, ``2GB`` (powers of 1000) or ``2GiB`` (of 1024).
-
-    Raises:
-        InputError: If it is not written so, or is less than a byte.
-    """
+    """Return an amount of memory written as ``500MB``, ``2GB`` (powers of 1000) or ``2GiB`` (1024)."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", text.strip().upper())
     size = int(float(found[1]) * _UNITS[found[2]]) if found and found[2] in _UNITS else 0
     if size < 1:
@@ -78,12 +64,7 @@ def parse_bytes(text: str) -> int:
 
 
 def machine_memory(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
-    """Return the bytes of memory this process may use: those of the machine, or fewer where its cgroup says so.
-
-    Args:
-        cgroups: Where the system shows cgroups.
-        own: Which of them the process is in.
-    """
+    """Return the bytes this process may use: the memory of the machine, or the limit of its cgroup if lower."""
     limits = [_UNKNOWN_MEMORY]
     if hasattr(os, "sysconf"):
         limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]

@@ -1,7 +1,7 @@
 """Layers of training data, (band, row, col), and the three places where one is kept.
 
-In memory a layer is an array. In a file it lies block after block in an unnamed file, which vanishes with the process;
-on demand its blocks are read from the scene. Blocks pass through one cache of bounded size. A mapped file would do for
+In memory a layer is an array. In an unnamed file, which vanishes with the process, it is stored block after block; on
+demand its blocks are read from the scene. Blocks pass through one cache of bounded size. A mapped file would do for
 reading, but every page touched then counts as memory of the process.
 """
 
@@ -24,10 +24,8 @@ from crispmap.errors import OutputError
 from crispmap.geo.grid import Block
 from crispmap.raster.scene import SceneReader, bounding_block, cut_reflected, reflected_indices
 
-FILE_BLOCK_PX = 128
-"""Side of the blocks in a file: of larger ones a patch needs less than it reads."""
-SCENE_BLOCK_PX = 256
-"""Side of the blocks read from a scene: a read costs much, a pixel little."""
+FILE_BLOCK_PX = 128  # side of the blocks in a file: of larger ones a patch needs less than it reads
+SCENE_BLOCK_PX = 256  # side of the blocks read from a scene: a read costs much, a pixel little
 _ZEROS = 1 << 20
 
 
@@ -36,7 +34,7 @@ class Layer(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes held in memory, without what a cache holds."""
+        """Bytes in memory, without those in a cache."""
 
     def read(self, block: Block) -> NDArray[Any]:
         """Return a block (band, row, col), reflected where it reaches outside; it must not be written to."""
@@ -49,12 +47,13 @@ class StoredLayer(Layer, Protocol):
         """Set the values (band, row, col) of a block; it begins and ends at multiples of ``FILE_BLOCK_PX`` or edges."""
 
 
-class BlockCache:
-    """The blocks read last, of all layers together.
+def layer_bytes(shape: tuple[int, int, int], dtype: DTypeLike) -> int:
+    """Return the size of a layer's values."""
+    return int(np.prod(shape)) * np.dtype(dtype).itemsize
 
-    Args:
-        limit_bytes: What they may take; forked processes keep as much each.
-    """
+
+class BlockCache:
+    """The blocks read last, of all layers together; forked processes keep up to ``limit_bytes`` each."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes, self.held_bytes = limit_bytes, 0
@@ -88,14 +87,7 @@ class ArrayLayer:
 
 
 class BlockLayer(ABC):
-    """A layer put together from blocks, each loaded when it is needed.
-
-    Args:
-        shape: (band, row, col).
-        dtype: Of the values.
-        cache: Keeps the blocks read last.
-        side_px: Side of the blocks.
-    """
+    """A layer (band, row, col) put together from blocks of ``side_px``, each loaded when it is needed."""
 
     memory_bytes = 0
     _numbers = itertools.count()
@@ -135,15 +127,11 @@ class BlockLayer(ABC):
 
 
 class FileLayer(BlockLayer):
-    """A layer in an unnamed file; its space is reserved when it is made.
-
-    Raises:
-        OutputError: If the folder is full or cannot be written.
-    """
+    """A layer in an unnamed file whose space is reserved at once; OutputError if the folder cannot take it."""
 
     def __init__(self, shape: tuple[int, int, int], dtype: DTypeLike, cache: BlockCache, folder: Path) -> None:
         super().__init__(shape, dtype, cache, FILE_BLOCK_PX)
-        size = int(np.prod(shape)) * self._dtype.itemsize
+        size = layer_bytes(shape, dtype)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with the layer
@@ -164,7 +152,7 @@ class FileLayer(BlockLayer):
 
     def _load(self, block: Block) -> NDArray[Any]:
         shape = (self._shape[0], *block.shape)
-        size, place = int(np.prod(shape)) * self._dtype.itemsize, self._place(block)
+        size, place = layer_bytes(shape, self._dtype), self._place(block)
         if hasattr(os, "pread"):  # forked processes share one position in the file
             data = os.pread(self._file.fileno(), size, place)
         else:
@@ -178,7 +166,7 @@ class FileLayer(BlockLayer):
 
 
 class SceneLayer(BlockLayer):
-    """The bands of a part of a scene, read when they are needed; the scene must stay open."""
+    """The bands of an area of a scene, read when they are needed; the scene must stay open."""
 
     def __init__(self, scene: SceneReader, area: Block, dtype: DTypeLike, cache: BlockCache) -> None:
         super().__init__((scene.band_count, *area.shape), dtype, cache, SCENE_BLOCK_PX)

@@ -1,6 +1,6 @@
 """Patch sources: pieces of an image with labels and, for a refiner, coarse scores, read window by window.
 
-A source holds no pixel outside its piece. Context beyond its border is the reflection about that border, so a training
+A source has no pixel outside its piece. Context beyond its border is the reflection about that border, so a training
 never sees another area's data.
 """
 
@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,14 @@ from crispmap.models.scaling import Scaling, scaled_input
 from crispmap.raster.scene import Scene, SceneReader, cut_reflected
 from crispmap.types import IGNORE, CountArray, FloatArray, LabelArray
 
-LOADED_PX = 1024
-"""Side of what is loaded at a time; a multiple of ``FILE_BLOCK_PX``."""
+LOADED_PX = 1024  # side of what is loaded at a time; a multiple of ``FILE_BLOCK_PX``
 _FINGERPRINT_BYTES = 1 << 26
 _FINGERPRINT_PX = 256
+ScoresT = TypeVar("ScoresT")
 
 
 class PatchSource(Protocol):
-    """A piece of training data; where it lies changes no value."""
+    """A piece of training data; where it is kept changes no value. Windows are reflected outside the piece."""
 
     @property
     def bands(self) -> int:
@@ -43,41 +43,29 @@ class PatchSource(Protocol):
 
     @property
     def score_classes(self) -> int | None:
-        """Classes that there are scores of; None without scores."""
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes held in memory, without what a shared cache holds."""
+        """Classes of the scores; None without scores."""
 
     def read_image(self, block: Block) -> FloatArray:
-        """Return the image (band, row, col) as a network sees it: scaled, 0 where invalid; reflected outside."""
+        """Return the image (band, row, col) as a network sees it: scaled, 0 where invalid."""
 
     def read_labels(self, block: Block) -> LabelArray:
-        """Return class ids (row, col), IGNORE where nothing is known or the image is invalid; reflected outside."""
+        """Return class ids (row, col), IGNORE where nothing is known or the image is invalid."""
 
     def read_scores(self, block: Block) -> FloatArray:
-        """Return coarse scores (class, row, col), of a source that has them; reflected outside."""
-
-    def fingerprint(self) -> int:
-        """Return a check sum that changes with the data, and not with where they lie."""
+        """Return coarse scores (class, row, col), of a source that has them."""
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayPatches:
     """Arrays as a patch source.
 
-    Attributes:
-        image: float32 (band, row, col), scaled, 0 where invalid.
-        labels: uint8 (row, col).
-        scores: float32 (class, row, col), or None.
-
     Raises:
         InputError: If shapes or types disagree, or there is no pixel.
     """
 
-    image: FloatArray
+    image: FloatArray  # (band, row, col), scaled, 0 where invalid
     labels: LabelArray
-    scores: FloatArray | None = None
+    scores: FloatArray | None = None  # (class, row, col)
 
     def __post_init__(self) -> None:
         if self.labels.dtype != np.uint8 or self.labels.ndim != 2 or self.labels.size == 0:
@@ -107,10 +95,6 @@ class ArrayPatches:
     def score_classes(self) -> int | None:  # noqa: D102 - as the protocol
         return None if self.scores is None else len(self.scores)
 
-    @property
-    def memory_bytes(self) -> int:  # noqa: D102 - as the protocol
-        return sum(array.nbytes for array in (self.image, self.labels, self.scores) if array is not None)
-
     def read_image(self, block: Block) -> FloatArray:  # noqa: D102 - as the protocol
         return cut_reflected(self.image, block)
 
@@ -118,40 +102,26 @@ class ArrayPatches:
         return cut_reflected(self.labels, block)
 
     def read_scores(self, block: Block) -> FloatArray:  # noqa: D102 - as the protocol
-        return _there(None if self.scores is None else cut_reflected(self.scores, block))
-
-    def fingerprint(self) -> int:  # noqa: D102 - as the protocol
-        return fingerprint(self)
+        return cut_reflected(_there(self.scores), block)
 
 
 @dataclass(frozen=True, eq=False)
 class StoredPatches:
-    """Layers as a patch source; made by ``load_patches``.
-
-    Attributes:
-        bands: Bands of the image.
-        shape: (height, width) in pixels.
-        score_classes: Classes of the scores, or None.
-        scaling: Constants of each band.
-        image: Raw values, as the scene's file stores them.
-        valid: Where image and scores are valid.
-        labels: Class ids.
-        scores: float32, or None.
-    """
+    """Layers as a patch source; made by ``load_patches``."""
 
     bands: int
     shape: tuple[int, int]
     score_classes: int | None
     scaling: Scaling
-    image: Layer
-    valid: Layer
+    image: Layer  # raw values, as the scene's file stores them
+    valid: Layer  # where image and scores are valid
     labels: Layer
     scores: Layer | None
 
     @property
-    def memory_bytes(self) -> int:  # noqa: D102 - as the protocol
-        layers = (self.image, self.valid, self.labels, self.scores)
-        return sum(layer.memory_bytes for layer in layers if layer is not None)
+    def memory_bytes(self) -> int:
+        """Bytes in memory, without those in a shared cache."""
+        return sum(layer.memory_bytes for layer in (self.image, self.valid, self.labels, self.scores) if layer)
 
     def read_image(self, block: Block) -> FloatArray:  # noqa: D102 - as the protocol
         return scaled_input(self.image.read(block), self.valid.read(block)[0], self.scaling)
@@ -161,10 +131,7 @@ class StoredPatches:
         return labels
 
     def read_scores(self, block: Block) -> FloatArray:  # noqa: D102 - as the protocol
-        return _there(None if self.scores is None else self.scores.read(block))
-
-    def fingerprint(self) -> int:  # noqa: D102 - as the protocol
-        return fingerprint(self)
+        return _there(self.scores).read(block)
 
 
 def load_patches(
@@ -178,20 +145,13 @@ def load_patches(
 ) -> StoredPatches:
     """Return a block of a scene as training data, with label IGNORE and image 0 where scene or scores are invalid.
 
-    What fits in the budget lies in memory, the rest in files; an image that does not fit stays on its scene where that
-    has ``quick_windows``, and the scene must then stay open. Scores are computed once.
-
-    Args:
-        image: The scene.
-        block: Which part of it; inside the scene.
-        labels: Gives class ids (row, col) of a block of the scene, IGNORE outside the area.
-        scaling: Constants of each band.
-        scores: Coarse scores on the scene's grid.
-        budget: What the data of the training may take in memory.
+    What fits in the budget is kept in memory, the rest in files; an image that does not fit stays on its scene where
+    that has ``quick_windows``, and the scene must then stay open. Scores, on the scene's grid, are computed once.
+    ``labels`` gives class ids (row, col) of a block of the scene, IGNORE outside the area.
 
     Raises:
         GridError: If the block is empty or reaches outside the scene.
-        InputError: If the scaling is of another number of bands.
+        InputError: If the scaling has another number of bands.
         LabelError: If labels do not have the shape of their block.
         OutputError: If data go to a folder that is full or cannot be written.
     """
@@ -239,7 +199,7 @@ def _labels_of(labels: Callable[[Block], LabelArray], block: Block) -> LabelArra
     return found
 
 
-def _there(scores: FloatArray | None) -> FloatArray:
+def _there(scores: ScoresT | None) -> ScoresT:
     if scores is None:
         raise InputError("A piece has no coarse scores.", expected="scores, for a refiner to learn from")
     return scores
@@ -252,13 +212,15 @@ def label_strips(source: PatchSource) -> Iterator[tuple[Block, LabelArray]]:
 
 
 def fingerprint(source: PatchSource) -> int:
-    """Return the check sum of a source: of all its data up to 64 MB a layer, of evenly spread blocks above."""
+    """Return a check sum that changes with the data of a source, and not with where they are kept.
+
+    It covers all data up to 64 MB a layer, and evenly spread blocks of larger ones.
+    """
     code = zlib.crc32(repr((source.bands, source.shape, source.score_classes)).encode())
     code = _check_sum(source.read_labels, source.shape, 1, code)
     code = _check_sum(source.read_image, source.shape, 4 * source.bands, code)
-    return code if source.score_classes is None else _check_sum(
-        source.read_scores, source.shape, 4 * source.score_classes, code
-    )  # fmt: skip
+    scores = source.score_classes
+    return code if scores is None else _check_sum(source.read_scores, source.shape, 4 * scores, code)
 
 
 def _check_sum(read: Callable[[Block], NDArray[Any]], shape: tuple[int, int], pixel_bytes: int, code: int) -> int:
@@ -270,11 +232,7 @@ def _check_sum(read: Callable[[Block], NDArray[Any]], shape: tuple[int, int], pi
 
 
 def count_classes(pieces: Sequence[PatchSource], class_names: Sequence[str]) -> CountArray:
-    """Return the number of labelled pixels of each class over all pieces, int64 (class,).
-
-    Raises:
-        LabelError: If a class has no pixel, or a label is no class's id.
-    """
+    """Return the number of labelled pixels of each class over all pieces, int64 (class,); see ``checked_counts``."""
     counts = np.zeros(256, np.int64)
     for piece in pieces:
         for _, labels in label_strips(piece):
@@ -292,14 +250,14 @@ def checked_counts(counts: CountArray, class_names: Sequence[str]) -> CountArray
     strange = np.flatnonzero(counts[known:IGNORE]) + known
     if strange.size:
         raise LabelError(
-            f"The training labels hold the ids {', '.join(map(str, strange))}.",
+            f"The training labels have the ids {', '.join(map(str, strange))}.",
             expected=f"ids 0 to {known - 1} ({', '.join(class_names)}), or {IGNORE} where nothing is known",
             remedy="add the classes, or leave such pixels out",
         )
     missing = [name for name, count in zip(class_names, counts, strict=False) if count == 0]
     if missing:
         raise LabelError(
-            f"The training area holds no pixel of class {' or '.join(repr(n) for n in missing)}.",
+            f"The training area has no pixel of class {' or '.join(repr(n) for n in missing)}.",
             expected="at least one labelled pixel of every class",
             remedy="enlarge the training area, correct the class's tag rule, or leave the class out",
         )

@@ -13,26 +13,17 @@ from crispmap.errors import LabelError, TrainingError
 from crispmap.geo.grid import Block
 from crispmap.types import CountArray, FloatArray, LabelArray
 
-LEAST_PIXELS = 10
-"""Fewer pixels of a class are refused."""
+LEAST_PIXELS = 10  # fewer pixels of a class are refused
 
 
 @dataclass(frozen=True, eq=False)
 class PixelSample:
-    """Pixels, class by class.
+    """Pixels, class by class."""
 
-    Attributes:
-        images: float32 (pixel, band, 1 + 2 margin, 1 + 2 margin), scaled; the pixel in the middle, reflections of its
-            piece where that ends.
-        labels: uint8 (pixel,).
-        drawn: (class,) pixels drawn, int64.
-        available: (class,) pixels there were, int64.
-    """
-
-    images: FloatArray
-    labels: LabelArray
-    drawn: CountArray
-    available: CountArray
+    images: FloatArray  # (pixel, band, side, side), scaled; the pixel in the middle, reflected where its piece ends
+    labels: LabelArray  # uint8 (pixel,)
+    drawn: CountArray  # (class,) pixels drawn, int64
+    available: CountArray  # (class,) pixels there were, int64
 
 
 def draw_pixels(
@@ -62,23 +53,16 @@ def draw_pixels(
         for piece, row, col in places_of_class(pieces, class_id, chosen).tolist():
             images.append(pieces[piece].read_image(Block(row - margin_px, col - margin_px, side, side)))
             labels.append(class_id)
-    return PixelSample(
-        np.stack(images), np.array(labels, np.uint8), np.minimum(available, per_class), np.asarray(available)
-    )
+    return PixelSample(np.stack(images), np.array(labels, np.uint8), np.minimum(available, per_class), available)
 
 
 def check_enough(available: CountArray, class_names: Sequence[str]) -> None:
-    """Check that every class has pixels enough to draw from; ``available`` counts them, (class,).
-
-    Raises:
-        LabelError: If a class has fewer than ``LEAST_PIXELS``.
-    """
-    rare = [
-        f"{count} of class {name!r}" for name, count in zip(class_names, available, strict=True) if count < LEAST_PIXELS
-    ]
+    """Raise LabelError if a class has fewer available pixels, (class,), than ``LEAST_PIXELS``."""
+    counts = zip(class_names, available, strict=True)
+    rare = [f"{count} of class {name!r}" for name, count in counts if count < LEAST_PIXELS]
     if rare:
         raise LabelError(
-            f"The training area holds too few labelled pixels: {', '.join(rare)}.",
+            f"The training area has too few labelled pixels: {', '.join(rare)}.",
             expected=f"at least {LEAST_PIXELS} of every class",
             remedy="enlarge the training area, correct the class's tag rule, or leave the class out",
         )

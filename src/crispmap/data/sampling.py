@@ -25,51 +25,38 @@ _REDRAWS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
-    """A patch, or a batch of them with one more axis in front.
+class Patches:
+    """Patches of side P with a context of m pixels, stacked along a first axis."""
 
-    Attributes:
-        image: float32 (band, P+2m, P+2m).
-        labels: uint8 (P, P), of the middle of the image.
-        scores: float32 (class, P+2m, P+2m), or None where the source has none.
-    """
-
-    image: FloatArray
-    labels: LabelArray
-    scores: FloatArray | None
+    image: FloatArray  # (patch, band, P+2m, P+2m)
+    labels: LabelArray  # (patch, P, P), of the middle of the image
+    scores: FloatArray | None  # (patch, class, P+2m, P+2m), or None where the source has none
 
 
 @dataclass(frozen=True)
 class PatchPlan:
     """How patches are drawn.
 
-    Attributes:
-        patch_px: Side P of the labelled square; all of it lies inside its piece.
-        margin_px: Context m around it, reflected where it leaves the piece.
-        stride_px: The network's stride; P is a multiple of it.
-        sampling: "uniform" draws every place alike; "balanced" draws a class, all alike, then a pixel of it.
-        flip_and_rotate: Whether each patch is shown under one of the 8 symmetries of the square.
-        min_labelled: Patches with a smaller share of labelled pixels are drawn again, at most 10 times; each
-            one has at least one labelled pixel.
-        seed: 0 to 2**63 - 1.
+    Uniform sampling draws every place alike; balanced sampling draws a class, all alike, then a pixel of it. Patches
+    with a smaller share of labelled pixels than ``min_labelled`` are drawn again, at most 10 times.
 
     Raises:
         TrainingError: If a value is out of its range.
     """
 
-    patch_px: int
-    margin_px: int
-    stride_px: int = 1
+    patch_px: int  # side P of the labelled square; all of it is inside its piece
+    margin_px: int  # context m around it, reflected where it leaves the piece
+    stride_px: int = 1  # the network's stride; P is a multiple of it
     sampling: Sampling = "uniform"
-    flip_and_rotate: bool = True
+    flip_and_rotate: bool = True  # whether each patch is turned in one of the 8 ways of a square
     min_labelled: float = 0.05
-    seed: int = 0
+    seed: int = 0  # 0 to 2**63 - 1
 
     def __post_init__(self) -> None:
         stride = max(1, self.stride_px)
         if self.patch_px < 1 or self.stride_px < 1 or self.patch_px % stride:
             raise TrainingError(
-                f"Patches of {self.patch_px} pixels were asked for.",
+                f"patch_px is {self.patch_px}.",
                 expected=f"a positive multiple of the network's stride, {self.stride_px}",
                 remedy=f"set patch_px to {max(1, round(self.patch_px / stride)) * stride}",
             )
@@ -98,11 +85,6 @@ class PatchPlan:
 class PatchSampler:
     """Draws patches of several pieces.
 
-    Attributes:
-        pieces: Where patches are drawn.
-        plan: How patches are drawn.
-        class_counts: Labelled pixels of each class over all pieces, int64 (class,).
-
     Raises:
         TrainingError: If there is no piece, one is smaller than a patch, or only some have scores.
         LabelError: If a class has no pixel, or a label is no class's id.
@@ -117,15 +99,9 @@ class PatchSampler:
         areas = np.array([math.prod(piece.shape) for piece in self.pieces], np.float64)
         self._area_bounds = np.cumsum(areas) / areas.sum()
 
-    def draw(self, index: int) -> Patch:
-        """Return patch ``index``, 0 or more."""
-        batch = self.batch(index, 1)
-        return Patch(batch.image[0], batch.labels[0], None if batch.scores is None else batch.scores[0])
-
-    def batch(self, first: int, count: int) -> Patch:
+    def batch(self, first: int, count: int) -> Patches:
         """Return patches ``first .. first+count-1``, stacked along a new first axis."""
-        context = self.plan.patch_px + 2 * self.plan.margin_px
-        some = self.pieces[0]
+        context, some = self.plan.patch_px + 2 * self.plan.margin_px, self.pieces[0]
         image = np.empty((count, some.bands, context, context), np.float32)
         labels = np.empty((count, self.plan.patch_px, self.plan.patch_px), np.uint8)
         scores = None
@@ -134,27 +110,18 @@ class PatchSampler:
         for i in range(count):
             rng = np.random.Generator(np.random.Philox(key=[self.plan.seed, first + i]))
             place, block = self._place(rng)
-            symmetry = int(rng.integers(8)) if self.plan.flip_and_rotate else 0
-            piece = self.pieces[place]
-            around = block.padded(self.plan.margin_px)
-            image[i] = _turned(piece.read_image(around), symmetry)
-            labels[i] = _turned(piece.read_labels(block), symmetry)
+            turns = int(rng.integers(8)) if self.plan.flip_and_rotate else 0
+            piece, around = self.pieces[place], block.padded(self.plan.margin_px)
+            image[i] = _turned(piece.read_image(around), turns)
+            labels[i] = _turned(piece.read_labels(block), turns)
             if scores is not None:
-                scores[i] = _turned(piece.read_scores(around), symmetry)
-        return Patch(image, labels, scores)
+                scores[i] = _turned(piece.read_scores(around), turns)
+        return Patches(image, labels, scores)
 
     def batch_bytes(self, count: int) -> int:
         """Return the memory that a batch of so many patches takes as tensors."""
         context, some = self.plan.patch_px + 2 * self.plan.margin_px, self.pieces[0]
         return count * (4 * (some.bands + (some.score_classes or 0)) * context**2 + 8 * self.plan.patch_px**2)
-
-    def describe(self) -> dict[str, object]:
-        """Return what determines the patches, as plain values: samplers with the same ones draw the same."""
-        return {
-            **self.plan.__dict__,
-            "pieces": [list(piece.shape) for piece in self.pieces],
-            "check_sums": [piece.fingerprint() for piece in self.pieces],
-        }
 
     def _place(self, rng: np.random.Generator) -> tuple[int, Block]:
         """Return the piece and block of one patch."""
@@ -175,7 +142,7 @@ class PatchSampler:
         return piece, Block(int(row), int(col), side, side)
 
     def _near_class(self, rng: np.random.Generator) -> tuple[int, Block]:
-        """Return a block, drawn evenly, that holds a pixel drawn evenly from a class drawn evenly."""
+        """Return a block, drawn evenly, around a pixel drawn evenly from a class drawn evenly."""
         positions = self._positions[int(rng.integers(len(self._positions)))]
         piece, row, col = positions[int(rng.integers(len(positions)))].tolist()
         height, width = self.pieces[piece].shape
@@ -198,13 +165,7 @@ class PatchSampler:
 def places_of_class(
     pieces: Sequence[PatchSource], class_id: int, chosen: NDArray[np.signedinteger[Any]]
 ) -> NDArray[np.int32]:
-    """Return (piece, row, col) of chosen pixels of a class, int32 (pixel, 3).
-
-    Args:
-        pieces: Where they are looked for.
-        class_id: The class.
-        chosen: Which of its pixels, counted piece by piece and row by row; never falling.
-    """
+    """Return (piece, row, col) of pixels of a class, by ascending numbers counted piece by piece and row by row."""
     found, passed = [], 0
     for number, piece in enumerate(pieces):
         for strip, labels in label_strips(piece):
@@ -219,9 +180,8 @@ def places_of_class(
 def class_weights(counts: CountArray, kind: Weighting) -> FloatArray | None:
     """Return a weight for each class's pixels in the loss, float32 (class,), or None for "none".
 
-    "inverse" is proportional to 1 / count, so that every class counts alike; "inverse-sqrt" to 1 /
-    sqrt(count), half way there on a logarithmic scale: kinder to rare classes with noisy labels. Both are
-    scaled so that the mean weight over all labelled pixels is 1.
+    "inverse" is proportional to 1 / count, so that every class counts alike; "inverse-sqrt" to 1 / sqrt(count), kinder
+    to rare classes with noisy labels. The mean weight over all labelled pixels is 1.
 
     Raises:
         TrainingError: If the kind is unknown or a class has no pixel.
@@ -239,18 +199,14 @@ def class_weights(counts: CountArray, kind: Weighting) -> FloatArray | None:
     return weights
 
 
-def _turned(array: NDArray[np.generic], symmetry: int) -> NDArray[np.generic]:
-    """Return a view of (…, row, col) under one of the square's 8 symmetries; 0 is none."""
-    turned = np.rot90(array, symmetry % 4, axes=(-2, -1))
-    return turned[..., ::-1] if symmetry >= 4 else turned
+def _turned(array: NDArray[np.generic], turns: int) -> NDArray[np.generic]:
+    """Return a view of (…, row, col), flipped or rotated in one of the 8 ways of a square; 0 leaves it."""
+    turned = np.rot90(array, turns % 4, axes=(-2, -1))
+    return turned[..., ::-1] if turns >= 4 else turned
 
 
 def check_patch(shape: tuple[int, int], patch_px: int, stride_px: int = 1) -> None:
-    """Check that a piece (height, width) holds a patch.
-
-    Raises:
-        TrainingError: If it does not.
-    """
+    """Raise TrainingError if a piece (height, width) is smaller than a patch."""
     if min(shape) < patch_px:
         raise TrainingError(
             f"A training area of {shape[0]} x {shape[1]} pixels is smaller than a patch of {patch_px} pixels.",

@@ -15,18 +15,14 @@ from crispmap.types import DoubleArray, FloatArray
 if TYPE_CHECKING:
     from crispmap.raster.scene import SceneReader
 
-STRIP_PIXELS = 1 << 20
-"""About how many pixels are read at a time."""
+STRIP_PIXELS = 1 << 20  # about how many pixels are read at a time
 
 
 def measure_scaling(areas: Sequence[tuple[SceneReader, Block]]) -> Scaling:
     """Return each band's mean and standard deviation over the valid pixels of the training areas.
 
-    The areas are read in strips and the moments merged in float64 (Chan, Golub & LeVeque 1983), so memory
-    does not grow with the areas and large offsets lose no digits. A band without any variation gets scale 1.
-
-    Args:
-        areas: Scenes, all of one list of bands, each with the block of it that is trained on.
+    Blocks are read in strips and the moments merged in float64 (Chan, Golub & LeVeque 1983), so memory does not grow
+    with the areas and large offsets lose no digits. A band without any variation gets scale 1.
 
     Raises:
         SceneError: If the scenes differ in their bands, or no pixel of the areas is valid.
@@ -45,7 +41,7 @@ def measure_scaling(areas: Sequence[tuple[SceneReader, Block]]) -> Scaling:
             moments.add(image[:, valid])
     if moments.count == 0:
         raise SceneError(
-            "The training areas hold no valid pixel.",
+            "The training areas have no valid pixel.",
             expected="areas that the scene covers",
             remedy="check the areas, and the scene's nodata value",
         )
@@ -61,7 +57,7 @@ def strips(block: Block) -> Iterator[Block]:
 
 
 class _Moments:
-    """Count, mean and sum of squared deviations of each band, merged batch by batch."""
+    """Count, mean and sum of squared deviations of each band."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -69,7 +65,7 @@ class _Moments:
         self.squares: DoubleArray = np.zeros(0)
 
     def add(self, values: FloatArray) -> None:
-        """Take in values (band, pixel)."""
+        """Merge values (band, pixel)."""
         count = values.shape[1]
         if count == 0:
             return

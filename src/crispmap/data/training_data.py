@@ -1,4 +1,4 @@
-"""Training data: pieces of scenes with labels, whatever they come from."""
+"""Training data: pieces of scenes with labels, from any source."""
 
 from __future__ import annotations
 
@@ -19,27 +19,18 @@ from crispmap.types import IGNORE, LabelArray
 Role: TypeAlias = Literal["coarse", "coarse validation", "refiner", "refiner validation", "test"]
 """What pieces are for. Those of the coarse network have imprecise labels, the others precise ones."""
 
-_READ_PX = 1024
-"""Labels of large areas are read in blocks of so many pixels a side, to bound memory."""
+_READ_PX = 1024  # labels of large areas are read in blocks of so many pixels a side, to bound memory
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """An area of a scene, with the labels of its pixels.
+    """An area of a scene, with the labels of its pixels."""
 
-    Attributes:
-        scene: The scene's name.
-        image: The scene.
-        area: The area on the image's grid.
-        labels: Labels on the same grid; they may know more than the area.
-        scores: Coarse scores of another tool on the same grid, or None.
-    """
-
-    scene: str
+    scene: str  # the scene's name
     image: Scene
-    area: Area
-    labels: LabelReader
-    scores: Scene | None = None
+    area: Area  # the area on the image's grid
+    labels: LabelReader  # labels on the same grid; they may know more than the area
+    scores: Scene | None = None  # coarse scores of another tool on the same grid, or None
 
     def within(self, area: Area) -> Piece:
         """Return the same piece of another area."""
@@ -55,31 +46,24 @@ class Piece:
         return np.where(self.area.mask(block), self.labels.read(block), np.uint8(IGNORE))
 
     def labelled_blocks(self) -> Iterator[tuple[Block, LabelArray]]:
-        """Yield blocks that cover the area, none larger than memory holds, with class ids as ``read_labels``."""
+        """Yield blocks of bounded size that cover the area, with class ids as ``read_labels``."""
         for block in self.area.block.pieces(_READ_PX):
             yield block, self.read_labels(block)
 
 
 class TrainingData(Protocol):
-    """What models are trained on and scored against: one scene, several, or a folder of images and masks.
-
-    Attributes:
-        schema: The classes of all labels.
-        gsd_m: The working ground sampling distance, at which refiners are trained.
-    """
+    """What models are trained on and scored against: one scene, several, or a folder of images and masks."""
 
     @property
-    def schema(self) -> ClassSchema: ...  # noqa: D102 - as above
+    def schema(self) -> ClassSchema:
+        """The classes of all labels."""
+
     @property
-    def gsd_m(self) -> float: ...  # noqa: D102 - as above
+    def gsd_m(self) -> float:
+        """The working ground sampling distance, at which refiners are trained."""
 
     def pieces(self, role: Role, *, gsd_m: float | None = None) -> list[Piece]:
-        """Return the pieces of a role; none where there is none.
-
-        Args:
-            role: What they are for.
-            gsd_m: The ground sampling distance of their images; None for that of the scene's map.
-        """
+        """Return the pieces of a role, on images of a ground sampling distance, by default that of the map."""
 
 
 def learned_and_held_out(
@@ -87,10 +71,8 @@ def learned_and_held_out(
 ) -> tuple[list[Piece], list[Piece]]:
     """Return the pieces to learn from and those to validate on.
 
-    The latter are the data's own, or a strip held out of every piece; without ``hold_out`` there are none.
-
-    Raises:
-        ProjectError: If a piece is too small to hold out a strip of it.
+    The latter are the data's own, or a strip held out of every piece; without ``hold_out`` there are none. A piece too
+    small for a strip is a ProjectError.
     """
     pieces = data.pieces(role, gsd_m=gsd_m)
     if not hold_out:

@@ -1,4 +1,4 @@
-"""Scores brought to the grid of a scene, whatever the size of their pixels."""
+"""Scores brought to the grid of a scene, with pixels of any size."""
 
 from __future__ import annotations
 
@@ -10,34 +10,21 @@ from crispmap.inference.tiled import Pixels
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene, SceneReader
 
-_CORNER_PX = 0.5
-"""How far the origins of scores and scene may lie apart, in pixels of the scene."""
+_CORNER_PX = 0.5  # how far the origins of scores and scene may be apart, in pixels of the scene
 
 
 class ScoresOnScene(Scene):
     """Scores with the pixels of a scene, cut to its grid and valid only where the scene is.
 
     Scores with larger pixels are interpolated linearly between pixel centres, those with smaller ones averaged by
-    area, by global coordinates (``ResampledScene``). Scores are float32, 0 where invalid.
-
-    Args:
-        scores: Scores whose first pixel corner is the scene's.
-        image: The scene.
-        ratio: (y, x) sides of a pixel of the scores in pixels of the scene.
-        engine: What computes the scores, in words; empty where they are read from a file.
-
-    Attributes:
-        image: The scene.
-        engine: What computes the scores.
+    area, by global coordinates (``ResampledScene``). Scores are float32, 0 where invalid. ``ratio`` is the (y, x) size
+    of their pixels in pixels of the scene; the corners of their first pixels are the same.
     """
 
     def __init__(self, scores: SceneReader, image: SceneReader, ratio: tuple[float, float], engine: str = "") -> None:
-        self.engine = engine
-        self.grid = image.grid
-        self.band_names = scores.band_names
-        self.path = scores.path
+        self.image, self.engine, self.grid = image, engine, image.grid
+        self.band_names, self.path = scores.band_names, scores.path
         self._scores = scores if ratio == (1.0, 1.0) else ResampledScene(scores, 1 / ratio[0], 1 / ratio[1])
-        self.image = image
 
     def _read_inside(self, block: Block) -> Pixels:
         values, known = self._scores.read(block)
@@ -46,7 +33,7 @@ class ScoresOnScene(Scene):
         return values, valid
 
     def close(self) -> None:
-        """Do nothing: whoever opened scores and scene closes them."""
+        """Do nothing: the caller closes scores and scene."""
 
 
 def scores_on_scene(scores: SceneReader, image: SceneReader) -> ScoresOnScene:
@@ -56,14 +43,14 @@ def scores_on_scene(scores: SceneReader, image: SceneReader) -> ScoresOnScene:
     scene's.
 
     Raises:
-        GridError: If scores and scene do not cover the same ground, to a pixel of either.
+        GridError: If scores and scene do not cover the same area, to a pixel of either.
     """
     if isinstance(scores, ScoresOnScene) and scores.image is image:
         return scores
     to_scene = _to_scene(scores.grid, image.grid)
     if to_scene is None or not _fits(to_scene, scores.grid, image.grid):
         raise GridError(
-            f"The scores do not cover the scene's ground.\n"
+            f"The scores do not cover the scene's area.\n"
             f"  scores: {_described(scores.grid)}\n  scene: {_described(image.grid)}",
             expected="scores in the scene's coordinate system, from corner to corner, with pixels of any size",
             remedy="warp the scores to the scene's bounds, for example with gdalwarp -te -t_srs -r bilinear",
@@ -75,7 +62,7 @@ def scores_on_scene(scores: SceneReader, image: SceneReader) -> ScoresOnScene:
 def _to_scene(scores: Grid, scene: Grid) -> Affine | None:
     """Return the map from pixel positions of the scores to those of the scene; None where there is none."""
     if scores.crs is None and scores.transform.c == scores.transform.f == 0:
-        # Only a whole ratio, and one: a map cut along its borders must not be stretched over the whole scene.
+        # One whole ratio for both axes: a map cut along its borders must not be stretched over the whole scene.
         return Affine.scale(max(1, round(scene.width / scores.width)))
     if scores.crs != scene.crs:
         return None

@@ -34,13 +34,11 @@ Arrays = Sequence[NDArray[np.generic]] | None
 Encode = Callable[[ScoreWork, Block, Executor], Arrays]
 """Computes a block and returns what is to be written of it. Sent to the workers."""
 
-_TASKS_A_WORKER = 2
-"""Blocks under way for every thread of a worker: one computed, one on its way."""
-_THREADS_A_WORKER = 2
-"""Blocks a local worker has in hand at a time, so that reading and computing overlap."""
+_TASKS_A_WORKER = 2  # blocks under way for every thread of a worker: one computed, one on its way
+_THREADS_A_WORKER = 2  # blocks a local worker has in hand at a time, so that reading and computing overlap
 _CONNECT_S = 15
 _LOOK_S = 1
-_REMEDY = "run the same command again: finished blocks are kept; dask's logs of the workers say more"
+_REMEDY = "run the same command again: finished blocks are kept; dask's logs of the workers have more"
 
 
 @contextmanager
@@ -54,7 +52,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
     settings = {
         "OMP_NUM_THREADS": "1",  # every thread of a worker computes on one core
         "OMP_WAIT_POLICY": "PASSIVE",
-        "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",  # what fails is told once, where the command runs
+        "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",  # failures are reported once, where the command runs
     }
     try:
         cluster = distributed.LocalCluster(
@@ -65,13 +63,13 @@ def local_cluster(workers: int) -> Iterator[Client]:
         raise ClusterError(
             f"{workers} local workers cannot be started: {error}.",
             expected="room for one more process a worker",
-            remedy="ask for fewer --workers",
+            remedy="ask for fewer workers with workers=",
         ) from error
     with cluster, distributed.Client(cluster) as client:
         try:
             yield client
         finally:
-            with suppress(Exception):  # a worker that holds threads takes seconds to end
+            with suppress(Exception):  # a worker with threads of its own takes seconds to end
                 client.run(_close_opened)
 
 
@@ -103,7 +101,7 @@ def _distributed() -> Any:
         raise ClusterError(
             "Dask is not installed.",
             expected="crispmap with its extra for clusters",
-            remedy="pip install 'crispmap[cluster]', or leave out --workers and --scheduler",
+            remedy="pip install 'crispmap[cluster]', or leave out workers= and scheduler=",
         ) from error
     return distributed
 
@@ -146,18 +144,11 @@ def work_on_cluster(
     *,
     threads: int | None,
     deliver: Callable[[Block, Arrays], None],
-    done: Callable[[Block], None],
 ) -> None:
-    """Work on all blocks, a few a worker at a time; ``deliver`` and ``done`` are called here, block by block.
+    """Work on all blocks, a few a worker at a time; ``deliver`` is called here with what is to be written of each.
 
-    Args:
-        client: Connected to the workers.
-        job: What to compute, with paths that the workers can read.
-        encode: Computes a block and returns what is to be written of it.
-        blocks: The blocks.
-        threads: Threads that compute in every worker, or None for as many as it was started with.
-        deliver: Takes what is to be written of a block.
-        done: Told of every block that is delivered.
+    ``threads`` compute in every worker, by default as many as it was started with. Workers must be able to read the
+    paths of the job.
 
     Raises:
         ClusterError: If the scheduler is lost, or a block's workers are lost again and again.
@@ -186,13 +177,12 @@ def work_on_cluster(
                 raise result
             deliver(block, result)
             future.release()
-            done(block)
             begin(1)
     except KilledWorker as error:
         raise ClusterError(
             f"Workers died again and again over one block: {error}.",
             expected="workers that live",
-            remedy=f"give them more memory, or make blocks smaller with --block; {_REMEDY}",
+            remedy=f"give them more memory, or make the blocks smaller; {_REMEDY}",
         ) from error
     except (CommClosedError, FutureCancelledError, TimeoutError) as error:
         raise ClusterError(
@@ -204,11 +194,7 @@ def work_on_cluster(
 
 
 def _next(finished: SimpleQueue[Any], client: Client) -> Any:
-    """Return the next future that is done.
-
-    Raises:
-        TimeoutError: If none will be, for the scheduler is gone.
-    """
+    """Return the next future that is done."""
     while True:
         try:
             return finished.get(timeout=_LOOK_S)
@@ -222,7 +208,7 @@ _opening = threading.Lock()
 
 
 def _work_on_block(job: MapJob, threads: int | None, encode: Encode, block: Block) -> Arrays | CrispmapError:
-    """Do one block, on a worker; what a person can mend is returned, for not every cause of it can be sent."""
+    """Do one block, on a worker; errors a person can fix are returned, for not every cause can be sent."""
     try:
         work, pool = _open(job, threads)
         return encode(work, block, pool)
@@ -241,9 +227,9 @@ def _open(job: MapJob, threads: int | None) -> tuple[ScoreWork, Executor]:
             threads = threads or int(worker.state.nthreads)
             choice = replace(job.engine, threads=threads, device=_device(job.engine.device, worker.name))
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # told already, where the command runs
+                warnings.simplefilter("ignore")  # shown already, where the command runs
                 stack = ExitStack()
-                work = stack.enter_context(replace(job, engine=choice).opened())
+                work = stack.enter_context(job.opened()).work(choice)
             _opened[job] = work, ThreadPoolExecutor(threads, thread_name_prefix="compute"), stack
         return _opened[job][:2]
 

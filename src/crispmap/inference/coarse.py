@@ -12,47 +12,31 @@ from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
 from crispmap.inference.engines import Engine, EngineChoice, open_engine
-from crispmap.inference.plan import BLOCK_PX, STRIP_PX, TILE_PX, plan_tiles
+from crispmap.inference.plan import STRIP_PX, TILE_PX, Cut, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
-from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
 from crispmap.models.model import CoarseModel
 from crispmap.models.scaling import scaled_input
 from crispmap.raster.resample import ResampledScene
-from crispmap.raster.scene import Scene, SceneReader
+from crispmap.raster.scene import SceneReader
 from crispmap.types import FloatArray
 
 _SAME_GSD = 0.01
 _RATIOS = (0.25, 64.0)
 """Model over scene pixel size: below, pixels are invented by the dozen; above, nothing of the scene is left."""
 _SOURCE_PX = 2048
-_MIN_TILE_PX = 64
-"""Tiles shrink with the ratio to about this much of the scene, so that memory does not grow with it."""
+_MIN_TILE_PX = 64  # tiles shrink with the ratio to about this much of the scene, so that memory does not grow with it
 
 
 def coarse_scores(
-    image: SceneReader,
-    model: CoarseModel,
-    *,
-    engine: EngineChoice = EngineChoice("torch"),
-    block_px: int = BLOCK_PX,
-    tile_px: int = TILE_PX,
-    shifted: bool = False,
+    image: SceneReader, model: CoarseModel, *, engine: EngineChoice = EngineChoice("torch"), cut: Cut = Cut()
 ) -> ScoresOnScene:
     """Return a network's scores on a scene as a raster on the scene's grid, computed when read.
 
     However it is read, its values are those of the network applied to the whole scene at once. Where the scene's
     ground sampling distance differs from the model's by more than 1 %, the image is averaged by area to the model's,
     the network runs there, and the scores are brought back bilinearly (IGARSS 2016, section 3). Outside the scene the
-    network sees the image's reflection; invalid pixels enter it as 0. Valid exactly where the scene is.
-
-    Args:
-        image: The scene's bands, raw.
-        model: The coarse network and its card.
-        engine: What computes.
-        block_px: Side of the blocks it will be read in; sizes what is kept in memory and changes no value.
-        tile_px: Longest side of the tiles computed at once, in pixels of the network.
-        shifted: Cut the scene elsewhere, to see whether the scores depend on the cut.
+    network sees the image's reflection; invalid pixels enter it as 0. Scores are valid exactly where the scene is.
 
     Raises:
         ModelError: If the number of bands is not the network's.
@@ -62,33 +46,28 @@ def coarse_scores(
     check_bands(image, card)
     ratio = gsd_ratio(image, card.gsd_m)
     seen = image if ratio == (1.0, 1.0) else ResampledScene(image, *ratio)
-    side = min(tile_px, max(_MIN_TILE_PX, int(_SOURCE_PX / max(ratio))))
-    plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=network.stride_px, shifted=shifted)
-    keep = plan.tiles_to_keep((block_px / ratio[0], block_px / ratio[1]), STRIP_PX / ratio[1])
-    names = card.schema.names
-    overlap = 0 if network.radius_px is not None else math.ceil(OVERLAP_PX / network.stride_px) * network.stride_px
-    window = plan.tile_shape[0] + 2 * overlap, plan.tile_shape[1] + 2 * overlap
-    opened = _opened(network, window, engine)
-    compute = _window_computer(seen, model, opened, window)
-    scores: Scene = TiledScores(seen.grid, names, image.path, plan, compute, keep=keep)
-    if overlap:
-        scores = BlendedScores(seen.grid, image, names, plan, compute, keep=keep, overlap_px=overlap)
+    side = min(cut.tile_px or TILE_PX, max(_MIN_TILE_PX, int(_SOURCE_PX / max(ratio))))
+    stride = network.stride_px
+    overlap = 0 if network.radius_px is not None else math.ceil(OVERLAP_PX / stride) * stride
+    plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=stride, shifted=cut.shifted, overlap_px=overlap)
+    keep = plan.tiles_to_keep((cut.block_px / ratio[0], cut.block_px / ratio[1]), STRIP_PX / ratio[1])
+    blank = np.zeros((1, network.bands, *(length + 2 * network.halo_px for length in plan.window_shape)), np.float32)
+    opened = open_engine(network.for_inference(), (blank,), engine)
+    compute = _window_computer(seen, model, opened, blank)
+    kind = BlendedScores if overlap else TiledScores
+    scores = kind(seen, card.schema.names, plan, compute, keep=keep)
     return ScoresOnScene(scores, image, ratio, opened.text)
 
 
 def check_bands(image: SceneReader, card: ModelCard) -> None:
-    """Check that a scene is read with as many bands as a network takes.
-
-    Raises:
-        ModelError: If it is not.
-    """
+    """Raise ModelError unless a scene is read with as many bands as a network takes."""
     bands = len(card.band_names)
     if image.band_count != bands:
         raise ModelError(
             f"{image.path} is read with {image.band_count} bands ({', '.join(image.band_names)}); the model was "
             f"trained on {bands} ({', '.join(card.band_names)}).",
             expected=f"{bands} bands",
-            remedy="choose the bands the model was trained on, in its order, with --bands",
+            remedy="choose the bands the model was trained on, in its order, with bands=",
         )
 
 
@@ -107,30 +86,23 @@ def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:
             f"{image.path} has pixels of {y:.4g} x {x:.4g} m; the model was trained at {gsd_m:.4g} m.",
             expected=f"pixels of {gsd_m / _RATIOS[1]:.4g} to {gsd_m / _RATIOS[0]:.4g} m",
             remedy="train a model at the scene's ground sampling distance; if the scene has no georeference, "
-            "give the size of its pixels with --assume-gsd-m",
+            "give the size of its pixels with assume_gsd_m=",
         )
     return ratios
 
 
-def _opened(network: CoarseNetwork, shape: tuple[int, int], choice: EngineChoice) -> Engine:
-    """Return the engine that computes windows of this shape."""
-    side = (length + 2 * network.halo_px for length in shape)
-    return open_engine(network.for_inference(), (np.zeros((1, network.bands, *side), np.float32),), choice)
-
-
-def _window_computer(image: SceneReader, model: CoarseModel, engine: Engine, shape: tuple[int, int]) -> ComputeTile:
-    """Return what computes a window on the network's own grid; a score stands at every pixel, valid or not."""
-    network, scaling, halo = model.network, model.scaling, model.network.halo_px
+def _window_computer(image: SceneReader, model: CoarseModel, engine: Engine, blank: FloatArray) -> ComputeTile:
+    """Return what computes a window on the network's own grid; every pixel has a score, valid or not."""
+    scaling, halo = model.scaling, model.network.halo_px
 
     @cache
-    def blank() -> FloatArray:
-        side = (length + 2 * halo for length in shape)
-        scores: FloatArray = engine.run(np.zeros((1, network.bands, *side), np.float32))[0][0]
+    def blank_scores() -> FloatArray:
+        scores: FloatArray = engine.run(blank)[0][0]
         return scores
 
     def compute(window: Block) -> Pixels:
         pixels, valid = image.read(window.padded(halo))
-        scores = engine.run(scaled_input(pixels, valid, scaling)[None])[0][0] if valid.any() else blank()
+        scores = engine.run(scaled_input(pixels, valid, scaling)[None])[0][0] if valid.any() else blank_scores()
         return scores, np.ones(window.shape, np.bool_)
 
     return compute

@@ -24,12 +24,7 @@ def map_in_memory(
 ) -> tuple[LabelArray, FloatArray | None]:
     """Return class ids uint8 (row, col), 255 where invalid, and the scores (class, row, col) where wanted, NaN there.
 
-    Args:
-        scene: The image.
-        models: What computes; the last of them gives the result.
-        given: Scores in the place of a coarse network, over the image's area.
-        device: "auto", "cpu" or "cuda".
-        with_scores: Whether the scores are wanted.
+    The last of the models gives the result. ``given`` are scores in the place of a coarse network.
 
     Raises:
         ModelError: If a model was made for other bands or classes.
@@ -46,11 +41,10 @@ def map_in_memory(
 
 
 def write_map(scene: Scene, models: ScoreModels, out: Path, *, device: str = "auto", force: bool = False) -> Path:
-    """Write the class map of a scene and return its path; memory holds one block.
+    """Write the class map of a scene block by block, and return its path; errors are those of ``map_in_memory``.
 
     Raises:
         OutputError: If the file exists and ``force`` is not given, or cannot be written.
-        ModelError: As ``map_in_memory``; likewise SceneError.
     """
     with class_map_writer(out, scene.grid, models.all[0].classes, force=force) as writer:
         for block, values, valid in _computed(scene, models, None, device):

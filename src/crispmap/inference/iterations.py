@@ -22,14 +22,7 @@ _CHUNK_PX = 512
 
 
 class IterationMaps:
-    """Scores and class maps of a scene after 0, 1, .. iterations of a refiner, computed when asked for.
-
-    Args:
-        image: The scene on the working grid.
-        scores: Coarse scores on the same grid.
-        refiner: The refiner and its card.
-        device: "auto", "cpu" or "cuda".
-    """
+    """Scores and class maps of a scene after 0, 1, .. iterations of a refiner, computed when asked for."""
 
     def __init__(self, image: SceneReader, scores: SceneReader, refiner: RefinerModel, device: str = "auto") -> None:
         self._classes, self._count = scores.band_count, refiner.network.iterations + 1
@@ -50,12 +43,12 @@ class IterationMaps:
     ) -> list[ConfusionMatrix]:
         """Return the confusion matrix on some areas after every iteration, the coarse map's first."""
         counts = [ConfusionMatrix(names) for _ in range(self._count)]
-        ground = AreaUnion(areas)
-        # Over the box of all areas, not area by area: the boxes of two polygons may share ground.
+        chosen = AreaUnion(areas)
+        # Over the box of all areas, not area by area: the boxes of two polygons may overlap.
         box = box_of(areas)
         with progress(events, "iterations", box.height * box.width) as running:
             for block in box.pieces(_CHUNK_PX):
-                mask = ground.mask(block)
+                mask = chosen.mask(block)
                 if mask.any():
                     labels = np.where(mask, reference.read(block), np.uint8(IGNORE))
                     for count, (_, step) in zip(counts, self.over(block), strict=True):

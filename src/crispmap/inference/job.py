@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 from crispmap.inference.engines import EngineChoice
+from crispmap.inference.plan import Cut
 from crispmap.inference.scores import ScoreModels, score_work
 from crispmap.inference.work import ScoreWork
-from crispmap.models.file import load_model
+from crispmap.models.file import load_model, model_hash
 from crispmap.raster.files import open_scene
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
@@ -28,34 +31,46 @@ class GivenScores:
 
 
 @dataclass(frozen=True)
-class MapJob:
-    """What scores are computed from. The same job gives the same bytes, wherever and in whatever blocks it is done.
+class LoadedModels(ScoreModels):
+    """Models from files, each loaded once and hashed at most once in a run, for all its scenes."""
 
-    Attributes:
-        scene: The scene, with its bands.
-        model: The coarse network's model file, or None where scores are given.
-        refiner: The refiner's model file, or None.
-        scores: Scores of any tool in the place of a coarse network, or None.
-        gsd_m: Ground sampling distance to work at, or None for the scene's own.
-        engine: What computes.
-        tile_px: Side of the tiles; by default what suits engine and models.
-        shifted: Cut the scene elsewhere, to see whether the scores depend on the cut.
-    """
+    files: Mapping[str, Path] = field(default_factory=dict)  # by role: "coarse", "refiner"
+
+    @classmethod
+    def load(cls, coarse: Path | None, refiner: Path | None) -> LoadedModels:
+        """Return the models of two files; ModelError if one is missing, damaged or of the wrong kind."""
+        return cls(
+            None if coarse is None else load_model(coarse, kind="coarse"),
+            None if refiner is None else load_model(refiner, kind="refiner"),
+            {role: path for role, path in (("coarse", coarse), ("refiner", refiner)) if path is not None},
+        )
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of each file, by role."""
+        return {role: model_hash(path) for role, path in self.files.items()}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What a map's tags have about its making: the version, and architecture and hash of its models by role."""
+        tags = {"CRISPMAP_VERSION": version("crispmap")}
+        for (role, sha256), model in zip(self.hashes.items(), self.all, strict=True):
+            tags[f"CRISPMAP_{role.upper()}"] = model.card.architecture
+            tags[f"CRISPMAP_{role.upper()}_SHA256"] = sha256
+        return tags
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """What scores are computed from. The same job gives the same bytes, on any machine and in any blocks."""
 
     scene: SceneRef
-    model: Path | None = None
+    model: Path | None = None  # the coarse network; None where scores are given
     refiner: Path | None = None
-    scores: GivenScores | None = None
-    gsd_m: float | None = None
+    scores: GivenScores | None = None  # in the place of a coarse network
+    gsd_m: float | None = None  # ground sampling distance to work at; by default the scene's own
     engine: EngineChoice = EngineChoice()
-    tile_px: int | None = None
-    shifted: bool = False
-
-    @contextmanager
-    def image(self) -> Iterator[Scene]:
-        """Open the scene as the job sees it."""
-        with open_scene(self.scene, gsd_m=self.gsd_m) as scene:
-            yield scene
+    tile_px: int | None = None  # by default what suits engine and models
 
     def absolute(self) -> MapJob:
         """Return the job with files that are found from any folder, as for a process elsewhere."""
@@ -64,27 +79,35 @@ class MapJob:
         return replace(self, scene=self.scene.absolute(), model=model, refiner=refiner, scores=scores)
 
     @contextmanager
-    def opened(self) -> Iterator[ScoreWork]:
-        """Open scene and models, ready to compute any block.
+    def opened(self, models: LoadedModels | None = None) -> Iterator[OpenJob]:
+        """Open the scene and the scores, and load the models where they are not given.
 
-        Raises:
-            SceneError: If the scene or the scores cannot be read, or have pixels far from the model's.
-            ModelError: If a model cannot be read, or was made for other bands or classes.
-            GridError: If scores and scene do not cover the same ground.
-            InputError: If the engine cannot do what is asked for.
+        A file that cannot be read is a SceneError or a ModelError.
         """
         with ExitStack() as stack:
-            image = stack.enter_context(self.image())
-            coarse = None if self.model is None else load_model(self.model, kind="coarse")
-            refiner = None if self.refiner is None else load_model(self.refiner, kind="refiner")
+            image = stack.enter_context(open_scene(self.scene, gsd_m=self.gsd_m))
+            if models is None:
+                models = LoadedModels.load(self.model, self.refiner)
             given = None if self.scores is None else stack.enter_context(self._given(self.scores))
-            yield score_work(
-                image, ScoreModels(coarse, refiner), given,
-                engine=self.engine, tile_px=self.tile_px, shifted=self.shifted,
-            )  # fmt: skip
+            yield OpenJob(self, image, models, given)
 
     def _given(self, scores: GivenScores) -> Scene:
         return open_scores(
             scores.path, kind=scores.kind, full_scale=scores.full_scale,
             class_names=scores.class_names, assume_gsd_m=self.scene.assume_gsd_m,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """A job with its files open: trials, map and seam check are works on the same scene and models."""
+
+    job: MapJob
+    image: Scene
+    models: LoadedModels
+    given: Scene | None
+
+    def work(self, engine: EngineChoice | None = None, *, shifted: bool = False) -> ScoreWork:
+        """Return work that is ready to compute any block, by default with the job's engine; see ``score_work``."""
+        cut = Cut(self.job.tile_px, shifted=shifted)
+        return score_work(self.image, self.models, self.given, engine=engine or self.job.engine, cut=cut)

@@ -15,14 +15,10 @@ from crispmap.raster.scene import reflected_indices
 
 
 class MapNetwork(nn.Module):
-    """A coarse network, a refiner, or both: from what is read around one tile to the scores of the tile.
+    """A coarse network, a refiner, or both: from the pixels around one tile to the scores of the tile.
 
-    With both, the refiner sees at the border of the scene what it sees when it is given saved scores: their
-    reflection, not the network's scores of a reflected image. ``reflected_places`` says how.
-
-    Args:
-        coarse: The coarse network, or None where scores are given.
-        refiner: The refiner, or None.
+    With both, the refiner sees at the border of the scene what it sees when it is given saved scores: their reflection
+    (``reflected_places``), not the network's scores of a reflected image.
 
     Attributes:
         halo_px: Pixels of scores the refiner reads beyond a tile, rounded up to the network's stride.
@@ -32,8 +28,10 @@ class MapNetwork(nn.Module):
 
     def __init__(self, coarse: CoarseModel | None, refiner: RefinerModel | None) -> None:
         super().__init__()
-        if coarse is None and refiner is None:
+        model = coarse or refiner
+        if model is None:
             raise ValueError("a map needs a network or a refiner")
+        self.scaling, self.classes = model.scaling, model.network.classes
         self.stride_px = 1 if coarse is None else coarse.network.stride_px
         self._reach_px = 0 if refiner is None else refiner.network.margin_px
         self.halo_px = math.ceil(self._reach_px / self.stride_px) * self.stride_px
@@ -44,11 +42,9 @@ class MapNetwork(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the scores of a tile (1, class, row, col): refined, coarse, or refined and coarse.
 
-        Args:
-            inputs: The scaled image (1, band, row + 2 margin_px, col + 2 margin_px), 0 where invalid. With network and
-                refiner, also the valid pixels (1, 1, row + 2 halo_px, col + 2 halo_px) as 0 and 1, and the places
-                ``reflected_places`` gives for rows and columns. Without network, the scores (1, class, row + 2
-                margin_px, col + 2 margin_px) and the image.
+        Inputs are the scaled image (1, band, row + 2 margin_px, col + 2 margin_px), 0 where invalid; with network and
+        refiner, also the valid pixels (1, 1, row + 2 halo_px, col + 2 halo_px) as 0 and 1, and the places of rows and
+        columns that ``reflected_places`` gives. Without network: the scores, shaped like the image, and the image.
         """
         if self.network is None:
             return (self._refined(*inputs),)
@@ -71,14 +67,10 @@ class MapNetwork(nn.Module):
 
 
 def reflected_places(tile: Block, halo_px: int, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where in a window of scores around a tile the reflection about the scene's border takes rows and columns.
+    """Return where the reflection about the scene's border takes the rows and columns of a window around a tile.
 
-    Inside the scene a row is itself. What lies so far outside that no pixel of the scene sees it stays in the window.
-
-    Args:
-        tile: The tile; it begins inside the scene.
-        halo_px: How far the window reaches beyond the tile.
-        shape: (height, width) of the scene.
+    Inside the scene a row is itself. Rows so far outside that no pixel of the scene sees them stay in the window. The
+    tile begins inside the scene.
     """
     window = tile.padded(halo_px)
     places = []

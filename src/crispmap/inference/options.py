@@ -14,39 +14,27 @@ AUTO = "auto"
 class PredictOptions:
     """How maps are made. Engine and precision may change their last digits; nothing else here changes a byte.
 
-    Attributes:
-        engine: "auto", "torch", "openvino" or "onnxruntime".
-        precision: "float32", "bfloat16", "float16", or "auto": a reduced one where it changes next to no label.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        block_px: Side of the blocks read and written; rounded up to whole tiles.
-        workers: Local processes to share the blocks out to, or None to compute in this one.
-        scheduler: Address of a Dask scheduler, or None.
-        restart: Discard an unfinished map instead of going on with it.
-        force: Replace files that exist.
-        verify_seams: Windows to predict again, cut elsewhere, once the map is done.
-        seed: Places those windows.
-
     Raises:
         InputError: If workers and scheduler are both given, or a number is out of range.
     """
 
-    engine: str = AUTO
-    precision: str = AUTO
-    device: str = AUTO
-    block_px: int = BLOCK_PX
-    workers: int | None = None
-    scheduler: str | None = None
-    restart: bool = False
-    force: bool = False
-    verify_seams: int = 0
-    seed: int = 0
+    engine: str = AUTO  # "auto", "torch", "openvino" or "onnxruntime"
+    precision: str = AUTO  # "float32", "bfloat16", "float16"; "auto" reduces it where next to no label changes
+    device: str = AUTO  # "auto", "cpu", "cuda" or "cuda:N"
+    block_px: int = BLOCK_PX  # side of the blocks read and written; rounded up to whole tiles
+    workers: int | None = None  # local processes to share the blocks out to, or None to compute in this one
+    scheduler: str | None = None  # address of a Dask scheduler, or None
+    restart: bool = False  # discard an unfinished map instead of going on with it
+    force: bool = False  # replace files that exist
+    verify_seams: int = 0  # windows to predict again, cut elsewhere, once the map is done
+    seed: int = 0  # places those windows
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.scheduler is not None:
             raise InputError(
                 "Both local workers and a scheduler are asked for.",
-                expected="one of --workers and --scheduler",
-                remedy="leave out --workers: a scheduler has workers of its own",
+                expected="one of workers= and scheduler=",
+                remedy="leave out workers=: a scheduler has workers of its own",
             )
         if self.block_px < 1:
             raise InputError(f"The block size is {self.block_px} pixels.", expected="at least 1, such as 1024")

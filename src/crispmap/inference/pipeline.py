@@ -14,8 +14,7 @@ from itertools import islice
 
 from crispmap.geo.grid import Block
 
-UNDER_WAY = 3
-"""Blocks under way at a time: one read, one computed, one written."""
+UNDER_WAY = 3  # blocks under way at a time: one read, one computed, one written
 
 Work = Callable[[Block, Executor], None]
 """Reads, computes and hands over one block; the pool is for its arithmetic."""
@@ -28,13 +27,6 @@ def work_through(
 
     Where one fails, no further one is begun, those under way are waited for, and the first error is raised; the same
     where ``done`` raises or the caller is interrupted.
-
-    Args:
-        blocks: The blocks.
-        work: What to do with each.
-        threads: Threads of the pool that computes.
-        done: Called with every block that is finished.
-        under_way: Most blocks in memory at a time.
     """
     waiting = iter(blocks)
     with _pool(threads, "compute") as compute, _pool(under_way, "block") as pool:

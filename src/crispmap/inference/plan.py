@@ -14,30 +14,36 @@ from dataclasses import dataclass, replace
 from crispmap.errors import InputError
 from crispmap.geo.grid import Block
 
-TILE_PX = 512
-"""Longest side of a tile: large beside the halo of the networks, small beside memory."""
-BLOCK_PX = 1024
-"""Default side of the blocks in which maps are read and written."""
-STRIP_PX = 4096
-"""Width of the strips in which blocks are visited; bounds what must be kept between two rows of blocks."""
+TILE_PX = 512  # longest side of a tile: large beside the halo of the networks, small beside memory
+BLOCK_PX = 1024  # default side of the blocks in which maps are read and written
+STRIP_PX = 4096  # width of the strips in which blocks are visited; bounds what must be kept between two rows of blocks
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a scene is cut into tiles and blocks; it changes no value."""
+
+    tile_px: int | None = None  # longest side of the tiles, in pixels of the network; by default what suits the models
+    block_px: int = BLOCK_PX  # side of the blocks that are read; decides how many tiles are kept
+    shifted: bool = False  # tiles about half a tile off, to see whether the values depend on the cut
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """Equal tiles that cover a raster once; the last row and column of tiles may reach beyond it.
+    """Equal tiles that cover a raster once; the last row and column of tiles may reach beyond it."""
 
-    Attributes:
-        shape: (height, width) of the raster in pixels.
-        tile_shape: (height, width) of every tile in pixels.
-        origin: (row, col) of one tile's corner, at or before the raster's; the others lie whole tiles from it.
-    """
-
-    shape: tuple[int, int]
+    shape: tuple[int, int]  # (height, width) of the raster in pixels
     tile_shape: tuple[int, int]
-    origin: tuple[int, int] = (0, 0)
+    origin: tuple[int, int] = (0, 0)  # corner of one tile, at or before the raster's; others are whole tiles from it
+    overlap_px: int = 0  # how far the window computed for a tile reaches beyond it on every side
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """(height, width) of what is computed for a tile."""
+        return self.tile_shape[0] + 2 * self.overlap_px, self.tile_shape[1] + 2 * self.overlap_px
 
     def over(self, block: Block) -> Iterator[Block]:
-        """Yield the tiles that share ground with a block and with the raster, row by row."""
+        """Yield the tiles that share pixels with a block and with the raster, row by row."""
         inside = block.intersection(Block(0, 0, *self.shape))
         if inside.is_empty:
             return
@@ -49,23 +55,18 @@ class TilePlan:
     @property
     def count(self) -> int:
         """The number of tiles."""
-        rows, cols = (
-            math.ceil((length - start) / side)
-            for length, side, start in zip(self.shape, self.tile_shape, self.origin, strict=True)
-        )
-        return rows * cols
+        sides = zip(self.shape, self.tile_shape, self.origin, strict=True)
+        return math.prod(math.ceil((length - start) / side) for length, side, start in sides)
 
     def shifted(self, stride_px: int) -> TilePlan:
         """Return the same tiles about half a tile off, still on the stride grid."""
-        origin = [-max(stride_px, side // 2 // stride_px * stride_px) % side - side for side in self.tile_shape]
-        return replace(self, origin=(origin[0], origin[1]))
+        row, col = (-max(stride_px, side // 2 // stride_px * stride_px) % side - side for side in self.tile_shape)
+        return replace(self, origin=(row, col))
 
     def tiles_to_keep(self, block_shape: tuple[float, float], strip_width: float) -> int:
         """Return how many tiles to remember so that none is computed twice within a strip of blocks.
 
-        Args:
-            block_shape: (height, width) of the blocks, in pixels of this raster.
-            strip_width: Width of the strips of blocks, in pixels of this raster.
+        Blocks (height, width) and strips are in pixels of this raster.
         """
         # Beyond the block itself: tiles cut by its border, and the neighbours that halos reach into.
         rows = math.ceil(block_shape[0] / self.tile_shape[0]) + 3
@@ -74,36 +75,25 @@ class TilePlan:
 
 
 def plan_tiles(
-    shape: tuple[int, int], *, tile_px: int = TILE_PX, stride_px: int = 1, shifted: bool = False
+    shape: tuple[int, int], *, tile_px: int = TILE_PX, stride_px: int = 1, shifted: bool = False, overlap_px: int = 0
 ) -> TilePlan:
     """Return the canonical tiles of a raster: as few as ``tile_px`` allows, as even as the stride allows.
 
-    Tile sides are multiples of the stride, so tile origins lie on the network's stride grid.
-
-    Args:
-        shape: (height, width) of the raster in pixels.
-        tile_px: Longest side of a tile; rounded down to a multiple of the stride, but at least one stride.
-        stride_px: The network's stride in pixels.
-        shifted: Cut the raster elsewhere, about half a tile off, to see whether its values depend on the cut.
+    Tile sides are multiples of the stride, at least one, so tile origins lie on the network's stride grid.
     """
     limit = max(1, tile_px // stride_px) * stride_px
-    sides = []
-    for length in shape:
-        count = math.ceil(length / limit)
-        sides.append(math.ceil(math.ceil(length / count) / stride_px) * stride_px)
-    plan = TilePlan(shape, (sides[0], sides[1]))
+    height, width = (
+        math.ceil(math.ceil(length / math.ceil(length / limit)) / stride_px) * stride_px for length in shape
+    )
+    plan = TilePlan(shape, (height, width), overlap_px=overlap_px)
     return plan.shifted(stride_px) if shifted else plan
 
 
 def visit_blocks(shape: tuple[int, int], block_px: int, strip_px: int = STRIP_PX) -> Iterator[Block]:
     """Yield the blocks that cover a raster once: strip by strip from the left, each strip from top to bottom.
 
-    Strips bound the tiles that must be remembered between two rows of blocks, whatever the raster's width.
-
-    Args:
-        shape: (height, width) of the raster in pixels.
-        block_px: Side of the blocks; those at the far edges are cut to fit.
-        strip_px: Width of a strip; rounded down to whole blocks, but at least one.
+    Strips, at least a block wide, bound the tiles that must be remembered between two rows of blocks for a raster of
+    any width. Blocks at the far edges are cut to fit.
 
     Raises:
         InputError: If ``block_px`` is below 1.
@@ -113,7 +103,4 @@ def visit_blocks(shape: tuple[int, int], block_px: int, strip_px: int = STRIP_PX
     height, width = shape
     strip = max(1, strip_px // block_px) * block_px
     for left in range(0, width, strip):
-        right = min(left + strip, width)
-        for row in range(0, height, block_px):
-            for col in range(left, right, block_px):
-                yield Block(row, col, min(block_px, height - row), min(block_px, right - col))
+        yield from Block(0, left, height, min(strip, width - left)).pieces(block_px)

@@ -1,4 +1,4 @@
-"""Whether a scene may be computed in reduced precision: tried on a piece of it, before the map is begun."""
+"""Whether a scene may be computed in reduced precision: a trial on a sample, before the map is begun."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from crispmap.errors import InputError
 from crispmap.inference.engines import PRECISIONS, Precision
 from crispmap.inference.tiled import Pixels
 
-MOST_CHANGED = 1e-4
-"""Share of labels a reduced precision must change fewer than."""
+MOST_CHANGED = 1e-4  # share of labels a reduced precision must change fewer than
 LEAST_GAIN = 1.2
 """How many times as fast a reduced precision must be: less is not worth a changed digit, and hard to measure."""
 LEAST_PIXELS = 30_000
@@ -26,31 +25,18 @@ Compute = Callable[[], Sequence[Pixels]]
 
 @dataclass(frozen=True)
 class PrecisionTrial:
-    """A reduced precision beside float32 on the same sample.
-
-    Attributes:
-        precision: The reduced precision.
-        pixels: Valid pixels compared.
-        changed: Share of them whose label, the class with the highest score, is another, 0..1.
-        largest_difference: Largest difference of a score.
-        speed_ratio: Time of float32 over time of the reduced precision.
-    """
+    """A reduced precision beside float32 on the same sample."""
 
     precision: Precision
-    pixels: int
-    changed: float
-    largest_difference: float
-    speed_ratio: float
-
-    @property
-    def exact_enough(self) -> bool:
-        """Whether fewer labels change than ``MOST_CHANGED``, seen on ``LEAST_PIXELS`` or more."""
-        return self.pixels >= LEAST_PIXELS and self.changed < MOST_CHANGED
+    pixels: int  # valid pixels compared
+    changed: float  # share of these pixels whose label, the class with the highest score, is another, 0..1
+    largest_difference: float  # largest difference of a score
+    speed_ratio: float  # time of float32 over time of the reduced precision
 
     @property
     def accepted(self) -> bool:
-        """Whether the precision is exact enough and faster by ``LEAST_GAIN``."""
-        return self.exact_enough and self.speed_ratio >= LEAST_GAIN
+        """Whether the precision is exact enough, on enough pixels, and fast enough."""
+        return self.pixels >= LEAST_PIXELS and self.changed < MOST_CHANGED and self.speed_ratio >= LEAST_GAIN
 
     @property
     def text(self) -> str:
@@ -63,50 +49,31 @@ class PrecisionTrial:
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """The precision to compute in, and why.
+    """The precision to compute in, and why."""
 
-    Attributes:
-        precision: float32, or the fastest of those accepted.
-        trials: What was tried, in the order of the candidates.
-    """
-
-    precision: Precision
-    trials: tuple[PrecisionTrial, ...]
+    precision: Precision  # float32, or the fastest that was accepted
+    trials: tuple[PrecisionTrial, ...]  # what was tried, in the order of the candidates
 
     @property
     def tag(self) -> str:
         """The choice in words for a map's tags, such as "float32; bfloat16 changes 8.6 labels in 10,000 ..".
 
-        It tells no speed, so that two runs that choose the same write the same bytes.
+        It has no speed, so that two runs that choose the same write the same bytes.
         """
         return "; ".join([self.precision, *(trial.text for trial in self.trials)])
 
-    @property
-    def text(self) -> str:
-        """The choice in words for a person, with the speeds measured."""
-        speeds = (f"{trial.text}, {trial.speed_ratio:.1f} times as fast as float32" for trial in self.trials)
-        return "; ".join([self.precision, *speeds])
 
+def choose_precision(open_at: Callable[[Precision], Compute]) -> PrecisionChoice:
+    """Return the fastest precision that changes fewer than 1 label in 10,000 of a sample; else float32.
 
-def choose_precision(
-    open_at: Callable[[Precision], Compute], candidates: Sequence[Precision] = PRECISIONS[1:]
-) -> PrecisionChoice:
-    """Return the fastest candidate that changes fewer than 1 label in 10,000 of a sample; float32 if there is none.
-
-    A candidate the engine does not offer, or in which scores overflow, is passed over. The choice rests on a measured
-    speed: it is made once a map, and kept where the map is gone on with, or computed by several processes.
-
-    Args:
-        open_at: Opens the sample in a precision, ready to be computed several times; InputError if it is not offered.
-        candidates: Reduced precisions to try.
-
-    Raises:
-        InputError: If the sample cannot be computed in float32.
+    A precision the engine does not offer, or in which scores overflow, is passed over. The choice rests on a measured
+    speed: it is made once a map, and kept where the map is resumed, or computed by several processes. ``open_at`` opens
+    the sample in a precision, ready to be computed several times; InputError if it is not offered.
     """
     exact = open_at("float32")
     reference = exact()
     trials = []
-    for precision in candidates:
+    for precision in PRECISIONS[1:]:
         try:
             trials.append(_trial(precision, exact, reference, open_at(precision)))
         except InputError:

@@ -14,42 +14,27 @@ from scipy import special
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
 from crispmap.geo.grid import Grid
-from crispmap.raster.spec import (
-    PROBABILITY_LEVELS,
-    RasterSpec,
-    ScoreEncoding,
-    class_map_spec,
-    confidence_spec,
-    scores_spec,
-)
+from crispmap.raster import spec
+from crispmap.raster.spec import PROBABILITY_LEVELS, RasterSpec, ScoreEncoding
 from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
 
 
 class Product(Protocol):
-    """Something to write of scores: small enough to be sent to another process, and its text tells all of it."""
+    """Something to write of scores: small enough to be sent to another process, and its repr identifies it."""
 
     def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
         """Return what its file is."""
 
     def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[Any]:
-        """Return what its file holds of a block, in the type of its spec; nodata where invalid.
+        """Return what its file has of a block, in the type of its spec; nodata where invalid.
 
-        Args:
-            scores: (class, row, col) logits, finite where valid; left as they are.
-            valid: (row, col).
-
-        Returns:
-            (row, col) or (band, row, col).
+        Scores (class, row, col) are logits, finite where valid, and left as they are. The result is (row, col) or
+        (band, row, col).
         """
 
 
 def class_map(scores: FloatArray, valid: BoolArray) -> LabelArray:
-    """Return the class with the highest score, the first of equals; 255 where invalid.
-
-    Args:
-        scores: (class, row, col).
-        valid: (row, col).
-    """
+    """Return the class with the highest score, the first of equals; 255 where invalid."""
     return np.where(valid, scores.argmax(axis=0), IGNORE).astype(np.uint8)
 
 
@@ -57,12 +42,10 @@ def class_map(scores: FloatArray, valid: BoolArray) -> LabelArray:
 class ClassMap:
     """The class map: uint8, the class with the highest score, the first of equals, nodata 255, colours and names."""
 
-    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
-        """Return what its file is."""
-        return class_map_spec(path, grid, schema, tags)
+    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:  # noqa: D102 - as the protocol
+        return spec.class_map_spec(path, grid, schema, tags)
 
-    def encode(self, scores: FloatArray, valid: BoolArray) -> LabelArray:
-        """Return (row, col) class ids."""
+    def encode(self, scores: FloatArray, valid: BoolArray) -> LabelArray:  # noqa: D102 - as the protocol
         return class_map(scores, valid)
 
 
@@ -70,12 +53,10 @@ class ClassMap:
 class Scores:
     """The scores, one band a class under its name; read back as logits by ``crispmap.raster.scores.open_scores``.
 
-    Attributes:
-        encoding: ``float32``: the logits as they are. ``float16``: rounded to half precision, 11 significant bits,
-            within ±65,504, in a float32 file whose spare bits compress away: about two thirds of the size. ``uint8``:
-            softmax probabilities rounded to steps of 1/254, which programs show as 0..1: less than a third of the
-            size. Two classes less than a step apart may come out equal, and what is below half a step is read as
-            0.2 %.
+    ``float32``: the logits as they are. ``float16``: rounded to half precision, 11 significant bits, within ±65,504, in
+    a float32 file whose spare bits compress away: about two thirds of the size. ``uint8``: softmax probabilities
+    rounded to steps of 1/254, which programs show as 0..1: less than a third of the size; two classes less than a step
+    apart may come out equal, and what is below half a step is read as 0.2 %.
 
     Raises:
         InputError: If there is no such encoding.
@@ -90,12 +71,10 @@ class Scores:
                 expected=f"one of {', '.join(get_args(ScoreEncoding))}",
             )
 
-    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
-        """Return what its file is."""
-        return scores_spec(path, grid, schema.names, tags, self.encoding)
+    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:  # noqa: D102 - as the protocol
+        return spec.scores_spec(path, grid, schema.names, tags, self.encoding)
 
-    def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[Any]:
-        """Return (class, row, col) of the encoding's type."""
+    def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[Any]:  # noqa: D102 - as the protocol
         if self.encoding == "uint8":
             levels = np.rint(_probabilities(scores, valid) * np.float32(PROBABILITY_LEVELS))
             return np.where(valid, levels, IGNORE).astype(np.uint8)
@@ -108,15 +87,13 @@ class Confidence:
     """How certain the scores are, by their softmax: bands "confidence" and "entropy", both 0..1, float16.
 
     Confidence is the largest probability, 1/K..1 for K classes. Entropy is ``-sum p log p / log K``: 0 where one class
-    is certain, 1 where all are equally likely. The network's own opinion: where it is wrong it may well be sure.
+    is certain, 1 where all are equally likely. The network's own opinion: where it is wrong it may still be sure.
     """
 
-    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
-        """Return what its file is."""
-        return confidence_spec(path, grid, tags)
+    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:  # noqa: D102 - as the protocol
+        return spec.confidence_spec(path, grid, tags)
 
-    def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[np.float16]:
-        """Return (2, row, col): confidence and entropy."""
+    def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[np.float16]:  # noqa: D102 - as the protocol
         shares = _probabilities(scores, valid)
         entropy = special.entr(shares).sum(axis=0) / np.float32(np.log(len(scores)))
         certainty = np.clip(np.stack([shares.max(axis=0), entropy]), 0, 1)
@@ -130,6 +107,6 @@ def _probabilities(scores: FloatArray, valid: BoolArray) -> FloatArray:
 
 
 def _half(values: FloatArray) -> NDArray[np.float16]:
-    """Return values rounded to half precision, the largest it holds for those beyond; NaN stays."""
+    """Return values rounded to half precision, those out of range to the largest; NaN stays."""
     limit = np.float32(np.finfo(np.float16).max)
     return np.clip(values, -limit, limit).astype(np.float16)

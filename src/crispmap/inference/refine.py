@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
 from crispmap.inference.coarse import gsd_ratio
 from crispmap.inference.engines import Engine, EngineChoice, open_engine
-from crispmap.inference.plan import BLOCK_PX, STRIP_PX, plan_tiles
+from crispmap.inference.plan import STRIP_PX, Cut, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.base import Refiner
 from crispmap.models.model import RefinerModel
@@ -34,27 +35,16 @@ def refined_scores(
     model: RefinerModel,
     *,
     engine: EngineChoice = EngineChoice("torch"),
-    block_px: int = BLOCK_PX,
-    tile_px: int | None = None,
-    shifted: bool = False,
+    cut: Cut = Cut(),
     every_iteration: bool = False,
-) -> ScoresOnScene | TiledScores | BlendedScores:
+) -> ScoresOnScene | TiledScores:
     """Return the refined scores of a scene as a raster computed when read; tiled or not, the values are the same.
 
     Outside the scene the refiner sees the reflection of both scores and image. Invalid pixels enter it as 0. A pixel
     is valid where both scores and image are. Where the scene's ground sampling distance differs from the refiner's by
     more than 1 %, scores and image are averaged by area to the refiner's, and its scores are brought back bilinearly.
-
-    Args:
-        scores: Scores, one band a class, on the image's grid or on a coarser one over the same ground.
-        image: The scene's bands, raw.
-        model: The refiner and its card.
-        engine: What computes.
-        block_px: Side of the blocks it will be read in; sizes what is kept in memory and changes no value.
-        tile_px: Longest side of the tiles computed at once; by default what suits PyTorch on a CPU.
-        shifted: Cut the scene elsewhere, to see whether the scores depend on the cut.
-        every_iteration: Give the scores after 0, 1, .. iterations, those of all classes after each: (iterations + 1)
-            times as many bands.
+    ``scores`` may have larger pixels than the image. With ``every_iteration`` the raster has the bands after
+    0, 1, .. iterations, one set after the other.
 
     Raises:
         ModelError: If the number of classes or bands is not the refiner's.
@@ -64,44 +54,38 @@ def refined_scores(
     refiner = model.network
     check_refiner(refiner, scores.band_count, image.band_count)
     ratio = gsd_ratio(image, model.card.gsd_m)
-    if ratio != (1.0, 1.0):
-        scores, seen = ResampledScene(scores_on_scene(scores, image), *ratio), ResampledScene(image, *ratio)
-        refined = refined_scores(
-            scores, seen, model, engine=engine, block_px=math.ceil(block_px / min(ratio)), tile_px=tile_px,
-            shifted=shifted, every_iteration=every_iteration,
-        )  # fmt: skip
-        return ScoresOnScene(refined, image, ratio, refined.engine)
     scores = scores_on_scene(scores, image)
-    side = tile_px or (TILE_PX if refiner.margin_px <= _WIDE_MARGIN_PX else _WIDE_TILE_PX)
-    plan = plan_tiles(image.grid.shape, tile_px=side, shifted=shifted)
-    keep = plan.tiles_to_keep((block_px, block_px), STRIP_PX)
+    if ratio != (1.0, 1.0):
+        scores, seen = ResampledScene(scores, *ratio), ResampledScene(image, *ratio)
+        cut = replace(cut, block_px=math.ceil(cut.block_px / min(ratio)))
+        refined = refined_scores(scores, seen, model, engine=engine, cut=cut, every_iteration=every_iteration)
+        return ScoresOnScene(refined, image, ratio, refined.engine)
+    side = cut.tile_px or (TILE_PX if refiner.margin_px <= _WIDE_MARGIN_PX else _WIDE_TILE_PX)
     overlap = OVERLAP_PX if refiner.radius_px is None else 0
-    window = plan.tile_shape[0] + 2 * overlap, plan.tile_shape[1] + 2 * overlap
+    plan = plan_tiles(image.grid.shape, tile_px=side, shifted=cut.shifted, overlap_px=overlap)
+    keep = plan.tiles_to_keep((cut.block_px, cut.block_px), STRIP_PX)
+    window = [length + 2 * refiner.margin_px for length in plan.window_shape]
+    example = [np.zeros((1, count, *window), np.float32) for count in (refiner.classes, refiner.bands)]
     module = _EveryIteration(refiner) if every_iteration else refiner.for_inference()
-    opened = _opened(module, refiner, window, engine)
+    opened = open_engine(module, tuple(example), engine)
     names = scores.band_names * (refiner.iterations + 1 if every_iteration else 1)
-    text = opened.text
     compute = _window_computer(scores, image, model, opened, len(names))
-    if overlap:
-        return BlendedScores(image.grid, scores, names, plan, compute, keep=keep, engine=text)
-    return TiledScores(image.grid, names, scores.path, plan, compute, keep=keep, engine=text)
+    kind = BlendedScores if overlap else TiledScores
+    return kind(scores, names, plan, compute, keep=keep, engine=opened.text)
 
 
 def check_refiner(refiner: Refiner, classes: int, bands: int) -> None:
-    """Check that a refiner was made for so many classes and bands.
-
-    Raises:
-        ModelError: If it was not.
-    """
-    _check_maps("classes", classes, refiner.classes, "refine scores of the refiner's own classes")
-    _check_maps("bands", bands, refiner.bands, "choose the bands the refiner was trained on with --bands")
-
-
-def _opened(module: nn.Module, refiner: Refiner, shape: tuple[int, int], choice: EngineChoice) -> Engine:
-    """Return the engine that computes windows of this shape."""
-    side = tuple(length + 2 * refiner.margin_px for length in shape)
-    example = (np.zeros((1, count, *side), np.float32) for count in (refiner.classes, refiner.bands))
-    return open_engine(module, tuple(example), choice)
+    """Raise ModelError unless a refiner was made for so many classes and bands."""
+    for what, given, expected, remedy in (
+        ("classes", classes, refiner.classes, "refine scores of the refiner's own classes"),
+        ("bands", bands, refiner.bands, "choose the bands the refiner was trained on with bands="),
+    ):
+        if given != expected:
+            raise ModelError(
+                f"The refiner is given {given} {what} and was made for {expected}.",
+                expected=f"{expected} {what}",
+                remedy=remedy,
+            )
 
 
 def _window_computer(
@@ -132,12 +116,3 @@ class _EveryIteration(nn.Module):
 
     def forward(self, scores: Tensor, image: Tensor) -> Tensor:
         return torch.cat(self._refiner.all_iterations(scores, image), dim=1)
-
-
-def _check_maps(what: str, given: int, expected: int, remedy: str) -> None:
-    if given != expected:
-        raise ModelError(
-            f"The refiner is given {given} {what} and was made for {expected}.",
-            expected=f"{expected} {what}",
-            remedy=remedy,
-        )

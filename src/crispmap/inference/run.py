@@ -6,9 +6,9 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
-from crispmap.inference.job import MapJob
+from crispmap.inference.job import OpenJob
 from crispmap.inference.options import AUTO, PredictOptions
 from crispmap.inference.pipeline import available_cores, work_through
 from crispmap.inference.plan import visit_blocks
@@ -32,37 +32,23 @@ from crispmap.inference.products import Product
 from crispmap.inference.seams import SeamCheck, check_seams
 from crispmap.inference.tiled import Pixels
 from crispmap.inference.work import Layer, ScoreWork, StackedScores
-from crispmap.models.file import model_hash
 from crispmap.raster.block_store import BlockStore, store_folder
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.journal import Journal
 from crispmap.raster.refs import SceneRef
 
-JOB_TAG = "CRISPMAP_JOB"
-"""The tag that holds the hash of all a map depends on."""
-_TRIED_PX = 16_000_000
-"""Pixels of a scene below which a trial of other precisions takes longer than it can save."""
+JOB_TAG = "CRISPMAP_JOB"  # the tag with the hash of all a map depends on
+PRECISION_TAG = "CRISPMAP_PRECISION"  # the tag with the reason why a map was computed in its precision
+ENGINE_TAG = "CRISPMAP_ENGINE"  # the tag with the engine that computed a map, and its precision
+BLENDED_TAG = "CRISPMAP_BLENDED"  # the tag of a map that is not that of its models on the whole scene, with the reason
+SEAM_TAG = "CRISPMAP_SEAM_CHECK"  # the tag with the findings of a seam check
+_TRIED_PX = 16_000_000  # pixels of a scene below which a trial of other precisions takes longer than it can save
 _TRIED_BLOCKS, _TRIED_SIDE_PX = 8, 256
-
-PRECISION_TAG = "CRISPMAP_PRECISION"
-"""The tag that holds why a map was computed in its precision."""
-ENGINE_TAG = "CRISPMAP_ENGINE"
-"""The tag that holds what computed a map, in which precision."""
-BLENDED_TAG = "CRISPMAP_BLENDED"
-"""The tag of a map that is not that of its models on the whole scene; it says why."""
-SEAM_TAG = "CRISPMAP_SEAM_CHECK"
-"""The tag that holds what a seam check has found."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """A file to write.
-
-    Attributes:
-        product: What it holds of the scores.
-        path: The file.
-        layer: Which scores; where there is no refiner, the coarse ones.
-    """
+    """A file to write: what it has of which scores; where there is no refiner, of the coarse ones."""
 
     product: Product
     path: Path
@@ -71,20 +57,12 @@ class Output:
 
 @dataclass(frozen=True)
 class MapResult:
-    """What a job has come to.
+    """What a job has come to."""
 
-    Attributes:
-        paths: The files written, in the order asked for.
-        resumed: Blocks that an earlier run had finished.
-        blocks: Blocks in all.
-        engine: What computed.
-        seams: The seam check, if one was asked for.
-    """
-
-    paths: tuple[Path, ...]
-    resumed: int
-    blocks: int
-    engine: str
+    paths: tuple[Path, ...]  # the files written, in the order asked for
+    resumed: int  # blocks that an earlier run had finished
+    blocks: int  # in all
+    engine: str  # what computed
     seams: SeamCheck | None = None
 
 
@@ -104,71 +82,61 @@ class Encoding:
 
 
 def make_maps(
-    job: MapJob,
+    opened: OpenJob,
     outputs: Sequence[Output],
     schema: ClassSchema,
     *,
     options: PredictOptions = PredictOptions(),
-    tags: Mapping[str, str] | None = None,
     events: Events = SILENT,
     keep_made: bool = False,
 ) -> MapResult:
-    """Write maps of a scene's scores; they appear together and complete, or not at all.
+    """Write maps of a job's scores; they appear together and complete, or not at all.
 
-    The bytes of the files depend on the job, engine and precision alone. Blocks that are finished are on the disk for
-    good: where the run ends early, for whatever reason, the next run of the same job goes on from them. Blocks without
-    a valid pixel are not computed, and nodata stands exactly where scene or scores are invalid.
-
-    Args:
-        job: What the scores are computed from; its engine is chosen by ``options``.
-        outputs: The files to write.
-        schema: The classes.
-        options: How to go about it.
-        tags: Metadata for all files.
-        events: What progress is reported to: pixels, then the work on the files, which takes minutes for large scenes.
-        keep_made: Do nothing where the files are there and were made by this very job.
+    The bytes of the files depend on the job, engine and precision alone; ``options`` choose the engine. Blocks that are
+    finished are on the disk for good: where the run ends early, for any reason, the next run of the same job goes
+    on from them. Blocks without a valid pixel are not computed, and pixels are nodata exactly where scene or scores are
+    invalid. With ``keep_made`` nothing is done where the files are there and were made by this very job.
 
     Raises:
         OutputError: If a file exists and ``force`` is not given, cannot be written, is being written by another run,
-            or an unfinished map of another job lies in its place.
-        ModelError: If there are not as many scores as classes, or a score is no number.
-        SceneError: If the scene cannot be read, or no pixel is valid.
-        InputError: If engine, precision or device are not available.
-        ClusterError: If workers or scheduler cannot be reached, or are lost.
+            or an unfinished map of another job is in its place.
+        ModelError: If a model was made for other bands or classes, or a score is no number; else as ``predict_scenes``.
     """
-    with settled(job, options, store_folder(outputs[0].path)) as (chosen, work, facts):
-        if len(schema) != work.classes:
-            raise ModelError(
-                f"{job.scene} gives {work.classes} scores a pixel for {len(schema)} classes.",
-                expected=f"one score for each of {', '.join(schema.names)}",
-                remedy="give the scores of these classes, one band a class",
-            )
-        files = tuple(replace(output, layer=_layer(output.layer, work)) for output in outputs)
-        identity = _identity(chosen, work, files)
-        if PRECISION_TAG in facts:
-            identity["precision"] = facts[PRECISION_TAG]
-        all_tags = {**(tags or {}), **facts, JOB_TAG: _digest(identity)}
-        if keep_made and _all_carry(files, all_tags[JOB_TAG]):
-            with progress(events, "map", math.prod(work.grid.shape)):
-                return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
-        specs = [one.product.spec(one.path, work.grid, schema, all_tags) for one in files]
-        side = -(-options.block_px // work.tile_px) * work.tile_px
-        with BlockStore.open(
-            specs, identity=identity, block_px=side, force=options.force, restart=options.restart
-        ) as store:
-            try:
-                return _made(_Run(chosen, work, files, options, store), events)
-            except BaseException:
-                if not store.finished:  # nothing is lost, so nothing is left
-                    store.discard()
-                raise
+    opened, work, facts = _settled(opened, options, store_folder(outputs[0].path))
+    if len(schema) != work.classes:
+        raise ModelError(
+            f"{opened.job.scene} gives {work.classes} scores a pixel for {len(schema)} classes.",
+            expected=f"one score for each of {', '.join(schema.names)}",
+            remedy="give the scores of these classes, one band a class",
+        )
+    layer_of = {name: name if name in work.layers else work.layers[0] for name in (one.layer for one in outputs)}
+    files = tuple(replace(output, layer=layer_of[output.layer]) for output in outputs)
+    identity = _identity(opened, work, files)
+    if PRECISION_TAG in facts:
+        identity["precision"] = facts[PRECISION_TAG]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    if keep_made and is_made(files) and all(_tags(one.path).get(JOB_TAG) == digest for one in files):
+        with progress(events, "map", math.prod(work.grid.shape)):
+            return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
+    tags = {**opened.models.tags, **facts, JOB_TAG: digest}
+    specs = [one.product.spec(one.path, work.grid, schema, tags) for one in files]
+    side = -(-options.block_px // work.tile_px) * work.tile_px
+    with BlockStore.open(
+        specs, identity=identity, block_px=side, force=options.force, restart=options.restart
+    ) as store:
+        try:
+            return _made(_Run(opened, work, files, options, store), events)
+        except BaseException:
+            if not store.finished:  # nothing is lost, so nothing is left
+                store.discard()
+            raise
 
 
 @dataclass(frozen=True)
 class _Run:
     """A job under way."""
 
-    job: MapJob
+    opened: OpenJob
     work: ScoreWork
     outputs: tuple[Output, ...]
     options: PredictOptions
@@ -176,7 +144,7 @@ class _Run:
 
 
 def _made(run: _Run, events: Events) -> MapResult:
-    """Compute what is missing, check the seams, and finish the files."""
+    """Compute what is missing, check the seams, and finish the files, which takes minutes for large scenes."""
     blocks = list(visit_blocks(run.work.grid.shape, run.store.block_px))
     finished, seams = list(run.store.finished), None
     with progress(events, "map", _pixels(blocks), done=_pixels(finished)) as running:
@@ -184,13 +152,13 @@ def _made(run: _Run, events: Events) -> MapResult:
         if not run.store.has_pixels:
             run.store.discard()
             raise SceneError(
-                f"{run.job.scene} holds no valid pixel.",
+                f"{run.opened.job.scene} has no valid pixel.",
                 expected="a scene with at least one pixel that is not nodata",
                 remedy="check the scene's nodata value and mask with gdalinfo",
             )
         if run.options.verify_seams:
             running.note("Checking seams")
-            seams = check_seams(run.job, run.work, run.options.verify_seams, seed=run.options.seed)
+            seams = check_seams(run.opened, run.work, run.options.verify_seams, seed=run.options.seed)
         tags = {} if seams is None else {SEAM_TAG: seams.text}
         paths = run.store.finish(tags, begun=lambda path: running.note(f"Writing {path.name}"))
     return MapResult(tuple(paths), len(finished), len(blocks), run.work.engine, seams)
@@ -200,32 +168,24 @@ def _pixels(blocks: Iterable[Block]) -> int:
     return sum(block.height * block.width for block in blocks)
 
 
-@contextmanager
-def settled(job: MapJob, options: PredictOptions, folder: Path) -> Iterator[tuple[MapJob, ScoreWork, dict[str, str]]]:
-    """Open a job with the engine and the precision that ``options`` comes to, and what the maps' tags hold about it.
+def _settled(opened: OpenJob, options: PredictOptions, folder: Path) -> tuple[OpenJob, ScoreWork, dict[str, str]]:
+    """Return a job with the engine and the precision that ``options`` choose, its work, and what tags have about them.
 
-    Args:
-        job: The job.
-        options: What is asked for.
-        folder: Where an unfinished map of the job may lie; it keeps the precision it was begun with.
-
-    Raises:
-        InputError: If engine, precision or device are not available.
+    An unfinished map in ``folder`` keeps the precision it was begun with.
     """
     engine = EngineChoice(options.engine, "float32", options.device, available_cores())
-    job = replace(job, engine=engine)
     facts = {}
     if options.precision == AUTO:
-        precision, facts[PRECISION_TAG] = _begun_precision(folder) or _tried_precision(job)
+        precision, facts[PRECISION_TAG] = _begun_precision(folder) or _tried_precision(opened, engine)
     else:
         precision = cast(Precision, options.precision)
-    job = replace(job, engine=replace(engine, precision=precision))
-    with job.opened() as work:
-        facts[ENGINE_TAG] = work.engine
-        if work.blended:
-            facts[BLENDED_TAG] = work.blended
-            warnings.warn(work.blended, CrispmapWarning, stacklevel=4)
-        yield job, work, facts
+    opened = replace(opened, job=replace(opened.job, engine=replace(engine, precision=precision)))
+    work = opened.work()
+    facts[ENGINE_TAG] = work.engine
+    if work.blended:
+        facts[BLENDED_TAG] = work.blended
+        warnings.warn(work.blended, CrispmapWarning, stacklevel=3)
+    return opened, work, facts
 
 
 def _begun_precision(folder: Path) -> tuple[Precision, str] | None:
@@ -237,20 +197,18 @@ def _begun_precision(folder: Path) -> tuple[Precision, str] | None:
     return cast(Precision, reason.split(";")[0]), reason
 
 
-def _tried_precision(job: MapJob) -> tuple[Precision, str]:
+def _tried_precision(opened: OpenJob, engine: EngineChoice) -> tuple[Precision, str]:
     """Return the precision that pays on a sample of the scene, and why."""
-    with job.image() as image:
-        grid = image.grid
+    grid = opened.image.grid
     if grid.height * grid.width < _TRIED_PX:
         return "float32", "float32; the scene is too small for a trial of others to pay"
     side = _TRIED_SIDE_PX
     blocks = [block for block in grid.blocks(side) if block.shape == (side, side)]
     sample = blocks[:: max(1, len(blocks) // _TRIED_BLOCKS)]
-    with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(job.engine.threads))
+    with ThreadPoolExecutor(engine.threads) as pool:
 
         def open_at(precision: Precision) -> Callable[[], list[Pixels]]:
-            work = stack.enter_context(replace(job, engine=replace(job.engine, precision=precision)).opened())
+            work = opened.work(replace(engine, precision=precision))
             if isinstance(work, StackedScores):  # its tiles are remembered, so that a second look costs nothing
                 raise PrecisionError("Scores that go through rasters are computed in float32.", expected="float32")
             return lambda: [found[0] for block in sample if (found := work.compute(block, pool)) is not None]
@@ -260,10 +218,6 @@ def _tried_precision(job: MapJob) -> tuple[Precision, str]:
         except PrecisionError:
             return "float32", "float32; the network works at another pixel size than the scene's"
     return choice.precision, choice.tag
-
-
-def _layer(wanted: Layer, work: ScoreWork) -> Layer:
-    return wanted if wanted in work.layers else work.layers[0]
 
 
 def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:
@@ -277,17 +231,22 @@ def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:
     def done(block: Block) -> None:
         running.advance(block.height * block.width)
 
+    def deliver(block: Block, arrays: Sequence[NDArray[Any]] | None) -> None:
+        run.store.write(block, arrays)
+        done(block)
+
+    def compute(block: Block, pool: Executor) -> None:
+        run.store.write(block, encode(run.work, block, pool))
+
     try:
         with _cluster(run.options) as client:
             if client is None:
-                _work_here(run, encode, missing, done)
+                work_through(missing, compute, threads=run.opened.job.engine.threads, done=done)
             else:
                 from crispmap.inference.cluster import work_on_cluster
 
                 threads = None if run.options.workers is None else max(1, available_cores() // run.options.workers)
-                work_on_cluster(
-                    client, run.job.absolute(), encode, missing, threads=threads, deliver=run.store.write, done=done
-                )
+                work_on_cluster(client, run.opened.job.absolute(), encode, missing, threads=threads, deliver=deliver)
     except (KeyboardInterrupt, SystemExit) as stop:
         kept = len(run.store.finished)
         if kept:
@@ -295,37 +254,22 @@ def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:
         raise
 
 
-def _work_here(run: _Run, encode: Encoding, blocks: Sequence[Block], done: Callable[[Block], None]) -> None:
-    def one(block: Block, pool: Executor) -> None:
-        run.store.write(block, encode(run.work, block, pool))
-
-    work_through(blocks, one, threads=run.job.engine.threads, done=done)
-
-
 @contextmanager
 def _cluster(options: PredictOptions) -> Iterator[Any]:
     """Return a client of the workers that are to compute, or None where this process is to."""
-    with ExitStack() as stack:
-        if options.scheduler is not None:
-            from crispmap.inference.cluster import remote_cluster
+    if options.scheduler is None and options.workers is None:
+        yield None
+        return
+    from crispmap.inference.cluster import local_cluster, remote_cluster
 
-            yield stack.enter_context(remote_cluster(options.scheduler))
-        elif options.workers is not None:
-            from crispmap.inference.cluster import local_cluster
-
-            yield stack.enter_context(local_cluster(options.workers))
-        else:
-            yield None
+    start = local_cluster(options.workers or 1) if options.scheduler is None else remote_cluster(options.scheduler)
+    with start as client:
+        yield client
 
 
 def is_made(outputs: Sequence[Output]) -> bool:
-    """Return whether the files of a job are all there, whoever has made them."""
+    """Return whether the files of a job are all there, made by this or any other job."""
     return all(one.path.is_file() for one in outputs)
-
-
-def _all_carry(outputs: Sequence[Output], digest: str) -> bool:
-    """Return whether all files are there and were made by the job with this hash."""
-    return is_made(outputs) and all(_tags(one.path).get(JOB_TAG) == digest for one in outputs)
 
 
 def _tags(path: Path) -> dict[str, str]:
@@ -333,27 +277,22 @@ def _tags(path: Path) -> dict[str, str]:
         return dict(dataset.tags())
 
 
-def _digest(identity: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def _identity(job: MapJob, work: ScoreWork, outputs: Sequence[Output]) -> dict[str, str]:
+def _identity(opened: OpenJob, work: ScoreWork, outputs: Sequence[Output]) -> dict[str, str]:
     """Return what the maps depend on, by hash where it is a file."""
+    job = opened.job
+    settings = {
+        "gsd_m": job.gsd_m,
+        "tile_px": work.tile_px,
+        "outputs": [[repr(one.product), one.layer] for one in outputs],
+    }
     found = {
         "scene": fingerprint(job.scene),
         "engine": work.engine,
         "crispmap": version("crispmap"),
-        "settings": json.dumps(
-            {
-                "gsd_m": job.gsd_m,
-                "tile_px": work.tile_px,
-                "outputs": [[repr(one.product), one.layer] for one in outputs],
-            }
-        ),
+        "settings": json.dumps(settings),
     }
-    for name, path in (("model", job.model), ("refiner", job.refiner)):
-        if path is not None:
-            found[name] = model_hash(path)
+    for role, sha256 in opened.models.hashes.items():
+        found["model" if role == "coarse" else role] = sha256
     if job.scores is not None:
         found["scores"] = f"{fingerprint(SceneRef.of(job.scores.path))} {job.scores.kind} {job.scores.full_scale}"
     return found

@@ -1,21 +1,20 @@
 """The one way from models and a scene to scores: for maps, block by block; for trainings and reports, read anywhere.
 
 Where all models work at the scene's pixel size, alike scaled and with bounded influence, network and refiner run as one
-graph on canonical tiles. Elsewhere each is a raster computed when read, and the refiner reads that of the network.
+graph on canonical tiles. Otherwise each is a raster computed when read, and the refiner reads that of the network.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from crispmap.errors import ModelError
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
-from crispmap.inference.blend import BlendedScores
 from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.network import MapNetwork
-from crispmap.inference.plan import TILE_PX
+from crispmap.inference.plan import TILE_PX, Cut
 from crispmap.inference.refine import check_refiner, refined_scores
 from crispmap.inference.tiled import TiledScores
 from crispmap.inference.work import DirectScores, Layer, ScoreWork, StackedScores
@@ -23,26 +22,20 @@ from crispmap.models.model import CoarseModel, RefinerModel
 from crispmap.models.registry import architectures
 from crispmap.raster.scene import Scene, SceneReader
 
-ScoreRaster: TypeAlias = ScoresOnScene | TiledScores | BlendedScores
-DEVICE_TILE_PX = 1024
-"""Side of the tiles on a CUDA device, which wants more work at a time."""
+ScoreRaster: TypeAlias = ScoresOnScene | TiledScores
+DEVICE_TILE_PX = 1024  # side of the tiles on a CUDA device, which wants more work at a time
 
 
 @dataclass(frozen=True)
 class ScoreModels:
-    """The models that scores come from.
-
-    Attributes:
-        coarse: The coarse network, or None where scores are given.
-        refiner: The refiner, or None.
-    """
+    """The models that scores come from."""
 
     coarse: CoarseModel | None = None
     refiner: RefinerModel | None = None
 
     @property
     def all(self) -> list[CoarseModel | RefinerModel]:
-        """Those there are, in the order they work."""
+        """The models that are given, in the order they work."""
         return [model for model in (self.coarse, self.refiner) if model is not None]
 
     @property
@@ -52,7 +45,7 @@ class ScoreModels:
         if not unbounded:
             return ""
         return (
-            f"{' and '.join(unbounded)} cannot be tiled exactly: every pixel depends on all that is shown. Overlapping "
+            f"{' and '.join(unbounded)} cannot be tiled exactly: every pixel depends on the whole input. Overlapping "
             f"tiles were blended; the map is not that of the whole scene at once."
         )
 
@@ -64,19 +57,15 @@ class ScoreModels:
         return bounded and len({model.scaling for model in self.all}) == 1
 
     def tile_px(self, engine: EngineChoice) -> int:
-        """Return the side of the tiles that all of them run fast on."""
+        """Return the side of the tiles that all models run fast on."""
         if engine.on_cuda:
             return DEVICE_TILE_PX
         return min((_tile_px(model) for model in self.all), default=TILE_PX)
 
     def check(self, image: SceneReader, given: SceneReader | None) -> None:
-        """Check that they were made for the scene's bands and, of a refiner, for the classes of its scores.
-
-        Raises:
-            ModelError: If one was made for others, or there is neither a coarse network nor scores.
-        """
+        """Raise ModelError unless there are scores, and models are made for the bands and scores they get."""
         if self.coarse is None and given is None:
-            raise ModelError("There is neither a coarse network nor scores.", expected="one of them")
+            raise _nothing_given()
         if self.coarse is not None:
             check_bands(image, self.coarse.card)
         if self.refiner is not None:
@@ -90,18 +79,11 @@ def score_work(
     given: SceneReader | None = None,
     *,
     engine: EngineChoice = EngineChoice(),
-    tile_px: int | None = None,
-    shifted: bool = False,
+    cut: Cut = Cut(),
 ) -> ScoreWork:
     """Return the scores of a scene as work that is done block by block, ready to begin.
 
-    Args:
-        image: The scene's bands, raw.
-        models: What computes them.
-        given: Scores in the place of a coarse network, over the scene's area.
-        engine: What evaluates the models.
-        tile_px: Side of the tiles; by default what suits engine and models.
-        shifted: Cut the scene elsewhere, to see whether the scores depend on the cut.
+    ``given`` are scores in the place of a coarse network, over the scene's area.
 
     Raises:
         ModelError: If a model was made for other bands or classes, or there is nothing to compute from.
@@ -110,17 +92,14 @@ def score_work(
         InputError: If the engine cannot do what is asked for.
     """
     models.check(image, given)
-    tile_px = tile_px or models.tile_px(engine)
+    cut = replace(cut, tile_px=cut.tile_px or models.tile_px(engine))
     scores = None if given is None else scores_on_scene(given, image)
     if models.all and models.direct(image):
-        return DirectScores(
-            image, scores, MapNetwork(models.coarse, models.refiner), models.all[0].scaling, engine,
-            classes=models.all[0].network.classes, tile_px=tile_px, shifted=shifted,
-        )  # fmt: skip
-    layers = _rasters(image, models, scores, engine, shifted)
+        return DirectScores(image, scores, MapNetwork(models.coarse, models.refiner), engine, cut)
+    layers = _rasters(image, models, scores, engine, cut.shifted)
     engines = [raster.engine for _, raster in reversed(layers)]
     text = " and ".join(dict.fromkeys(one for one in engines if one)) or "none"
-    return StackedScores(layers, tile_px, text, models.blended)
+    return StackedScores(layers, cut.tile_px or TILE_PX, text, models.blended)
 
 
 def score_raster(
@@ -131,12 +110,6 @@ def score_raster(
     engine: EngineChoice = EngineChoice("torch"),
 ) -> Scene:
     """Return the scores of a scene as a raster on its grid, computed when read; refined where there is a refiner.
-
-    Args:
-        image: The scene's bands, raw.
-        models: What computes them.
-        given: Scores in the place of a coarse network, over the scene's area.
-        engine: What evaluates the models.
 
     Raises:
         ModelError: As ``score_work``; likewise SceneError, GridError and InputError.
@@ -151,15 +124,18 @@ def _rasters(
 ) -> list[tuple[Layer, ScoreRaster]]:
     """Return the rasters of scores, computed when read, the last of the models first."""
     if models.coarse is not None:
-        scores = coarse_scores(image, models.coarse, engine=engine, shifted=shifted)
+        scores = coarse_scores(image, models.coarse, engine=engine, cut=Cut(shifted=shifted))
     if scores is None:
-        raise ModelError("There is neither a coarse network nor scores.", expected="one of them")
+        raise _nothing_given()
     layers: list[tuple[Layer, ScoreRaster]] = [("coarse", scores)]
     if models.refiner is not None:
-        tile_px = _tile_px(models.refiner)
-        refined = refined_scores(scores, image, models.refiner, engine=engine, shifted=shifted, tile_px=tile_px)
-        layers.insert(0, ("refined", refined))
+        cut = Cut(_tile_px(models.refiner), shifted=shifted)
+        layers.insert(0, ("refined", refined_scores(scores, image, models.refiner, engine=engine, cut=cut)))
     return layers
+
+
+def _nothing_given() -> ModelError:
+    return ModelError("There is neither a coarse network nor scores.", expected="a model, or scores of another tool")
 
 
 def _tile_px(model: CoarseModel | RefinerModel) -> int:

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from crispmap.geo.grid import Block
-from crispmap.inference.job import MapJob
+from crispmap.inference.job import OpenJob
 from crispmap.inference.work import ScoreWork
-from crispmap.types import BoolArray, FloatArray
 
-_TRIES = 8
-"""Places tried for a window before ground without a valid pixel is taken as checked."""
+_TRIES = 8  # places tried for a window before it is given up: the scene has few valid pixels
 
 
 @dataclass(frozen=True)
 class SeamCheck:
-    """What a seam check has found.
+    """What a seam check has found."""
 
-    Attributes:
-        windows: Windows predicted again.
-        pixels: Their valid pixels.
-        difference: The largest difference of a score.
-        changed: Pixels whose class changed.
-    """
-
-    windows: int
-    pixels: int
-    difference: float
-    changed: int
+    windows: int  # predicted again
+    pixels: int  # valid ones
+    difference: float  # the largest of a score
+    changed: int  # pixels whose class changed
 
     @property
     def text(self) -> str:
@@ -41,28 +32,30 @@ class SeamCheck:
         )
 
 
-def check_seams(job: MapJob, work: ScoreWork, windows: int, *, seed: int = 0) -> SeamCheck:
-    """Return how scores differ where random windows are predicted on tiles that lie elsewhere.
+def check_seams(opened: OpenJob, work: ScoreWork, windows: int, *, seed: int = 0) -> SeamCheck:
+    """Return how a job's scores differ where random windows are predicted on other tiles.
 
-    The windows are as large as a tile and placed at random, so that the map's seams cross most of them; the other
+    The windows are as large as a tile and placed at random, so that the map's seams cross most windows; the other
     tiles lie half a tile off, on the network's stride grid.
-
-    Args:
-        job: The job.
-        work: The job, opened.
-        windows: How many windows.
-        seed: Places the windows.
     """
     random = np.random.default_rng(seed)
+    other = opened.work(shifted=True)
     found = SeamCheck(0, 0, 0.0, 0)
-    with replace(job, shifted=True).opened() as other, ThreadPoolExecutor(job.engine.threads) as pool:
+    with ThreadPoolExecutor(opened.job.engine.threads) as pool:
         for _ in range(windows):
             for _ in range(_TRIES):
                 block = _random_block(random, work)
                 here, there = work.compute(block, pool), other.compute(block, pool)
                 if here is not None and there is not None:
                     (scores, valid), (others, _) = here[0], there[0]
-                    found = _with(found, scores, others, valid)
+                    difference = float(np.abs(scores - others)[:, valid].max(initial=0.0))
+                    changed = int(((scores.argmax(axis=0) != others.argmax(axis=0)) & valid).sum())
+                    found = SeamCheck(
+                        found.windows + 1,
+                        found.pixels + int(valid.sum()),
+                        max(found.difference, difference),
+                        found.changed + changed,
+                    )
                     break
     return found
 
@@ -72,15 +65,3 @@ def _random_block(random: np.random.Generator, work: ScoreWork) -> Block:
     row = int(random.integers(work.grid.height - height + 1))
     col = int(random.integers(work.grid.width - width + 1))
     return Block(row, col, height, width)
-
-
-def _with(found: SeamCheck, scores: FloatArray, others: FloatArray, valid: BoolArray) -> SeamCheck:
-    """Return the findings with one window more."""
-    difference = np.abs(scores - others)[:, valid].max(initial=0.0)
-    changed = (scores.argmax(axis=0) != others.argmax(axis=0)) & valid
-    return SeamCheck(
-        found.windows + 1,
-        found.pixels + int(valid.sum()),
-        max(found.difference, float(difference)),
-        found.changed + int(changed.sum()),
-    )

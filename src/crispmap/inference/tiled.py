@@ -1,4 +1,4 @@
-"""Rasters of scores that are computed when they are read, tile by tile, and never held whole."""
+"""Rasters of scores that are computed when they are read, tile by tile, and are never whole in memory."""
 
 from __future__ import annotations
 
@@ -6,32 +6,25 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 
 import numpy as np
 
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Block
 from crispmap.inference.plan import TilePlan
-from crispmap.raster.scene import Scene
+from crispmap.raster.scene import Scene, SceneReader
 from crispmap.types import BoolArray, FloatArray
 
 Pixels = tuple[FloatArray, BoolArray]
 """Values (class or band, row, col) and validity (row, col) of a block."""
 ComputeTile = Callable[[Block], Pixels]
-"""Gives the pixels of one tile, from the tile alone."""
+"""Gives the pixels of one tile, or of the window around it, from that block alone."""
 
 
 class KeptTiles:
-    """Tiles computed once and remembered, those asked for last; a tile that one thread computes others wait for.
-
-    Args:
-        compute: Computes a tile.
-        keep: Number of tiles remembered.
-    """
+    """The tiles asked for last, each computed once; threads wait for a tile that another one computes."""
 
     def __init__(self, compute: ComputeTile, keep: int) -> None:
-        self._compute = compute
-        self._keep = max(1, keep)
+        self._compute, self._keep = compute, max(1, keep)
         self._kept: OrderedDict[Block, Future[Pixels]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -63,38 +56,25 @@ class KeptTiles:
 
 
 class TiledScores(Scene):
-    """A raster with one band a class whose tiles are computed when first read.
+    """A raster on the grid of its source, one band a class, whose tiles are computed when first read.
 
     What is read at a pixel depends on the pixel alone, never on the block it is read in. Scores are float32, 0 where
     invalid. Memory is bounded by the number of tiles kept. Several threads may read at once.
-
-    Args:
-        grid: Where the raster's pixels lie.
-        band_names: The class names.
-        path: The file the scores are computed from.
-        plan: The raster's tiles.
-        compute: Computes one of them.
-        keep: Number of tiles remembered, those read last; it changes no value.
-        engine: What computes them, in words.
     """
 
     def __init__(
         self,
-        grid: Grid,
+        source: SceneReader,
         band_names: tuple[str, ...],
-        path: Path,
         plan: TilePlan,
         compute: ComputeTile,
         *,
-        keep: int,
+        keep: int,  # tiles, those read last; it changes no value
         engine: str = "",
     ) -> None:
-        self.grid = grid
-        self.engine = engine
-        self.band_names = band_names
-        self.path = path
-        self._plan = plan
-        self._tiles = KeptTiles(compute, keep)
+        self.grid, self.path = source.grid, source.path
+        self.band_names, self.engine = band_names, engine
+        self._plan, self._tiles = plan, KeptTiles(compute, keep)
 
     def _read_inside(self, block: Block) -> Pixels:
         scores = np.empty((self.band_count, *block.shape), np.float32)

@@ -1,8 +1,8 @@
-"""Work: the scores of one block at a time, from a scene and its models, exact whatever the block.
+"""Work: the scores of one block at a time, from a scene and its models, the same for any block.
 
-Two ways lead there. ``DirectScores`` runs network and refiner as one graph on canonical tiles of the scene, each from
-what is read around it alone; it serves wherever the network works at the scene's own pixel size. ``StackedScores``
-reads rasters that are computed when read, tile by tile, and serves everywhere else.
+There are two ways. ``DirectScores`` runs network and refiner as one graph on canonical tiles of the scene, each from
+the pixels around it alone, where the network works at the scene's own pixel size. ``StackedScores`` reads rasters that
+are computed when read, tile by tile, in all other cases.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from crispmap.geo.grid import Block, Grid
 from crispmap.inference.engines import EngineChoice, open_engine
 from crispmap.inference.network import MapNetwork, reflected_places
-from crispmap.inference.plan import TilePlan
+from crispmap.inference.plan import TILE_PX, Cut, TilePlan
 from crispmap.inference.tiled import Pixels
-from crispmap.models.scaling import Scaling, scaled_input
+from crispmap.models.scaling import scaled_input
 from crispmap.raster.scene import SceneReader
 from crispmap.types import BoolArray, FloatArray
 
@@ -28,23 +28,14 @@ Layer = Literal["refined", "coarse"]
 
 
 class ScoreWork(Protocol):
-    """The scores of a scene, block by block.
-
-    Attributes:
-        grid: Where the pixels lie.
-        layers: Which scores ``compute`` gives, in its order.
-        tile_px: Blocks whose sides and origins are multiples of it cost no pixel twice.
-        classes: Number of score maps of every layer.
-        engine: What computes them, in words.
-        blended: Why the scores are not those of the models on the whole scene, or empty where they are.
-    """
+    """The scores of a scene, block by block."""
 
     grid: Grid
-    layers: tuple[Layer, ...]
-    tile_px: int
-    classes: int
-    engine: str
-    blended: str
+    layers: tuple[Layer, ...]  # which scores ``compute`` gives, in its order
+    tile_px: int  # blocks whose sides and origins are multiples of it cost no pixel twice
+    classes: int  # number of score maps of every layer
+    engine: str  # what computes them, in words
+    blended: str  # why they are not those of the models on the whole scene, or empty where they are
 
     def compute(self, block: Block, pool: Executor) -> list[Pixels] | None:
         """Return scores and valid pixels of a block, one pair a layer, or None where no pixel is valid.
@@ -55,17 +46,9 @@ class ScoreWork(Protocol):
 
 
 class DirectScores:
-    """Scores from one network, image to map, tile by tile.
+    """Scores from one network, image to map, tile by tile; the sides of the tiles are multiples of its stride.
 
-    Args:
-        image: The scene's bands, raw.
-        scores: Scores to refine, on the image's grid, or None where the network computes them.
-        network: What computes a tile.
-        scaling: The constants of the image.
-        choice: The engine.
-        classes: Number of score maps.
-        tile_px: Side of the tiles; rounded down to the network's stride, but at least one stride.
-        shifted: Cut the scene about half a tile elsewhere, to see whether the scores depend on the cut.
+    ``scores``, on the image's grid, are given where the network only refines.
     """
 
     def __init__(
@@ -73,21 +56,15 @@ class DirectScores:
         image: SceneReader,
         scores: SceneReader | None,
         network: MapNetwork,
-        scaling: Scaling,
         choice: EngineChoice,
-        *,
-        classes: int,
-        tile_px: int,
-        shifted: bool = False,
+        cut: Cut = Cut(),
     ) -> None:
-        self.grid = image.grid
-        self.blended = ""
-        self.tile_px = max(1, tile_px // network.stride_px) * network.stride_px
+        self.grid, self.classes, self.blended = image.grid, network.classes, ""
+        self.tile_px = max(1, (cut.tile_px or TILE_PX) // network.stride_px) * network.stride_px
         self.layers: tuple[Layer, ...] = ("coarse",) if network.refiner is None else ("refined", "coarse")
-        self._image, self._scores, self._network, self._scaling = image, scores, network, scaling
-        self.classes = classes
+        self._image, self._scores, self._network = image, scores, network
         plan = TilePlan(self.grid.shape, (self.tile_px, self.tile_px))
-        self._plan = plan.shifted(network.stride_px) if shifted else plan
+        self._plan = plan.shifted(network.stride_px) if cut.shifted else plan
         self._engine = open_engine(network, self._example(), choice)
         self.engine = self._engine.text
 
@@ -97,8 +74,7 @@ class DirectScores:
         scores = np.zeros((self.classes, side, side), np.float32)
         return self._inputs(Block(0, 0, self.tile_px, self.tile_px), image, scores, np.ones((side, side), np.bool_))
 
-    def compute(self, block: Block, pool: Executor) -> list[Pixels] | None:
-        """Return scores and valid pixels of a block; see ``ScoreWork.compute``."""
+    def compute(self, block: Block, pool: Executor) -> list[Pixels] | None:  # noqa: D102 - as the protocol
         tiles = list(self._plan.over(block))
         region = Block(tiles[0].row, tiles[0].col, tiles[-1].row_stop - tiles[0].row, tiles[-1].col_stop - tiles[0].col)
         window = region.padded(self._network.margin_px)
@@ -135,7 +111,7 @@ class DirectScores:
             scores, known = self._scores.read(window)
             valid = valid & known
             scores[:, ~valid] = 0.0
-        return scaled_input(pixels, valid, self._scaling), scores, valid
+        return scaled_input(pixels, valid, self._network.scaling), scores, valid
 
     def _inputs(
         self, tile: Block, image: FloatArray, scores: FloatArray | None, valid: BoolArray
@@ -153,28 +129,17 @@ class DirectScores:
 
 
 class StackedScores:
-    """Scores read from rasters that are computed when they are read.
-
-    Args:
-        layers: The rasters by layer, all on one grid.
-        tile_px: Side of the pieces that are read in parallel.
-        engine: What computes them, in words.
-        blended: Why they are not those of the models on the whole scene, or empty.
-    """
+    """Scores read from rasters on one grid that are computed when they are read, ``tile_px`` pieces in parallel."""
 
     def __init__(
         self, layers: Sequence[tuple[Layer, SceneReader]], tile_px: int, engine: str, blended: str = ""
     ) -> None:
-        self.blended = blended
         self.layers = tuple(layer for layer, _ in layers)
         self._rasters = [raster for _, raster in layers]
-        self.grid = self._rasters[0].grid
-        self.tile_px = tile_px
-        self.classes = self._rasters[0].band_count
-        self.engine = engine
+        self.grid, self.classes = self._rasters[0].grid, self._rasters[0].band_count
+        self.tile_px, self.engine, self.blended = tile_px, engine, blended
 
-    def compute(self, block: Block, pool: Executor) -> list[Pixels] | None:
-        """Return scores and valid pixels of a block; see ``ScoreWork.compute``."""
+    def compute(self, block: Block, pool: Executor) -> list[Pixels] | None:  # noqa: D102 - as the protocol
         plan = TilePlan(self.grid.shape, (self.tile_px, self.tile_px))
         pieces = [tile.intersection(block) for tile in plan.over(block)]
         results: list[Pixels] = []

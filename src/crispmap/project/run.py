@@ -10,12 +10,11 @@ from pathlib import Path
 
 from crispmap.errors import ModelError, OutputError, ProjectError
 from crispmap.events import SILENT, Events, progress
-from crispmap.inference.job import GivenScores, MapJob
+from crispmap.inference.job import GivenScores, LoadedModels, MapJob
 from crispmap.inference.options import PredictOptions
-from crispmap.inference.predict import model_tags
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import MapResult, Output, is_made, make_maps
-from crispmap.models.file import load_model, read_card
+from crispmap.models.file import load_model
 from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import check_classes
 from crispmap.project.file import Project, ProjectScene, load_project
@@ -183,15 +182,17 @@ def predict_project(
     with open_sources(project) as sources:  # shows what is wrong with the project's areas before any work
         gsd_m = sources.gsd_m if len(project.scenes) > 1 else project.gsd_m
         total = sum(math.prod(one.image.grid.shape) for one in sources.scenes)
-    jobs = _jobs(project, products, gsd_m)
-    tags = model_tags(coarse=jobs[0].model, refiner=jobs[0].refiner)
+    models = _models(project, products)
+    model, refiner = models.files.get("coarse"), models.files.get("refiner")
+    jobs = [map_job(project, scene, model, refiner, gsd_m) for scene in project.scenes]
     results = []
     with progress(events, f"{len(jobs)} maps", total) if len(jobs) > 1 else nullcontext(events) as running:
         for job, files, done in zip(jobs, outputs, made, strict=True):
             files[0].path.parent.mkdir(parents=True, exist_ok=True)
-            results.append(
-                make_maps(job, files, project.schema, options=options, tags=tags, events=running, keep_made=done)
-            )
+            with job.opened(models) as opened:
+                results.append(
+                    make_maps(opened, files, project.schema, options=options, events=running, keep_made=done)
+                )
     return results
 
 
@@ -203,17 +204,17 @@ def _outputs(maps: SceneMaps, project: Project) -> list[Output]:
     return outputs
 
 
-def _jobs(project: Project, products: Products, gsd_m: float | None) -> list[MapJob]:
-    """Return what the maps of each scene are computed from, sure that the models are there and know its classes."""
-    model, refiner = None, None
-    if not project.scores_given:
-        model = products.coarse_model
-        _check_model(model, "a trained coarse network", project)
-        check_classes(read_card(model), project, model)
-    if project.refiner is not None:
-        refiner = products.refiner_model
-        load_refiner(products, project)
-    return [map_job(project, scene, model, refiner, gsd_m) for scene in project.scenes]
+def _models(project: Project, products: Products) -> LoadedModels:
+    """Return the models a project's maps are computed with, sure that they know its classes."""
+    coarse = None if project.scores_given else products.coarse_model
+    refiner = None if project.refiner is None else products.refiner_model
+    for path, what in ((coarse, "a trained coarse network"), (refiner, "a trained refiner")):
+        if path is not None:
+            _check_model(path, what, project)
+    models = LoadedModels.load(coarse, refiner)
+    for model, path in zip(models.all, models.files.values(), strict=True):
+        check_classes(model.card, project, path)
+    return models
 
 
 def map_job(

@@ -1,8 +1,7 @@
 """Checkpoints as safetensors: the state of a training without a single pickled byte.
 
-A checkpoint is a tree of dictionaries, lists and tuples. Its tensors are stored as such; the tree, with
-everything else in it, is JSON text in the file's metadata. Keys that are no text, tuples, None, NaN and
-infinity survive.
+A checkpoint is a tree of dictionaries, lists and tuples. Its tensors are stored as such; the tree, with everything else
+in it, is JSON text in the file's metadata. Keys that are no text, tuples, None, NaN and infinity survive.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ def save_tree(tree: Any, path: Path) -> None:
     """Write nested dictionaries, lists, tuples, tensors and plain values to one file, whole or not at all.
 
     Raises:
-        ModelError: If the tree holds a value that cannot be read back without unpickling.
+        ModelError: If a value cannot be read back without unpickling.
         OutputError: If the file cannot be written.
     """
     tensors: dict[str, Tensor] = {}
-    packed = _packed(tree, tensors)
+    packed = _packed(tree, tensors)  # fills the tensors
     write_safetensors(tensors, {"format": _FORMAT, "tree": packed}, path)
 
 
@@ -55,12 +54,10 @@ def load_tree(path: Path) -> Any:
 def write_safetensors(tensors: dict[str, Tensor], notes: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values: the file is whole, or what it was before.
 
-    The same contents give the same bytes: the values are one entry of the metadata, since safetensors stores
-    several in an order that changes from run to run.
-
     Raises:
         OutputError: If the file cannot be written.
     """
+    # One entry, for the same contents to give the same bytes: safetensors orders several differently in every run.
     write_atomically(path, save(tensors, {_ENTRY: json.dumps(notes)}))
 
 
@@ -83,10 +80,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return a value as JSON can hold it, its tensors moved to ``tensors``.
-
-    Plain values stay as they are; all else becomes a list that begins with its kind.
-    """
+    """Return a value for JSON, its tensors moved to ``tensors``; all but plain values become [kind, ...]."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
         # A copy: tensors of one storage cannot be stored beside each other.
@@ -99,8 +93,8 @@ def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:
     if type(value) in _PLAIN:
         return value
     raise ModelError(
-        f"A checkpoint cannot hold a value of type {type(value).__name__}.",
-        expected="tensors, text, numbers, None, and lists, tuples and dictionaries of them",
+        f"A checkpoint cannot store a value of type {type(value).__name__}.",
+        expected="tensors, text, numbers, None, and lists, tuples and dictionaries",
     )
 
 
@@ -123,7 +117,7 @@ def cannot_write(path: Path, error: Exception) -> OutputError:
     return OutputError(
         f"{path} cannot be written: {error}.",
         expected="a folder that can be written, with enough space",
-        remedy="free some space or choose another folder; a training continues from its last checkpoint (--resume)",
+        remedy="free some space or choose another folder; a training continues from its last checkpoint (resume=True)",
     )
 
 
@@ -149,5 +143,5 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
         raise ModelError(
             f"The weights in {path} are of another network: {error}.",
             expected=f"weights of {type(module).__name__}",
-            remedy="train again with --force",
+            remedy="train again with force=True",
         ) from error

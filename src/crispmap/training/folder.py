@@ -1,8 +1,9 @@
-"""The folder of a training: its best weights, its whole state, its history, and whether a training may go on there."""
+"""The folder of a training: its best weights, its whole state and its history."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from crispmap.errors import ModelError, OutputError, TrainingError
+from crispmap.files.atomic import write_atomically
 from crispmap.training.checkpoint import cannot_write, load_tree, not_ours, save_tree, write_safetensors
 from crispmap.training.record import HistoryRow
 
@@ -26,15 +28,10 @@ _MOMENTS = {"sgd": 1, "adagrad": 1, "adamw": 2}
 
 @dataclass(frozen=True)
 class TrainingFolder:
-    """Where a training is kept.
-
-    Attributes:
-        path: The folder.
-        identity: Everything the course of the training depends on, as plain values.
-    """
+    """Where a training is kept."""
 
     path: Path
-    identity: dict[str, Any]
+    identity: dict[str, Any]  # everything the course of the training depends on, as plain values
 
     @property
     def best(self) -> Path:
@@ -60,10 +57,9 @@ class TrainingFolder:
         # Resumed without a last state: killed while the first one was written, so there is nothing to lose.
         if (self.last.exists() or self.best.exists()) and not (force or resume):
             raise OutputError(
-                f"{self.path} already holds a training.",
+                f"{self.path} already has a training.",
                 expected="an empty folder",
-                remedy="resume that training (--resume), force a new one in its place (--force), "
-                "or choose another folder",
+                remedy="continue that training (resume=True), replace it (force=True), or choose another folder",
             )
         try:
             for file in (self.last, self.best, self.history):
@@ -76,7 +72,7 @@ class TrainingFolder:
         return None
 
     def check_room(self, network: nn.Module, optimizer: str) -> None:
-        """Refuse to begin what the disk cannot hold: the best weights and, written anew beside the old, the state."""
+        """Refuse a training too large for the disk: its best weights and, written anew beside the old, its state."""
         weights = sum(one.numel() * one.element_size() for one in network.state_dict().values())
         state = weights * (1 + _MOMENTS[optimizer])
         old = sum(file.stat().st_size for file in (self.last, self.best) if file.exists())
@@ -96,28 +92,18 @@ class TrainingFolder:
 
     def write_history(self, rows: Sequence[HistoryRow]) -> None:
         """Write all rows of the history."""
-        temporary = self.history.with_name(f".{self.history.name}.tmp")
-        try:
-            with temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, _COLUMNS)
-                writer.writeheader()
-                writer.writerows(rows)
-            temporary.replace(self.history)
-        except OSError as error:
-            raise cannot_write(self.history, error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.history, text.getvalue().encode())
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Write what a resumed training needs."""
         save_tree({"identity": json.dumps(self.identity), **state}, self.last)
 
     def read_state(self) -> dict[str, Any]:
-        """Return what ``write_state`` wrote.
-
-        Raises:
-            ModelError: If the file is damaged, or of an earlier version or another program.
-        """
+        """Return what ``write_state`` wrote; ModelError if it is damaged, or of an earlier version."""
         state = load_tree(self.last)
         if isinstance(state, dict) and state.keys() >= _STATE:
             return state
@@ -125,9 +111,9 @@ class TrainingFolder:
             raise ModelError(
                 f"The training in {self.path} was begun by an earlier version of crispmap.",
                 expected="a training begun by this version",
-                remedy="train again with --force",
+                remedy="train again with force=True",
             )
-        raise not_ours(self.last, "it holds no training")
+        raise not_ours(self.last, "it has no training")
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -139,7 +125,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     ]
     if changes:
         raise TrainingError(
-            f"The training to resume was begun otherwise: {'; '.join(changes)}.",
+            f"The training to resume was begun with other data or settings: {'; '.join(changes)}.",
             expected="the same settings, network and data as when it began",
-            remedy="set them back, or force a new training",
+            remedy="set them back, or begin a new training with force=True",
         )

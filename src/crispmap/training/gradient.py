@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 
 from crispmap.classes import ClassSchema
 from crispmap.data.sampling import check_patch
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.settings import TrainingSettings
-from crispmap.training.learners import Learned, Lesson
+from crispmap.training.learners import Learned, Lesson, Shapes
 from crispmap.training.options import TrainingRun
-from crispmap.training.run import TrainingResult, train
+from crispmap.training.run import train
 from crispmap.training.task import CoarseTask, RefinerTask
 from crispmap.types import CountArray
 
@@ -23,19 +20,12 @@ class GradientLearner:
 
     holds_out = True
 
-    def check(
-        self,
-        settings: TrainingSettings | None,
-        shapes: Sequence[tuple[int, int]],
-        counts: CountArray,
-        schema: ClassSchema,
-    ) -> None:
-        """Check that every piece holds a patch; see ``Learner.check``."""
+    def check(self, settings: TrainingSettings | None, shapes: Shapes, counts: CountArray, schema: ClassSchema) -> None:
+        """Check that every piece is as large as a patch; see ``Learner.check``."""
         for shape in shapes:
             check_patch(shape, 1 if settings is None else settings.patch_px)
 
-    def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:
-        """Return the network with the weights that did best, or the last; see ``Learner.learn``."""
+    def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:  # noqa: D102 - as the protocol
         torch.manual_seed(lesson.seed)
         network, settings = lesson.build(), lesson.training
         task = (
@@ -44,19 +34,12 @@ class GradientLearner:
             else RefinerTask(network, settings, lesson.schema)
         )
         task.title = f"{task.title} {run.part}".rstrip()
-        result = train(
-            task, lesson.pieces, lesson.validation, run.folder / lesson.architecture.kind,
-            resume=run.resume, force=run.force, options=run.trainer, events=run.events,
-        )  # fmt: skip
-        return Learned(network, result.seconds, _facts(settings, result))
-
-
-def _facts(settings: TrainingSettings, result: TrainingResult) -> dict[str, Any]:
-    """Return what a card holds about a training in steps."""
-    return {
-        "settings": settings.to_dict(),
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "seconds": round(result.seconds, 1),
-        "validation_mean_iou": result.best_score,
-    }
+        result = train(task, lesson.pieces, lesson.validation, run.below(lesson.architecture.kind, run.part))
+        facts = {
+            "settings": settings.to_dict(),
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "seconds": round(result.seconds, 1),
+            "validation_mean_iou": result.best_score,
+        }
+        return Learned(network, result.seconds, facts)

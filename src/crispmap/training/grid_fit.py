@@ -1,58 +1,46 @@
-"""The few numbers of refiners written by hand, fitted on the area that a learned refiner learns from."""
+"""The few numbers of refiners written by hand, fitted on the data that a learned refiner is trained on."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 
+from crispmap.classes import ClassSchema
 from crispmap.data.patches import PatchSource, label_strips
 from crispmap.data.scaling import strips
 from crispmap.errors import InputError, LabelError
 from crispmap.evaluation.recalibration import MAX_FIT_PIXELS, fit_biases
 from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix
-from crispmap.refiners.hand_written import HandWrittenRefiner, Range
-from crispmap.training.search import Found, Point, pattern_search
-from crispmap.types import IGNORE, FloatArray, LabelArray
+from crispmap.models.device import choose_device
+from crispmap.models.settings import TrainingSettings
+from crispmap.refiners.hand_written import HandWrittenRefiner
+from crispmap.training.learners import Learned, Lesson, Shapes
+from crispmap.training.options import TrainingRun
+from crispmap.training.search import Point, pattern_search
+from crispmap.types import IGNORE, CountArray, FloatArray, LabelArray
 
-MOST_PX = 150_000
-"""Labelled pixels of the tiles that are tried on; of larger areas a random part is taken."""
+MOST_PX = 150_000  # labelled pixels of the tiles that are tried on; of larger areas a random part is taken
 
 
 @dataclass(frozen=True)
 class FitRecord:
-    """What a fit did, as plain values for a model card's provenance.
+    """What a fit did, as plain values for a model card's provenance."""
 
-    Attributes:
-        parameters: The numbers chosen, of an equation the steps too.
-        biases: The class biases chosen.
-        mean_iou: Mean IoU with them, 0..1, on the tiles that were tried on.
-        unrefined_mean_iou: There too, of the scores plus the biases, without a step.
-        tries: Every point tried, with its mean IoU.
-        complete: Whether the search came to its end, and not to the most tries allowed.
-        labelled_px: Labelled pixels tried on.
-        seed: Of the choice of tiles and the fit of the biases.
-        seconds: How long it took.
-    """
-
-    parameters: dict[str, float]
-    biases: list[float]
-    mean_iou: float
-    unrefined_mean_iou: float
-    tries: list[tuple[Point, float]]
-    complete: bool
-    labelled_px: int
-    seed: int
+    parameters: dict[str, float]  # the numbers chosen, of an equation the steps too
+    biases: list[float]  # the class biases chosen
+    mean_iou: float  # mean IoU with them, 0..1, on the tiles that were tried on
+    unrefined_mean_iou: float  # there too, of the scores plus the biases, without a step
+    tries: list[tuple[Point, float]]  # every point tried, with its mean IoU
+    complete: bool  # whether the search came to its end, and not to the most tries allowed
+    labelled_px: int  # labelled pixels tried on
+    seed: int  # of the choice of tiles and the fit of the biases
     seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain values."""
-        return asdict(self)
 
 
 def fit_refiner(
@@ -66,25 +54,21 @@ def fit_refiner(
 ) -> tuple[HandWrittenRefiner, FitRecord]:
     """Return the refiner whose map of some pieces has the best mean IoU among those tried, and what was tried.
 
-    The same input and seed give the same refiner. Where its plan says so, the number of iterations is read off the run
-    of each try: the best iteration counts, one where none is better than none, and the biases are fitted once more to
-    the evolved scores, which commutes with all of those equations.
+    The same input and seed give the same refiner. Where its plan asks for it, the number of iterations is read off the
+    run of each try: the best iteration counts, one where none is better than none, and the biases are fitted once more
+    to the evolved scores, which commutes with all these equations.
 
-    Args:
-        build: Returns the refiner for ``classes``, ``bands`` and its numbers.
-        pieces: Training data with coarse scores, read block by block.
-        balance: Fit class biases to the coarse scores first, as for the recalibrated map, and build them in: a refiner
-            without them cannot correct what the coarse network has out of balance.
-        most_tries: Most points tried, 1 or more; by default what the refiner's plan says.
-        seed: Chooses the tiles that are tried on where there are more than ``MOST_PX`` labelled pixels.
-        device: Where PyTorch computes, "cpu" or "cuda".
+    ``build`` returns the refiner for ``classes``, ``bands`` and its numbers. With ``balance``, class biases are fitted
+    to the coarse scores first, as for the recalibrated map, and built in: a refiner without them cannot correct what
+    the coarse network has out of balance. ``seed`` chooses tiles where there are over ``MOST_PX`` labelled pixels.
 
     Raises:
-        InputError: If a piece has no scores, a score or a value of the image is not finite, or ``most_tries`` is below
-            1.
+        InputError: If a piece has no scores, a value is not finite, or ``most_tries`` is below 1.
         LabelError: If nothing is labelled, a label is no class, or, to balance, a class has no pixel.
     """
     begun = time.perf_counter()
+    if most_tries is not None and most_tries < 1:
+        raise InputError(f"most_tries is {most_tries}.", expected="1 or more")
     classes, bands = _checked(pieces)
     plan = build(classes=classes, bands=bands).fit_plan
     tiles = _Tiles(pieces, seed, device, plan.tile_px)
@@ -97,7 +81,7 @@ def fit_refiner(
         curve = tiles.curve(at(point))
         return max(curve[1:]) if plan.reads_iterations else curve[-1]
 
-    found = _searched(value, plan.ranges, plan.tries if most_tries is None else most_tries)
+    found = pattern_search(plan.ranges, value, most=plan.tries if most_tries is None else most_tries)
     refiner, parameters = at(found.best), dict(found.best)
     if plan.reads_iterations:
         refiner = refiner.but(iterations=1 + int(np.argmax(tiles.curve(refiner)[1:])))
@@ -105,7 +89,38 @@ def fit_refiner(
         if balance:
             change = fit_biases(*tiles.refined(refiner), seed=seed)
             refiner = refiner.but(biases=[old + new for old, new in zip(refiner.biases, change.tolist(), strict=True)])
-    return refiner, _record(tiles, refiner, parameters, found, begun, seed)
+    curve = tiles.curve(refiner)
+    return refiner, FitRecord(
+        parameters=parameters,
+        biases=refiner.biases,
+        mean_iou=curve[-1],
+        unrefined_mean_iou=curve[0],
+        tries=[(dict(point), value) for point, value in found.tried],
+        complete=found.complete,
+        labelled_px=tiles.labelled_px,
+        seed=seed,
+        seconds=round(time.perf_counter() - begun, 1),
+    )
+
+
+class GridFitLearner:
+    """Looks for the numbers whose map has the best mean IoU on the area."""
+
+    holds_out = False
+
+    def check(self, settings: TrainingSettings | None, shapes: Shapes, counts: CountArray, schema: ClassSchema) -> None:
+        """Accept any pieces in which every class has a pixel; see ``Learner.check``."""
+
+    def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:  # noqa: D102 - as the protocol
+        build = cast(Callable[..., HandWrittenRefiner], lesson.build)
+        refiner, record = fit_refiner(build, lesson.pieces, seed=lesson.seed, device=str(choose_device(run.device)))
+        facts = {
+            "settings": asdict(record),
+            "seconds": record.seconds,
+            "class_biases": record.biases,
+            "fitted_numbers": len(record.parameters) + len(record.biases) - 1,  # a bias for all classes but one
+        }
+        return Learned(refiner.eval(), record.seconds, facts)
 
 
 class _Tiles:
@@ -155,7 +170,7 @@ class _Tiles:
 
 
 def _checked(pieces: Sequence[PatchSource]) -> tuple[int, int]:
-    """Return the numbers of classes and bands of some pieces, sure that a refiner can be tried on them."""
+    """Return the numbers of classes and bands of pieces, once it is sure that a refiner can be tried on them."""
     for piece in pieces:
         if piece.score_classes is None:
             raise InputError("A piece has no coarse scores.", expected="scores to fit a refiner to")
@@ -187,11 +202,7 @@ def _labelled_scores(pieces: Sequence[PatchSource], seed: int) -> tuple[FloatArr
 
 
 def _chosen_tiles(pieces: Sequence[PatchSource], tile_px: int, rng: np.random.Generator) -> list[tuple[int, Block]]:
-    """Return tiles (piece, block) in a random order: as many as hold ``MOST_PX`` labels, and any that adds a class.
-
-    Raises:
-        LabelError: If nothing is labelled.
-    """
+    """Return tiles (piece, block) in a random order: up to ``MOST_PX`` labels, and any that adds a class."""
     chosen: list[tuple[int, Block]] = []
     seen, pixels = {IGNORE}, 0
     tiles = [(piece, tile) for piece, one in enumerate(pieces) for tile in Block(0, 0, *one.shape).pieces(tile_px)]
@@ -204,28 +215,5 @@ def _chosen_tiles(pieces: Sequence[PatchSource], tile_px: int, rng: np.random.Ge
             pixels += int((known != IGNORE).sum())
             seen |= classes
     if not chosen:
-        raise LabelError("The pieces hold no labelled pixel.", expected="labels to fit a refiner to")
+        raise LabelError("The pieces have no labelled pixel.", expected="labels to fit a refiner to")
     return chosen
-
-
-def _searched(value: Callable[[Point], float], ranges: Mapping[str, Range], most_tries: int) -> Found:
-    if most_tries < 1:
-        raise InputError(f"{most_tries} parameters are to be tried.", expected="1 or more")
-    return pattern_search(ranges, value, most=most_tries)
-
-
-def _record(
-    tiles: _Tiles, refiner: HandWrittenRefiner, parameters: Point, found: Found, begun: float, seed: int
-) -> FitRecord:
-    curve = tiles.curve(refiner)
-    return FitRecord(
-        parameters=dict(parameters),
-        biases=refiner.biases,
-        mean_iou=curve[-1],
-        unrefined_mean_iou=curve[0],
-        tries=[(dict(point), value) for point, value in found.tried],
-        complete=found.complete,
-        labelled_px=tiles.labelled_px,
-        seed=seed,
-        seconds=round(time.perf_counter() - begun, 1),
-    )

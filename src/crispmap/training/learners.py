@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from crispmap.classes import ClassSchema
 from crispmap.data.patches import PatchSource
@@ -18,41 +18,29 @@ from crispmap.types import CountArray
 
 _MODULES = {
     "gradient": "crispmap.training.gradient:GradientLearner",
-    "svm": "crispmap.training.svm_learner:SvmLearner",
-    "grid-fit": "crispmap.training.grid_fit_learner:GridFitLearner",
+    "svm": "crispmap.training.svm:SvmLearner",
+    "grid-fit": "crispmap.training.grid_fit:GridFitLearner",
 }
 """Learners by name, imported when asked for."""
+Shapes: TypeAlias = Sequence[tuple[int, int]]
+"""(height, width) of each piece."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a learner is given.
+    """What a learner is given."""
 
-    Attributes:
-        architecture: What is to be built.
-        options: What is chosen of it.
-        settings: How it is trained; None for learners that do not train in steps.
-        schema: The classes.
-        pieces: Training data; a refiner's have coarse scores.
-        validation: What the result is scored on, and weights may be chosen by; may be empty.
-        seed: Of everything random.
-    """
-
-    architecture: Architecture
-    options: Mapping[str, Any]
-    settings: TrainingSettings | None
+    architecture: Architecture  # what is to be built
+    options: Mapping[str, Any]  # what is chosen of it
+    settings: TrainingSettings | None  # how it is trained; None for learners that do not train in steps
     schema: ClassSchema
-    pieces: Sequence[PatchSource]
-    validation: Sequence[PatchSource]
-    seed: int
+    pieces: Sequence[PatchSource]  # training data; a refiner's have coarse scores
+    validation: Sequence[PatchSource]  # what the result is scored on, and weights may be chosen by; may be empty
+    seed: int  # of everything random
 
     @property
     def training(self) -> TrainingSettings:
-        """The settings of a training in steps.
-
-        Raises:
-            TrainingError: If there are none.
-        """
+        """The settings of a training in steps; TrainingError if there are none."""
         if self.settings is None:
             raise TrainingError(f"{self.architecture.name} has no settings of a training.", expected="a preset")
         return self.settings
@@ -65,35 +53,19 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a learner gives.
+    """What a learner gives."""
 
-    Attributes:
-        network: In evaluation mode.
-        seconds: Spent.
-        facts: What a model card holds about it, as plain values.
-    """
-
-    network: CoarseNetwork | Refiner
+    network: CoarseNetwork | Refiner  # in evaluation mode
     seconds: float
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what a model card has about it, as plain values
 
 
 class Learner(Protocol):
-    """A way to find the numbers of an architecture.
+    """A way to find the numbers of an architecture."""
 
-    Attributes:
-        holds_out: Whether part of the area is held out for validation.
-    """
+    holds_out: bool  # whether part of the area is held out for validation
 
-    holds_out: bool
-
-    def check(
-        self,
-        settings: TrainingSettings | None,
-        shapes: Sequence[tuple[int, int]],
-        counts: CountArray,
-        schema: ClassSchema,
-    ) -> None:
+    def check(self, settings: TrainingSettings | None, shapes: Shapes, counts: CountArray, schema: ClassSchema) -> None:
         """Check, before anything is computed, that it can learn from pieces of these shapes and counts of classes.
 
         Raises:
@@ -107,16 +79,12 @@ class Learner(Protocol):
         Raises:
             TrainingError: If the training cannot start, or diverges.
             LabelError: If a class has too few pixels.
-            OutputError: If the run's folder holds another training, or cannot be written.
+            OutputError: If the run's folder has another training, or cannot be written.
         """
 
 
 def learner_of(architecture: Architecture) -> Learner:
-    """Return an architecture's learner.
-
-    Raises:
-        TrainingError: If it has none: its networks are imported, not trained.
-    """
+    """Return an architecture's learner; TrainingError where its networks are imported, not trained."""
     if architecture.learner is None:
         raise TrainingError(f"{architecture.name} cannot be trained.", expected="an architecture with a learner")
     module, _, name = _MODULES[architecture.learner].partition(":")

@@ -1,4 +1,4 @@
-"""The loop of a training, top to bottom: steps, and after every ``validate_every`` of them a validation and a state."""
+"""The loop of a training, top to bottom: steps, and a validation and a saved state every ``validate_every`` steps."""
 
 from __future__ import annotations
 
@@ -21,18 +21,12 @@ from crispmap.training.task import SegmentationTask, optimizer_of, schedule_of
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """What a training reads.
+class LoopData:
+    """What the loop reads."""
 
-    Attributes:
-        sampler: Gives the patches of every step.
-        tiles: The validation data; may be empty.
-        workers: Processes that cut patches ahead of time.
-    """
-
-    sampler: PatchSampler
-    tiles: PieceTiles
-    workers: int
+    sampler: PatchSampler  # gives the patches of every step
+    tiles: PieceTiles  # the validation data; may be empty
+    workers: int  # processes that cut patches ahead of time
 
     def batches(self, fabric: Fabric, batch: int, steps: range) -> Iterator[Batch]:
         """Yield this device's part of the batches of some steps."""
@@ -44,15 +38,14 @@ class TrainingData:
 def run_steps(
     fabric: Fabric,
     task: SegmentationTask,
-    data: TrainingData,
+    data: LoopData,
     folder: TrainingFolder,
     state: dict[str, Any] | None,
     running: Progress,
 ) -> None:
-    """Train to the last step, from the beginning or from a state; the folder then holds what came of it.
+    """Train to the last step, from the beginning or from a state, and write the results to the folder.
 
-    The state is written last: a training killed between two files does the last steps again, and so writes the same
-    files again.
+    The state is written last: a training killed between two files repeats the last steps and writes the same files.
 
     Raises:
         TrainingError: If the training diverges.

@@ -13,32 +13,20 @@ from crispmap.events import SILENT, Events
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """What a training runs on; it changes the time, not the course.
+    """What a training runs on; it changes the time, not the course."""
 
-    Attributes:
-        device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
-        devices: How many of them share each batch.
-        workers: Processes that cut patches ahead of time; 0 cuts them between the steps, which suits CPUs.
-        memory_bytes: What the data of a training may take in memory; the rest lies in files, or stays on the scene.
-            None: a quarter of the machine's.
-    """
-
-    device: str = "auto"
-    devices: int = 1
-    workers: int = 0
-    memory_bytes: int | None = None
+    device: str = "auto"  # "auto" (a GPU where there is one), "cpu", "cuda" or "mps"
+    devices: int = 1  # number of devices that share each batch
+    workers: int = 0  # processes that cut patches ahead of time; 0 cuts them between the steps, which suits CPUs
+    memory_bytes: int | None = None  # for training data; the rest stays on disk. None: a quarter of the machine's
 
     def check(self, batch: int, batch_bytes: int) -> None:
-        """Refuse a batch that the devices cannot share evenly, and memory that does not hold one.
-
-        Raises:
-            TrainingError: If it is so, or a count is impossible.
-        """
+        """Raise TrainingError for a batch that devices cannot share evenly or that is larger than the memory."""
         if self.memory_bytes is not None and self.memory_bytes < batch_bytes:
             raise TrainingError(
                 f"The training data may take {self.memory_bytes / 1e6:.3g} MB of memory.",
                 expected=f"at least the {math.ceil(batch_bytes / 1e4) / 100} MB of a batch of {batch} patches",
-                remedy="allow more memory (--memory), or make the batch or the patches smaller",
+                remedy="allow more memory (memory=), or make the batch or the patches smaller",
             )
         if self.devices < 1 or self.workers < 0 or batch % self.devices:
             raise TrainingError(
@@ -50,26 +38,17 @@ class TrainerOptions:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """How a training goes on: where it is kept, whether it goes on, and on what.
+    """Where a training is kept, whether it continues one that is there, and what it runs on."""
 
-    Attributes:
-        folder: Where checkpoints and logs are kept.
-        resume: Continue an interrupted training.
-        force: Replace a finished one.
-        trainer: What it runs on.
-        part: Which of several trainings alike this is, for messages.
-        events: What progress is reported to.
-    """
-
-    folder: Path
-    resume: bool = False
-    force: bool = False
-    trainer: TrainerOptions = TrainerOptions()
-    part: str = ""
-    events: Events = SILENT
+    folder: Path  # where checkpoints and logs are kept
+    resume: bool = False  # continue an interrupted training
+    force: bool = False  # replace a finished one
+    trainer: TrainerOptions = TrainerOptions()  # what it runs on
+    part: str = ""  # which of several trainings alike this is, for messages
+    events: Events = SILENT  # what progress is reported to
 
     def below(self, name: str, part: str = "") -> TrainingRun:
-        """Return how a training goes on that is part of this one, kept in a folder of this name."""
+        """Return the run of a training that is part of this one, kept in a folder of this name."""
         return replace(self, folder=self.folder / name, part=part)
 
     @property
@@ -78,5 +57,5 @@ class TrainingRun:
         return self.trainer.device
 
     def budget(self) -> DataBudget:
-        """Return the memory that all data of one training share; what does not fit lies in the folder."""
+        """Return the memory that all data of one training share; what does not fit goes to the folder."""
         return DataBudget(self.trainer.memory_bytes, self.folder)

@@ -1,4 +1,4 @@
-"""What is measured of a running training: loss, scores and time, for whoever follows it and for TensorBoard."""
+"""What is measured of a running training: loss, scores and time, for listeners and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ HistoryRow = dict[str, float]
 
 
 class TrainingRecord:
-    """The history of a training, over interruptions.
-
-    Attributes:
-        history: One row every ``log_every`` steps, and one a validation.
-        best_score: Validation mean IoU of the weights kept so far, or None before the first.
-        is_best: Whether the weights of the last validation are to be kept.
-    """
+    """The history of a training, over interruptions: one row every ``log_every`` steps, and one a validation."""
 
     def __init__(
         self, fabric: Fabric, settings: TrainingSettings, state: dict[str, Any] | None, running: Progress
@@ -46,10 +40,9 @@ class TrainingRecord:
         return self._seconds_before + time.monotonic() - self._begun
 
     def add(self, step: int, loss: Tensor, rate: float) -> None:
-        """Add up the loss of a step; now and then write its mean down.
+        """Add up the loss of a step; every ``log_every`` steps record its mean.
 
-        Raises:
-            TrainingError: If the mean is not finite.
+        A mean that is not finite is a TrainingError.
         """
         # Summed on the device: to read every loss would wait for every step.
         self._losses = loss if self._losses is None else self._losses + loss
@@ -58,10 +51,9 @@ class TrainingRecord:
             self._write_row(step, rate, {})
 
     def validated(self, step: int, rate: float, figures: HistoryRow, network: nn.Module) -> None:
-        """Write down the figures of a validation, and whether the weights are to be kept.
+        """Record the figures of a validation, and whether the weights are to be kept.
 
-        Raises:
-            TrainingError: If loss or weights are not finite.
+        Loss or weights that are not finite are a TrainingError.
         """
         self._write_row(step, rate, figures)
         if not all(bool(one.isfinite().all()) for one in network.state_dict().values()):

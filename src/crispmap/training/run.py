@@ -1,11 +1,10 @@
-"""Runs a training: from data to the best weights, interrupted as often as need be."""
+"""Runs a training from data to the best weights, over any number of interruptions."""
 
 from __future__ import annotations
 
 import errno
 import json
 import logging
-import math
 import multiprocessing
 import signal
 import threading
@@ -23,14 +22,14 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.multiprocessing.spawn import ProcessException
 
 from crispmap.data.batches import PieceTiles
-from crispmap.data.patches import PatchSource, label_strips
+from crispmap.data.patches import PatchSource, fingerprint, label_strips
 from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
 from crispmap.errors import TrainingError
-from crispmap.events import SILENT, Events, progress
+from crispmap.events import progress
 from crispmap.training.checkpoint import cannot_write, load_weights, read_safetensors
 from crispmap.training.folder import TENSORBOARD_NAME, TrainingFolder
-from crispmap.training.loop import TrainingData, run_steps
-from crispmap.training.options import TrainerOptions
+from crispmap.training.loop import LoopData, run_steps
+from crispmap.training.options import TrainerOptions, TrainingRun
 from crispmap.training.record import HistoryRow
 from crispmap.training.task import RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
@@ -44,100 +43,64 @@ _FREE = ("log_every", "validate_tile_px")
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training gave.
+    """What a training gave. Steps and seconds are counted over interruptions."""
 
-    Attributes:
-        best_path: The weights that did best, or the last where the settings keep those; read by ``load_weights``.
-        best_score: Their mean IoU on the validation data; None without validation, when they are the last
-            ones.
-        best_step: The step they are of.
-        steps: Optimiser steps done, over interruptions.
-        seconds: Spent on them and on validations, over interruptions.
-        history: Rows of step, seconds and whatever was measured then: loss (mean since the row before),
-            learning_rate, val_mean_iou, val_accuracy.
-    """
-
-    best_path: Path
-    best_score: float | None
-    best_step: int
+    best_path: Path  # the weights that did best, or the last where the settings keep those; read by ``load_weights``
+    best_score: float | None  # their mean IoU on the validation data; None without validation, for the last weights
+    best_step: int  # the step they are of
     steps: int
-    seconds: float
-    history: tuple[HistoryRow, ...]
-
-    @property
-    def steps_per_second(self) -> float:
-        """Mean rate, validations included."""
-        return self.steps / self.seconds if self.seconds > 0 else math.inf
+    seconds: float  # of steps and validations
+    history: tuple[HistoryRow, ...]  # step and seconds, with learning_rate, loss since the row before, val_mean_iou, ..
 
 
 def train(
-    task: SegmentationTask,
-    pieces: Sequence[PatchSource],
-    validation: Sequence[PatchSource],
-    folder: Path,
-    *,
-    resume: bool = False,
-    force: bool = False,
-    options: TrainerOptions = TrainerOptions(),
-    events: Events = SILENT,
+    task: SegmentationTask, pieces: Sequence[PatchSource], validation: Sequence[PatchSource], run: TrainingRun
 ) -> TrainingResult:
-    """Train a network; afterwards it holds the best weights, in evaluation mode.
+    """Train a network; afterwards it has the best weights, in evaluation mode.
 
-    The folder gets the best weights, the whole state after every validation, the history as CSV and for
-    TensorBoard. A training that was interrupted and resumed gives the same weights as one that was not.
-
-    Args:
-        task: What to train, and how.
-        pieces: What to learn from; a refiner needs their coarse scores.
-        validation: What to choose the best weights by, apart from the training data; may be empty.
-        folder: Where the training is kept.
-        resume: Continue the training in the folder, if there is one.
-        force: Discard the training in the folder, if there is one and it is not resumed.
-        options: What to run on.
-        events: What progress is reported to, every ``log_every`` steps.
+    The run's folder gets the best weights, the whole state after every validation, the history as CSV and for
+    TensorBoard. A training that was interrupted and resumed gives the same weights as one that was not. A refiner needs
+    the coarse scores of its pieces. The validation data, which may be empty, choose the best weights.
 
     Raises:
         TrainingError: If data, settings and network do not fit, the settings or the data differ from those of the
             training to resume, the memory is less than a batch takes, or the loss is no longer finite.
         LabelError: If a class has no pixel in the training data.
-        OutputError: If the folder holds another training, or cannot be written.
+        OutputError: If the folder has another training, or cannot be written.
         ModelError: If the checkpoint to resume is damaged.
         KeyboardInterrupt: On Ctrl-C; the last checkpoint is kept.
     """
-    settings = task.settings
+    settings, options, folder = task.settings, run.trainer, run.folder
     sampler = PatchSampler(pieces, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))
     _check_fit(task, pieces, validation)
     task.weigh_classes(class_weights(sampler.class_counts, settings.class_weights))
     options.check(settings.batch, sampler.batch_bytes(settings.batch))
-    kept = TrainingFolder(folder, _identity(task, sampler, validation))
-    state = kept.prepare(resume=resume, force=force)
+    kept = TrainingFolder(folder, _identity(task, sampler.pieces, validation))
+    state = kept.prepare(resume=run.resume, force=run.force)
     step = 0 if state is None else state["global_step"]
     if step < settings.last_step:
         kept.check_room(task.network, settings.optimizer)
-        data = TrainingData(sampler, _tiles(task, validation), options.workers)
+        side = -(-settings.validate_tile_px // task.stride_px) * task.stride_px
+        data = LoopData(sampler, PieceTiles(validation, side, task.margin_px, task.stride_px), options.workers)
+        # TensorBoard's log loses the steps that a resumed training does again.
+        logger = TensorBoardLogger(folder, name="", version=TENSORBOARD_NAME, purge_step=step + 1)
         with (
             _quiet(), torch.random.fork_rng(), _terminable(), _errors_translated(folder, options.devices),
-            progress(events, task.title, settings.last_step, "steps", done=step) as running,
+            progress(run.events, task.title, settings.last_step, "steps", done=step) as running,
         ):  # fmt: skip
-            _fabric(options, _logger(folder, step)).launch(_run, task, data, kept, state, running)
+            _fabric(options, logger).launch(_run, task, data, kept, state, running)
             best = kept.read_state()["best_score"]
             running.summary = "" if best is None else f"validation mean IoU {best:.2f}"
     load_weights(task.cpu().network, kept.best)
     task.eval()
-    return _result(kept)
-
-
-def _result(folder: TrainingFolder) -> TrainingResult:
-    """Return the result of a finished training from its files."""
-    state = folder.read_state()
-    notes, _ = read_safetensors(folder.best)
+    ended, (notes, _) = kept.read_state(), read_safetensors(kept.best)
     return TrainingResult(
-        best_path=folder.best,
-        best_score=state["best_score"],
+        best_path=kept.best,
+        best_score=ended["best_score"],
         best_step=int(notes["step"]),
-        steps=state["global_step"],
-        seconds=state["seconds"],
-        history=tuple(state["history"]),
+        steps=ended["global_step"],
+        seconds=ended["seconds"],
+        history=tuple(ended["history"]),
     )
 
 
@@ -147,11 +110,6 @@ def _run(fabric: Fabric, *arguments: Any) -> None:
         run_steps(fabric, *arguments)
     finally:
         fabric.logger.finalize("success")
-
-
-def _logger(folder: Path, first_step: int) -> TensorBoardLogger:
-    """Return the log for TensorBoard, without the steps a resumed training does again."""
-    return TensorBoardLogger(folder, name="", version=TENSORBOARD_NAME, purge_step=first_step + 1)
 
 
 def _fabric(options: TrainerOptions, logger: TensorBoardLogger) -> Fabric:
@@ -174,12 +132,12 @@ def _fabric(options: TrainerOptions, logger: TensorBoardLogger) -> Fabric:
 
 @contextmanager
 def _errors_translated(folder: Path, devices: int) -> Iterator[None]:
-    """Raise what ended a training as an error of ours, and leave none of its processes behind."""
+    """Raise the failure of a training as an error of ours, and leave none of its processes behind."""
     others = set(multiprocessing.active_children())
     try:
         yield
     except ProcessException as error:
-        # All that is left of the process's error is its text.
+        # Only the text of the process's error arrives here.
         _, _, reason = str(error).rpartition("Error: ")
         raise TrainingError(
             f"One of {devices} training processes failed: {reason.strip()}",
@@ -195,7 +153,7 @@ def _errors_translated(folder: Path, devices: int) -> Iterator[None]:
 
 
 def _end(children: set[multiprocessing.process.BaseProcess]) -> None:
-    """End processes of a training that was interrupted: the interpreter would wait for them when it leaves."""
+    """End processes of a training that was interrupted: the interpreter would wait for them at its exit."""
     for child in children:
         child.terminate()
     for child in children:
@@ -205,7 +163,7 @@ def _end(children: set[multiprocessing.process.BaseProcess]) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the training inside by an exception, as Ctrl-C does; only the main thread hears signals."""
+    """Let SIGTERM end the training inside by an exception, as Ctrl-C does; only the main thread receives signals."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(_SIGTERM_STATUS)
@@ -232,7 +190,9 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _identity(task: SegmentationTask, sampler: PatchSampler, validation: Sequence[PatchSource]) -> dict[str, Any]:
+def _identity(
+    task: SegmentationTask, pieces: Sequence[PatchSource], validation: Sequence[PatchSource]
+) -> dict[str, Any]:
     """Return, as plain values, everything the course of a training depends on."""
     settings = {name: value for name, value in task.settings.to_dict().items() if name not in _FREE}
     shapes = {name: list(one.shape) for name, one in task.network.state_dict().items()}
@@ -240,15 +200,9 @@ def _identity(task: SegmentationTask, sampler: PatchSampler, validation: Sequenc
         **settings,
         "network": f"{type(task.network).__name__} {json.dumps(shapes)}",
         "classes": list(task.schema.names),
-        "training data": sampler.describe()["check_sums"],
-        "validation data": [piece.fingerprint() for piece in validation],
+        "training data": [fingerprint(piece) for piece in pieces],
+        "validation data": [fingerprint(piece) for piece in validation],
     }
-
-
-def _tiles(task: SegmentationTask, pieces: Sequence[PatchSource]) -> PieceTiles:
-    """Return the validation tiles, their side rounded up to the stride."""
-    side = -(-task.settings.validate_tile_px // task.stride_px) * task.stride_px
-    return PieceTiles(pieces, side, task.margin_px, task.stride_px)
 
 
 def _check_fit(task: SegmentationTask, pieces: Sequence[PatchSource], validation: Sequence[PatchSource]) -> None:
@@ -267,7 +221,7 @@ def _check_fit(task: SegmentationTask, pieces: Sequence[PatchSource], validation
     labelled = (bool((labels != IGNORE).any()) for piece in validation for _, labels in label_strips(piece))
     if validation and not any(labelled):
         raise TrainingError(
-            "The validation data hold no labelled pixel.",
+            "The validation data have no labelled pixel.",
             expected="labels to choose the best weights by",
             remedy="choose another validation area, or none",
         )

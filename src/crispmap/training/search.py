@@ -15,37 +15,20 @@ FACTORS = (4.0, 2.0, 1.4)
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found.
-
-    Attributes:
-        best: The best point.
-        value: Its value.
-        tried: Every point tried with its value, in order; the first is the start.
-        complete: Whether the search came to its end, and not to the most tries allowed.
-    """
+    """What a search found."""
 
     best: Point
     value: float
-    tried: Sequence[tuple[Point, float]]
-    complete: bool
+    tried: Sequence[tuple[Point, float]]  # every point tried with its value, in order; the first is the start
+    complete: bool  # whether the search came to its end, and not to the most tries allowed
 
 
-def pattern_search(
-    ranges: Mapping[str, Range],
-    value: Callable[[Point], float],
-    *,
-    most: int,
-) -> Found:
+def pattern_search(ranges: Mapping[str, Range], value: Callable[[Point], float], *, most: int) -> Found:
     """Return the point that no change of one number by the last factor improves, found from the starts of the ranges.
 
-    One number at a time is multiplied and divided by one of ``FACTORS``, as long as that improves; when no number
-    moves any more, the next, smaller factor is taken. No point is tried twice, nothing is random. It climbs: it may
-    miss a better hill.
-
-    Args:
-        ranges: The numbers by name, in the order they are changed; none at all leaves one point to try.
-        value: What is maximised.
-        most: Most tries, 1 or more.
+    One number at a time, in the order of ``ranges``, is multiplied and divided by one of ``FACTORS``, as long as that
+    improves; when no number moves any more, the next, smaller factor is taken. At most ``most`` points are tried, none
+    twice, and nothing is random. It climbs: it may miss a better hill.
 
     Source: Hooke and Jeeves, "Direct search solution of numerical and statistical problems", 1961; on logarithms.
     """

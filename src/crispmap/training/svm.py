@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,14 +20,16 @@ from sklearn.svm import SVC
 from crispmap.classes import ClassSchema
 from crispmap.data.batches import PieceTiles, in_order
 from crispmap.data.patches import PatchSource
-from crispmap.data.pixels import LEAST_PIXELS, PixelSample, draw_pixels
+from crispmap.data.pixels import LEAST_PIXELS, PixelSample, check_enough, draw_pixels
 from crispmap.errors import TrainingError
 from crispmap.metrics import ConfusionMatrix
+from crispmap.models.settings import TrainingSettings
 from crispmap.models.svm.network import SupportVectorNetwork
-from crispmap.types import DoubleArray
+from crispmap.training.learners import Learned, Lesson, Shapes
+from crispmap.training.options import TrainingRun
+from crispmap.types import CountArray, DoubleArray
 
-PIXELS_PER_CLASS = 1000
-"""As many as in the IGARSS paper."""
+PIXELS_PER_CLASS = 1000  # as many as in the IGARSS paper
 COSTS = (1.0, 10.0, 100.0)
 WIDTHS = (0.25, 1.0, 4.0)
 """Values of gamma that are tried, as multiples of 1 / features, scikit-learn's ``scale`` of standardised features."""
@@ -38,32 +41,42 @@ Build = Callable[..., SupportVectorNetwork]
 """Returns an unfitted classifier for ``bands``, ``classes`` and ``vectors``."""
 
 
+class SvmLearner:
+    """Fits a classifier to 1,000 pixels of every class, each time anew: it has no state to resume."""
+
+    holds_out = True
+
+    def check(self, settings: TrainingSettings | None, shapes: Shapes, counts: CountArray, schema: ClassSchema) -> None:
+        """Check that every class has enough pixels; see ``Learner.check``."""
+        check_enough(counts, schema.names)
+
+    def learn(self, lesson: Lesson, run: TrainingRun) -> Learned:  # noqa: D102 - as the protocol
+        build = cast(Build, lesson.build)
+        result = fit_svm(build, lesson.pieces, lesson.validation, lesson.schema, seed=lesson.seed)
+        facts = {
+            "settings": result.to_dict(),
+            "seconds": round(result.seconds, 1),
+            "validation_mean_iou": result.score,
+            "scikit-learn": importlib.metadata.version("scikit-learn"),
+        }
+        return Learned(result.network, result.seconds, facts)
+
+
 @dataclass(frozen=True)
 class SvmResult:
-    """What a fit gave.
+    """What a fit gave."""
 
-    Attributes:
-        network: The machine as a coarse network, in evaluation mode.
-        cost: C, as chosen by cross-validation.
-        gamma: The kernel's, for standardised features, as chosen with it.
-        accuracy: What they reached: mean over the folds of the mean share of each class that was found, 0..1.
-        drawn: Pixels of each class it was fitted on.
-        available: Pixels of each class there were.
-        score: Mean IoU on the validation data; None without a labelled pixel there.
-        seconds: Spent.
-    """
-
-    network: SupportVectorNetwork
-    cost: float
-    gamma: float
-    accuracy: float
-    drawn: dict[str, int]
-    available: dict[str, int]
-    score: float | None
+    network: SupportVectorNetwork  # the classifier as a coarse network, in evaluation mode
+    cost: float  # C, as chosen by cross-validation
+    gamma: float  # the kernel's, for standardised features, as chosen with it
+    accuracy: float  # what they reached: mean over the folds of the mean share of each class that was found, 0..1
+    drawn: dict[str, int]  # pixels of each class it was fitted on
+    available: dict[str, int]  # pixels of each class there were
+    score: float | None  # mean IoU on the validation data; None without a labelled pixel there
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return how the machine was fitted as plain values."""
+        """Return how the classifier was fitted as plain values."""
         return {
             "cost": self.cost,
             "gamma": self.gamma,
@@ -83,31 +96,23 @@ def fit_svm(
     per_class: int = PIXELS_PER_CLASS,
     seed: int = 0,
 ) -> SvmResult:
-    """Return a machine fitted on pixels drawn evenly from every class; the same seed gives the same one.
+    """Return a classifier fitted on pixels drawn evenly from every class; the same seed gives the same one.
 
     C of ``COSTS`` and gamma of ``WIDTHS`` are those with the highest balanced accuracy in 3-fold cross-validation on
-    these pixels; then the machine of each class is fitted on all of them and calibrated (Platt 1999) on the decisions
-    of 5-fold cross-validation. Probabilities are for areas where the classes are as frequent as in the sample.
+    these pixels; then the support vector machine of each class is fitted on all pixels and calibrated (Platt 1999) on
+    the decisions of 5-fold cross-validation. Probabilities are for areas where the classes are as frequent as in the
+    sample. The fit is scored on the validation data, which choose nothing. Of a class with fewer pixels than
+    ``per_class`` all are taken.
 
     Source: Maggiori et al., IGARSS 2016, section 5: "SVM with Gaussian kernel on 1k randomly selected pixels of each
     class"; C, gamma and probabilities are not stated there.
-
-    Args:
-        build: Returns the classifier, not fitted yet.
-        pieces: Where pixels are drawn.
-        validation: What the fit is scored on; may be empty. It chooses nothing.
-        schema: The classes.
-        per_class: Pixels drawn of each class, 10 or more; all of a class that has fewer.
-        seed: Of the draw and of the folds.
 
     Raises:
         TrainingError: If there is no piece, pieces have different bands, or ``per_class`` is below 10.
         LabelError: If a class has fewer than 10 pixels.
     """
     if per_class < LEAST_PIXELS:
-        raise TrainingError(
-            f"{per_class} pixels of each class are to be drawn.", expected=f"{LEAST_PIXELS} or more, such as 1000"
-        )
+        raise TrainingError(f"per_class is {per_class}.", expected=f"{LEAST_PIXELS} or more, such as 1000")
     began = time.perf_counter()
     bands = pieces[0].bands if pieces else 1
     unfitted = build(bands=bands, classes=len(schema))
@@ -131,7 +136,7 @@ def fit_svm(
 
 
 def calibrated_classifier(cost: float, gamma: float, seed: int) -> OneVsRestClassifier:
-    """Return scikit-learn's classifier, not fitted: a machine a class, with Platt's probabilities."""
+    """Return scikit-learn's classifier, not fitted: one per class, with Platt's probabilities."""
     folds = StratifiedKFold(_CALIBRATION_FOLDS, shuffle=True, random_state=seed)
     machine = SVC(C=cost, gamma=gamma)
     return OneVsRestClassifier(CalibratedClassifierCV(machine, method="sigmoid", ensemble=False, cv=folds))
@@ -140,18 +145,11 @@ def calibrated_classifier(cost: float, gamma: float, seed: int) -> OneVsRestClas
 def network_of_classifier(
     build: Build, bands: int, scaler: StandardScaler, classifier: OneVsRestClassifier
 ) -> SupportVectorNetwork:
-    """Return a network whose softmax is the classifier's ``predict_proba`` of features the scaler standardised.
-
-    Args:
-        build: Returns the classifier, not fitted yet.
-        bands: Bands of the image.
-        scaler: Fitted on the features of pixels.
-        classifier: From ``calibrated_classifier``, fitted on the same features, standardised.
-    """
+    """Return a network whose softmax is the classifier's ``predict_proba`` of features the scaler standardised."""
     calibrated = [one.calibrated_classifiers_[0] for one in classifier.estimators_]
     machines = [one.estimator for one in calibrated]
     (platt,) = zip(*(one.calibrators for one in calibrated), strict=True)
-    # A pixel that is a support vector of several machines is kept, and its kernel evaluated, once.
+    # A pixel that is a support vector for several classes is kept, and its kernel evaluated, once.
     rows = np.unique(np.concatenate([machine.support_ for machine in machines]))
     vectors = np.zeros((len(rows), scaler.n_features_in_))
     weights = np.zeros((len(machines), len(rows)))
@@ -160,7 +158,7 @@ def network_of_classifier(
         vectors[places] = machine.support_vectors_
         row[places] = machine.dual_coef_[0]
     network = build(bands=bands, classes=len(classifier.classes_), vectors=len(rows))
-    held = {
+    state = {
         "mean": scaler.mean_,
         "scale": scaler.scale_,
         "vectors": vectors,
@@ -170,7 +168,7 @@ def network_of_classifier(
         "slopes": [-one.a_ for one in platt],
         "shifts": [-one.b_ for one in platt],
     }
-    network.load_state_dict({name: torch.as_tensor(np.asarray(one, np.float64)) for name, one in held.items()})
+    network.load_state_dict({name: torch.as_tensor(np.asarray(one, np.float64)) for name, one in state.items()})
     return network.eval()
 
 

@@ -20,69 +20,53 @@ from crispmap.types import IGNORE, FloatArray
 class SegmentationTask(nn.Module, ABC):
     """What the training of a coarse network and of a refiner have in common.
 
-    Attributes:
-        title: What a person calls it.
-        network: What is trained.
-        settings: How.
-        schema: The classes.
-        margin_px: Context a patch needs on every side.
-        stride_px: Patch and tile sides are multiples of it.
+    Patches have a context of ``margin_px`` on every side; patch and tile sides are multiples of ``stride_px``.
     """
 
-    title: str
+    title: str  # what a person calls it
 
-    def __init__(self, network: nn.Module, settings: TrainingSettings, schema: ClassSchema, margin_px: int) -> None:
+    def __init__(
+        self, network: CoarseNetwork | Refiner, settings: TrainingSettings, schema: ClassSchema, margin_px: int
+    ) -> None:
         super().__init__()
-        self.network = network
-        self.settings = settings
-        self.schema = schema
-        self.margin_px = margin_px
-        self.stride_px = 1
+        if network.classes != len(schema):
+            raise TrainingError(
+                f"The network gives {network.classes} classes.",
+                expected=f"the {len(schema)} of the schema: {', '.join(schema.names)}",
+            )
+        self.network, self.settings, self.schema = network, settings, schema
+        self.margin_px, self.stride_px = margin_px, 1
         self.register_buffer("class_weights", None, persistent=False)
 
     @abstractmethod
     def scores(self, batch: Batch) -> Tensor:
         """Return the network's scores (batch, class, P, P) of a batch of patches."""
 
-    @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch, a scalar."""
+        return self.loss_of(self.scores(batch), batch["labels"])
 
     def weigh_classes(self, weights: FloatArray | None) -> None:
-        """Let each class's pixels count by these weights, float32 (class,), in the loss; None: all alike."""
+        """Weight each class's pixels in the loss, float32 (class,); None: all alike."""
         self.class_weights = None if weights is None else torch.from_numpy(weights)
 
-    def cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the weighted mean cross-entropy over the labelled pixels, float32; of them there must be one.
-
-        Args:
-            scores: (batch, class, row, col) logits.
-            labels: int64 (batch, row, col), IGNORE where unknown.
-        """
-        return functional.cross_entropy(scores.float(), labels, self.class_weights, ignore_index=IGNORE)
-
     def loss_of(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss the settings name, of scores and labels."""
-        loss = self.cross_entropy(scores, labels)
+        """Return the loss that the settings choose, of logits and labels with at least one labelled pixel, float32."""
+        loss = functional.cross_entropy(scores.float(), labels, self.class_weights, ignore_index=IGNORE)
         return loss if self.settings.loss == "cross-entropy" else loss + overlap_loss(scores, labels)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the loss: devices that share a training watch the forward pass of what they train."""
+        """Return the loss: devices that share a training observe the forward pass."""
         return self.loss(batch)
 
 
 class CoarseTask(SegmentationTask):
-    """Trains a coarse network on images and labels.
-
-    Raises:
-        TrainingError: If the network has another number of classes than the schema.
-    """
+    """Trains a coarse network on images and labels; it must have the classes of the schema."""
 
     title = "coarse network"
     network: CoarseNetwork
 
     def __init__(self, network: CoarseNetwork, settings: TrainingSettings, schema: ClassSchema) -> None:
-        _check_classes(network.classes, schema)
         super().__init__(network, settings, schema, network.train_margin_px)
         self.stride_px = network.stride_px
 
@@ -91,22 +75,14 @@ class CoarseTask(SegmentationTask):
         scores: Tensor = self.network(batch["image"].contiguous(memory_format=torch.channels_last))
         return scores
 
-    def loss(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
-        return self.loss_of(self.scores(batch), batch["labels"])
-
 
 class RefinerTask(SegmentationTask):
-    """Trains a refiner on images, coarse scores and labels.
-
-    Raises:
-        TrainingError: If the refiner has another number of classes than the schema.
-    """
+    """Trains a refiner on images, coarse scores and labels, in float32; it must have the classes of the schema."""
 
     title = "refiner"
     network: Refiner
 
     def __init__(self, network: Refiner, settings: TrainingSettings, schema: ClassSchema) -> None:
-        _check_classes(network.classes, schema)
         if settings.precision != "float32":
             raise TrainingError(
                 f"precision is {settings.precision!r}.",
@@ -119,10 +95,10 @@ class RefinerTask(SegmentationTask):
         return scores
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the loss of the last iteration, mixed by deep supervision with the mean of those between."""
+        """Return the loss of the last iteration, mixed by deep supervision with the mean of the iterations between."""
         share = self.settings.deep_supervision
         if share == 0:
-            return self.loss_of(self.scores(batch), batch["labels"])
+            return super().loss(batch)
         _, *between, last = self.network.all_iterations(batch["scores"], batch["image"])
         loss = self.loss_of(last, batch["labels"])
         if not between:
@@ -137,10 +113,6 @@ def overlap_loss(scores: Tensor, labels: Tensor) -> Tensor:
     The intersection is the sum of a class's probabilities on its pixels. One pixel is added to intersection and union,
     so that a class that is neither there nor mapped counts as right.
 
-    Args:
-        scores: (batch, class, row, col) logits.
-        labels: int64 (batch, row, col), IGNORE where unknown.
-
     Source: Rahman and Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation".
     """
     known = (labels != IGNORE).unsqueeze(1)
@@ -150,14 +122,6 @@ def overlap_loss(scores: Tensor, labels: Tensor) -> Tensor:
     both = (probabilities * truth).sum((0, 2, 3))
     either = (probabilities + truth).sum((0, 2, 3)) - both
     return 1 - ((both + 1) / (either + 1)).mean()
-
-
-def _check_classes(classes: int, schema: ClassSchema) -> None:
-    if classes != len(schema):
-        raise TrainingError(
-            f"The network gives {classes} classes.",
-            expected=f"the {len(schema)} of the schema: {', '.join(schema.names)}",
-        )
 
 
 def optimizer_of(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -178,7 +142,7 @@ def optimizer_of(network: nn.Module, settings: TrainingSettings) -> torch.optim.
 
 
 def schedule_of(optimizer: torch.optim.Optimizer, settings: TrainingSettings) -> LRScheduler:
-    """Return the schedule of the learning rate, to be moved on after every step."""
+    """Return the schedule of the learning rate, which advances after every step."""
     if settings.schedule == "cosine":
         return CosineAnnealingLR(optimizer, settings.max_steps)
     if settings.schedule == "one-cycle":

@@ -17,21 +17,17 @@ ENGINES: tuple[str, ...] = ("auto", *get_args(EngineName))
 class EngineChoice:
     """What is to evaluate a network.
 
-    Attributes:
-        name: One of ``ENGINES``; "auto" is PyTorch on a CUDA device, else OpenVINO where it is installed and can take
-            the network, else PyTorch on the CPU.
-        precision: Precision of the arithmetic; results are float32 in any.
-        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:0", "cuda:1", ..
-        threads: Threads that will call the engine at once, 1 or more; they change no value.
+    The engine "auto" is PyTorch on a CUDA device, else OpenVINO where it is installed and can take the network, else
+    PyTorch on the CPU.
 
     Raises:
         InputError: If name or precision is unknown, or ``threads`` is less than 1.
     """
 
     name: str = "auto"
-    precision: Precision = "float32"
-    device: str = "auto"
-    threads: int = 1
+    precision: Precision = "float32"  # precision of the arithmetic; results are float32 in any
+    device: str = "auto"  # "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:0", "cuda:1",
+    threads: int = 1  # threads that will call the engine at once, 1 or more; they change no value
 
     def __post_init__(self) -> None:
         if self.name not in ENGINES:
@@ -43,16 +39,7 @@ class EngineChoice:
 
     @property
     def on_cuda(self) -> bool:
-        """Whether the network runs on a CUDA device.
-
-        Raises:
-            InputError: If the device is unknown or absent.
-        """
+        """Whether the network runs on a CUDA device; InputError if the device is unknown or absent."""
         from crispmap.models.device import choose_device
 
         return self.name in ("auto", "torch") and choose_device(self.device).type == "cuda"
-
-    @property
-    def text(self) -> str:
-        """The choice in words, such as "openvino, float32, cpu"."""
-        return f"{self.name}, {self.precision}, {self.device}"

@@ -1,4 +1,4 @@
-"""What every engine promises, whatever library does the work."""
+"""What every engine promises, with any library behind it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from crispmap.types import FloatArray
 Array: TypeAlias = NDArray[Any]
 """An input of a network: float32 maps or int64 places."""
 
-_SHOWN = 300
-"""Characters shown of what a library says: some tell their whole graph."""
+_SHOWN = 300  # characters shown of a library's message: some print their whole graph
 
 
 class PrecisionError(InputError):
@@ -26,49 +25,32 @@ class PrecisionError(InputError):
 class Engine(Protocol):
     """A network ready to be called on arrays, on one device, in one precision, without gradients.
 
-    The same input gives the same bytes on the same machine, whatever the number of cores, of threads, and of calls
-    under way: on a CPU every call is computed by one core.
-
-    Attributes:
-        name: The library that computes.
-        precision: Precision of the arithmetic.
-        device: "cpu", "cuda" or "cuda:N".
-        text: Library with version, precision and device in words, such as "openvino 2026.4.1, float32, cpu".
+    The same input gives the same bytes on the same machine, for any number of cores, threads and calls under way: on
+    a CPU every call is computed by one core. ``text`` has library, version, precision and device in words, such as
+    "openvino 2026.4.1, float32, cpu".
     """
 
     @property
-    def name(self) -> EngineName: ...  # noqa: D102 - as the attribute
+    def name(self) -> EngineName: ...  # noqa: D102 - plain
 
     @property
-    def precision(self) -> Precision: ...  # noqa: D102 - as the attribute
-
-    @property
-    def device(self) -> str: ...  # noqa: D102 - as the attribute
-
-    @property
-    def text(self) -> str: ...  # noqa: D102 - as the attribute
+    def text(self) -> str: ...  # noqa: D102 - as above
 
     def run(self, *inputs: Array) -> list[FloatArray]:
         """Return what the network's ``forward`` gives, one float32 array an output, batch axis and all.
 
-        Several threads may call at once. The arrays are the caller's own: no later call changes them.
-
-        Args:
-            inputs: What ``forward`` takes, of the shapes and dtypes of the example the engine was opened with.
+        Inputs have the shapes and dtypes of the example the engine was opened with. Several threads may call at once.
+        The arrays are the caller's own: no later call changes them.
 
         Raises:
             ModelError: If an input or an output is infinite or not a number.
         """
-        ...
 
 
 def check_finite_inputs(inputs: Iterable[Array]) -> None:
-    """Do nothing if all that a network is given is finite.
+    """Raise ModelError if a value that a network is given is infinite or not a number.
 
-    Outputs alone do not tell: some libraries' ReLU makes 0 of what is not a number.
-
-    Raises:
-        ModelError: If a value is infinite or not a number.
+    Outputs alone do not show it: some libraries' ReLU makes 0 of what is not a number.
     """
     if not all(np.isfinite(values).all() for values in inputs):
         raise ModelError(
@@ -80,11 +62,7 @@ def check_finite_inputs(inputs: Iterable[Array]) -> None:
 
 
 def check_finite(outputs: Iterable[FloatArray]) -> None:
-    """Do nothing if all outputs of a network are finite.
-
-    Raises:
-        ModelError: If one is infinite or not a number.
-    """
+    """Raise ModelError if an output of a network is infinite or not a number."""
     if not all(np.isfinite(output).all() for output in outputs):
         raise ModelError(
             "The network gives scores that are infinite or not numbers.",
@@ -95,11 +73,7 @@ def check_finite(outputs: Iterable[FloatArray]) -> None:
 
 
 def check_precision(engine: str, precision: Precision, offered: tuple[Precision, ...]) -> None:
-    """Do nothing if an engine offers a precision on this machine.
-
-    Raises:
-        PrecisionError: If it does not.
-    """
+    """Raise PrecisionError if an engine does not offer a precision on this machine."""
     if precision not in offered:
         raise PrecisionError(
             f"{engine} does not compute in {precision} on this machine.",
@@ -109,7 +83,7 @@ def check_precision(engine: str, precision: Precision, offered: tuple[Precision,
 
 
 def refusal(engine: str, error: Exception) -> InputError:
-    """Return the error that says that an engine cannot take a network, with the start of what the library says."""
+    """Return the error for an engine that cannot take a network, with the start of its library's message."""
     reason = " ".join(str(error).split())
     shown = reason if len(reason) <= _SHOWN else f"{reason[:_SHOWN]} .."
     return InputError(

@@ -14,17 +14,11 @@ from crispmap.inference.engines.interface import Array, check_finite, check_fini
 from crispmap.inference.engines.telemetry import import_onnxruntime
 from crispmap.types import FloatArray
 
-_CHATTY = "torch.onnx._internal.exporter._registration"
-"""Warns at every export that torchvision is not installed."""
+_CHATTY = "torch.onnx._internal.exporter._registration"  # warns at every export that torchvision is not installed
 
 
 class OnnxRuntimeEngine:
-    """A network exported to ONNX and run by ONNX Runtime on the CPU for inputs of one shape; see ``Engine``.
-
-    Args:
-        module: The network; a copy of it is exported, in evaluation mode, as it is now.
-        example: What ``forward`` takes: shapes and dtypes count, not values.
-        precision: float32.
+    """A copy of a network exported to ONNX and run by ONNX Runtime on the CPU, for inputs of the example's shapes.
 
     Raises:
         InputError: If ONNX Runtime is not installed, cannot take the network, or does not have the precision.
@@ -48,8 +42,7 @@ class OnnxRuntimeEngine:
             raise refusal("ONNX Runtime", error) from error
         self._names = [one.name for one in self._session.get_inputs()]
 
-    def run(self, *inputs: Array) -> list[FloatArray]:
-        """Return what the network's ``forward`` gives; see ``Engine.run``."""
+    def run(self, *inputs: Array) -> list[FloatArray]:  # noqa: D102 - as the protocol
         check_finite_inputs(inputs)
         results: list[FloatArray] = self._session.run(None, dict(zip(self._names, inputs, strict=True)))
         check_finite(results)

@@ -1,4 +1,4 @@
-"""The engine that suits a network, a machine and a wish."""
+"""The engine that suits a network, a machine and a choice."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 
 
 def open_engine(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
-    """Return an engine that evaluates a network.
+    """Return an engine that evaluates a network on contiguous inputs of the shapes and dtypes of an example.
 
-    Args:
-        module: The network. PyTorch moves it to the device and puts it in evaluation mode; the others copy it.
-        example: What ``forward`` takes, contiguous; the engine takes inputs of these shapes and dtypes.
-        choice: Which engine, in which precision, where, for how many threads.
+    PyTorch moves the network to the device and puts it in evaluation mode; the others copy it.
 
     Raises:
         InputError: If the engine asked for is not installed or cannot take the network, the precision or the device.
@@ -27,29 +24,25 @@ def open_engine(module: nn.Module, example: tuple[Array, ...], choice: EngineCho
     """
     _check_weights(module)
     if any(getattr(part, "torch_only", False) for part in module.modules()):
-        _check_torch(choice)
+        if choice.name not in ("auto", "torch"):
+            raise InputError(
+                f"The engine {choice.name} cannot take a refiner of so many operations.",
+                expected="the engine torch or auto",
+                remedy="leave the engine out",
+            )
         return _torch(module, choice)
-    if choice.name == "openvino":
-        return _openvino(module, example, choice)
-    if choice.name == "onnxruntime":
-        return _onnxruntime(module, example, choice)
-    if choice.name == "auto" and not choice.on_cuda:
-        return _openvino_or_torch(module, example, choice)
-    return _torch(module, choice)
-
-
-def _openvino_or_torch(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
+    if choice.name in ("openvino", "onnxruntime"):
+        return _on_cpu(module, example, choice, choice.name)
+    if choice.name == "torch" or choice.on_cuda:
+        return _torch(module, choice)
     try:
-        return _openvino(module, example, choice)
+        return _on_cpu(module, example, choice, "openvino")
     except PrecisionError:
         raise
     except InputError as error:
         engine = _torch(module, choice)
-        warnings.warn(
-            f"PyTorch computes in the place of OpenVINO, several times slower: {error.given}",
-            CrispmapWarning,
-            stacklevel=3,
-        )
+        message = f"PyTorch computes in the place of OpenVINO, several times slower: {error.given}"
+        warnings.warn(message, CrispmapWarning, stacklevel=2)
         return engine
 
 
@@ -59,43 +52,27 @@ def _torch(module: nn.Module, choice: EngineChoice) -> Engine:
     return TorchEngine(module, choice.device, choice.precision)
 
 
-def _openvino(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
-    from crispmap.inference.engines.openvino_engine import OpenVinoEngine
-
-    _check_cpu(choice)
-    return OpenVinoEngine(module, example, choice.precision, choice.threads)
-
-
-def _onnxruntime(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
-    from crispmap.inference.engines.onnxruntime_engine import OnnxRuntimeEngine
-
-    _check_cpu(choice)
-    return OnnxRuntimeEngine(module, example, choice.precision)
-
-
-def _check_torch(choice: EngineChoice) -> None:
-    if choice.name not in ("auto", "torch"):
-        raise InputError(
-            f"The engine {choice.name} cannot take a refiner of so many operations.",
-            expected="the engine torch or auto",
-            remedy="leave the engine out",
-        )
-
-
-def _check_weights(module: nn.Module) -> None:
-    for name, values in module.state_dict().items():
-        if not values.isfinite().all():
-            raise ModelError(
-                f"The network's {name} holds values that are infinite or not numbers.",
-                expected="finite weights",
-                remedy="train the model again with a lower learning rate",
-            )
-
-
-def _check_cpu(choice: EngineChoice) -> None:
+def _on_cpu(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice, name: str) -> Engine:
     if choice.device not in ("auto", "cpu"):
         raise InputError(
             f"The engine {choice.name} runs on the CPU here, not on {choice.device}.",
             expected="the device auto or cpu",
             remedy=f"use the engine torch for the device {choice.device}",
         )
+    if name == "onnxruntime":
+        from crispmap.inference.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(module, example, choice.precision)
+    from crispmap.inference.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(module, example, choice.precision, choice.threads)
+
+
+def _check_weights(module: nn.Module) -> None:
+    for name, values in module.state_dict().items():
+        if not values.isfinite().all():
+            raise ModelError(
+                f"The network's {name} has values that are infinite or not numbers.",
+                expected="finite weights",
+                remedy="train the model again with a lower learning rate",
+            )

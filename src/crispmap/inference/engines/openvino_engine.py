@@ -25,13 +25,9 @@ _CAPABILITIES: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "f
 
 
 class OpenVinoEngine:
-    """A network compiled by OpenVINO for the CPU and for inputs of one shape; see ``Engine``.
+    """A copy of a network compiled by OpenVINO for the CPU and for inputs of the example's shapes.
 
-    Args:
-        module: The network; a copy of it is compiled, in evaluation mode, as it is now.
-        example: What ``forward`` takes: shapes and dtypes count, not values.
-        precision: float32; bfloat16 and float16 where the processor has it.
-        threads: Threads that will call at once; more of them wait for one another.
+    More calls at once than ``threads`` wait for one another.
 
     Raises:
         InputError: If OpenVINO is not installed, cannot take the network, or does not have the precision here.
@@ -63,8 +59,7 @@ class OpenVinoEngine:
         for _ in range(threads):
             self._requests.put(compiled.create_infer_request())
 
-    def run(self, *inputs: Array) -> list[FloatArray]:
-        """Return what the network's ``forward`` gives; see ``Engine.run``."""
+    def run(self, *inputs: Array) -> list[FloatArray]:  # noqa: D102 - as the protocol
         check_finite_inputs(inputs)
         request = self._requests.get()
         try:

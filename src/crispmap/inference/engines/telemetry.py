@@ -1,7 +1,7 @@
-"""OpenVINO and ONNX Runtime imported without their telemetry: making a map tells nobody anything.
+"""OpenVINO and ONNX Runtime imported without their telemetry: making a map reports nothing to anyone.
 
-As installed, both tell their makers over the internet that they are imported and what they run, and keep an identifier
-in the user's home. Every import of them in this package goes through here.
+As installed, both report to their makers that they are imported and what they run, and keep an identifier
+in the user's home. Every import of either in this package goes through here.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _IMPORTING = threading.Lock()
 def import_openvino() -> Any:
     """Return the module ``openvino``, imported as if its telemetry package were absent.
 
-    Use its front ends rather than ``openvino.convert_model``, which would report where somebody else has imported
-    OpenVINO before.
+    Use its front ends rather than ``openvino.convert_model``, which reports what it converts where other code has
+    imported OpenVINO with its telemetry.
 
     Raises:
         InputError: If it is not installed.
     """
     with _IMPORTING:
         telemetry = sys.modules.get(_OPENVINO_TELEMETRY)
-        sys.modules[_OPENVINO_TELEMETRY] = None  # type: ignore[assignment] # how Python is told that it is absent
+        sys.modules[_OPENVINO_TELEMETRY] = None  # type: ignore[assignment] # Python then takes it as absent
         try:
             import openvino
         except ImportError as error:
@@ -45,12 +45,12 @@ def import_openvino() -> Any:
 
 
 def import_onnxruntime() -> Any:
-    """Return the module ``onnxruntime``; ``onnx`` and ``onnxscript``, which the export needs, are there too.
+    """Return the module ``onnxruntime``, sure that ``onnx`` and ``onnxscript``, which the export needs, are there too.
 
-    Its telemetry stays on only where the user's environment says ``ORT_DISABLE_TELEMETRY=0``.
+    Its telemetry stays on only where the user's environment has ``ORT_DISABLE_TELEMETRY=0``.
 
     Raises:
-        InputError: If one of them is not installed.
+        InputError: If one is not installed.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:

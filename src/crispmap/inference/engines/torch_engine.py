@@ -24,11 +24,6 @@ class TorchEngine:
     In float32 no TF32 and no bfloat16 enters; in any precision no search for the fastest kernel. Reduced precision is
     PyTorch's autocast: convolutions are reduced, sums with float32 are not.
 
-    Args:
-        module: The network; it is moved to the device and put in evaluation mode.
-        device: See ``choose_device``.
-        precision: float32; bfloat16; on CUDA also float16.
-
     Raises:
         InputError: If the device is unknown or absent, or does not have the precision.
     """

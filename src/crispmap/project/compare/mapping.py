@@ -148,8 +148,8 @@ def map_here(order: MapOrder) -> Mapping:
     for scene in project.scenes:
         if scene.name in areas:
             job = replace(map_job(project, scene, model, refiner, gsd_m), engine=engine)
-            with few_blocks_kept(), job.opened() as work:
-                found.append(_mapped(work, areas[scene.name], Path(order.folder) / scene.name))
+            with few_blocks_kept(), job.opened() as opened:
+                found.append(_mapped(opened.work(), areas[scene.name], Path(order.folder) / scene.name))
     pixels = sum(one.pixels for one in found)
     if not pixels:
         raise SceneError("The test areas hold no pixel.", expected="areas: test: on the scene")
