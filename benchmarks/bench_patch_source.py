@@ -50,7 +50,7 @@ def train_on(path: Path, memory: str, steps: int, folder: Path) -> dict[str, flo
 
     from crispmap.classes import ClassDef, ClassSchema
     from crispmap.data.budget import DataBudget, parse_bytes
-    from crispmap.data.patches import load_patches
+    from crispmap.data.patches import load_training_area
     from crispmap.data.scaling import measure_scaling
     from crispmap.geo.grid import Block
     from crispmap.raster.files import open_scene
@@ -87,7 +87,7 @@ def train_on(path: Path, memory: str, steps: int, folder: Path) -> dict[str, flo
     total = parse_bytes(memory)
     with open_scene(path) as scene:
         scaling = measure_scaling([(scene, Block(0, 0, BASE_PX, BASE_PX))])
-        source = load_patches(
+        source = load_training_area(
             scene, scene.grid.block, labels, scaling, scores=ScoresOfBands(scene), budget=DataBudget(total, folder)
         )
         task = RefinerTask(RecurrentRefiner(classes=CLASSES, bands=BANDS, iterations=3), settings, schema)

@@ -19,7 +19,14 @@ from crispmap.data import scaling as scaling_module
 from crispmap.data.batches import PatchBatches, in_order
 from crispmap.data.budget import DataBudget, machine_memory, parse_bytes
 from crispmap.data.layers import BlockCache, FileLayer
-from crispmap.data.patches import ArrayPatches, PatchSource, StoredPatches, count_classes, fingerprint, load_patches
+from crispmap.data.patches import (
+    ArrayPatches,
+    PatchSource,
+    StoredPatches,
+    count_classes,
+    fingerprint,
+    load_training_area,
+)
 from crispmap.data.sampling import PatchPlan, PatchSampler
 from crispmap.data.scaling import measure_scaling
 from crispmap.errors import GridError, InputError, LabelError, OutputError, SceneError
@@ -106,7 +113,7 @@ def reference(raw: np.ndarray, labels: LabelArray, scores: ArrayScene) -> ArrayP
 
 
 def load(scene: Scene, labels: LabelArray, scores: Scene | None, budget: DataBudget) -> StoredPatches:
-    return load_patches(scene, AREA, labels_of(labels), SCALING, scores=scores, budget=budget)
+    return load_training_area(scene, AREA, labels_of(labels), SCALING, scores=scores, budget=budget)
 
 
 def same_windows(one: PatchSource, other: PatchSource, block: Block) -> None:
@@ -236,18 +243,20 @@ def test_space_is_reserved_where_the_system_has_no_call_for_it(tmp_path, monkeyp
 def test_an_area_outside_the_scene_is_refused(block):
     scene = ArrayScene(np.ones((1, 12, 15)))
     with pytest.raises(GridError) as error:
-        load_patches(scene, block, lambda part: np.zeros(part.shape, np.uint8), paper_scaling(1), budget=DataBudget(10))
+        load_training_area(
+            scene, block, lambda part: np.zeros(part.shape, np.uint8), paper_scaling(1), budget=DataBudget(10)
+        )
     assert str((block.row, block.col)) in error.value.given
 
 
 def test_labels_of_another_shape_and_scaling_of_other_bands_are_refused():
     scene = ArrayScene(np.ones((1, 12, 15)))
     with pytest.raises(LabelError, match=r"\(3, 3\)"):
-        load_patches(
+        load_training_area(
             scene, scene.grid.block, lambda _: np.zeros((3, 3), np.uint8), paper_scaling(1), budget=DataBudget(10)
         )
     with pytest.raises(InputError, match="2 bands"):
-        load_patches(
+        load_training_area(
             scene, scene.grid.block, lambda _: np.zeros((3, 3), np.uint8), paper_scaling(2), budget=DataBudget(10)
         )
 

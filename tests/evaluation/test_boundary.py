@@ -141,7 +141,7 @@ def test_the_sum_over_any_cut_is_the_whole(pair, gsd_m, widths_m, slack_px, heig
     predicted, reference = pair
     rule = BoundaryRule(3, gsd_m, widths_m, slack_px)
     whole = Block(0, 0, *predicted.shape)
-    boundary, relaxed = rule.zeros()
+    boundary, relaxed = rule.empty_counts()
     for row in range(0, whole.height, height):
         for col in range(0, whole.width, width):
             core = Block(row, col, height, width).intersection(whole)

@@ -472,7 +472,7 @@ def test_a_move_that_fails_is_tried_again(
 def test_each_file_is_reported_before_it_is_made(tmp_path: Path) -> None:
     told: list[Path] = []
     with filled(tmp_path) as store:
-        store.finish(begun=lambda path: told.append(path) if not path.exists() else None)
+        store.finish(on_file_start=lambda path: told.append(path) if not path.exists() else None)
     assert told == [tmp_path / "map.tif", tmp_path / "scores.tif"]
 
 

@@ -95,7 +95,7 @@ def test_of_several_planes_the_common_pattern_counts() -> None:
 def test_no_weights_at_all_are_none_of_these() -> None:
     nature = filter_nature(np.zeros((2, 5, 5)))
     assert nature.order is None
-    assert nature.text == "none of these, 0 %"
+    assert nature.text == "no dominant derivative, all together 0 %"
 
 
 def test_the_words() -> None:
@@ -104,7 +104,7 @@ def test_the_words() -> None:
     assert counted(natures) == "Of 2 filters, 1 blurs, 1 acts as first derivative."
     assert counted(natures[:1] * 2) == "Of 2 filters, 2 act as first derivatives."
     assert counted([]) == "There are no filters."
-    assert counted([filter_nature(np.zeros((1, 3, 3)))]) == "Of 1 filters, 1 as none of these."
+    assert counted([filter_nature(np.zeros((1, 3, 3)))]) == "Of 1 filters, 1 without a dominant derivative."
 
 
 def test_the_basis_is_of_full_rank() -> None:

@@ -129,7 +129,7 @@ def test_the_table_by_class_holds_every_figure():
     assert dict(zip([head.text for head in table.heads], shown, strict=True)) == {
         head: f"{100 * value:.2f}" for head, value in expected.items()
     }
-    assert table.groups[1:] == [("Boundary F1", 2), ("Boundary IoU", 2), ("Relaxed, 3 px", 2)]
+    assert table.header_spans[1:] == [("Boundary F1", 2), ("Boundary IoU", 2), ("Relaxed, 3 px", 2)]
 
 
 def test_holes_get_a_column_of_their_own():

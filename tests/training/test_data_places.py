@@ -16,7 +16,7 @@ from test_run import assert_same_state
 from array_scene import ArrayScene
 from crispmap.data import layers, patches
 from crispmap.data.budget import DataBudget
-from crispmap.data.patches import PatchSource, load_patches
+from crispmap.data.patches import PatchSource, load_training_area
 from crispmap.errors import TrainingError
 from crispmap.geo.grid import Block
 from crispmap.models.registry import architectures
@@ -57,7 +57,7 @@ def sources(folder: Path, place: str) -> Iterator[list[PatchSource]]:
     budget = DataBudget(memory, folder)
     with open_scene(folder / "scene.tif") as scene:
         made = [
-            load_patches(
+            load_training_area(
                 scene, block, lambda part: known.labels[part.slices], Scaling((120, 110), (40, 50)), scores=scores,
                 budget=budget,
             )

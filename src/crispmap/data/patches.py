@@ -107,7 +107,7 @@ class ArrayPatches:
 
 @dataclass(frozen=True, eq=False)
 class StoredPatches:
-    """Layers as a patch source; made by ``load_patches``."""
+    """Layers as a patch source; made by ``load_training_area``."""
 
     bands: int
     shape: tuple[int, int]
@@ -134,7 +134,7 @@ class StoredPatches:
         return _there(self.scores).read(block)
 
 
-def load_patches(
+def load_training_area(
     image: Scene,
     block: Block,
     labels: Callable[[Block], LabelArray],
@@ -143,9 +143,9 @@ def load_patches(
     scores: SceneReader | None = None,
     budget: DataBudget,
 ) -> StoredPatches:
-    """Return a block of a scene as training data, with label IGNORE and image 0 where scene or scores are invalid.
+    """Load one training area: labels, validity, image and, where given, coarse scores.
 
-    What fits in the budget is kept in memory, the rest in files; an image that does not fit stays on its scene where
+    Where scene or scores are invalid, labels read as IGNORE and the image as 0. What fits in the budget is kept in memory, the rest in files; an image that does not fit stays on its scene where
     that has ``quick_windows``, and the scene must then stay open. Scores, on the scene's grid, are computed once.
     ``labels`` gives class ids (row, col) of a block of the scene, IGNORE outside the area.
 
@@ -159,24 +159,24 @@ def load_patches(
     dtype = image.dtype if np.can_cast(image.dtype, np.float32) else np.float32
     shape = (image.band_count, *block.shape)
     # What is read most comes first.
-    ids, known = budget.layer((1, *block.shape), np.uint8), budget.layer((1, *block.shape), np.bool_)
+    kept_labels, kept_valid = budget.layer((1, *block.shape), np.uint8), budget.layer((1, *block.shape), np.bool_)
     on_demand = image.quick_windows and not budget.fits(shape, dtype)
     raw = None if on_demand else budget.layer(shape, dtype)
     coarse = None if scores is None else budget.layer((scores.band_count, *block.shape), np.float32)
     for part in Block(0, 0, *block.shape).pieces(LOADED_PX):
-        place = Block(block.row + part.row, block.col + part.col, *part.shape)
-        values, valid = image.read(place)
+        in_scene = Block(block.row + part.row, block.col + part.col, *part.shape)
+        values, valid = image.read(in_scene)
         if raw is not None:
             raw.write(part, values)
         if scores is not None and coarse is not None:
-            values, scored = scores.read(place)
+            values, scored = scores.read(in_scene)
             coarse.write(part, values)
             valid = valid & scored
-        known.write(part, valid[None])
-        ids.write(part, np.where(valid, _labels_of(labels, place), np.uint8(IGNORE))[None])
+        kept_valid.write(part, valid[None])
+        kept_labels.write(part, np.where(valid, _labels_of(labels, in_scene), np.uint8(IGNORE))[None])
     layer = raw or SceneLayer(image, block, dtype, budget.cache)
     classes = None if scores is None else scores.band_count
-    return StoredPatches(image.band_count, block.shape, classes, scaling, layer, known, ids, coarse)
+    return StoredPatches(image.band_count, block.shape, classes, scaling, layer, kept_valid, kept_labels, coarse)
 
 
 def _check_inside(block: Block, image: Scene, scaling: Scaling) -> None:

@@ -129,7 +129,7 @@ class BoundaryCounts(_NearShares, _Counts):
 
     @classmethod
     def zeros(cls, widths_m: tuple[float, ...], class_count: int) -> Self:
-        """Return the counts of no pixel."""
+        """Return new boundary and relaxed counts, all 0, to add to."""
         by_class = [np.zeros(class_count, np.int64) for _ in range(2)]
         by_width = [np.zeros((len(widths_m), class_count), np.int64) for _ in range(4)]
         return cls(widths_m, *by_class, *by_width)
@@ -156,7 +156,7 @@ class RelaxedCounts(_NearShares, _Counts):
 
     @classmethod
     def zeros(cls, slack_px: float, class_count: int) -> Self:
-        """Return the counts of no pixel."""
+        """Return new boundary and relaxed counts, all 0, to add to."""
         return cls(slack_px, *(np.zeros(class_count, np.int64) for _ in range(4)))
 
     @classmethod
@@ -190,8 +190,8 @@ class BoundaryRule:
         widest = max(self.widths_m, default=0.0) * (1 + DISTANCE_TOLERANCE) / min(self.gsd_m)
         return math.ceil(max(widest, self.slack_px)) + 2
 
-    def zeros(self) -> tuple[BoundaryCounts, RelaxedCounts]:
-        """Return the counts of no pixel."""
+    def empty_counts(self) -> tuple[BoundaryCounts, RelaxedCounts]:
+        """Return new boundary and relaxed counts, all 0, to add to."""
         relaxed = RelaxedCounts.zeros(self.slack_px, self.class_count)
         return BoundaryCounts.zeros(self.widths_m, self.class_count), relaxed
 
@@ -209,7 +209,7 @@ class BoundaryRule:
         check_labels(predicted, reference)
         counted = (core or Block(0, 0, *predicted.shape)).slices
         known = (predicted != IGNORE) & (reference != IGNORE)
-        boundary, relaxed = self.zeros()
+        boundary, relaxed = self.empty_counts()
         for class_id in _classes_of(predicted, reference, known, self.class_count):
             regions = _Region.of(predicted, class_id, known), _Region.of(reference, class_id, known)
             self._add_boundary(boundary, class_id, regions, counted)

@@ -125,7 +125,7 @@ class MapComparison:
             LabelError: If nothing is labelled there, the map covers none of it, or an id is no class.
         """
         confusion = ConfusionMatrix(self.schema.names)
-        boundary, relaxed = self.rule.zeros()
+        boundary, relaxed = self.rule.empty_counts()
         with progress(events, "evaluation", self.whole.height * self.whole.width) as running:
             for block in self.whole.pieces(block_px):
                 outer = block.padded(self.rule.margin_px).intersection(self.whole)

@@ -43,7 +43,7 @@ class ScoringRules:
     def comparison(
         self, predicted: LabelSource, reference: LabelSource, grid: Grid, schema: ClassSchema
     ) -> MapComparison:
-        """Return a map and a reference on a grid, to be compared by these rules."""
+        """Return the comparison of a map with a reference on a grid, not yet run, in these classes."""
         rule = boundary_rule(schema, rows_and_columns_m(grid), self.widths_m, self.slack_px)
         return MapComparison(predicted, reference, grid.block, schema, rule, pixels_to_score(self.areas, grid))
 

@@ -38,8 +38,9 @@ def refined_scores(
     cut: Cut = Cut(),
     every_iteration: bool = False,
 ) -> ScoresOnScene | TiledScores:
-    """Return the refined scores of a scene as a raster computed when read; tiled or not, the values are the same.
+    """Return the refined scores of a scene as a raster computed when read.
 
+    Values are those of the refiner on the whole scene; of refiners with unbounded influence, tiles are blended.
     Outside the scene the refiner sees the reflection of both scores and image. Invalid pixels enter it as 0. A pixel
     is valid where both scores and image are. Where the scene's ground sampling distance differs from the refiner's by
     more than 1 %, scores and image are averaged by area to the refiner's, and its scores are brought back bilinearly.
@@ -56,9 +57,9 @@ def refined_scores(
     ratio = gsd_ratio(image, model.card.gsd_m)
     scores = scores_on_scene(scores, image)
     if ratio != (1.0, 1.0):
-        scores, seen = ResampledScene(scores, *ratio), ResampledScene(image, *ratio)
+        scores, resampled = ResampledScene(scores, *ratio), ResampledScene(image, *ratio)
         cut = replace(cut, block_px=math.ceil(cut.block_px / min(ratio)))
-        refined = refined_scores(scores, seen, model, engine=engine, cut=cut, every_iteration=every_iteration)
+        refined = refined_scores(scores, resampled, model, engine=engine, cut=cut, every_iteration=every_iteration)
         return ScoresOnScene(refined, image, ratio, refined.engine)
     side = cut.tile_px or (TILE_PX if refiner.margin_px <= _WIDE_MARGIN_PX else _WIDE_TILE_PX)
     overlap = OVERLAP_PX if refiner.radius_px is None else 0

@@ -160,7 +160,7 @@ def _made(run: _Run, events: Events) -> MapResult:
             running.note("Checking seams")
             seams = check_seams(run.opened, run.work, run.options.verify_seams, seed=run.options.seed)
         tags = {} if seams is None else {SEAM_TAG: seams.text}
-        paths = run.store.finish(tags, begun=lambda path: running.note(f"Writing {path.name}"))
+        paths = run.store.finish(tags, on_file_start=lambda path: running.note(f"Writing {path.name}"))
     return MapResult(tuple(paths), len(finished), len(blocks), run.work.engine, seams)
 
 

@@ -56,7 +56,7 @@ class _Cropped(nn.Module):
 
 
 class Refiner(nn.Module):
-    """A map from image + scores to sharper scores, one iteration at a time, exact on any part of a scene.
+    """A map from image + scores to sharper scores, one iteration at a time; exact on any part of a scene if its radius is bounded.
 
     Scores and image reach ``margin_px`` further than the result on every side: borders are never padded.
     """

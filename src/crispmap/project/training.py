@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from crispmap.data.budget import DataBudget
-from crispmap.data.patches import PatchSource, load_patches
+from crispmap.data.patches import PatchSource, load_training_area
 from crispmap.data.scaling import measure_scaling
 from crispmap.data.training_data import Piece, TrainingData, by_image, learned_and_held_out
 from crispmap.errors import TrainingError
@@ -218,7 +218,7 @@ def patches_of(
 ) -> list[PatchSource]:
     """Return the training data of some pieces, with coarse scores where given."""
     return [
-        load_patches(
+        load_training_area(
             piece.image, piece.area.block, piece.read_labels, scaling,
             scores=None if scores is None else scores.on(piece.image, piece.scores), budget=budget,
         )

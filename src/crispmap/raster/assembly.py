@@ -52,11 +52,14 @@ class Assembly:
             check_target(spec.path, force=self._force)
 
     def build(
-        self, stored: Mapping[Block, StoredBlock], tags: Mapping[str, str], begun: Callable[[Path], None] | None = None
+        self,
+        stored: Mapping[Block, StoredBlock],
+        tags: Mapping[str, str],
+        on_file_start: Callable[[Path], None] | None = None,
     ) -> None:
         """Make all files, with further tags, compare them with what was written, and set the mark.
 
-        ``begun`` is called with every file before it is made.
+        ``on_file_start`` is called with every file before it is made.
 
         Raises:
             OutputError: If a target now exists that may not be replaced.
@@ -67,8 +70,8 @@ class Assembly:
         home.mkdir()
         with rasterio.Env(CPL_TMPDIR=str(home), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
             for number, spec in enumerate(self._specs):
-                if begun is not None:
-                    begun(spec.path)
+                if on_file_start is not None:
+                    on_file_start(spec.path)
                 mosaic, built = home / f"{number}.vrt", self._built(number)
                 write_mosaic(mosaic, spec.with_tags(tags), self._files(number, stored))
                 write_cog(mosaic, built, spec)

@@ -266,13 +266,16 @@ class BlockStore:
             raise self._failure(error) from error
 
     def finish(
-        self, extra_tags: Mapping[str, str] | None = None, *, begun: Callable[[Path], None] | None = None
+        self, extra_tags: Mapping[str, str] | None = None, *, on_file_start: Callable[[Path], None] | None = None
     ) -> list[Path]:
-        """Turn the blocks into files, all of them or none, remove the blocks, and return the files.
+        """Make files of the blocks, check them, move them to their targets, remove the blocks, and return the files.
+
+        No target is touched before all files are complete; a move that is interrupted is finished by the next run. The
+        store is closed.
 
         Args:
             extra_tags: Further tags of all files; without effect if an earlier run has made them all.
-            begun: Called with every file before it is made: a large one takes minutes.
+            on_file_start: Called with every file before it is made: a large one takes minutes.
 
         Raises:
             OutputError: If a target now exists without ``force``, or the disk is full or fails; the blocks stay.
@@ -285,7 +288,7 @@ class BlockStore:
             raise ValueError(f"{missing} of {len(self._expected)} blocks are missing")
         try:
             if not self._assembly.is_marked:
-                self._assembly.build(self._stored, extra_tags or {}, begun)
+                self._assembly.build(self._stored, extra_tags or {}, on_file_start)
             self._assembly.move()
         except (RasterioError, OSError) as error:
             self._drop_damaged()

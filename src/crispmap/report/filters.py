@@ -43,9 +43,9 @@ class FilterNature:
 
     @property
     def text(self) -> str:
-        """A short description, such as "first derivative, 37°, 82 %"."""
+        """The dominant derivative, its direction and its share of the energy; without one, the share of all together."""
         if self.order is None:
-            return f"none of these, {100 * self.explained:.0f} %"
+            return f"no dominant derivative, all together {100 * self.explained:.0f} %"
         where = "" if self.direction_deg is None else f", {self.direction_deg:.0f}°"
         return f"{ORDER_NAMES[self.order]}{where}, {100 * self.by_order[self.order]:.0f} %"
 
@@ -126,5 +126,5 @@ def counted(natures: list[FilterNature]) -> str:
             parts.append(f"{number} act{verb} as {name}{s}" if order else f"{number} blur{verb}")
     others = sum(one.order is None for one in natures)
     if others:
-        parts.append(f"{others} as none of these")
+        parts.append(f"{others} without a dominant derivative")
     return f"Of {len(natures)} filters, {', '.join(parts)}." if parts else "There are no filters."

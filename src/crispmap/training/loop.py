@@ -60,7 +60,7 @@ def run_steps(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
     # On several devices the model's backward pass averages the gradients of all.
-    model, stepper = fabric.setup(task, optimizer)
+    model, fabric_optimizer = fabric.setup(task, optimizer)
     precision = _precision(fabric, settings)
     model.train()
     record = TrainingRecord(fabric, settings, state, running)
@@ -70,15 +70,17 @@ def run_steps(
         for batch in data.batches(fabric, settings.batch, range(step, until)):
             with precision:
                 loss = model(batch)
-            stepper.zero_grad()
+            fabric_optimizer.zero_grad()
             fabric.backward(loss)
             if settings.gradient_clip:
-                fabric.clip_gradients(model, stepper, max_norm=settings.gradient_clip, error_if_nonfinite=False)
-            stepper.step()
+                fabric.clip_gradients(
+                    model, fabric_optimizer, max_norm=settings.gradient_clip, error_if_nonfinite=False
+                )
+            fabric_optimizer.step()
             schedule.step()
             step += 1
             record.add(step, loss.detach(), _rate(optimizer))
-        record.validated(step, _rate(optimizer), _validate(fabric, task, data.tiles, precision), task.network)
+        record.record_validation(step, _rate(optimizer), _validate(fabric, task, data.tiles, precision), task.network)
         if fabric.is_global_zero:
             if record.is_best:
                 folder.write_best(task.network, step, record.best_score)

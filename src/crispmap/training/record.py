@@ -50,7 +50,7 @@ class TrainingRecord:
         if self._loss_count == self._settings.log_every:
             self._write_row(step, rate, {})
 
-    def validated(self, step: int, rate: float, figures: HistoryRow, network: nn.Module) -> None:
+    def record_validation(self, step: int, rate: float, figures: HistoryRow, network: nn.Module) -> None:
         """Record the figures of a validation, and whether the weights are to be kept.
 
         Loss or weights that are not finite are a TrainingError.

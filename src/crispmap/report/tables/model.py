@@ -78,8 +78,8 @@ class FigureTable:
     sections_label: str = ""  # what the sections are, such as "Class"; empty without sections
 
     @property
-    def groups(self) -> list[tuple[str, int]]:
-        """The groups of neighbouring columns, and how many columns each spans."""
+    def header_spans(self) -> list[tuple[str, int]]:
+        """Runs of neighbouring columns with the same group heading, "" for none: (heading, number of columns)."""
         spans: list[tuple[str, int]] = []
         for head in self.heads:
             if spans and spans[-1][0] == head.group:
