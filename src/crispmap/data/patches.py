@@ -145,9 +145,10 @@ def load_training_area(
 ) -> StoredPatches:
     """Load one training area: labels, validity, image and, where given, coarse scores.
 
-    Where scene or scores are invalid, labels read as IGNORE and the image as 0. What fits in the budget is kept in memory, the rest in files; an image that does not fit stays on its scene where
-    that has ``quick_windows``, and the scene must then stay open. Scores, on the scene's grid, are computed once.
-    ``labels`` gives class ids (row, col) of a block of the scene, IGNORE outside the area.
+    Where scene or scores are invalid, labels read as IGNORE and the image as 0. What fits in the budget is kept in
+    memory, the rest in files; an image that does not fit stays on its scene where that has ``quick_windows``, and
+    the scene must then stay open. Scores, on the scene's grid, are computed once. ``labels`` gives class ids (row,
+    col) of a block of the scene, IGNORE outside the area.
 
     Raises:
         GridError: If the block is empty or reaches outside the scene.

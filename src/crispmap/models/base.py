@@ -56,8 +56,9 @@ class _Cropped(nn.Module):
 
 
 class Refiner(nn.Module):
-    """A map from image + scores to sharper scores, one iteration at a time; exact on any part of a scene if its radius is bounded.
+    """A map from image + scores to sharper scores, one iteration at a time.
 
+    With a bounded radius it is exact on any part of a scene.
     Scores and image reach ``margin_px`` further than the result on every side: borders are never padded.
     """
 

@@ -43,7 +43,7 @@ class FilterNature:
 
     @property
     def text(self) -> str:
-        """The dominant derivative, its direction and its share of the energy; without one, the share of all together."""
+        """The dominant derivative, its direction and share of the energy; without one, the share of all together."""
         if self.order is None:
             return f"no dominant derivative, all together {100 * self.explained:.0f} %"
         where = "" if self.direction_deg is None else f", {self.direction_deg:.0f}°"
