@@ -255,7 +255,7 @@ def test_scores_of_another_scene_are_refused(tmp_path, models, scene):
 def test_outputs_are_checked_before_any_model_is_opened(tmp_path, scene):
     (tmp_path / "old.tif").write_bytes(b"old")
     absent = tmp_path / "absent"
-    with pytest.raises(OutputError, match="--force"):
+    with pytest.raises(OutputError, match="force=True"):
         predict_scene(scene, model=absent, out=tmp_path / "m.tif", coarse=tmp_path / "old.tif")
     with pytest.raises(OutputError, match="an input"):
         refine_scene(tmp_path / "old.tif", scene=scene, refiner=absent, out=tmp_path / "old.tif", force=True)

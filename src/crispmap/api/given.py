@@ -70,7 +70,6 @@ def refiner_of(model: ModelLike) -> RefinerModel:
 
 
 def _of_kind(model: ModelLike, kind: type, name: Literal["coarse", "refiner"]) -> Model[Any]:
-    """Return a model, loaded where it is a path, sure that it is of a kind."""
     loaded = model if isinstance(model, Model) else load_model(Path(path_of(model, f"{name} model")), kind=name)
     if not isinstance(loaded.network, kind):
         raise ModelError(

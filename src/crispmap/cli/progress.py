@@ -31,9 +31,6 @@ class TerminalProgress(Listener):
 
     Notes inside a task stand in the bar in place of its title; those between tasks are lines. Where standard error is
     no terminal, only these are printed.
-
-    Args:
-        console: Where to draw; by default the console that messages go to, so that they do not break the bar.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -101,7 +98,6 @@ class TerminalProgress(Listener):
         return line
 
     def _facts(self) -> Iterator[tuple[str, str]]:
-        """Yield what stands behind the bar, by name."""
         scale, digits, unit = 1, 0, self._unit
         if unit == "pixels" and self._total >= 1e6:
             scale, digits, unit = 1_000_000, 1, "Mpx"

@@ -34,14 +34,14 @@ class Outputs:
         out: The class map.
         scores: The scores behind the map, one band a class.
         coarse: The scores before refinement, likewise.
-        certainty: How sure the map is: the largest probability, and the entropy of all.
+        confidence: The largest probability, and the entropy of all.
         encoding: How scores are held.
     """
 
     out: Path
     scores: Path | None = None
     coarse: Path | None = None
-    certainty: Path | None = None
+    confidence: Path | None = None
     encoding: ScoreEncoding = "float32"
 
     def files(self, name: str | None) -> list[Output]:
@@ -50,7 +50,7 @@ class Outputs:
             (ClassMap(), self.out, "refined"),
             (Scores(self.encoding), self.scores, "refined"),
             (Scores(self.encoding), self.coarse, "coarse"),
-            (Confidence(), self.certainty, "refined"),
+            (Confidence(), self.confidence, "refined"),
         )
         return [
             Output(product, path if name is None else path / f"{name}.tif", layer)  # type: ignore[arg-type]

@@ -145,8 +145,6 @@ class _Pairs:
 
 
 class _Mask:
-    """A mask in memory as labels."""
-
     def __init__(self, array: LabelArray) -> None:
         self._array = array
 
@@ -159,7 +157,6 @@ class _Mask:
 
 
 def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Piece:
-    """Return an image with its mask as one piece."""
     labels = labels_of(mask, image.grid.shape, schema)
     height, width = labels.shape
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
@@ -167,11 +164,7 @@ def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Pi
 
 
 def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -> LabelArray:
-    """Return a mask as class ids uint8 (row, col), sure that it fits an image's shape and the classes.
-
-    Raises:
-        LabelError: If it does not.
-    """
+    """Return a mask as class ids uint8 (row, col), sure that it fits an image's shape and the classes."""
     mask = np.asarray(mask)
     if mask.shape != shape or mask.dtype.kind not in "uib":
         raise LabelError(
@@ -187,11 +180,7 @@ def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -
 
 
 def schema_of(classes: Sequence[str] | ClassSchema) -> ClassSchema:
-    """Return classes, given as such or by their names alone: then with colours of our choice.
-
-    Raises:
-        SchemaError: If a name is empty or given twice, or there are fewer than two.
-    """
+    """Return classes, given as such or by their names alone: then with colours of our choice."""
     if isinstance(classes, ClassSchema):
         return classes
     if isinstance(classes, str):
@@ -202,6 +191,5 @@ def schema_of(classes: Sequence[str] | ClassSchema) -> ClassSchema:
 
 
 def _colour(index: int) -> str:
-    """Return grey for the background, and hues that differ from class to class."""
     shades = (0.8, 0.8, 0.8) if index == 0 else colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.75, 0.85)
     return "#" + "".join(f"{round(255 * shade):02x}" for shade in shades)

@@ -33,12 +33,7 @@ OVERFITTED = 2.0
 
 
 class FoldScores(Scene):
-    """Scores of an image put together from several: each part of it from its own, the rest from the first.
-
-    Args:
-        scores: Scores of the whole image.
-        parts: Areas on the same grid, and the scores that hold there.
-    """
+    """Scores of an image put together from several: each part of it from its own, the rest from the first."""
 
     def __init__(self, scores: Scene, parts: Sequence[tuple[AreaUnion, Scene]]) -> None:
         self.grid: Grid = scores.grid
@@ -62,13 +57,7 @@ class FoldScores(Scene):
 
 
 class FoldedScores(CoarseScores):
-    """Coarse scores that on the coarse area are by networks that did not learn there.
-
-    Args:
-        scores: Those of the project's own network.
-        folds: Those of the networks trained on the other parts.
-        pieces: The coarse area.
-    """
+    """Coarse scores that on the coarse area are by networks that did not learn there."""
 
     def __init__(self, scores: CoarseScores, folds: Sequence[CoarseScores], pieces: Sequence[Piece]) -> None:
         self.card = scores.card
@@ -92,9 +81,6 @@ def fold_scores(
     They learn for as many steps as the weights of the project's own did: longer ones are surer of what they see.
 
     Args:
-        data: The training data.
-        project: How the networks are trained.
-        scores: Those of the project's own network.
         run: Where and on what; each part has a folder of its own, and one that is finished is not trained again.
     """
     pieces, _ = learned_and_held_out(data, "coarse", gsd_m=data.gsd_m)

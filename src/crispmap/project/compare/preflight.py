@@ -1,4 +1,4 @@
-"""What keeps methods from being made, found before the first training."""
+"""Checks whether methods can be trained, before the first training."""
 
 from __future__ import annotations
 
@@ -14,31 +14,22 @@ from crispmap.project.preflight import TrainingPreflight
 
 
 def preflight_failures(methods: Sequence[Method], project: Project, root: Path) -> dict[Method, str]:
-    """Return, by method, why a model it still lacks cannot be trained on the project's areas; "" of those it can.
-
-    Args:
-        methods: Methods whose project lacks nothing they need.
-        project: The project.
-        root: The comparison's folder.
-    """
+    """Return, by method, why a model it still lacks cannot be trained on the project's areas."""
     with open_sources(project) as sources:
-        ground = TrainingPreflight(sources)
-        return {method: _failure_of(method, project, ground, root) for method in methods}
+        checks = TrainingPreflight(sources)
+        reasons = {method: _failure_of(method, project, checks, root) for method in methods}
+    return {method: reason for method, reason in reasons.items() if reason}
 
 
-def _failure_of(method: Method, project: Project, ground: TrainingPreflight, root: Path) -> str:
-    models = models_of(method, root)
-    mine = project_of(method, project)
-    if models.coarse is not None and not models.coarse.exists():
+def _failure_of(method: Method, project: Project, checks: TrainingPreflight, root: Path) -> str:
+    mine, check = project_of(method, project), {"coarse": checks.check_coarse, "refiner": checks.check_refiner}
+    for name, path in models_of(method, root).items():
         try:
-            ground.check_coarse(mine)
-        except Exception as error:  # whatever it is, it is of this method alone
-            return reason_of(error) if method.refiner is None else f"Its coarse network failed: {reason_of(error)}"
-    if models.refiner is not None and not models.refiner.exists():
-        try:
-            ground.check_refiner(mine)
-        except Exception as error:  # whatever it is, it is of this method alone
-            return reason_of(error)
+            if not path.exists():
+                check[name](mine)
+        except Exception as error:  # an error of one method must not stop the others
+            its_coarse = name == "coarse" and method.refiner is not None
+            return f"Its coarse network failed: {reason_of(error)}" if its_coarse else reason_of(error)
     return ""
 
 
