@@ -201,7 +201,7 @@ class TestAgain:
 
     def test_other_settings_are_refused_until_forced(self, compared: tuple[Path, Comparison]) -> None:
         folder, first = compared
-        with pytest.raises(OutputError, match="made otherwise: seed differ"):
+        with pytest.raises(OutputError, match="something else: seed differ"):
             compare_methods(folder, methods=["fcn-rnn+heat"], seed=11)
         text = (folder / "project.yaml").read_text()
         (folder / "project.yaml").write_text(text.replace("max_steps: 12", "max_steps: 13"))

@@ -37,9 +37,7 @@ def predict(
         image: A file or address, an open scene, an array (band, row, col), or a DataArray.
         model: A coarse network: its file, or a ``Model``.
         refiner: A refiner, likewise.
-        **options: ``out``, the class map to write, of a file or address; ``output``, of an array: "classes" or
-            "scores"; ``device``: "auto", "cpu" or "cuda"; ``force``: replace a file that exists; of a numpy array
-            ``gsd_m``, or ``transform`` and ``crs``.
+        **options: See ``MapOptions``.
 
     Returns:
         For a path, the path of the class map. Else an array or DataArray: class ids uint8 (row, col), 255 where the
@@ -73,7 +71,7 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
             the image's pixels or over the same area with pixels of another size. Arrays hold logits.
         image: What the scores were made from: a file where ``scores`` is one, else an array or DataArray.
         refiner: The refiner: its file, or a ``Model``.
-        **options: As of ``predict``.
+        **options: See ``MapOptions``.
 
     Returns:
         As ``predict``.
@@ -94,10 +92,9 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
         return target
     if any(files):
         raise InputError(
-            "A file is given beside an array or a Model.",
-            expected="files throughout, or arrays with a Model",
+            "A file is given beside an array or a Model.", expected="files throughout, or arrays with a Model",
             remedy="open the file, for example with rioxarray.open_rasterio",
-        )
+        )  # fmt: skip
     no_target(out)
     models = ScoreModels(refiner=refiner_of(refiner))
     return _mapped(image, models, scene_of(scores, **where), where, output, how.device)

@@ -42,8 +42,7 @@ def train(
         out: The folder; a project names its own.
         coarse: The keys of the project file's section ``coarse``, such as ``{"kind": "fcn-rnn", "max_steps": 500}``.
         refiner: Likewise of ``refiner``; None: no refiner is trained.
-        **options: ``device``: "auto", "cpu" or "cuda"; ``force``: replace models that exist; ``events``, what progress
-            is reported to.
+        **options: See ``TrainOptions``.
 
     Raises:
         ProjectError: If the project file is wrong, or a setting is not known.
@@ -62,10 +61,9 @@ def train(
     if not isinstance(data, Dataset):
         if out is not None or coarse is not None or refiner is not None:
             raise InputError(
-                "out, coarse or refiner is given beside a project.",
-                expected="a project alone, or a Dataset with them",
+                "out, coarse or refiner is given beside a project.", expected="a project alone, or a Dataset with them",
                 remedy="set them in the project file",
-            )
+            )  # fmt: skip
         written = train_project(Path(path_of(data, "project")), trainer=trainer, force=force, events=events)
         return {path.stem: load_model(path) for path in written}
     if out is None:

@@ -111,10 +111,9 @@ def evaluate(
     rules = ScoringRules(
         schema=None if against.classes is None else load_classes(against.classes),
         areas={"test": _pieces(scoring.area, "--area"), "refiner": _pieces(fit.fit_area, "--fit-area")},
-        widths_m=scoring.width_m,
-        slack_px=scoring.slack_px,
+        widths_m=scoring.width_m, slack_px=scoring.slack_px,
         options=LabelOptions(layer=against.layer, assume_crs=against.assume_crs),
-    )
+    )  # fmt: skip
     found = evaluate_side_by_side(
         targets, against.reference, rules, scores=fit.scores, fit_reference=fit.fit_reference, events=TerminalProgress()
     )
@@ -130,9 +129,8 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
     if len(targets) > 1 or not is_project(target):
         raise InputError(
             f"No reference is given to score {target} against.",
-            expected="a project file alone, or class maps with --reference",
-            remedy="Add --reference precise.gpkg",
-        )
+            expected="a project file alone, or class maps with --reference", remedy="Add --reference precise.gpkg",
+        )  # fmt: skip
     from crispmap.project.file import load_project
     from crispmap.project.results import evaluate_project
     from crispmap.project.run import Products

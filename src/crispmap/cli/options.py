@@ -26,23 +26,16 @@ if TYPE_CHECKING:
     from crispmap.training.options import TrainerOptions
 
 _BLOCK = "Side of the blocks of work: smaller ones need less memory; the map is the same."
+_BANDS = "Bands of the scene in the order the models were trained on, such as 3,2,1. By default all but alpha."
 _GB = "What training data may take in memory, such as 2GB; the rest stays on disk. By default a quarter of it."
 
 DeviceOption: TypeAlias = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run: auto takes a GPU where there is one.")
 ]
-MemoryOption: TypeAlias = Annotated[str | None, typer.Option(metavar="SIZE", help=_GB)]
 ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 SharesOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")]
 ProjectArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="PROJECT", help="The project file, or its folder.")]
-BandsOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NUMBERS",
-        help="Bands of the scene in the order the models were trained on, such as 3,2,1. By default all but alpha.",
-    ),
-]
 AssumeGsdOption: TypeAlias = Annotated[
     float | None, typer.Option(help="Side of a pixel in metres, for a scene without georeference.")
 ]
@@ -152,7 +145,7 @@ class OutputFlags:
 class SceneFlags:
     """How scenes are read."""
 
-    bands: BandsOption = None
+    bands: Annotated[str | None, typer.Option(metavar="NUMBERS", help=_BANDS)] = None
     assume_gsd_m: AssumeGsdOption = None
 
     def choices(self) -> dict[str, Any]:
@@ -178,7 +171,7 @@ class TrainerFlags:
     """What a training runs on."""
 
     device: DeviceOption = "auto"
-    memory: MemoryOption = None
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help=_GB)] = None
 
     def options(self, devices: int = 1) -> TrainerOptions:
         """Return them as the library takes them, or raise InputError where the memory is no amount of memory."""
@@ -195,21 +188,20 @@ def is_project(path: Path) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """Return words written with commas between."""
+    """Return words that are separated by commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def parse_bands(text: str | None) -> tuple[int, ...] | None:
-    """Return band numbers written with commas between; None where none are given."""
+    """Return band numbers from text; None where none are given."""
     if text is None:
         return None
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and int(word) > 0 for word in words):
         raise InputError(
-            f"--bands is {text!r}.",
-            expected="band numbers from 1 with commas between",
+            f"--bands is {text!r}.", expected="band numbers from 1, separated by commas",
             remedy="Write them like --bands 3,2,1; crispmap info lists the bands of a scene.",
-        )
+        )  # fmt: skip
     return tuple(int(word) for word in words)
 
 
@@ -225,10 +217,9 @@ def named_classes(text: str | None) -> ClassSchema | None:
 
     if not words_of(text):
         raise InputError(
-            "--classes is empty.",
-            expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file",
-            remedy="Write them with commas between, such as --classes building,road.",
-        )
+            "--classes is empty.", expected=f"some of {', '.join(OSM_PRESETS)}, or a YAML file",
+            remedy="Separate them by commas, such as --classes building,road.",
+        )  # fmt: skip
     return preset_schema(words_of(text))
 
 

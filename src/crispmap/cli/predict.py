@@ -86,8 +86,7 @@ def _checked_project(targets: list[str], options: dict[str, object]) -> Path:
     given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
     if given:
         raise InputError(
-            f"{', '.join(given)} does not go with a project file.",
-            expected="these options only with --model",
+            f"{', '.join(given)} does not go with a project file.", expected="these options only with --model",
             remedy="Set them in the project file, or give a scene and --model.",
-        )
+        )  # fmt: skip
     return target

@@ -18,8 +18,7 @@ from crispmap.cli.options import duration
 from crispmap.events import Listener
 
 _DRAWN_EVERY_S = 0.1
-_RATE_OVER = 50
-"""The rate is that of so many drawings, so that it follows a change."""
+_RATE_OVER = 50  # the rate is that of so many drawings, so that it follows a change
 _LEAST_BAR = 6
 _SPARE = 2
 """Columns left free at the end of the line: Ctrl-C is echoed there and must not begin another line."""

@@ -14,17 +14,13 @@ from crispmap.raster.scene import Scene
 
 
 class CoarseScores:
-    """Coarse scores of any image: those given with it or those of a network, computed when read.
-
-    Attributes:
-        card: The network's card; None where scores are given.
-    """
+    """Coarse scores of any image: those given with it or those of a network, computed when read."""
 
     def __init__(self, project: Project, model: Path | None, device: str) -> None:
         self._model = None
         self._engine = EngineChoice("torch", device=device)
         self._rasters: dict[int, tuple[Scene, Scene]] = {}  # by id of the image, which is kept with its scores
-        self.card: ModelCard | None = None
+        self.card: ModelCard | None = None  # the network's; None where scores are given
         if project.scores_given:
             return
         if model is None:
@@ -34,7 +30,7 @@ class CoarseScores:
         check_classes(self.card, project, model)
 
     def on(self, image: Scene, given: Scene | None) -> Scene:
-        """Return the scores of an image on its grid, one band a class."""
+        """Return the scores of an image on its grid, one band a class; ``given`` are those of another tool."""
         if id(image) not in self._rasters:
             scores = score_raster(image, ScoreModels(self._model), given, engine=self._engine)
             self._rasters[id(image)] = image, scores
@@ -42,10 +38,10 @@ class CoarseScores:
 
 
 def check_classes(card: ModelCard, project: Project, path: Path) -> None:
-    """Check that a model knows a project's classes."""
+    """Check that a model has a project's classes, or raise ModelError."""
     if card.schema.names != project.schema.names:
         raise ModelError(
-            f"{path} knows the classes {', '.join(card.schema.names)}.",
+            f"{path} has the classes {', '.join(card.schema.names)}.",
             expected=f"those of {project.path.name}: {', '.join(project.schema.names)}",
             remedy="train again with force=True, or put the classes back",
         )

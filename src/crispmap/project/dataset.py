@@ -1,4 +1,4 @@
-"""Training data as a person holds them in Python: of a project, or of images and masks in memory."""
+"""Training data in Python: of a project, or of images and masks in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 import numpy as np
@@ -27,13 +26,9 @@ _ROLES: tuple[Role, ...] = ("coarse", "coarse validation", "refiner", "refiner v
 
 
 class Dataset:
-    """Pieces of scenes with labels, by what they are for.
+    """Training data: pieces of scenes with labels by role, their classes ``schema`` and pixel size ``gsd_m``.
 
-    Made by ``open`` or ``from_arrays``; where it was opened from a project, use it in ``with``, or close it.
-
-    Attributes:
-        schema: The classes of all labels.
-        gsd_m: The working ground sampling distance, in metres.
+    Made by ``open`` or ``from_arrays``. One that was opened from a project is used in ``with``, or closed.
     """
 
     def __init__(self, data: TrainingData, opened: ExitStack) -> None:
@@ -61,7 +56,7 @@ class Dataset:
         validation: int = 0,
         **where: Unpack[Georeference],
     ) -> Self:
-        """Return data of images and masks, one piece each; for a coarse network and for a refiner alike.
+        """Return data of images and masks, one piece each, for a coarse network and a refiner.
 
         Args:
             images: Arrays (band, row, col), DataArrays or files, all of the same bands and pixel size.
@@ -76,10 +71,8 @@ class Dataset:
         """
         schema = schema_of(classes)
         if not images or len(images) != len(masks) or not 0 <= validation < len(images):
-            raise InputError(
-                f"{len(images)} images, {len(masks)} masks, the last {validation} to validate.",
-                expected="a mask for every image, and at least one pair to learn from",
-            )
+            given = f"{len(images)} images, {len(masks)} masks, the last {validation} to validate."
+            raise InputError(given, expected="a mask for every image, and at least one pair to learn from")
         scenes = [scene_of(image, **where) for image in images]
         pairs = zip(scenes, masks, strict=True)
         pieces = [_piece(f"image {number}", *pair, schema) for number, pair in enumerate(pairs, 1)]
@@ -107,9 +100,7 @@ class Dataset:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -164,7 +155,7 @@ def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Pi
 
 
 def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -> LabelArray:
-    """Return a mask as class ids uint8 (row, col), sure that it fits an image's shape and the classes."""
+    """Return a mask as class ids uint8 (row, col), or raise LabelError if it does not fit the image or the classes."""
     mask = np.asarray(mask)
     if mask.shape != shape or mask.dtype.kind not in "uib":
         raise LabelError(
@@ -180,13 +171,12 @@ def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -
 
 
 def schema_of(classes: Sequence[str] | ClassSchema) -> ClassSchema:
-    """Return classes, given as such or by their names alone: then with colours of our choice."""
+    """Return classes, given as such or by their names: then with colours of our choice."""
     if isinstance(classes, ClassSchema):
         return classes
     if isinstance(classes, str):
-        raise InputError(
-            f"The classes are {classes!r}.", expected="a list of names, such as ['background', 'building']"
-        )
+        expected = "a list of names, such as ['background', 'building']"
+        raise InputError(f"The classes are {classes!r}.", expected=expected)
     return ClassSchema(tuple(ClassDef(str(name), _colour(index)) for index, name in enumerate(classes)))
 
 

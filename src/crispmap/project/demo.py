@@ -16,8 +16,7 @@ from crispmap.project.run import Products, predict_project, train_project
 from crispmap.synth.write import write_town
 from crispmap.training.options import TrainerOptions
 
-SIZE_PX = (1600, 2400)
-"""Height and width of the demo's town."""
+SIZE_PX = (1600, 2400)  # height and width of the demo's town
 
 _PROJECT = """\
 # The demo's project. Copy it, put your own files in, and run the same verbs:

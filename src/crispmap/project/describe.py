@@ -66,11 +66,7 @@ class ProjectFacts:
 
 
 def describe(path: str | Path) -> FileFacts:
-    """Return what a file holds, or what lies at an address.
-
-    Raises:
-        CrispmapError: If it is missing, damaged, or of no kind crispmap reads.
-    """
+    """Return the facts of a file or an address."""
     path = Path(path)
     suffix = suffix_of(path)
     if "#" in str(path):

@@ -17,8 +17,7 @@ from crispmap.models.file import model_hash, save_model
 from crispmap.models.scaling import Scaling
 from crispmap.raster.targets import check_paths
 
-BAND_NAMES = ("red", "green", "blue")
-"""The bands of an imported network; it reverses their order itself."""
+BAND_NAMES = ("red", "green", "blue")  # the bands of an imported network; it reverses their order itself
 
 _BLUE_GREEN_RED = (2, 1, 0)
 _LICENCE = "CC BY-NC-SA 4.0, Copyright Inria"
@@ -64,11 +63,6 @@ def import_caffe(path: Path, out: Path, *, gsd_m: float | None = None, force: bo
 
     Args:
         gsd_m: Ground sampling distance of the images it was trained on; known of the four published networks.
-
-    Raises:
-        ModelError: If the file is missing, truncated, no protobuf message, or holds another kind of network.
-        InputError: If the ground sampling distance is needed and not given, or not above 0.
-        OutputError: If the model file exists and ``force`` is not given, or cannot be written.
     """
     path, out = Path(path), Path(out)
     check_paths([out], [path])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -74,24 +73,13 @@ class SceneInputs:
     def labels(self, grid: Grid) -> LabelReader:
         """Return the imprecise labels on a grid, with the noise the project simulates."""
         section = self.scene.labels
-        if section is None:
-            raise ProjectError(
-                f"{self._project.path.name} names no labels.",
-                expected="labels: with the path of vectors or a mask to learn the coarse network from",
-                remedy="add for example labels: {path: osm.gpkg}",
-            )
-        return self._noisy(section, section.noise, grid) if section.noise is not None else self._opened(section, grid)
+        if section is not None and section.noise is not None:
+            return self._noisy(section, section.noise, grid)
+        return self._opened(section, "labels", grid)
 
     def reference(self, grid: Grid) -> LabelReader:
         """Return the precise labels on a grid."""
-        section = self.scene.reference
-        if section is None:
-            raise ProjectError(
-                f"{self._project.path.name} names no reference.",
-                expected="reference: with the path of precise vectors or a precise mask",
-                remedy="add for example reference: {path: precise.gpkg}",
-            )
-        return self._opened(section, grid)
+        return self._opened(self.scene.reference, "reference", grid)
 
     @cached_property
     def given_scores(self) -> Scene | None:
@@ -119,7 +107,12 @@ class SceneInputs:
         width = section.road_width_m if noise.road_width_m is None else None
         return VectorLabels(noisy, grid, schema, road_width_m=width)
 
-    def _opened(self, section: LabelSection | ReferenceSection, grid: Grid) -> LabelReader:
+    def _opened(self, section: LabelSection | ReferenceSection | None, key: str, grid: Grid) -> LabelReader:
+        if section is None:
+            raise ProjectError(
+                f"{self._project.path.name} names no {key}.", expected=f"{key}: with the path of vectors or a mask",
+                remedy=f"add for example {key}: {{path: {key}.gpkg}}",
+            )  # fmt: skip
         options = LabelOptions(**section.model_dump(exclude={"path", "noise"}))
         reader = open_labels(section.path, self._project.schema, grid, options=options)
         self._stack.callback(reader.close)
@@ -145,12 +138,6 @@ class Sources:
     def schema(self) -> ClassSchema:
         """The classes."""
         return self.project.schema
-
-    def of(self, project: Project) -> Sources:
-        """Return these inputs for a project that differs only in how its models are trained."""
-        other = copy.copy(self)
-        other.project = project
-        return other
 
     def pieces(self, role: Role, *, gsd_m: float | None = None) -> list[Piece]:
         """Return the pieces of a role over all scenes; see ``TrainingData.pieces``."""

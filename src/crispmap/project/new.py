@@ -32,12 +32,6 @@ def create_project(
     """Write a project file to fill in, with areas proposed for the scene where one is given.
 
     The background is always the first class.
-
-    Raises:
-        InputError: If an input does not exist.
-        OutputError: If there is a project file and ``force`` is not given, or it cannot be written.
-        SceneError: If the scene cannot be read.
-        SchemaError: If the classes make no schema.
     """
     target = _free_target(folder, force)
     for path in inputs.given:
@@ -61,10 +55,9 @@ def _scene_size(scene: Path | None) -> SceneSize:
 def _free_target(folder: Path, force: bool) -> Path:
     if folder.exists() and not folder.is_dir():
         raise OutputError(
-            f"{folder} is a file, not a folder.",
-            expected="the folder for the project file",
+            f"{folder} is a file, not a folder.", expected="the folder for the project file",
             remedy="Name a folder, and give the scene as scene=.",
-        )
+        )  # fmt: skip
     target = folder / PROJECT_FILE
     if target.exists() and not force:
         remedy = "Give force=True to replace it, or another folder."

@@ -41,8 +41,7 @@ from crispmap.report.pictures.views import Crop, Overview
 from crispmap.types import FloatArray, LabelArray
 
 COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"
-_OVERVIEW_PX = 4_000_000
-"""The report shows only crops of test areas above this size."""
+_OVERVIEW_PX = 4_000_000  # the report shows only crops of test areas above this size
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,7 @@ class Story:
 def evaluate_project(
     path: Path, *, force: bool = False, story: Story | None = None, events: Events = SILENT
 ) -> Results:
-    """Score a project's maps on its test areas, write the figures and the report; return the figures.
-
-    Raises:
-        ProjectError: If the project names no reference or no test area, or its maps do not exist: predict first.
-        LabelError: If nothing is labelled in the test areas.
-        OutputError: If a report exists and ``force`` is not given.
-    """
+    """Score a project's maps on its test areas, write the figures and the report; return the figures."""
     project = load_project(path)
     products = Products(project.output_folder)
     _check_mapped(project, products)

@@ -68,11 +68,6 @@ def train_project(
     Args:
         stage: "coarse" or "refiner"; None for all the project needs.
         resume: Continue an interrupted training; what is finished is not done again.
-
-    Raises:
-        ProjectError: If the project does not name what the stage needs.
-        OutputError: If a model exists and neither ``resume`` nor ``force`` is given.
-        TrainingError: If a training cannot start, or diverges.
     """
     # Lightning Fabric takes more than a second to import, and maps need none of it.
     from crispmap.project.stages import train_stages
@@ -120,12 +115,6 @@ def predict_project(
 
     Writes class map and scores before refinement and, where the project has a refiner, after it. The coarse scores are
     computed once for both. Of several scenes, those whose maps are up to date are skipped.
-
-    Raises:
-        ModelError: If a model is missing, damaged or made for other classes.
-        OutputError: If a file exists and ``force`` is not given, or cannot be written.
-        InputError: If engine, precision or device are not available.
-        ClusterError: If workers or scheduler cannot be reached, or are lost.
     """
     project = load_project(path)
     products = Products(project.output_folder)

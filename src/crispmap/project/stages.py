@@ -1,7 +1,7 @@
 """The stages of a project's training, in order.
 
     coarse            the coarse network, on imprecise labels
-    initial refiner   a refiner on the precise piece alone           | where the project asks
+    initial refiner   a refiner on the precise piece only            | where the project asks
     correction        the coarse area's labels moved to its scores   | for corrected labels
     folds             coarse networks that did not learn there       | and the coarse network is overfitted
     refiner           the refiner, on the precise piece and what earlier stages have made
@@ -81,16 +81,8 @@ class Stage:
     work: Callable[[Training], None]
 
 
-def _trains_coarse(project: Project) -> bool:
-    return not project.scores_given
-
-
-def _trains_refiner(project: Project) -> bool:
-    return project.refiner is not None
-
-
 def _corrects_labels(project: Project) -> bool:
-    return _trains_coarse(project) and project.refiner is not None and project.refiner.corrected_labels
+    return not project.scores_given and project.refiner is not None and project.refiner.corrected_labels
 
 
 def _coarse(training: Training) -> None:
@@ -156,11 +148,11 @@ def _extra_data(training: Training) -> ExtraTrainingData:
 
 
 STAGES = (
-    Stage("coarse network", "coarse", _trains_coarse, _coarse),
+    Stage("coarse network", "coarse", lambda project: not project.scores_given, _coarse),
     Stage("initial refiner", "refiner", _corrects_labels, _initial_refiner),
     Stage("label correction", "refiner", _corrects_labels, _correct_labels),
     Stage("folds", "refiner", _corrects_labels, _folds),
-    Stage("refiner", "refiner", _trains_refiner, _refiner),
+    Stage("refiner", "refiner", lambda project: project.refiner is not None, _refiner),
 )
 
 

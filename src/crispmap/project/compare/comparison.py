@@ -25,13 +25,12 @@ from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare import record as records
 from crispmap.project.compare.learning import learn, models_of, opened_coarse, parameters_of
 from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart
-from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods
-from crispmap.project.compare.preflight import preflight_failures, reason_of
+from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods, project_of
 from crispmap.project.compare.record import Record, check_identity
 from crispmap.project.compare.scoring import Scores, TestAreas, curve_over_iterations
 from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import Sources, open_sources
-from crispmap.project.preflight import require_precise
+from crispmap.project.preflight import TrainingPreflight, require_precise
 from crispmap.project.scored import ScoredScene
 from crispmap.project.training import fit_biases
 from crispmap.raster.targets import write_failure
@@ -138,7 +137,7 @@ class _Bench:
                 records.write_identity(folder, self._identity(method))
         unfinished = [one for one in wanted if records.read_record(self.root / one.name) is None]
         if unfinished:  # what cannot be trained is reported now, not after an hour of other trainings
-            self._failed_preflight = preflight_failures(unfinished, self.project, self.root)
+            self._failed_preflight = _preflight_failures(unfinished, self.project, self.root)
         for method, reason in self._failed_preflight.items():
             self._events.note(f"{method.name}: cannot be trained. {reason}")
 
@@ -168,7 +167,7 @@ class _Bench:
                 return done
             return self._made(method)
         except Exception as error:  # whatever goes wrong with one method, the others go on
-            failure = Failure(reason_of(error))
+            failure = Failure(_reason_of(error))
             self._events.note(f"{method.name}: failed. {failure.reason}")
             return failure
 
@@ -218,7 +217,7 @@ class _Bench:
         try:
             learn(method.alone, self.project, self.root, self._trainer, self._events)
         except Exception as error:
-            self._failed_coarse[method.coarse] = reason_of(error)
+            self._failed_coarse[method.coarse] = _reason_of(error)
             raise
         return learn(method, self.project, self.root, self._trainer, self._events)
 
@@ -265,3 +264,31 @@ def _write_map(path: Path, scene: ScoredScene, project: Project, scores: BoxScor
             values, valid = scores.read(block)
             labels = np.where(valid & scene.pixels.mask(block), values.argmax(0), 255).astype(np.uint8)
             writer.write(block.relative_to(scene.box), labels)
+
+
+def _preflight_failures(methods: Sequence[Method], project: Project, root: Path) -> dict[Method, str]:
+    """Return, by method, why a model it still lacks cannot be trained on the project's areas."""
+    with open_sources(project) as sources:
+        checks = TrainingPreflight(sources)
+        reasons = {method: _failure_of(method, project, checks, root) for method in methods}
+    return {method: reason for method, reason in reasons.items() if reason}
+
+
+def _failure_of(method: Method, project: Project, checks: TrainingPreflight, root: Path) -> str:
+    mine, check = project_of(method, project), {"coarse": checks.check_coarse, "refiner": checks.check_refiner}
+    for name, path in models_of(method, root).items():
+        try:
+            if not path.exists():
+                check[name](mine)
+        except Exception as error:  # an error of one method must not stop the others
+            its_coarse = name == "coarse" and method.refiner is not None
+            return f"Its coarse network failed: {_reason_of(error)}" if its_coarse else _reason_of(error)
+    return ""
+
+
+def _reason_of(error: Exception) -> str:
+    """Return an error as one sentence."""
+    if isinstance(error, CrispmapError):
+        return error.given
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""The methods a comparison knows: coarse networks alone, and with a refiner on their scores."""
+"""The methods of comparisons: coarse networks, alone or with a refiner on their scores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RefinerRow:
 
 
 def refiner_rows() -> dict[str, RefinerRow]:
-    """Return the refiners a comparison knows: each architecture's variants, itself, and with corrected labels."""
+    """Return the refiners of comparisons: each architecture's variants, itself, and with corrected labels."""
     rows = {}
     for name, one in architectures("refiner", trainable=True).items():
         learned = {"corrected_labels": False} if one.learner == "gradient" else {}
@@ -49,7 +49,7 @@ def _defaults(architecture: Architecture) -> dict[str, Any]:
 
 
 def coarse_names() -> tuple[str, ...]:
-    """Return the coarse networks a comparison knows."""
+    """Return the coarse networks of comparisons."""
     return tuple(architectures("coarse", trainable=True))
 
 
@@ -98,11 +98,11 @@ def default_methods(project: Project) -> list[Method]:
 def parse_methods(names: Iterable[str], project: Project) -> list[Method]:
     """Return methods by name, each once, in the order given.
 
-    A name is that of a coarse network, of both with a plus between, or of a refiner alone, on the project's own scores.
+    A name is a coarse network, a refiner on the project's own scores, or both joined by a plus.
     """
     methods = list(dict.fromkeys(_parsed(name.strip(), project) for name in names if name.strip()))
     if not methods:
-        raise InputError("No method is named.", expected=_known(project), remedy="Name some, with commas between.")
+        raise InputError("No method is named.", expected=_known(project), remedy="Name some, separated by commas.")
     return methods
 
 
@@ -114,10 +114,9 @@ def _parsed(name: str, project: Project) -> Method:
     if coarse in (*networks, GIVEN) and (refiner in refiners if plus else True):
         return Method(coarse, refiner or None)
     raise InputError(
-        f"There is no method {name!r}.",
-        expected=_known(project),
+        f"There is no method {name!r}.", expected=_known(project),
         remedy=did_you_mean(name, (*networks, *refiners, *(one.name for one in default_methods(project)))),
-    )
+    )  # fmt: skip
 
 
 def _known(project: Project) -> str:

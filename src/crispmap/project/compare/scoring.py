@@ -63,11 +63,10 @@ class Scores:
         evaluation = Evaluation.from_dict(entries["evaluation"])
         size = len(evaluation.class_names)
         return cls(
-            evaluation,
-            np.array(entries["blocks"], np.int64).reshape(-1, size, size),
+            evaluation, np.array(entries["blocks"], np.int64).reshape(-1, size, size),
             tuple(float("nan") if value is None else float(value) for value in entries["auc"]),
             tuple((one["false_positive_rate"], one["true_positive_rate"]) for one in entries["curves"]),
-        )
+        )  # fmt: skip
 
 
 class TestAreas:

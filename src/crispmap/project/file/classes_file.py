@@ -23,9 +23,6 @@ def load_classes(path: Path) -> ClassSchema:
     """Return the classes of a project file or its folder, or of a YAML file with a list of classes.
 
     Such a list is written as under ``classes:`` of a project file, with or without that key.
-
-    Raises:
-        ProjectError: If the file cannot be read, or anything in it is wrong.
     """
     if path.is_dir():
         return load_project(path, check_files=False).schema

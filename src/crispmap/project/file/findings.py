@@ -95,7 +95,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a person knows it from the file, shortened."""
+    """Return a value as it is written in the file, shortened."""
     if value is None:
         return "empty"
     if isinstance(value, bool):

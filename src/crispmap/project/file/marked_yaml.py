@@ -19,8 +19,7 @@ from crispmap.errors import ProjectError
 Location = tuple[str | int, ...]
 """Keys and places in lists that lead to a value, such as ``("classes", 1, "name")``."""
 
-MAX_BYTES = 4_000_000
-"""A larger file is not a project file but a raster given by mistake."""
+MAX_BYTES = 4_000_000  # a larger file is not a project file but a raster given by mistake
 
 _PLAIN = "tag:yaml.org,2002:"
 _ODD_SCALARS = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
@@ -57,11 +56,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_marked_yaml(path: Path) -> MarkedYaml:
-    """Return the values of a YAML file, each with its line.
-
-    Raises:
-        ProjectError: If the file is missing, is not YAML in UTF-8, repeats a key, or has aliases or tags.
-    """
+    """Return the values of a YAML file, each with its line."""
     return parse_marked_yaml(_read_text(path), path.name)
 
 
@@ -90,32 +85,28 @@ def _read_text(path: Path) -> str:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise ProjectError(
-            f"There is no file {path}.",
-            expected="the path of a project file",
+            f"There is no file {path}.", expected="the path of a project file",
             remedy="Check the path, or write a new project file with: crispmap init",
-        ) from error
+        ) from error  # fmt: skip
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ProjectError(
-            f"Cannot read {path}: {reason}.",
-            expected="the path of a readable project file",
+            f"Cannot read {path}: {reason}.", expected="the path of a readable project file",
             remedy="Check the path and the rights of the file.",
-        ) from error
+        ) from error  # fmt: skip
     if len(raw) > MAX_BYTES or b"\0" in raw:
         raise ProjectError(
-            f"{path} is not a text file of at most {MAX_BYTES // 1_000_000} MB.",
-            expected="a YAML project file",
+            f"{path} is not a text file of at most {MAX_BYTES // 1_000_000} MB.", expected="a YAML project file",
             remedy="Give the project file here, and the scene inside it under scene: path.",
-        )
+        )  # fmt: skip
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ProjectError(
-            f"{path.name}, line {line}: the text is not UTF-8.",
-            expected="a text file in UTF-8",
+            f"{path.name}, line {line}: the text is not UTF-8.", expected="a text file in UTF-8",
             remedy="Save the file again with the encoding UTF-8.",
-        ) from error
+        ) from error  # fmt: skip
 
 
 def _plain(loader: _Loader, node: yaml.Node, location: Location, lines: dict[Location, int]) -> Any:

@@ -17,21 +17,19 @@ from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.models.settings import Augmentation, Sampling, TrainingSettings, Weighting
 from crispmap.project.file.findings import bad_value, did_you_mean, findings_of
-from crispmap.project.file.sections import GSD, SCORES, Count, Positive, ScoreSource, Section
+from crispmap.project.file.sections import GSD, SCORES, Count, Positive, ScoreSource, Section, key
 
 
 class TrainingKeys(Section):
     """The settings of a training in steps; by default those of the preset."""
 
-    max_steps: Count | None = Field(None, description="training steps: a whole number above 0")
-    batch: Count | None = Field(None, description="patches a step: a whole number above 0")
-    learning_rate: Positive | None = Field(None, description="learning rate: a number above 0")
-    patch_px: Count | None = Field(None, description="side of a patch, in pixels: a whole number above 0")
-    sampling: Sampling | None = Field(None, description="how patches are drawn: uniform or balanced")
-    class_weights: Weighting | None = Field(
-        None, description="weight of a class in the loss: none, inverse or inverse-sqrt"
-    )
-    augmentation: Augmentation | None = Field(None, description="how patches are varied: none or flips-and-rotations")
+    max_steps: Count | None = key("training steps: a whole number above 0")
+    batch: Count | None = key("patches a step: a whole number above 0")
+    learning_rate: Positive | None = key("learning rate: a number above 0")
+    patch_px: Count | None = key("side of a patch, in pixels: a whole number above 0")
+    sampling: Sampling | None = key("how patches are drawn: uniform or balanced")
+    class_weights: Weighting | None = key("weight of a class in the loss: none, inverse or inverse-sqrt")
+    augmentation: Augmentation | None = key("how patches are varied: none or flips-and-rotations")
 
 
 class NetworkSection(Section):
@@ -58,11 +56,7 @@ class NetworkSection(Section):
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Return the section with some keys set, as from Python.
-
-        Raises:
-            InputError: If a key is not known, or a value is not one it takes.
-        """
+        """Return the section with some keys set, as from Python."""
         section = cls.for_value(values)
         try:
             return section.model_validate(dict(values))
@@ -122,18 +116,16 @@ class CoarseSection(NetworkSection):
     """The coarse network, or the scores another tool gave in its place."""
 
     role: ClassVar[Kind] = "coarse"
-    gsd_m: Positive | None = Field(
-        None, description=f"pixel size the network works at, that of the map by default, {GSD}"
-    )
-    scores: ScoreSource | None = Field(None, description=SCORES)
+    gsd_m: Positive | None = key(f"pixel size the network works at, that of the map by default, {GSD}")
+    scores: ScoreSource | None = key(SCORES)
 
 
 class RefinerSection(NetworkSection):
     """The refiner."""
 
     role: ClassVar[Kind] = "refiner"
-    corrected_labels: bool = Field(
-        False, description="whether it also learns from the coarse area, with corrected labels: true or false"
+    corrected_labels: bool = key(
+        "whether it also learns from the coarse area, with corrected labels: true or false", False
     )
 
 

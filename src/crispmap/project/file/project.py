@@ -19,8 +19,7 @@ from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene, scenes_of
 from crispmap.project.file.sections import FORMAT, ClassEntry
 
-PROJECT_FILE = "project.yaml"
-"""The default name of a project file."""
+PROJECT_FILE = "project.yaml"  # the default name of a project file
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,7 @@ class Project:
 
 
 def load_project(path: Path | str, *, check_files: bool = True) -> Project:
-    """Return the project of a project file, or of the ``project.yaml`` in a folder.
-
-    Raises:
-        ProjectError: If the file cannot be read, or anything in it is wrong.
-    """
+    """Return the project of a project file, or of the ``project.yaml`` in a folder."""
     path = Path(path)
     if path.is_dir():
         path = path / PROJECT_FILE

@@ -8,13 +8,13 @@ from pydantic import Field
 
 from crispmap.project.file import sections
 from crispmap.project.file.networks import CoarseField, CoarseSection, RefinerField
-from crispmap.project.file.sections import FORMAT, GSD, AreasSection, Name, Positive, Section
+from crispmap.project.file.sections import FORMAT, GSD, AreasSection, Name, Positive, Section, key
 
 
 class OutputSection(Section):
     """Where results go."""
 
-    folder: sections.OutputPath | None = Field(None, description="where results are written: the path of a folder")
+    folder: sections.OutputPath | None = key("where results are written: the path of a folder")
 
 
 class ProjectFile(Section):
@@ -22,22 +22,18 @@ class ProjectFile(Section):
 
     crispmap: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = Field(description=f"format of the file: {FORMAT}")
     name: Name = Field(description=f"name of the project: {sections.NAME}")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        0, description="seed of all randomness: a whole number from 0 to 4294967295"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = key("seed of all randomness: a whole number from 0 to 4294967295", 0)
+    scene: sections.SceneSection | None = key("the one scene: a mapping with the key path")
+    scenes: Annotated[tuple[sections.SceneEntry, ...], Field(min_length=1)] | None = key(
+        "several scenes in place of scene: a list of mappings with the keys path and areas"
     )
-    scene: sections.SceneSection | None = Field(None, description="the one scene: a mapping with the key path")
-    scenes: Annotated[tuple[sections.SceneEntry, ...], Field(min_length=1)] | None = Field(
-        None, description="several scenes in place of scene: a list of mappings with the keys path and areas"
-    )
-    gsd_m: Positive | None = Field(
-        None, description=f"pixel size to work at with several scenes, by default the coarsest, {GSD}"
-    )
+    gsd_m: Positive | None = key(f"pixel size to work at with several scenes, by default the coarsest, {GSD}")
     classes: tuple[sections.ClassEntry, ...] = Field(description="what to map: a list of classes, the background first")
-    labels: sections.LabelSection | None = Field(None, description=sections.LABELS)
-    reference: sections.ReferenceSection | None = Field(None, description=sections.REFERENCE)
-    areas: AreasSection = Field(AreasSection(), description=sections.AREAS)
-    coarse: CoarseField = Field(
-        CoarseSection.default(), description="the coarse network: a mapping such as {kind: fcn-rnn, gsd_m: 1.0}"
+    labels: sections.LabelSection | None = key(sections.LABELS)
+    reference: sections.ReferenceSection | None = key(sections.REFERENCE)
+    areas: AreasSection = key(sections.AREAS, AreasSection())
+    coarse: CoarseField = key(
+        "the coarse network: a mapping such as {kind: fcn-rnn, gsd_m: 1.0}", CoarseSection.default()
     )
-    refiner: RefinerField | None = Field(None, description="the refiner: a mapping such as {kind: rnn, iterations: 5}")
-    output: OutputSection = Field(OutputSection(), description="results: a mapping with the key folder")
+    refiner: RefinerField | None = key("the refiner: a mapping such as {kind: rnn, iterations: 5}")
+    output: OutputSection = key("results: a mapping with the key folder", OutputSection())

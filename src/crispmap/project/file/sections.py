@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
 
@@ -105,6 +105,11 @@ _CRS = "a coordinate reference system such as EPSG:4326"
 _LINE_WIDTH = "total width of every line, in metres: a number above 0"
 
 
+def key(description: str, default: Any = None) -> Any:
+    """Return a key of a section that may be absent: what it means, then what it takes."""
+    return Field(default, description=description)
+
+
 class Section(BaseModel):
     """A part of the project file: no unknown keys, no values of another type, no infinities."""
 
@@ -115,16 +120,16 @@ class SceneFile(Section):
     """An image."""
 
     path: InputPath = Field(description="the image: the path or address of a raster, such as scene.tif")
-    bands: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
-        None, description="bands to use, all by default: a list of numbers counted from 1, such as [1, 2, 3]"
+    bands: Annotated[tuple[Count, ...], Field(min_length=1)] | None = key(
+        "bands to use, all by default: a list of numbers counted from 1, such as [1, 2, 3]"
     )
-    assume_gsd_m: Positive | None = Field(None, description=f"pixel size of a scene without georeference, {GSD}")
+    assume_gsd_m: Positive | None = key(f"pixel size of a scene without georeference, {GSD}")
 
 
 class SceneSection(SceneFile):
     """The image of a project of one scene."""
 
-    gsd_m: Positive | None = Field(None, description=f"pixel size to work at, the scene's own by default, {GSD}")
+    gsd_m: Positive | None = key(f"pixel size to work at, the scene's own by default, {GSD}")
 
 
 class ClassEntry(Section):
@@ -132,10 +137,10 @@ class ClassEntry(Section):
 
     name: Text = Field(description="name of the class: a short text, in quotes if it reads as a number or yes/no")
     colour: str = Field(description='colour on the map: six hexadecimal digits in quotes, such as "#d7191c"')
-    osm: Annotated[tuple[Annotated[str, AfterValidator(_checked_rule)], ...], BeforeValidator(_as_rules)] = Field(
-        (), description="features of the class: tag rules such as [building=*], or the name of a preset such as road"
+    osm: Annotated[tuple[Annotated[str, AfterValidator(_checked_rule)], ...], BeforeValidator(_as_rules)] = key(
+        "features of the class: tag rules such as [building=*], or the name of a preset such as road", ()
     )
-    width_m: Positive | None = Field(None, description="total width of its lines, in metres: a number above 0")
+    width_m: Positive | None = key("total width of its lines, in metres: a number above 0")
 
     def class_def(self) -> ClassDef:
         """Return the class, presets written out as rules."""
@@ -147,33 +152,27 @@ class ClassEntry(Section):
 class NoiseSection(Section):
     """Noise to simulate on good labels: see ``crispmap.labels.noise.LabelNoise``, which has the same names."""
 
-    shift_m: NotNegative = Field(
-        0.0, description="how far objects are moved, neighbours together, in metres: 0 or more"
-    )
-    smooth_m: Positive = Field(100.0, description="distance over which that shift changes, in metres: above 0")
-    offset_m: tuple[float, float] = Field((0.0, 0.0), description="shift of everything, in metres: [east, north]")
-    jitter_m: NotNegative = Field(0.0, description="how far each object is moved by itself, in metres: 0 or more")
-    omission: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="share of objects left out: a number from 0 to 1"
-    )
-    omission_cluster_m: NotNegative = Field(0.0, description="size of the gaps this leaves, in metres: 0 or more")
-    road_width_m: Positive | None = Field(None, description=_LINE_WIDTH)
-    generalise_m: NotNegative = Field(0.0, description="size of the detail that is lost, in metres: 0 or more")
+    shift_m: NotNegative = key("how far objects are moved, neighbours together, in metres: 0 or more", 0.0)
+    smooth_m: Positive = key("distance over which that shift changes, in metres: above 0", 100.0)
+    offset_m: tuple[float, float] = key("shift of everything, in metres: [east, north]", (0.0, 0.0))
+    jitter_m: NotNegative = key("how far each object is moved by itself, in metres: 0 or more", 0.0)
+    omission: Annotated[float, Field(ge=0, le=1)] = key("share of objects left out: a number from 0 to 1", 0.0)
+    omission_cluster_m: NotNegative = key("size of the gaps this leaves, in metres: 0 or more", 0.0)
+    road_width_m: Positive | None = key(_LINE_WIDTH)
+    generalise_m: NotNegative = key("size of the detail that is lost, in metres: 0 or more", 0.0)
 
 
 class _LabelFile(Section):
     """Vectors or masks."""
 
     path: InputPath = Field(description="the labels: the path or address of vectors or a mask, such as labels.gpkg")
-    layer: Text | None = Field(None, description="layer of a vector file that has several: its name")
-    assume_crs: LabelCrsText | None = Field(
-        None, description=f"CRS of a file that declares none: {_CRS}, or {SCENE_COORDINATES} for the scene's own"
+    layer: Text | None = key("layer of a vector file that has several: its name")
+    assume_crs: LabelCrsText | None = key(
+        f"CRS of a file that declares none: {_CRS}, or {SCENE_COORDINATES} for the scene's own"
     )
-    all_as: Text | None = Field(None, description="class of every feature, whatever its tags: the name of a class")
-    road_width_m: Positive | None = Field(None, description=_LINE_WIDTH)
-    unknown: Literal["error", "ignore"] = Field(
-        "error", description="how to treat mask values of no class: error or ignore"
-    )
+    all_as: Text | None = key("class of every feature, whatever its tags: the name of a class")
+    road_width_m: Positive | None = key(_LINE_WIDTH)
+    unknown: Literal["error", "ignore"] = key("how to treat mask values of no class: error or ignore", "error")
 
 
 class ReferenceSection(_LabelFile):
@@ -183,26 +182,20 @@ class ReferenceSection(_LabelFile):
 class LabelSection(_LabelFile):
     """Plentiful, imprecise labels the coarse network learns from."""
 
-    noise: NoiseSection | None = Field(
-        None, description="noise to simulate on good labels: a mapping such as {shift_m: 3, smooth_m: 100}"
-    )
+    noise: NoiseSection | None = key("noise to simulate on good labels: a mapping such as {shift_m: 3, smooth_m: 100}")
 
 
 class AreaEntry(Section):
     """One piece of an area as the file gives it: see ``crispmap.geo.areas.AreaPiece``."""
 
-    window: tuple[int, int, int, int] | None = Field(
-        None, description="rectangle in pixels of the scene's file: [row, col, height, width]"
+    window: tuple[int, int, int, int] | None = key("rectangle in pixels of the scene's file: [row, col, height, width]")
+    bounds: tuple[float, float, float, float] | None = key("rectangle in coordinates: [left, bottom, right, top]")
+    polygon: tuple[tuple[float, float], ...] | None = key(
+        "outline in coordinates: a list of points such as [[x, y], [x, y], [x, y]]"
     )
-    bounds: tuple[float, float, float, float] | None = Field(
-        None, description="rectangle in coordinates: [left, bottom, right, top]"
-    )
-    polygon: tuple[tuple[float, float], ...] | None = Field(
-        None, description="outline in coordinates: a list of points such as [[x, y], [x, y], [x, y]]"
-    )
-    file: InputPath | None = Field(None, description="polygons from a file: the path of a vector file")
-    layer: Text | None = Field(None, description="layer of a vector file that has several: its name")
-    crs: CrsText | None = Field(None, description=f"CRS of the coordinates, the scene's by default: {_CRS}")
+    file: InputPath | None = key("polygons from a file: the path of a vector file")
+    layer: Text | None = key("layer of a vector file that has several: its name")
+    crs: CrsText | None = key(f"CRS of the coordinates, the scene's by default: {_CRS}")
 
     def piece(self, origin: str) -> AreaPiece:
         """Return the piece; ``origin`` is what errors call it."""
@@ -216,10 +209,10 @@ _AREA_LIST = "a list of pieces, such as [{window: [0, 0, 512, 512]}]"
 class AreasSection(Section):
     """What each area is used for; areas of different roles share no pixel."""
 
-    coarse: _AreaList | None = Field(None, description=f"where the coarse network learns: {_AREA_LIST}")
-    refiner: _AreaList | None = Field(None, description=f"where the refiner learns: {_AREA_LIST}")
-    validation: _AreaList | None = Field(None, description=f"where trainings are validated: {_AREA_LIST}")
-    test: _AreaList | None = Field(None, description=f"where maps are scored: {_AREA_LIST}")
+    coarse: _AreaList | None = key(f"where the coarse network learns: {_AREA_LIST}")
+    refiner: _AreaList | None = key(f"where the refiner learns: {_AREA_LIST}")
+    validation: _AreaList | None = key(f"where trainings are validated: {_AREA_LIST}")
+    test: _AreaList | None = key(f"where maps are scored: {_AREA_LIST}")
 
 
 class ScoreSource(Section):
@@ -228,9 +221,7 @@ class ScoreSource(Section):
     path: InputPath = Field(
         description="the scores, one band a class, or one for the second of two: the path of a raster"
     )
-    kind: Literal["auto", "logit", "probability"] = Field(
-        "auto", description="what the scores are: auto, logit or probability"
-    )
+    kind: Literal["auto", "logit", "probability"] = key("what the scores are: auto, logit or probability", "auto")
 
 
 LABELS = "imprecise labels, for the coarse network: a mapping with the key path"
@@ -242,8 +233,8 @@ SCORES = "coarse scores of another tool: a mapping such as {path: coarse.tif, ki
 class SceneEntry(SceneFile):
     """One scene of several, with its own labels, reference, areas and scores."""
 
-    name: Name | None = Field(None, description=f"name of the scene in results, by default that of its file: {NAME}")
-    labels: LabelSection | None = Field(None, description=LABELS)
-    reference: ReferenceSection | None = Field(None, description=REFERENCE)
-    scores: ScoreSource | None = Field(None, description=SCORES)
-    areas: AreasSection = Field(AreasSection(), description=AREAS)
+    name: Name | None = key(f"name of the scene in results, by default that of its file: {NAME}")
+    labels: LabelSection | None = key(LABELS)
+    reference: ReferenceSection | None = key(REFERENCE)
+    scores: ScoreSource | None = key(SCORES)
+    areas: AreasSection = key(AREAS, AreasSection())

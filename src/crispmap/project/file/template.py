@@ -23,10 +23,8 @@ from crispmap.models.architecture import Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.project.file.sections import FORMAT
 
-COARSE_GSD_M = 1.0
-"""The pixel size, in metres, of the papers' coarse networks."""
-_SHARES = (0.6, 0.8)
-"""Where the refiner's and the test area begin along the longer side of the scene."""
+COARSE_GSD_M = 1.0  # the pixel size, in metres, of the papers' coarse networks
+_SHARES = (0.6, 0.8)  # where the refiner's and the test area begin along the longer side of the scene
 
 
 @dataclass(frozen=True)
