@@ -40,7 +40,7 @@ format: $(STAMP)  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(STAMP)  ## make the guide's tables anew, and check what README and docs show
+docs: $(STAMP)  ## make the guide's tables again, and check what README and docs show
 	$(BIN)/python docs/make_tables.py
 	$(BIN)/python -m pytest -q tests/test_docs.py
 

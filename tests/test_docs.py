@@ -253,8 +253,8 @@ class TestCode:
         for body in blocks(GUIDE, "python"):
             exec(compile(body.replace("if offset.reliable:", "if True:"), "guide.md", "exec"), names)  # noqa: S102
         assert "standard error" in capsys.readouterr().out
-        again = names["read_vectors"]("mended.gpkg", names["schema"], grid=names["grid"])
-        assert again["class_id"].tolist() == names["mended"]["class_id"].tolist()
+        again = names["read_vectors"]("corrected.gpkg", names["schema"], grid=names["grid"])
+        assert again["class_id"].tolist() == names["corrected"]["class_id"].tolist()
 
 
 def source_texts() -> Iterator[str]:

@@ -95,7 +95,7 @@ def test_a_person_is_told_what_to_do(place: Path) -> None:
     assert not result.stderr
     write_osm(Path("right.gpkg"), (0, 0))
     told = run("offset", "right.gpkg", "--against", "scene.tif").stdout
-    assert "The labels lie on the image" in told
+    assert "The labels match the image" in told
 
 
 def test_moved_vectors_lie_on_the_scene(place: Path) -> None:
@@ -139,7 +139,7 @@ def test_without_georeference_the_axes_are_named(place: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("scene.tif --against osm.gpkg", "crispmap offset osm.gpkg --against scene.tif"),
+        ("scene.tif --against osm.gpkg", "osm.gpkg first, then --against scene.tif"),
         ("scene.tif --against scores.tif", "scene.tif"),
         ("no.gpkg --against scene.tif", "no.gpkg"),
         ("osm.gpkg --against no.tif", "no.tif"),

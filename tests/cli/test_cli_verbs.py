@@ -34,7 +34,7 @@ class Outputs(NamedTuple):
     out: Path
     scores: Path | None = None
     coarse: Path | None = None
-    certainty: Path | None = None
+    confidence: Path | None = None
     encoding: str = "float32"
 
 
@@ -131,7 +131,7 @@ def test_predict_of_a_project(calls: Calls, target: str) -> None:
 def test_predict_of_a_scene(calls: Calls) -> None:
     result = run("predict", "s.tif", "--model", "c.safetensors", "--out", "m.tif")
     assert result.exit_code == 0, result.output
-    args = ["--refiner", "r.safetensors", "--scores", "u.tif", "--coarse-scores", "v.tif", "--certainty", "w.tif"]
+    args = ["--refiner", "r.safetensors", "--scores", "u.tif", "--coarse-scores", "v.tif", "--confidence", "w.tif"]
     args += ["--bands", "3,2,1", "--assume-gsd-m", "0.5", "--scores-as", "float16", "--workers", "2", "--restart"]
     args += ["--engine", "torch", "--precision", "bfloat16", "--verify-seams", "3", "--block", "256"]
     assert run("predict", "s.tif", "t.tif", "--model", "c.safetensors", "--out", "m", *args).exit_code == 0

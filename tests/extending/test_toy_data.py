@@ -16,7 +16,7 @@ from crispmap.evaluation.readers import ArrayLabels
 from crispmap.models.file import read_card
 from crispmap.project.file import CoarseSection, Project, RefinerSection
 from crispmap.project.preflight import TrainingPreflight
-from crispmap.project.stages import ModelPaths, train_stages
+from crispmap.project.stages import train_stages
 from crispmap.training.options import TrainingRun
 from crispmap.types import LabelArray
 
@@ -62,10 +62,10 @@ def project_of(folder: Path) -> Project:
 
 def test_pieces_of_many_images_train_network_and_refiner(data: PairData, tmp_path: Path) -> None:
     project = project_of(tmp_path)
-    paths = ModelPaths(tmp_path / "coarse.safetensors", tmp_path / "refiner.safetensors")
+    paths = {name: tmp_path / f"{name}.safetensors" for name in ("coarse", "refiner")}
     TrainingPreflight(data).check_refiner(project)
     train_stages(data, project, paths, TrainingRun(tmp_path / "training"), ["coarse", "refiner"])
-    for path in (paths.coarse, paths.refiner):
+    for path in paths.values():
         assert read_card(path).provenance["validation_mean_iou"] > 0.6  # all background has 0.4
 
 

@@ -135,7 +135,7 @@ def test_another_input_does_not_take_up_an_unfinished_map(job, tmp_path, what):
         options = replace(TORCH, engine="openvino")
     else:
         other = replace(job, **{what: write_models(tmp_path / "models", seed=3)[what == "refiner"]})
-    with pytest.raises(OutputError, match=rf"(?s){what}.*--restart"):
+    with pytest.raises(OutputError, match=rf"(?s){what}.*restart=True"):
         make_maps(other, outputs_in(tmp_path), SCHEMA, options=options)
     result = make_maps(other, outputs_in(tmp_path), SCHEMA, options=replace(options, restart=True))
     assert result.resumed == 0
@@ -156,7 +156,7 @@ def test_a_second_run_on_the_same_output_is_refused(job, tmp_path):
 
 def test_files_that_exist_are_kept_unless_forced(job, tmp_path):
     first = made(job, tmp_path)
-    with pytest.raises(OutputError, match="--force"):
+    with pytest.raises(OutputError, match="force=True"):
         made(job, tmp_path)
     assert made(job, tmp_path, replace(TORCH, force=True)) == first
     kept = make_maps(job, outputs_in(tmp_path), SCHEMA, options=TORCH, keep_made=True)

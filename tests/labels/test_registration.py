@@ -119,6 +119,6 @@ def test_classes_of_scores_are_those_of_their_bands(place: Path) -> None:
 def test_a_raster_in_place_of_vectors_and_inputs_as_targets_are_errors(place: Path) -> None:
     with pytest.raises(InputError) as caught:
         estimate_registration(place / "scene.tif", place / "osm.gpkg")
-    assert f"offset {place / 'osm.gpkg'} --against {place / 'scene.tif'}" in caught.value.remedy
+    assert f"{place / 'osm.gpkg'} first, then against={place / 'scene.tif'}" in caught.value.remedy
     with pytest.raises(CrispmapError, match=r"osm\.gpkg"):
         check_correction_target(place / "osm.gpkg", place / "osm.gpkg", place / "scene.tif")

@@ -131,7 +131,7 @@ def test_a_network_that_is_not_known_needs_its_ground_sampling(tmp_path: Path) -
     path.write_bytes(encoded([Layer(**(vars(one) | {"name": f"{one.name}'"})) for one in inria_fcn()]))
     with pytest.raises(InputError, match="none of the four") as caught:
         import_caffe(path, tmp_path / "m.safetensors")
-    assert "--gsd-m" in caught.value.remedy
+    assert "gsd_m=" in caught.value.remedy
     card = import_caffe(path, tmp_path / "m.safetensors", gsd_m=0.2)
     assert card.gsd_m == 0.2
     assert "network" not in card.provenance

@@ -21,7 +21,7 @@ from crispmap.evaluation.recalibration import apply_biases
 from crispmap.models.device import choose_device
 from crispmap.models.file import read_card
 from crispmap.project.compare import comparison as made
-from crispmap.project.compare import learning, report
+from crispmap.project.compare import report
 from crispmap.project.compare.comparison import Comparison, Failure, compare_methods
 from crispmap.project.compare.learning import learn, models_of, opened_coarse
 from crispmap.project.compare.mapping import MapOrder, Mapping, map_apart, map_here
@@ -103,7 +103,7 @@ class TestFigures:
             assert (record.rethresholded is not None) == (method.refiner is None)
             assert len(record.biases) == (3 if method.refiner is None else 0)
             if method.refiner is None:
-                with opened_coarse(method, compared[1].project, models_of(method, compared[1].root), "cpu") as opened:
+                with opened_coarse(method, compared[1].project, compared[1].root, "cpu") as opened:
                     sources, scores = opened
                     (piece,) = sources.pieces("refiner")
                     reference = piece.labels.read(piece.area.block)
@@ -201,7 +201,7 @@ class TestAgain:
 
     def test_other_settings_are_refused_until_forced(self, compared: tuple[Path, Comparison]) -> None:
         folder, first = compared
-        with pytest.raises(OutputError, match="made otherwise: seed differ"):
+        with pytest.raises(OutputError, match="something else: seed differ"):
             compare_methods(folder, methods=["fcn-rnn+heat"], seed=11)
         text = (folder / "project.yaml").read_text()
         (folder / "project.yaml").write_text(text.replace("max_steps: 12", "max_steps: 13"))
@@ -259,7 +259,7 @@ class TestFailures:
     def test_a_process_that_fails_is_told_in_its_own_words(self, compared: tuple[Path, Comparison]) -> None:
         folder = str(compared[0] / "project.yaml")
         with pytest.raises(CrispmapError, match=r"gone\.safetensors"):
-            map_apart(MapOrder(folder, str(compared[0] / "gone.safetensors"), None, str(compared[0])))
+            map_apart(MapOrder(folder, {"coarse": str(compared[0] / "gone.safetensors")}, str(compared[0])))
 
     def test_what_is_no_error_of_ours_is_told_by_its_type(
         self, compared: tuple[Path, Comparison], monkeypatch: pytest.MonkeyPatch
@@ -379,19 +379,14 @@ class TestModels:
         here = str(choose_device("auto"))  # fits know no "auto"
         assert devices == ["cpu", here, "cpu", here]
 
-    def test_cards_are_read_without_the_weights(
-        self, compared: tuple[Path, Comparison], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def load(*_: Any) -> None:
-            raise AssertionError("a model was loaded for its card")
-
-        monkeypatch.setattr(learning, "load_model", load)
-        cards = models_of(Method("fcn-rnn", "heat"), compared[1].root).cards
-        assert {name: card.kind for name, card in cards.items()} == {"coarse": "coarse", "refiner": "refiner"}
+    def test_a_method_has_the_models_that_it_needs(self, compared: tuple[Path, Comparison]) -> None:
+        models = models_of(Method("fcn-rnn", "heat"), compared[1].root)
+        kinds = {name: read_card(path).kind for name, path in models.items()}
+        assert kinds == {"coarse": "coarse", "refiner": "refiner"}
 
     def test_cards_of_trained_and_fitted_models_tell_the_same_versions(self, compared: tuple[Path, Comparison]) -> None:
         for name in ("heat", "rnn"):
-            card = models_of(Method("fcn-rnn", name), compared[1].root).cards["refiner"]
+            card = read_card(models_of(Method("fcn-rnn", name), compared[1].root)["refiner"])
             assert {"project", "seed", "crispmap", "torch", "seconds", "settings", "class_biases"} <= set(
                 card.provenance
             )

@@ -21,7 +21,8 @@ from crispmap.files.address import typed
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
 from crispmap.models.registry import architectures
-from crispmap.project.file import NoiseSection, Project, load_project
+from crispmap.project.file import Project, load_project
+from crispmap.project.file.sections import NoiseSection
 
 TEXT = """\
 crispmap: 2
@@ -291,9 +292,9 @@ BAD_VALUES = [
     ("name: banepa\n", "", 1, "name is missing", "Add the key name"),
     ("crispmap: 2\n", "", 1, "crispmap is missing", "Add the key crispmap"),
     ("crispmap: 2", "crispmap: 3", 1, "format 3", "newer crispmap"),
-    ("crispmap: 2", "crispmap: 0", 1, "crispmap is 0", "2, the format"),
-    ("crispmap: 2", "crispmap: yes", 1, "crispmap is true", "2, the format"),
-    ("crispmap: 2", "crispmap: one", 1, "crispmap is 'one'", "2, the format"),
+    ("crispmap: 2", "crispmap: 0", 1, "crispmap is 0", "format of the file: 2"),
+    ("crispmap: 2", "crispmap: yes", 1, "crispmap is true", "format of the file: 2"),
+    ("crispmap: 2", "crispmap: one", 1, "crispmap is 'one'", "format of the file: 2"),
     ("seed: 3", "seed: -1", 3, "seed is -1", "from 0"),
     ("seed: 3", "seed: 1.5", 3, "seed is 1.5", "whole number"),
     ("seed: 3", "seed: true", 3, "seed is true", "whole number"),
@@ -314,7 +315,7 @@ BAD_VALUES = [
     ("gsd_m: 0.5", "gsd_m: .inf", 7, "scene.gsd_m is inf", "above 0"),
     ("gsd_m: 0.5", "gsd_m: 0.5m", 7, "scene.gsd_m is '0.5m'", "without quotes or units"),
     ("gsd_m: 0.5", "gsd_m: 2", 31, "coarse.gsd_m is 1, finer than scene.gsd_m, 2", "Raise coarse.gsd_m"),
-    ("name: background", "name: ' '", 10, "classes\\[0\\].name is", "short name"),
+    ("name: background", "name: ' '", 10, "classes\\[0\\].name is", "short text"),
     ("name: background", "name: no", 10, "classes\\[0\\].name is false", "quotes"),
     ("name: background", "name: road", 9, "'road'", "of its own"),
     ("#f2efe9", "#000000", 9, "'background' and 'rail' have the same colour", "of its own"),

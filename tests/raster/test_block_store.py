@@ -453,7 +453,7 @@ def test_a_file_made_and_then_taken_away_is_reported(tmp_path: Path, monkeypatch
     (store_folder(tmp_path / "map.tif") / "finished" / "1.tif").unlink()
     with (
         open_store(two_specs(tmp_path)) as again,
-        pytest.raises(OutputError, match=r"has been removed[\s\S]*--restart"),
+        pytest.raises(OutputError, match=r"has been removed[\s\S]*restart=True"),
     ):
         again.finish()
 
@@ -614,7 +614,7 @@ def test_an_unfinished_work_on_other_inputs_is_not_taken_up(
     with pytest.raises(OutputError, match="unfinished run with other inputs") as caught:
         open_store(specs, identity=identity)
     assert [line.strip() for line in caught.value.given.splitlines()[1:]] == told
-    assert "--restart" in caught.value.remedy
+    assert "restart=True" in caught.value.remedy
     with open_store(two_specs(tmp_path)) as store:
         assert len(store.finished) == 2
     with open_store(specs, identity=identity, restart=True) as store:
@@ -667,7 +667,7 @@ def test_a_journal_that_cannot_be_read_is_reported(tmp_path: Path, content: str 
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(OutputError, match=message) as caught:
         open_store(two_specs(tmp_path))
-    assert "--restart" in caught.value.remedy
+    assert "restart=True" in caught.value.remedy
     with open_store(two_specs(tmp_path), restart=True) as store:
         assert store.finished == set()
 
@@ -728,7 +728,7 @@ def test_discard_removes_all_that_is_unfinished(tmp_path: Path) -> None:
 def test_bad_targets_are_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     specs = two_specs(tmp_path)
     (tmp_path / "scores.tif").write_text("precious")
-    with pytest.raises(OutputError, match=r"scores\.tif exists[\s\S]*--force"):
+    with pytest.raises(OutputError, match=r"scores\.tif exists[\s\S]*force=True"):
         open_store(specs)
     with pytest.raises(OutputError, match="nowhere does not exist"):
         open_store(two_specs(tmp_path / "nowhere"))

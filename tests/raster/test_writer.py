@@ -270,7 +270,7 @@ def test_nothing_is_left_when_interrupted_at_the_very_end(tmp_path: Path, monkey
 def test_an_existing_file_is_not_touched_without_force(tmp_path: Path) -> None:
     path = tmp_path / "map.tif"
     path.write_text("precious")
-    with pytest.raises(OutputError, match=r"map\.tif exists[\s\S]*--force"):
+    with pytest.raises(OutputError, match=r"map\.tif exists[\s\S]*force=True"):
         class_map_writer(path, GRID, SCHEMA)
     assert path.read_text() == "precious"
     assert left_over(tmp_path) == ["map.tif"]

@@ -28,18 +28,17 @@ Classes: TypeAlias = "ClassSchema | Sequence[str]"
 
 
 def path_of(given: object, what: str) -> str:
-    """Return a path as text, sure that it is one."""
+    """Return a path as text, or raise InputError where it is none."""
     if not isinstance(given, str | Path):
         raise InputError(
-            f"The {what} is given as {type(given).__name__}.",
-            expected="one path, as text or pathlib.Path",
+            f"The {what} is given as {type(given).__name__}.", expected="one path, as text or pathlib.Path",
             remedy="for several, call it for each" if isinstance(given, list | tuple) else "",
-        )
+        )  # fmt: skip
     return str(given)
 
 
 def target_of(out: str | Path | None, output: str) -> Path:
-    """Return the file to write, sure that one is named."""
+    """Return the file to write, or raise InputError where none is named."""
     if out is None or output != "classes":
         raise InputError(
             "No file is named to write to." if out is None else f"output={output!r} is given beside a file.",
@@ -53,10 +52,9 @@ def no_target(out: object) -> None:
     """Refuse a file to write to beside an array."""
     if out is not None:
         raise InputError(
-            f"out={out!r} is given beside an array.",
-            expected="out= only beside a path",
+            f"out={out!r} is given beside an array.", expected="out= only beside a path",
             remedy="leave it out: an array gives an array",
-        )
+        )  # fmt: skip
 
 
 def coarse_of(model: ModelLike) -> CoarseModel:
@@ -70,14 +68,12 @@ def refiner_of(model: ModelLike) -> RefinerModel:
 
 
 def _of_kind(model: ModelLike, kind: type, name: Literal["coarse", "refiner"]) -> Model[Any]:
-    """Return a model, loaded where it is a path, sure that it is of a kind."""
     loaded = model if isinstance(model, Model) else load_model(Path(path_of(model, f"{name} model")), kind=name)
     if not isinstance(loaded.network, kind):
         raise ModelError(
             f"The {name} model is given as a {loaded.card.kind} model, {loaded.card.architecture}.",
-            expected=f"a {name} model",
-            remedy="give the other model here",
-        )
+            expected=f"a {name} model", remedy="give the other model here",
+        )  # fmt: skip
     return loaded
 
 
@@ -96,10 +92,9 @@ def map_of(raster: Any, schema: ClassSchema | None, where: Georeference) -> tupl
             return labels.read(grid.block), grid, schema
     if schema is None:
         raise SchemaError(
-            "The classes of an array are not known.",
-            expected="classes=, the names in order of id",
+            "The classes of an array are not known.", expected="classes=, the names in order of id",
             remedy="give for example classes=['background', 'building']",
-        )
+        )  # fmt: skip
     scene = scene_of(raster, **where)
     if scene.band_count != 1:
         raise GridError(f"A class map has {scene.band_count} bands.", expected="class ids (row, col)")

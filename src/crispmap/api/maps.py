@@ -19,16 +19,17 @@ from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.scene import Scene
 
 
+class MapOptions(Georeference, total=False):
+    """What may be chosen of a map; ``gsd_m``, or ``transform`` and ``crs``, are for numpy arrays."""
+
+    out: str | Path | None  # the class map to write, of a file or address
+    output: Literal["classes", "scores"]  # of an array; "classes" by default
+    device: str  # "auto" (the default), "cpu" or "cuda"
+    force: bool  # replace a file that exists
+
+
 def predict(
-    image: RasterLike,
-    model: ModelLike,
-    refiner: ModelLike | None = None,
-    *,
-    out: str | Path | None = None,
-    output: Literal["classes", "scores"] = "classes",
-    device: str = "auto",
-    force: bool = False,
-    **where: Unpack[Georeference],
+    image: RasterLike, model: ModelLike, refiner: ModelLike | None = None, **options: Unpack[MapOptions]
 ) -> Any:
     """Map an image with a coarse network and, where given, a refiner.
 
@@ -38,14 +39,10 @@ def predict(
         image: A file or address, an open scene, an array (band, row, col), or a DataArray.
         model: A coarse network: its file, or a ``Model``.
         refiner: A refiner, likewise.
-        out: The class map to write, of a file or address.
-        output: Of an array: "classes" or "scores".
-        device: "auto", "cpu" or "cuda".
-        force: Replace a file that is there.
-        **where: Of a numpy array: ``gsd_m``, or ``transform`` and ``crs``.
+        **options: See ``MapOptions``.
 
     Returns:
-        Of a path: the path of the class map. Else an array or DataArray: class ids uint8 (row, col), 255 where the
+        For a path, the path of the class map. Else an array or DataArray: class ids uint8 (row, col), 255 where the
         image is invalid; or scores float32 (class, row, col), logits, NaN there.
 
     Raises:
@@ -53,34 +50,22 @@ def predict(
         InputError: If an array has another rank or type or no georeference, or ``out`` is missing or out of place.
         SceneError: If a scene cannot be read, or its pixels are far from the model's.
     """
-    if isinstance(image, str | Path):
-        target = target_of(out, output)
-        options = PredictOptions(device=device, force=force)
-        if isinstance(model, Model) or isinstance(refiner, Model):
-            models = ScoreModels(coarse_of(model), None if refiner is None else refiner_of(refiner))
-            with open_scene(image, assume_gsd_m=where.get("gsd_m")) as scene:
-                return write_map(scene, models, target, device=device, force=force)
-        predict_scenes(
-            resolve_scenes([image], assume_gsd_m=where.get("gsd_m")), model=Path(model),
-            refiner=None if refiner is None else Path(refiner), outputs=Outputs(target), options=options,
-        )  # fmt: skip
-        return target
-    no_target(out)
-    models = ScoreModels(coarse_of(model), None if refiner is None else refiner_of(refiner))
-    return _mapped(image, scene_of(image, **where), models, None, output, device)
+    where, out, output, how = _split(options)
+    if not isinstance(image, str | Path):
+        no_target(out)
+        return _mapped(image, _models(model, refiner), None, where, output, how.device)
+    target = target_of(out, output)
+    if isinstance(model, Model) or isinstance(refiner, Model):
+        with open_scene(image, assume_gsd_m=where.get("gsd_m")) as scene:
+            return write_map(scene, _models(model, refiner), target, device=how.device, force=how.force)
+    predict_scenes(
+        resolve_scenes([image], assume_gsd_m=where.get("gsd_m")), model=Path(model),
+        refiner=None if refiner is None else Path(refiner), outputs=Outputs(target), options=how,
+    )  # fmt: skip
+    return target
 
 
-def refine(
-    scores: RasterLike,
-    image: RasterLike,
-    refiner: ModelLike,
-    *,
-    out: str | Path | None = None,
-    output: Literal["classes", "scores"] = "classes",
-    device: str = "auto",
-    force: bool = False,
-    **where: Unpack[Georeference],
-) -> Any:
+def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options: Unpack[MapOptions]) -> Any:
     """Sharpen the scores of any tool with a refiner.
 
     Args:
@@ -88,11 +73,7 @@ def refine(
             the image's pixels or over the same area with pixels of another size. Arrays hold logits.
         image: What the scores were made from: a file where ``scores`` is one, else an array or DataArray.
         refiner: The refiner: its file, or a ``Model``.
-        out: The class map to write, of files.
-        output: Of arrays: "classes" or "scores".
-        device: "auto", "cpu" or "cuda".
-        force: Replace a file that is there.
-        **where: Of numpy arrays: ``gsd_m``, or ``transform`` and ``crs``.
+        **options: See ``MapOptions``.
 
     Returns:
         As ``predict``.
@@ -102,28 +83,45 @@ def refine(
         GridError: If scores and image do not cover the same area.
         InputError: As ``predict``; or a file is given beside an array.
     """
+    where, out, output, how = _split(options)
     files = [isinstance(one, str | Path) for one in (scores, image)]
     if all(files) and not isinstance(refiner, Model):
         target = target_of(out, output)
         refine_scene(
             GivenScores(Path(cast(str, scores))), resolve_scenes([cast(str, image)], assume_gsd_m=where.get("gsd_m")),
-            refiner=Path(refiner), outputs=Outputs(target), options=PredictOptions(device=device, force=force),
+            refiner=Path(refiner), outputs=Outputs(target), options=how,
         )  # fmt: skip
         return target
     if any(files):
         raise InputError(
-            "A file is given beside an array or a Model.",
-            expected="files throughout, or arrays with a Model",
+            "A file is given beside an array or a Model.", expected="files throughout, or arrays with a Model",
             remedy="open the file, for example with rioxarray.open_rasterio",
-        )
+        )  # fmt: skip
     no_target(out)
     models = ScoreModels(refiner=refiner_of(refiner))
-    return _mapped(image, scene_of(image, **where), models, scene_of(scores, **where), output, device)
+    return _mapped(image, models, scene_of(scores, **where), where, output, how.device)
 
 
-def _mapped(image: RasterLike, scene: Scene, models: ScoreModels, given: Scene | None, output: str, device: str) -> Any:
+def _split(options: MapOptions) -> tuple[Georeference, str | Path | None, str, PredictOptions]:
+    """Return the georeference, the file to write, what to return, and how."""
+    rest = dict(options)
+    out, output = cast("str | Path | None", rest.pop("out", None)), str(rest.pop("output", "classes"))
+    if unknown := rest.keys() - Georeference.__annotations__.keys() - {"device", "force"}:
+        raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
+    how = PredictOptions(device=str(rest.pop("device", "auto")), force=bool(rest.pop("force", False)))
+    return cast(Georeference, rest), out, output, how
+
+
+def _models(model: ModelLike, refiner: ModelLike | None) -> ScoreModels:
+    return ScoreModels(coarse_of(model), None if refiner is None else refiner_of(refiner))
+
+
+def _mapped(
+    image: RasterLike, models: ScoreModels, given: Scene | None, where: Georeference, output: str, device: str
+) -> Any:
     """Return the map or the scores of a scene as the kind of array the image is."""
     if output not in ("classes", "scores"):
         raise InputError(f"output is {output!r}.", expected="'classes' or 'scores'")
+    scene = scene_of(image, **where)
     labels, scores = map_in_memory(scene, models, given, device=device, with_scores=output == "scores")
     return like(image, labels) if scores is None else like(image, scores, models.all[0].classes.names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from crispmap.api.given import path_of
 from crispmap.errors import InputError
@@ -16,6 +16,14 @@ from crispmap.project.file import CoarseSection, Project, RefinerSection
 from crispmap.project.run import Products, train_project
 
 
+class TrainOptions(TypedDict, total=False):
+    """How a training runs."""
+
+    device: str  # "auto" (the default), "cpu" or "cuda"
+    force: bool  # replace models that exist
+    events: Listener  # what progress is reported to; by default nothing is shown
+
+
 def train(
     data: str | Path | Dataset,
     out: str | Path | None = None,
@@ -23,56 +31,48 @@ def train(
     coarse: Mapping[str, Any] | None = None,
     refiner: Mapping[str, Any] | None = None,
     seed: int = 0,
-    device: str = "auto",
-    force: bool = False,
-    events: Listener = SILENT,
+    **options: Unpack[TrainOptions],
 ) -> dict[str, CoarseModel | RefinerModel]:
     """Train a coarse network, and a refiner where there is one to train; return the models by "coarse" and "refiner".
 
     Model files, checkpoints and logs are written to a folder. The same data, settings and seed give the same models.
 
     Args:
-        data: A project file or its folder, or a dataset.
-        out: Of a dataset, the folder; a project names its own.
-        coarse: Of a dataset, the keys of the project file's section ``coarse``, such as
-            ``{"kind": "fcn-rnn", "max_steps": 500}``.
+        data: A project file or its folder, or a dataset. The other arguments but ``options`` are for a dataset.
+        out: The folder; a project names its own.
+        coarse: The keys of the project file's section ``coarse``, such as ``{"kind": "fcn-rnn", "max_steps": 500}``.
         refiner: Likewise of ``refiner``; None: no refiner is trained.
-        seed: Of a dataset, where all randomness comes from.
-        device: "auto", "cpu" or "cuda".
-        force: Replace models that are there.
-        events: What progress is reported to; by default nothing is shown.
+        **options: See ``TrainOptions``.
 
     Raises:
         ProjectError: If the project file is wrong, or a setting is not known.
         TrainingError: If a training cannot start, or diverges.
-        OutputError: If models are there already and ``force`` is not given.
+        OutputError: If models exist and ``force`` is not given.
         InputError: If settings are given for a project, or no folder for a dataset.
     """
     # Lightning Fabric takes more than a second to import, and maps need none of it.
-    from crispmap.project.stages import ModelPaths, train_stages
+    from crispmap.project.stages import train_stages
     from crispmap.training.options import TrainerOptions, TrainingRun
 
-    trainer = TrainerOptions(device)
+    trainer, force = TrainerOptions(options.get("device", "auto")), options.get("force", False)
+    events = options.get("events", SILENT)
+    if unknown := options.keys() - TrainOptions.__annotations__.keys():
+        raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
     if not isinstance(data, Dataset):
         if out is not None or coarse is not None or refiner is not None:
             raise InputError(
-                "out, coarse or refiner is given beside a project.",
-                expected="a project alone, or a Dataset with them",
+                "out, coarse or refiner is given beside a project.", expected="a project alone, or a Dataset with them",
                 remedy="set them in the project file",
-            )
+            )  # fmt: skip
         written = train_project(Path(path_of(data, "project")), trainer=trainer, force=force, events=events)
         return {path.stem: load_model(path) for path in written}
     if out is None:
         raise InputError("No folder is given for the models.", expected="out=, such as out='models'")
     folder = Path(path_of(out, "folder"))
-    coarse_section = CoarseSection.from_values(coarse or {})
-    refiner_section = None if refiner is None else RefinerSection.from_values(refiner)
-    project = Project(
-        folder / "dataset", folder.name, seed, (), None, data.schema, coarse_section, refiner_section, folder
-    )
-    products = Products(folder)
-    paths = ModelPaths(products.coarse_model, products.refiner_model)
-    made = {"coarse": paths.coarse} | ({} if refiner is None else {"refiner": paths.refiner})
+    section = None if refiner is None else RefinerSection.from_values(refiner)
+    network = CoarseSection.from_values(coarse or {})
+    project = Project(folder / "dataset", folder.name, seed, (), None, data.schema, network, section, folder)
+    products, makes = Products(folder), ["coarse"] if refiner is None else ["coarse", "refiner"]
     run = TrainingRun(products.training, force=force, trainer=trainer, events=events)
-    train_stages(data, project, paths, run, list(made))
-    return {name: load_model(path) for name, path in made.items()}
+    train_stages(data, project, products.models, run, makes)
+    return {name: load_model(products.models[name]) for name in makes}

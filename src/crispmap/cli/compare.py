@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,49 +11,53 @@ import typer
 
 from crispmap.cli.console import notify, notify_problem, print_json, print_line
 from crispmap.cli.failures import FAILED
-from crispmap.cli.options import notify_written, trainer_options, with_options
+from crispmap.cli.options import ProjectArgument, SharesOption, TrainerFlags, grouped, notify_written
 from crispmap.cli.progress import TerminalProgress
-from crispmap.training.options import TrainerOptions
 
 if TYPE_CHECKING:
     from crispmap.project.compare.rows import Table
 
 
-@with_options(trainer_options)
-def compare(
-    project: Annotated[
-        Path, typer.Argument(metavar="PROJECT", help="The project file, or the folder it lies in.")
-    ] = Path("project.yaml"),
-    *,
+@dataclass(frozen=True)
+class MethodFlags:
+    """What is compared."""
+
     methods: Annotated[
         str | None,
         typer.Option(
-            metavar="NAMES", help="Methods with commas between, such as svm,fcn-rnn,crf,fcn-rnn+rnn. By default all."
+            metavar="NAMES", help="Methods separated by commas, such as svm,fcn-rnn,crf,fcn-rnn+rnn. By default all."
         ),
-    ] = None,
+    ] = None
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**32 - 1, help="Seed of trainings and intervals; by default the project's."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, as shares 0..1.")] = False,
+    ] = None
+
+
+@grouped
+def compare(
+    project: ProjectArgument = Path("project.yaml"),
+    *,
+    which: MethodFlags,
+    as_json: SharesOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run finished methods again.")] = False,
-    options: TrainerOptions,
+    trainer: TrainerFlags,
 ) -> None:
-    """Train and score every method on a project's ground, side by side, and write a report.
+    """Train and score every method on a project, side by side, and write a report.
 
     Methods are coarse networks alone (svm, mnih, the project's own) and the project's network with each refiner (dense
-    CRF, four equations, the recurrent network and its variants). All are scored on the test ground alone. What is
-    finished is not made again; a method that fails is reported, and the others go on.
+    CRF, four equations, the recurrent network and its variants). All are scored only on the test areas. Finished
+    methods are skipped; a method that fails is reported, and the others go on.
     """
     begun = time.perf_counter()
     from crispmap.project.compare.comparison import compare_methods
     from crispmap.project.compare.report import write_comparison_report
     from crispmap.project.compare.rows import table_of
 
-    names = None if methods is None else methods.split(",")
+    names = None if which.methods is None else which.methods.split(",")
     comparison = compare_methods(
-        project, methods=names, seed=seed, force=force, trainer=options, events=TerminalProgress()
+        project, methods=names, seed=which.seed, force=force, trainer=trainer.options(), events=TerminalProgress()
     )
     table = table_of(comparison)
     written = [write_comparison_report(comparison, table)] if table.rows else []

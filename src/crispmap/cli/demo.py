@@ -8,20 +8,19 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import notify, print_json
-from crispmap.cli.options import ForceOption, trainer_options, with_options
+from crispmap.cli.options import ForceOption, SharesOption, TrainerFlags, grouped
 from crispmap.cli.progress import TerminalProgress
-from crispmap.training.options import TrainerOptions
 
 
-@with_options(trainer_options)
+@grouped
 def demo(
-    out: Annotated[Path, typer.Option(help="The folder everything goes to.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="The folder for all results.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes another town.")] = 0,
     force: ForceOption = False,
     show: Annotated[bool, typer.Option("--open", help="Open the report in a browser, where there is one.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")] = False,
+    as_json: SharesOption = False,
     *,
-    options: TrainerOptions,
+    trainer: TrainerFlags,
 ) -> None:
     """Generate a town, train on its imprecise map, map it, refine the map, and report the gain.
 
@@ -31,7 +30,7 @@ def demo(
     from crispmap.project.demo import run_demo
     from crispmap.report.tables.terminal import print_evaluations
 
-    made = run_demo(out, seed=seed, force=force, trainer=options, events=TerminalProgress())
+    made = run_demo(out, seed=seed, force=force, trainer=trainer.options(), events=TerminalProgress())
     if as_json:
         print_json(made.results.to_dict() | {"seconds": made.timings})
     else:
@@ -43,7 +42,7 @@ def demo(
 
 
 def _open(report: Path) -> None:
-    """Open the report where a person sits at a screen; its path is printed in any case."""
+    """Open the report where there is a screen; its path is printed in any case."""
     import os
     import sys
     import webbrowser

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crispmap.cli.console import notify, print_json
-from crispmap.cli.options import is_project, notify_written
+from crispmap.cli.options import SharesOption, grouped, is_project, notify_written
 from crispmap.cli.progress import TerminalProgress
 from crispmap.errors import InputError
 
@@ -20,55 +21,75 @@ if TYPE_CHECKING:
 
 _WINDOW = re.compile(r"^\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$")
 _AREA = "Polygons in a file, or a window row,col,height,width in pixels of the map"
+_Path = Path | None
 
 
-def evaluate(  # noqa: PLR0913 - one parameter an option
+@dataclass(frozen=True)
+class ReferenceFlags:
+    """What maps are scored against."""
+
+    reference: Annotated[_Path, typer.Option(help="Vectors or a mask to score the maps against.")] = None
+    layer: Annotated[str | None, typer.Option(metavar="NAME", help="The layer of the reference file.")] = None
+    assume_crs: Annotated[
+        str | None, typer.Option(metavar="CRS", help="The CRS of a reference without one, such as EPSG:4326; or scene.")
+    ] = None
+    classes: Annotated[
+        _Path, typer.Option(help="A project file, or a YAML file of classes, for maps that do not name theirs.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class FitFlags:
+    """The coarse map to compare with, and where its class biases are fitted."""
+
+    scores: Annotated[
+        _Path, typer.Option(help="The coarse scores: shows the coarse map too, as it is and re-thresholded.")
+    ] = None
+    fit_area: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AREA", help=f"Where the refiner learned: never scored. {_AREA}."),
+    ] = None
+    fit_reference: Annotated[_Path, typer.Option(help="Labels of the fit area, if not in the reference.")] = None
+
+    def check(self) -> None:
+        """Raise InputError where an option lacks the one it needs."""
+        if self.scores is not None and not self.fit_area:
+            raise InputError(
+                "--scores is given without --fit-area.",
+                expected="the area the refiner learned from, to fit the biases of the re-thresholded map",
+                remedy="Add --fit-area piece.gpkg, or row,col,height,width.",
+            )
+        if self.fit_reference is not None and self.scores is None:
+            given, remedy = "--fit-reference is given without --scores.", "Add --scores, or leave it out."
+            raise InputError(given, expected="scores to fit biases to", remedy=remedy)
+
+
+@dataclass(frozen=True)
+class ScoringFlags:
+    """What is scored of the maps."""
+
+    area: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AREA", help=f"What to score. {_AREA}. May be given several times."),
+    ] = None
+    width_m: Annotated[
+        list[float] | None,
+        typer.Option(metavar="METRES", help="Compare boundaries at this width in metres. May be given several times."),
+    ] = None
+    slack_px: Annotated[float, typer.Option(help="Slack of relaxed precision and recall.")] = 3.0
+
+
+@grouped
+def evaluate(
     targets: Annotated[
         list[Path] | None,
         typer.Argument(metavar="TARGET", help="A project file or its folder; or, with --reference, class maps."),
     ] = None,
     *,
-    reference: Annotated[
-        Path | None, typer.Option("--reference", help="Vectors or a mask to score the maps against.")
-    ] = None,
-    area: Annotated[
-        list[str] | None,
-        typer.Option("--area", metavar="AREA", help=f"Ground to score. {_AREA}. May be given several times."),
-    ] = None,
-    scores: Annotated[
-        Path | None,
-        typer.Option("--scores", help="The coarse scores: shows the coarse map too, as it is and re-thresholded."),
-    ] = None,
-    fit_area: Annotated[
-        list[str] | None,
-        typer.Option("--fit-area", metavar="AREA", help=f"Ground the refiner learned from: never scored. {_AREA}."),
-    ] = None,
-    fit_reference: Annotated[
-        Path | None, typer.Option("--fit-reference", help="Labels of the fit area, if not in the reference.")
-    ] = None,
-    width_m: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--width-m",
-            metavar="METRES",
-            help="Compare boundaries at this width in metres. May be given several times.",
-        ),
-    ] = None,
-    slack_px: Annotated[float, typer.Option("--slack-px", help="Slack of relaxed precision and recall.")] = 3.0,
-    classes: Annotated[
-        Path | None,
-        typer.Option("--classes", help="A project file, or a YAML file of classes, for maps that do not name theirs."),
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option("--layer", metavar="NAME", help="The layer of the reference file.")
-    ] = None,
-    assume_crs: Annotated[
-        str | None,
-        typer.Option(
-            "--assume-crs", metavar="CRS", help="The CRS of a reference without one, such as EPSG:4326; or scene."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, as shares 0..1.")] = False,
+    against: ReferenceFlags,
+    scoring: ScoringFlags,
+    fit: FitFlags,
+    as_json: SharesOption = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a project's report and figures.")] = False,
 ) -> None:
     """Score class maps against a reference, side by side, or a project's maps with a report.
@@ -78,24 +99,23 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     area: what a refined map gains beyond that, it gains by reading the image.
     """
     targets = targets or [Path("project.yaml")]
-    if reference is None:
+    if against.reference is None:
         _evaluate_project(targets, as_json, force)
         return
-    _check_together(scores, fit_area, fit_reference)
+    fit.check()
     from crispmap.evaluation.files import ScoringRules
     from crispmap.evaluation.side_by_side import evaluate_side_by_side
     from crispmap.labels.reader import LabelOptions
     from crispmap.project.file import load_classes
 
     rules = ScoringRules(
-        schema=None if classes is None else load_classes(classes),
-        areas={"test": _pieces(area, "--area"), "refiner": _pieces(fit_area, "--fit-area")},
-        widths_m=width_m,
-        slack_px=slack_px,
-        options=LabelOptions(layer=layer, assume_crs=assume_crs),
-    )
+        schema=None if against.classes is None else load_classes(against.classes),
+        areas={"test": _pieces(scoring.area, "--area"), "refiner": _pieces(fit.fit_area, "--fit-area")},
+        widths_m=scoring.width_m, slack_px=scoring.slack_px,
+        options=LabelOptions(layer=against.layer, assume_crs=against.assume_crs),
+    )  # fmt: skip
     found = evaluate_side_by_side(
-        targets, reference, rules, scores=scores, fit_reference=fit_reference, events=TerminalProgress()
+        targets, against.reference, rules, scores=fit.scores, fit_reference=fit.fit_reference, events=TerminalProgress()
     )
     if as_json:
         print_json(found.to_dict())
@@ -109,13 +129,14 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
     if len(targets) > 1 or not is_project(target):
         raise InputError(
             f"No reference is given to score {target} against.",
-            expected="a project file alone, or class maps with --reference",
-            remedy="Add --reference precise.gpkg",
-        )
-    from crispmap.project.results import evaluate_project, project_products
+            expected="a project file alone, or class maps with --reference", remedy="Add --reference precise.gpkg",
+        )  # fmt: skip
+    from crispmap.project.file import load_project
+    from crispmap.project.results import evaluate_project
+    from crispmap.project.run import Products
 
     results = evaluate_project(target, force=force, events=TerminalProgress())
-    products = project_products(target)
+    products = Products(load_project(target).output_folder)
     if as_json:
         print_json(results.to_dict())
     else:
@@ -123,24 +144,7 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
     notify_written([products.report, products.figures])
 
 
-def _check_together(scores: Path | None, fit_area: list[str] | None, fit_reference: Path | None) -> None:
-    """Raise InputError where an option lacks the one it needs."""
-    if scores is not None and not fit_area:
-        raise InputError(
-            "--scores is given without --fit-area.",
-            expected="the ground the refiner learned from, to fit the biases of the re-thresholded map on",
-            remedy="Add --fit-area piece.gpkg, or row,col,height,width.",
-        )
-    if fit_reference is not None and scores is None:
-        raise InputError(
-            "--fit-reference is given without --scores.",
-            expected="scores to fit biases to",
-            remedy="Add --scores, or leave it out.",
-        )
-
-
 def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
-    """Return the pieces of ground that an option names, by window or by file."""
     from crispmap.files.address import is_address
     from crispmap.geo.area_pieces import AreaPiece
 
@@ -163,14 +167,14 @@ def _pieces(texts: Sequence[str] | None, option: str) -> list[AreaPiece]:
 
 
 def _print(evaluations: Mapping[str, Evaluation]) -> None:
-    """Print the tables, and on standard error what a reader must know about them."""
+    """Print the tables, and on standard error what they leave out."""
     from crispmap.evaluation.side_by_side import classes_without_reference
     from crispmap.report.tables.terminal import print_evaluations
 
     print_evaluations(evaluations)
     missing = classes_without_reference(evaluations)
     if missing:
-        notify(f"The reference has no {' and no '.join(missing)} on the ground scored.")
+        notify(f"The reference has no {' and no '.join(missing)} in the areas scored.")
     for name, one in evaluations.items():
         if one.unmapped_share:
             notify(f"{name} has no class on {one.confusion.unmapped_px} labelled pixels; its figures leave them out.")

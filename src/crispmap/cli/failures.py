@@ -1,12 +1,13 @@
 """How a failed command ends: a short message that helps, and an exit status.
 
-Status 2 means bad input, which a person can correct; 1 that the work failed; 130 that it was interrupted (Ctrl-C), 143
-that it was terminated (SIGTERM). A traceback is shown only where ``--debug`` asks for it.
+Status 2 means bad input, which the user can correct; 1 that the work failed; 130 that it was interrupted (Ctrl-C), 143
+that it was terminated (SIGTERM). A traceback is shown only with ``--debug``.
 """
 
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import traceback
 import warnings
@@ -24,17 +25,20 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 TERMINATED = 143
 
+_ARGUMENT = re.compile(
+    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|classes|device|fit_area|force|full_scale|"
+    r"gsd_m|kind|max_shift_m|memory_bytes|out|restart|resume|scene|scheduler|unknown|verify_seams|workers)"
+    r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
+)
+"""Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""
+_OTHER_NAMES = {"block_px": "block", "memory_bytes": "memory"}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
 
 @contextmanager
 def errors_reported(debug: bool) -> Iterator[None]:
-    """Turn whatever goes wrong inside into a message on standard error and an exit status.
-
-    Raises:
-        typer.Exit: With the status, once the message is out.
-    """
+    """Turn any error inside into a message on standard error and an exit status."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -52,11 +56,7 @@ def errors_reported(debug: bool) -> Iterator[None]:
 
 @contextmanager
 def termination_raised() -> Iterator[None]:
-    """Let SIGTERM end the work inside by an exception, as Ctrl-C does, so that scratch files are removed.
-
-    Raises:
-        SystemExit: With status 143, where the signal arrives.
-    """
+    """Let SIGTERM end the work inside by an exception, as Ctrl-C does, so that scratch files are removed."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(TERMINATED)
@@ -73,16 +73,10 @@ def warnings_reported(debug: bool) -> Iterator[None]:
     """Print every warning meant for a person once, as a line; others only to those who debug."""
     shown: set[str] = set()
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: object = None,
-        line: str | None = None,
-    ) -> None:
-        text = str(message) if issubclass(category, CrispmapWarning) else f"{category.__name__}: {message}"
-        if text not in shown and (debug or issubclass(category, CrispmapWarning)):
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        ours = issubclass(category, CrispmapWarning)
+        text = in_options(str(message)) if ours else f"{category.__name__}: {message}"
+        if text not in shown and (debug or ours):
             shown.add(text)
             notify_problem("warning", text, "bold yellow")
 
@@ -92,13 +86,21 @@ def warnings_reported(debug: bool) -> Iterator[None]:
         yield
 
 
+def in_options(text: str) -> str:
+    """Return a remedy with options in place of arguments: ``force=True`` as ``--force``, ``kind=logit`` likewise."""
+
+    def option(match: re.Match[str]) -> str:
+        name, value = _OTHER_NAMES.get(match[1], match[1]).replace("_", "-"), match[2]
+        return f"--{name}" if value in ("", "True") else f"--{name} {value}"
+
+    return _ARGUMENT.sub(option, text)
+
+
 def _notes(error: BaseException) -> list[str]:
-    """Return what was noted on an exception on its way, such as what of the work is kept."""
     return list(getattr(error, "__notes__", []))
 
 
 def _report_failure(error: Exception, debug: bool) -> int:
-    """Print what went wrong and return the exit status."""
     if debug:
         notify("".join(traceback.format_exception(error)).rstrip())
     status, message = _status_and_message(error)
@@ -107,9 +109,8 @@ def _report_failure(error: Exception, debug: bool) -> int:
 
 
 def _status_and_message(error: Exception) -> tuple[int, str]:
-    """Return the exit status an error leads to, and the message for it."""
     if isinstance(error, CrispmapError):
-        return BAD_INPUT, str(error)
+        return BAD_INPUT, error.given + in_options(str(error).removeprefix(error.given))
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" while writing {error.filename}" if error.filename else ""
         return FAILED, f"The disk is full{where}.\nRemedy: Free some space, or write to another disk."

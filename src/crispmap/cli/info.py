@@ -9,18 +9,14 @@ import typer
 
 from crispmap.cli.console import print_json, print_line
 
+_FILE = "A scene, class map, model, vector or project file; or the address of a raster or vectors."
+
 
 def info(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="A scene, class map, model, vector or project file; or the address of a raster or vectors.",
-        ),
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=_FILE)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what a file holds: a scene, a class map, a model, vectors or a project."""
+    """Show what a file holds: a scene, a class map, a model, vectors or a project."""
     from crispmap.project.describe import describe
 
     facts = describe(file).to_dict()
@@ -31,7 +27,6 @@ def info(
 
 
 def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
-    """Print facts as lines a person reads."""
     for key, value in facts.items():
         label = f"{indent}{key.replace('_', ' ')}:"
         if isinstance(value, dict):
@@ -46,7 +41,6 @@ def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
 
 
 def _text(value: Any) -> str:
-    """Return a fact as text."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -12,14 +12,14 @@ from crispmap.cli.options import ForceOption, quoted, words_of
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the project file goes.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder for the project file.")] = Path(),
     scene: Annotated[Path | None, typer.Option(help="The scene: any raster.")] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Imprecise labels, such as OpenStreetMap: vectors or a mask.")
     ] = None,
-    reference: Annotated[Path | None, typer.Option(help="Precise labels of a small piece: vectors or a mask.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Precise labels of a small area: vectors or a mask.")] = None,
     classes: Annotated[
-        str, typer.Option(metavar="NAMES", help="Classes besides the background, with commas between.")
+        str, typer.Option(metavar="NAMES", help="Classes besides the background, separated by commas.")
     ] = "building,road",
     force: ForceOption = False,
 ) -> None:

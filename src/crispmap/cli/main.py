@@ -1,7 +1,7 @@
 """The command ``crispmap``: its verbs, and how it starts and ends.
 
-A verb's module is imported only when the verb is named, so that help is fast; what the list of verbs shows stands
-in the table here.
+A verb's module is imported only when the verb is named, so that help is fast; the table here has what the list of verbs
+shows.
 """
 
 from __future__ import annotations
@@ -23,17 +23,11 @@ from crispmap.cli.failures import errors_reported, termination_raised, warnings_
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb of the command.
+    """One verb of the command."""
 
-    Attributes:
-        target: Module and function that do it, as ``module:function``.
-        summary: What the list of verbs says of it.
-        example: A command line, shown at the end of its help.
-    """
-
-    target: str
-    summary: str
-    example: str
+    target: str  # module:function
+    summary: str  # for the list of verbs
+    example: str  # a command line, shown at the end of its help
 
     def load(self) -> Callable[..., Any]:
         """Import the verb's module and return its function."""
@@ -42,67 +36,34 @@ class Verb:
         return loaded
 
 
+# fmt: off
+_TABLE = (
+    ("demo", "Generate a town, map it, refine the map: a first look.", "demo --out demo"),
+    ("init", "Write a project file to fill in.",
+     "init myproject --scene scene.tif --labels osm.gpkg --reference precise.gpkg"),
+    ("train", "Train the coarse network and the refiner of a project.", "train myproject/project.yaml"),
+    ("predict", "Map a project's scene, or any scenes with model files.",
+     "predict scene.tif --model coarse.safetensors --refiner refiner.safetensors --out map.tif"),
+    ("refine", "Sharpen the scores of any tool with a trained refiner.",
+     "refine scores.tif --scene scene.tif --refiner refiner.safetensors --out map.tif"),
+    ("evaluate", "Score maps against a reference and write a report.",
+     "evaluate map.tif --reference precise.gpkg"),
+    ("compare", "Train and score many methods on a project, side by side.",
+     "compare myproject --methods svm,fcn-rnn,crf,rnn"),
+    ("rasterize", "Draw vectors as a class map on a scene's grid.",
+     "rasterize osm.gpkg --like scene.tif --out labels.tif"),
+    ("vectorize", "Turn a class map into polygons.",
+     "vectorize map.tif --out map.gpkg --classes building,road"),
+    ("offset", "Measure how far vectors are from a scene, and move them back.",
+     "offset osm.gpkg --against scene.tif --out moved.gpkg"),
+    ("import-caffe", "Convert a network trained with Caffe to a model file.",
+     "import-caffe inria_mlp.caffemodel --out inria_mlp.safetensors"),
+    ("info", "Show what a scene, map, model, label or project file holds.", "info scene.tif"),
+)
+# fmt: on
 VERBS = {
-    "demo": Verb(
-        "crispmap.cli.demo:demo",
-        "Make a town, map it, refine the map: a first look.",
-        "crispmap demo --out demo",
-    ),
-    "init": Verb(
-        "crispmap.cli.init:init",
-        "Write a project file to fill in.",
-        "crispmap init myproject --scene scene.tif --labels osm.gpkg --reference precise.gpkg",
-    ),
-    "train": Verb(
-        "crispmap.cli.train:train",
-        "Train the coarse network and the refiner of a project.",
-        "crispmap train myproject/project.yaml",
-    ),
-    "predict": Verb(
-        "crispmap.cli.predict:predict",
-        "Map a project's scene, or any scenes with model files.",
-        "crispmap predict scene.tif --model coarse.safetensors --refiner refiner.safetensors --out map.tif",
-    ),
-    "refine": Verb(
-        "crispmap.cli.refine:refine",
-        "Sharpen the scores of any tool with a trained refiner.",
-        "crispmap refine scores.tif --scene scene.tif --refiner refiner.safetensors --out map.tif",
-    ),
-    "evaluate": Verb(
-        "crispmap.cli.evaluate:evaluate",
-        "Score maps against a reference and write a report.",
-        "crispmap evaluate map.tif --reference precise.gpkg",
-    ),
-    "compare": Verb(
-        "crispmap.cli.compare:compare",
-        "Train and score many methods on a project, side by side.",
-        "crispmap compare myproject --methods svm,fcn-rnn,crf,rnn",
-    ),
-    "rasterize": Verb(
-        "crispmap.cli.rasterize:rasterize",
-        "Draw vectors as a class map on a scene's grid.",
-        "crispmap rasterize osm.gpkg --like scene.tif --out labels.tif",
-    ),
-    "vectorize": Verb(
-        "crispmap.cli.vectorize:vectorize",
-        "Turn a class map into polygons.",
-        "crispmap vectorize map.tif --out map.gpkg --classes building,road",
-    ),
-    "offset": Verb(
-        "crispmap.cli.offset:offset",
-        "Tell how far vectors lie from a scene, and move them back.",
-        "crispmap offset osm.gpkg --against scene.tif --out moved.gpkg",
-    ),
-    "import-caffe": Verb(
-        "crispmap.cli.import_caffe:import_caffe",
-        "Make a network trained with Caffe a model file.",
-        "crispmap import-caffe inria_mlp.caffemodel --out inria_mlp.safetensors",
-    ),
-    "info": Verb(
-        "crispmap.cli.info:info",
-        "Tell what a scene, map, model, label or project file holds.",
-        "crispmap info scene.tif",
-    ),
+    name: Verb("crispmap.cli.{0}:{0}".format(name.replace("-", "_")), summary, f"crispmap {example}")
+    for name, summary, example in _TABLE
 }
 """The verbs by name, in the order of the list."""
 
@@ -111,7 +72,7 @@ class _LazyGroup(TyperGroup):
     """The verbs: their names and summaries at once, the code of a verb when it is called."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options of the command itself, among them ``--debug`` wherever it stands."""
+        """Parse the options of the command itself, including ``--debug`` anywhere."""
         own = args[: args.index("--")] if "--" in args else args
         if "--debug" in own:
             args = ["--debug", *(one for one in own if one != "--debug"), *args[len(own) :]]
@@ -127,12 +88,10 @@ class _LazyGroup(TyperGroup):
 app = typer.Typer(
     cls=_LazyGroup,
     help="Crisp, georeferenced class maps from satellite and aerial scenes, learned from imprecise labels.",
-    epilog="\b\nExample:\n  crispmap demo --out demo\n  crispmap train --help",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    epilog="\b\nExample:\n  crispmap demo --out demo\n  crispmap train --help", no_args_is_help=True,
+    pretty_exceptions_enable=False, rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
+)  # fmt: skip
 
 
 def _print_version(wanted: bool) -> None:
@@ -152,7 +111,7 @@ def _root(
 
 
 def _stub() -> None:
-    """Stand in the list of verbs for a verb that is not loaded."""
+    """Represent a verb that is not loaded in the list of verbs."""
 
 
 for _name, _verb in VERBS.items():
@@ -160,7 +119,6 @@ for _name, _verb in VERBS.items():
 
 
 def _command(name: str, *, debug: bool) -> Any:
-    """Return a loaded verb as a command."""
     verb = VERBS[name]
     function = verb.load()
 

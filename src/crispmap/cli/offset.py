@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from crispmap.cli.console import notify_problem, print_json, print_line
+from crispmap.cli.failures import in_options
 from crispmap.cli.options import (
-    AllAsOption,
-    AssumeCrsOption,
     AssumeGsdOption,
-    Choice,
     ClassesOption,
     ForceOption,
-    LayerOption,
+    JsonOption,
+    VectorFlags,
+    grouped,
     named_classes,
     notify_written,
-)
+)  # fmt: skip
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from crispmap.labels.registration import Registration
 
 
-class Against(Choice):
-    """What labels are laid over."""
+@dataclass(frozen=True)
+class MatchFlags:
+    """What the vectors are compared with, and how."""
 
-    AUTO = "auto"
-    IMAGE = "image"
-    SCORES = "scores"
+    against: Annotated[Path, typer.Option(help="What they should match: a scene, or the scores of a coarse map.")]
+    kind: Annotated[
+        Literal["auto", "image", "scores"],
+        typer.Option(help="What that is; auto knows scores that crispmap wrote."),
+    ] = "auto"
+    classes: ClassesOption = None
+    max_shift_m: Annotated[float, typer.Option(help="How far the labels may be off, in metres.")] = 10
+    assume_gsd_m: AssumeGsdOption = None
 
 
-def offset(  # noqa: PLR0913 - one parameter an option
+@grouped
+def offset(
     vectors: Annotated[Path, typer.Argument(metavar="VECTORS", help="The labels: polygons and lines.")],
     *,
-    against: Annotated[
-        Path, typer.Option("--against", help="What they should lie on: a scene, or the scores of a coarse map.")
-    ],
-    kind: Annotated[
-        Against, typer.Option("--kind", help="What that is; auto knows the scores that crispmap wrote.")
-    ] = Against.AUTO,
-    classes: ClassesOption = None,
-    max_shift_m: Annotated[float, typer.Option("--max-shift-m", help="How far the labels may be off, in metres.")] = 10,
-    all_as: AllAsOption = None,
-    layer: LayerOption = None,
-    assume_crs: AssumeCrsOption = None,
-    assume_gsd_m: AssumeGsdOption = None,
+    match: MatchFlags,
+    read: VectorFlags,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write the vectors, moved back by the offset, to this GeoPackage.")
+        Path | None, typer.Option(help="Write the vectors, moved back by the offset, to this GeoPackage.")
     ] = None,
     force: ForceOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Tell how far vectors lie, as a whole, from a scene or from a coarse map, and move them back.
+    """Measure how far vectors are, as a whole, from a scene or from a coarse map, and move them back.
 
-    Their outlines are laid over the edges of the image, or the borders of the scores, at every shift. Of a
+    Their outlines are compared with the edges of the image, or the borders of the scores, at every shift. In a
     large scene up to 16 windows of 1024 x 1024 pixels are compared. What --out writes has the layers and
     columns of the vectors; those away from the scene are left out.
     """
@@ -64,10 +62,10 @@ def offset(  # noqa: PLR0913 - one parameter an option
     from crispmap.labels.registration import check_correction_target, estimate_registration
 
     if out is not None:
-        check_correction_target(out, vectors, against, force=force)
+        check_correction_target(out, vectors, match.against, force=force)
     registration = estimate_registration(
-        vectors, against, named_classes(classes), max_shift_m=max_shift_m, kind=kind.value, assume_gsd_m=assume_gsd_m,
-        options=LabelOptions(layer=layer, assume_crs=assume_crs, all_as=all_as), events=TerminalProgress(),
+        vectors, match.against, named_classes(match.classes), max_shift_m=match.max_shift_m, kind=match.kind,
+        assume_gsd_m=match.assume_gsd_m, options=LabelOptions(**vars(read)), events=TerminalProgress(),
     )  # fmt: skip
     if out is not None:
         registration.write_corrected(out, force=force)
@@ -75,7 +73,6 @@ def offset(  # noqa: PLR0913 - one parameter an option
 
 
 def _show(registration: Registration, out: Path | None, as_json: bool) -> None:
-    """Print the offset, how far to trust it, and what to do."""
     advice = _advice(registration, out)
     if as_json:
         _print_json(registration, out, advice)
@@ -90,7 +87,6 @@ def _show(registration: Registration, out: Path | None, as_json: bool) -> None:
 
 
 def _print_json(registration: Registration, out: Path | None, advice: list[str]) -> None:
-    """Print the offset and how far to trust it as JSON."""
     from crispmap.files.address import shown
 
     found, offset = registration.found, registration.found.offset
@@ -106,7 +102,6 @@ def _print_json(registration: Registration, out: Path | None, advice: list[str])
 
 
 def _print_figures(registration: Registration) -> None:
-    """Print the offset and how far to trust it, a line each."""
     found, offset = registration.found, registration.found.offset
     on_earth = registration.grid.crs is not None
     compared = f"{found.windows} of {found.windows_in_all} windows with labels, at {found.gsd_m:.2f} m a pixel"
@@ -122,17 +117,16 @@ def _print_figures(registration: Registration) -> None:
 
 
 def _advice(registration: Registration, out: Path | None) -> list[str]:
-    """Return sentences: where the labels lie, and what to do, or what is done as a file is to be written."""
     offset, kind = registration.found.offset, registration.kind
     if registration.verdict == "unreliable":
-        return [offset.note, "Do not move the labels by this offset."]
+        return [in_options(offset.note), "Do not move the labels by this offset."]
     if registration.verdict == "aligned":
-        return [f"The labels lie on the {kind}, within the error of the estimate: nothing to do."]
+        return [f"The labels match the {kind}, within the error of the estimate: nothing to do."]
     on_earth = registration.grid.crs is not None
-    lie = _directions(offset.dx_m, offset.dy_m, on_earth)
+    off = _directions(offset.dx_m, offset.dy_m, on_earth)
     back = _directions(*registration.correction_m, on_earth)
     do = f"Move them {back}: --out moved.gpkg does so." if out is None else f"Moved {back}."
-    return [f"The labels lie {lie} of the {kind}.", do]
+    return [f"The labels are {off} of the {kind}.", do]
 
 
 def _directions(dx_m: float, dy_m: float, on_earth: bool) -> str:

@@ -18,8 +18,7 @@ from crispmap.cli.options import duration
 from crispmap.events import Listener
 
 _DRAWN_EVERY_S = 0.1
-_RATE_OVER = 50
-"""The rate is that of so many drawings, so that it follows a change."""
+_RATE_OVER = 50  # the rate is that of so many drawings, so that it follows a change
 _LEAST_BAR = 6
 _SPARE = 2
 """Columns left free at the end of the line: Ctrl-C is echoed there and must not begin another line."""
@@ -31,9 +30,6 @@ class TerminalProgress(Listener):
 
     Notes inside a task stand in the bar in place of its title; those between tasks are lines. Where standard error is
     no terminal, only these are printed.
-
-    Args:
-        console: Where to draw; by default the console that messages go to, so that they do not break the bar.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -101,7 +97,6 @@ class TerminalProgress(Listener):
         return line
 
     def _facts(self) -> Iterator[tuple[str, str]]:
-        """Yield what stands behind the bar, by name."""
         scale, digits, unit = 1, 0, self._unit
         if unit == "pixels" and self._total >= 1e6:
             scale, digits, unit = 1_000_000, 1, "Mpx"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from crispmap.cli.console import print_json, print_line
 from crispmap.cli.options import (
-    AllAsOption,
-    AssumeCrsOption,
-    Choice,
     ClassesOption,
     ForceOption,
-    LayerOption,
+    JsonOption,
+    VectorFlags,
+    grouped,
     named_classes,
     notify_written,
-)
+)  # fmt: skip
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -26,32 +27,31 @@ if TYPE_CHECKING:
     from crispmap.labels.rasterize import DrawnClasses
 
 
-class Unknown(Choice):
-    """What a mask's pixels of no class do."""
+@dataclass(frozen=True)
+class DrawFlags(VectorFlags):
+    """How vectors are read and drawn."""
 
-    ERROR = "error"
-    IGNORE = "ignore"
-
-
-def rasterize(  # noqa: PLR0913 - one parameter an option
-    labels: Annotated[Path, typer.Argument(metavar="VECTORS", help="Vectors, or a mask of ids or colours.")],
-    *,
-    like: Annotated[Path, typer.Option("--like", help="The scene whose grid the class map gets.")],
-    out: Annotated[Path, typer.Option("--out", help="The class map to write, a GeoTIFF.")],
-    classes: ClassesOption = None,
+    classes: ClassesOption = None
     road_width_m: Annotated[
-        float | None,
-        typer.Option("--road-width-m", help="Total width on the ground of every line, whatever its tags say."),
-    ] = None,
-    all_as: AllAsOption = None,
-    layer: LayerOption = None,
-    assume_crs: AssumeCrsOption = None,
+        float | None, typer.Option(help="Total width on the ground of every line, whatever its tags.")
+    ] = None
     all_touched: Annotated[
         bool, typer.Option("--all-touched", help="Draw every pixel touched, not only those whose centre is.")
-    ] = False,
-    unknown: Annotated[Unknown, typer.Option("--unknown", help="What a mask's values of no class do.")] = Unknown.ERROR,
+    ] = False
+    unknown: Annotated[Literal["error", "ignore"], typer.Option(help="How to treat a mask's values of no class.")] = (
+        "error"
+    )
+
+
+@grouped
+def rasterize(
+    labels: Annotated[Path, typer.Argument(metavar="VECTORS", help="Vectors, or a mask of ids or colours.")],
+    *,
+    like: Annotated[Path, typer.Option(help="The scene whose grid the class map gets.")],
+    out: Annotated[Path, typer.Option(help="The class map to write, a GeoTIFF.")],
+    draw: DrawFlags,
     force: ForceOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw vectors as a class map on a scene's grid.
 
@@ -67,26 +67,14 @@ def rasterize(  # noqa: PLR0913 - one parameter an option
 
     check_paths([out], [labels, like])
     check_raster_target(out, force=force)
-    schema = named_classes(classes) or default_schema(all_as)
-    grid = read_grid(like)
-    options = LabelOptions(
-        layer=layer,
-        assume_crs=assume_crs,
-        all_as=all_as,
-        road_width_m=road_width_m,
-        all_touched=all_touched,
-        unknown=unknown.value,
-    )
-    reader = open_labels(labels, schema, grid, options=options)
-    try:
+    options = dict(vars(draw))
+    schema, grid = named_classes(options.pop("classes")) or default_schema(draw.all_as), read_grid(like)
+    with closing(open_labels(labels, schema, grid, options=LabelOptions(**options))) as reader:
         drawn = rasterize_file(reader, out, force=force, events=TerminalProgress())
-    finally:
-        reader.close()
     _show(out, grid, schema, drawn, as_json)
 
 
 def _show(out: Path, grid: Grid, schema: ClassSchema, drawn: DrawnClasses, as_json: bool) -> None:
-    """Print how much of each class was drawn."""
     pixels, area_m2 = drawn.pixels.tolist(), drawn.area_m2.tolist()
     total, ignored = sum(pixels), pixels[255]
     rows: list[dict[str, Any]] = [

@@ -109,7 +109,7 @@ def evaluate_coarse_file(
         raise InputError(
             "There is no area to fit the coarse map's biases on.",
             expected="the area the refiner is trained on",
-            remedy="Give it (--fit-area).",
+            remedy="Give fit_area=.",
         )
     with few_blocks_kept(), ExitStack() as stack:
         scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
@@ -140,7 +140,7 @@ def schema_of_map(path: str | Path) -> ClassSchema:
         raise SchemaError(
             f"{path} does not name its classes.",
             expected="a class map written by crispmap",
-            remedy="Give the classes (--classes project.yaml).",
+            remedy="Give classes=project.yaml.",
         )
     return schema
 

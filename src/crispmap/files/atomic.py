@@ -25,7 +25,7 @@ def check_free(path: str | Path, *, force: bool = False) -> Path:
         raise OutputError(
             f"{target} exists.",
             expected="a name that is free",
-            remedy="choose another name, or replace it with force (--force)",
+            remedy="choose another name, or replace it with force=True",
         )
     return target
 

@@ -30,9 +30,9 @@ class Outputs:
     """What to write of every scene: a file for one scene, a folder of files named after the scenes for several."""
 
     out: Path  # the class map
-    scores: Path | None = None  # the scores behind the map, one band a class
+    scores: Path | None = None  # the scores behind the map, one band for each class
     coarse: Path | None = None  # the scores before refinement, likewise
-    certainty: Path | None = None  # how sure the map is: the largest probability, and the entropy of all
+    confidence: Path | None = None  # the largest probability, and the entropy of all
     encoding: ScoreEncoding = "float32"
 
     def files(self, name: str | None) -> list[Output]:
@@ -41,7 +41,7 @@ class Outputs:
             (ClassMap(), self.out, "refined"),
             (Scores(self.encoding), self.scores, "refined"),
             (Scores(self.encoding), self.coarse, "coarse"),
-            (Confidence(), self.certainty, "refined"),
+            (Confidence(), self.confidence, "refined"),
         )
         return [
             Output(product, path if name is None else path / f"{name}.tif", layer)  # type: ignore[arg-type]

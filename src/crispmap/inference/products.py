@@ -96,8 +96,8 @@ class Confidence:
     def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[np.float16]:  # noqa: D102 - as the protocol
         shares = _probabilities(scores, valid)
         entropy = special.entr(shares).sum(axis=0) / np.float32(np.log(len(scores)))
-        certainty = np.clip(np.stack([shares.max(axis=0), entropy]), 0, 1)
-        return _half(np.where(valid, certainty, np.float32(np.nan)))
+        confidence = np.clip(np.stack([shares.max(axis=0), entropy]), 0, 1)
+        return _half(np.where(valid, confidence, np.float32(np.nan)))
 
 
 def _probabilities(scores: FloatArray, valid: BoolArray) -> FloatArray:

@@ -171,7 +171,7 @@ class MaskLabels:
             raise LabelError(
                 f"{self._name} has a transform but no coordinate reference system, and the scene has both.",
                 expected="a CRS on both sides, or no georeference on one",
-                remedy="Give the CRS of the mask (assume_crs, --assume-crs EPSG:...).",
+                remedy="Give the CRS of the mask as assume_crs=EPSG:...",
             )
         if (file.height, file.width) != grid.shape:
             raise LabelError(
@@ -255,7 +255,7 @@ class MaskLabels:
         return LabelError(
             f"{self._name} holds {'colours' if colour else 'values'} of no class: {most}{more}.",
             expected=", ".join(classes),
-            remedy="Add the classes, or leave such pixels out with unknown='ignore' (--unknown ignore).",
+            remedy="Add the classes, or leave such pixels out with unknown=ignore.",
         )
 
 
@@ -289,7 +289,7 @@ def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, name: str) -> 
         raise LabelError(
             f"The CRS of {name} cannot be understood: {error}",
             expected="a code such as EPSG:32631",
-            remedy="Give the CRS it is in (assume_crs, --assume-crs EPSG:...), or assign it again (gdal_edit.py).",
+            remedy="Give the CRS it is in as assume_crs=EPSG:..., or assign it again (gdal_edit.py).",
         ) from error
 
 

@@ -131,7 +131,7 @@ def reach_px(grid: Grid, max_shift_m: float) -> tuple[int, int]:
         raise InputError(
             f"max_shift_m is {max_shift_m}.",
             expected=f"at least a pixel ({least:.3g} m) and at most a quarter of the scene ({most:.3g} m)",
-            remedy="Give another distance (max_shift_m, --max-shift-m).",
+            remedy="Give another distance as max_shift_m=.",
         )
     return math.ceil(max_shift_m / along_y), math.ceil(max_shift_m / along_x)
 
@@ -246,7 +246,7 @@ def _doubt(inside: bool, confidence: float, error_px: float) -> str:
     if confidence < _LEAST_CONFIDENCE:
         return "Other shifts fit nearly as well: the labels' outlines hardly match edges of the image."
     if not inside:
-        return "The best shift lies beyond the search: the labels may be further off than max_shift_m (--max-shift-m)."
+        return "The best shift is beyond the search: the labels may be further off. Give a larger max_shift_m=."
     if error_px > _LARGEST_ERROR_PX:
         return "Parts of the scene disagree on the offset: it may not be the same everywhere."
     return ""

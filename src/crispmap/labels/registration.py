@@ -113,7 +113,7 @@ def kind_of_target(path: Path) -> TargetKind:
         raise InputError(
             f"{path} is a class map.",
             expected="a scene, or the scores behind a map",
-            remedy="Give the scores, such as coarse_scores.tif; or --kind image, to compare with its borders as edges.",
+            remedy="Give the scores, such as coarse_scores.tif; or kind=image, to compare with its borders as edges.",
         )
     return "scores" if SCORES_TAG in tags else "image"
 
@@ -131,8 +131,8 @@ def schema_of_scores(scores: Scene, schema: ClassSchema | None) -> ClassSchema:
             return preset_schema(names[1:])
         raise InputError(
             f"{scores.path} scores {', '.join(names)}, which are not preset classes.",
-            expected="--classes with the classes of the scores, in their order",
-            remedy="Add --classes project.yaml, or presets such as --classes building,road.",
+            expected="classes= with the classes of the scores, in their order",
+            remedy="Add classes=project.yaml, or presets such as classes=building,road.",
         )
     if len(schema) != len(names) or (set(schema.names) == set(names) and schema.names != names):
         raise SchemaError(
@@ -150,8 +150,8 @@ def _check_order(vectors: Path, against: Path) -> None:
     swapped = is_vector_file(against)
     raise InputError(
         f"{vectors} is not a file of vectors.",
-        expected="vectors first, then --against with a scene or scores",
-        remedy=f"Swap the two: crispmap offset {shlex.quote(str(against))} --against {shlex.quote(str(vectors))}"
+        expected="vectors first, then against= with a scene or scores",
+        remedy=f"Swap the two: {shlex.quote(str(against))} first, then against={shlex.quote(str(vectors))}"
         if swapped
         else "Give vectors.",
     )

@@ -103,7 +103,7 @@ def source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None)
         raise LabelError(
             f"{layer.file} says its coordinates are degrees, but they reach {layer_box(layer)}.",
             expected="longitudes within -180..180 and latitudes within -90..90",
-            remedy="Give the CRS they are really in (assume_crs, --assume-crs EPSG:...).",
+            remedy="Give the CRS they are really in as assume_crs=EPSG:...",
         )
     if grid is None or (crs is None and grid.crs is None):
         return crs if isinstance(crs, CRS) else None
@@ -119,13 +119,13 @@ def _agree(file: str, crs: CRS | str | None, grid: Grid) -> CRS | None:
             f"The scene has no coordinate reference system, and the vectors of {file} have one.",
             expected="both georeferenced, or neither",
             remedy="Georeference the scene; or, if the vectors are in the scene's own coordinates, "
-            f"give assume_crs={SCENE_COORDINATES!r} (--assume-crs {SCENE_COORDINATES}).",
+            f"give assume_crs={SCENE_COORDINATES}.",
         )
     if crs is None:
         raise LabelError(
             f"The vectors of {file} have no coordinate reference system; the scene has {grid.crs.name!r}.",
             expected="vectors with a CRS (a Shapefile keeps it in its .prj file)",
-            remedy="Give the CRS they are in (assume_crs, --assume-crs EPSG:...).",
+            remedy="Give the CRS they are in as assume_crs=EPSG:...",
         )
     return crs
 
@@ -166,7 +166,7 @@ def _class_ids(table: tags.TagTable, schema: ClassSchema, fixed_id: int | None, 
         raise LabelError(
             f"Class {without_rule[0]!r} has no OSM rule, and {file} has no column of classes.",
             expected="a rule for every class but the background, or a column class or class_name",
-            remedy="Write a rule such as building=*, or give one class for all features (all_as, --all-as).",
+            remedy="Write a rule such as building=*, or give one class for all features with all_as=.",
         )
     only_one = without_rule and len(foreground) == 1
     by_tags = np.full(tags.row_count(table), 1) if only_one else tags.tag_ids(table, schema)
@@ -217,7 +217,7 @@ def _require_class(ids: np.ndarray, layers: list[VectorLayer], schema: ClassSche
     raise LabelError(
         f"None of the {len(ids)} features of {layers[0].file} near the scene belongs to a class. Columns: {columns}.",
         expected=f"features that match the rules ({rules}), or a column class or class_name of class names",
-        remedy="Write rules for these columns, or give one class for all features (all_as, --all-as).",
+        remedy="Write rules for these columns, or give one class for all features with all_as=.",
     )
 
 

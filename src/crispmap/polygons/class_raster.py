@@ -73,8 +73,8 @@ class ClassRaster:
         if not names:
             raise SchemaError(
                 "No class is named.",
-                expected="names or ids of classes with commas between",
-                remedy="Write them like --classes building,road; crispmap info lists the classes of a map.",
+                expected="names or ids of classes separated by commas",
+                remedy="Write them like classes=building,road; crispmap info lists the classes of a map.",
             )
         return sorted({self._id_of(name) for name in names})
 

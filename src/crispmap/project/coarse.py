@@ -14,25 +14,13 @@ from crispmap.raster.scene import Scene
 
 
 class CoarseScores:
-    """Coarse scores of any image: those given with it or those of a network, computed when read.
-
-    Args:
-        project: The project.
-        model: The coarse network's file; not looked at where the project gives scores.
-        device: "auto", "cpu" or "cuda".
-
-    Attributes:
-        card: The network's card; None where scores are given.
-
-    Raises:
-        ModelError: If there is neither, or the model is missing, damaged or made for other classes.
-    """
+    """Coarse scores of any image: those given with it or those of a network, computed when read."""
 
     def __init__(self, project: Project, model: Path | None, device: str) -> None:
         self._model = None
         self._engine = EngineChoice("torch", device=device)
         self._rasters: dict[int, tuple[Scene, Scene]] = {}  # by id of the image, which is kept with its scores
-        self.card: ModelCard | None = None
+        self.card: ModelCard | None = None  # the network's; None where scores are given
         if project.scores_given:
             return
         if model is None:
@@ -42,12 +30,7 @@ class CoarseScores:
         check_classes(self.card, project, model)
 
     def on(self, image: Scene, given: Scene | None) -> Scene:
-        """Return the scores of an image on its grid, one band a class.
-
-        Args:
-            image: A scene at any ground sampling distance.
-            given: The scores of another tool on its grid, where the project gives such.
-        """
+        """Return the scores of an image on its grid, one band a class; ``given`` are those of another tool."""
         if id(image) not in self._rasters:
             scores = score_raster(image, ScoreModels(self._model), given, engine=self._engine)
             self._rasters[id(image)] = image, scores
@@ -55,14 +38,10 @@ class CoarseScores:
 
 
 def check_classes(card: ModelCard, project: Project, path: Path) -> None:
-    """Check that a model knows a project's classes.
-
-    Raises:
-        ModelError: If it was made for others.
-    """
+    """Check that a model has a project's classes, or raise ModelError."""
     if card.schema.names != project.schema.names:
         raise ModelError(
-            f"{path} knows the classes {', '.join(card.schema.names)}.",
+            f"{path} has the classes {', '.join(card.schema.names)}.",
             expected=f"those of {project.path.name}: {', '.join(project.schema.names)}",
-            remedy="train again with --force, or put the classes back",
+            remedy="train again with force=True, or put the classes back",
         )

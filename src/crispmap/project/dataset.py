@@ -1,4 +1,4 @@
-"""Training data as a person holds them in Python: of a project, or of images and masks in memory."""
+"""Training data in Python: of a project, or of images and masks in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 import numpy as np
@@ -27,13 +26,9 @@ _ROLES: tuple[Role, ...] = ("coarse", "coarse validation", "refiner", "refiner v
 
 
 class Dataset:
-    """Pieces of scenes with labels, by what they are for.
+    """Training data: pieces of scenes with labels by role, their classes ``schema`` and pixel size ``gsd_m``.
 
-    Made by ``open`` or ``from_arrays``; where it was opened from a project, use it in ``with``, or close it.
-
-    Attributes:
-        schema: The classes of all labels.
-        gsd_m: The working ground sampling distance, in metres.
+    Made by ``open`` or ``from_arrays``. One that was opened from a project is used in ``with``, or closed.
     """
 
     def __init__(self, data: TrainingData, opened: ExitStack) -> None:
@@ -61,7 +56,7 @@ class Dataset:
         validation: int = 0,
         **where: Unpack[Georeference],
     ) -> Self:
-        """Return data of images and masks, one piece each; for a coarse network and for a refiner alike.
+        """Return data of images and masks, one piece each, for a coarse network and a refiner.
 
         Args:
             images: Arrays (band, row, col), DataArrays or files, all of the same bands and pixel size.
@@ -76,10 +71,8 @@ class Dataset:
         """
         schema = schema_of(classes)
         if not images or len(images) != len(masks) or not 0 <= validation < len(images):
-            raise InputError(
-                f"{len(images)} images, {len(masks)} masks, the last {validation} to validate.",
-                expected="a mask for every image, and at least one pair to learn from",
-            )
+            given = f"{len(images)} images, {len(masks)} masks, the last {validation} to validate."
+            raise InputError(given, expected="a mask for every image, and at least one pair to learn from")
         scenes = [scene_of(image, **where) for image in images]
         pairs = zip(scenes, masks, strict=True)
         pieces = [_piece(f"image {number}", *pair, schema) for number, pair in enumerate(pairs, 1)]
@@ -107,9 +100,7 @@ class Dataset:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -145,8 +136,6 @@ class _Pairs:
 
 
 class _Mask:
-    """A mask in memory as labels."""
-
     def __init__(self, array: LabelArray) -> None:
         self._array = array
 
@@ -159,7 +148,6 @@ class _Mask:
 
 
 def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Piece:
-    """Return an image with its mask as one piece."""
     labels = labels_of(mask, image.grid.shape, schema)
     height, width = labels.shape
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
@@ -167,11 +155,7 @@ def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Pi
 
 
 def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -> LabelArray:
-    """Return a mask as class ids uint8 (row, col), sure that it fits an image's shape and the classes.
-
-    Raises:
-        LabelError: If it does not.
-    """
+    """Return a mask as class ids uint8 (row, col), or raise LabelError if it does not fit the image or the classes."""
     mask = np.asarray(mask)
     if mask.shape != shape or mask.dtype.kind not in "uib":
         raise LabelError(
@@ -187,21 +171,15 @@ def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -
 
 
 def schema_of(classes: Sequence[str] | ClassSchema) -> ClassSchema:
-    """Return classes, given as such or by their names alone: then with colours of our choice.
-
-    Raises:
-        SchemaError: If a name is empty or given twice, or there are fewer than two.
-    """
+    """Return classes, given as such or by their names: then with colours of our choice."""
     if isinstance(classes, ClassSchema):
         return classes
     if isinstance(classes, str):
-        raise InputError(
-            f"The classes are {classes!r}.", expected="a list of names, such as ['background', 'building']"
-        )
+        expected = "a list of names, such as ['background', 'building']"
+        raise InputError(f"The classes are {classes!r}.", expected=expected)
     return ClassSchema(tuple(ClassDef(str(name), _colour(index)) for index, name in enumerate(classes)))
 
 
 def _colour(index: int) -> str:
-    """Return grey for the background, and hues that differ from class to class."""
     shades = (0.8, 0.8, 0.8) if index == 0 else colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.75, 0.85)
     return "#" + "".join(f"{round(255 * shade):02x}" for shade in shades)

@@ -1,4 +1,4 @@
-"""The demo: a generated town, carried through the main job as any project is."""
+"""The demo: a generated town, processed like any project."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from crispmap.project.run import Products, predict_project, train_project
 from crispmap.synth.write import write_town
 from crispmap.training.options import TrainerOptions
 
-SIZE_PX = (1600, 2400)
-"""Height and width of the demo's town."""
+SIZE_PX = (1600, 2400)  # height and width of the demo's town
 
 _PROJECT = """\
 # The demo's project. Copy it, put your own files in, and run the same verbs:
@@ -32,7 +31,7 @@ classes:
   - {{name: road, colour: "#fdae61", osm: road, width_m: 7}}
 labels: {{path: osm.gpkg}}        # plentiful and imprecise: shifted, incomplete, roads as lines
 reference: {{path: truth.tif}}    # precise
-areas:                          # windows [row, col, height, width]; no two share ground
+areas:                          # windows [row, col, height, width]; no two overlap
   coarse: [{{window: [0, 0, {height}, {left}]}}]
   validation: [{{window: [0, {left}, {half}, {held}]}}]
   refiner: [{{window: [0, {precise}, {half}, {right}]}}]
@@ -46,7 +45,7 @@ _NOTES = (
     "The town is generated, and so is its truth; the labels the coarse network learned from are its map as volunteers "
     "might have drawn it: displaced by a smooth drift of 2.75 m and an offset of 1 to 2 m, a tenth of the buildings "
     "missing in clusters, rows of houses merged, roads as lines without widths.",
-    "The areas share no ground: the coarse network learned on the western three fifths, the refiner and the biases of "
+    "The areas do not overlap: the coarse network learned on the western three fifths, the refiner and the biases of "
     "the re-thresholded map on the north-eastern fifth, a part of which chose the best weights of both, and every "
     "figure is from the south-eastern fifth.",
 )
@@ -54,17 +53,11 @@ _NOTES = (
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demo gave.
-
-    Attributes:
-        results: The figures.
-        products: Where models, maps and report lie.
-        timings: Seconds by stage.
-    """
+    """The results of a demo."""
 
     results: Results
     products: Products
-    timings: dict[str, float] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)  # seconds by stage
 
 
 def run_demo(
@@ -79,19 +72,13 @@ def run_demo(
     """Generate a town, train on it, map it, refine the map and write the report.
 
     Args:
-        folder: Where everything goes; made where missing.
-        seed: Of the town and of the trainings.
         size_px: Height and width of the town; at least 400 rows, and 5 columns for every row of the refiner's patch.
-        force: Replace a demo that is there.
-        trainer: What trainings run on, and the memory their data may take; maps are made on its device.
-        events: What every stage and its progress are reported to.
-
-    Raises:
-        OutputError: If the folder holds files and ``force`` is not given, or cannot be written.
     """
     project = folder / "project.yaml"
     if project.exists() and not force:
-        raise OutputError(f"{folder} holds a project already.", remedy="give --force to replace it, or another --out")
+        raise OutputError(
+            f"{folder} holds a project already.", remedy="give force=True to replace it, or another folder"
+        )
     timings: dict[str, float] = {}
 
     @contextmanager
@@ -122,13 +109,6 @@ def _project_text(size_px: tuple[int, int], seed: int) -> str:
     left, half = width * 3 // 5, height // 2
     held = (width - left) * 3 // 20
     return _PROJECT.format(
-        seed=seed,
-        height=height,
-        left=left,
-        half=half,
-        held=held,
-        precise=left + held,
-        right=width - left - held,
-        rest=height - half,
-        east=width - left,
-    )
+        seed=seed, height=height, left=left, half=half, held=held, precise=left + held, right=width - left - held,
+        rest=height - half, east=width - left,
+    )  # fmt: skip

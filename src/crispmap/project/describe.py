@@ -1,7 +1,4 @@
-"""What a file holds, whatever it is: a scene, a class map, a model, vectors or a project.
-
-What reads a kind of file is imported once a file of that kind is there to read.
-"""
+"""Facts about any file: a scene, a class map, a model, vectors or a project; readers are imported when needed."""
 
 from __future__ import annotations
 
@@ -30,11 +27,7 @@ class FileFacts(Protocol):
 
 @dataclass(frozen=True)
 class ProjectFacts:
-    """What a project file says; files it names may be missing.
-
-    Attributes:
-        project: The project.
-    """
+    """The facts of a project file; files it names may be missing."""
 
     project: Project
     kind = "project"
@@ -54,6 +47,7 @@ class ProjectFacts:
         """Return everything as plain values, the kind first."""
         project = self.project
         coarse = project.coarse.model_dump(exclude_none=True, exclude={"scores"})
+        counts = {role: sum(len(one.areas.get(role, ())) for one in project.scenes) for role in AREA_ROLES}
         return {
             "kind": self.kind,
             "path": project.path,
@@ -64,11 +58,7 @@ class ProjectFacts:
                 {"for": name, "path": shown(one), "exists": is_address(one) or one.exists()}
                 for name, one in self.files.items()
             ],
-            "areas": {
-                role: count
-                for role in AREA_ROLES
-                if (count := sum(len(one.areas.get(role, ())) for one in project.scenes))
-            },
+            "areas": {role: count for role, count in counts.items() if count},
             "coarse": None if project.scores_given else coarse,
             "refiner": None if project.refiner is None else project.refiner.model_dump(exclude_none=True),
             "output_folder": project.output_folder,
@@ -76,11 +66,7 @@ class ProjectFacts:
 
 
 def describe(path: str | Path) -> FileFacts:
-    """Return what a file holds, or what lies at an address.
-
-    Raises:
-        CrispmapError: If it is missing, damaged, or of no kind crispmap reads.
-    """
+    """Return the facts of a file or an address."""
     path = Path(path)
     suffix = suffix_of(path)
     if "#" in str(path):
@@ -89,9 +75,11 @@ def describe(path: str | Path) -> FileFacts:
         if names_assets(path):
             return describe_raster(path)
     if is_missing(path):
-        raise InputError(f"There is no file {path}.", expected="a file to look at", remedy="Check the path.")
+        raise InputError(f"There is no file {path}.", expected="a file that exists", remedy="Check the path.")
     if suffix in (".yaml", ".yml") or (path.is_dir() and suffix != ".gdb"):
-        return describe_project(path)
+        from crispmap.project.file import load_project
+
+        return ProjectFacts(load_project(path, check_files=False))
     if suffix == ".safetensors":
         from crispmap.models.describe import describe_model
 
@@ -99,19 +87,8 @@ def describe(path: str | Path) -> FileFacts:
     return _describe_raster_or_vectors(path)
 
 
-def describe_project(path: str | Path) -> ProjectFacts:
-    """Return what a project file says.
-
-    Raises:
-        ProjectError: If it cannot be read or is not valid.
-    """
-    from crispmap.project.file import load_project
-
-    return ProjectFacts(load_project(Path(path), check_files=False))
-
-
 def _describe_raster_or_vectors(path: Path) -> FileFacts:
-    """Return what a file holds that is one of the two; its name need not tell which."""
+    """Return the facts of a raster or vectors; the name may not show which."""
     from crispmap.labels.describe import VECTOR_SUFFIXES, describe_vectors
     from crispmap.labels.mask import is_vector_file
     from crispmap.raster.describe import describe_raster

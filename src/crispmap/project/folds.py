@@ -1,10 +1,9 @@
-"""Coarse scores of the area the coarse network learned from, as they would be had it not seen it.
+"""Coarse scores of the coarse network's training area by networks that did not learn there.
 
-A network's scores are more certain and more often right where it was trained than elsewhere, the more so the smaller
+A network's scores are more confident and more often right where it was trained than elsewhere, the more so the smaller
 the area: a refiner that learns from them there learns to trust them too much. Where the network is overfitted, the area
 is therefore cut in parts, and each part is scored by a network trained on the others (cross-fitting: Stone,
-"Cross-validatory choice and assessment of statistical predictions", 1974). Elsewhere the network's own scores are
-closer to what it gives on new scenes.
+"Cross-validatory choice and assessment of statistical predictions", 1974).
 """
 
 from __future__ import annotations
@@ -33,12 +32,7 @@ OVERFITTED = 2.0
 
 
 class FoldScores(Scene):
-    """Scores of an image put together from several: each part of it from its own, the rest from the first.
-
-    Args:
-        scores: Scores of the whole image.
-        parts: Areas on the same grid, and the scores that hold there.
-    """
+    """Scores of an image combined from several: each part of it from its own, the rest from the first."""
 
     def __init__(self, scores: Scene, parts: Sequence[tuple[AreaUnion, Scene]]) -> None:
         self.grid: Grid = scores.grid
@@ -47,7 +41,7 @@ class FoldScores(Scene):
         self._scores, self._parts = scores, parts
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        masks = [ground.mask(block) for ground, _ in self._parts]
+        masks = [area.mask(block) for area, _ in self._parts]
         values, valid = np.zeros((self.band_count, *block.shape), np.float32), np.zeros(block.shape, np.bool_)
         if not np.any(masks, axis=0).all():
             values, valid = self._scores.read(block)
@@ -58,17 +52,11 @@ class FoldScores(Scene):
         return values, valid
 
     def close(self) -> None:
-        """Do nothing: whoever opened the scores closes them."""
+        """Do nothing: the scores are closed where they were opened."""
 
 
 class FoldedScores(CoarseScores):
-    """Coarse scores that on the coarse area are by networks that did not learn there.
-
-    Args:
-        scores: Those of the project's own network.
-        folds: Those of the networks trained on the other parts.
-        pieces: The coarse area.
-    """
+    """Coarse scores that on the coarse area come from networks that did not learn there."""
 
     def __init__(self, scores: CoarseScores, folds: Sequence[CoarseScores], pieces: Sequence[Piece]) -> None:
         self.card = scores.card
@@ -87,15 +75,10 @@ class FoldedScores(CoarseScores):
 def fold_scores(
     data: TrainingData, project: Project, scores: CoarseScores, run: TrainingRun
 ) -> tuple[FoldedScores, float]:
-    """Return coarse scores that on the coarse area are by networks that did not learn there, and seconds of training.
+    """Return coarse scores that on the coarse area come from networks that did not learn there, and training seconds.
 
-    They learn for as many steps as the weights of the project's own did: longer ones are surer of what they see.
-
-    Args:
-        data: The training data.
-        project: How the networks are trained.
-        scores: Those of the project's own network.
-        run: Where and on what; each part has a folder of its own, and one that is finished is not trained again.
+    They learn for as many steps as the project's own network: longer trainings give more confident scores. Each part
+    has its own folder, and one that is finished is not trained again.
     """
     pieces, _ = learned_and_held_out(data, "coarse", gsd_m=data.gsd_m)
     folds, seconds = [], 0.0

@@ -1,8 +1,7 @@
-"""What a project names, opened: its scenes with their labels, references, areas and coarse scores."""
+"""The inputs of a project, opened: its scenes with their labels, references, areas and coarse scores."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -29,28 +28,18 @@ from crispmap.raster.scores import open_scores
 
 
 class SceneInputs:
-    """One scene of a project, opened, with what belongs to it.
-
-    Attributes:
-        scene: What the project file says of it.
-        image: The scene at the working ground sampling distance.
-        file_grid: The grid of the scene's own file, whose pixels windows count.
-    """
+    """One scene of a project, opened, with what belongs to it; ``image`` is at the working ground sampling distance."""
 
     def __init__(self, project: Project, scene: ProjectScene, stack: ExitStack) -> None:
         self.scene, self._project, self._stack = scene, project, stack
         native = stack.enter_context(open_scene(scene.path, bands=scene.bands, assume_gsd_m=scene.assume_gsd_m))
-        self.file_grid = native.grid
+        self.file_grid = native.grid  # windows of areas count its pixels
         self.image: Scene = native
         self._images: dict[float, Scene] = {}
         self._readers: dict[tuple[bool, int], LabelReader] = {}
 
-    def work_at(self, gsd_m: float) -> None:
-        """Make this the working ground sampling distance."""
-        self.image = self.image_at(gsd_m)
-
     def image_at(self, gsd_m: float | None) -> Scene:
-        """Return the scene as a network of another ground sampling distance sees it; None: as it is mapped."""
+        """Return the scene at another ground sampling distance; None: the working one."""
         if gsd_m is None:
             return self.image
         if gsd_m not in self._images:
@@ -82,35 +71,15 @@ class SceneInputs:
         return [Piece(self.scene.name, image, area, self._readers[key], scores) for area in areas]
 
     def labels(self, grid: Grid) -> LabelReader:
-        """Return the imprecise labels on a grid, with the noise the project simulates.
-
-        Raises:
-            ProjectError: If the project names no labels.
-            LabelError: If noise is asked for on a mask raster.
-        """
+        """Return the imprecise labels on a grid, with the noise the project simulates."""
         section = self.scene.labels
-        if section is None:
-            raise ProjectError(
-                f"{self._project.path.name} names no labels.",
-                expected="labels: with the path of vectors or a mask to learn the coarse network from",
-                remedy="add for example labels: {path: osm.gpkg}",
-            )
-        return self._noisy(section, section.noise, grid) if section.noise is not None else self._opened(section, grid)
+        if section is not None and section.noise is not None:
+            return self._noisy(section, section.noise, grid)
+        return self._opened(section, "labels", grid)
 
     def reference(self, grid: Grid) -> LabelReader:
-        """Return the precise labels on a grid.
-
-        Raises:
-            ProjectError: If the project names no reference.
-        """
-        section = self.scene.reference
-        if section is None:
-            raise ProjectError(
-                f"{self._project.path.name} names no reference.",
-                expected="reference: with the path of precise vectors or a precise mask",
-                remedy="add for example reference: {path: precise.gpkg}",
-            )
-        return self._opened(section, grid)
+        """Return the precise labels on a grid."""
+        return self._opened(self.scene.reference, "reference", grid)
 
     @cached_property
     def given_scores(self) -> Scene | None:
@@ -138,26 +107,22 @@ class SceneInputs:
         width = section.road_width_m if noise.road_width_m is None else None
         return VectorLabels(noisy, grid, schema, road_width_m=width)
 
-    def _opened(self, section: LabelSection | ReferenceSection, grid: Grid) -> LabelReader:
-        options = LabelOptions(
-            layer=section.layer,
-            assume_crs=section.assume_crs,
-            all_as=section.all_as,
-            road_width_m=section.road_width_m,
-            unknown=section.unknown,
-        )
+    def _opened(self, section: LabelSection | ReferenceSection | None, key: str, grid: Grid) -> LabelReader:
+        if section is None:
+            raise ProjectError(
+                f"{self._project.path.name} names no {key}.", expected=f"{key}: with the path of vectors or a mask",
+                remedy=f"add for example {key}: {{path: {key}.gpkg}}",
+            )  # fmt: skip
+        options = LabelOptions(**section.model_dump(exclude={"path", "noise"}))
         reader = open_labels(section.path, self._project.schema, grid, options=options)
         self._stack.callback(reader.close)
         return reader
 
 
 class Sources:
-    """A project's inputs, opened; made by ``open_sources``. They are the ``TrainingData`` of a project of scenes.
+    """The inputs of a project, opened by ``open_sources``; they are its ``TrainingData``.
 
-    Attributes:
-        project: The project.
-        scenes: Its scenes.
-        gsd_m: The working ground sampling distance in metres: as given, or the scene's own, of several the coarsest.
+    The working ground sampling distance is the one given, or the scene's own, with several scenes the coarsest.
     """
 
     def __init__(self, project: Project, stack: ExitStack) -> None:
@@ -167,25 +132,15 @@ class Sources:
         self.gsd_m = project.gsd_m or max(one.image.grid.mean_gsd_m() for one in self.scenes)
         if project.gsd_m is not None or len(self.scenes) > 1:
             for one in self.scenes:
-                one.work_at(self.gsd_m)
+                one.image = one.image_at(self.gsd_m)
 
     @property
     def schema(self) -> ClassSchema:
         """The classes."""
         return self.project.schema
 
-    def of(self, project: Project) -> Sources:
-        """Return these inputs for a project that differs only in how its models are trained."""
-        other = copy.copy(self)
-        other.project = project
-        return other
-
     def pieces(self, role: Role, *, gsd_m: float | None = None) -> list[Piece]:
-        """Return the pieces of a role over all scenes; see ``TrainingData.pieces``.
-
-        Raises:
-            ProjectError: If the project gives no area to train on for the role "coarse" or "refiner".
-        """
+        """Return the pieces of a role over all scenes; see ``TrainingData.pieces``."""
         found = [piece for one in self.scenes for piece in one.pieces(role, gsd_m)]
         if not found and role in ("coarse", "refiner"):
             raise ProjectError(
@@ -197,7 +152,6 @@ class Sources:
 
 
 def _check_bands(scenes: Sequence[SceneInputs]) -> None:
-    """Refuse scenes that differ in their bands."""
     first = scenes[0]
     for other in scenes[1:]:
         if other.image.band_names != first.image.band_names:
@@ -211,14 +165,9 @@ def _check_bands(scenes: Sequence[SceneInputs]) -> None:
 
 @contextmanager
 def open_sources(project: Project) -> Iterator[Sources]:
-    """Open a project's scenes, and close with them everything that was opened through them.
-
-    Raises:
-        SceneError: If a scene cannot be read, or scenes differ in their bands.
-        ProjectError: If areas do not fit their scene.
-    """
+    """Open a project's scenes, and close with them everything that was opened through them."""
     with ExitStack() as stack:
         sources = Sources(project, stack)
         for one in sources.scenes:
-            _ = one.areas  # shows now where an area is wrong, and not after an hour of training
+            _ = one.areas  # errors show now, not after an hour of training
         yield sources

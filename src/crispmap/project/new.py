@@ -16,54 +16,33 @@ from crispmap.project.file.template import ProjectInputs, SceneSize, project_tex
 
 @dataclass(frozen=True)
 class NewProject:
-    """A project file that was written.
-
-    Attributes:
-        path: The file.
-        without_rules: Classes whose tag rules a person has yet to write.
-    """
+    """A project file that was written."""
 
     path: Path
-    without_rules: tuple[str, ...]
+    without_rules: tuple[str, ...]  # classes whose tag rules have yet to be written
 
 
 def create_project(
     folder: Path,
-    inputs: ProjectInputs | None = None,
+    inputs: ProjectInputs = ProjectInputs(),  # noqa: B008 - it is frozen
     *,
     classes: Sequence[str] = DEFAULT_CLASSES,
     force: bool = False,
 ) -> NewProject:
     """Write a project file to fill in, with areas proposed for the scene where one is given.
 
-    Args:
-        folder: Where it goes, a new folder or an old one.
-        inputs: The files it names.
-        classes: Names of classes; the background is always the first.
-        force: Whether a project file there may be replaced.
-
-    Raises:
-        InputError: If an input is not there.
-        OutputError: If there is a project file and ``force`` is not given, or it cannot be written.
-        SceneError: If the scene cannot be read.
-        SchemaError: If the classes make no schema.
+    The background is always the first class.
     """
-    inputs = inputs or ProjectInputs()
     target = _free_target(folder, force)
     for path in inputs.given:
         if is_missing(path):
-            raise InputError(f"There is no file {path}.", expected="a file that is there", remedy="Check the path.")
+            raise InputError(f"There is no file {path}.", expected="a file that exists", remedy="Check the path.")
     names = [name for name in classes if name != "background"]
-    write_atomically(target, project_text(target, inputs, names, scene_size(inputs.scene)).encode())
+    write_atomically(target, project_text(target, inputs, names, _scene_size(inputs.scene)).encode())
     return NewProject(target, tuple(name for name in names if name not in OSM_PRESETS))
 
 
-def scene_size(scene: Path | None) -> SceneSize:
-    """Return what a proposal needs of the scene; of none, placeholders.
-
-    Raises:
-        SceneError: If it cannot be read.
-    """
+def _scene_size(scene: Path | None) -> SceneSize:
     if scene is None:
         return SceneSize()
     from crispmap.raster.files import open_scene  # without a scene nothing is read
@@ -74,16 +53,13 @@ def scene_size(scene: Path | None) -> SceneSize:
 
 
 def _free_target(folder: Path, force: bool) -> Path:
-    """Return the path of the project file, or raise OutputError where it may not be written."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(
-            f"{folder} is a file, not a folder.",
-            expected="the folder for the project file",
-            remedy="Name a folder, new or old; the scene goes behind --scene.",
-        )
+            f"{folder} is a file, not a folder.", expected="the folder for the project file",
+            remedy="Name a folder, and give the scene as scene=.",
+        )  # fmt: skip
     target = folder / PROJECT_FILE
     if target.exists() and not force:
-        raise OutputError(
-            f"{target} exists.", expected="a new file", remedy="Give --force to replace it, or another folder."
-        )
+        remedy = "Give force=True to replace it, or another folder."
+        raise OutputError(f"{target} exists.", expected="a new file", remedy=remedy)
     return target

@@ -21,17 +21,7 @@ if TYPE_CHECKING:
 
 
 def require_precise(project: Project, roles: Sequence[str], *, so: str = "", remedy: str) -> None:
-    """Check that a project names precise labels, and areas for all of some roles.
-
-    Args:
-        project: The project.
-        roles: Such as "refiner" and "test".
-        so: What follows from the lack, put after it in the message.
-        remedy: What to do about it.
-
-    Raises:
-        ProjectError: If it does not.
-    """
+    """Check that a project names precise labels, and areas for all of some roles."""
     lacking = [f"{role} area" for role in roles if not project.has_area(role)]
     if not project.has_reference:
         lacking = ["reference"]
@@ -44,41 +34,19 @@ def require_precise(project: Project, roles: Sequence[str], *, so: str = "", rem
 
 
 class TrainingPreflight:
-    """The data of a project's trainings, checked before they start; labels are counted once, however often asked.
-
-    Args:
-        data: What is learned from.
-    """
+    """The data of a project's trainings, checked before they start; labels are counted once, however often asked."""
 
     def __init__(self, data: TrainingData) -> None:
         self._data = data
         self._coarse_pieces: dict[float, tuple[list[Piece], CountArray]] = {}
 
     def check_coarse(self, project: Project) -> None:
-        """Check that the coarse network can be trained.
-
-        Args:
-            project: The project, or the same one with another coarse network.
-
-        Raises:
-            ProjectError: If there are no labels, or no area for it.
-            LabelError: If a class has no pixel there, or too few for a support vector machine.
-            TrainingError: If a piece is smaller than a patch.
-        """
+        """Check that the coarse network can be trained."""
         with _errors_about(f"{project.coarse.kind} cannot be trained on areas: coarse: of {project.path.name}."):
             _check_network(project, *self._coarse(project))
 
     def check_refiner(self, project: Project) -> None:
-        """Check that the refiner can be trained.
-
-        Args:
-            project: The project, or the same one with another refiner.
-
-        Raises:
-            ProjectError: If there is no reference, or no area for it.
-            LabelError: If a class has no pixel there, or in a part of the coarse area it is to learn from.
-            TrainingError: If a piece is smaller than a patch.
-        """
+        """Check that the refiner can be trained."""
         # torch takes a second to import, and maps of scores need none of it.
         from crispmap.project.training import refiner_section, refiner_settings
 
@@ -123,7 +91,6 @@ class TrainingPreflight:
 
 @contextmanager
 def _errors_about(what: str) -> Iterator[None]:
-    """Put what cannot be done before the reason."""
     try:
         yield
     except (LabelError, TrainingError) as error:
@@ -137,7 +104,6 @@ def _learner(architecture: Architecture) -> Learner:
 
 
 def _check_network(project: Project, pieces: Sequence[Piece], labelled: CountArray) -> None:
-    """Check that a project's coarse network can be trained on pieces with so many pixels of each id."""
     from crispmap.project.training import coarse_settings
 
     counts = checked_counts(labelled, project.schema.names)

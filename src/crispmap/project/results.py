@@ -1,4 +1,4 @@
-"""What a project's maps are worth: figures on its test areas, and the report that shows them."""
+"""The figures of a project's maps on its test areas, and the report that shows them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from crispmap.classes import ClassSchema
 from crispmap.errors import ProjectError
-from crispmap.evaluation.compare import evaluate_maps
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.readers import LabelSource
 from crispmap.evaluation.recalibration import BiasedLabels
@@ -35,32 +33,24 @@ from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import SceneInputs, Sources, open_sources
 from crispmap.project.preflight import require_precise
 from crispmap.project.run import Products, SceneMaps, load_refiner
-from crispmap.project.scored import ScoredScene, title_of
+from crispmap.project.scored import ScoredScene, iteration_curve, titled_crops
 from crispmap.raster.scores import open_scores
-from crispmap.report.crops import choose_crops
 from crispmap.report.pages.report import write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
 from crispmap.report.pictures.views import Crop, Overview
 from crispmap.types import FloatArray, LabelArray
 
 COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"
-_OVERVIEW_PX = 4_000_000
-"""Of a test area above this size the report shows only crops."""
+_OVERVIEW_PX = 4_000_000  # the report shows only crops of test areas above this size
 
 
 @dataclass(frozen=True)
 class Results:
-    """The figures of a project's maps on its test areas.
+    """The figures of a project's maps on its test areas."""
 
-    Attributes:
-        methods: Evaluations by name: the coarse map, the re-thresholded one and the refined one, in this order.
-        steps: Confusion matrix after every refinement step, the coarse map's first.
-        biases: The class biases of the re-thresholded map, fitted on the refiner's training piece.
-    """
-
-    methods: Mapping[str, Evaluation]
-    steps: Sequence[ConfusionMatrix]
-    biases: Sequence[float]
+    methods: Mapping[str, Evaluation]  # by name: the coarse map, the re-thresholded one and the refined one
+    steps: Sequence[ConfusionMatrix]  # after every refinement step, the coarse map's first
+    biases: Sequence[float]  # of the re-thresholded map, fitted on the refiner's area
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure as plain values, safe for JSON."""
@@ -73,44 +63,17 @@ class Results:
 
 @dataclass(frozen=True)
 class Story:
-    """What the report says besides figures.
-
-    Attributes:
-        title: Its title.
-        timings: Seconds by stage.
-        notes: Paragraphs.
-    """
+    """What the report shows besides figures."""
 
     title: str
-    timings: Mapping[str, float] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-
-
-def project_products(path: Path) -> Products:
-    """Return where the results of a project lie."""
-    return Products(load_project(path).output_folder)
+    timings: Mapping[str, float] = field(default_factory=dict)  # seconds by stage
+    notes: Sequence[str] = ()  # paragraphs
 
 
 def evaluate_project(
-    path: Path,
-    *,
-    force: bool = False,
-    story: Story | None = None,
-    events: Events = SILENT,
+    path: Path, *, force: bool = False, story: Story | None = None, events: Events = SILENT
 ) -> Results:
-    """Score a project's maps on its test areas, write the figures and the report; return the figures.
-
-    Args:
-        path: The project file, or its folder.
-        force: Replace figures and report that are there.
-        story: Words and timings for the report.
-        events: What progress is reported to.
-
-    Raises:
-        ProjectError: If the project names no reference or no test area, or its maps are not there: predict first.
-        LabelError: If nothing is labelled in the test areas.
-        OutputError: If a report is there already and ``force`` is not given.
-    """
+    """Score a project's maps on its test areas, write the figures and the report; return the figures."""
     project = load_project(path)
     products = Products(project.output_folder)
     _check_mapped(project, products)
@@ -130,20 +93,12 @@ def _check_mapped(project: Project, products: Products) -> None:
     maps = [products.maps(project, scene) for scene in project.scenes if "test" in scene.areas]
     for needed in (path for one in maps for path in (one.coarse_map, one.coarse_scores, one.refined_map)):
         if not needed.exists():
-            raise ProjectError(
-                f"{needed} is not there.",
-                expected="the maps of this project",
-                remedy=f"run: crispmap predict {shlex.quote(str(project.path))}",
-            )
+            remedy = f"run: crispmap predict {shlex.quote(str(project.path))}"
+            raise ProjectError(f"{needed} does not exist.", expected="the maps of this project", remedy=remedy)
 
 
 class _ScoredMaps(ScoredScene):
-    """A scene's test areas, with the maps that are compared on them.
-
-    Attributes:
-        maps: The maps by name.
-        steps: The map after every iteration of the refiner.
-    """
+    """A scene's test areas with the maps that are compared on them, and the map after every iteration."""
 
     def __init__(self, inputs: SceneInputs, files: SceneMaps, refiner: RefinerModel, stack: ExitStack) -> None:
         super().__init__(inputs)
@@ -155,10 +110,6 @@ class _ScoredMaps(ScoredScene):
             RETHRESHOLDED: BiasedLabels(scores, biases),
             REFINED: open_labels(files.refined_map, schema, self.grid),
         }
-
-    def evaluate(self, name: str, schema: ClassSchema, events: Events) -> Evaluation:
-        """Return the figures of one of the maps."""
-        return evaluate_maps(self.maps[name], self.reference, self.grid, schema, area=self.areas, events=events)
 
     def compared(self, block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
         """Return reference, coarse and refined map of a block."""
@@ -181,56 +132,37 @@ class _ScoredProject:
 
     def results(self, events: Events) -> Results:
         """Return the figures of the three maps and of every step, summed over the scenes."""
-        first, *others = self.scenes
-        names = self.schema.names
+        methods: dict[str, Evaluation] = {}
         total = sum(math.prod(one.grid.shape) * len(one.maps) for one in self.scenes)
         with progress(events, "evaluation", total) as running:
-            methods = {
-                name: sum(
-                    (one.evaluate(name, self.schema, running) for one in others),
-                    first.evaluate(name, self.schema, running),
-                )
-                for name in first.maps
-            }
-        with progress(events, "iterations", sum(math.prod(one.box.shape) for one in self.scenes)) as running:
-            curves = [one.steps.curve(one.areas, one.reference, names, running) for one in self.scenes]
-        return Results(methods, [sum(rest, start) for start, *rest in zip(*curves, strict=True)], self.biases)
+            for name in (COARSE, RETHRESHOLDED, REFINED):
+                first, *others = [one.evaluate(one.maps[name], self.schema, running) for one in self.scenes]
+                methods[name] = sum(others, first)
+        parts = [(one.steps, one.areas, one.reference) for one in self.scenes]
+        return Results(methods, iteration_curve(parts, self.schema.names, events), self.biases)
 
     def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""
         named = {name: MethodResult(name, evaluation) for name, evaluation in results.methods.items()}
-        places = [(one, area.block) for one in self.scenes for area in one.areas]
-        chosen = choose_crops(places, _ScoredMaps.compared, len(self.schema))
         return ReportData(
-            title=story.title,
-            schema=self.schema,
-            coarse=named[COARSE],
-            rethresholded=named[RETHRESHOLDED],
-            refined=named[REFINED],
-            curve=results.steps,
-            crops=[self._crop(scene, block, number) for number, (scene, block) in enumerate(chosen, 1)],
-            overview=_overview(places),
-            settings=self._settings(results),
-            provenance=_provenance(self.sources),
-            timings=story.timings or self._training_times(),
-            notes=story.notes,
-        )
+            title=story.title, schema=self.schema, coarse=named[COARSE], rethresholded=named[RETHRESHOLDED],
+            refined=named[REFINED], curve=results.steps,
+            crops=[self._crop(*crop) for crop in titled_crops(self.scenes, _ScoredMaps.compared, self.sources)],
+            overview=_overview([(one, area.block) for one in self.scenes for area in one.areas]),
+            settings=self._settings(results), provenance=_provenance(self.sources),
+            timings=story.timings or self._training_times(), notes=story.notes,
+        )  # fmt: skip
 
-    def _crop(self, scene: _ScoredMaps, block: Block, number: int) -> Crop:
+    def _crop(self, title: str, scene: _ScoredMaps, block: Block) -> Crop:
         steps = scene.steps.over(block)
-        heat: dict[str, list[FloatArray]] = {name: [] for name in self.schema.names[1:]}
-        for scores, _ in steps:
-            probability = softmax(scores, axis=0)
-            for class_id, name in enumerate(self.schema.names[1:], 1):
-                heat[name].append(probability[class_id])
+        shares: list[FloatArray] = [softmax(scores, axis=0) for scores, _ in steps]
+        names = enumerate(self.schema.names[1:], 1)
         return Crop(
-            title=f"Crop {number}: {title_of(scene, block, self.sources)}",
-            image=scene.picture(block),
-            reference=scene.reference.read(block),
+            title=title, image=scene.picture(block), reference=scene.reference.read(block),
             steps=[labels for _, labels in steps],
-            heat=heat,
+            heat={name: [share[class_id] for share in shares] for class_id, name in names},
             rethresholded=scene.maps[RETHRESHOLDED].read(block),
-        )
+        )  # fmt: skip
 
     def _cards(self) -> dict[str, ModelCard]:
         coarse_model = self.products.coarse_model
@@ -242,21 +174,16 @@ class _ScoredProject:
 
     def _settings(self, results: Results) -> dict[str, Any]:
         settings: dict[str, Any] = {
-            name: {
-                "architecture": card.architecture,
-                **card.arguments,
-                "ground sampling distance (m)": card.gsd_m,
-                "influence radius (px)": card.radius_px,
-                **card.provenance["settings"],
-            }
+            name: {"architecture": card.architecture, **card.arguments, "ground sampling distance (m)": card.gsd_m,
+                   "influence radius (px)": card.radius_px, **card.provenance["settings"]}
             for name, card in self._cards().items()
-        }
+        }  # fmt: skip
         biases = dict(zip(self.schema.names, results.biases, strict=True))
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
 
 
 def _overview(places: Sequence[tuple[_ScoredMaps, Block]]) -> Overview | None:
-    """Return the maps of the largest test area; None where it is too large to show."""
+    """Return the maps of the largest test area, if it is not too large to show."""
     scene, block = max(places, key=lambda place: place[1].height * place[1].width)
     if block.height * block.width > _OVERVIEW_PX:
         return None
@@ -269,11 +196,8 @@ def _provenance(sources: Sources) -> dict[str, Any]:
         f"{file_name(one.scene.path)}, {one.file_grid.height} x {one.file_grid.width} px" for one in sources.scenes
     ]
     return {
-        "project": sources.project.path.name,
-        "scene" if len(files) == 1 else "scenes": "; ".join(files),
-        "seed": sources.project.seed,
-        "crispmap": importlib.metadata.version("crispmap"),
-        "torch": importlib.metadata.version("torch"),
-        "python": platform.python_version(),
+        "project": sources.project.path.name, "scene" if len(files) == 1 else "scenes": "; ".join(files),
+        "seed": sources.project.seed, "crispmap": importlib.metadata.version("crispmap"),
+        "torch": importlib.metadata.version("torch"), "python": platform.python_version(),
         "machine": platform.machine(),
-    }
+    }  # fmt: skip

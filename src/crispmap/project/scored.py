@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from crispmap.evaluation.readers import AreaUnion
-from crispmap.geo.areas import box_of
+from crispmap.classes import ClassSchema
+from crispmap.evaluation.compare import evaluate_maps
+from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.readers import AreaUnion, LabelSource
+from crispmap.events import Events, progress
+from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block
+from crispmap.inference.iterations import IterationMaps
+from crispmap.metrics import ConfusionMatrix
 from crispmap.project.inputs import SceneInputs, Sources
+from crispmap.report.crops import choose_crops
 from crispmap.report.pictures.photos import rgb_preview
+from crispmap.types import LabelArray
 
 
 class ScoredScene:
-    """The test areas of one scene with their reference.
-
-    Args:
-        inputs: The scene.
-
-    Attributes:
-        name: Of the scene.
-        image: The scene on the working grid.
-        grid: That grid.
-        areas: The test areas.
-        pixels: The pixels of all areas.
-        box: The smallest block that holds them.
-        reference: Precise labels on the grid.
-    """
+    """The test areas of one scene with their reference, on the working grid."""
 
     def __init__(self, inputs: SceneInputs) -> None:
         self.inputs, self.name, self.image = inputs, inputs.scene.name, inputs.image
         self.grid = self.image.grid
         self.areas = inputs.areas["test"]
-        self.pixels = AreaUnion(self.areas)
-        self.box = box_of(self.areas)
+        self.pixels, self.box = AreaUnion(self.areas), box_of(self.areas)
         self.reference = inputs.reference(self.grid)
+
+    def evaluate(self, labels: LabelSource, schema: ClassSchema, events: Events) -> Evaluation:
+        """Return how well a map of the scene agrees with the reference."""
+        return evaluate_maps(labels, self.reference, self.grid, schema, area=self.areas, events=events)
 
     def picture(self, block: Block) -> Any:
         """Return a block as a picture, uint8 (row, col, 3)."""
@@ -41,12 +41,31 @@ class ScoredScene:
         return rgb_preview(pixels, valid=valid)
 
 
+S = TypeVar("S", bound=ScoredScene)
+
+
 def scored_scenes(sources: Sources) -> list[ScoredScene]:
-    """Return the scenes of a project that have test areas; of a project that can be scored there is at least one."""
+    """Return the scenes of a project that have test areas: at least one in a project that can be scored."""
     return [ScoredScene(one) for one in sources.scenes if one.areas.get("test")]
 
 
-def title_of(scene: ScoredScene, block: Block, sources: Sources) -> str:
-    """Return where a block lies, in words."""
-    where = f"rows {block.row} to {block.row_stop}, columns {block.col} to {block.col_stop}"
-    return where if len(sources.scenes) == 1 else f"{scene.name}, {where}"
+def titled_crops(
+    scenes: Sequence[S], maps: Callable[[S, Block], tuple[LabelArray, LabelArray, LabelArray]], sources: Sources
+) -> list[tuple[str, S, Block]]:
+    """Return crops to show, with their titles; ``maps`` gives reference, coarse and refined map of a block."""
+    places = [(scene, area.block) for scene in scenes for area in scene.areas]
+    titled = []
+    for number, (scene, block) in enumerate(choose_crops(places, maps, len(sources.schema)), 1):
+        where = f"rows {block.row} to {block.row_stop}, columns {block.col} to {block.col_stop}"
+        name = "" if len(sources.scenes) == 1 else f"{scene.name}, "
+        titled.append((f"Crop {number}: {name}{where}", scene, block))
+    return titled
+
+
+def iteration_curve(
+    parts: Sequence[tuple[IterationMaps, Sequence[Area], LabelSource]], names: Sequence[str], events: Events
+) -> list[ConfusionMatrix]:
+    """Return the confusion matrix over all parts after every iteration of a refiner, the coarse map's first."""
+    with progress(events, "iterations", sum(math.prod(box_of(areas).shape) for _, areas, _ in parts)) as running:
+        curves = [maps.curve(areas, reference, names, running) for maps, areas, reference in parts]
+    return [sum(rest, first) for first, *rest in zip(*curves, strict=True)]

@@ -1,18 +1,17 @@
-"""The stages of a project's training, in the order they are done.
+"""The stages of a project's training, in order.
 
     coarse            the coarse network, on imprecise labels
-    initial refiner   a refiner on the precise piece alone           | where the project asks
+    initial refiner   a refiner on the precise piece only            | where the project asks
     correction        the coarse area's labels moved to its scores   | for corrected labels
     folds             coarse networks that did not learn there       | and the coarse network is overfitted
-    refiner           the refiner, on the precise piece and what the stages before have made
+    refiner           the refiner, on the precise piece and what earlier stages have made
 
-Each stage leaves its result in a file and takes what it needs from those before, so a training that ends early goes on
-with the stage it was in.
+Each stage leaves its result in a file, so a training that ends early goes on with the stage it was in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,63 +32,32 @@ from crispmap.project.training import ExtraTrainingData, patches_of, refiner_sec
 from crispmap.training.options import TrainingRun
 
 CORRECTED_LABELS = "corrected_labels.tif"
-"""In the folder of a refiner's training: the labels it learned from beside the precise ones, on the scene's grid."""
-
-
-@dataclass(frozen=True)
-class ModelPaths:
-    """Where the models of a training lie.
-
-    Attributes:
-        coarse: The coarse network's file; not looked at where the project gives scores.
-        refiner: The refiner's file.
-    """
-
-    coarse: Path
-    refiner: Path
+"""The corrected labels a refiner learned from, in the folder of its training, on the scene's grid."""
 
 
 @dataclass
 class Training:
-    """A training under way: its inputs, and what its stages have made so far.
-
-    Attributes:
-        data: What is learned from.
-        project: How.
-        paths: Where the models are written.
-        run: Where the training is kept, and on what it runs.
-        initial: The initial refiner.
-        losses: Of the coarse network, on the area it learned from and on the part held out.
-        scores: Coarse scores to learn from on the coarse area; None for those of the coarse network itself.
-        seconds: Spent on what the refiner learns from.
-        correction: How labels are corrected.
-    """
+    """A training under way: its inputs, and what its stages have made so far."""
 
     data: TrainingData
     project: Project
-    paths: ModelPaths
+    models: Mapping[str, Path]  # the files of "coarse" and "refiner"
     run: TrainingRun
     initial: RefinerModel | None = None
-    losses: tuple[float, float] = (0.0, 0.0)
-    scores: CoarseScores | None = None
-    seconds: float = 0.0
+    losses: tuple[float, float] = (0.0, 0.0)  # of the coarse network, on its training data and on held-out data
+    scores: CoarseScores | None = None  # for the coarse area, where not those of the coarse network itself
+    seconds: float = 0.0  # spent on preparing the refiner's training data
     correction: LabelCorrection = field(default_factory=LabelCorrection)
 
     @cached_property
     def coarse(self) -> CoarseScores:
         """The coarse scores: those given, or those of the trained network."""
-        return CoarseScores(self.project, self.paths.coarse, self.run.device)
+        return CoarseScores(self.project, self.models["coarse"], self.run.device)
 
     @cached_property
     def coarse_pieces(self) -> tuple[list[Piece], list[Piece]]:
-        """The pieces the coarse network learned from, and those held out, at the refiner's ground sampling distance."""
+        """The coarse network's training pieces and those held out, at the refiner's ground sampling distance."""
         return learned_and_held_out(self.data, "coarse", gsd_m=self.data.gsd_m)
-
-    @property
-    def overfitted(self) -> bool:
-        """Whether the coarse network is overfitted on its area."""
-        learned, held_out = self.losses
-        return held_out > OVERFITTED * learned
 
     @property
     def correction_run(self) -> TrainingRun:
@@ -105,35 +73,20 @@ class Training:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a training.
-
-    Attributes:
-        name: What a person calls it.
-        makes: Which model it serves: "coarse" or "refiner".
-        needed: Whether a project has it.
-        work: Does it.
-    """
+    """One stage of a training."""
 
     name: str
-    makes: str
+    makes: str  # the model it serves: "coarse" or "refiner"
     needed: Callable[[Project], bool]
     work: Callable[[Training], None]
 
 
-def _trains_coarse(project: Project) -> bool:
-    return not project.scores_given
-
-
-def _trains_refiner(project: Project) -> bool:
-    return project.refiner is not None
-
-
 def _corrects_labels(project: Project) -> bool:
-    return _trains_coarse(project) and project.refiner is not None and project.refiner.corrected_labels
+    return not project.scores_given and project.refiner is not None and project.refiner.corrected_labels
 
 
 def _coarse(training: Training) -> None:
-    train_coarse(training.data, training.project, training.paths.coarse, training.run)
+    train_coarse(training.data, training.project, training.models["coarse"], training.run)
 
 
 def _initial_refiner(training: Training) -> None:
@@ -161,21 +114,22 @@ def _correct_labels(training: Training) -> None:
 
 
 def _folds(training: Training) -> None:
-    if not training.overfitted:
+    learned, held_out = training.losses
+    if held_out <= OVERFITTED * learned:
         return
-    # Beside the coarse network: refiners that are compared on its scores share them.
-    run = replace(training.run, folder=training.paths.coarse.parent / "training" / "folds")
+    # In the coarse network's folder: refiners that are compared on its scores share them.
+    run = replace(training.run, folder=training.models["coarse"].parent / "training" / "folds")
     training.scores, seconds = fold_scores(training.data, training.project, training.coarse, run)
     training.seconds += seconds
 
 
 def _refiner(training: Training) -> None:
     extra = _extra_data(training) if _corrects_labels(training.project) else ExtraTrainingData()
-    train_refiner(training.data, training.project, training.coarse, training.paths.refiner, training.run, extra)
+    train_refiner(training.data, training.project, training.coarse, training.models["refiner"], training.run, extra)
 
 
 def _extra_data(training: Training) -> ExtraTrainingData:
-    """Return the coarse area with corrected labels, and with scores as they would be had the network not seen it."""
+    """Return the coarse area with corrected labels, and with scores by networks that did not learn there."""
     card = training.coarse.card
     if card is None:
         raise RuntimeError("labels are corrected by the scores of a coarse network")
@@ -194,33 +148,22 @@ def _extra_data(training: Training) -> ExtraTrainingData:
 
 
 STAGES = (
-    Stage("coarse network", "coarse", _trains_coarse, _coarse),
+    Stage("coarse network", "coarse", lambda project: not project.scores_given, _coarse),
     Stage("initial refiner", "refiner", _corrects_labels, _initial_refiner),
     Stage("label correction", "refiner", _corrects_labels, _correct_labels),
     Stage("folds", "refiner", _corrects_labels, _folds),
-    Stage("refiner", "refiner", _trains_refiner, _refiner),
+    Stage("refiner", "refiner", lambda project: project.refiner is not None, _refiner),
 )
-"""All stages, in order."""
 
 
 def train_stages(
-    data: TrainingData, project: Project, paths: ModelPaths, run: TrainingRun, makes: Sequence[str]
+    data: TrainingData, project: Project, models: Mapping[str, Path], run: TrainingRun, makes: Sequence[str]
 ) -> None:
-    """Do the stages of a project's training that serve some models.
+    """Run the stages of a project's training that serve the models ``makes``, such as "refiner".
 
-    Args:
-        data: What is learned from.
-        project: How.
-        paths: Where the models are written.
-        run: Where and on what.
-        makes: "coarse", "refiner" or both.
-
-    Raises:
-        ModelError: If the coarse network is missing, damaged or made for other classes.
-        TrainingError: If a training cannot start, or diverges.
-        LabelError: If a class has no pixel in the data of a training.
+    Both model files are named, by "coarse" and "refiner": the refiner learns from the scores of the coarse network.
     """
-    training = Training(data, project, paths, run)
+    training = Training(data, project, models, run)
     for stage in STAGES:
         if stage.makes in makes and stage.needed(project):
             stage.work(training)

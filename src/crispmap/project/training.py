@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+
+import torch
 
 from crispmap.data.budget import DataBudget
 from crispmap.data.patches import PatchSource, load_training_area
@@ -15,52 +18,46 @@ from crispmap.data.training_data import Piece, TrainingData, by_image, learned_a
 from crispmap.errors import TrainingError
 from crispmap.evaluation.readers import AreaUnion
 from crispmap.evaluation.recalibration import fit_biases_on
-from crispmap.models.base import Refiner
+from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
 from crispmap.models.model import Model, RefinerModel
 from crispmap.models.scaling import Scaling, paper_scaling
 from crispmap.models.settings import TrainingSettings
-from crispmap.project.cards import model_card
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project, RefinerSection
+from crispmap.raster.scene import Scene
 from crispmap.training.learners import Lesson, learner_of
 from crispmap.training.options import TrainingRun
 from crispmap.types import DoubleArray
 
 MOST_PASSES = 100
-"""Patches cover the area of corrected labels about so often at most; on small areas longer trainings do worse.
+"""How often patches cover the area of corrected labels at most; on small areas longer trainings do worse.
 
 On two hectares of Kampala mean IoU came to 65 to 66 % after 95 passes (4 runs) and to 62 % after 190 (2 runs).
 """
 
+_Facts = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class ExtraTrainingData:
-    """What a refiner learns from beside the precise piece.
+    """What a refiner learns from in addition to the precise piece."""
 
-    Attributes:
-        pieces: The data, with coarse scores.
-        doubtful: Whether its scores are less like those elsewhere than the precise piece's.
-        seconds: Of the trainings it took to make it.
-        facts: What the refiner's card tells of it.
-        budget: The memory they take their part of, which the precise piece shares; None where there are no such data.
-    """
-
-    pieces: Sequence[PatchSource] = ()
-    doubtful: bool = False
-    seconds: float = 0.0
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    budget: DataBudget | None = None
+    pieces: Sequence[PatchSource] = ()  # with coarse scores
+    doubtful: bool = False  # the scores are less like those elsewhere than the precise piece's
+    seconds: float = 0.0  # of the trainings it took
+    facts: _Facts = field(default_factory=dict)  # for the refiner's card
+    budget: DataBudget | None = None  # of memory, which the precise piece shares
 
     def beside(self, precise: Sequence[PatchSource]) -> list[PatchSource]:
-        """Return all data; beside doubtful ones the precise as often as makes them about half of all patches."""
+        """Return all data; where it is doubtful, the precise is repeated until it makes about half of all patches."""
         own, other = (sum(math.prod(one.shape) for one in pieces) for pieces in (precise, self.pieces))
         times = max(1, round(other / own)) if self.doubtful else 1
         return [*list(precise) * times, *self.pieces]
 
     def bounded(self, settings: TrainingSettings, precise: Sequence[PatchSource]) -> TrainingSettings:
-        """Return settings with no more steps than cover all data ``MOST_PASSES`` times with patches."""
+        """Return settings limited to the steps that cover all data ``MOST_PASSES`` times with patches."""
         pixels = sum(math.prod(one.shape) for one in (*precise, *self.pieces))
         steps = max(1, MOST_PASSES * pixels // (settings.batch * settings.patch_px**2))
         return settings if steps >= settings.max_steps else settings.but(max_steps=steps)
@@ -75,7 +72,7 @@ def coarse_settings(project: Project) -> TrainingSettings | None:
 def refiner_settings(project: Project) -> TrainingSettings | None:
     """Return how a project's refiner is trained; None where it is not trained in steps.
 
-    With corrected labels there are data enough not to flip or turn patches: shadows fall one way in a scene.
+    With corrected labels there is enough data without flips and rotations: shadows fall one way in a scene.
     """
     section = refiner_section(project)
     if section.architecture.learner != "gradient":
@@ -87,16 +84,10 @@ def refiner_settings(project: Project) -> TrainingSettings | None:
 
 
 def refiner_section(project: Project) -> RefinerSection:
-    """Return what a project says of its refiner.
-
-    Raises:
-        TrainingError: If it has none.
-    """
+    """Return the refiner of a project, or raise TrainingError where it has none."""
     if project.refiner is None:
-        raise TrainingError(
-            f"{project.path.name} names no reference, so there is nothing to train a refiner on.",
-            expected="reference: with precise labels, and areas: refiner:",
-        )
+        given = f"{project.path.name} names no reference, so there is nothing to train a refiner on."
+        raise TrainingError(given, expected="reference: with precise labels, and areas: refiner:")
     return project.refiner
 
 
@@ -114,10 +105,6 @@ def train_coarse(
     The network learns at its own ground sampling distance, from labels drawn on that grid.
 
     Args:
-        data: What it learns from.
-        project: How it is trained.
-        path: The model file.
-        run: Where and on what.
         choose: Which of the pieces it learns from.
         stop_after: The step whose weights are kept; None: those that do best on the validation data.
     """
@@ -131,16 +118,11 @@ def train_coarse(
     if settings is not None and stop_after is not None:
         settings = settings.but(stop_after=min(stop_after, settings.max_steps), keep_last=True)
     lesson = Lesson(
-        section.architecture,
-        section.options,
-        settings,
-        project.schema,
-        patches_of(pieces, scaling, budget),
-        patches_of(held, scaling, budget),
-        project.seed,
-    )
+        section.architecture, section.options, settings, project.schema, patches_of(pieces, scaling, budget),
+        patches_of(held, scaling, budget), project.seed,
+    )  # fmt: skip
     learned = learner_of(section.architecture).learn(lesson, run)
-    card = model_card(learned.network, project, pieces[0].image, scaling, gsd_m, learned.facts)
+    card = _model_card(learned.network, project, pieces[0].image, scaling, gsd_m, learned.facts)
     save_model(path, learned.network, card, force=True)
     return card
 
@@ -153,58 +135,35 @@ def train_refiner(
     run: TrainingRun,
     extra: ExtraTrainingData = ExtraTrainingData(),
 ) -> RefinerModel:
-    """Train a project's refiner on coarse scores, at the working ground sampling distance, and write its model file.
-
-    Args:
-        data: What it learns from.
-        project: How it is trained.
-        scores: Coarse scores of the data's images.
-        path: The model file.
-        run: Where and on what.
-        extra: Data to learn from beside the precise pieces.
-    """
+    """Train a project's refiner on coarse scores, at the working ground sampling distance, and write its model file."""
     section = refiner_section(project)
     learner = learner_of(section.architecture)
     pieces, held = learned_and_held_out(data, "refiner", gsd_m=data.gsd_m, hold_out=learner.holds_out)
-    scaling, budget = refiner_scaling(scores, pieces), extra.budget or run.budget()
+    scaling = _scaling(pieces, "measured") if scores.card is None else scores.card.scaling
+    budget = extra.budget or run.budget()
     patches, validation = (patches_of(part, scaling, budget, scores) for part in (pieces, held))
     settings = refiner_settings(project)
     if settings is not None and extra.pieces and "max_steps" not in section.model_fields_set:
         settings = extra.bounded(settings, patches)
     lesson = Lesson(
-        section.architecture,
-        section.options,
-        settings,
-        project.schema,
-        extra.beside(patches),
-        validation,
-        project.seed,
+        section.architecture, section.options, settings, project.schema, extra.beside(patches), validation, project.seed
     )
     biases = fit_biases(scores, [*pieces, *held], project.seed)
     learned = learner.learn(lesson, run)
     facts = {"class_biases": biases.tolist(), **learned.facts, **extra.facts}
     facts["seconds"] = round(learned.seconds + extra.seconds, 1)
-    card = model_card(learned.network, project, pieces[0].image, scaling, data.gsd_m, facts)
+    card = _model_card(learned.network, project, pieces[0].image, scaling, data.gsd_m, facts)
     save_model(path, learned.network, card, force=True)
     return Model(cast(Refiner, learned.network), card)
 
 
 def fit_biases(scores: CoarseScores, pieces: Sequence[Piece], seed: int) -> DoubleArray:
-    """Return the class biases that make the most of coarse scores on some pieces.
-
-    Raises:
-        LabelError: If a class has no labelled pixel there.
-    """
+    """Return the class biases with which coarse scores give the best map of some pieces."""
     parts = [
         (scores.on(same[0].image, same[0].scores), same[0].labels, AreaUnion([piece.area for piece in same]))
         for same in by_image(pieces)
     ]
     return fit_biases_on(parts, seed=seed)
-
-
-def refiner_scaling(scores: CoarseScores, pieces: Sequence[Piece]) -> Scaling:
-    """Return the constants of the coarse network; measured on the precise pieces where there is none."""
-    return _scaling(pieces, "measured") if scores.card is None else scores.card.scaling
 
 
 def _scaling(pieces: Sequence[Piece], kind: str) -> Scaling:
@@ -224,3 +183,16 @@ def patches_of(
         )
         for piece in pieces
     ]  # fmt: skip
+
+
+def _model_card(
+    network: CoarseNetwork | Refiner, project: Project, image: Scene, scaling: Scaling, gsd_m: float, facts: _Facts
+) -> ModelCard:
+    stride_px = network.stride_px if isinstance(network, CoarseNetwork) else 1
+    versions = {"crispmap": importlib.metadata.version("crispmap"), "torch": torch.__version__}
+    return ModelCard(
+        kind="coarse" if isinstance(network, CoarseNetwork) else "refiner", architecture=network.architecture,
+        arguments=network.arguments, schema=project.schema, band_names=image.band_names, scaling=scaling,
+        gsd_m=gsd_m, radius_px=network.radius_px, stride_px=stride_px,
+        provenance={"project": project.name, "seed": project.seed, **versions, **facts},
+    )  # fmt: skip

@@ -125,7 +125,7 @@ class Assembly:
                 raise OutputError(
                     f"{built}, the finished file for {spec.path}, has been removed.",
                     expected="the files that an earlier run made",
-                    remedy="Start over with --restart (restart).",
+                    remedy="Start over with restart=True.",
                 )
 
     def _marked_force(self) -> bool:

@@ -191,7 +191,7 @@ class BlockStore:
                 f"An unfinished run with other inputs is in the way of {self._specs[0].path}, in {self._folder}:\n  "
                 + "\n  ".join(differences),
                 expected="the inputs, models and settings it was started with",
-                remedy="Run the same command as before to finish it, or discard it with --restart (restart).",
+                remedy="Run the same command as before to finish it, or discard it with restart=True.",
             )
         return found
 

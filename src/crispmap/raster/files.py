@@ -266,14 +266,14 @@ def _checked_bands(dataset: DatasetReader, ref: SceneRef, alpha: list[int]) -> l
         raise SceneError(
             f"{ref} has no band to read.",
             expected="at least one band besides alpha",
-            remedy="Choose bands by number (--bands, scene: bands:); crispmap info lists them.",
+            remedy="Choose bands by number (bands=, or scene: bands:); crispmap info lists them.",
         )
     wrong = [band for band in bands if band not in dataset.indexes]
     if wrong:
         raise SceneError(
             f"{ref} has no band {', '.join(map(str, wrong))}.",
             expected=f"band numbers 1..{dataset.count}",
-            remedy="Correct the numbers (--bands, scene: bands:); crispmap info lists the bands.",
+            remedy="Correct the numbers (bands=, or scene: bands:); crispmap info lists the bands.",
         )
     bands = [int(band) for band in bands]
     complex_bands = [band for band in bands if "complex" in dataset.dtypes[band - 1]]

@@ -37,7 +37,7 @@ def grid_of(dataset: DatasetReader, path: Path, assume_gsd_m: float | None) -> G
         )
     warnings.warn(
         f"{path} has no georeference: a pixel counts as one metre. If you know the side of a pixel in metres, give it "
-        "(--assume-gsd-m, scene: assume_gsd_m:) or, where that cannot be given, write it into the file "
+        "(assume_gsd_m=, or scene: assume_gsd_m:) or, where that cannot be given, write it into the file "
         "(gdal_edit.py -a_ullr).",
         GeoreferenceWarning,
         stacklevel=4,

@@ -61,7 +61,7 @@ def _unreadable(folder: Path, why: str) -> OutputError:
     return OutputError(
         f"The unfinished run in {folder} cannot be resumed: {why}.",
         expected=f"a journal of format {_FORMAT}",
-        remedy="Discard it and start over with --restart (restart).",
+        remedy="Discard it and start over with restart=True.",
     )
 
 

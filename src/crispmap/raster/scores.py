@@ -24,7 +24,7 @@ _SUM_SLACK = 0.02
 _SAMPLE_PX = 256
 _SAMPLE_BLOCKS = 64
 _FULL_SCALES = {"uint8": (255.0,), "uint16": (10_000.0, 65_535.0), "int16": (10_000.0, 32_767.0)}
-_REMEDY = 'Specify the values: kind="probability" or kind="logit" (--kind), and full_scale (--full-scale) for integers.'
+_REMEDY = "Specify the values: kind=probability or kind=logit, and for integers full_scale=."
 
 
 def open_scores(

@@ -1,1 +1,1 @@
-"""Methods compared on one project: each trained once, scored on one test ground, shown in one table and one report."""
+"""Methods compared on one project: trained once, scored on the same test areas, shown in one table and report."""

@@ -1,14 +1,14 @@
 """A comparison: every method trained, mapped and scored, one after the other; where one fails, the others go on.
 
-Each method has a folder of its own below ``compare/`` in the project's output folder. What is finished is not made
-again; what was interrupted goes on.
+Each method has its own folder below ``compare/`` in the project's output folder. What is finished is skipped, what was
+interrupted is resumed.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,26 +20,17 @@ from crispmap.errors import CrispmapError, LabelError
 from crispmap.events import SILENT, Listener
 from crispmap.files.atomic import file_lock
 from crispmap.files.dataset import few_blocks_kept
-from crispmap.models.file import load_model, model_hash
+from crispmap.models.file import load_model, model_hash, read_card
 from crispmap.project.coarse import CoarseScores
-from crispmap.project.compare.learning import Models, learn, models_of, opened_coarse, parameters_of
+from crispmap.project.compare import record as records
+from crispmap.project.compare.learning import learn, models_of, opened_coarse, parameters_of
 from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart
-from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods
-from crispmap.project.compare.preflight import preflight_failures, reason_of
-from crispmap.project.compare.record import (
-    IDENTITY,
-    Record,
-    check_identity,
-    data_facts,
-    identity_of,
-    read_record,
-    write_identity,
-    write_record,
-)
+from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods, project_of
+from crispmap.project.compare.record import Record, check_identity
 from crispmap.project.compare.scoring import Scores, TestAreas, curve_over_iterations
 from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import Sources, open_sources
-from crispmap.project.preflight import require_precise
+from crispmap.project.preflight import TrainingPreflight, require_precise
 from crispmap.project.scored import ScoredScene
 from crispmap.project.training import fit_biases
 from crispmap.raster.targets import write_failure
@@ -52,33 +43,20 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a method has no figures.
+    """Why a method has no figures."""
 
-    Attributes:
-        reason: A sentence.
-        skipped: Whether it was not tried, as the project lacks what it needs.
-    """
-
-    reason: str
-    skipped: bool = False
+    reason: str  # a sentence
+    skipped: bool = False  # not tried, because the project lacks what it needs
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison came to.
+    """The outcome of a comparison."""
 
-    Attributes:
-        project: The project, with the seed that was used.
-        root: The folder of the methods.
-        outcomes: By method, in the order of the table, its figures or why it has none.
-        resumed: Names of the methods that were finished before.
-        device: What computes: "auto", "cpu" or "cuda".
-    """
-
-    project: Project
-    root: Path
-    outcomes: dict[Method, Record | Failure]
-    resumed: tuple[str, ...]
+    project: Project  # the project, with the seed that was used
+    root: Path  # the folder of the methods
+    outcomes: dict[Method, Record | Failure]  # in the order of the table
+    resumed: tuple[str, ...]  # names of the methods that were finished before
     device: str = "auto"
 
     @property
@@ -101,21 +79,17 @@ def compare_methods(
     trainer: TrainerOptions = TrainerOptions(),
     events: Listener = SILENT,
 ) -> Comparison:
-    """Train, map and score methods on a project's ground; return what each came to.
+    """Train, map and score methods on a project's areas; return the outcome of each.
 
     Args:
-        path: The project file, or its folder.
         methods: Names, see ``parse_methods``; by default all of ``default_methods``.
-        seed: Of the trainings, instead of the project's.
-        force: Make anew the methods asked for, whatever lies in their folders.
-        trainer: What trainings run on, and the memory their data may take; maps are made on its device.
-        events: What progress is reported to, and what has failed.
+        force: Run the methods asked for again, whatever is in their folders.
 
     Raises:
         ProjectError: If the project names no reference or no test area.
         InputError: If a method is not known.
-        OutputError: If a method's folder holds it made from something else and ``force`` is not given, or another
-            comparison is at work there.
+        OutputError: If a method's folder holds results of other settings or data and ``force`` is not given, or
+            another comparison is running there.
     """
     project = load_project(path)
     chosen = default_methods(project) if methods is None else parse_methods(methods, project)
@@ -124,7 +98,7 @@ def compare_methods(
         remedy="add them; half a square kilometre, drawn by hand, will do",
     )  # fmt: skip
     project = project if seed is None else replace(project, seed=seed)
-    with open_sources(project):  # says what is wrong with the pieces before any work
+    with open_sources(project):  # reports errors of the areas before any work
         bench = _Bench(project, project.output_folder / "compare", trainer, events)
     with ExitStack() as held:
         try:
@@ -138,18 +112,18 @@ def compare_methods(
 
 
 class _Bench:
-    """Where methods are made, one after the other."""
+    """Makes methods, one after the other."""
 
     def __init__(self, project: Project, root: Path, trainer: TrainerOptions, events: Listener) -> None:
         self.project, self.root, self._trainer, self._events = project, root, trainer, events
         self._device = trainer.device
         self.resumed: list[str] = []
-        self._facts = data_facts(project)
+        self._facts = records.data_facts(project)
         self._failed_coarse: dict[str, str] = {}
-        self._hindered: dict[Method, str] = {}
+        self._failed_preflight: dict[Method, str] = {}
 
     def prepare(self, methods: Sequence[Method], *, force: bool) -> None:
-        """Note in every method's folder what is made there, sure that nothing else lies in it."""
+        """Write into every method's folder what it is made from, after checking that it holds nothing else."""
         wanted = [one for one in methods if not missing_for(one, self.project)]
         folders = dict.fromkeys([*wanted, *(one.alone for one in wanted)])
         if not force:
@@ -159,21 +133,16 @@ class _Bench:
             folder = self.root / method.name
             if force and (method in wanted or not self._same(method)):
                 shutil.rmtree(folder, ignore_errors=True)
-            if not (folder / IDENTITY).exists():
-                write_identity(folder, self._identity(method))
-        self._find_hindered([one for one in wanted if read_record(self.root / one.name) is None])
-
-    def _find_hindered(self, methods: Sequence[Method]) -> None:
-        """Report now what cannot be trained, and not after an hour of other trainings."""
-        if methods:
-            self._hindered = {
-                method: why for method, why in preflight_failures(methods, self.project, self.root).items() if why
-            }
-        for method, reason in self._hindered.items():
-            self._events.note(f"{method.name}: cannot be made. {reason}")
+            if not (folder / records.IDENTITY).exists():
+                records.write_identity(folder, self._identity(method))
+        unfinished = [one for one in wanted if records.read_record(self.root / one.name) is None]
+        if unfinished:  # what cannot be trained is reported now, not after an hour of other trainings
+            self._failed_preflight = _preflight_failures(unfinished, self.project, self.root)
+        for method, reason in self._failed_preflight.items():
+            self._events.note(f"{method.name}: cannot be trained. {reason}")
 
     def _identity(self, method: Method) -> dict[str, object]:
-        return identity_of(method, self.project, self._facts)
+        return records.identity_of(method, self.project, self._facts)
 
     def _same(self, method: Method) -> bool:
         try:
@@ -183,13 +152,13 @@ class _Bench:
         return True
 
     def outcome(self, method: Method) -> Record | Failure:
-        """Return a method's figures, made now where they are not there yet, or why there are none."""
+        """Return a method's figures, making them where they are missing, or why there are none."""
         lacks = missing_for(method, self.project)
         if lacks:
             self._events.note(f"{method.name}: left out. {lacks}")
             return Failure(lacks, skipped=True)
-        if method in self._hindered:
-            return Failure(self._hindered[method])
+        if method in self._failed_preflight:
+            return Failure(self._failed_preflight[method])
         try:
             done = self._finished(method)
             if done is not None:
@@ -198,13 +167,13 @@ class _Bench:
                 return done
             return self._made(method)
         except Exception as error:  # whatever goes wrong with one method, the others go on
-            failure = Failure(reason_of(error))
+            failure = Failure(_reason_of(error))
             self._events.note(f"{method.name}: failed. {failure.reason}")
             return failure
 
     def _finished(self, method: Method) -> Record | None:
-        """Return the figures of a method that is finished, sure that they are of the models that lie there."""
-        record = read_record(self.root / method.name)
+        """Return the figures of a method that is finished, if they are of the models in its folder."""
+        record = records.read_record(self.root / method.name)
         if record is None:
             return None
         models = _hashes(models_of(method, self.root))
@@ -217,19 +186,16 @@ class _Bench:
         return None
 
     def _made(self, method: Method) -> Record:
-        """Train, map and score a method, and write its figures."""
         if method.coarse in self._failed_coarse and method.refiner is not None:
             raise LabelError(f"Its coarse network failed: {self._failed_coarse[method.coarse]}")
         self._events.note(f"{method.name}: training")
         models = self._learned(method)
         folder = self.root / method.name
         with tempfile.TemporaryDirectory(prefix=".scores.", dir=folder) as scratch:
-            self._events.note(f"{method.name}: mapping and scoring the test ground")
-            order = MapOrder(
-                str(self.project.path.absolute()), _text(models.coarse), _text(models.refiner), scratch, self._device
-            )
-            mapping = map_apart(order)
-            with few_blocks_kept(), opened_coarse(method, self.project, models, self._device) as (sources, coarse):
+            self._events.note(f"{method.name}: mapping and scoring the test areas")
+            texts = {name: str(path.absolute()) for name, path in models.items()}
+            mapping = map_apart(MapOrder(str(self.project.path.absolute()), texts, scratch, self._device))
+            with few_blocks_kept(), opened_coarse(method, self.project, self.root, self._device) as (sources, coarse):
                 tested = TestAreas(sources)
                 with ExitStack() as opened:
                     scores = [opened.enter_context(one) for one in tested.open_scores(Path(scratch))]
@@ -238,27 +204,27 @@ class _Bench:
                     for scene, raster in zip(tested.scenes, scores, strict=True):
                         _write_map(map_of(folder, self.project, scene), scene, self.project, raster)
                 steps = self._steps(sources, coarse, models)
-        facts = {name: float(card.provenance.get("seconds", 0.0)) for name, card in models.cards.items()}
+        seconds = {name: float(read_card(path).provenance.get("seconds", 0.0)) for name, path in models.items()}
         record = Record(
-            scores=base, rethresholded=second, biases=biases, training_s=facts,
-            parameters={name: parameters_of(path) for name, path in models.paths.items()},
+            scores=base, rethresholded=second, biases=biases, training_s=seconds,
+            parameters={name: parameters_of(path) for name, path in models.items()},
             mapping=mapping, steps=steps, models=_hashes(models), note=" ".join(filter(None, (note, mapping.blended))),
         )  # fmt: skip
-        write_record(folder, record)
+        records.write_record(folder, record)
         return record
 
-    def _learned(self, method: Method) -> Models:
+    def _learned(self, method: Method) -> dict[str, Path]:
         try:
             learn(method.alone, self.project, self.root, self._trainer, self._events)
         except Exception as error:
-            self._failed_coarse[method.coarse] = reason_of(error)
+            self._failed_coarse[method.coarse] = _reason_of(error)
             raise
         return learn(method, self.project, self.root, self._trainer, self._events)
 
     def _rethresholded(
         self, method: Method, tested: TestAreas, sources: Sources, scores: tuple[Sequence[BoxScores], CoarseScores]
     ) -> tuple[Scores | None, tuple[float, ...], str]:
-        """Return the figures of a coarse network's map with biases, and the biases; of a refiner's map nothing."""
+        """Return the figures of a coarse network's map with biases, the biases, and why there are none."""
         if method.refiner is not None:
             return None, (), ""
         on_test, everywhere = scores
@@ -268,11 +234,11 @@ class _Bench:
             return None, (), f"Not re-thresholded: {error.given}"
         return tested.score(on_test, biases, self._events), tuple(float(value) for value in biases), ""
 
-    def _steps(self, sources: Sources, coarse: CoarseScores, models: Models) -> dict[str, list[float]]:
+    def _steps(self, sources: Sources, coarse: CoarseScores, models: Mapping[str, Path]) -> dict[str, list[float]]:
         """Return the mean IoU after every iteration on the test areas, and on those the refiner learned from."""
-        if models.refiner is None:
+        if "refiner" not in models:
             return {}
-        refiner = load_model(models.refiner, kind="refiner")
+        refiner = load_model(models["refiner"], kind="refiner")
         learned, _ = learned_and_held_out(sources, "refiner", gsd_m=sources.gsd_m)
         curves = {
             name: curve_over_iterations(pieces, coarse, refiner, self._device, self._events)
@@ -281,16 +247,12 @@ class _Bench:
         return {name: [matrix.mean_iou for matrix in curve] for name, curve in curves.items() if curve[0].valid_px}
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())
-
-
-def _hashes(models: Models) -> dict[str, str]:
-    return {name: model_hash(path) for name, path in models.paths.items() if path.exists()}
+def _hashes(models: Mapping[str, Path]) -> dict[str, str]:
+    return {name: model_hash(path) for name, path in models.items() if path.exists()}
 
 
 def map_of(folder: Path, project: Project, scene: ScoredScene) -> Path:
-    """Return where a method keeps its map of a scene's test areas."""
+    """Return the file of a method's map of a scene's test areas."""
     return folder / "map.tif" if len(project.scenes) == 1 else folder / "maps" / f"{scene.name}.tif"
 
 
@@ -302,3 +264,31 @@ def _write_map(path: Path, scene: ScoredScene, project: Project, scores: BoxScor
             values, valid = scores.read(block)
             labels = np.where(valid & scene.pixels.mask(block), values.argmax(0), 255).astype(np.uint8)
             writer.write(block.relative_to(scene.box), labels)
+
+
+def _preflight_failures(methods: Sequence[Method], project: Project, root: Path) -> dict[Method, str]:
+    """Return, by method, why a model it still lacks cannot be trained on the project's areas."""
+    with open_sources(project) as sources:
+        checks = TrainingPreflight(sources)
+        reasons = {method: _failure_of(method, project, checks, root) for method in methods}
+    return {method: reason for method, reason in reasons.items() if reason}
+
+
+def _failure_of(method: Method, project: Project, checks: TrainingPreflight, root: Path) -> str:
+    mine, check = project_of(method, project), {"coarse": checks.check_coarse, "refiner": checks.check_refiner}
+    for name, path in models_of(method, root).items():
+        try:
+            if not path.exists():
+                check[name](mine)
+        except Exception as error:  # an error of one method must not stop the others
+            its_coarse = name == "coarse" and method.refiner is not None
+            return f"Its coarse network failed: {_reason_of(error)}" if its_coarse else _reason_of(error)
+    return ""
+
+
+def _reason_of(error: Exception) -> str:
+    """Return an error as one sentence."""
+    if isinstance(error, CrispmapError):
+        return error.given
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

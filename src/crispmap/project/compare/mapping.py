@@ -1,7 +1,7 @@
 """A method's scores on the test areas, mapped by a process of its own whose time and peak memory are measured.
 
-The process loads the method's models and nothing of other methods, so its peak memory is the method's own, libraries
-included. It is told by Linux itself (VmHWM), not by Python, which sees none of what libraries take.
+The process loads only the method's models, so its peak memory is the method's own, libraries included. Linux reports it
+(VmHWM); Python does not see what libraries take.
 """
 
 from __future__ import annotations
@@ -38,62 +38,37 @@ _STATUS = Path("/proc/self/status")
 
 
 class MappingError(CrispmapError):
-    """A method whose map could not be made; what is given is the process's own message."""
+    """A map that could not be made, with the message of the process."""
 
 
 @dataclass(frozen=True)
 class MapOrder:
-    """What the process is to map.
+    """What the process is to map."""
 
-    Attributes:
-        project: The project file.
-        model: The coarse network's model file, or None where the project gives scores.
-        refiner: The refiner's model file, or None.
-        folder: Where the scores go, those of every scene in a folder of its name.
-        device: "auto", "cpu" or "cuda".
-    """
-
-    project: str
-    model: str | None
-    refiner: str | None
-    folder: str
+    project: str  # the project file
+    models: dict[str, str]  # the model files by "coarse" and "refiner", as far as the method has them
+    folder: str  # where the scores go, those of every scene in a folder of its name
     device: str = "auto"
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """What mapping the test ground took.
+    """The cost of mapping the test areas."""
 
-    Attributes:
-        seconds: Reading the scene and computing, all cores at work; without starting the process, loading models and
-            writing.
-        pixels: Pixels computed: the test ground and what lies about it, in whole tiles.
-        peak_mib: Peak resident memory of the process in MiB.
-        engine: What computed.
-        blended: Why the scores are not those of the models on the whole scene, or empty.
-    """
-
-    seconds: float
-    pixels: int
-    peak_mib: float
+    seconds: float  # reading and computing on all cores; without starting the process, loading models and writing
+    pixels: int  # computed: the test areas and their surroundings, in whole tiles
+    peak_mib: float  # peak resident memory of the process
     engine: str
-    blended: str = ""
+    blended: str = ""  # why the scores are not those of the models on the whole scene, or empty
 
     @property
     def seconds_per_mpx(self) -> float:
-        """Seconds a million pixels."""
+        """Seconds for a million pixels."""
         return self.seconds / self.pixels * 1e6
 
 
 class BoxScores(Scene):
-    """Scores that ``map_apart`` left in a folder, as a raster on the working grid; invalid outside the test ground.
-
-    Args:
-        folder: The scene's folder in that of the order.
-        grid: The working grid.
-        box: The block that holds the test areas.
-        class_names: The classes.
-    """
+    """Scores that ``map_apart`` left in a folder, as a raster on the working grid; invalid outside the test areas."""
 
     def __init__(self, folder: Path, grid: Grid, box: Block, class_names: tuple[str, ...]) -> None:
         self.grid, self.band_names, self.path = grid, class_names, folder / "scores.npy"
@@ -111,51 +86,42 @@ class BoxScores(Scene):
         return scores, valid
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Release the files."""
         self._scores, self._valid = self._scores[:0], self._valid[:0]
 
 
 def map_apart(order: MapOrder) -> Mapping:
-    """Map the test ground in a process of its own; the scores then lie in the order's folder.
-
-    Raises:
-        MappingError: If it fails; the message is the process's own.
-    """
+    """Map the test areas in a process of its own, which writes the scores to the order's folder."""
     command = [sys.executable, "-W", "ignore", "-m", __name__, json.dumps(asdict(order))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
     lines = done.stdout.strip().splitlines()
     if done.returncode == 0 and lines:
         return Mapping(**json.loads(lines[-1]))
-    told = (done.stderr.strip().splitlines() or [""])[-1]
+    message = (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode < 0:
-        told = f"The process that mapped the test ground was ended by signal {-done.returncode}: memory may be short."
-    raise MappingError(told or f"The process that mapped the test ground ended with status {done.returncode}.")
+        message = f"The process that mapped the test areas was ended by signal {-done.returncode}: memory may be short."
+    raise MappingError(message or f"The process that mapped the test areas ended with status {done.returncode}.")
 
 
 def map_here(order: MapOrder) -> Mapping:
-    """Map the test areas in this process; see ``map_apart``.
-
-    Raises:
-        CrispmapError: If the models or a scene do not serve.
-    """
+    """Map the test areas in this process; see ``map_apart``."""
     project = load_project(order.project)
     with few_blocks_kept(), open_sources(project) as sources:
         gsd_m = sources.gsd_m if len(sources.scenes) > 1 else project.gsd_m
         areas = {one.scene.name: one.areas["test"] for one in sources.scenes if one.areas.get("test")}
-    model, refiner = (None if one is None else Path(one) for one in (order.model, order.refiner))
+    models = {name: Path(path) for name, path in order.models.items()}
     engine = EngineChoice(device=order.device, threads=available_cores())
     found = []
     for scene in project.scenes:
         if scene.name in areas:
-            job = replace(map_job(project, scene, model, refiner, gsd_m), engine=engine)
+            job = replace(map_job(project, scene, models, gsd_m), engine=engine)
             with few_blocks_kept(), job.opened() as opened:
                 found.append(_mapped(opened.work(), areas[scene.name], Path(order.folder) / scene.name))
     pixels = sum(one.pixels for one in found)
     if not pixels:
         raise SceneError("The test areas hold no pixel.", expected="areas: test: on the scene")
-    return replace(
-        found[0], seconds=round(sum(one.seconds for one in found), 4), pixels=pixels, peak_mib=round(peak_mib(), 1)
-    )
+    seconds = round(sum(one.seconds for one in found), 4)
+    return replace(found[0], seconds=seconds, pixels=pixels, peak_mib=round(peak_mib(), 1))
 
 
 def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
@@ -164,7 +130,7 @@ def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {"scores": ((work.classes, *box.shape), np.float32), "valid": (box.shape, np.bool_)}
     for name, (shape, dtype) in shapes.items():
-        # Made as holes: what is not written reads as 0, and invalid.
+        # Created as holes: what is not written reads as 0, and invalid.
         np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
     seconds, pixels = 0.0, 0
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -179,24 +145,19 @@ def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
 
 
 def _blocks(work: ScoreWork, areas: list[Area], box: Block) -> Iterator[Block]:
-    """Yield the blocks, in whole tiles, that hold test ground."""
     side = max(1, BLOCK_PX // work.tile_px) * work.tile_px
-    ground = AreaUnion(areas)
+    union = AreaUnion(areas)
     for row in range(box.row // work.tile_px * work.tile_px, box.row_stop, side):
         for col in range(box.col // work.tile_px * work.tile_px, box.col_stop, side):
             block = _trimmed(Block(row, col, side, side), box, work)
-            if ground.mask(block).any():
+            if union.mask(block).any():
                 yield block
 
 
 def _trimmed(block: Block, box: Block, work: ScoreWork) -> Block:
     """Return the block without the tiles beyond the box, cut to the scene."""
-    height, width = (
-        -(-(min(stop, end) - start) // work.tile_px) * work.tile_px
-        for start, stop, end in (
-            (block.row, block.row_stop, box.row_stop), (block.col, block.col_stop, box.col_stop),
-        )
-    )  # fmt: skip
+    spans = (block.row, block.row_stop, box.row_stop), (block.col, block.col_stop, box.col_stop)
+    height, width = (-(-(min(stop, end) - start) // work.tile_px) * work.tile_px for start, stop, end in spans)
     return replace(block, height=height, width=width).intersection(work.grid.block)
 
 
@@ -212,7 +173,7 @@ def _write(folder: Path, box: Block, block: Block, pixels: tuple[FloatArray, Boo
 def peak_mib() -> float:
     """Return the peak resident memory of this process so far, in MiB."""
     if _STATUS.exists():
-        # What getrusage tells starts at the peak of the process this one was forked from; VmHWM does not.
+        # The peak of getrusage includes the process this one was forked from; VmHWM does not.
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -220,7 +181,7 @@ def peak_mib() -> float:
 
 
 def main(text: str) -> int:
-    """Map what an order in JSON asks for, print what it took as JSON, and return the exit status."""
+    """Map what an order in JSON asks for, print its cost as JSON, and return the exit status."""
     try:
         print(json.dumps(asdict(map_here(MapOrder(**json.loads(text))))))  # noqa: T201 - it answers its parent
     except CrispmapError as error:

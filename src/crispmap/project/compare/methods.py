@@ -1,4 +1,4 @@
-"""The methods a comparison knows: coarse networks alone, and with a refiner on their scores."""
+"""The methods of comparisons: coarse networks, alone or with a refiner on their scores."""
 
 from __future__ import annotations
 
@@ -18,15 +18,10 @@ GIVEN = "given"
 
 @dataclass(frozen=True)
 class RefinerRow:
-    """A refiner as a comparison has it.
+    """A refiner in a comparison."""
 
-    Attributes:
-        kind: The architecture.
-        values: What is set of a project's refiner section.
-    """
-
-    kind: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    kind: str  # the architecture
+    values: Mapping[str, Any] = field(default_factory=dict)  # keys of the project's refiner section that it sets
 
     @property
     def corrects_labels(self) -> bool:
@@ -35,7 +30,7 @@ class RefinerRow:
 
 
 def refiner_rows() -> dict[str, RefinerRow]:
-    """Return the refiners a comparison knows: each architecture's variants, itself, and with corrected labels."""
+    """Return the refiners of comparisons: each architecture's variants, itself, and with corrected labels."""
     rows = {}
     for name, one in architectures("refiner", trainable=True).items():
         learned = {"corrected_labels": False} if one.learner == "gradient" else {}
@@ -48,31 +43,26 @@ def refiner_rows() -> dict[str, RefinerRow]:
 
 
 def _defaults(architecture: Architecture) -> dict[str, Any]:
-    """Return the options that tell an architecture from its variants, at their defaults."""
-    told = {key for options in architecture.variants.values() for key in options}
-    return {key: architecture.options.model_fields[key].default for key in told}
+    """Return the options in which an architecture differs from its variants, at their defaults."""
+    keys = {key for options in architecture.variants.values() for key in options}
+    return {key: architecture.options.model_fields[key].default for key in keys}
 
 
 def coarse_names() -> tuple[str, ...]:
-    """Return the coarse networks a comparison knows."""
+    """Return the coarse networks of comparisons."""
     return tuple(architectures("coarse", trainable=True))
 
 
 @dataclass(frozen=True)
 class Method:
-    """A coarse network, alone or with a refiner.
+    """A coarse network, alone or with a refiner."""
 
-    Attributes:
-        coarse: One of ``coarse_names``, or ``GIVEN``.
-        refiner: One of ``refiner_rows``, or None.
-    """
-
-    coarse: str
-    refiner: str | None = None
+    coarse: str  # one of coarse_names, or GIVEN
+    refiner: str | None = None  # one of refiner_rows, or None
 
     @property
     def name(self) -> str:
-        """What it is called in tables, options and folders, such as "fcn-rnn+crf"."""
+        """Its name in tables, options and folders, such as "fcn-rnn+crf"."""
         return self.coarse if self.refiner is None else f"{self.coarse}+{self.refiner}"
 
     @property
@@ -82,12 +72,12 @@ class Method:
 
 
 def coarse_name(project: Project) -> str:
-    """Return what a project's own coarse scores are called: its network, or ``GIVEN``."""
+    """Return the name of a project's own coarse scores: its network, or ``GIVEN``."""
     return GIVEN if project.scores_given else project.coarse.kind
 
 
 def own_method(project: Project) -> Method:
-    """Return the method a project trains and predicts with: that which the others are compared with."""
+    """Return the method a project trains and predicts with, which the others are compared with."""
     section = project.refiner or RefinerSection.default()
     for name, row in refiner_rows().items():
         if row.kind == section.kind and all(getattr(section, key) == value for key, value in row.values.items()):
@@ -108,14 +98,11 @@ def default_methods(project: Project) -> list[Method]:
 def parse_methods(names: Iterable[str], project: Project) -> list[Method]:
     """Return methods by name, each once, in the order given.
 
-    A name is that of a coarse network, of both with a plus between, or of a refiner alone, on the project's own scores.
-
-    Raises:
-        InputError: If there is no name, or no such method.
+    A name is a coarse network, a refiner on the project's own scores, or both joined by a plus.
     """
     methods = list(dict.fromkeys(_parsed(name.strip(), project) for name in names if name.strip()))
     if not methods:
-        raise InputError("No method is named.", expected=_known(project), remedy="Name some, with commas between.")
+        raise InputError("No method is named.", expected=_known(project), remedy="Name some, separated by commas.")
     return methods
 
 
@@ -127,22 +114,21 @@ def _parsed(name: str, project: Project) -> Method:
     if coarse in (*networks, GIVEN) and (refiner in refiners if plus else True):
         return Method(coarse, refiner or None)
     raise InputError(
-        f"There is no method {name!r}.",
-        expected=_known(project),
+        f"There is no method {name!r}.", expected=_known(project),
         remedy=did_you_mean(name, (*networks, *refiners, *(one.name for one in default_methods(project)))),
-    )
+    )  # fmt: skip
 
 
 def _known(project: Project) -> str:
     networks = (GIVEN,) if project.scores_given else coarse_names()
+    refiners = ", ".join(refiner_rows())
     return (
-        f"a coarse network ({', '.join(networks)}), a refiner ({', '.join(refiner_rows())}), or both, such as "
-        f"{coarse_name(project)}+crf"
+        f"a coarse network ({', '.join(networks)}), a refiner ({refiners}), or both, such as {coarse_name(project)}+crf"
     )
 
 
 def missing_for(method: Method, project: Project) -> str:
-    """Return what the project lacks that the method needs, as a sentence; empty where it lacks nothing."""
+    """Return what the method needs and the project lacks, as a sentence; empty where it lacks nothing."""
     return _missing_for_refiner(method, project) or _missing_for_coarse(method, project)
 
 
@@ -151,10 +137,8 @@ def _missing_for_refiner(method: Method, project: Project) -> str:
         return ""
     row = refiner_rows()[method.refiner]
     if row.corrects_labels and method.coarse == GIVEN:
-        return (
-            f"The project gives coarse scores of another tool; {method.refiner} needs a coarse network that crispmap "
-            f"trains."
-        )
+        lacks = "a coarse network that crispmap trains"
+        return f"The project gives coarse scores of another tool; {method.refiner} needs {lacks}."
     architecture, section = architectures("refiner")[row.kind], project.refiner
     if architecture.learner == "gradient" and section is not None and section.preset not in architecture.presets:
         return f"The project's refiner has preset: {section.preset}; {row.kind} has {', '.join(architecture.presets)}."
@@ -172,7 +156,7 @@ def _missing_for_coarse(method: Method, project: Project) -> str:
 
 
 def project_of(method: Method, project: Project) -> Project:
-    """Return the project as it would stand if it named this method: its other settings are kept where they apply."""
+    """Return the project as if it named this method; its other settings are kept where they apply."""
     refiner = project.refiner
     if refiner is not None and method.refiner is not None:
         refiner = _refiner_section(refiner_rows()[method.refiner], refiner)
@@ -199,7 +183,7 @@ def _coarse_section(name: str, section: CoarseSection) -> CoarseSection:
 
 
 def settings_of(method: Method, project: Project) -> dict[str, Any]:
-    """Return what a project sets of a method, as plain values: all its figures depend on besides the data."""
+    """Return a project's settings of a method, as plain values: all its figures depend on besides the data."""
     mine = project_of(method, project)
     settings: dict[str, Any] = {"coarse": mine.coarse.chosen()}
     if method.refiner is not None and mine.refiner is not None:

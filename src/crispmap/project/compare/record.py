@@ -1,4 +1,4 @@
-"""What is kept of a finished method: its figures in a file that tells what they were made from."""
+"""The files of a finished method: its figures, and what they were made from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping as MappingType
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,59 +29,35 @@ _WHOLE_BYTES = 256 << 20
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """The figures of a finished method.
-
-    Attributes:
-        scores: Of its map.
-        rethresholded: Of a coarse network's map with class biases; None with a refiner, or where none can be fitted.
-        biases: Those biases.
-        parameters: Numbers learned, by "coarse" and "refiner".
-        training_s: Seconds they took to learn, likewise.
-        mapping: What mapping the test ground took.
-        steps: Mean IoU after 0, 1, .. steps, by "test" and "training" ground; empty without a refiner.
-        models: SHA-256 of the model files, by "coarse" and "refiner".
-        note: What a reader must know, or empty.
-    """
+    """The figures of a finished method."""
 
     scores: Scores
-    rethresholded: Scores | None
+    rethresholded: Scores | None  # of a coarse network's map with class biases, where they can be fitted
     biases: tuple[float, ...]
-    parameters: dict[str, int]
-    training_s: dict[str, float]
+    parameters: dict[str, int]  # numbers learned, by "coarse" and "refiner"
+    training_s: dict[str, float]  # seconds of training, likewise
     mapping: Mapping
-    steps: dict[str, list[float]]
-    models: dict[str, str]
+    steps: dict[str, list[float]]  # mean IoU after 0, 1, .. steps, by "test" and "training"; empty without a refiner
+    models: dict[str, str]  # SHA-256 of the model files, by "coarse" and "refiner"
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, safe for JSON."""
-        return {
-            "scores": self.scores.to_dict(),
-            "rethresholded": None if self.rethresholded is None else self.rethresholded.to_dict(),
-            "biases": list(self.biases),
-            "parameters": self.parameters,
-            "training_s": self.training_s,
+        second = None if self.rethresholded is None else self.rethresholded.to_dict()
+        return vars(self) | {
+            "scores": self.scores.to_dict(), "rethresholded": second, "biases": list(self.biases),
             "mapping": asdict(self.mapping),
-            "steps": self.steps,
-            "models": self.models,
-            "note": self.note,
-        }
+        }  # fmt: skip
 
     @classmethod
     def from_dict(cls, entries: dict[str, Any]) -> Record:
         """Return the record that ``to_dict`` wrote."""
-        second = entries["rethresholded"]
-        return cls(
-            scores=Scores.from_dict(entries["scores"]),
-            rethresholded=None if second is None else Scores.from_dict(second),
-            biases=tuple(entries["biases"]),
-            parameters=dict(entries["parameters"]),
-            training_s=dict(entries["training_s"]),
-            mapping=Mapping(**entries["mapping"]),
-            steps=dict(entries["steps"]),
-            models=dict(entries["models"]),
-            note=str(entries["note"]),
-        )
+        values, second = {one.name: entries[one.name] for one in fields(cls)}, entries["rethresholded"]
+        return cls(**values | {
+            "scores": Scores.from_dict(entries["scores"]), "biases": tuple(entries["biases"]),
+            "rethresholded": None if second is None else Scores.from_dict(second),
+            "mapping": Mapping(**entries["mapping"]),
+        })  # fmt: skip
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -91,7 +67,7 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def read_record(folder: Path) -> Record | None:
-    """Return the figures in a method's folder; None where there are none, or none that can be read."""
+    """Return the figures in a method's folder; None where they are missing or cannot be read."""
     try:
         entries = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
         return Record.from_dict(entries) if entries["format"] == _FORMAT else None
@@ -100,7 +76,7 @@ def read_record(folder: Path) -> Record | None:
 
 
 def data_facts(project: Project) -> dict[str, str]:
-    """Return what the inputs of a project are known by: scenes, labels, references, scores, areas and classes."""
+    """Return what identifies the inputs of a project: scenes, labels, references, scores, areas and classes."""
     facts = {"classes": project.schema.to_json(), "gsd_m": json.dumps(project.gsd_m)}
     for scene in project.scenes:
         own = _scene_facts(scene)
@@ -115,14 +91,7 @@ def _scene_facts(scene: ProjectScene) -> dict[str, str]:
             facts[name] = _file_fact(section.path) + section.model_dump_json(exclude={"path"}, exclude_defaults=True)
     areas = {
         role: [
-            [
-                one.window,
-                one.bounds,
-                one.polygon,
-                one.layer,
-                one.crs,
-                None if one.file is None else _file_fact(one.file),
-            ]
+            [one.window, one.bounds, one.polygon, one.layer, one.crs, one.file and _file_fact(one.file)]
             for one in scene.areas.get(role, ())
         ]
         for role in AREA_ROLES
@@ -131,9 +100,9 @@ def _scene_facts(scene: ProjectScene) -> dict[str, str]:
 
 
 def _file_fact(path: Path) -> str:
-    """Return what tells a file's content: its hash or, of a large one, size and time; of vectors elsewhere, the name.
+    """Return what identifies a file's content: its hash or, if large, size and time; of vectors elsewhere, the name.
 
-    The query of an address is left out: it may hold a secret, and a signature that changes with every hour.
+    The query of an address is left out: it may hold a secret, and a signature that changes every hour.
     """
     raster = not is_vector_file(path)
     if not path.is_file():
@@ -151,21 +120,14 @@ def identity_of(method: Method, project: Project, facts: MappingType[str, str]) 
     """Return all that a method's figures depend on, as plain values."""
     text = json.dumps(facts, sort_keys=True)
     return {
-        "method": method.name,
-        "seed": project.seed,
-        "settings": json.loads(json.dumps(settings_of(method, project))),
-        "ground": hashlib.sha256(text.encode()).hexdigest(),
-        "crispmap": importlib.metadata.version("crispmap"),
+        "method": method.name, "seed": project.seed, "settings": json.loads(json.dumps(settings_of(method, project))),
+        "data": hashlib.sha256(text.encode()).hexdigest(), "crispmap": importlib.metadata.version("crispmap"),
         "torch": importlib.metadata.version("torch"),
-    }
+    }  # fmt: skip
 
 
 def check_identity(folder: Path, identity: dict[str, Any]) -> None:
-    """Check that what lies in a folder was made from the same.
-
-    Raises:
-        OutputError: If it was made from something else.
-    """
+    """Check that the content of a folder was made from the same, or raise OutputError."""
     path = folder / IDENTITY
     if not path.exists():
         return
@@ -177,12 +139,12 @@ def check_identity(folder: Path, identity: dict[str, Any]) -> None:
     other = [key for key in keys if not isinstance(there, dict) or there.get(key) != identity.get(key)]
     if other:
         raise OutputError(
-            f"{folder} holds the method made otherwise: {', '.join(other)} differ.",
+            f"{folder} holds the method made from something else: {', '.join(other)} differ.",
             expected="the comparison that was begun, or a free folder",
-            remedy="give --force to make it again, or another output: folder",
+            remedy="give force=True to run it again, or another output: folder",
         )
 
 
 def write_identity(folder: Path, identity: dict[str, Any]) -> None:
-    """Note in a folder what is made there."""
+    """Write into a folder what is made there."""
     write_atomically(folder / IDENTITY, (json.dumps(identity, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""The report of a comparison, made from what its methods left in their folders."""
+"""The report of a comparison, made from the files of its methods."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from crispmap.project.compare.learning import models_of, opened_coarse
 from crispmap.project.compare.methods import Method, own_method
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.rows import Table
-from crispmap.project.scored import ScoredScene, scored_scenes, title_of
+from crispmap.project.inputs import Sources
+from crispmap.project.scored import ScoredScene, scored_scenes, titled_crops
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve
-from crispmap.report.crops import choose_crops
 from crispmap.report.filters import filter_nature
 from crispmap.report.pages.comparison import write_comparison
 from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
@@ -43,12 +43,7 @@ REPORT = "report.html"
 
 
 def write_comparison_report(comparison: Comparison, table: Table) -> Path:
-    """Write the report of a comparison beside its methods' folders, instead of an older one; return its path.
-
-    Raises:
-        InputError: If no method is finished.
-        OutputError: If it cannot be written.
-    """
+    """Write the report of a comparison beside its methods' folders, instead of an older one; return its path."""
     check_rows(table.rows)
     return write_comparison(comparison.root / REPORT, _report(comparison, table), force=True)
 
@@ -59,39 +54,28 @@ def _report(comparison: Comparison, table: Table) -> ComparisonReport:
     banks: list[FilterBank] = []
     shown = _shown(finished, own_method(project))
     models = models_of(shown, comparison.root)
-    with few_blocks_kept(), opened_coarse(shown, project, models, comparison.device) as (sources, coarse):
+    with few_blocks_kept(), opened_coarse(shown, project, comparison.root, comparison.device) as (sources, coarse):
         scenes = scored_scenes(sources)
         gsd_m = scenes[0].grid.mean_gsd_m()
-        crops = _crops(comparison, scenes, shown)
-        strips = [
-            _strip(comparison, scene, block, f"Crop {number}: {title_of(scene, block, sources)}")
-            for number, (scene, block) in enumerate(crops, 1)
-        ]
-        if models.refiner is not None and crops:
-            banks = _banks(coarse, models.refiner, *crops[0])
+        crops = _crops(comparison, scenes, shown, sources)
+        strips = [_strip(comparison, scene, block, title) for title, scene, block in crops]
+        if "refiner" in models and crops:
+            banks = _banks(coarse, models["refiner"], *crops[0][1:])
     return ComparisonReport(
-        title=f"{project.name}: methods compared",
-        schema=project.schema,
-        rows=table.rows,
-        missing=table.missing,
-        own=table.own,
-        blocks=(table.blocks, block_side_px(gsd_m) * gsd_m),
-        rocs=_rocs(finished, project.schema.names),
-        steps=_steps(finished),
-        strips=strips,
-        banks=banks,
-        settings=_settings(comparison),
+        title=f"{project.name}: methods compared", schema=project.schema, rows=table.rows, missing=table.missing,
+        own=table.own, blocks=(table.blocks, block_side_px(gsd_m) * gsd_m), rocs=_rocs(finished, project.schema.names),
+        steps=_steps(finished), strips=strips, banks=banks, settings=_settings(comparison),
         notes=[f"{method.name}: {record.note}" for method, record in finished.items() if record.note],
-    )
+    )  # fmt: skip
 
 
 def _shown(finished: Mapping[Method, Record], own: Method) -> Method:
-    """Return the method whose filters and gains are looked at: the project's own, or the last that is finished."""
+    """Return the method whose filters and gains are shown: the project's own, or the last that is finished."""
     return own if own in finished else list(finished)[-1]
 
 
 def _rocs(finished: Mapping[Method, Record], names: Sequence[str]) -> dict[str, list[RocLine]]:
-    """Return the curves by class; of two classes those of the second alone, as the first mirrors them."""
+    """Return the curves by class; of two classes only the second, as the first mirrors it."""
     charts: dict[str, list[RocLine]] = {}
     for class_id, name in list(enumerate(names))[1 if len(names) == 2 else 0 :]:
         charts[name] = []
@@ -117,8 +101,10 @@ def _steps(finished: Mapping[Method, Record]) -> dict[str, list[Curve]]:
     return charts
 
 
-def _crops(comparison: Comparison, scenes: Sequence[ScoredScene], shown: Method) -> list[tuple[ScoredScene, Block]]:
-    """Return places worth looking at, by what the shown method changes of its coarse map."""
+def _crops(
+    comparison: Comparison, scenes: Sequence[ScoredScene], shown: Method, sources: Sources
+) -> list[tuple[str, ScoredScene, Block]]:
+    """Return crops worth looking at, by what the shown method changes of its coarse map."""
     finished = comparison.finished
     before = shown.alone if shown.alone in finished else next(iter(finished))
 
@@ -126,12 +112,10 @@ def _crops(comparison: Comparison, scenes: Sequence[ScoredScene], shown: Method)
         coarse, refined = (_labels_of(comparison, method, scene, block) for method in (before, shown))
         return scene.reference.read(block), coarse, refined
 
-    places = [(scene, area.block) for scene in scenes for area in scene.areas]
-    return choose_crops(places, maps, len(comparison.project.schema))
+    return titled_crops(scenes, maps, sources)
 
 
 def _labels_of(comparison: Comparison, method: Method, scene: ScoredScene, block: Block) -> LabelArray:
-    """Return what a method maps in a block of a scene's test areas."""
     path = map_of(comparison.root / method.name, comparison.project, scene)
     with closing(open_labels(path, comparison.project.schema, scene.grid.window(scene.box))) as labels:
         return labels.read(block.relative_to(scene.box))
@@ -144,7 +128,7 @@ def _strip(comparison: Comparison, scene: ScoredScene, block: Block, title: str)
 
 
 def _banks(coarse: CoarseScores, path: Path, scene: ScoredScene, block: Block) -> list[FilterBank]:
-    """Return the filters of a recurrent refiner with their responses on a block; none of another refiner."""
+    """Return the filters of a recurrent refiner with their responses on a block; none for other refiners."""
     model = load_model(path, kind="refiner")
     refiner = model.network
     if not isinstance(refiner, RecurrentRefiner):
@@ -187,12 +171,8 @@ def _settings(comparison: Comparison) -> dict[str, Any]:
     project = comparison.project
     engines = sorted({record.mapping.engine for record in comparison.finished.values()})
     return {
-        "project": project.path.name,
-        "scene": ", ".join(file_name(scene.path) for scene in project.scenes),
-        "seed": project.seed,
-        "engines": "; ".join(engines),
-        "coarse preset": project.coarse.preset,
+        "project": project.path.name, "scene": ", ".join(file_name(scene.path) for scene in project.scenes),
+        "seed": project.seed, "engines": "; ".join(engines), "coarse preset": project.coarse.preset,
         "refiner preset": DASH if project.refiner is None else project.refiner.preset,
-        "crispmap": importlib.metadata.version("crispmap"),
-        "torch": importlib.metadata.version("torch"),
-    }
+        "crispmap": importlib.metadata.version("crispmap"), "torch": importlib.metadata.version("torch"),
+    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The rows of a comparison's table, with intervals by block bootstrap on the test ground."""
+"""The rows of a comparison's table, with intervals by block bootstrap on the test areas."""
 
 from __future__ import annotations
 
@@ -19,36 +19,22 @@ RETHRESHOLDED = ", re-thresholded"
 
 @dataclass(frozen=True)
 class Table:
-    """The table of a comparison.
+    """The table of a comparison."""
 
-    Attributes:
-        rows: Every map: each method's, and below a coarse network's its re-thresholded one.
-        missing: The methods without figures.
-        own: The name of the project's own method, which the others are compared with.
-        blocks: How many bootstrap blocks there are.
-    """
-
-    rows: tuple[Row, ...]
-    missing: tuple[Missing, ...]
-    own: str
-    blocks: int
+    rows: tuple[Row, ...]  # the map of each method, and below a coarse network's its re-thresholded one
+    missing: tuple[Missing, ...]  # the methods without figures
+    own: str  # the name of the project's own method, which the others are compared with
+    blocks: int  # how many bootstrap blocks there are
 
 
 def table_of(comparison: Comparison) -> Table:
-    """Return the table of a comparison; the project's seed draws the bootstrap's blocks.
-
-    Raises:
-        LabelError: If methods were scored on other blocks, because the reference has changed since.
-    """
+    """Return the table of a comparison; the project's seed draws the bootstrap's blocks."""
     finished = comparison.finished
     own = own_method(comparison.project)
     blocks = [len(record.scores.blocks) for record in finished.values()]
     if len(set(blocks)) > 1:
-        raise LabelError(
-            f"Methods were scored on {min(blocks)} and {max(blocks)} blocks.",
-            expected="one reference for all",
-            remedy="compare again with --force",
-        )
+        given = f"Methods were scored on {min(blocks)} and {max(blocks)} blocks."
+        raise LabelError(given, expected="one reference for all", remedy="compare again with force=True")
     rows: list[Row] = []
     if blocks:
         weights = draw_weights(blocks[0], seed=comparison.project.seed)
@@ -72,11 +58,8 @@ def _maps(name: str, record: Record) -> Iterator[tuple[str, Scores, Cost | None]
 
 def _row(name: str, scores: Scores, cost: Cost | None, weights: CountArray, other: CountArray | None) -> Row:
     return Row(
-        name=name,
-        evaluation=scores.evaluation,
-        auc=scores.mean_auc,
+        name=name, evaluation=scores.evaluation, auc=scores.mean_auc,
         accuracy=interval(overall_accuracy, scores.blocks, weights),
         mean_iou=interval(mean_iou, scores.blocks, weights),
-        ahead=None if other is None else difference(mean_iou, scores.blocks, other, weights),
-        cost=cost,
-    )
+        ahead=None if other is None else difference(mean_iou, scores.blocks, other, weights), cost=cost,
+    )  # fmt: skip

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from crispmap.data.training_data import Piece, by_image
-from crispmap.evaluation.compare import evaluate_maps
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.intervals import block_side_px, count_by_block
 from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.evaluation.roc import ThresholdCounts, one_against_rest
 from crispmap.events import SILENT, Events, progress
-from crispmap.geo.areas import box_of
 from crispmap.inference.iterations import IterationMaps
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.model import RefinerModel
@@ -25,7 +23,7 @@ from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.mapping import BoxScores
 from crispmap.project.file import Project
 from crispmap.project.inputs import Sources
-from crispmap.project.scored import ScoredScene, scored_scenes
+from crispmap.project.scored import ScoredScene, iteration_curve, scored_scenes
 from crispmap.raster.scene import SceneReader
 from crispmap.types import IGNORE, CountArray, DoubleArray
 
@@ -35,23 +33,18 @@ _CURVE_POINTS = 200
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The figures of one map.
+    """The figures of one map."""
 
-    Attributes:
-        evaluation: Areas and boundaries.
-        blocks: Confusion counts by bootstrap block, (block, class, class).
-        auc: By class, the area under its receiver operating characteristic against all others; NaN where undefined.
-        curves: By class, (false positive rate, true positive rate), thinned for drawing.
-    """
-
-    evaluation: Evaluation
-    blocks: CountArray
+    evaluation: Evaluation  # areas and boundaries
+    blocks: CountArray  # confusion counts by bootstrap block, (block, class, class)
+    # By class, the area under its receiver operating characteristic against all others; NaN where undefined
     auc: tuple[float, ...]
+    # By class, (false positive rate, true positive rate), thinned for drawing
     curves: tuple[tuple[list[float], list[float]], ...]
 
     @property
     def mean_auc(self) -> float:
-        """Of two classes that of the second, as in the papers; else the mean over the classes that have one."""
+        """The AUC of the second of two classes, as in the papers; else the mean over the classes that have one."""
         known = [value for value in (self.auc[1:] if len(self.auc) == 2 else self.auc) if np.isfinite(value)]
         return float(np.mean(known)) if known else float("nan")
 
@@ -70,22 +63,14 @@ class Scores:
         evaluation = Evaluation.from_dict(entries["evaluation"])
         size = len(evaluation.class_names)
         return cls(
-            evaluation,
-            np.array(entries["blocks"], np.int64).reshape(-1, size, size),
+            evaluation, np.array(entries["blocks"], np.int64).reshape(-1, size, size),
             tuple(float("nan") if value is None else float(value) for value in entries["auc"]),
             tuple((one["false_positive_rate"], one["true_positive_rate"]) for one in entries["curves"]),
-        )
+        )  # fmt: skip
 
 
 class TestAreas:
-    """A project's test areas over all its scenes.
-
-    Args:
-        sources: The project's inputs.
-
-    Attributes:
-        scenes: Each scene that has test areas.
-    """
+    """A project's test areas over all its scenes."""
 
     __test__ = False  # for pytest, which takes classes of such names for tests
 
@@ -101,11 +86,7 @@ class TestAreas:
     def score(
         self, rasters: Sequence[SceneReader], biases: DoubleArray | None = None, events: Events = SILENT
     ) -> Scores:
-        """Return the figures of the map of scores, one raster a scene, plus biases where given.
-
-        Raises:
-            LabelError: If nothing is labelled there, or the map covers none of it.
-        """
+        """Return the figures of the map of scores, one raster a scene, with biases added where given."""
         schema = self.project.schema
         added = np.zeros(len(schema)) if biases is None else biases
         evaluations, blocks = [], []
@@ -113,24 +94,19 @@ class TestAreas:
         with progress(events, "evaluation", sum(math.prod(one.grid.shape) for one in self.scenes)) as running:
             for scene, raster in zip(self.scenes, rasters, strict=True):
                 labels = BiasedLabels(raster, added)
-                evaluations.append(
-                    evaluate_maps(labels, scene.reference, scene.grid, schema, area=scene.areas, events=running)
-                )
+                evaluations.append(scene.evaluate(labels, schema, running))
                 side = block_side_px(scene.grid.mean_gsd_m())
                 blocks.append(count_by_block(labels, scene.reference, (scene.pixels, scene.box), schema.names, side))
                 _count_thresholds(counts, scene, raster, added)
         return Scores(
-            sum(evaluations[1:], evaluations[0]),
-            np.concatenate(blocks),
-            tuple(one.area().value for one in counts),
+            sum(evaluations[1:], evaluations[0]), np.concatenate(blocks), tuple(one.area().value for one in counts),
             tuple(_thinned(one) for one in counts),
-        )
+        )  # fmt: skip
 
 
 def _count_thresholds(
     counts: Sequence[ThresholdCounts], scene: ScoredScene, scores: SceneReader, biases: DoubleArray
 ) -> None:
-    """Count the pixels of a scene's test areas by score, class by class."""
     for block in scene.box.pieces(_CHUNK_PX):
         mask = scene.pixels.mask(block)
         if not mask.any():
@@ -154,21 +130,9 @@ def _thinned(counts: ThresholdCounts) -> tuple[list[float], list[float]]:
 def curve_over_iterations(
     pieces: Sequence[Piece], coarse: CoarseScores, refiner: RefinerModel, device: str, events: Events = SILENT
 ) -> list[ConfusionMatrix]:
-    """Return the confusion matrix on some pieces after every iteration of a refiner, the coarse map's first.
-
-    Args:
-        pieces: One or more, with precise labels.
-        coarse: Coarse scores of any image.
-        refiner: The refiner.
-        device: "auto", "cpu" or "cuda".
-        events: What progress is reported to.
-    """
-    curves = []
-    groups = by_image(pieces)
-    total = sum(math.prod(box_of([piece.area for piece in same]).shape) for same in groups)
-    with progress(events, "iterations", total) as running:
-        for same in groups:
-            image, areas = same[0].image, [piece.area for piece in same]
-            maps = IterationMaps(image, coarse.on(image, same[0].scores), refiner, device)
-            curves.append(maps.curve(areas, same[0].labels, refiner.card.schema.names, running))
-    return [sum(rest, first) for first, *rest in zip(*curves, strict=True)]
+    """Return the confusion matrix on some pieces after every iteration of a refiner, the coarse map's first."""
+    parts = []
+    for same in by_image(pieces):
+        maps = IterationMaps(same[0].image, coarse.on(same[0].image, same[0].scores), refiner, device)
+        parts.append((maps, [piece.area for piece in same], same[0].labels))
+    return iteration_curve(parts, refiner.card.schema.names, events)

@@ -1,4 +1,4 @@
-"""Classes from a file: of a project, or of a file that holds nothing else."""
+"""Classes from a file: of a project, or of a file with nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crispmap.project.file.sections import ClassEntry
 
 
 class ClassesFile(BaseModel):
-    """A file that holds classes only."""
+    """A file with nothing but classes."""
 
     classes: tuple[ClassEntry, ...] = Field(description="a list of classes, the background first")
 
@@ -23,9 +23,6 @@ def load_classes(path: Path) -> ClassSchema:
     """Return the classes of a project file or its folder, or of a YAML file with a list of classes.
 
     Such a list is written as under ``classes:`` of a project file, with or without that key.
-
-    Raises:
-        ProjectError: If the file cannot be read, or anything in it is not as it should be.
     """
     if path.is_dir():
         return load_project(path, check_files=False).schema

@@ -1,4 +1,4 @@
-"""What is wrong with how the values of a project file fit together."""
+"""Checks of how the values of a project file fit together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from crispmap.project.file.findings import Finding, did_you_mean, named
 from crispmap.project.file.marked_yaml import Location
 from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene
-from crispmap.project.file.sections import LabelSection, ReferenceSection
+
+_ADD_AREA = "Add areas: {role} with a window, bounds, polygon or file."
 
 
 def contradictions(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
@@ -18,70 +19,52 @@ def contradictions(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterato
     yield from _of_refiner(file, scenes)
     yield from _of_reference(file, scenes)
     yield from _of_classes(file)
-    fine, coarse = file.gsd_m if file.scene is None else file.scene.gsd_m, file.coarse.gsd_m
+    key, fine = ("gsd_m", file.gsd_m) if file.scene is None else ("scene.gsd_m", file.scene.gsd_m)
+    coarse = file.coarse.gsd_m
     if fine is not None and coarse is not None and coarse < fine:
-        key = "gsd_m" if file.scene is None else "scene.gsd_m"
         yield Finding(
-            ("coarse", "gsd_m"),
-            f"coarse.gsd_m is {coarse:g}, finer than {key}, {fine:g}",
-            "a ground sampling distance as coarse as the scene's, or coarser",
-            f"Raise coarse.gsd_m, or lower {key}.",
-        )
+            ("coarse", "gsd_m"), f"coarse.gsd_m is {coarse:g}, finer than {key}, {fine:g}",
+            "a ground sampling distance as coarse as the scene's, or coarser", f"Raise coarse.gsd_m, or lower {key}.",
+        )  # fmt: skip
 
 
 def _of_several(file: ProjectFile) -> Iterator[Finding]:
     """Yield keys that belong to one scene and are given for several, or the other way round."""
+    move = "Move them to their scenes."
     if file.scenes is None:
         if file.gsd_m is not None:
             yield Finding(("gsd_m",), "gsd_m is given for one scene", "gsd_m under scene:", "Move it to scene:.")
         return
     if file.areas.model_fields_set:
-        yield Finding(
-            ("areas",), "areas are given beside scenes", "areas under each of the scenes", "Move them to their scenes."
-        )
+        yield Finding(("areas",), "areas are given beside scenes", "areas under each of the scenes", move)
     if file.coarse.scores is not None:
-        yield Finding(
-            ("coarse", "scores"), "coarse.scores is given beside scenes", "scores under each of the scenes",
-            "Move them to their scenes.",
-        )  # fmt: skip
+        at = ("coarse", "scores")
+        yield Finding(at, "coarse.scores is given beside scenes", "scores under each of the scenes", move)
 
 
 def _of_classes(file: ProjectFile) -> Iterator[Finding]:
-    """Yield where a class is named that does not exist."""
     names = [entry.name for entry in file.classes]
-    sections: list[tuple[Location, LabelSection | ReferenceSection | None]] = [
-        (("labels",), file.labels), (("reference",), file.reference)
-    ]  # fmt: skip
-    for index, one in enumerate(file.scenes or ()):
-        sections += [(("scenes", index, "labels"), one.labels), (("scenes", index, "reference"), one.reference)]
-    for at, section in sections:
-        if section is not None and section.all_as is not None and section.all_as not in names:
-            yield Finding(
-                (*at, "all_as"),
-                f"{named(at)}.all_as is {section.all_as!r}, which is not a class",
-                f"one of {', '.join(names)}",
-                did_you_mean(section.all_as, names),
-            )
+    places: list[tuple[Location, object]] = [((), file)]
+    places += [(("scenes", index), one) for index, one in enumerate(file.scenes or ())]
+    for place, holder in places:
+        for key in ("labels", "reference"):
+            at, section = (*place, key, "all_as"), getattr(holder, key)
+            if section is not None and section.all_as is not None and section.all_as not in names:
+                given = f"{named(at)} is {section.all_as!r}, which is not a class"
+                yield Finding(at, given, f"one of {', '.join(names)}", did_you_mean(section.all_as, names))
 
 
 def _of_coarse_scores(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
-    """Yield what is wrong with where coarse scores come from."""
     if any(one.scores is not None for one in scenes):
         yield from _of_given_scores(file, scenes)
     elif all(one.labels is None for one in scenes):
         yield Finding(
-            (),
-            "there are neither labels nor coarse.scores",
-            "labels the coarse network learns from, or scores of another tool",
-            "Add labels: {path: ...}, or coarse: {scores: {path: ...}}.",
-        )
+            (), "there are neither labels nor coarse.scores", "labels the coarse network learns from, or scores of "
+            "another tool", "Add labels: {path: ...}, or coarse: {scores: {path: ...}}.",
+        )  # fmt: skip
     elif not any("coarse" in one.areas for one in scenes):
-        yield Finding(
-            ("areas",),
-            "areas.coarse is missing",
-            "the area the coarse network learns from",
-            "Add areas: coarse with a window, bounds, polygon or file.",
-        )
+        expected = "the area the coarse network learns from"
+        yield Finding(("areas",), "areas.coarse is missing", expected, _ADD_AREA.format(role="coarse"))
     for one in scenes:
         if one.scores is None and "coarse" in one.areas and one.labels is None and file.scenes is not None:
             yield Finding(
@@ -91,62 +74,51 @@ def _of_coarse_scores(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iter
 
 
 def _of_given_scores(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
-    """Yield what is wrong with coarse scores of another tool."""
-    beside = sorted(file.coarse.model_fields_set - {"scores"})
-    if beside:
+    others = sorted(file.coarse.model_fields_set - {"scores"})
+    if others:
         yield Finding(
-            ("coarse", beside[0]),
-            f"coarse gives scores and {', '.join(beside)} too",
-            "either scores of another tool, or a network to train",
-            f"Remove {', '.join(beside)}, or remove scores.",
-        )
+            ("coarse", others[0]), f"coarse gives scores and {', '.join(others)} too",
+            "either scores of another tool, or a network to train", f"Remove {', '.join(others)}, or remove scores.",
+        )  # fmt: skip
     for one in scenes:
         if one.scores is None:
-            yield Finding(
-                one.at, f"{named(one.at)} has no scores, but other scenes do", "scores for every scene, or for none",
-                "Add scores: {path: ...} to the scene.",
-            )  # fmt: skip
+            given = f"{named(one.at)} has no scores, but other scenes do"
+            yield Finding(one.at, given, "scores for every scene, or for none", "Add scores: {path: ...} to the scene.")
     if all(one.reference is None for one in scenes):
         yield Finding(
-            ("coarse", "scores"),
-            "coarse gives scores, but there is no reference",
-            "a reference the refiner learns from",
-            "Add reference, areas.refiner and areas.test.",
-        )
+            ("coarse", "scores"), "coarse gives scores, but there is no reference",
+            "a reference the refiner learns from", "Add reference, areas.refiner and areas.test.",
+        )  # fmt: skip
 
 
 def _of_refiner(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
-    """Yield what is set of the refiner that another choice rules out."""
     refiner = file.refiner
     if refiner is None or not refiner.corrected_labels:
         return
+    at, given = ("refiner", "corrected_labels"), "refiner gives corrected_labels: true, but"
     if refiner.architecture.learner != "gradient":
         yield Finding(
-            ("refiner", "corrected_labels"),
-            f"refiner gives corrected_labels: true, but {refiner.kind} is fitted to a few numbers",
-            "a refiner that is trained in steps",
+            at, f"{given} {refiner.kind} is fitted to a few numbers", "a refiner that is trained in steps",
             "Remove corrected_labels, or choose another kind.",
-        )
+        )  # fmt: skip
     if any(one.scores is not None for one in scenes):
         yield Finding(
-            ("refiner", "corrected_labels"),
-            "refiner gives corrected_labels: true, but the coarse scores are given",
+            at, f"{given} the coarse scores are given",
             "a coarse network of its own: scores of its area come from networks that did not learn there",
             "Remove corrected_labels, or name a network under coarse: in place of scores.",
-        )
+        )  # fmt: skip
 
 
 def _of_reference(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
-    """Yield what is wrong with what needs a precise reference, or is needed by it."""
+    """Yield what needs a precise reference and has none, or is needed by it."""
     if any(one.reference is not None for one in scenes):
         for role in ("refiner", "test"):
             if not any(role in one.areas for one in scenes):
                 yield Finding(
-                    ("areas",),
-                    f"a reference is given, but areas.{role} is missing",
-                    "areas.refiner, where the refiner learns, and areas.test, where scores are taken",
-                    f"Add areas: {role} with a window, bounds, polygon or file.",
-                )
+                    ("areas",), f"a reference is given, but areas.{role} is missing",
+                    "areas.refiner, where the refiner learns, and areas.test, where maps are scored",
+                    _ADD_AREA.format(role=role),
+                )  # fmt: skip
     elif file.refiner is not None:
         yield _without_reference(("refiner",))
     for one in scenes:
@@ -157,8 +129,6 @@ def _of_reference(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator
 
 def _without_reference(at: Location) -> Finding:
     return Finding(
-        at,
-        f"{named(at)} is given, but there is no reference",
-        "a precise reference to learn from or to score against",
+        at, f"{named(at)} is given, but there is no reference", "a precise reference to learn from or to score against",
         f"Add reference: {{path: ...}}, or remove {named(at)}.",
-    )
+    )  # fmt: skip

@@ -1,7 +1,6 @@
 """What is wrong with the values of a file, in words for the person who wrote it.
 
-Sections are pydantic models whose fields are described by what they take; the description of the innermost
-field is what an error says is expected.
+Sections are pydantic models; an error shows the description of the innermost field as what is expected.
 """
 
 from __future__ import annotations
@@ -26,19 +25,12 @@ _SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with a file.
+    """One thing wrong with a file."""
 
-    Attributes:
-        at: Where.
-        given: What was given: a clause without a full stop.
-        expected: What would have been accepted.
-        remedy: What to do about it; empty where that is plain.
-    """
-
-    at: Location
-    given: str
+    at: Location  # where
+    given: str  # a clause without a full stop
     expected: str = ""
-    remedy: str = ""
+    remedy: str = ""  # empty where it is obvious
 
 
 def bad_value(given: str, expected: str = "", remedy: str = "") -> PydanticCustomError:
@@ -46,17 +38,15 @@ def bad_value(given: str, expected: str = "", remedy: str = "") -> PydanticCusto
 
     Args:
         given: What is wrong, as a clause that follows the name of the value: "is 7, which ...".
-        expected: What would have been accepted; where empty, the field's description is told.
-        remedy: What to do about it.
+        expected: What would have been accepted; by default the field's description.
     """
-    context = {"given": given, "expected": expected, "remedy": remedy}
-    return PydanticCustomError("crispmap", "{given}", context)
+    return PydanticCustomError("crispmap", "{given}", {"given": given, "expected": expected, "remedy": remedy})
 
 
 def findings_of(error: ValidationError, root: type[BaseModel], value: object) -> list[Finding]:
-    """Return what pydantic found wrong with the value of a file whose sections hang on ``root``.
+    """Return what pydantic found wrong with the value of a file whose outermost section is ``root``.
 
-    Of a list and something in it, only what is in it is told: a list whose entries are wrong counts as empty.
+    An error of a list is dropped where an entry has one of its own: a list whose entries are wrong counts as empty.
     """
     findings = [_finding_of(one, _Sections(root, value)) for one in error.errors(include_url=False)]
     inner = {one.at[:length] for one in findings for length in range(len(one.at))}
@@ -64,13 +54,12 @@ def findings_of(error: ValidationError, root: type[BaseModel], value: object) ->
 
 
 def _finding_of(error: ErrorDetails, sections: _Sections) -> Finding:
-    """Return one thing pydantic found wrong."""
     at: Location = error["loc"]
     kind, value = error["type"], error["input"]
     expected = sections.expected(at)
     if kind == "crispmap":
-        told = error["ctx"]
-        return Finding(at, f"{named(at)} {told['given']}", told["expected"] or expected, told["remedy"])
+        raised = error["ctx"]
+        return Finding(at, f"{named(at)} {raised['given']}", raised["expected"] or expected, raised["remedy"])
     if kind == "missing" and isinstance(at[-1], str):
         return Finding(at, f"{named(at)} is missing", expected, f"Add the key {at[-1]}.")
     if kind == "extra_forbidden":
@@ -85,7 +74,6 @@ def _finding_of(error: ErrorDetails, sections: _Sections) -> Finding:
 
 
 def _remedy(at: Location, kind: str, value: object, expected: str) -> str:
-    """Return what usually mends a value of the wrong kind."""
     if value is None:
         quotes = at[-1:] == ("colour",)
         return "Put the colour in quotes: without them, # starts a comment." if quotes else "Give a value."
@@ -96,7 +84,7 @@ def _remedy(at: Location, kind: str, value: object, expected: str) -> str:
     if kind == "tuple_type":
         return "Write a list, in [ ]."
     if kind == "literal_error" and isinstance(value, str):
-        return did_you_mean(value, expected.replace(" or ", ", ").split(", "))
+        return did_you_mean(value, expected.rpartition(": ")[2].replace(" or ", ", ").split(", "))
     return ""
 
 
@@ -107,7 +95,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a person knows it from the file, shortened."""
+    """Return a value as it is written in the file, shortened."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -128,41 +116,30 @@ def named(at: Location) -> str:
 
 
 def project_error(findings: Iterable[Finding], marked: MarkedYaml, path: Path) -> ProjectError:
-    """Return one error that tells all findings, in the order of their lines."""
-    (line, first), *others = sorted(
-        ((marked.line_of(one.at), one) for one in findings), key=lambda numbered: numbered[0]
-    )
+    """Return one error that lists all findings, in the order of their lines."""
+    (line, first), *others = sorted(((marked.line_of(one.at), one) for one in findings), key=lambda pair: pair[0])
     remedy = first.remedy or f"Change line {line} of {path}."
     if others:
-        remedy += f"\nAlso wrong in {path.name}:"
-        remedy += "".join(
-            f"\n  line {number}: {one.given}. {one.remedy}".rstrip() for number, one in others[:_SHOWN_FINDINGS]
-        )
+        lines = [f"\n  line {number}: {one.given}. {one.remedy}".rstrip() for number, one in others[:_SHOWN_FINDINGS]]
+        remedy += f"\nAlso wrong in {path.name}:{''.join(lines)}"
     if len(others) > _SHOWN_FINDINGS:
         remedy += f"\n  and {len(others) - _SHOWN_FINDINGS} more."
     return ProjectError(f"{path.name}, line {line}: {first.given}.", expected=first.expected, remedy=remedy)
 
 
 class _Sections:
-    """The sections of a file: which one a key lies in may depend on the file's own values.
-
-    Args:
-        root: The file as a whole.
-        value: Its values.
-    """
+    """The sections of a file: which one a key belongs to may depend on the file's own values."""
 
     def __init__(self, root: type[BaseModel], value: object) -> None:
         self._root, self._value = root, value
 
     def expected(self, at: Location) -> str:
         """Return what the innermost key of a location takes."""
-        descriptions = [field.description or "" for field, _ in self._fields_at(at)]
-        return descriptions[-1] if descriptions else ""
+        return ["", *(field.description or "" for field, _ in self._fields_at(at))][-1]
 
     def section_at(self, at: Location) -> type[BaseModel]:
-        """Return the section a location lies in."""
-        sections = [section for _, section in self._fields_at(at)]
-        return next((one for one in reversed(sections) if one is not None), self._root)
+        """Return the section a location is in."""
+        return [self._root, *(section for _, section in self._fields_at(at) if section is not None)][-1]
 
     def _fields_at(self, at: Location) -> Iterator[tuple[FieldInfo, type[BaseModel] | None]]:
         """Yield the fields that lead to a location, from the outside in, and the section inside each."""
@@ -180,7 +157,6 @@ class _Sections:
 
 
 def _inside(value: object, key: str | int) -> object:
-    """Return what lies under a key; None where nothing does."""
     if isinstance(value, dict):
         return value.get(key)
     return value[key] if isinstance(value, tuple) and isinstance(key, int) and key < len(value) else None

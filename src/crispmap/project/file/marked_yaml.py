@@ -1,7 +1,7 @@
-"""YAML text as plain values, with the line each value stands on.
+"""YAML text as plain values, each with its line.
 
-Only plain data is read: mappings with text keys, lists, text, numbers, booleans and null. Aliases, tags
-and repeated keys are errors, so that what a person reads in the file is what is meant.
+Only plain data is read: mappings with text keys, lists, text, numbers, booleans and null. Aliases, tags and repeated
+keys are errors, so that the file means what it seems to mean.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from crispmap.errors import ProjectError
 Location = tuple[str | int, ...]
 """Keys and places in lists that lead to a value, such as ``("classes", 1, "name")``."""
 
-MAX_BYTES = 4_000_000
-"""A larger file is no project file: a raster given by mistake."""
+MAX_BYTES = 4_000_000  # a larger file is not a project file but a raster given by mistake
 
 _PLAIN = "tag:yaml.org,2002:"
 _ODD_SCALARS = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
@@ -29,18 +28,13 @@ _UNQUOTED_COLOUR = re.compile(r"colou?r['\"]?\s*:\s*#")
 
 @dataclass(frozen=True)
 class MarkedYaml:
-    """Plain values and where they stand.
+    """Plain values and their lines."""
 
-    Attributes:
-        value: Mappings as dict with text keys, lists as tuple, and scalars.
-        lines: The line, counted from 1, of every key and list entry, by location.
-    """
-
-    value: Any
-    lines: Mapping[Location, int]
+    value: Any  # mappings as dict with text keys, lists as tuple, and scalars
+    lines: Mapping[Location, int]  # of every key and list entry, counted from 1
 
     def line_of(self, location: Location) -> int:
-        """Return the line of a location, or of the nearest thing around it that stands in the file."""
+        """Return the line of a location, or of the nearest thing around it that is in the file."""
         while location and location not in self.lines:
             location = location[:-1]
         return self.lines.get(location, 1)
@@ -57,27 +51,17 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver(
-    f"{_PLAIN}float",
-    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"),
-    list("-+.0123456789"),
+    f"{_PLAIN}float", re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"), list("-+.0123456789")
 )
 
 
 def read_marked_yaml(path: Path) -> MarkedYaml:
-    """Return the values of a YAML file, each with its line.
-
-    Raises:
-        ProjectError: If the file is missing, is not YAML in UTF-8, repeats a key, or has aliases or tags.
-    """
+    """Return the values of a YAML file, each with its line."""
     return parse_marked_yaml(_read_text(path), path.name)
 
 
 def parse_marked_yaml(text: str, name: str) -> MarkedYaml:
-    """Return the values of YAML text, each with its line; ``name`` is what errors call the file.
-
-    Raises:
-        ProjectError: As ``read_marked_yaml``.
-    """
+    """Return the values of YAML text, each with its line; ``name`` is what errors call the file."""
     loader = None
     try:
         loader = _Loader(text)
@@ -87,11 +71,8 @@ def parse_marked_yaml(text: str, name: str) -> MarkedYaml:
     except yaml.YAMLError as error:
         raise _syntax_error(error, text, name) from error
     except RecursionError as error:
-        raise ProjectError(
-            f"{name} is nested too deeply to read.",
-            expected="a project file",
-            remedy="Write a new project file with: crispmap init",
-        ) from error
+        remedy = "Write a new project file with: crispmap init"
+        raise ProjectError(f"{name} is nested too deeply to read.", expected="a project file", remedy=remedy) from error
     finally:
         if loader is not None:
             loader.dispose()
@@ -99,42 +80,37 @@ def parse_marked_yaml(text: str, name: str) -> MarkedYaml:
 
 
 def _read_text(path: Path) -> str:
-    """Return the text of a small UTF-8 file."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise ProjectError(
-            f"There is no file {path}.",
-            expected="the path of a project file",
+            f"There is no file {path}.", expected="the path of a project file",
             remedy="Check the path, or write a new project file with: crispmap init",
-        ) from error
+        ) from error  # fmt: skip
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ProjectError(
-            f"Cannot read {path}: {reason}.",
-            expected="the path of a readable project file",
+            f"Cannot read {path}: {reason}.", expected="the path of a readable project file",
             remedy="Check the path and the rights of the file.",
-        ) from error
+        ) from error  # fmt: skip
     if len(raw) > MAX_BYTES or b"\0" in raw:
         raise ProjectError(
-            f"{path} is not a text file of at most {MAX_BYTES // 1_000_000} MB.",
-            expected="a YAML project file",
+            f"{path} is not a text file of at most {MAX_BYTES // 1_000_000} MB.", expected="a YAML project file",
             remedy="Give the project file here, and the scene inside it under scene: path.",
-        )
+        )  # fmt: skip
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ProjectError(
-            f"{path.name}, line {line}: the text is not UTF-8.",
-            expected="a text file in UTF-8",
+            f"{path.name}, line {line}: the text is not UTF-8.", expected="a text file in UTF-8",
             remedy="Save the file again with the encoding UTF-8.",
-        ) from error
+        ) from error  # fmt: skip
 
 
 def _plain(loader: _Loader, node: yaml.Node, location: Location, lines: dict[Location, int]) -> Any:
-    """Return the plain value of a node, and note the lines of what it holds."""
+    """Return the plain value of a node, and record the lines of what it holds."""
     lines.setdefault(location, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode) and node.tag == f"{_PLAIN}map":
         return _plain_mapping(loader, node, location, lines)
@@ -165,12 +141,10 @@ def _plain_mapping(
 
 
 def _marked(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
-    """Return a YAML error at a node."""
     return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 def _syntax_error(error: yaml.YAMLError, text: str, name: str) -> ProjectError:
-    """Return a ProjectError that says where YAML could not be read, why, and what usually mends it."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -190,7 +164,6 @@ def _syntax_error(error: yaml.YAMLError, text: str, name: str) -> ProjectError:
 
 
 def _syntax_remedy(problem: str, colour_unquoted: bool) -> str:
-    """Return what usually mends a YAML error of this kind."""
     if "twice" in problem:
         return "Keep one of the two."
     if "\\t" in problem:

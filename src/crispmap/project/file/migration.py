@@ -14,12 +14,7 @@ from crispmap.project.file.marked_yaml import Location, MarkedYaml
 _SHARED = {"network": "kind", "balance": "sampling", "symmetries": "augmentation"}
 RENAMED = {
     "coarse": {**_SHARED, "steps": "max_steps"},
-    "refiner": {
-        **_SHARED,
-        "steps": "iterations",
-        "training_steps": "max_steps",
-        "aligned_labels": "corrected_labels",
-    },
+    "refiner": {**_SHARED, "steps": "iterations", "training_steps": "max_steps", "aligned_labels": "corrected_labels"},
 }
 """The keys of format 1 that format 2 calls otherwise, by section."""
 _AUGMENTATION = {True: "flips-and-rotations", False: "none"}

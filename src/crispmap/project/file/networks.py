@@ -17,31 +17,23 @@ from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.models.settings import Augmentation, Sampling, TrainingSettings, Weighting
 from crispmap.project.file.findings import bad_value, did_you_mean, findings_of
-from crispmap.project.file.sections import ABOVE_0, Count, Positive, ScoreSource, Section
-
-_COUNT = "a whole number above 0"
+from crispmap.project.file.sections import GSD, SCORES, Count, Positive, ScoreSource, Section, key
 
 
 class TrainingKeys(Section):
-    """What may be set of a training in steps; everything absent comes from the preset."""
+    """The settings of a training in steps; by default those of the preset."""
 
-    max_steps: Count | None = Field(None, description=f"{_COUNT}: training steps")
-    batch: Count | None = Field(None, description=f"{_COUNT}: patches a step")
-    learning_rate: Positive | None = Field(None, description=ABOVE_0)
-    patch_px: Count | None = Field(None, description=f"{_COUNT}, in pixels: the side of a patch")
-    sampling: Sampling | None = Field(None, description="uniform or balanced")
-    class_weights: Weighting | None = Field(None, description="none, inverse or inverse-sqrt")
-    augmentation: Augmentation | None = Field(None, description="none or flips-and-rotations")
+    max_steps: Count | None = key("training steps: a whole number above 0")
+    batch: Count | None = key("patches a step: a whole number above 0")
+    learning_rate: Positive | None = key("learning rate: a number above 0")
+    patch_px: Count | None = key("side of a patch, in pixels: a whole number above 0")
+    sampling: Sampling | None = key("how patches are drawn: uniform or balanced")
+    class_weights: Weighting | None = key("weight of a class in the loss: none, inverse or inverse-sqrt")
+    augmentation: Augmentation | None = key("how patches are varied: none or flips-and-rotations")
 
 
 class NetworkSection(Section):
-    """What the sections of all architectures of a kind share.
-
-    Attributes:
-        role: What it names.
-        kind: The architecture's name.
-        preset: One of the architecture's presets.
-    """
+    """What the sections of all architectures of a kind share."""
 
     role: ClassVar[Kind]
     kind: str
@@ -58,29 +50,20 @@ class NetworkSection(Section):
 
     @classmethod
     def of(cls, kind: str, **values: Any) -> Self:
-        """Return the section of an architecture with some keys set.
-
-        Raises:
-            ValidationError: If a value is not one the key takes.
-        """
+        """Return the section of an architecture with some keys set."""
         given = {"kind": kind, **values}
         return cls.for_value(given).model_validate(given)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Return the section with some keys set, as from Python.
-
-        Raises:
-            InputError: If a key is not known, or a value is not one it takes.
-        """
+        """Return the section with some keys set, as from Python."""
         section = cls.for_value(values)
         try:
             return section.model_validate(dict(values))
         except ValidationError as error:
             first = findings_of(error, section, dict(values))[0]
-            raise InputError(
-                f"Settings of the {cls.role} model: {first.given}.", expected=first.expected, remedy=first.remedy
-            ) from error
+            given = f"Settings of the {cls.role} model: {first.given}."
+            raise InputError(given, expected=first.expected, remedy=first.remedy) from error
 
     @classmethod
     def default(cls) -> Self:
@@ -108,11 +91,7 @@ class NetworkSection(Section):
         return {name: getattr(self, name) for name in self.architecture.options.model_fields}
 
     def settings(self, seed: int) -> TrainingSettings:
-        """Return how it is trained: its preset, with what the file sets otherwise.
-
-        Raises:
-            TrainingError: If it is not trained in steps.
-        """
+        """Return how it is trained: its preset, with what the file sets otherwise."""
         preset = self.architecture.presets[self.preset].settings
         if preset is None:
             raise TrainingError(f"{self.kind} is not trained in steps.", expected="a network that is")
@@ -134,29 +113,19 @@ class NetworkSection(Section):
 
 
 class CoarseSection(NetworkSection):
-    """The coarse network, or the scores another tool gave in its place.
-
-    Attributes:
-        gsd_m: The ground sampling distance the network works at; None means the working one.
-        scores: Scores of another tool: then no coarse network is trained.
-    """
+    """The coarse network, or the scores another tool gave in its place."""
 
     role: ClassVar[Kind] = "coarse"
-    gsd_m: Positive | None = Field(None, description=f"{ABOVE_0}: metres on the ground a pixel")
-    scores: ScoreSource | None = Field(None, description="a mapping such as {path: coarse.tif, kind: auto}")
+    gsd_m: Positive | None = key(f"pixel size the network works at, that of the map by default, {GSD}")
+    scores: ScoreSource | None = key(SCORES)
 
 
 class RefinerSection(NetworkSection):
-    """The refiner.
-
-    Attributes:
-        corrected_labels: Whether it learns from the coarse area too, its labels moved to where an initial refiner sees
-            their objects.
-    """
+    """The refiner."""
 
     role: ClassVar[Kind] = "refiner"
-    corrected_labels: bool = Field(
-        False, description="true or false: whether it learns from the coarse area too, its labels corrected"
+    corrected_labels: bool = key(
+        "whether it also learns from the coarse area, with corrected labels: true or false", False
     )
 
 
@@ -165,15 +134,15 @@ def _base_of(cls: type[NetworkSection]) -> type[NetworkSection]:
 
 
 def _kinds(role: Kind) -> str:
-    return f"one of {', '.join(architectures(role, trainable=True))}"
+    what = "network" if role == "coarse" else "refiner"
+    return f"name of the {what}: one of {', '.join(architectures(role, trainable=True))}"
 
 
 _classes: dict[tuple[type[NetworkSection], str], tuple[Architecture, type[NetworkSection]]] = {}
-"""The class of every architecture's section, and the architecture it was made of: a name may be registered anew."""
+"""The class of every architecture's section, with the architecture it was made of: a name may be registered again."""
 
 
 def _section_of(base: type[NetworkSection], architecture: Architecture) -> Any:
-    """Return the class of an architecture's section."""
     key = base, architecture.name
     if key not in _classes or _classes[key][0] is not architecture:
         presets = tuple(architecture.presets) or ("fast",)
@@ -181,7 +150,10 @@ def _section_of(base: type[NetworkSection], architecture: Architecture) -> Any:
         bases = cast(tuple[type[NetworkSection], ...], (base, *trained, architecture.options))
         keys: dict[str, Any] = {
             "kind": (Literal[architecture.name], Field(architecture.name, description=_kinds(base.role))),
-            "preset": (Literal[presets], Field(presets[0], description=" or ".join(presets))),
+            "preset": (
+                Literal[presets],
+                Field(presets[0], description=f"preset of the training: {' or '.join(presets)}"),
+            ),
         }
         _classes[key] = architecture, create_model(base.__name__, __base__=bases, **keys)
     return _classes[key][1]
@@ -189,7 +161,7 @@ def _section_of(base: type[NetworkSection], architecture: Architecture) -> Any:
 
 @cache
 def _unknown_kind(base: type[NetworkSection]) -> Any:
-    """Return the class of a section that names no architecture: it refuses the kind, and says nothing of the rest."""
+    """Return the class of a section that names no architecture: it refuses the kind and ignores the rest."""
 
     def checked(name: object) -> object:
         known = architectures(base.role, trainable=True)
@@ -197,24 +169,17 @@ def _unknown_kind(base: type[NetworkSection]) -> Any:
         raise bad_value(f"is {name!r}", f"one of {', '.join(known)}", remedy)
 
     return create_model(
-        base.__name__,
-        __base__=type(base.__name__, (base,), {"model_config": ConfigDict(extra="ignore")}),
-        kind=(Annotated[Any, AfterValidator(checked)], Field(description=_kinds(base.role))),
-        preset=(Any, "fast"),
-    )
+        base.__name__, __base__=type(base.__name__, (base,), {"model_config": ConfigDict(extra="ignore")}),
+        kind=(Annotated[Any, AfterValidator(checked)], Field(description=_kinds(base.role))), preset=(Any, "fast"),
+    )  # fmt: skip
 
 
-def _as_coarse(value: object, info: ValidationInfo) -> object:
-    return _validated(CoarseSection, value, info)
+def _validator(base: type[NetworkSection]) -> BeforeValidator:
+    def validated(value: object, info: ValidationInfo) -> object:
+        return base.for_value(value).model_validate(value, context=info.context) if isinstance(value, dict) else value
+
+    return BeforeValidator(validated)
 
 
-def _as_refiner(value: object, info: ValidationInfo) -> object:
-    return _validated(RefinerSection, value, info)
-
-
-def _validated(base: type[NetworkSection], value: object, info: ValidationInfo) -> object:
-    return base.for_value(value).model_validate(value, context=info.context) if isinstance(value, dict) else value
-
-
-CoarseField = Annotated[CoarseSection, BeforeValidator(_as_coarse)]
-RefinerField = Annotated[RefinerSection, BeforeValidator(_as_refiner)]
+CoarseField = Annotated[CoarseSection, _validator(CoarseSection)]
+RefinerField = Annotated[RefinerSection, _validator(RefinerSection)]

@@ -19,35 +19,22 @@ from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene, scenes_of
 from crispmap.project.file.sections import FORMAT, ClassEntry
 
-PROJECT_FILE = "project.yaml"
-"""What a project file is called where nobody names it."""
+PROJECT_FILE = "project.yaml"  # the default name of a project file
 
 
 @dataclass(frozen=True)
 class Project:
-    """A checked project.
-
-    Attributes:
-        path: The project file.
-        name: What the project is called.
-        seed: From which all randomness follows.
-        scenes: The images, each with its labels, reference and areas; one or more.
-        gsd_m: The working ground sampling distance; None means the scene's own, of several scenes the coarsest.
-        schema: The classes.
-        coarse: The coarse network or scores.
-        refiner: The refiner; None exactly where there is no reference.
-        output_folder: Where results go; it may not exist yet.
-    """
+    """A checked project."""
 
     path: Path
     name: str
-    seed: int
-    scenes: tuple[ProjectScene, ...]
-    gsd_m: float | None
+    seed: int  # of all randomness
+    scenes: tuple[ProjectScene, ...]  # one or more
+    gsd_m: float | None  # to work at; None means the scene's own, with several scenes the coarsest
     schema: ClassSchema
     coarse: CoarseSection
-    refiner: RefinerSection | None
-    output_folder: Path
+    refiner: RefinerSection | None  # None exactly where there is no reference
+    output_folder: Path  # may not exist yet
 
     def has_area(self, role: str) -> bool:
         """Return whether any scene has an area for a role."""
@@ -70,15 +57,7 @@ class Project:
 
 
 def load_project(path: Path | str, *, check_files: bool = True) -> Project:
-    """Return the project of a project file, or of the ``project.yaml`` in a folder.
-
-    Args:
-        path: The project file, or its folder.
-        check_files: Whether the files it names must exist.
-
-    Raises:
-        ProjectError: If the file cannot be read, or anything in it is not as it should be.
-    """
+    """Return the project of a project file, or of the ``project.yaml`` in a folder."""
     path = Path(path)
     if path.is_dir():
         path = path / PROJECT_FILE
@@ -93,20 +72,14 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
         raise project_error(findings, marked, path)
     has_reference = any(one.reference is not None for one in scenes)
     return Project(
-        path=path,
-        name=file.name,
-        seed=file.seed,
-        scenes=scenes,
-        gsd_m=file.gsd_m if file.scene is None else file.scene.gsd_m,
-        schema=schema,
-        coarse=file.coarse,
+        path=path, name=file.name, seed=file.seed, scenes=scenes,
+        gsd_m=file.gsd_m if file.scene is None else file.scene.gsd_m, schema=schema, coarse=file.coarse,
         refiner=file.refiner or RefinerSection.default() if has_reference else None,
         output_folder=file.output.folder or path.parent / file.name,
-    )
+    )  # fmt: skip
 
 
 def _parse(marked: MarkedYaml, path: Path, check_files: bool) -> ProjectFile:
-    """Return the file's values, each checked by itself."""
     if not isinstance(marked.value, dict):
         raise ProjectError(
             f"{path.name} holds {shown(marked.value)}.",

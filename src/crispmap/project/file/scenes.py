@@ -18,29 +18,17 @@ from crispmap.project.file.sections import AreasSection, LabelSection, Reference
 
 @dataclass(frozen=True)
 class ProjectScene:
-    """One scene of a project.
+    """One scene of a project; what it does not have is None."""
 
-    Attributes:
-        name: What it is called; of several scenes no two have the same name.
-        path: Any raster GDAL reads, or the address of one.
-        bands: Bands to use, counted from 1; None means all.
-        assume_gsd_m: The ground sampling distance of a scene without georeference.
-        labels: Imprecise labels, or None.
-        reference: Precise labels, or None.
-        scores: Coarse scores of another tool, or None.
-        areas: Areas by role; a role that is not given is absent.
-        at: Where in the project file it stands.
-    """
-
-    name: str
-    path: Path
-    bands: tuple[int, ...] | None = None
+    name: str  # different for every scene
+    path: Path  # of a raster, or its address
+    bands: tuple[int, ...] | None = None  # counted from 1; None means all
     assume_gsd_m: float | None = None
     labels: LabelSection | None = None
     reference: ReferenceSection | None = None
     scores: ScoreSource | None = None
-    areas: Mapping[str, tuple[AreaPiece, ...]] = field(default_factory=dict)
-    at: Location = ()
+    areas: Mapping[str, tuple[AreaPiece, ...]] = field(default_factory=dict)  # by role
+    at: Location = ()  # in the project file
 
 
 def scenes_of(file: ProjectFile, marked: MarkedYaml, path: Path) -> tuple[tuple[ProjectScene, ...], list[Finding]]:
@@ -51,18 +39,9 @@ def scenes_of(file: ProjectFile, marked: MarkedYaml, path: Path) -> tuple[tuple[
         return (), [Finding(() if file.scene is None else ("scenes",), given, "one of scene and scenes", remedy)]
     if file.scene is not None:
         areas, findings = _pieces(file.areas, (), marked, path)
-        one = file.scene
-        scene = ProjectScene(
-            name_of(one.path),
-            one.path,
-            one.bands,
-            one.assume_gsd_m,
-            file.labels,
-            file.reference,
-            file.coarse.scores,
-            areas,
-        )
-        return (scene,), findings
+        one, scores = file.scene, file.coarse.scores
+        scene = ProjectScene(name_of(one.path), one.path, one.bands, one.assume_gsd_m)
+        return (replace(scene, labels=file.labels, reference=file.reference, scores=scores, areas=areas),), findings
     scenes, findings = list[ProjectScene](), list[Finding]()
     for index, entry in enumerate(file.scenes or ()):
         areas, wrong = _pieces(entry.areas, ("scenes", index), marked, path)
@@ -78,9 +57,7 @@ def scenes_of(file: ProjectFile, marked: MarkedYaml, path: Path) -> tuple[tuple[
 def _same_names(scenes: list[ProjectScene]) -> list[Finding]:
     counts = Counter(one.name.casefold() for one in scenes)
     return [
-        Finding(
-            one.at, f"{named(one.at)} has the name {one.name!r}, as another scene", "a name of its own", "Add name:."
-        )
+        Finding(one.at, f"{named(one.at)} has the name {one.name!r}, like another", "a name of its own", "Add name:.")
         for one in scenes
         if counts[one.name.casefold()] > 1
     ]
@@ -89,7 +66,6 @@ def _same_names(scenes: list[ProjectScene]) -> list[Finding]:
 def _pieces(
     areas: AreasSection, at: Location, marked: MarkedYaml, path: Path
 ) -> tuple[dict[str, tuple[AreaPiece, ...]], list[Finding]]:
-    """Return areas by role, and what is wrong with some."""
     pieces: dict[str, tuple[AreaPiece, ...]] = {}
     findings = []
     for role in AREA_ROLES:

@@ -23,25 +23,13 @@ from crispmap.models.architecture import Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.project.file.sections import FORMAT
 
-PLACEHOLDER_SHAPE = (1000, 1000)
-"""The scene's (height, width) where nobody has given the scene: the areas proposed are for the person to change."""
-
-COARSE_GSD_M = 1.0
-"""The ground sampling distance the papers' coarse networks were made for."""
-
-_SHARES = (0.6, 0.8)
-"""Where, along the longer side of the scene, the refiner's area and the test area begin."""
+COARSE_GSD_M = 1.0  # the pixel size, in metres, of the papers' coarse networks
+_SHARES = (0.6, 0.8)  # where the refiner's and the test area begin along the longer side of the scene
 
 
 @dataclass(frozen=True)
 class ProjectInputs:
-    """The files a project is made of; None where they are not known yet.
-
-    Attributes:
-        scene: Any raster.
-        labels: Imprecise labels.
-        reference: Precise labels of a small piece.
-    """
+    """The files of a project; None where they are not known yet."""
 
     scene: Path | None = None
     labels: Path | None = None
@@ -52,54 +40,32 @@ class ProjectInputs:
         """Those that are known."""
         return tuple(path for path in (self.scene, self.labels, self.reference) if path is not None)
 
-    @property
-    def lack_reference(self) -> bool:
-        """Whether there are inputs but no reference, so that what needs one has to wait."""
-        return bool(self.given) and self.reference is None
-
 
 @dataclass(frozen=True)
 class SceneSize:
-    """What a proposal needs of the scene.
+    """What a proposal needs of the scene; by default placeholders, for a scene that is not known."""
 
-    Attributes:
-        shape: (height, width) in pixels.
-        gsd_m: Its ground sampling distance.
-        georeferenced: Whether it has a CRS.
-        known: Whether there is a scene; otherwise these are placeholders.
-    """
-
-    shape: tuple[int, int] = PLACEHOLDER_SHAPE
+    shape: tuple[int, int] = (1000, 1000)
     gsd_m: float | None = None
     georeferenced: bool = True
     known: bool = False
 
 
 def project_text(target: Path, inputs: ProjectInputs, classes: Sequence[str], size: SceneSize) -> str:
-    """Return the text of a project file that ``load_project`` reads once its inputs are there.
+    """Return the text of a project file that ``load_project`` reads once its inputs exist.
 
-    Without a reference, what needs one stands in comments.
-
-    Args:
-        target: The file; paths are counted from its folder.
-        inputs: The files it names.
-        classes: Names of classes, without the background.
-        size: Of the scene.
-
-    Raises:
-        SchemaError: If the classes make no schema.
+    Paths count from the folder of ``target``. Without a reference, what needs one is commented out.
     """
-    waiting = inputs.lack_reference
-    return "\n".join(
-        [
-            _head(target),
-            _scene_section(inputs.scene, target.parent, size),
-            _class_section(classes),
-            _label_sections(inputs, target.parent, commented=waiting),
-            _area_section(size, commented=waiting),
-            _learning_sections(size, commented=waiting),
-        ]
+    folder, commented = target.parent, bool(inputs.given) and inputs.reference is None
+    sections = (
+        _head(target),
+        _scene_section(inputs.scene, folder, size),
+        _class_section(classes),
+        _label_sections(inputs, folder, commented=commented),
+        _area_section(size, commented=commented),
+        _learning_sections(size, commented=commented),
     )
+    return "\n".join(sections)
 
 
 def proposed_windows(shape: tuple[int, int]) -> list[list[int]]:
@@ -114,12 +80,11 @@ def proposed_windows(shape: tuple[int, int]) -> list[list[int]]:
 
 
 def proposed_colours(names: Sequence[str]) -> list[str]:
-    """Return a colour for every class: that of its preset, else one that differs from those of other places."""
+    """Return a colour for every class: that of its preset, else one that depends on its place."""
     return [PRESET_COLOURS.get(name) or _spare_colour(index) for index, name in enumerate(names)]
 
 
 def _head(target: Path) -> str:
-    """Return the first lines of the file."""
     name = re.sub(r"[^\w.+-]+", " ", target.parent.resolve().name).strip(" .+-")[:100] or "project"
     return f"""\
 # A crispmap project: everything the map of a scene is made from.
@@ -132,30 +97,28 @@ seed: 0  # the same seed gives the same map
 
 
 def _scene_section(scene: Path | None, folder: Path, size: SceneSize) -> str:
-    """Return the section ``scene``."""
     note = ""
     if size.known:
         height, width = size.shape
-        note = f"  # {height} rows x {width} columns of pixels"
-        note += f" of {size.gsd_m:.3g} m\n" if size.georeferenced else ", without georeference\n"
+        pixel = f" of {size.gsd_m:.3g} m" if size.georeferenced else ", without georeference"
+        note = f"  # {height} rows x {width} columns of pixels{pixel}\n"
     assume = "  assume_gsd_m: 1.0" if not size.georeferenced else "  # assume_gsd_m: 1.0"
     return f"""\
 scene:
   path: {_relative(scene, "scene.tif", folder)}
 {note}\
-  # bands: [1, 2, 3]  # bands to use, counted from 1; all of them where absent
-  # gsd_m: 0.5  # work at this ground sampling distance, in metres a pixel; the scene's own where absent
+  # bands: [1, 2, 3]  # bands to use, counted from 1; by default all
+  # gsd_m: 0.5  # work at this ground sampling distance, in metres a pixel; by default the scene's own
 {assume}  # the ground sampling distance of a scene without georeference: set it right
 """
 
 
 def _class_section(names: Sequence[str]) -> str:
-    """Return the section ``classes``: the background and the classes named."""
     every = ["background", *names]
     colours = proposed_colours(every)
     ClassSchema(tuple(ClassDef(name, colour) for name, colour in zip(every, colours, strict=True)))
     lines = [
-        "# The classes in the order they are drawn in: on shared ground the later wins. The first is the background,",
+        "# The classes in the order they are drawn: where two overlap, the later wins. The first is the background,",
         "# what no feature covers. osm takes tag rules such as [building=*], or the name of a preset:",
         f"# {', '.join(OSM_PRESETS)}.",
         "classes:",
@@ -165,7 +128,7 @@ def _class_section(names: Sequence[str]) -> str:
 
 
 def _class_line(name: str, colour: str) -> str:
-    """Return the entry of one class, with a hint where its rules are still to be written."""
+    """Return the entry of one class, with a hint where its rules have yet to be written."""
     rule = hint = ""
     if name in OSM_PRESETS:
         rule = f", osm: {name}"
@@ -176,15 +139,13 @@ def _class_line(name: str, colour: str) -> str:
 
 
 def _spare_colour(index: int) -> str:
-    """Return a colour for a class that has none of its own; those of different places differ."""
     red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.65, 0.9 - 0.4 * (index // 12 % 2))
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
 def _label_sections(inputs: ProjectInputs, folder: Path, *, commented: bool) -> str:
-    """Return the sections ``labels`` and ``reference``."""
     precise = f"""\
-reference:  # precise: the refiner learns from them inside areas.refiner; scores are taken inside areas.test
+reference:  # precise: the refiner learns from them inside areas.refiner; maps are scored inside areas.test
   path: {_relative(inputs.reference, "precise.gpkg", folder)}
   # layer, assume_crs, all_as, road_width_m and unknown: as for labels
 """
@@ -194,15 +155,14 @@ labels:  # plentiful and imprecise: the coarse network learns from these
   # layer: buildings  # the layer of a file that has several
   # assume_crs: EPSG:4326  # only for a file that does not declare its own; scene: drawn in the scene's coordinates
   # all_as: building  # the class of every vector feature, whatever its tags
-  # road_width_m: 7  # the total width of every line, whatever its tags and its class say
-  # unknown: ignore  # a mask's values or colours of no class are left out, in place of an error
-  # noise: {{shift_m: 3, smooth_m: 100, omission: 0.1}}  # simulate imprecision on labels that are good
+  # road_width_m: 7  # the total width of every line, whatever its tags and its class
+  # unknown: ignore  # leave out values or colours of a mask that are no class; by default an error
+  # noise: {{shift_m: 3, smooth_m: 100, omission: 0.1}}  # simulate noise on good labels
 
 {_commented(precise) if commented else precise}"""
 
 
 def _area_section(size: SceneSize, *, commented: bool) -> str:
-    """Return the section ``areas``: windows side by side along the longer side of the scene."""
     coarse, refiner, test = proposed_windows(size.shape)
     precise = f"""\
   refiner:
@@ -212,22 +172,21 @@ def _area_section(size: SceneSize, *, commented: bool) -> str:
 """
     note = "" if size.known else " These are placeholders: set them to your scene."
     return f"""\
-# What ground is for. Each is a list of pieces, and pieces of different kinds never share ground. A piece is one of
+# What each area is used for: a list of pieces. Areas of different roles must not overlap. A piece is one of
 #   window: [row, col, height, width]  in pixels of the scene's own file
 #   bounds: [left, bottom, right, top]  with crs: EPSG:4326 where it is not the scene's
 #   polygon: [[x, y], [x, y], [x, y]]  with crs likewise
 #   file: areas.geojson
-#{note or " Make refiner and test cover the ground where the reference is complete."}
+#{note or " refiner and test must be where the reference is complete."}
 areas:
   coarse:
     - window: {coarse}
 {_commented(precise) if commented else precise}\
-  # validation: a list likewise; where absent, a strip of 15 % of each piece is held out to watch learning
+  # validation: a list likewise; by default a strip of 15 % of each piece is held out
 """
 
 
 def _learning_sections(size: SceneSize, *, commented: bool) -> str:
-    """Return the sections ``coarse``, ``refiner`` and ``output``."""
     finer = size.gsd_m is not None and size.georeferenced and size.gsd_m < 0.9 * COARSE_GSD_M
     gsd = f"  {'' if finer else '# '}gsd_m: {COARSE_GSD_M}  # the network works at this ground sampling distance"
     refiner = f"refiner:\n{_network_lines('refiner')}"
@@ -243,7 +202,6 @@ output:
 
 
 def _network_lines(role: Kind) -> str:
-    """Return the keys of a section that names an architecture: the default one, its options and its presets."""
     default = default_architecture(role)
     others = [name for name in architectures(role, trainable=True) if name != default.name]
     lines = [f"kind: {default.name}  # or {', '.join(others)}"]
@@ -256,12 +214,11 @@ def _network_lines(role: Kind) -> str:
 
 
 def _commented(text: str) -> str:
-    """Return lines as comments, to be used once there is a reference."""
     return "".join(f"# {line}" for line in text.splitlines(keepends=True))
 
 
 def _relative(path: Path | None, placeholder: str, folder: Path) -> str:
-    """Return a path as text for the file: counted from its folder where that is possible; an address whole."""
+    """Return a path as text, counted from a folder where that is possible; an address as it is."""
     if path is None or is_address(path):
         return _quoted(placeholder if path is None else typed(path))
     try:
@@ -271,5 +228,4 @@ def _relative(path: Path | None, placeholder: str, folder: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return text as YAML reads it back, whatever it holds."""
     return str(yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**6)).strip()
