@@ -26,7 +26,7 @@ class TrainerOptions:
             raise TrainingError(
                 f"The training data may take {self.memory_bytes / 1e6:.3g} MB of memory.",
                 expected=f"at least the {math.ceil(batch_bytes / 1e4) / 100} MB of a batch of {batch} patches",
-                remedy="allow more memory (memory=), or make the batch or the patches smaller",
+                remedy="allow more memory (memory_bytes=), or make the batch or the patches smaller",
             )
         if self.devices < 1 or self.workers < 0 or batch % self.devices:
             raise TrainingError(
