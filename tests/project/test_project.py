@@ -134,9 +134,9 @@ def test_the_verb_prints_figures_and_names_the_report(mapped_town: Path, monkeyp
 
 
 def test_models_and_maps_that_are_there_are_kept_unless_forced(mapped_town: Path) -> None:
-    with pytest.raises(OutputError, match="--resume"):
+    with pytest.raises(OutputError, match="resume=True"):
         train_project(mapped_town)
-    with pytest.raises(OutputError, match="--force"):
+    with pytest.raises(OutputError, match="force=True"):
         predict_project(mapped_town)
 
 
