@@ -43,7 +43,7 @@ def evaluate_maps(
     return MapComparison(predicted, reference, grid.block, schema, rule, AreaUnion(area)).run(events=events)
 
 
-def evaluate_arrays(
+def evaluate_arrays(  # noqa: PLR0913 - what an evaluation depends on
     predicted: LabelArray,
     reference: LabelArray,
     gsd_m: tuple[float, float],

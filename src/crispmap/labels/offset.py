@@ -87,7 +87,7 @@ def estimate_offset(
     return judged(surfaces, reach, metres_per_pixel(grid))
 
 
-def correlations(
+def correlations(  # noqa: PLR0913 - the numbers of one comparison
     labels: LabelArray,
     target: FloatArray,
     valid: BoolArray,

@@ -61,7 +61,7 @@ class Registration:
         return write_moved(self.vectors, out, self.grid, self.correction_m, options=self.options, force=force)
 
 
-def estimate_registration(
+def estimate_registration(  # noqa: PLR0913 - what a person may choose
     vectors: Path,
     against: Path,
     schema: ClassSchema | None = None,

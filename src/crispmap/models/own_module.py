@@ -99,7 +99,7 @@ class OwnModule(CoarseNetwork):
                     )
 
 
-def coarse_model(
+def coarse_model(  # noqa: PLR0913 - what a card says
     module: nn.Module,
     *,
     classes: ClassSchema,

@@ -112,7 +112,7 @@ class _EdgeAwareRefiner(PdeRefiner):
 
     fit_plan = FitPlan(EDGE_RANGES, tries=15, tile_px=_FIT_TILE_PX, run=_FIT_RUN, reads_iterations=True)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the model's parameters
         self,
         classes: int,
         bands: int,

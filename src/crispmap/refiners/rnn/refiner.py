@@ -41,7 +41,7 @@ class RecurrentRefiner(Refiner):
 
     architecture = "rnn"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the model's parameters
         self,
         classes: int,
         bands: int,
