@@ -80,7 +80,7 @@ thetas = st.floats(0.3, 6)
     shape=st.tuples(st.integers(1, 9), st.integers(1, 9)), steps=st.integers(1, 4),
     appearance=weights, smoothness=weights, alpha=thetas, gamma=thetas, beta=st.floats(0.05, 5),
 )  # fmt: skip
-def test_it_is_the_mean_field_over_all_pairs(  # noqa: PLR0917 - all that Hypothesis draws
+def test_it_is_the_mean_field_over_all_pairs(
     seed: int, classes: int, bands: int, shape: tuple[int, int], steps: int,
     appearance: float, smoothness: float, alpha: float, gamma: float, beta: float,
 ) -> None:  # fmt: skip
