@@ -43,3 +43,4 @@ class LabelOptions:
     all_touched: bool = False  # draw every pixel that a vector touches, not only those whose centre it contains
     unknown: Literal["error", "ignore"] = "error"  # what to do with a mask's values of no class
     tolerance: int = 16  # how far each channel of a mask's colour may be from a class colour (lossy compression)
+    threshold: float | None = None  # grey values of this or more are class 1, others class 0, of two classes
