@@ -46,6 +46,7 @@ class VectorLayer:
     name: str | None  # the layer's name; None if the format has no layers
     crs: CRS | None  # its coordinate reference system, or None
     columns: tuple[str, ...]  # the attribute columns
+    features: int = -1  # how many there are, or -1 where counting would take long
     # the features, where the format is read whole
     loaded: gpd.GeoDataFrame | None = field(default=None, repr=False, compare=False)
 
@@ -70,7 +71,7 @@ def drawn_layers(path: Path, layer: str | None = None) -> list[VectorLayer]:
         raise LabelError(f"There is no file {path}.", expected="a vector file", remedy="Check the path.")
     if suffix_of(path) in PARQUET_SUFFIXES:
         frame = _read_parquet(path)
-        return [VectorLayer(path, None, frame.crs, tuple(frame.columns.drop(frame.geometry.name)), frame)]
+        return [VectorLayer(path, None, frame.crs, tuple(frame.columns.drop(frame.geometry.name)), len(frame), frame)]
     if suffix_of(path) in (".osm", ".pbf") and "OSM" not in pyogrio.list_drivers():
         raise LabelError(
             f"{shown(path)} is an OpenStreetMap file, which the installed pyogrio cannot read.",
@@ -106,7 +107,13 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
     try:
         with reading(layer.path):
             return pyogrio.read_dataframe(
-                layer.source, layer=layer.name, columns=columns, bbox=box, force_2d=True, on_invalid="ignore"
+                layer.source,
+                layer=layer.name,
+                columns=columns,
+                bbox=box,
+                force_2d=True,
+                on_invalid="ignore",
+                fid_as_index=True,
             )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, ShapelyError, ValueError) as error:
         raise _unreadable(layer.path, error) from error
@@ -134,14 +141,19 @@ def _box_of_features(layer: VectorLayer) -> Box:
 
 
 def grid_box(grid: Grid, crs: CRS | None, margin_m: float = 0.0) -> Box | None:
-    """Return the bounding box, in a CRS, of a grid grown by a margin, or None outside the domain of the CRS."""
+    """Return the bounding box, in a CRS, of a grid grown by a margin, or None outside the domain of the CRS.
+
+    Degrees may go beyond 180 where the box reaches across the antimeridian.
+    """
     across, down = (int(np.ceil(margin_m / size)) for size in grid.gsd_m())
     grown = grid.window(Block(-down, -across, grid.height + 2 * down, grid.width + 2 * across))
     if crs is None or grid.crs is None or crs == grid.crs:
         return grown.bounds
     transformer = Transformer.from_crs(grid.crs.to_2d(), crs.to_2d(), always_xy=True)
-    box = transformer.transform_bounds(*grown.bounds, densify_pts=21)
-    return box if np.isfinite(box).all() and box[0] <= box[2] else None
+    left, bottom, right, top = transformer.transform_bounds(*grown.bounds, densify_pts=21)
+    if crs.is_geographic and right < left:
+        right += 360
+    return (left, bottom, right, top) if np.isfinite((left, bottom, right, top)).all() and left <= right else None
 
 
 def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
@@ -170,7 +182,7 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
 def _describe(path: Path, name: str) -> VectorLayer:
     info = pyogrio.read_info(vector_name(path), layer=name)
     crs = CRS.from_user_input(info["crs"]) if info["crs"] else None
-    return VectorLayer(path, name, crs, tuple(str(field) for field in info["fields"]))
+    return VectorLayer(path, name, crs, tuple(str(field) for field in info["fields"]), int(info["features"]))
 
 
 def _read_parquet(path: Path) -> gpd.GeoDataFrame:

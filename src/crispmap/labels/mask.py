@@ -69,9 +69,7 @@ def open_labels(
         )
     if not is_vector_file(path):
         return MaskLabels(path, schema, grid, options=options)
-    features = read_vectors(
-        path, schema, grid=grid, layer=options.layer, assume_crs=options.assume_crs, all_as=options.all_as
-    )
+    features = read_vectors(path, schema, grid=grid, options=options)
     return VectorLabels(features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched)
 
 

@@ -41,6 +41,6 @@ class LabelOptions:
     all_as: str | None = None  # the class of every vector feature, overriding its columns
     road_width_m: float | None = None  # total width of every line, overriding its own and its class's
     all_touched: bool = False  # draw every pixel that a vector touches, not only those whose centre it contains
-    unknown: Literal["error", "ignore"] = "error"  # what to do with a mask's values of no class
+    unknown: Literal["error", "ignore"] = "error"  # what to do with values of no class
     tolerance: int = 16  # how far each channel of a mask's colour may be from a class colour (lossy compression)
     threshold: float | None = None  # grey values of this or more are class 1, others class 0, of two classes

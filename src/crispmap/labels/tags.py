@@ -101,18 +101,31 @@ def row_count(table: TagTable) -> int:
     return len(next(iter(table.values())))
 
 
-def class_column_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
-    """Return the class id of each feature from a class column, NO_CLASS without one.
+def missing(column: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which entries are None."""
+    return np.array([value is None for value in column], dtype=bool)
 
-    Names count in any case, ids as integers; 255 and ``ignore`` give IGNORE.
+
+def class_column_ids(table: TagTable, schema: ClassSchema) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Return the class id of each feature from a class column, NO_CLASS without one, and values that are no class.
+
+    Names count in any case, ids as integers; 255 and ``ignore`` give IGNORE. A column of which no value is a class is
+    no column of classes, nor is that beside a ``type``; of the others, values that are no class are returned as text.
     """
     by_text = {str(index): index for index in range(len(schema))} | {str(IGNORE): IGNORE, "ignore": IGNORE}
     by_text |= {name.casefold(): index for index, name in enumerate(schema.names)}
-    ids = np.full(row_count(table), NO_CLASS, dtype=np.int64)
+    ids, unknown = np.full(row_count(table), NO_CLASS, dtype=np.int64), _absent(row_count(table))
     for column in CLASS_COLUMNS:
-        found = [NO_CLASS if text is None else by_text.get(text.strip().casefold(), NO_CLASS) for text in table[column]]
+        texts = table[column]
+        found = np.array(
+            [NO_CLASS if text is None else by_text.get(text.strip().casefold(), NO_CLASS) for text in texts]
+        )
+        if (found != NO_CLASS).any():
+            said = np.array([text is not None and text.strip() != "" for text in texts])
+            unknown = np.where(said & (found == NO_CLASS) & missing(table["type"]) & missing(unknown), texts, unknown)
         ids = np.where(ids == NO_CLASS, found, ids)
-    return ids
+    unknown[ids != NO_CLASS] = None
+    return ids, unknown
 
 
 def tag_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
@@ -145,10 +158,6 @@ def _absent(count: int) -> NDArray[np.object_]:
     return np.full(count, None, dtype=object)
 
 
-def _missing(column: NDArray[np.object_]) -> NDArray[np.bool_]:
-    return np.array([value is None for value in column], dtype=bool)
-
-
 def _text(value: Any) -> str | None:
     """Return a value as the text of a tag: 2.0 as "2", True as "yes", missing as None."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
@@ -162,7 +171,7 @@ def _text(value: Any) -> str | None:
 
 def _spread(table: TagTable, packed: NDArray[np.object_]) -> None:
     """Copy tags out of a column of many tags, where a feature has no value in the tag's own column."""
-    for row in np.flatnonzero(~_missing(packed)):
+    for row in np.flatnonzero(~missing(packed)):
         for key, value in parse_many_tags(packed[row]).items():
             if key in table and key not in MANY_TAGS_COLUMNS and table[key][row] is None:
                 table[key][row] = value
@@ -171,14 +180,14 @@ def _spread(table: TagTable, packed: NDArray[np.object_]) -> None:
 def _spread_pair(table: TagTable) -> None:
     """Read class=highway, type=residential as highway=residential."""
     keys = table["class"]
-    for key in set(keys[~_missing(keys)]) - {*CLASS_COLUMNS, "type"}:
+    for key in set(keys[~missing(keys)]) - {*CLASS_COLUMNS, "type"}:
         _fill(table, key, np.where(keys == key, table["type"], _absent(len(keys))))
 
 
 def _fill(table: TagTable, key: str | None, values: NDArray[np.object_]) -> None:
     """Fill in a tag where it is missing, if its key is in the table."""
     if key in table:
-        table[key] = np.where(_missing(table[key]), values, table[key])
+        table[key] = np.where(missing(table[key]), values, table[key])
 
 
 def _geofabrik_key(layer: str) -> str | None:

@@ -130,23 +130,23 @@ class SceneInputs:
                 remedy="name the vectors under labels: path:, or remove noise:",
             )
         schema = self._project.schema
-        features = read_vectors(
-            section.path, schema, grid=grid, layer=section.layer, assume_crs=section.assume_crs, all_as=section.all_as
-        )
+        features = read_vectors(section.path, schema, grid=grid, options=self._options(section))
         noisy = simulate_noise(features, LabelNoise(**dict(noise)), seed=self._project.seed)
         # A width that is part of the noise is in the features already.
         width = section.road_width_m if noise.road_width_m is None else None
         return VectorLabels(noisy, grid, schema, road_width_m=width)
 
-    def _opened(self, section: LabelSection | ReferenceSection, grid: Grid) -> LabelReader:
-        options = LabelOptions(
+    def _options(self, section: LabelSection | ReferenceSection) -> LabelOptions:
+        return LabelOptions(
             layer=section.layer,
             assume_crs=section.assume_crs,
             all_as=section.all_as,
             road_width_m=section.road_width_m,
             unknown=section.unknown,
         )
-        reader = open_labels(section.path, self._project.schema, grid, options=options)
+
+    def _opened(self, section: LabelSection | ReferenceSection, grid: Grid) -> LabelReader:
+        reader = open_labels(section.path, self._project.schema, grid, options=self._options(section))
         self._stack.callback(reader.close)
         return reader
 
