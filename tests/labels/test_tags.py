@@ -70,6 +70,22 @@ def test_values_of_any_type_become_text() -> None:
     assert list(found["building"]) == expected
 
 
+def test_lists_and_pairs_become_text() -> None:
+    found = table(building=[["a", "b"], np.array(["a", 2.0], object), [], ("a", None), [("k", "v")]])
+    assert list(found["building"]) == ["a;b", "a;2", "", "a", '{"k": "v"}']
+
+
+def test_packed_values_of_any_type_become_text() -> None:
+    packed = '{"a": null, "b": 0, "c": false, "d": true, "e": ["x", "y"]}'
+    assert tags.parse_many_tags(packed) == {"b": "0", "c": "no", "d": "yes", "e": "x;y"}
+
+
+def test_a_column_of_classes_may_repeat_a_class() -> None:
+    ids, unknown = tags.class_column_ids(table(class_name=["road", "road;2", "road;building"]), SCHEMA)
+    assert ids.tolist() == [2, 2, -1]
+    assert unknown.tolist() == [None, None, "road;building"]
+
+
 def test_rules_decide_and_the_later_class_wins() -> None:
     found = table(
         building=["yes", "no", None, "yes", None],

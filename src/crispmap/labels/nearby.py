@@ -20,7 +20,7 @@ from pyproj import CRS
 from crispmap.classes import ClassSchema
 from crispmap.geo.grid import Grid
 from crispmap.labels import tags
-from crispmap.labels.geometry import Geometries
+from crispmap.labels.geometry import Geometries, is_polygon
 from crispmap.labels.layers import NEIGHBOURHOOD_M, Box, VectorLayer, grid_box, read_layer
 from crispmap.labels.left_out import LeftOut, Reason
 from crispmap.types import DoubleArray
@@ -28,6 +28,7 @@ from crispmap.types import DoubleArray
 _SURROUNDINGS_M = 10_000.0  # what reaches further than this from the grid is cut before it is reprojected
 _CUT_SIDES = 100  # a side of the cut has as many pieces: straight in one CRS, it is bent in another
 _TURN = 360.0
+_BY_OSM_DRIVER = "osm_way_id"  # a column of GDAL's layer of areas, which drops the tag ``area`` that made them so
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class NearFeatures:
         }
         table = tags.join_tables(one.table for one in parts)
         return cls(table=table, elsewhere=sum(one.elsewhere for one in parts), **arrays)
+
+    def outline(self, which: NDArray[np.bool_]) -> None:
+        """Put the outlines of polygons in their place."""
+        rows = which & is_polygon(self.geometry)
+        self.geometry[rows] = shapely.boundary(self.geometry[rows])
 
     def count(self, left_out: LeftOut, reason: Reason, rows: NDArray[np.int64]) -> None:
         """Count features, given by their rows, as left out."""
@@ -106,9 +112,12 @@ def read_near(
         geometry, lost = _reprojected(geometry, source, target, grid)
     attributes = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
     name = layer.name or layer.path.stem
+    table = tags.tag_table(attributes, schema, name)
+    if _BY_OSM_DRIVER in layer.columns:
+        table["area"][tags.missing(table["area"])] = "yes"
     return NearFeatures(
         geometry,
-        tags.tag_table(attributes, schema, name),
+        table,
         frame.index.to_numpy(dtype=object),
         np.full(len(frame), name, dtype=object),
         np.full(len(frame), bool(tags.match_columns(layer.columns, tags.CLASS_COLUMNS))),

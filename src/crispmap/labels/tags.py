@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crispmap.classes import ClassSchema
+from crispmap.classes import ClassSchema, tag_values
 from crispmap.labels.widths import LANE_KEYS, WIDTH_KEYS, width_from_tags
 from crispmap.types import IGNORE
 
@@ -31,6 +31,7 @@ TagTable: TypeAlias = dict[str, NDArray[np.object_]]
 
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*=>\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
+_YES = {"yes", "true", "True", "1"}
 _GEOFABRIK_KEYS = {
     "roads": "highway",
     "buildings": "building",
@@ -44,7 +45,7 @@ _GEOFABRIK_KEYS = {
 
 def columns_wanted(schema: ClassSchema) -> tuple[str, ...]:
     """Return the names of the columns that may decide the class or the width of a feature."""
-    extra = ("type", "fclass")
+    extra = ("type", "fclass", "area")
     return tuple(
         dict.fromkeys((*rule_keys(schema), *WIDTH_KEYS, *LANE_KEYS, *CLASS_COLUMNS, *extra, *MANY_TAGS_COLUMNS))
     )
@@ -69,7 +70,8 @@ def parse_many_tags(text: object) -> dict[str, str]:
         return {}
     if text.lstrip().startswith("{"):
         try:
-            return {str(key): str(value) for key, value in json.loads(text).items()}
+            found = {str(key): _text(value) for key, value in json.loads(text).items()}
+            return {key: value for key, value in found.items() if value is not None}
         except ValueError:
             return {}
     return {_ESCAPE.sub(r"\1", key): _ESCAPE.sub(r"\1", value) for key, value in _PAIR.findall(text)}
@@ -101,6 +103,32 @@ def row_count(table: TagTable) -> int:
     return len(next(iter(table.values())))
 
 
+def _common(ids: Iterable[int]) -> int:
+    """Return the id that all values of a tag have in common, else NO_CLASS."""
+    distinct = set(ids)
+    return distinct.pop() if len(distinct) == 1 else NO_CLASS
+
+
+def outlines(table: TagTable, schema: ClassSchema, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which features have their class by a rule on ``highway``, and as areas are only closed ways.
+
+    OpenStreetMap takes a closed way for a line there unless it says ``area=yes``; a relation (multipolygon) is an area.
+
+    Args:
+        ids: The class of each feature by the rules.
+    """
+    if "highway" not in table:
+        return np.zeros(len(ids), np.bool_)
+    areas, types = table["area"], table["type"]
+    closed = [
+        not _YES.intersection(tag_values(area)) and (kind != "multipolygon" or area is not None)
+        for area, kind in zip(areas, types, strict=True)
+    ]
+    otherwise = tag_ids({**table, "highway": _absent(len(ids))}, schema)
+    ways: NDArray[np.bool_] = np.array(closed, np.bool_) & ~missing(table["highway"]) & (otherwise != ids)
+    return ways
+
+
 def missing(column: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Return which entries are None."""
     return np.array([value is None for value in column], dtype=bool)
@@ -117,9 +145,7 @@ def class_column_ids(table: TagTable, schema: ClassSchema) -> tuple[NDArray[np.i
     ids, unknown = np.full(row_count(table), NO_CLASS, dtype=np.int64), _absent(row_count(table))
     for column in CLASS_COLUMNS:
         texts = table[column]
-        found = np.array(
-            [NO_CLASS if text is None else by_text.get(text.strip().casefold(), NO_CLASS) for text in texts]
-        )
+        found = np.array([_common(by_text.get(one.casefold(), NO_CLASS) for one in tag_values(text)) for text in texts])
         if (found != NO_CLASS).any():
             said = np.array([text is not None and text.strip() != "" for text in texts])
             unknown = np.where(said & (found == NO_CLASS) & missing(table["type"]) & missing(unknown), texts, unknown)
@@ -160,6 +186,8 @@ def _absent(count: int) -> NDArray[np.object_]:
 
 def _text(value: Any) -> str | None:
     """Return a value as the text of a tag: 2.0 as "2", True as "yes", missing as None."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return _text_of_several(list(value))
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, bool | np.bool_):
@@ -167,6 +195,13 @@ def _text(value: Any) -> str | None:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return json.dumps(dict(value)) if isinstance(value, Mapping) else str(value)
+
+
+def _text_of_several(values: list[Any]) -> str:
+    """Return a list as ``a;b``, pairs of key and value as JSON."""
+    if values and all(isinstance(one, tuple) and len(one) == 2 for one in values):
+        return json.dumps(dict(values))
+    return ";".join(text for text in map(_text, values) if text is not None)
 
 
 def _spread(table: TagTable, packed: NDArray[np.object_]) -> None:

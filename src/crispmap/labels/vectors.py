@@ -47,8 +47,9 @@ def read_vectors(
 
     The class of a feature is the first that applies: ``all_as``; a column ``class`` or ``class_name`` with a class name
     in any case or id (255 or ``ignore`` for IGNORE); the schema's tag rules over the columns and over tags in
-    ``other_tags``; the only non-background class, if it has no rule. Invalid polygons are repaired, heights dropped,
-    and geometries that reach far beyond the grid cut before they are reprojected.
+    ``other_tags``; the only non-background class, if it has no rule. A polygon whose class comes from its tag
+    ``highway`` is a closed way, and its outline is returned, unless it says ``area=yes``. Invalid polygons are
+    repaired, heights dropped, and geometries that reach far beyond the grid cut before they are reprojected.
 
     Args:
         path: Anything GDAL reads as vectors (GeoPackage, GeoJSON, Shapefile, FlatGeobuf, .osm, .osm.pbf), in a file
@@ -87,8 +88,9 @@ def read_features(
     near = NearFeatures.joined([read_near(one, schema, source_crs(one, assumed, grid), target, grid) for one in layers])
     _require_any(near, layers, grid, assumed)
     left_out = LeftOut(layers[0].file, len(near) + near.elsewhere)
-    ids = _class_ids(near, schema, fixed_id, options.unknown, left_out)
+    ids, ways = _class_ids(near, schema, fixed_id, options.unknown, left_out)
     _require_class(ids, layers, schema)
+    near.outline(ways)
     features = _features(near, ids, target, left_out)
     left_out.add(Reason.ELSEWHERE, near.elsewhere)
     _log.info("%s", left_out)
@@ -163,10 +165,10 @@ def parse_crs(text: str | CRS | None) -> CRS | str | None:
 
 def _class_ids(
     near: NearFeatures, schema: ClassSchema, fixed_id: int | None, unknown: str, left_out: LeftOut
-) -> NDArray[np.int64]:
-    """Return the class id of every feature, NO_CLASS where there is none."""
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the class id of every feature, NO_CLASS where there is none, and whether only its outline is meant."""
     if fixed_id is not None:
-        return np.full(len(near), fixed_id, dtype=np.int64)
+        return np.full(len(near), fixed_id, dtype=np.int64), np.zeros(len(near), np.bool_)
     ids, strange = tags.class_column_ids(near.table, schema)
     foreground = schema.classes[1:]
     without_rule = [one.name for one in foreground if not one.osm]
@@ -178,6 +180,7 @@ def _class_ids(
         )
     only_one = without_rule and len(foreground) == 1
     by_tags = np.where(tags.missing(strange), 1, tags.NO_CLASS) if only_one else tags.tag_ids(near.table, schema)
+    ways = tags.outlines(near.table, schema, by_tags) & (ids == tags.NO_CLASS)
     ids = np.where(ids == tags.NO_CLASS, by_tags, ids)
     wrong = np.flatnonzero(~tags.missing(strange) & (ids == tags.NO_CLASS))
     if len(wrong):
@@ -188,7 +191,7 @@ def _class_ids(
     none = ids == tags.NO_CLASS
     near.count(left_out, Reason.EMPTY_CLASS, np.flatnonzero(none & near.classed))
     near.count(left_out, Reason.NO_CLASS, np.flatnonzero(none & ~near.classed))
-    return ids
+    return ids, ways
 
 
 def _unknown_error(
