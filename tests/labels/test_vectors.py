@@ -302,12 +302,6 @@ def test_truncated_features(tmp_path: Path) -> None:
         read_vectors(path, SCHEMA)
 
 
-def test_a_parquet_table_without_geometry(tmp_path: Path) -> None:
-    tagged().drop(columns="geometry").to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(LabelError, match="cannot be read"):
-        read_vectors(tmp_path / "a.parquet", SCHEMA)
-
-
 def test_empty_files(tmp_path: Path) -> None:
     path = write(tagged().iloc[:0], tmp_path / "a.gpkg", geometry_type="Polygon")
     for grid in (None, GRID):

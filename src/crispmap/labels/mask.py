@@ -47,6 +47,7 @@ _VECTOR_SUFFIXES = (
     *PARQUET_SUFFIXES,
     *(".geojson", ".json", ".geojsonl", ".gpkg", ".shp", ".fgb", ".osm", ".pbf"),
     *(".kml", ".kmz", ".gml", ".gpx", ".gdb", ".tab", ".zip"),
+    *(".csv", ".tsv", ".dbf", ".xlsx"),
 )
 
 

@@ -37,6 +37,7 @@ class LabelOptions:
     """How labels are read from a file."""
 
     layer: str | None = None  # of a vector file; by default all of polygons or lines
+    encoding: str | None = None  # of a vector file's text, such as ISO-8859-1; by default as the file says
     assume_crs: str | None = None  # the CRS of a file without one, or SCENE_COORDINATES
     all_as: str | None = None  # the class of every vector feature, overriding its columns
     road_width_m: float | None = None  # total width of every line, overriding its own and its class's

@@ -62,7 +62,7 @@ def write_moved(
 
     Args:
         grid: Where the displacement holds; east and north are those of its centre, or x and y without a CRS.
-        options: ``layer`` and ``assume_crs`` apply; the file written declares the latter.
+        options: ``layer``, ``encoding`` and ``assume_crs`` apply; the file written declares the latter.
 
     Raises:
         LabelError: If the vectors cannot be read, or none is near the grid.
@@ -72,7 +72,7 @@ def write_moved(
     options = options or LabelOptions()
     assumed = parse_crs(options.assume_crs)
     frames = []
-    for one in drawn_layers(Path(path), options.layer):
+    for one in drawn_layers(Path(path), options.layer, options.encoding):
         crs = source_crs(one, assumed, grid)
         found = pd.concat([read_layer(one, one.columns, box) for box, _ in near_boxes(grid, crs, NEIGHBOURHOOD_M)])
         found = found[~found.index.duplicated()]

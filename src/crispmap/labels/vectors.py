@@ -56,8 +56,8 @@ def read_vectors(
             or at an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a GeoParquet file.
         grid: Only features whose bounding box comes within NEIGHBOURHOOD_M of this grid are returned, in its CRS.
             Without a grid all features are returned, in the CRS of the first layer.
-        options: ``layer``, ``assume_crs``, ``all_as`` and ``unknown`` apply. The file's own CRS wins over the assumed
-            one, unless it says degrees and its coordinates cannot be.
+        options: Those of vectors and ``unknown`` apply. The file's own CRS wins over the assumed one, unless it says
+            degrees and its coordinates cannot be.
 
     Returns:
         Columns geometry (Polygon or LineString), class_id (int), width_m (float: a line's total width by its own tags,
@@ -82,7 +82,7 @@ def read_features(
     """Return what ``read_vectors`` does and what was left out, without a warning."""
     path, options = Path(path), options or LabelOptions()
     fixed_id = None if options.all_as is None else schema.id_of(options.all_as)
-    layers = drawn_layers(path, options.layer)
+    layers = drawn_layers(path, options.layer, options.encoding)
     assumed = parse_crs(options.assume_crs)
     target = grid.crs if grid is not None else source_crs(layers[0], assumed, grid)
     near = NearFeatures.joined([read_near(one, schema, source_crs(one, assumed, grid), target, grid) for one in layers])
