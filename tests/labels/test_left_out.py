@@ -119,6 +119,19 @@ def test_scenes_across_the_antimeridian_in_degrees(tmp_path: Path, centre: float
         assert write_moved(tmp_path / "a.gpkg", tmp_path / "moved.gpkg", grid, (1.0, 0.0)) == 3
 
 
+def test_broken_and_mixed_geometries_that_reach_far_are_cut_or_counted(tmp_path: Path) -> None:
+    bow = shapely.Polygon([(1, 40), (60, 70), (60, 40), (1, 70)])
+    mixed = shapely.GeometryCollection([shapely.Point(9, 9), shapely.box(1, 40, 60, 70), bow])
+    endless = shapely.Polygon([(3, 48), (4, 48), (np.inf, 49)])
+    frame = gpd.GeoDataFrame({"x": [1, 2, 3]}, geometry=[bow, mixed, endless], crs=LONLAT)
+    frame.to_parquet(tmp_path / "a.parquet")
+    grid = Grid(UTM, Affine(10, 0, 450_000, 0, -10, 5_400_400), (100, 100))
+    found = read_features(tmp_path / "a.parquet", ONE, grid=grid)
+    assert (rasterize(found.frame, grid, ONE) == 1).all()
+    assert found.left_out.counts in ({}, {Reason.NO_GEOMETRY: 1}, {Reason.ELSEWHERE: 1})
+    assert found.left_out.total == 3
+
+
 def test_the_world_covers_a_scene_across_the_antimeridian(tmp_path: Path) -> None:
     gpd.GeoDataFrame({"x": [1]}, geometry=[shapely.box(-180, -90, 180, 90)], crs=LONLAT).to_file(tmp_path / "a.gpkg")
     for crs, x, y, side in ((4326, 179.99, -17, 1e-4), (32760, 816_000, 8_118_000, 10)):

@@ -117,3 +117,14 @@ def test_a_threshold_is_a_comparison(threshold: float) -> None:
     values = np.arange(256)
     decode = choose_decoder(values, MaskTraits(False, None, True, None), TWO, 16, threshold)
     assert np.array_equal(decode(values), values >= threshold)
+
+
+def test_a_mask_beyond_the_antimeridian_meets_a_scene_that_crosses_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"driver": "GTiff", "count": 1, "height": 100, "width": 100, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, crs="EPSG:4326", transform=(1e-3, 0, -180, 0, -1e-3, -17)) as file:
+        file.write(np.ones((1, 100, 100), np.uint8))
+    grid = Grid(CRS.from_epsg(32760), Affine(10, 0, 818_000, 0, -10, 8_116_000), (200, 200))
+    reader = open_labels(path, TWO, grid)
+    assert set(np.unique(reader.read(grid.block))) == {1, IGNORE}
+    reader.close()

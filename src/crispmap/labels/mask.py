@@ -34,7 +34,8 @@ from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import palette
-from crispmap.labels.layers import PARQUET_SUFFIXES, grid_box
+from crispmap.labels.layers import PARQUET_SUFFIXES
+from crispmap.labels.nearby import near_boxes
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
@@ -160,10 +161,10 @@ class MaskLabels:
 
     def _require_overlap(self, crs: CRS) -> None:
         """Raise LabelError unless mask and grid overlap; GDAL's own error is obscure."""
-        wanted = grid_box(self.grid, crs)
         file = Grid(crs, self._file.transform, (self._file.height, self._file.width)).bounds
-        if wanted is not None and not (
-            wanted[0] < file[2] and file[0] < wanted[2] and wanted[1] < file[3] and file[1] < wanted[3]
+        wanted = [box for box, _ in near_boxes(self.grid, crs, 0.0) if box is not None]
+        if wanted and not any(
+            one[0] < file[2] and file[0] < one[2] and one[1] < file[3] and file[1] < one[3] for one in wanted
         ):
             raise self._empty_error()
 

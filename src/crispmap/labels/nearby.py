@@ -7,7 +7,7 @@ the domain of the grid's CRS still covers the grid. In degrees the earth goes on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import geopandas as gpd
@@ -110,19 +110,25 @@ def read_near(
     lost = np.zeros(len(geometry), np.bool_)
     if changes:
         geometry, lost = _reprojected(geometry, source, target, grid)
+    near = _tagged(layer, frame, schema)
+    return replace(near, geometry=geometry, lost=lost, elsewhere=max(near.elsewhere, int((~inside).sum())))
+
+
+def _tagged(layer: VectorLayer, frame: gpd.GeoDataFrame, schema: ClassSchema) -> NearFeatures:
+    """Return features of a layer with their tags, in their own CRS."""
     attributes = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
     name = layer.name or layer.path.stem
     table = tags.tag_table(attributes, schema, name)
     if _BY_OSM_DRIVER in layer.columns:
         table["area"][tags.missing(table["area"])] = "yes"
     return NearFeatures(
-        geometry,
+        frame.geometry.to_numpy(),
         table,
         frame.index.to_numpy(dtype=object),
         np.full(len(frame), name, dtype=object),
         np.full(len(frame), bool(tags.match_columns(layer.columns, tags.CLASS_COLUMNS))),
-        lost,
-        max(layer.features - len(frame), int((~inside).sum())),
+        np.zeros(len(frame), np.bool_),
+        max(layer.features - len(frame), 0),
     )
 
 
@@ -134,7 +140,8 @@ def _turned(frame: gpd.GeoDataFrame, degrees: float) -> gpd.GeoDataFrame:
 def _cut(shapes: Geometries, box: Box) -> tuple[Geometries, NDArray[np.bool_]]:
     """Return geometries, those that reach beyond a box cut to it, and which of them are then not empty."""
     bounds = shapely.bounds(shapes)
-    far = np.flatnonzero((bounds[:, :2] < box[:2]).any(axis=1) | (bounds[:, 2:] > box[2:]).any(axis=1))
+    beyond = (bounds[:, :2] < box[:2]).any(axis=1) | (bounds[:, 2:] > box[2:]).any(axis=1)
+    far = np.flatnonzero(beyond & np.isfinite(bounds).all(axis=1))
     shapes, inside = shapes.copy(), np.ones(len(shapes), np.bool_)
     if len(far):
         step = max(box[2] - box[0], box[3] - box[1]) / _CUT_SIDES
