@@ -87,6 +87,8 @@ TOWN = ClassSchema(
         ),
         ("building!=*", {"building": "0"}, True),
         ("building=*", {"building": "no;yes"}, True),
+        ("ref=A 1;A 2", {"ref": "A 1;A 2"}, True),
+        ("ref=None", {"ref": None}, False),
         ("building=*", {"building": 1}, True),
         ("building=*", {"building": "0.5"}, True),
         (" addr:street = Via Roma ", {"addr:street": "Via Roma"}, True),

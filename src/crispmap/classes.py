@@ -34,9 +34,11 @@ class TagTerm:
 
     def matches(self, tags: Mapping[str, Any]) -> bool:
         """Return whether the tags meet this condition; an absent or empty tag meets only a negated one."""
-        values = tag_values(tags.get(self.key))
-        any_value = self.values == ("*",)
-        hit = any(_NO.fullmatch(value) is None if any_value else value in self.values for value in values)
+        whole, any_value = tags.get(self.key), self.values == ("*",)
+        values = tag_values(whole)
+        hit = (str(whole) in self.values and bool(values)) or any(
+            _NO.fullmatch(value) is None if any_value else value in self.values for value in values
+        )
         return hit != self.negated
 
 

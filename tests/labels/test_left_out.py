@@ -132,6 +132,14 @@ def test_broken_and_mixed_geometries_that_reach_far_are_cut_or_counted(tmp_path:
     assert found.left_out.total == 3
 
 
+@pytest.mark.parametrize("reach", [1e7, 1e12, 1e200])
+def test_a_line_without_end_is_drawn(tmp_path: Path, reach: float) -> None:
+    lines = [shapely.LineString([(450_000 - reach, y), (450_000 + reach, y)]) for y in (5_400_300.5, 5_400_200.5)]
+    gpd.GeoDataFrame({"highway": ["primary"] * 2}, geometry=lines, crs=UTM).to_parquet(tmp_path / "a.parquet")
+    ids = rasterize(read_vectors(tmp_path / "a.parquet", SCHEMA, grid=GRID), GRID, SCHEMA)
+    assert (ids == 2).sum(axis=0).tolist() == [14] * 400
+
+
 def test_the_world_covers_a_scene_across_the_antimeridian(tmp_path: Path) -> None:
     gpd.GeoDataFrame({"x": [1]}, geometry=[shapely.box(-180, -90, 180, 90)], crs=LONLAT).to_file(tmp_path / "a.gpkg")
     for crs, x, y, side in ((4326, 179.99, -17, 1e-4), (32760, 816_000, 8_118_000, 10)):

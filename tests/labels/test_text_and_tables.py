@@ -96,6 +96,8 @@ def test_a_file_in_a_folder_of_an_archive_is_named(tmp_path: Path) -> None:
             file.write(one, f"in/{one.name}")
     with pytest.raises(LabelError, match=f"/vsizip/{archive}/in/{path.name}"):
         read_vectors(archive, CHURCH)
+    with pytest.raises(LabelError, match=f"/vsizip/{archive}/in/{path.name}"):
+        describe_vectors(archive)
     inside = Path(f"/vsizip/{archive}/in/{path.name}")
     assert len(read_vectors(inside, CHURCH, options=LabelOptions(encoding="cp1252"))) == 1
 

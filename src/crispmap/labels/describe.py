@@ -12,9 +12,10 @@ import pyogrio
 
 from crispmap.errors import LabelError
 from crispmap.files.address import shown, suffix_of
+from crispmap.files.archive import archive_remedy
 from crispmap.files.vector_file import layer_info, reading, reason_shown, vector_name
 from crispmap.geo.crs import crs_name
-from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers
+from crispmap.labels.layers import IN_ARCHIVES, PARQUET_SUFFIXES, drawn_layers
 
 VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", *PARQUET_SUFFIXES)  # never rasters
 
@@ -60,7 +61,8 @@ def describe_vectors(path: str | Path) -> VectorFacts:
         raise LabelError(
             f"{shown(path)} cannot be read as a raster or as vectors: {reason_shown(error, path)}",
             expected="a scene, class map, model, vector or project file",
-            remedy="Check that the file is complete and of the format its name says.",
+            remedy=archive_remedy(path, (*IN_ARCHIVES, ".tif", ".tiff"))
+            or "Check that the file is complete and of the format its name says.",
         ) from error
     return VectorFacts(shown(path), layers)
 

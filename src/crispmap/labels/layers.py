@@ -26,7 +26,7 @@ NEIGHBOURHOOD_M = 250.0  # features this far outside the scene are read too: the
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 
-_IN_ARCHIVES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".gml", ".kml", ".tab", ".osm", ".pbf")
+IN_ARCHIVES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".gml", ".kml", ".tab", ".osm", ".pbf")
 _TABLE = "None"  # the type of a layer without geometry
 _WKT_COLUMNS = ("wkt", "geometry", "geom", "the_geom", "geometry_wkt", "wkt_geom", "_wkt")
 _OSM_LAYERS = ("lines", "multipolygons")
@@ -253,7 +253,7 @@ def _read_parquet(path: Path) -> gpd.GeoDataFrame:
             expected="pyarrow",
             remedy="pip install 'crispmap[parquet]', or convert the file to GeoPackage.",
         ) from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, CRSError) as error:
         if "geo metadata" in str(error):  # geopandas' message for a table of another kind
             from pyarrow import parquet  # type: ignore[import-untyped]
 
@@ -275,6 +275,6 @@ def _unreadable(path: Path, error: Exception) -> LabelError:
     return LabelError(
         f"{shown(path)} cannot be read as vectors: {reason_shown(error, path)}",
         expected="GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, .osm or .osm.pbf",
-        remedy=archive_remedy(path, _IN_ARCHIVES)
+        remedy=archive_remedy(path, IN_ARCHIVES)
         or f"Check {where}that the file is complete and of the format its name says.",
     )

@@ -26,6 +26,7 @@ from crispmap.labels.left_out import LeftOut, Reason
 from crispmap.types import DoubleArray
 
 _SURROUNDINGS_M = 10_000.0  # what reaches further than this from the grid is cut before it is reprojected
+_FARTHEST_M = 1_000_000.0  # likewise where it is not reprojected: lines are given corners all along
 _CUT_SIDES = 100  # a side of the cut has as many pieces: straight in one CRS, it is bent in another
 _TURN = 360.0
 _BY_OSM_DRIVER = "osm_way_id"  # a column of GDAL's layer of areas, which drops the tag ``area`` that made them so
@@ -97,7 +98,7 @@ def read_near(
         source: The CRS of the layer's coordinates.
     """
     changes = source is not None and target is not None and source != target
-    around = near_boxes(grid, source, _SURROUNDINGS_M)[0][0] if changes else None
+    around = near_boxes(grid, source, _SURROUNDINGS_M if changes else _FARTHEST_M)[0][0]
     read = [
         _turned(read_layer(layer, tags.columns_wanted(schema), box), turn)
         for box, turn in near_boxes(grid, source, NEIGHBOURHOOD_M)
