@@ -81,11 +81,29 @@ TOWN = ClassSchema(
         ("a=b & c=d", {"a": "b"}, False),
         ("a=b & c!=d", {"a": "b", "c": "e"}, True),
         ("layer=1", {"layer": 1}, True),
+        *(
+            ("building=*", {"building": no}, False)
+            for no in (0, 0.0, "0", "0.0", "false", "FALSE", "No", False, "no;0")
+        ),
+        ("building!=*", {"building": "0"}, True),
+        ("building=*", {"building": "no;yes"}, True),
+        ("ref=A 1;A 2", {"ref": "A 1;A 2"}, True),
+        ("ref=None", {"ref": None}, False),
+        ("building=*", {"building": 1}, True),
+        ("building=*", {"building": "0.5"}, True),
         (" addr:street = Via Roma ", {"addr:street": "Via Roma"}, True),
     ],
 )
 def test_rules_match_as_told(rule: str, tags: dict[str, Any], hit: bool) -> None:
     assert TagRule.parse(rule).matches(tags) is hit
+
+
+@given(WORDS, st.lists(WORDS, min_size=1, max_size=4), st.lists(WORDS, min_size=1, max_size=4))
+@settings(deadline=None, max_examples=100)
+def test_several_values_match_by_each(key: str, wanted: list[str], held: list[str]) -> None:
+    rule = TagRule.parse(f"{key}={'|'.join(wanted)}")
+    for value in (";".join(held), " ; ".join(held), held, tuple(held), str(held), json.dumps(held)):
+        assert rule.matches({key: value}) is any(one in wanted for one in held)
 
 
 @given(WORDS, st.lists(WORDS, min_size=1, max_size=4), st.dictionaries(WORDS, WORDS, max_size=3))

@@ -1,8 +1,8 @@
 """Class schema: the ordered classes of a map, their names, colours and OpenStreetMap tag rules.
 
 A tag rule is a conjunction of terms joined by "&"; a term is ``key=value``, ``key=value|value``, ``key=*`` (any value
-but "no") or ``key!=value``. A class takes a feature when any of its rules matches; where features of two classes
-overlap, the class drawn later wins.
+but those that mean no: no, false, 0) or ``key!=value``. A tag of several values (``a;b``, a list) is matched by each. A
+class takes a feature when any of its rules matches; where features of two classes overlap, the class drawn later wins.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from crispmap.types import IGNORE
 ROAD_WIDTH_M = 7.0  # total road width where nothing better is known (Maggiori et al. 2016, following Mnih 2013)
 
 _TERM = re.compile(r"^\s*([^=!&|\s]+)\s*(!?=)\s*([^=!&]+?)\s*$")
+_NO = re.compile(r"no|false|[+-]?(0+\.?0*|\.0+)|", re.IGNORECASE)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -33,11 +34,24 @@ class TagTerm:
 
     def matches(self, tags: Mapping[str, Any]) -> bool:
         """Return whether the tags meet this condition; an absent or empty tag meets only a negated one."""
-        value = tags.get(self.key)
-        missing = value is None or (isinstance(value, float) and math.isnan(value))
-        text = "" if missing else str(value)
-        hit = text not in ("", "no") if self.values == ("*",) else text in self.values
+        whole, any_value = tags.get(self.key), self.values == ("*",)
+        values = tag_values(whole)
+        hit = (str(whole) in self.values and bool(values)) or any(
+            _NO.fullmatch(value) is None if any_value else value in self.values for value in values
+        )
         return hit != self.negated
+
+
+def tag_values(value: Any) -> list[str]:
+    """Return the values of a tag: none if it is absent, those of ``a;b``, of a list or of its text in brackets."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return []
+    if isinstance(value, list | tuple):
+        return [text for one in value for text in tag_values(one)]
+    text = str(value).strip()
+    if text.startswith("[") and text.endswith("]"):
+        return [one.strip().strip("'\"") for one in text[1:-1].split(",")]
+    return [one.strip() for one in text.split(";")]
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from pyproj import CRS, Geod
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.errors import GridError, InputError, LabelError, OutputError
+from crispmap.errors import CrispmapWarning, GridError, InputError, LabelError, OutputError
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.rasterize import VectorLabels, lines_as_areas, rasterize, rasterize_file
+from crispmap.labels.reader import LabelOptions
 from crispmap.labels.vectors import read_vectors
 from recorder import Recorder
 
@@ -193,6 +194,8 @@ def test_what_the_crs_of_the_grid_cannot_hold_is_not_drawn() -> None:
     here = shapely.box(9.99, 59.99, 10.01, 60.01)
     drawn = rasterize(frame([pole, here, shapely.Polygon()], [1, 2, 1], 4326), grid, SCHEMA)
     assert (drawn == 2).all()
+    with pytest.warns(CrispmapWarning, match="of 2 features: 1 that cannot be reprojected"):
+        assert (rasterize(frame([shapely.box(0, 80, 10, 95), here], [1, 2], 4326), grid, SCHEMA) == 2).all()
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------
@@ -266,7 +269,7 @@ def test_file_holds_the_same_pixels_however_it_was_cut(tmp_path: Path) -> None:
 def test_real_areas_on_the_ground(real_data: Path, scene: str, vectors: str, class_id: int, utm: int) -> None:
     with rasterio.open(real_data / scene) as file:
         grid = Grid(CRS.from_wkt(file.crs.to_wkt()), file.transform, file.shape)
-    features = read_vectors(real_data / vectors, SCHEMA, grid=grid, all_as=SCHEMA[class_id].name)
+    features = read_vectors(real_data / vectors, SCHEMA, grid=grid, options=LabelOptions(all_as=SCHEMA[class_id].name))
     drawn = float((rasterize(features, grid, SCHEMA) == class_id).sum()) * math.prod(grid.gsd_m())
 
     # By another way: buffers in the UTM zone, united, cut to the scene.

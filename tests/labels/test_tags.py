@@ -70,6 +70,22 @@ def test_values_of_any_type_become_text() -> None:
     assert list(found["building"]) == expected
 
 
+def test_lists_and_pairs_become_text() -> None:
+    found = table(building=[["a", "b"], np.array(["a", 2.0], object), [], ("a", None), [("k", "v")]])
+    assert list(found["building"]) == ["a;b", "a;2", "", "a", '{"k": "v"}']
+
+
+def test_packed_values_of_any_type_become_text() -> None:
+    packed = '{"a": null, "b": 0, "c": false, "d": true, "e": ["x", "y"]}'
+    assert tags.parse_many_tags(packed) == {"b": "0", "c": "no", "d": "yes", "e": "x;y"}
+
+
+def test_a_column_of_classes_may_repeat_a_class() -> None:
+    ids, unknown = tags.class_column_ids(table(class_name=["road", "road;2", "road;building"]), SCHEMA)
+    assert ids.tolist() == [2, 2, -1]
+    assert unknown.tolist() == [None, None, "road;building"]
+
+
 def test_rules_decide_and_the_later_class_wins() -> None:
     found = table(
         building=["yes", "no", None, "yes", None],
@@ -80,17 +96,22 @@ def test_rules_decide_and_the_later_class_wins() -> None:
 
 
 def test_class_columns_hold_names_or_ids_in_any_case() -> None:
-    found = tags.class_column_ids(
+    found, unknown = tags.class_column_ids(
         table(**{"class": ["BUILDING", " road ", 2, 1.0, "7", None, "ignore", 255, "hut", -1]}), SCHEMA
     )
     assert found.tolist() == [1, 2, 2, 1, -1, -1, 255, 255, -1, -1]
-    assert tags.class_column_ids(table(Class_Name=["road", None], CLASS=[None, "building"]), SCHEMA).tolist() == [2, 1]
+    assert unknown.tolist() == [None] * 4 + ["7"] + [None] * 3 + ["hut", "-1"]
+    two = tags.class_column_ids(table(Class_Name=["road", None], CLASS=[None, "building"]), SCHEMA)
+    assert two[0].tolist() == [2, 1]
+    assert tags.missing(two[1]).all()
 
 
 def test_pairs_of_class_and_type_are_tags() -> None:
     found = table(**{"class": ["highway", "building", "other"], "type": ["residential", "house", "x"]})
     assert tags.tag_ids(found, SCHEMA).tolist() == [2, 1, -1]
-    assert tags.class_column_ids(found, SCHEMA).tolist() == [-1, 1, -1]
+    ids, unknown = tags.class_column_ids(found, SCHEMA)
+    assert ids.tolist() == [-1, 1, -1]
+    assert tags.missing(unknown).all()
 
 
 def test_layers_named_after_a_key_give_their_class_by_fclass() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from affine import Affine
 from pyproj import CRS
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.errors import LabelError, SchemaError
+from crispmap.errors import CrispmapWarning, LabelError, SchemaError
 from crispmap.geo.grid import Grid
 from crispmap.labels.geometry import single_parts
 from crispmap.labels.osm import preset_schema
+from crispmap.labels.reader import LabelOptions
 from crispmap.labels.vectors import read_vectors
 
 SCHEMA = preset_schema()
@@ -84,10 +84,10 @@ def test_shapefile_with_upper_case_names_and_no_prj(tmp_path: Path) -> None:
     (tmp_path / "a.prj").unlink()
     with pytest.raises(LabelError, match="no coordinate reference system"):
         read_vectors(path, SCHEMA, grid=GRID)
-    found = read_vectors(path, SCHEMA, grid=GRID, assume_crs="EPSG:32631")
+    found = read_vectors(path, SCHEMA, grid=GRID, options=LabelOptions(assume_crs="EPSG:32631"))
     assert found.geometry[0].equals(HOUSE)
     with pytest.raises(LabelError, match="not known"):
-        read_vectors(path, SCHEMA, grid=GRID, assume_crs="EPSG:99999")
+        read_vectors(path, SCHEMA, grid=GRID, options=LabelOptions(assume_crs="EPSG:99999"))
 
 
 def test_osm_files_keep_their_other_tags(tmp_path: Path) -> None:
@@ -131,9 +131,9 @@ def test_all_layers_are_read_unless_one_is_named(tmp_path: Path) -> None:
     write(tagged().iloc[1:].to_crs(3857), path, layer="streets")
     write(gpd.GeoDataFrame({"x": [1]}, geometry=[shapely.Point(0, 0)], crs=UTM), path, layer="trees")
     assert sorted(read_vectors(path, SCHEMA, grid=GRID)["class_id"]) == [1, 2]
-    assert read_vectors(path, SCHEMA, grid=GRID, layer="streets")["class_id"].tolist() == [2]
+    assert read_vectors(path, SCHEMA, grid=GRID, options=LabelOptions(layer="streets"))["class_id"].tolist() == [2]
     with pytest.raises(LabelError, match="no layer 'roads'"):
-        read_vectors(path, SCHEMA, layer="roads")
+        read_vectors(path, SCHEMA, options=LabelOptions(layer="roads"))
 
 
 # --- classes -----------------------------------------------------------------------------------------------------
@@ -152,9 +152,9 @@ def test_the_only_class_without_rule_takes_everything(tmp_path: Path) -> None:
 
 def test_all_as_takes_everything(tmp_path: Path) -> None:
     path = write(tagged(), tmp_path / "a.gpkg")
-    assert read_vectors(path, SCHEMA, all_as="building")["class_id"].tolist() == [1, 1]
+    assert read_vectors(path, SCHEMA, options=LabelOptions(all_as="building"))["class_id"].tolist() == [1, 1]
     with pytest.raises(SchemaError):
-        read_vectors(path, SCHEMA, all_as="hut")
+        read_vectors(path, SCHEMA, options=LabelOptions(all_as="hut"))
 
 
 def test_no_feature_of_a_class_lists_columns_and_rules(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_class_that_nothing_can_match_is_an_error(tmp_path: Path) -> None:
 # --- geometries --------------------------------------------------------------------------------------------------
 
 
-def test_geometries_become_valid_plane_single_parts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_geometries_become_valid_plane_single_parts(tmp_path: Path) -> None:
     bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10)])
     shapes = [
         shapely.MultiPolygon([shapely.box(0, 0, 1, 1), shapely.box(5, 5, 7, 7)]),
@@ -189,13 +189,12 @@ def test_geometries_become_valid_plane_single_parts(tmp_path: Path, caplog: pyte
         shapely.LineString([(0, 0, 5), (9, 9, 6)]),
     ]
     path = write(gpd.GeoDataFrame({"id": range(7)}, geometry=shapes, crs=UTM), tmp_path / "a.gpkg")
-    with caplog.at_level(logging.INFO, "crispmap.labels.vectors"):
+    with pytest.warns(CrispmapWarning, match=r"3 without usable .*feature 4 of a, Point"):
         found = read_vectors(path, ONE)
     assert sorted(found.geometry.area.round(6)) == [0, 0, 1, 4, 9, 25, 25]
     assert found.geometry.is_valid.all()
     assert not found.geometry.has_z.any()
     assert found.index.tolist() == list(range(7))
-    assert "left out 1 points and 2 empty" in caplog.text
 
 
 def test_repair_leaves_no_lines_of_polygons() -> None:
@@ -215,7 +214,7 @@ def test_only_points_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="holds a "):
         read_vectors(write(points, tmp_path / "a.gpkg"), SCHEMA)
     with pytest.raises(LabelError, match="no polygon or line"):
-        read_vectors(write(points, tmp_path / "b.gpkg", layer="x"), SCHEMA, layer="x")
+        read_vectors(write(points, tmp_path / "b.gpkg", layer="x"), SCHEMA, options=LabelOptions(layer="x"))
 
 
 # --- place -------------------------------------------------------------------------------------------------------
@@ -255,7 +254,8 @@ def test_geojson_in_metres_is_reported(tmp_path: Path) -> None:
     for grid in (GRID, None):
         with pytest.raises(LabelError, match="says its coordinates are degrees"):
             read_vectors(path, SCHEMA, grid=grid)
-        assert read_vectors(path, SCHEMA, grid=grid, assume_crs=UTM)["class_id"].tolist() == [1, 2]
+        found = read_vectors(path, SCHEMA, grid=grid, options=LabelOptions(assume_crs="EPSG:32631"))
+        assert found["class_id"].tolist() == [1, 2]
 
 
 def test_scene_without_crs(tmp_path: Path) -> None:
@@ -268,12 +268,12 @@ def test_scene_without_crs(tmp_path: Path) -> None:
     said = write(roof.set_crs(4326), tmp_path / "b.geojson")
     with pytest.raises(LabelError, match="scene has no coordinate reference system"):
         read_vectors(said, ONE, grid=plain)
-    assert len(read_vectors(said, ONE, grid=plain, assume_crs="scene")) == 1
+    assert len(read_vectors(said, ONE, grid=plain, options=LabelOptions(assume_crs="scene"))) == 1
 
 
 def test_vectors_in_the_scenes_own_coordinates(tmp_path: Path) -> None:
     path = write(tagged(), tmp_path / "a.gpkg")
-    found = read_vectors(path, SCHEMA, grid=GRID, assume_crs="scene")
+    found = read_vectors(path, SCHEMA, grid=GRID, options=LabelOptions(assume_crs="scene"))
     assert found.geometry[0].equals(HOUSE)
 
 
@@ -300,12 +300,6 @@ def test_truncated_features(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100_000])
     with pytest.raises(LabelError, match="cannot be read"):
         read_vectors(path, SCHEMA)
-
-
-def test_a_parquet_table_without_geometry(tmp_path: Path) -> None:
-    tagged().drop(columns="geometry").to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(LabelError, match="cannot be read"):
-        read_vectors(tmp_path / "a.parquet", SCHEMA)
 
 
 def test_empty_files(tmp_path: Path) -> None:

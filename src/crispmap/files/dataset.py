@@ -17,6 +17,7 @@ from rasterio.io import DatasetReader
 
 from crispmap.errors import SceneError
 from crispmap.files.address import gdal_name, is_plain_file, is_remote, shown
+from crispmap.files.archive import archive_remedy
 
 _CACHE_BYTES = 128_000_000
 """GDAL's block cache: by default it is 5 % of the memory, more than the rest of crispmap uses."""
@@ -43,6 +44,7 @@ _CACHED_AS_MISSING = "does not exist in the file system"
 _WARNING_FILTERS = threading.Lock()  # held while the process's warning filters are changed, which is not thread-safe
 
 _VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet")
+_IN_ARCHIVES = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".vrt")
 _FORMATS = "a GeoTIFF, JPEG, PNG or another raster GDAL reads"
 
 
@@ -228,9 +230,12 @@ def _failure(name: str, error: BaseException) -> SceneError:
     return SceneError(
         f"{shown(name)} cannot be opened as a raster: {error}",
         expected=_FORMATS,
-        remedy="These seem to be vectors: give the raster here, and check the order of the arguments."
-        if vectors
-        else "Check with gdalinfo that the file is complete and of the format its name says.",
+        remedy=archive_remedy(name, _IN_ARCHIVES)
+        or (
+            "These seem to be vectors: give the raster here, and check the order of the arguments."
+            if vectors
+            else "Check with gdalinfo that the file is complete and of the format its name says."
+        ),
     )
 
 

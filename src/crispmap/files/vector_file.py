@@ -6,9 +6,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from crispmap.files.address import gdal_name, is_remote, shown, suffix_of
 from crispmap.files.dataset import REMOTE_OPTIONS
+
+FALLBACK_ENCODING = "ISO-8859-1"
+"""How text is read that is not in the encoding its file says: it has a letter for every byte."""
 
 _IN_ARCHIVE = ("/vsizip", "/vsitar", "/vsigzip", "/vsi7z", "/vsirar")
 _READ_AS_THEY_ARE = (".shp.zip", ".gpkg.zip")
@@ -50,3 +54,24 @@ def reading(path: str | Path) -> Iterator[None]:
             yield
         finally:
             pyogrio.set_gdal_config_options(dict.fromkeys(options))
+
+
+def layer_info(path: str | Path, layer: str | None, encoding: str | None = None, **options: Any) -> dict[str, Any]:
+    """Return pyogrio's facts about a layer; names that are not in the file's encoding by FALLBACK_ENCODING."""
+    import pyogrio
+
+    try:
+        return dict(pyogrio.read_info(vector_name(path), layer=layer, encoding=encoding, **options))
+    except UnicodeDecodeError:
+        if encoding is not None:
+            raise
+    info = pyogrio.read_info(vector_name(path), layer=layer, encoding=FALLBACK_ENCODING, **options)
+    return {**info, "fields": [as_utf8(str(name)) for name in info["fields"]]}
+
+
+def as_utf8(text: Any) -> Any:
+    """Return text that was read by FALLBACK_ENCODING as the UTF-8 that it may be, anything else as it is."""
+    try:
+        return text.encode(FALLBACK_ENCODING).decode() if isinstance(text, str) else text
+    except UnicodeError:
+        return text

@@ -12,9 +12,10 @@ import pyogrio
 
 from crispmap.errors import LabelError
 from crispmap.files.address import shown, suffix_of
-from crispmap.files.vector_file import reading, reason_shown, vector_name
+from crispmap.files.archive import archive_remedy
+from crispmap.files.vector_file import layer_info, reading, reason_shown, vector_name
 from crispmap.geo.crs import crs_name
-from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers
+from crispmap.labels.layers import IN_ARCHIVES, PARQUET_SUFFIXES, drawn_layers
 
 VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", *PARQUET_SUFFIXES)  # never rasters
 
@@ -55,19 +56,19 @@ def describe_vectors(path: str | Path) -> VectorFacts:
         return VectorFacts(shown(path), tuple(_facts_of_table(table) for table in tables if table is not None))
     try:
         with reading(path):
-            source = vector_name(path)
-            layers = tuple(_facts_of_layer(source, str(name)) for name, _ in pyogrio.list_layers(source))
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+            layers = tuple(_facts_of_layer(path, str(name)) for name, _ in pyogrio.list_layers(vector_name(path)))
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError) as error:
         raise LabelError(
             f"{shown(path)} cannot be read as a raster or as vectors: {reason_shown(error, path)}",
             expected="a scene, class map, model, vector or project file",
-            remedy="Check that the file is complete and of the format its name says.",
+            remedy=archive_remedy(path, (*IN_ARCHIVES, ".tif", ".tiff"))
+            or "Check that the file is complete and of the format its name says.",
         ) from error
     return VectorFacts(shown(path), layers)
 
 
-def _facts_of_layer(source: str, name: str) -> LayerFacts:
-    facts = pyogrio.read_info(source, layer=name, force_feature_count=True, force_total_bounds=True)
+def _facts_of_layer(path: str | Path, name: str) -> LayerFacts:
+    facts = layer_info(path, name, force_feature_count=True, force_total_bounds=True)
     bounds = facts["total_bounds"]
     return LayerFacts(
         name=name,

@@ -48,11 +48,6 @@ def single_parts(geometries: Geometries) -> tuple[Geometries, NDArray[np.int64]]
     return parts[kept], source[place[kept]]
 
 
-def count_points(geometries: Geometries) -> int:
-    """Return how many of the geometries are points or multi-points."""
-    return int(np.isin(shapely.get_type_id(geometries), (0, 4)).sum())
-
-
 def _explode(geometries: Geometries, source: NDArray[np.int64]) -> tuple[Geometries, NDArray[np.int64]]:
     """Return the single parts of geometries, however deeply nested, with the source of each."""
     while True:

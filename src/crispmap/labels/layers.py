@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +15,10 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 from shapely.errors import ShapelyError
 
-from crispmap.errors import LabelError
+from crispmap.errors import CrispmapWarning, LabelError
 from crispmap.files.address import is_address, is_missing, is_remote, shown, suffix_of
-from crispmap.files.vector_file import reading, reason_shown, vector_name
+from crispmap.files.archive import archive_remedy
+from crispmap.files.vector_file import FALLBACK_ENCODING, as_utf8, layer_info, reading, reason_shown, vector_name
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.tags import match_columns
 
@@ -22,6 +26,9 @@ NEIGHBOURHOOD_M = 250.0  # features this far outside the scene are read too: the
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 
+IN_ARCHIVES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".gml", ".kml", ".tab", ".osm", ".pbf")
+_TABLE = "None"  # the type of a layer without geometry
+_WKT_COLUMNS = ("wkt", "geometry", "geom", "the_geom", "geometry_wkt", "wkt_geom", "_wkt")
 _OSM_LAYERS = ("lines", "multipolygons")
 _DRAWN_TYPES = ("polygon", "linestring", "curve", "surface", "unknown", "geometrycollection", "geometry")
 _DRAWN_PREFIXES = (
@@ -46,6 +53,8 @@ class VectorLayer:
     name: str | None  # the layer's name; None if the format has no layers
     crs: CRS | None  # its coordinate reference system, or None
     columns: tuple[str, ...]  # the attribute columns
+    features: int = -1  # how many there are, or -1 where counting would take long
+    encoding: str | None = None  # of its text; by default as the file says
     # the features, where the format is read whole
     loaded: gpd.GeoDataFrame | None = field(default=None, repr=False, compare=False)
 
@@ -60,17 +69,22 @@ class VectorLayer:
         return shown(self.path)
 
 
-def drawn_layers(path: Path, layer: str | None = None) -> list[VectorLayer]:
+def drawn_layers(path: Path, layer: str | None = None, encoding: str | None = None) -> list[VectorLayer]:
     """Return the layers with polygons or lines, or the one layer asked for.
 
+    Args:
+        encoding: Of the text, such as ``ISO-8859-1``; by default as the file says.
+
     Raises:
-        LabelError: If the file is missing or unreadable, or has no such layer.
+        LabelError: If the file is missing or unreadable, has no such layer, or its text is not in the encoding.
     """
     if is_missing(path):
         raise LabelError(f"There is no file {path}.", expected="a vector file", remedy="Check the path.")
     if suffix_of(path) in PARQUET_SUFFIXES:
         frame = _read_parquet(path)
-        return [VectorLayer(path, None, frame.crs, tuple(frame.columns.drop(frame.geometry.name)), frame)]
+        return [
+            VectorLayer(path, None, frame.crs, tuple(frame.columns.drop(frame.geometry.name)), len(frame), loaded=frame)
+        ]
     if suffix_of(path) in (".osm", ".pbf") and "OSM" not in pyogrio.list_drivers():
         raise LabelError(
             f"{shown(path)} is an OpenStreetMap file, which the installed pyogrio cannot read.",
@@ -80,7 +94,10 @@ def drawn_layers(path: Path, layer: str | None = None) -> list[VectorLayer]:
     try:
         with reading(path):
             types = {str(name): str(kind) for name, kind in pyogrio.list_layers(vector_name(path))}
-            return [_describe(path, name) for name in _choose(path, types, layer)]
+            code = None if encoding is None else codecs.lookup(encoding).name  # GDAL does not know every alias
+            return [_describe(path, name, code) for name in _choose(path, types, layer)]
+    except (UnicodeError, LookupError) as error:
+        raise _undecodable(path, encoding, error) from error
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, CRSError) as error:
         raise _unreadable(path, error) from error
 
@@ -93,7 +110,10 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
         box: (left, bottom, right, top) in the layer's CRS, or None for all features.
 
     Raises:
-        LabelError: If the features cannot be read.
+        LabelError: If the features cannot be read, or their text is not in the encoding asked for.
+
+    Warns:
+        CrispmapWarning: If their text is not in the encoding that the file says, and FALLBACK_ENCODING is taken.
     """
     columns = list(dict.fromkeys(match_columns(layer.columns, wanted).values()))
     if layer.loaded is not None:
@@ -104,10 +124,33 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
         touching = (bounds[:, :2] <= box[2:]).all(axis=1) & (bounds[:, 2:] >= box[:2]).all(axis=1)
         return frame[touching]
     try:
+        return _read_frame(layer, columns, box, layer.encoding)
+    except UnicodeDecodeError as error:
+        if layer.encoding is not None:
+            raise _undecodable(layer.path, layer.encoding, error) from error
+    warnings.warn(
+        f"{layer.file} holds text that is not in the encoding it says; that is read as {FALLBACK_ENCODING}. If letters "
+        "come out wrong, give the encoding (LabelOptions.encoding), or write it into the .cpg file of a Shapefile.",
+        CrispmapWarning,
+        stacklevel=2,
+    )
+    raw = [one.encode().decode(FALLBACK_ENCODING) for one in columns]  # the names that are UTF-8, as they now read
+    frame = _read_frame(layer, [*columns, *raw], box, FALLBACK_ENCODING)
+    for name in frame.select_dtypes(exclude=["number", "geometry"]):
+        frame[name] = frame[name].map(as_utf8)
+    return frame.rename(columns=as_utf8)
+
+
+def _read_frame(layer: VectorLayer, columns: list[str], box: Box | None, encoding: str | None) -> gpd.GeoDataFrame:
+    """Return the features of a layer; UnicodeDecodeError if their text is in another encoding."""
+    options = {"force_2d": True, "on_invalid": "ignore", "fid_as_index": True}
+    try:
         with reading(layer.path):
             return pyogrio.read_dataframe(
-                layer.source, layer=layer.name, columns=columns, bbox=box, force_2d=True, on_invalid="ignore"
+                layer.source, layer=layer.name, encoding=encoding, columns=columns, bbox=box, **options
             )
+    except UnicodeDecodeError:
+        raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, ShapelyError, ValueError) as error:
         raise _unreadable(layer.path, error) from error
 
@@ -118,7 +161,7 @@ def layer_box(layer: VectorLayer) -> Box | None:
         box = tuple(layer.loaded.total_bounds)
     else:
         with reading(layer.path):
-            found = pyogrio.read_info(layer.source, layer=layer.name, force_total_bounds=True)["total_bounds"]
+            found = layer_info(layer.path, layer.name, layer.encoding, force_total_bounds=True)["total_bounds"]
             if found is None:  # as for OpenStreetMap files
                 found = _box_of_features(layer)
         box = tuple(found)
@@ -134,14 +177,19 @@ def _box_of_features(layer: VectorLayer) -> Box:
 
 
 def grid_box(grid: Grid, crs: CRS | None, margin_m: float = 0.0) -> Box | None:
-    """Return the bounding box, in a CRS, of a grid grown by a margin, or None outside the domain of the CRS."""
+    """Return the bounding box, in a CRS, of a grid grown by a margin, or None outside the domain of the CRS.
+
+    Degrees may go beyond 180 where the box reaches across the antimeridian.
+    """
     across, down = (int(np.ceil(margin_m / size)) for size in grid.gsd_m())
     grown = grid.window(Block(-down, -across, grid.height + 2 * down, grid.width + 2 * across))
     if crs is None or grid.crs is None or crs == grid.crs:
         return grown.bounds
     transformer = Transformer.from_crs(grid.crs.to_2d(), crs.to_2d(), always_xy=True)
-    box = transformer.transform_bounds(*grown.bounds, densify_pts=21)
-    return box if np.isfinite(box).all() and box[0] <= box[2] else None
+    left, bottom, right, top = transformer.transform_bounds(*grown.bounds, densify_pts=21)
+    if crs.is_geographic and right < left:
+        right += 360
+    return (left, bottom, right, top) if np.isfinite((left, bottom, right, top)).all() and left <= right else None
 
 
 def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
@@ -153,12 +201,16 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
                 expected=f"one of {', '.join(types) or 'none'}",
                 remedy="Correct the name of the layer, or leave it out to read all.",
             )
+        if types[layer] == _TABLE:
+            raise _table_error(path, layer_info(path, layer)["fields"])
         return [layer]
     if set(_OSM_LAYERS) <= set(types) and "other_relations" in types:
         return list(_OSM_LAYERS)
     drawn = [name for name, kind in types.items() if kind.lower().startswith(_DRAWN_PREFIXES)]
     if not drawn:
         held = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no layer"
+        if types and set(types.values()) == {_TABLE}:
+            raise _table_error(path, layer_info(path, next(iter(types)))["fields"])
         raise LabelError(
             f"{shown(path)} holds {held}.",
             expected="at least one layer of polygons or lines",
@@ -167,10 +219,23 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
     return drawn
 
 
-def _describe(path: Path, name: str) -> VectorLayer:
-    info = pyogrio.read_info(vector_name(path), layer=name)
+def _table_error(path: Path, columns: Iterable[str]) -> LabelError:
+    """Return the error for a table without geometry: how to make geometries of well-known text."""
+    name = shown(path)
+    text = next((one for one in columns if one.lower() in _WKT_COLUMNS), "wkt")
+    return LabelError(
+        f"{name} is a table without geometry; its columns: {', '.join(columns)}.",
+        expected="polygons or lines",
+        remedy=f"If a column such as {text} holds outlines as well-known text, convert it: ogr2ogr -oo "
+        f"GEOM_POSSIBLE_NAMES={text} -a_srs EPSG:4326 {path.stem}.gpkg {name}",
+    )
+
+
+def _describe(path: Path, name: str, encoding: str | None) -> VectorLayer:
+    info = layer_info(path, name, encoding)
     crs = CRS.from_user_input(info["crs"]) if info["crs"] else None
-    return VectorLayer(path, name, crs, tuple(str(field) for field in info["fields"]))
+    columns = tuple(str(field) for field in info["fields"])
+    return VectorLayer(path, name, crs, columns, int(info["features"]), encoding)
 
 
 def _read_parquet(path: Path) -> gpd.GeoDataFrame:
@@ -188,8 +253,21 @@ def _read_parquet(path: Path) -> gpd.GeoDataFrame:
             expected="pyarrow",
             remedy="pip install 'crispmap[parquet]', or convert the file to GeoPackage.",
         ) from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, CRSError) as error:
+        if "geo metadata" in str(error):  # geopandas' message for a table of another kind
+            from pyarrow import parquet  # type: ignore[import-untyped]
+
+            raise _table_error(path, parquet.read_schema(path).names) from error
         raise _unreadable(path, error) from error
+
+
+def _undecodable(path: Path, encoding: str | None, error: Exception) -> LabelError:
+    asked = f"not in the encoding {encoding!r}" if encoding else "in no known encoding"
+    return LabelError(
+        f"{shown(path)} holds text that is {asked}: {error}",
+        expected="the encoding it was written in, such as UTF-8, ISO-8859-1 or cp1252",
+        remedy="Give another encoding (LabelOptions.encoding), or none, to read it as the file says.",
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> LabelError:
@@ -197,5 +275,6 @@ def _unreadable(path: Path, error: Exception) -> LabelError:
     return LabelError(
         f"{shown(path)} cannot be read as vectors: {reason_shown(error, path)}",
         expected="GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, .osm or .osm.pbf",
-        remedy=f"Check {where}that the file is complete and of the format its name says.",
+        remedy=archive_remedy(path, IN_ARCHIVES)
+        or f"Check {where}that the file is complete and of the format its name says.",
     )

@@ -2,11 +2,15 @@
 
 The meaning of the values is inferred from all of them on the grid:
 
-* three or four bands: colours of the schema; if no pixel has one and the schema has two classes, black and white;
+* with a threshold: grey values, of which those of the threshold or more are class 1;
+* three or four bands: colours of the schema; if not all are and the schema has two classes, black and white; ids that
+  are repeated in every band;
 * one band whose colour table gives every value a colour of the schema: those colours;
 * one band of 0 and 255 only (or lossily compressed), and a schema of two classes: 255 is class 1, unless 255
   is the file's nodata value;
 * one band otherwise: class ids, 255 for unknown.
+
+Colours that are exact come first; a mask that can be read in two other ways is an error.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import palette
-from crispmap.labels.layers import PARQUET_SUFFIXES, grid_box
+from crispmap.labels.layers import PARQUET_SUFFIXES
+from crispmap.labels.nearby import near_boxes
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
@@ -43,6 +48,7 @@ _VECTOR_SUFFIXES = (
     *PARQUET_SUFFIXES,
     *(".geojson", ".json", ".geojsonl", ".gpkg", ".shp", ".fgb", ".osm", ".pbf"),
     *(".kml", ".kmz", ".gml", ".gpx", ".gdb", ".tab", ".zip"),
+    *(".csv", ".tsv", ".dbf", ".xlsx"),
 )
 
 
@@ -65,9 +71,7 @@ def open_labels(
         )
     if not is_vector_file(path):
         return MaskLabels(path, schema, grid, options=options)
-    features = read_vectors(
-        path, schema, grid=grid, layer=options.layer, assume_crs=options.assume_crs, all_as=options.all_as
-    )
+    features = read_vectors(path, schema, grid=grid, options=options)
     return VectorLabels(features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched)
 
 
@@ -83,10 +87,11 @@ class MaskLabels:
     IGNORE.
 
     Args:
-        options: ``assume_crs``, ``unknown`` and ``tolerance`` apply.
+        options: ``assume_crs``, ``unknown``, ``tolerance`` and ``threshold`` apply.
 
     Raises:
-        LabelError: If the file cannot be read, is of another place, or holds values or colours of no class.
+        LabelError: If the file cannot be read, is of another place, holds values or colours of no class, or can be
+            read in two ways; with a threshold, if the schema has more than two classes.
     """
 
     def __init__(
@@ -156,10 +161,10 @@ class MaskLabels:
 
     def _require_overlap(self, crs: CRS) -> None:
         """Raise LabelError unless mask and grid overlap; GDAL's own error is obscure."""
-        wanted = grid_box(self.grid, crs)
         file = Grid(crs, self._file.transform, (self._file.height, self._file.width)).bounds
-        if wanted is not None and not (
-            wanted[0] < file[2] and file[0] < wanted[2] and wanted[1] < file[3] and file[1] < wanted[3]
+        wanted = [box for box, _ in near_boxes(self.grid, crs, 0.0) if box is not None]
+        if wanted and not any(
+            one[0] < file[2] and file[0] < one[2] and one[1] < file[3] and file[1] < one[3] for one in wanted
         ):
             raise self._empty_error()
 
@@ -216,8 +221,14 @@ class MaskLabels:
         found = self._survey()
         if not found:
             raise self._empty_error()
-        codes = np.array(sorted(found), dtype=np.int64)
-        decode = palette.choose_decoder(codes, self._traits, self.schema, self._options.tolerance)
+        codes, options = np.array(sorted(found), dtype=np.int64), self._options
+        if options.threshold is not None and len(self.schema) != 2:
+            raise LabelError(
+                f"{self._name} is to be read with the threshold {options.threshold}, for {len(self.schema)} classes.",
+                expected="two classes: below the threshold, and from it on",
+                remedy="Leave the threshold out, or give two classes.",
+            )
+        decode = palette.choose_decoder(codes, self._traits, self.schema, options.tolerance, options.threshold)
         unknown = {int(code): found[int(code)] for code in codes[decode(codes) == palette.UNKNOWN]}
         if len(unknown) == len(codes) or (unknown and self._options.unknown == "error"):
             raise self._unknown_error(unknown)
@@ -255,7 +266,8 @@ class MaskLabels:
         return LabelError(
             f"{self._name} holds {'colours' if colour else 'values'} of no class: {most}{more}.",
             expected=", ".join(classes),
-            remedy="Add the classes, or leave such pixels out with unknown=ignore.",
+            remedy="Add the classes, or leave such pixels out with unknown=ignore"
+            + (", or read grey values with a threshold, such as threshold=128." if len(self.schema) == 2 else "."),
         )
 
 
@@ -272,7 +284,7 @@ def _traits_of(file: DatasetReader, name: str) -> palette.MaskTraits:
     if bands == 1 and file.colorinterp[0] == ColorInterp.palette:
         colours = {value: palette.colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
     compression = file.compression.value.upper() if file.compression else ""
-    return palette.MaskTraits(bands >= 3, colours, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata)
+    return palette.MaskTraits(bands >= 3, colours, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata, name)
 
 
 def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, name: str) -> CRS | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
+from crispmap.errors import LabelError
 from crispmap.types import IGNORE
 
 Codes: TypeAlias = NDArray[np.int64]  # an integer for each pixel: its value, or 65536 red + 256 green + blue
@@ -32,27 +34,90 @@ class MaskTraits:
     palette: Mapping[int, int] | None  # colour code by value, for a file with a colour table; else None
     lossy: bool  # whether its compression alters values a little
     nodata: float | None  # the value that means "no data", or None
+    name: str = "The mask"  # its name in messages
 
 
-def choose_decoder(codes: Codes, traits: MaskTraits, schema: ClassSchema, tolerance: int) -> Decoder:
+def choose_decoder(
+    codes: Codes, traits: MaskTraits, schema: ClassSchema, tolerance: int, threshold: float | None = None
+) -> Decoder:
     """Return the decoder for a mask with these distinct codes.
 
-    Each channel of a colour may differ by ``tolerance`` from a class colour.
+    Each channel of a colour may differ by ``tolerance`` from a class colour. With a ``threshold``, values of it or more
+    are class 1, others class 0.
+
+    Raises:
+        LabelError: If the codes can be read in two ways.
     """
-    two = len(schema) == 2
-    by_colour = nearest_colour({index: colour_code(one.rgb) for index, one in enumerate(schema)}, tolerance)
-    black_white = nearest_colour(_BLACK_WHITE, tolerance)
+    if threshold is not None:
+        return _by_threshold(traits, threshold)
+    colours = {index: colour_code(one.rgb) for index, one in enumerate(schema)}
+    exact, near = nearest_colour(colours, 0), nearest_colour(colours, tolerance)
     if traits.colour:
-        none = bool((by_colour(codes) == UNKNOWN).all())
-        return black_white if two and none else by_colour
+        return exact if _whole(exact(codes)) else _of_colours(codes, traits, near, len(schema), tolerance)
+    by_ids = partial(by_id, classes=len(schema))
     if traits.palette:
-        through_table = by_table(traits.palette, by_colour)
-        if (through_table(codes) != UNKNOWN).all():
-            return through_table
+        by_exact, by_near = by_table(traits.palette, exact), by_table(traits.palette, near)
+        if _whole(by_exact(codes)):
+            return by_exact
+        if _whole(by_near(codes)):
+            return _settled(codes, traits, by_near, by_ids)
     only_ends = set(codes.tolist()) <= {0, 255} and traits.nodata != IGNORE
-    if two and (only_ends or traits.lossy):
-        return lambda values: black_white(np.where((values >= 0) & (values <= 255), values * 0x010101, NOT_WHOLE))
-    return lambda values: by_id(values, len(schema))
+    if len(schema) == 2 and (only_ends or traits.lossy):
+        ends = nearest_colour(_BLACK_WHITE, tolerance)
+        return lambda values: ends(np.where((values >= 0) & (values <= 255), values * 0x010101, NOT_WHOLE))
+    return by_ids
+
+
+def _of_colours(codes: Codes, traits: MaskTraits, near: Decoder, classes: int, tolerance: int) -> Decoder:
+    """Return the decoder of colours that are not all exactly those of classes."""
+    found = near(codes)
+    if classes == 2 and not _whole(found):
+        black_white = nearest_colour(_BLACK_WHITE, tolerance)
+        if _whole(black_white(codes)) or (found == UNKNOWN).all():
+            near = black_white
+    grey = bool((codes == (codes & 255) * 0x010101).all())
+    return _settled(codes, traits, near, partial(_by_grey_id, classes=classes)) if grey else near
+
+
+def _whole(ids: NDArray[np.int64]) -> bool:
+    return bool((ids != UNKNOWN).all())
+
+
+def _settled(codes: Codes, traits: MaskTraits, by_colour: Decoder, by_ids: Decoder) -> Decoder:
+    """Return the decoder of colours, which are not exact, or the one of ids; LabelError where both are possible.
+
+    Ids are out of the question in a lossy file, and without any id of a class but 0.
+    """
+    colours, ids = by_colour(codes), by_ids(codes)
+    if traits.lossy or (ids == UNKNOWN).all() or not ((ids > 0) & (ids != IGNORE)).any():
+        return by_colour
+    if (colours == UNKNOWN).all() or (_whole(ids) and not _whole(colours)):
+        return by_ids
+    if not _whole(ids) and len(np.unique(colours[colours != UNKNOWN])) > 1:
+        return by_colour
+    if np.array_equal(colours, ids):
+        return by_ids
+    raise LabelError(
+        f"{traits.name} can be read in two ways: as class ids, and as colours near those of the classes.",
+        expected="ids in a single band without colour table, or exactly the colours of the classes",
+        remedy="Keep one band of a mask of ids (gdal_translate -b 1 -colorinterp_1 gray), or set tolerance=0.",
+    )
+
+
+def _by_threshold(traits: MaskTraits, threshold: float) -> Decoder:
+    """Return the decoder of grey values, of colours their mean, to class 1 from a threshold on, else 0."""
+
+    def decode(codes: Codes) -> NDArray[np.int64]:
+        grey = split_colour(codes).mean(axis=-1) if traits.colour else codes
+        return np.where(codes == NOT_WHOLE, UNKNOWN, (grey >= threshold).astype(np.int64))
+
+    return decode
+
+
+def _by_grey_id(codes: Codes, classes: int) -> NDArray[np.int64]:
+    """Return colours that repeat a class id, or IGNORE, in every channel as that id, others as UNKNOWN."""
+    value = codes & 255
+    return by_id(np.where(codes == value * 0x010101, value, NOT_WHOLE), classes)
 
 
 def by_id(codes: Codes, classes: int) -> NDArray[np.int64]:

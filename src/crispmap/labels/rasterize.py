@@ -24,6 +24,7 @@ from crispmap.geo.draw import affine_points, crossed
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import LocalPlane
 from crispmap.labels.geometry import Geometries, is_line
+from crispmap.labels.left_out import LeftOut, Reason
 from crispmap.labels.reader import LabelReader
 from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
 
@@ -70,9 +71,7 @@ class VectorLabels:
         self.grid = grid
         self.schema = schema
         self._all_touched = all_touched
-        placed = _on_grid_crs(features, grid)
-        placed = placed[np.isfinite(placed.geometry.bounds).all(axis=1)]  # outside the domain of the grid's CRS
-        areas = lines_as_areas(placed, grid, schema, road_width_m=road_width_m)
+        areas = lines_as_areas(_on_grid_crs(features, grid), grid, schema, road_width_m=road_width_m)
         order = np.argsort(areas["class_id"].to_numpy(), kind="stable")
         self._ids = areas["class_id"].to_numpy()[order].astype(np.uint8)
         self._shapes = _to_pixels(areas.geometry.to_numpy()[order], grid)
@@ -231,7 +230,13 @@ def _on_grid_crs(features: gpd.GeoDataFrame, grid: Grid) -> gpd.GeoDataFrame:
         )
     if grid.crs is None or features.crs == grid.crs:
         return features
-    return features.to_crs(grid.crs)
+    placed = features.to_crs(grid.crs)
+    finite, had = (np.isfinite(one.geometry.bounds).all(axis=1) for one in (placed, features))
+    if (had & ~finite).any():
+        left_out = LeftOut("The features", len(features))
+        left_out.add(Reason.NOT_REPROJECTED, int((had & ~finite).sum()), f"row {(had & ~finite).idxmax()}")
+        left_out.warn()
+    return placed[finite]
 
 
 def _to_pixels(geometries: Geometries, grid: Grid) -> Geometries:

@@ -37,9 +37,11 @@ class LabelOptions:
     """How labels are read from a file."""
 
     layer: str | None = None  # of a vector file; by default all of polygons or lines
+    encoding: str | None = None  # of a vector file's text, such as ISO-8859-1; by default as the file says
     assume_crs: str | None = None  # the CRS of a file without one, or SCENE_COORDINATES
     all_as: str | None = None  # the class of every vector feature, overriding its columns
     road_width_m: float | None = None  # total width of every line, overriding its own and its class's
     all_touched: bool = False  # draw every pixel that a vector touches, not only those whose centre it contains
-    unknown: Literal["error", "ignore"] = "error"  # what to do with a mask's values of no class
+    unknown: Literal["error", "ignore"] = "error"  # what to do with values of no class
     tolerance: int = 16  # how far each channel of a mask's colour may be from a class colour (lossy compression)
+    threshold: float | None = None  # grey values of this or more are class 1, others class 0, of two classes

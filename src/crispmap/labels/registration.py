@@ -92,9 +92,7 @@ def estimate_registration(  # noqa: PLR0913 - what a person may choose
         if known == "scores":
             schema = schema_of_scores(target, schema)
         schema = schema or default_schema(options.all_as)
-        features = read_vectors(
-            vectors, schema, grid=target.grid, layer=options.layer, assume_crs=options.assume_crs, all_as=options.all_as
-        )
+        features = read_vectors(vectors, schema, grid=target.grid, options=options)
         found = estimate_offset_on(target, features, schema, max_shift_m=max_shift_m, kind=known, events=events)
     return Registration(vectors, against, known, target.grid, found, options)
 

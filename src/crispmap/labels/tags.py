@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crispmap.classes import ClassSchema
+from crispmap.classes import ClassSchema, tag_values
 from crispmap.labels.widths import LANE_KEYS, WIDTH_KEYS, width_from_tags
 from crispmap.types import IGNORE
 
@@ -31,6 +31,7 @@ TagTable: TypeAlias = dict[str, NDArray[np.object_]]
 
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*=>\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
+_YES = {"yes", "true", "True", "1"}
 _GEOFABRIK_KEYS = {
     "roads": "highway",
     "buildings": "building",
@@ -44,7 +45,7 @@ _GEOFABRIK_KEYS = {
 
 def columns_wanted(schema: ClassSchema) -> tuple[str, ...]:
     """Return the names of the columns that may decide the class or the width of a feature."""
-    extra = ("type", "fclass")
+    extra = ("type", "fclass", "area")
     return tuple(
         dict.fromkeys((*rule_keys(schema), *WIDTH_KEYS, *LANE_KEYS, *CLASS_COLUMNS, *extra, *MANY_TAGS_COLUMNS))
     )
@@ -69,7 +70,8 @@ def parse_many_tags(text: object) -> dict[str, str]:
         return {}
     if text.lstrip().startswith("{"):
         try:
-            return {str(key): str(value) for key, value in json.loads(text).items()}
+            found = {str(key): _text(value) for key, value in json.loads(text).items()}
+            return {key: value for key, value in found.items() if value is not None}
         except ValueError:
             return {}
     return {_ESCAPE.sub(r"\1", key): _ESCAPE.sub(r"\1", value) for key, value in _PAIR.findall(text)}
@@ -101,18 +103,55 @@ def row_count(table: TagTable) -> int:
     return len(next(iter(table.values())))
 
 
-def class_column_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
-    """Return the class id of each feature from a class column, NO_CLASS without one.
+def _common(ids: Iterable[int]) -> int:
+    """Return the id that all values of a tag have in common, else NO_CLASS."""
+    distinct = set(ids)
+    return distinct.pop() if len(distinct) == 1 else NO_CLASS
 
-    Names count in any case, ids as integers; 255 and ``ignore`` give IGNORE.
+
+def outlines(table: TagTable, schema: ClassSchema, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which features have their class by a rule on ``highway``, and as areas are only closed ways.
+
+    OpenStreetMap takes a closed way for a line there unless it says ``area=yes``; a relation (multipolygon) is an area.
+
+    Args:
+        ids: The class of each feature by the rules.
+    """
+    if "highway" not in table:
+        return np.zeros(len(ids), np.bool_)
+    areas, types = table["area"], table["type"]
+    closed = [
+        not _YES.intersection(tag_values(area)) and (kind != "multipolygon" or area is not None)
+        for area, kind in zip(areas, types, strict=True)
+    ]
+    otherwise = tag_ids({**table, "highway": _absent(len(ids))}, schema)
+    ways: NDArray[np.bool_] = np.array(closed, np.bool_) & ~missing(table["highway"]) & (otherwise != ids)
+    return ways
+
+
+def missing(column: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which entries are None."""
+    return np.array([value is None for value in column], dtype=bool)
+
+
+def class_column_ids(table: TagTable, schema: ClassSchema) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Return the class id of each feature from a class column, NO_CLASS without one, and values that are no class.
+
+    Names count in any case, ids as integers; 255 and ``ignore`` give IGNORE. A column of which no value is a class is
+    no column of classes, nor is that beside a ``type``; of the others, values that are no class are returned as text.
     """
     by_text = {str(index): index for index in range(len(schema))} | {str(IGNORE): IGNORE, "ignore": IGNORE}
     by_text |= {name.casefold(): index for index, name in enumerate(schema.names)}
-    ids = np.full(row_count(table), NO_CLASS, dtype=np.int64)
+    ids, unknown = np.full(row_count(table), NO_CLASS, dtype=np.int64), _absent(row_count(table))
     for column in CLASS_COLUMNS:
-        found = [NO_CLASS if text is None else by_text.get(text.strip().casefold(), NO_CLASS) for text in table[column]]
+        texts = table[column]
+        found = np.array([_common(by_text.get(one.casefold(), NO_CLASS) for one in tag_values(text)) for text in texts])
+        if (found != NO_CLASS).any():
+            said = np.array([text is not None and text.strip() != "" for text in texts])
+            unknown = np.where(said & (found == NO_CLASS) & missing(table["type"]) & missing(unknown), texts, unknown)
         ids = np.where(ids == NO_CLASS, found, ids)
-    return ids
+    unknown[ids != NO_CLASS] = None
+    return ids, unknown
 
 
 def tag_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
@@ -145,12 +184,10 @@ def _absent(count: int) -> NDArray[np.object_]:
     return np.full(count, None, dtype=object)
 
 
-def _missing(column: NDArray[np.object_]) -> NDArray[np.bool_]:
-    return np.array([value is None for value in column], dtype=bool)
-
-
 def _text(value: Any) -> str | None:
     """Return a value as the text of a tag: 2.0 as "2", True as "yes", missing as None."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return _text_of_several(list(value))
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, bool | np.bool_):
@@ -160,9 +197,16 @@ def _text(value: Any) -> str | None:
     return json.dumps(dict(value)) if isinstance(value, Mapping) else str(value)
 
 
+def _text_of_several(values: list[Any]) -> str:
+    """Return a list as ``a;b``, pairs of key and value as JSON."""
+    if values and all(isinstance(one, tuple) and len(one) == 2 for one in values):
+        return json.dumps(dict(values))
+    return ";".join(text for text in map(_text, values) if text is not None)
+
+
 def _spread(table: TagTable, packed: NDArray[np.object_]) -> None:
     """Copy tags out of a column of many tags, where a feature has no value in the tag's own column."""
-    for row in np.flatnonzero(~_missing(packed)):
+    for row in np.flatnonzero(~missing(packed)):
         for key, value in parse_many_tags(packed[row]).items():
             if key in table and key not in MANY_TAGS_COLUMNS and table[key][row] is None:
                 table[key][row] = value
@@ -171,14 +215,14 @@ def _spread(table: TagTable, packed: NDArray[np.object_]) -> None:
 def _spread_pair(table: TagTable) -> None:
     """Read class=highway, type=residential as highway=residential."""
     keys = table["class"]
-    for key in set(keys[~_missing(keys)]) - {*CLASS_COLUMNS, "type"}:
+    for key in set(keys[~missing(keys)]) - {*CLASS_COLUMNS, "type"}:
         _fill(table, key, np.where(keys == key, table["type"], _absent(len(keys))))
 
 
 def _fill(table: TagTable, key: str | None, values: NDArray[np.object_]) -> None:
     """Fill in a tag where it is missing, if its key is in the table."""
     if key in table:
-        table[key] = np.where(_missing(table[key]), values, table[key])
+        table[key] = np.where(missing(table[key]), values, table[key])
 
 
 def _geofabrik_key(layer: str) -> str | None:

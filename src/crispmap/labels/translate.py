@@ -10,6 +10,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 import shapely
 from pyproj import CRS, Transformer
@@ -17,7 +18,8 @@ from pyproj import CRS, Transformer
 from crispmap.errors import LabelError, OutputError
 from crispmap.geo.grid import Grid
 from crispmap.geo.local_plane import LocalPlane, Points
-from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, grid_box, read_layer
+from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, read_layer
+from crispmap.labels.nearby import near_boxes
 from crispmap.labels.reader import LabelOptions
 from crispmap.labels.vectors import parse_crs, source_crs
 from crispmap.raster.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
@@ -60,7 +62,7 @@ def write_moved(
 
     Args:
         grid: Where the displacement holds; east and north are those of its centre, or x and y without a CRS.
-        options: ``layer`` and ``assume_crs`` apply; the file written declares the latter.
+        options: ``layer``, ``encoding`` and ``assume_crs`` apply; the file written declares the latter.
 
     Raises:
         LabelError: If the vectors cannot be read, or none is near the grid.
@@ -70,9 +72,10 @@ def write_moved(
     options = options or LabelOptions()
     assumed = parse_crs(options.assume_crs)
     frames = []
-    for one in drawn_layers(Path(path), options.layer):
+    for one in drawn_layers(Path(path), options.layer, options.encoding):
         crs = source_crs(one, assumed, grid)
-        found = read_layer(one, one.columns, grid_box(grid, crs, NEIGHBOURHOOD_M))
+        found = pd.concat([read_layer(one, one.columns, box) for box, _ in near_boxes(grid, crs, NEIGHBOURHOOD_M)])
+        found = found[~found.index.duplicated()]
         if len(found):
             frames.append((one.name or one.path.stem, _moved(found, crs, grid, np.array(shift_m))))
     if not frames:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import textwrap
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
@@ -17,9 +19,12 @@ from crispmap.errors import LabelError
 from crispmap.files.address import suffix_of
 from crispmap.geo.grid import Grid
 from crispmap.labels import tags
-from crispmap.labels.geometry import count_points, is_line, single_parts
-from crispmap.labels.layers import NEIGHBOURHOOD_M, Box, VectorLayer, drawn_layers, grid_box, layer_box, read_layer
-from crispmap.labels.reader import SCENE_COORDINATES
+from crispmap.labels.geometry import is_line, single_parts
+from crispmap.labels.layers import Box, VectorLayer, drawn_layers, grid_box, layer_box
+from crispmap.labels.left_out import LeftOut, Reason
+from crispmap.labels.nearby import NearFeatures, read_near
+from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions
+from crispmap.types import IGNORE
 
 _log = logging.getLogger(__name__)
 
@@ -27,30 +32,32 @@ _LONLAT = CRS.from_epsg(4326)
 _DEFAULT_DEGREES = (".json", ".geojson", ".geojsonl")
 
 
+@dataclass(frozen=True)
+class LabelFeatures:
+    """Vectors as labels, and what was left out."""
+
+    frame: gpd.GeoDataFrame  # columns geometry, class_id and width_m; see ``read_vectors``
+    left_out: LeftOut
+
+
 def read_vectors(
-    path: str | Path,
-    schema: ClassSchema,
-    *,
-    grid: Grid | None = None,
-    layer: str | None = None,
-    assume_crs: str | CRS | None = None,
-    all_as: str | None = None,
+    path: str | Path, schema: ClassSchema, *, grid: Grid | None = None, options: LabelOptions | None = None
 ) -> gpd.GeoDataFrame:
     """Return the polygons and lines of a file that belong to a class, one part per row, in the grid's CRS.
 
     The class of a feature is the first that applies: ``all_as``; a column ``class`` or ``class_name`` with a class name
     in any case or id (255 or ``ignore`` for IGNORE); the schema's tag rules over the columns and over tags in
-    ``other_tags``; the only non-background class, if it has no rule. Points and features of no class are left out,
-    invalid polygons repaired, heights dropped; a log entry counts them.
+    ``other_tags``; the only non-background class, if it has no rule. A polygon whose class comes from its tag
+    ``highway`` is a closed way, and its outline is returned, unless it says ``area=yes``. Invalid polygons are
+    repaired, heights dropped, and geometries that reach far beyond the grid cut before they are reprojected.
 
     Args:
         path: Anything GDAL reads as vectors (GeoPackage, GeoJSON, Shapefile, FlatGeobuf, .osm, .osm.pbf), in a file
             or at an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a GeoParquet file.
         grid: Only features whose bounding box comes within NEIGHBOURHOOD_M of this grid are returned, in its CRS.
             Without a grid all features are returned, in the CRS of the first layer.
-        assume_crs: The CRS of vectors without one; ``"scene"`` for the coordinates of a scene without CRS. The file's
-            own CRS wins, unless it says degrees and its coordinates cannot be.
-        all_as: The class of every feature, overriding its columns.
+        options: Those of vectors and ``unknown`` apply. The file's own CRS wins over the assumed one, unless it says
+            degrees and its coordinates cannot be.
 
     Returns:
         Columns geometry (Polygon or LineString), class_id (int), width_m (float: a line's total width by its own tags,
@@ -58,36 +65,37 @@ def read_vectors(
 
     Raises:
         LabelError: If the file is missing or unreadable, a CRS is missing, no feature lies on the scene, no
-            feature belongs to a class, or a class can match nothing.
+            feature belongs to a class, a class can match nothing, or a column of classes holds other values.
         SchemaError: If ``all_as`` is not a class.
+
+    Warns:
+        CrispmapWarning: If features are left out that neither the rules nor the grid leave out; see ``LeftOut``.
     """
-    path = Path(path)
-    fixed_id = None if all_as is None else schema.id_of(all_as)
-    layers = drawn_layers(path, layer)
-    assumed = parse_crs(assume_crs)
+    found = read_features(path, schema, grid=grid, options=options)
+    found.left_out.warn()
+    return found.frame
+
+
+def read_features(
+    path: str | Path, schema: ClassSchema, *, grid: Grid | None = None, options: LabelOptions | None = None
+) -> LabelFeatures:
+    """Return what ``read_vectors`` does and what was left out, without a warning."""
+    path, options = Path(path), options or LabelOptions()
+    fixed_id = None if options.all_as is None else schema.id_of(options.all_as)
+    layers = drawn_layers(path, options.layer, options.encoding)
+    assumed = parse_crs(options.assume_crs)
     target = grid.crs if grid is not None else source_crs(layers[0], assumed, grid)
-    read = [_read_near(one, schema, source_crs(one, assumed, grid), target, grid) for one in layers]
-    _require_any(read, layers, grid, assumed)
-    geometries = pd.concat([geometry for geometry, _ in read], ignore_index=True)
-    table = tags.join_tables(table for _, table in read)
-    ids = _class_ids(table, schema, fixed_id, layers[0].file)
+    near = NearFeatures.joined([read_near(one, schema, source_crs(one, assumed, grid), target, grid) for one in layers])
+    _require_any(near, layers, grid, assumed)
+    left_out = LeftOut(layers[0].file, len(near) + near.elsewhere)
+    ids, ways = _class_ids(near, schema, fixed_id, options.unknown, left_out)
     _require_class(ids, layers, schema)
-    features = _features(geometries, table, ids, target)
+    near.outline(ways)
+    features = _features(near, ids, target, left_out)
+    left_out.add(Reason.ELSEWHERE, near.elsewhere)
+    _log.info("%s", left_out)
     _require_on_grid(features, grid, layers, assumed)
-    return features
-
-
-def _read_near(
-    layer: VectorLayer, schema: ClassSchema, source: CRS | None, target: CRS | None, grid: Grid | None
-) -> tuple[gpd.GeoSeries, tags.TagTable]:
-    """Return the geometries of a layer near the grid in the target CRS, and their tags as a text table."""
-    box = None if grid is None else grid_box(grid, source, NEIGHBOURHOOD_M)
-    frame = read_layer(layer, tags.columns_wanted(schema), box)
-    geometry = gpd.GeoSeries(frame.geometry.to_numpy(), crs=source)
-    if source is not None and target is not None and source != target:
-        geometry = geometry.to_crs(target)
-    attributes = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
-    return geometry, tags.tag_table(attributes, schema, layer.name or layer.path.stem)
+    return LabelFeatures(features, left_out)
 
 
 def source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None) -> CRS | None:
@@ -155,47 +163,66 @@ def parse_crs(text: str | CRS | None) -> CRS | str | None:
         ) from error
 
 
-def _class_ids(table: tags.TagTable, schema: ClassSchema, fixed_id: int | None, file: str) -> np.ndarray:
-    """Return the class id of every row of the tag table, NO_CLASS where there is none."""
+def _class_ids(
+    near: NearFeatures, schema: ClassSchema, fixed_id: int | None, unknown: str, left_out: LeftOut
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the class id of every feature, NO_CLASS where there is none, and whether only its outline is meant."""
     if fixed_id is not None:
-        return np.full(tags.row_count(table), fixed_id, dtype=np.int64)
-    ids = tags.class_column_ids(table, schema)
+        return np.full(len(near), fixed_id, dtype=np.int64), np.zeros(len(near), np.bool_)
+    ids, strange = tags.class_column_ids(near.table, schema)
     foreground = schema.classes[1:]
     without_rule = [one.name for one in foreground if not one.osm]
     if (ids == tags.NO_CLASS).all() and without_rule and len(foreground) > 1:
         raise LabelError(
-            f"Class {without_rule[0]!r} has no OSM rule, and {file} has no column of classes.",
+            f"Class {without_rule[0]!r} has no OSM rule, and {left_out.file} has no column of classes.",
             expected="a rule for every class but the background, or a column class or class_name",
             remedy="Write a rule such as building=*, or give one class for all features with all_as=.",
         )
     only_one = without_rule and len(foreground) == 1
-    by_tags = np.full(tags.row_count(table), 1) if only_one else tags.tag_ids(table, schema)
-    return np.where(ids == tags.NO_CLASS, by_tags, ids)
+    by_tags = np.where(tags.missing(strange), 1, tags.NO_CLASS) if only_one else tags.tag_ids(near.table, schema)
+    ways = tags.outlines(near.table, schema, by_tags) & (ids == tags.NO_CLASS)
+    ids = np.where(ids == tags.NO_CLASS, by_tags, ids)
+    wrong = np.flatnonzero(~tags.missing(strange) & (ids == tags.NO_CLASS))
+    if len(wrong):
+        if unknown == "error":
+            raise _unknown_error(near, strange, wrong, schema, left_out.file)
+        ids[wrong] = IGNORE
+        near.count(left_out, Reason.UNKNOWN_CLASS, wrong)
+    none = ids == tags.NO_CLASS
+    near.count(left_out, Reason.EMPTY_CLASS, np.flatnonzero(none & near.classed))
+    near.count(left_out, Reason.NO_CLASS, np.flatnonzero(none & ~near.classed))
+    return ids, ways
 
 
-def _features(geometries: gpd.GeoSeries, table: tags.TagTable, ids: np.ndarray, crs: CRS | None) -> gpd.GeoDataFrame:
-    """Return the parts of features with a class, and log what was left out."""
-    kept = np.flatnonzero(ids != tags.NO_CLASS)
-    chosen = geometries.to_numpy()[kept]
-    parts, source = single_parts(chosen)
-    points, lost = count_points(chosen), len(chosen) - len(np.unique(source))
-    _log.info(
-        "%d of %d features belong to a class: %d parts; left out %d points and %d empty or broken geometries",
-        *(len(kept), len(ids), len(parts), points, lost - points),
+def _unknown_error(
+    near: NearFeatures, strange: NDArray[np.object_], wrong: NDArray[np.int64], schema: ClassSchema, file: str
+) -> LabelError:
+    """Return the error that lists the most frequent values of no class in a column of classes."""
+    counts = Counter(strange[wrong].tolist()).most_common()
+    most = ", ".join(f"{text!r} ({count} feature{'s' * (count > 1)})" for text, count in counts[:5])
+    more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+    return LabelError(
+        f"{file} holds classes that are not in the schema: {most}{more}; the first is {near.example(wrong[0])}.",
+        expected=", ".join(f"{index} {name}" for index, name in enumerate(schema.names)),
+        remedy="Correct them, add the classes, or leave such ground out with unknown='ignore' (--unknown ignore).",
     )
-    widths = tags.widths_m({key: column[kept] for key, column in table.items()})[source]
+
+
+def _features(near: NearFeatures, ids: NDArray[np.int64], crs: CRS | None, left_out: LeftOut) -> gpd.GeoDataFrame:
+    """Return the parts of features with a class, and count those that have no part."""
+    kept = np.flatnonzero(ids != tags.NO_CLASS)
+    parts, source = single_parts(near.geometry[kept])
+    gone = np.setdiff1d(kept, kept[source])
+    near.count(left_out, Reason.NOT_REPROJECTED, gone[near.lost[gone]])
+    near.count(left_out, Reason.NO_GEOMETRY, gone[~near.lost[gone]])
+    widths = tags.widths_m({key: column[kept] for key, column in near.table.items()})[source]
     return gpd.GeoDataFrame(
         {"class_id": ids[kept][source], "width_m": np.where(is_line(parts), widths, np.nan)}, geometry=parts, crs=crs
     )[["geometry", "class_id", "width_m"]]
 
 
-def _require_any(
-    read: list[tuple[gpd.GeoSeries, tags.TagTable]],
-    layers: list[VectorLayer],
-    grid: Grid | None,
-    assumed: CRS | str | None,
-) -> None:
-    if any(len(geometry) for geometry, _ in read):
+def _require_any(near: NearFeatures, layers: list[VectorLayer], grid: Grid | None, assumed: CRS | str | None) -> None:
+    if len(near):
         return
     if grid is None or all(layer_box(one) is None for one in layers):
         raise LabelError(

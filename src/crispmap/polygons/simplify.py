@@ -15,14 +15,16 @@ from crispmap.types import BoolArray, DoubleArray
 _LESSER = np.array([1.0, 0.5, 0.25, 0.0])
 """Shares of the tolerance tried in turn on a border that would intersect another one."""
 
+_LEAST_CLEARANCE_PX = 0.05  # how far corners may move before a polygon is invalid: files round, and other CRSs bend
+
 
 def simplified(rings: Rings, tolerance_m: float, gsd_m: tuple[float, float]) -> Rings:
-    """Return rings, of valid polygons, that deviate from the given ones by at most a tolerance.
+    """Return rings, of polygons valid in any coordinates, that deviate from the given ones by at most a tolerance.
 
     A border between two places where three regions meet is simplified by itself (Douglas and Peucker 1973), always from
     the same end. So neighbours get the same border, though they are simplified independently at different times. Where
-    a polygon would intersect itself, turn over or vanish, the borders involved are simplified less, or not at all: only
-    there can two neighbours disagree about their border, by the tolerance at most.
+    a polygon would intersect or nearly touch itself, turn over or vanish, the borders involved are simplified less, or
+    not at all: only there can two neighbours disagree about their border, by the tolerance at most.
 
     Args:
         rings: Traced with nodes, in canonical form.
@@ -97,7 +99,8 @@ def _oversimplified(borders: _Borders, rings: Rings, lines: Geometries, can: Boo
     broken = _broken(rings)
     whole = rings.taken(np.flatnonzero(~np.isin(rings.owner, rings.owner[broken])))
     owners, number = np.unique(whole.owner, return_inverse=True)
-    invalid = owners[~shapely.is_valid(assembled(whole.points.astype(np.float64), whole.lengths, number))]
+    polygons = assembled(whole.points.astype(np.float64), whole.lengths, number)
+    invalid = owners[~shapely.is_valid(polygons) | (shapely.minimum_clearance(polygons) < _LEAST_CLEARANCE_PX)]
     suspect = np.flatnonzero(np.isin(borders.owner, np.append(invalid, rings.owner[broken])))
     bad = np.zeros(len(borders), np.bool_)
     bad[suspect[_meeting(lines[suspect], borders.owner[suspect])]] = True

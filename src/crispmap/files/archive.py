@@ -1,0 +1,27 @@
+"""What lies in a zip archive, under the names by which GDAL opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from crispmap.files.address import gdal_name, is_plain_file, shown, suffix_of
+
+
+def archive_remedy(path: str | Path, suffixes: Iterable[str]) -> str | None:
+    """Return how to name a file inside a zip archive, such as one in a folder; None for anything else.
+
+    Args:
+        suffixes: Of the files that are meant.
+    """
+    if suffix_of(path) != ".zip":
+        return None
+    name = gdal_name(path) if is_plain_file(path) else shown(path)
+    try:
+        with ZipFile(name) as archive:
+            found = [one for one in archive.namelist() if Path(one).suffix.lower() in suffixes]
+    except (BadZipFile, OSError, UnicodeDecodeError):
+        return None
+    some = " or ".join(f"/vsizip/{name}/{one}" for one in found[:3])
+    return f"Name a file inside the archive: {some}." if found else None
