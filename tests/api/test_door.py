@@ -22,7 +22,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import crispmap
-from crispmap.errors import CrispmapError, GridError, InputError, LabelError, ModelError, SceneError, SchemaError
+from crispmap.errors import (
+    CrispmapError,
+    GeoreferenceWarning,
+    GridError,
+    InputError,
+    LabelError,
+    ModelError,
+    OutputError,
+    SceneError,
+    SchemaError,
+)
 from crispmap.models.scaling import Scaling
 from small_project import make_project
 
@@ -125,6 +135,102 @@ def test_scores_refined_from_an_array_are_those_of_network_and_refiner(folder: P
     np.testing.assert_array_equal(pixels_of(out)[0], both.argmax(0))
 
 
+def test_maps_carry_their_classes_from_one_function_to_the_next(folder: Path, models: tuple[Any, Any]) -> None:
+    with rioxarray.open_rasterio(folder / "scene.tif") as data:
+        mapped = crispmap.predict(data, *models)
+    assert list(crispmap.area(mapped)) == CLASSES
+    assert crispmap.evaluate(mapped, folder / "precise.tif").class_names == tuple(CLASSES)
+    out = crispmap.predict(folder / "scene.tif", *models, out=folder / "carried.tif", force=True)
+    with rioxarray.open_rasterio(out, masked=True) as read:
+        assert crispmap.area(read) == pytest.approx(crispmap.area(out))
+
+
+def test_only_the_area_given_is_scored(folder: Path) -> None:
+    files = [folder / "imprecise.tif", folder / "precise.tif"]
+    maps = [pixels_of(path)[0][0:160, 120:160] for path in files]
+    expected = crispmap.evaluate(*maps, classes=CLASSES, gsd_m=1 / 0.9996).confusion.counts
+    found = crispmap.evaluate(*files, classes=CLASSES, area=(0, 120, 160, 40))
+    np.testing.assert_array_equal(found.confusion.counts, expected)
+    with rioxarray.open_rasterio(files[0]) as data:
+        mixed = crispmap.evaluate(data, files[1], classes=CLASSES, area=(0, 120, 160, 40))
+    np.testing.assert_array_equal(mixed.confusion.counts, expected)
+
+
+@pytest.mark.parametrize("function", ["area", "evaluate", "vectorize", "predict", "refine", "train"])
+def test_unknown_keywords_are_refused_by_name(folder: Path, models: tuple[Any, Any], function: str) -> None:
+    image, mask = pixels_of(folder / "scene.tif"), np.zeros((160, 160), np.uint8)
+    first = {
+        "evaluate": (mask, mask),
+        "predict": (image, models[0]),
+        "refine": (image, image, models[1]),
+        "train": (folder,),
+    }
+    with pytest.raises(TypeError, match="unit"):
+        getattr(crispmap, function)(*first.get(function, (mask,)), unit="km2")
+
+
+@pytest.mark.parametrize("function", [crispmap.area, crispmap.vectorize])
+def test_a_georeference_beside_a_file_is_refused(folder: Path, function: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="gsd_m"):
+        function(folder / "precise.tif", classes=CLASSES, gsd_m=1.0)
+
+
+def test_a_transform_without_a_crs_is_warned_about() -> None:
+    with pytest.warns(GeoreferenceWarning):
+        crispmap.area(np.zeros((4, 4), np.uint8), classes=CLASSES, transform=Affine(2, 0, 0, 0, -2, 0))
+
+
+def labelled(**changes: Any) -> xr.DataArray:
+    """A class map as a DataArray: the top row is of class 1."""
+    values = np.zeros((4, 4), np.uint8)
+    values[0] = 1
+    coords = {"y": 5e6 - 10.0 * np.arange(4), "x": 5e5 + 10.0 * np.arange(4), **changes}
+    return xr.DataArray(values, dims=("y", "x"), coords=coords).rio.write_crs("EPSG:32631")
+
+
+def test_axes_of_data_arrays_are_known_by_name() -> None:
+    one, two = labelled(), CLASSES[:2]
+    assert crispmap.evaluate(one, one.transpose("x", "y"), classes=two).mean_iou == 1
+    turned, plain = (crispmap.vectorize(array, classes=two) for array in (one.transpose("x", "y"), one))
+    np.testing.assert_array_equal(turned.total_bounds, plain.total_bounds)
+    assert crispmap.area(one[:1], classes=two)[two[1]] == pytest.approx(400, rel=0.01)
+    lonlat = one.rename(y="lat", x="lon")
+    assert crispmap.area(lonlat, classes=two) == crispmap.area(one, classes=two)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        labelled().sortby("y"), labelled(x=6e5 + 10.0 * np.arange(4)), labelled().rio.write_crs("EPSG:32632"),
+        labelled(x=np.array([0.0, 10, 20, 1000])),
+    ],
+    ids=["upside down", "elsewhere", "another CRS", "uneven"],
+)  # fmt: skip
+def test_data_arrays_on_other_pixels_are_refused(other: xr.DataArray) -> None:
+    with pytest.raises(GridError):
+        crispmap.evaluate(labelled(), other, classes=CLASSES[:2])
+
+
+def test_nodata_and_masked_pixels_have_no_class_and_no_score(models: tuple[Any, Any]) -> None:
+    two = CLASSES[:2]
+    assert crispmap.area(labelled().rio.write_nodata(0), classes=two)[two[0]] == 0
+    values = labelled().to_numpy()
+    assert crispmap.area(np.ma.array(values, mask=values == 1), classes=two, gsd_m=1.0)[two[1]] == 0
+    image = np.random.default_rng(0).integers(1, 255, (3, 40, 40), dtype=np.uint8)
+    mask = np.zeros(image.shape, bool)
+    mask[:, :9] = True
+    found = crispmap.predict(np.ma.array(image, mask=mask), models[0], gsd_m=1.0)
+    np.testing.assert_array_equal(found == 255, mask[0])
+
+
+def test_a_scene_is_never_written_over(folder: Path, models: tuple[Any, Any], tmp_path: Path) -> None:
+    copy = tmp_path / "scene.tif"
+    copy.write_bytes((folder / "scene.tif").read_bytes())
+    with pytest.raises(OutputError):
+        crispmap.predict(copy, models[0], out=copy, force=True)
+    assert copy.read_bytes() == (folder / "scene.tif").read_bytes()
+
+
 def test_data_arrays_have_an_accessor(folder: Path, models: tuple[Any, Any]) -> None:
     import crispmap.xarray
 
@@ -222,6 +328,8 @@ def test_a_module_of_ones_own_maps_as_on_the_whole_image(folder: Path, padded: b
         (nn.Sequential(Blur(), nn.Flatten()), {}, "module gives"),
         (nn.Sequential(Blur(), nn.AvgPool2d(2)), {}, "radius_px is 2"),
         (nn.Sequential(Blur(), nn.ConstantPad2d(1, 0.0)), {}, "module gives"),
+        (Blur(), {"stride_px": 0}, "stride_px is 0"),
+        (lambda image: image, {}, "module is 'function'"),
     ],
 )
 def test_a_module_that_does_not_fit_its_card(module: nn.Module, changes: dict[str, Any], offending: str) -> None:
@@ -246,7 +354,7 @@ def test_models_train_from_arrays(folder: Path, tmp_path: Path) -> None:
 def test_a_dataset_and_a_model_show_what_they_are(folder: Path, models: tuple[Any, Any]) -> None:
     with crispmap.Dataset.open(folder) as data:
         text = repr(data)
-        for part in ("building", "coarse: 1 pieces, 12,800 pixels", "test: 1 pieces, 6,400 pixels"):
+        for part in ("building", "coarse: 1 piece, 12,800 pixels", "test: 1 piece, 6,400 pixels"):
             assert part in text
         assert "<table>" in data._repr_html_()
     assert "fcn-rnn" in repr(models[0])
@@ -263,6 +371,7 @@ def test_nothing_is_printed(folder: Path, tmp_path: Path, capfd: pytest.CaptureF
 
 IMAGE = np.zeros((3, 40, 30), np.uint8)
 MASK = np.zeros((40, 30), np.uint8)
+PLACE = Affine(1, 0, 0, 0, -1, 0)
 
 
 def dataset(images: list[np.ndarray], masks: list[np.ndarray]) -> crispmap.Dataset:
@@ -278,11 +387,12 @@ D = Callable[[Path, Any], object]
         (lambda f, m: crispmap.predict(IMAGE, m), InputError, "no georeference"),
         (lambda f, m: crispmap.predict(IMAGE[None], m, gsd_m=1.0), InputError, "(1, 3, 40, 30)"),
         (lambda f, m: crispmap.predict(IMAGE.astype(complex), m, gsd_m=1.0), InputError, "complex128"),
+        (lambda f, m: crispmap.predict(IMAGE.transpose(1, 2, 0), m, gsd_m=1.0), InputError, "(40, 30, 3)"),
         (lambda f, m: crispmap.predict(IMAGE.astype(object), m, gsd_m=1.0), InputError, "object"),
         (lambda f, m: crispmap.predict(IMAGE[:2], m, gsd_m=1.0), ModelError, "2 bands"),
         (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=-1.0), InputError, "-1.0"),
         (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=1000.0), SceneError, "1000"),
-        (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=1.0, crs="EPSG:nowhere"), GridError, "EPSG:nowhere"),
+        (lambda f, m: crispmap.predict(IMAGE, m, transform=PLACE, crs="EPSG:nowhere"), GridError, "EPSG:nowhere"),
         (lambda f, m: crispmap.predict([f / "scene.tif"], m), InputError, "list"),
         (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=1.0, output="class"), InputError, "'class'"),
         (lambda f, m: crispmap.predict(IMAGE, m, gsd_m=1.0, out="m.tif"), InputError, "'m.tif'"),
@@ -297,11 +407,22 @@ D = Callable[[Path, Any], object]
         (lambda f, m: crispmap.evaluate(MASK, MASK, gsd_m=1.0), SchemaError, "not known"),
         (lambda f, m: crispmap.evaluate(MASK, MASK[:9], classes=CLASSES, gsd_m=1.0), LabelError, "(9, 30)"),
         (lambda f, m: crispmap.evaluate(MASK + 7, MASK, classes=CLASSES, gsd_m=1.0), LabelError, "id 7"),
-        (lambda f, m: crispmap.evaluate(MASK * 0.5, MASK, classes=CLASSES, gsd_m=1.0), LabelError, "float64"),
+        (lambda f, m: crispmap.evaluate(MASK + 0.5, MASK, classes=CLASSES, gsd_m=1.0), LabelError, "float64"),
         (lambda f, m: crispmap.area(MASK, classes="road", gsd_m=1.0), InputError, "'road'"),
         (lambda f, m: crispmap.area(MASK, classes=["road"], gsd_m=1.0), SchemaError, "1 classes"),
         (lambda f, m: crispmap.train(f, "models"), InputError, "beside a project"),
         (lambda f, m: crispmap.train([f]), InputError, "list"),
+        (lambda f, m: crispmap.train(f, seed=4), InputError, "beside a project"),
+        (lambda f, m: crispmap.train(dataset([IMAGE], [MASK]), f, coarse="fcn-rnn"), InputError, "fcn-rnn"),
+        (lambda f, m: crispmap.train(dataset([IMAGE], [MASK]), f, coarse={"scores": {}}), InputError, "scores"),
+        (lambda f, m: crispmap.train(dataset([IMAGE], [MASK]), f, seed=1.5), InputError, "1.5"),
+        (lambda f, m: crispmap.predict(f / "scene.tif", None, out=f / "q.tif"), InputError, "NoneType"),
+        (lambda f, m: crispmap.area(MASK, classes=CLASSES, gsd_m="1m"), InputError, "1m"),
+        (lambda f, m: crispmap.area(MASK, classes=CLASSES, gsd_m=1, crs=4326), InputError, "crs="),
+        (lambda f, m: crispmap.area(MASK, classes=CLASSES, transform=(1, 2)), InputError, "(1, 2)"),
+        (lambda f, m: crispmap.area(MASK, classes=2, gsd_m=1), InputError, "2"),
+        (lambda f, m: dataset(IMAGE[None], MASK[None]), InputError, "ndarray"),
+        (lambda f, m: dataset([IMAGE, IMAGE[:2]], [MASK, MASK]), InputError, "[2, 3] bands"),
         (lambda f, m: dataset([IMAGE], []), InputError, "0 masks"),
         (lambda f, m: dataset([IMAGE], [MASK[1:]]), LabelError, "(39, 30)"),
         (lambda f, m: crispmap.predict(xr.DataArray(IMAGE, dims=("band", "lat", "time")), m), InputError, "lat"),

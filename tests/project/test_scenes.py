@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,33 @@ def test_what_is_wrong_with_a_list_of_scenes(folder: Path, old: str, new: str, o
     with pytest.raises(ProjectError) as caught:
         load_project(path)
     assert offending in f"{caught.value.given} {caught.value.remedy}"
+
+
+def test_no_place_is_learned_from_in_one_scene_and_scored_in_another(folder: Path) -> None:
+    path = folder / "project.yaml"
+    shutil.copytree(folder / "south", folder / "again")
+    move(folder / "again", "EPSG:32631", 1.0)  # where the first scene is
+    areas = AREAS.replace("{coarse: [{window: [100, 0, 60, 160]}]", "{coarse: [{window: [0, 80, 100, 80]}]").split(
+        ", refiner"
+    )[0]
+    again = SOUTH.replace("south", "again").replace(AREAS, areas + "}")
+    path.write_text(HEAD + ONE + NORTH + again)
+    with pytest.raises(ProjectError) as caught:
+        train_project(folder)
+    assert "share 8000 pixels" in caught.value.given
+
+
+def test_bands_that_only_gdal_named_are_known_by_their_place(folder: Path) -> None:
+    for path in (folder / "south").glob("scene.tif"):
+        with rasterio.open(path) as file:
+            values, profile = (
+                file.read().astype(np.uint16),
+                {**file.profile, "dtype": "uint16", "photometric": "minisblack"},
+            )
+        with rasterio.open(path, "w", **profile) as file:
+            file.write(values)
+    with open_sources(load_project(folder)) as sources:
+        assert len(sources.pieces("coarse")) == 2
 
 
 def test_neither_scene_nor_scenes(folder: Path) -> None:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from crispmap.api.given import Classes, carried_schema, map_of, no_target, target_of, values_of
-from crispmap.evaluation.compare import SLACK_PX, MapComparison, boundary_rule, rows_and_columns_m
+from crispmap.api.given import Classes, carried_schema, map_of, no_target, target_of
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.files import ScoringRules, evaluate_file
 from crispmap.evaluation.readers import ArrayLabels
+from crispmap.geo.area_pieces import AreaPiece
 from crispmap.labels.mask import open_labels
 from crispmap.polygons.vectorize import PolygonRules, vectorize_file
 from crispmap.project.dataset import labels_of, schema_of
-from crispmap.raster.arrays import Georeference, RasterLike
+from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, values_on
 from crispmap.raster.files import read_grid
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE
@@ -35,6 +35,7 @@ def evaluate(
     *,
     classes: Classes | None = None,
     widths_m: Sequence[float] | None = None,
+    area: str | Path | tuple[int, int, int, int] | None = None,
     **where: Unpack[Georeference],
 ) -> Evaluation:
     """Return how well a class map agrees with a reference: ``mean_iou``, ``iou``, ``boundary_f1``, ``to_dict()``.
@@ -44,24 +45,34 @@ def evaluate(
         reference: Class ids on the same pixels, 255 where unknown; or a file of vectors or a mask, in any CRS.
         classes: The classes; by default those a map of crispmap carries.
         widths_m: Widths at which boundaries are compared, in metres; 1 and 3 by default.
+        area: Where to score: a file of polygons, or a window (row, col, height, width) of the map; all by default.
         **where: Of numpy arrays: ``gsd_m``, or ``transform`` and ``crs``.
 
     Raises:
         SchemaError: If the classes are not known.
         LabelError: If nothing is labelled, an id is no class, or shapes differ.
+        ProjectError: If the area is outside the map, or cannot be read.
         InputError: If an array has no georeference.
     """
     schema = None if classes is None else schema_of(classes)
     if isinstance(predicted, str | Path) and isinstance(reference, str | Path):
-        return evaluate_file(predicted, reference, ScoringRules(schema=schema, widths_m=widths_m))
+        check_keywords(where, beside_file=True)
+        return evaluate_file(predicted, reference, ScoringRules(schema, _areas(area), widths_m))
     labels, grid, schema = map_of(predicted, schema, where)
     with ExitStack() as stack:
         if isinstance(reference, str | Path):
             truth = stack.enter_context(closing(open_labels(reference, schema, grid))).read(grid.block)
         else:
-            truth = labels_of(values_of(reference), grid.shape, schema)
-        rule = boundary_rule(schema, rows_and_columns_m(grid), widths_m, SLACK_PX)
-        return MapComparison(ArrayLabels(labels), ArrayLabels(truth), grid.block, schema, rule, None).run()
+            truth = labels_of(values_on(reference, grid, IGNORE), grid.shape, schema)
+        rules = ScoringRules(schema, _areas(area), widths_m)
+        return rules.comparison(ArrayLabels(labels), ArrayLabels(truth), grid, schema).run()
+
+
+def _areas(area: str | Path | tuple[int, int, int, int] | None) -> dict[str, list[AreaPiece]]:
+    if area is None:
+        return {}
+    piece = {"file": Path(area)} if isinstance(area, str | Path) else {"window": tuple(area)}
+    return {"test": [AreaPiece(**piece, origin="area=")]}
 
 
 def vectorize(
@@ -94,7 +105,8 @@ def vectorize(
     """
     rules = PolygonRules(min_area_m2=min_area_m2, simplify_m=simplify_m)
     if isinstance(predicted, str | Path):
-        target = target_of(out, "classes")
+        check_keywords(where, beside_file=True)
+        target = target_of(out, "classes", "map.gpkg")
         vectorize_file(predicted, target, rules, force=force)
         return target
     no_target(out)
@@ -110,7 +122,7 @@ def vectorize(
 
 
 def area(predicted: RasterLike, *, classes: Classes | None = None, **where: Unpack[Georeference]) -> dict[str, float]:
-    """Return the area on the ground of every class of a map, in square metres, right in any CRS; nodata has none.
+    """Return the area on the ground of every class of a map, in square metres (a km2 is 1e6), right in any CRS.
 
     Args:
         predicted: Class ids: a file, an array (row, col), or a DataArray.
@@ -125,6 +137,7 @@ def area(predicted: RasterLike, *, classes: Classes | None = None, **where: Unpa
     with ExitStack() as stack:
         source: Any
         if isinstance(predicted, str | Path):
+            check_keywords(where, beside_file=True)
             schema = schema or carried_schema(predicted)
             grid = read_grid(predicted)
             source = stack.enter_context(closing(open_labels(predicted, schema, grid)))

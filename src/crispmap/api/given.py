@@ -7,21 +7,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from crispmap.classes import ClassSchema
-from crispmap.errors import GridError, InputError, ModelError, SchemaError
+from crispmap.errors import InputError, ModelError, SchemaError
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.file import load_model
 from crispmap.models.model import CoarseModel, Model, RefinerModel
 from crispmap.project.dataset import labels_of
-from crispmap.raster.arrays import Georeference, is_data_array, scene_of
+from crispmap.raster.arrays import Georeference, check_keywords, grid_of_array, is_data_array, values_on
 from crispmap.raster.files import read_grid
+from crispmap.raster.scene import Scene
+from crispmap.raster.spec import CLASSES_TAG
 from crispmap.raster.writer import read_class_schema
-from crispmap.types import LabelArray
+from crispmap.types import IGNORE, LabelArray
 
 ModelLike: TypeAlias = "str | Path | Model[Any]"
 Classes: TypeAlias = "ClassSchema | Sequence[str]"
@@ -37,13 +36,13 @@ def path_of(given: object, what: str) -> str:
     return str(given)
 
 
-def target_of(out: str | Path | None, output: str) -> Path:
+def target_of(out: str | Path | None, output: str, example: str = "map.tif") -> Path:
     """Return the file to write, or raise InputError where none is named."""
     if out is None or output != "classes":
         raise InputError(
             "No file is named to write to." if out is None else f"output={output!r} is given beside a file.",
-            expected="out=, the path of the result; files hold classes",
-            remedy="give out='map.tif', or an array in place of the path",
+            expected="out=, the path of the result; scores come of arrays only",
+            remedy=f"give out={example!r}, or an array in place of the path",
         )
     return Path(path_of(out, "output"))
 
@@ -53,7 +52,7 @@ def no_target(out: object) -> None:
     if out is not None:
         raise InputError(
             f"out={out!r} is given beside an array.", expected="out= only beside a path",
-            remedy="leave it out: an array gives an array",
+            remedy="leave it out: of an array, the result is returned",
         )  # fmt: skip
 
 
@@ -77,28 +76,26 @@ def _of_kind(model: ModelLike, kind: type, name: Literal["coarse", "refiner"]) -
     return loaded
 
 
-def values_of(raster: Any) -> NDArray[Any]:
-    """Return the values of an array of one band (row, col)."""
-    values = np.asarray(raster.to_numpy() if is_data_array(raster) else raster)
-    return values[0] if values.ndim == 3 and len(values) == 1 else values
-
-
 def map_of(raster: Any, schema: ClassSchema | None, where: Georeference) -> tuple[LabelArray, Grid, ClassSchema]:
     """Return a class map with its grid and classes."""
     if isinstance(raster, str | Path):
+        check_keywords(where, beside_file=True)
         schema = schema or carried_schema(raster)
         grid = read_grid(raster)
         with closing(open_labels(raster, schema, grid)) as labels:
             return labels.read(grid.block), grid, schema
+    check_keywords(where)
+    if schema is None and is_data_array(raster) and CLASSES_TAG in raster.attrs:
+        schema = ClassSchema.from_json(raster.attrs[CLASSES_TAG])
     if schema is None:
         raise SchemaError(
             "The classes of an array are not known.", expected="classes=, the names in order of id",
             remedy="give for example classes=['background', 'building']",
         )  # fmt: skip
-    scene = scene_of(raster, **where)
-    if scene.band_count != 1:
-        raise GridError(f"A class map has {scene.band_count} bands.", expected="class ids (row, col)")
-    return labels_of(values_of(raster), scene.grid.shape, schema), scene.grid, schema
+    if isinstance(raster, Scene):
+        raise InputError("A class map is given as an open scene.", expected="its path, an array or a DataArray")
+    grid = grid_of_array(raster, where)
+    return labels_of(values_on(raster, grid, IGNORE), grid.shape, schema), grid, schema
 
 
 def carried_schema(path: str | Path) -> ClassSchema:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast
 
-from crispmap.api.given import ModelLike, coarse_of, no_target, refiner_of, target_of
+from crispmap.api.given import ModelLike, coarse_of, no_target, path_of, refiner_of, target_of
 from crispmap.errors import InputError
 from crispmap.inference.in_memory import map_in_memory, write_map
 from crispmap.inference.job import GivenScores
@@ -13,10 +13,11 @@ from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes, refine_scene
 from crispmap.inference.scores import ScoreModels
 from crispmap.models.model import Model
-from crispmap.raster.arrays import Georeference, RasterLike, like, scene_of
+from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, like, scene_of
 from crispmap.raster.files import open_scene
 from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.scene import Scene
+from crispmap.raster.spec import CLASSES_TAG
 
 
 class MapOptions(Georeference, total=False):
@@ -39,7 +40,9 @@ def predict(
         image: A file or address, an open scene, an array (band, row, col), or a DataArray.
         model: A coarse network: its file, or a ``Model``.
         refiner: A refiner, likewise.
-        **options: See ``MapOptions``.
+        **options: ``out``, the class map to write, of a file or address; ``output``, "classes" or "scores", of an
+            array; ``device``, "auto", "cpu" or "cuda"; ``force``, to replace a file; of numpy arrays ``gsd_m``, the
+            side of a pixel in metres, or ``transform`` and ``crs``.
 
     Returns:
         For a path, the path of the class map. Else an array or DataArray: class ids uint8 (row, col), 255 where the
@@ -59,8 +62,8 @@ def predict(
         with open_scene(image, assume_gsd_m=where.get("gsd_m")) as scene:
             return write_map(scene, _models(model, refiner), target, device=how.device, force=how.force)
     predict_scenes(
-        resolve_scenes([image], assume_gsd_m=where.get("gsd_m")), model=Path(model),
-        refiner=None if refiner is None else Path(refiner), outputs=Outputs(target), options=how,
+        resolve_scenes([image], assume_gsd_m=where.get("gsd_m")), model=Path(path_of(model, "coarse model")),
+        refiner=None if refiner is None else Path(path_of(refiner, "refiner")), outputs=Outputs(target), options=how,
     )  # fmt: skip
     return target
 
@@ -73,7 +76,7 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
             the image's pixels or over the same area with pixels of another size. Arrays hold logits.
         image: What the scores were made from: a file where ``scores`` is one, else an array or DataArray.
         refiner: The refiner: its file, or a ``Model``.
-        **options: See ``MapOptions``.
+        **options: As of ``predict``.
 
     Returns:
         As ``predict``.
@@ -89,7 +92,7 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
         target = target_of(out, output)
         refine_scene(
             GivenScores(Path(cast(str, scores))), resolve_scenes([cast(str, image)], assume_gsd_m=where.get("gsd_m")),
-            refiner=Path(refiner), outputs=Outputs(target), options=how,
+            refiner=Path(path_of(refiner, "refiner")), outputs=Outputs(target), options=how,
         )  # fmt: skip
         return target
     if any(files):
@@ -106,8 +109,7 @@ def _split(options: MapOptions) -> tuple[Georeference, str | Path | None, str, P
     """Return the georeference, the file to write, what to return, and how."""
     rest = dict(options)
     out, output = cast("str | Path | None", rest.pop("out", None)), str(rest.pop("output", "classes"))
-    if unknown := rest.keys() - Georeference.__annotations__.keys() - {"device", "force"}:
-        raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
+    check_keywords(options, ("out", "output", "device", "force"))
     how = PredictOptions(device=str(rest.pop("device", "auto")), force=bool(rest.pop("force", False)))
     return cast(Georeference, rest), out, output, how
 
@@ -124,4 +126,7 @@ def _mapped(
         raise InputError(f"output is {output!r}.", expected="'classes' or 'scores'")
     scene = scene_of(image, **where)
     labels, scores = map_in_memory(scene, models, given, device=device, with_scores=output == "scores")
-    return like(image, labels) if scores is None else like(image, scores, models.all[0].classes.names)
+    classes = models.all[0].classes
+    if scores is not None:
+        return like(image, scores, classes.names)
+    return like(image, labels, attrs={CLASSES_TAG: classes.to_json()})

@@ -21,6 +21,7 @@ class TrainOptions(TypedDict, total=False):
 
     device: str  # "auto" (the default), "cpu" or "cuda"
     force: bool  # replace models that exist
+    resume: bool  # continue a training that was interrupted
     events: Listener  # what progress is reported to; by default nothing is shown
 
 
@@ -30,7 +31,7 @@ def train(
     *,
     coarse: Mapping[str, Any] | None = None,
     refiner: Mapping[str, Any] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     **options: Unpack[TrainOptions],
 ) -> dict[str, CoarseModel | RefinerModel]:
     """Train a coarse network, and a refiner where there is one to train; return the models by "coarse" and "refiner".
@@ -54,25 +55,41 @@ def train(
     from crispmap.project.stages import train_stages
     from crispmap.training.options import TrainerOptions, TrainingRun
 
-    trainer, force = TrainerOptions(options.get("device", "auto")), options.get("force", False)
-    events = options.get("events", SILENT)
     if unknown := options.keys() - TrainOptions.__annotations__.keys():
-        raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
+        known = ", ".join(TrainOptions.__annotations__)
+        raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}; known are {known}")
+    trainer, events = TrainerOptions(options.get("device", "auto")), options.get("events", SILENT)
+    force, resume = options.get("force", False), options.get("resume", False)
     if not isinstance(data, Dataset):
-        if out is not None or coarse is not None or refiner is not None:
+        path = Path(path_of(data, "project"))
+        if any(one is not None for one in (out, coarse, refiner, seed)):
             raise InputError(
-                "out, coarse or refiner is given beside a project.", expected="a project alone, or a Dataset with them",
-                remedy="set them in the project file",
+                "out, coarse, refiner or seed is given beside a project.",
+                expected="a project alone, or a Dataset with them", remedy="set them in the project file",
             )  # fmt: skip
-        written = train_project(Path(path_of(data, "project")), trainer=trainer, force=force, events=events)
+        written = train_project(path, trainer=trainer, events=events, force=force, resume=resume)
         return {path.stem: load_model(path) for path in written}
     if out is None:
         raise InputError("No folder is given for the models.", expected="out=, such as out='models'")
     folder = Path(path_of(out, "folder"))
+    for name, settings in (("coarse", coarse), ("refiner", refiner)):
+        if settings is not None and (not isinstance(settings, Mapping) or "scores" in settings):
+            raise InputError(
+                f"{name} is {settings!r}.",
+                expected="settings of a network, such as {'kind': 'fcn-rnn', 'max_steps': 500}",
+            )
     section = None if refiner is None else RefinerSection.from_values(refiner)
     network = CoarseSection.from_values(coarse or {})
-    project = Project(folder / "dataset", folder.name, seed, (), None, data.schema, network, section, folder)
+    project = Project(
+        folder / "dataset", folder.name, _checked_seed(seed), (), None, data.schema, network, section, folder
+    )
     products, makes = Products(folder), ["coarse"] if refiner is None else ["coarse", "refiner"]
-    run = TrainingRun(products.training, force=force, trainer=trainer, events=events)
+    run = TrainingRun(products.training, trainer=trainer, events=events, force=force, resume=resume)
     train_stages(data, project, products.models, run, makes)
     return {name: load_model(products.models[name]) for name in makes}
+
+
+def _checked_seed(seed: int | None) -> int:
+    if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 2**32):
+        raise InputError(f"seed is {seed!r}.", expected="a whole number from 0 to 4294967295")
+    return seed or 0

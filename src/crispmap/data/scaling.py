@@ -27,10 +27,10 @@ def measure_scaling(areas: Sequence[tuple[SceneReader, Block]]) -> Scaling:
     Raises:
         SceneError: If the scenes differ in their bands, or no pixel of the areas is valid.
     """
-    names = {reader.band_names for reader, _ in areas}
-    if len(names) > 1:
+    counts = {reader.band_count for reader, _ in areas}
+    if len(counts) > 1:
         raise SceneError(
-            f"The training scenes have different bands: {'; '.join(', '.join(n) for n in sorted(names))}.",
+            f"The training scenes have {' and '.join(map(str, sorted(counts)))} bands.",
             expected="the same bands, in the same order, in every scene",
             remedy="choose the bands of each scene",
         )

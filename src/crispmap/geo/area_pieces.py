@@ -343,12 +343,49 @@ def _to_pixels(points: DoubleArray, grid: Grid) -> DoubleArray:
     return affine_points(~grid.transform, points).round(6)
 
 
-def _check_apart(one: Area, other: Area) -> None:
+def _check_apart(one: Area | None, other: Area) -> None:
     """Raise ProjectError when two areas of different roles share a pixel."""
-    shared = one.shared_pixels(other)
-    if shared:
+    shared = 0 if one is None else one.shared_pixels(other)
+    if one is not None and shared:
         raise ProjectError(
             f"{one.origin} and {other.origin} share {shared} pixels.",
             expected="separate areas for every role: training pixels are never scored",
             remedy="Move or shrink one of the two.",
         )
+
+
+def check_apart_on_ground(
+    one: tuple[Mapping[str, Sequence[Area]], Grid], other: tuple[Mapping[str, Sequence[Area]], Grid]
+) -> None:
+    """Check that areas of different roles on the grids of two scenes share no place.
+
+    Raises:
+        ProjectError: If two do. Scenes without a CRS are taken to be apart.
+    """
+    (areas, grid), (others, other_grid) = one, other
+    if grid.crs is None or other_grid.crs is None:
+        return
+    for role, own in areas.items():
+        for area in own:
+            moved = _on_grid(area, grid, other_grid)
+            for other_role, ones in others.items():
+                for second in ones if moved is not None and other_role != role else ():
+                    _check_apart(moved, second)
+
+
+def _on_grid(area: Area, grid: Grid, other: Grid) -> Area | None:
+    """Return an area of one grid on another; None where that shows nothing of it."""
+    import shapely
+
+    transform = Transformer.from_crs(grid.crs, other.crs, always_xy=True)
+    rings = []
+    for ring in area.rings:
+        dense = shapely.get_coordinates(shapely.segmentize(shapely.LineString(ring), max(grid.shape) / _EDGE_PARTS))
+        points = np.stack(transform.transform(*affine_points(grid.transform, dense).T), axis=1)
+        if not np.isfinite(points).all():
+            return None
+        rings.append(_to_pixels(points, other))
+    low, high = np.concatenate(rings).min(axis=0), np.concatenate(rings).max(axis=0)
+    if (high <= 0).any() or (low >= (other.width, other.height)).any():
+        return None
+    return _area_of_rings(area.origin, tuple(rings), other)

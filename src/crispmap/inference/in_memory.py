@@ -15,6 +15,7 @@ from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.products import class_map
 from crispmap.inference.scores import ScoreModels, score_work
 from crispmap.raster.scene import Scene
+from crispmap.raster.targets import check_paths
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
 
@@ -44,8 +45,9 @@ def write_map(scene: Scene, models: ScoreModels, out: Path, *, device: str = "au
     """Write the class map of a scene block by block, and return its path; errors are those of ``map_in_memory``.
 
     Raises:
-        OutputError: If the file exists and ``force`` is not given, or cannot be written.
+        OutputError: If the file is the scene's, exists and ``force`` is not given, or cannot be written.
     """
+    check_paths([out], [scene.path])
     with class_map_writer(out, scene.grid, models.all[0].classes, force=force) as writer:
         for block, values, valid in _computed(scene, models, None, device):
             writer.write(block, class_map(values, valid))

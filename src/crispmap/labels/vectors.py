@@ -176,7 +176,7 @@ def _class_ids(
         raise LabelError(
             f"Class {without_rule[0]!r} has no OSM rule, and {left_out.file} has no column of classes.",
             expected="a rule for every class but the background, or a column class or class_name",
-            remedy="Write a rule such as building=*, or give one class for all features with all_as=.",
+            remedy="Write a rule such as building=*, or give all features one class (all_as=).",
         )
     only_one = without_rule and len(foreground) == 1
     by_tags = np.where(tags.missing(strange), 1, tags.NO_CLASS) if only_one else tags.tag_ids(near.table, schema)
@@ -204,7 +204,7 @@ def _unknown_error(
     return LabelError(
         f"{file} holds classes that are not in the schema: {most}{more}; the first is {near.example(wrong[0])}.",
         expected=", ".join(f"{index} {name}" for index, name in enumerate(schema.names)),
-        remedy="Correct them, add the classes, or leave such ground out with unknown='ignore' (--unknown ignore).",
+        remedy="Correct them, add the classes, or leave such ground out with unknown=ignore.",
     )
 
 
@@ -244,7 +244,7 @@ def _require_class(ids: np.ndarray, layers: list[VectorLayer], schema: ClassSche
     raise LabelError(
         f"None of the {len(ids)} features of {layers[0].file} near the scene belongs to a class. Columns: {columns}.",
         expected=f"features that match the rules ({rules}), or a column class or class_name of class names",
-        remedy="Write rules for these columns, or give one class for all features with all_as=.",
+        remedy="Write rules for these columns, or give all features one class (all_as=).",
     )
 
 

@@ -60,7 +60,7 @@ class OwnModule(CoarseNetwork):
         with torch.inference_mode():
             try:
                 scores = self.module(torch.zeros(1, self.bands, side, side))
-            except RuntimeError as error:
+            except (RuntimeError, ValueError, TypeError) as error:
                 raise ModelError(
                     f"The module does not take an image of shape (1, {self.bands}, {side}, {side}): {error}",
                     expected=f"a module that takes {self.bands} bands, on the CPU, in float32",
@@ -85,6 +85,10 @@ class OwnModule(CoarseNetwork):
         module = self.for_inference()
         with torch.inference_mode():
             before = module(image)
+            if not torch.isfinite(before).all():
+                raise ModelError(
+                    "The module gives scores that are no numbers.", expected="finite scores for random input"
+                )
             for index in range(_TRIES):
                 place = side // 2 + index * max(1, self.stride_px // _TRIES)
                 touched = image.clone()
@@ -123,6 +127,17 @@ def coarse_model(  # noqa: PLR0913 - what a card says
     Raises:
         ModelError: If the module's scores do not fit, or it sees further than the radius.
     """
+    for name, value, fits in (
+        ("module", type(module).__name__, isinstance(module, nn.Module)),
+        ("classes", classes, isinstance(classes, ClassSchema)),
+        ("bands", bands, isinstance(bands, list | tuple)),
+        ("gsd_m", gsd_m, isinstance(gsd_m, float | int)),
+        ("radius_px", radius_px, radius_px is None or (isinstance(radius_px, int) and radius_px >= 0)),
+        ("stride_px", stride_px, isinstance(stride_px, int) and stride_px >= 1),
+        ("scaling", scaling, scaling is None or isinstance(scaling, Scaling)),
+    ):
+        if not fits:
+            raise ModelError(f"{name} is {value!r}.", expected="see help(crispmap.coarse_model)")
     network = OwnModule(module, bands=len(bands), classes=len(classes), radius_px=radius_px, stride_px=stride_px)
     scaling = scaling or Scaling((0.0,) * len(bands), (1.0,) * len(bands))
     card = ModelCard("coarse", ARCHITECTURE, {}, classes, tuple(bands), scaling, gsd_m, radius_px, stride_px)

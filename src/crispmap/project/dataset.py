@@ -19,7 +19,8 @@ from crispmap.geo.areas import Area
 from crispmap.geo.grid import Block
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
-from crispmap.raster.arrays import Georeference, RasterLike, scene_of
+from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, scene_of, values_on
+from crispmap.raster.scene import Scene
 from crispmap.types import IGNORE, LabelArray
 
 _ROLES: tuple[Role, ...] = ("coarse", "coarse validation", "refiner", "refiner validation", "test")
@@ -69,11 +70,21 @@ class Dataset:
             InputError: If there is no image, or an array has another rank or type, or no georeference.
             LabelError: If masks and images do not fit together, or an id is no class.
         """
+        check_keywords(where)
         schema = schema_of(classes)
+        for given in (images, masks):
+            if not isinstance(given, list | tuple):
+                raise InputError(
+                    f"Images or masks are given as {type(given).__name__}.",
+                    expected="a list of arrays",
+                )
+        if not isinstance(validation, int):
+            raise InputError(f"validation is {validation!r}.", expected="how many of the last pairs validate")
         if not images or len(images) != len(masks) or not 0 <= validation < len(images):
             given = f"{len(images)} images, {len(masks)} masks, the last {validation} to validate."
             raise InputError(given, expected="a mask for every image, and at least one pair to learn from")
         scenes = [scene_of(image, **where) for image in images]
+        _check_comparable(scenes)
         pairs = zip(scenes, masks, strict=True)
         pieces = [_piece(f"image {number}", *pair, schema) for number, pair in enumerate(pairs, 1)]
         return cls(_Pairs(schema, pieces, validation), ExitStack())
@@ -105,7 +116,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         lines = [f"Dataset: {', '.join(self.schema.names)}; {self.gsd_m:g} m"]
-        lines += [f"  {role}: {count} pieces, {px:,} pixels" for role, (count, px) in self.summary().items()]
+        for role, (count, px) in self.summary().items():
+            lines.append(f"  {role}: {count} piece{'' if count == 1 else 's'}, {px:,} pixels")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -147,8 +159,18 @@ class _Mask:
         """Do nothing: the array stays the caller's."""
 
 
+def _check_comparable(scenes: Sequence[Scene]) -> None:
+    sizes = [one.grid.mean_gsd_m() for one in scenes]
+    if max(sizes) > min(sizes) * 1.02 or len({one.band_count for one in scenes}) > 1:
+        raise InputError(
+            f"The images have {sorted({one.band_count for one in scenes})} bands and pixels of {min(sizes):g} to "
+            f"{max(sizes):g} m.",
+            expected="the same bands and one pixel size", remedy="resample them first",
+        )  # fmt: skip
+
+
 def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Piece:
-    labels = labels_of(mask, image.grid.shape, schema)
+    labels = labels_of(values_on(mask, image.grid, IGNORE), image.grid.shape, schema)
     height, width = labels.shape
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
     return Piece(name, image, Area(name, image.grid.block, (corners,)), _Mask(labels))  # type: ignore[arg-type]
@@ -157,6 +179,8 @@ def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Pi
 def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -> LabelArray:
     """Return a mask as class ids uint8 (row, col), or raise LabelError if it does not fit the image or the classes."""
     mask = np.asarray(mask)
+    if mask.dtype.kind == "f" and not (mask[np.isfinite(mask)] % 1).any():  # a raster read with NaN for nodata
+        mask = np.where(np.isfinite(mask), mask, IGNORE).astype(np.int64)
     if mask.shape != shape or mask.dtype.kind not in "uib":
         raise LabelError(
             f"A mask has the shape {mask.shape} and the type {mask.dtype}.", expected=f"whole numbers of shape {shape}"
@@ -174,7 +198,7 @@ def schema_of(classes: Sequence[str] | ClassSchema) -> ClassSchema:
     """Return classes, given as such or by their names: then with colours of our choice."""
     if isinstance(classes, ClassSchema):
         return classes
-    if isinstance(classes, str):
+    if not isinstance(classes, list | tuple):
         expected = "a list of names, such as ['background', 'building']"
         raise InputError(f"The classes are {classes!r}.", expected=expected)
     return ClassSchema(tuple(ClassDef(str(name), _colour(index)) for index, name in enumerate(classes)))

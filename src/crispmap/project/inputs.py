@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -9,7 +10,7 @@ from functools import cached_property
 from crispmap.classes import ClassSchema
 from crispmap.data.training_data import Piece, Role
 from crispmap.errors import LabelError, ProjectError, SceneError
-from crispmap.geo.area_pieces import resolve_areas
+from crispmap.geo.area_pieces import check_apart_on_ground, resolve_areas
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Grid
 from crispmap.inference.align import scores_on_scene
@@ -154,7 +155,11 @@ class Sources:
 def _check_bands(scenes: Sequence[SceneInputs]) -> None:
     first = scenes[0]
     for other in scenes[1:]:
-        if other.image.band_names != first.image.band_names:
+        same_names = set(other.image.band_names) == set(first.image.band_names)
+        # Files that name no bands get names from GDAL: those say nothing of their order.
+        if other.image.band_count != first.image.band_count or (
+            same_names and other.image.band_names != first.image.band_names
+        ):
             raise SceneError(
                 f"{first.scene.path} has the bands {', '.join(first.image.band_names)}; {other.scene.path} has "
                 f"{', '.join(other.image.band_names)}.",
@@ -170,4 +175,6 @@ def open_sources(project: Project) -> Iterator[Sources]:
         sources = Sources(project, stack)
         for one in sources.scenes:
             _ = one.areas  # errors show now, not after an hour of training
+        for one, other in itertools.combinations(sources.scenes, 2):
+            check_apart_on_ground((one.areas, one.image.grid), (other.areas, other.image.grid))
         yield sources

@@ -121,7 +121,7 @@ def predict_project(
     made = [len(outputs) > 1 and not options.force and is_made(files) for files in outputs]
     for files, done in zip(outputs, made, strict=True):
         if not done and not options.force and not store_folder(files[0].path).exists():
-            _refuse_existing([one.path for one in files], "give force=True to replace it")
+            _refuse_existing([one.path for one in files], "give force=True to replace the maps")
     with open_sources(project) as sources:  # shows what is wrong with the project's areas before any work
         gsd_m = sources.gsd_m if len(project.scenes) > 1 else project.gsd_m
         total = sum(math.prod(one.image.grid.shape) for one in sources.scenes)

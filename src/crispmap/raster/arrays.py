@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from crispmap.errors import GridError, InputError
+from crispmap.errors import GeoreferenceWarning, GridError, InputError
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import Scene
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 RasterLike: TypeAlias = "str | Path | Scene | NDArray[Any] | DataArray"
 """A file or address, an open scene, or an array (band, row, col) or, of one band, (row, col)."""
 _MOST_BANDS = 1000
+_FEW_BANDS = 16  # an array with fewer columns and more bands than this has its bands last
+_BANDS_FIRST = "move the bands to the first axis, for example with np.moveaxis(image, -1, 0)"
 
 
 class Georeference(TypedDict, total=False):
@@ -63,7 +67,7 @@ class ArrayScene(Scene):
             raise InputError(
                 f"The image is an array of shape {pixels.shape} and type {pixels.dtype}.",
                 expected="whole or floating-point numbers (band, row, col)",
-                remedy="move the bands to the first axis, for example with np.moveaxis(image, -1, 0)",
+                remedy=_BANDS_FIRST,
             )
         self.grid, self.path = grid, Path("array")
         self.band_names = band_names or tuple(f"band {number}" for number in range(1, len(pixels) + 1))
@@ -112,12 +116,36 @@ def scene_of(image: RasterLike, **where: Unpack[Georeference]) -> Scene:
         return _scene_of_data_array(image, where)
     if isinstance(image, np.ndarray):
         pixels = image[None] if image.ndim == 2 else image
-        return ArrayScene(pixels, grid_for(pixels.shape[-2:], where))
+        if pixels.ndim == 3 and len(pixels) > _FEW_BANDS >= pixels.shape[-1]:
+            raise InputError(
+                f"The image is an array of shape {pixels.shape}.", expected="(band, row, col)", remedy=_BANDS_FIRST
+            )
+        valid: BoolArray | None = None
+        if np.ma.isMaskedArray(pixels):
+            valid = np.asarray(~np.ma.getmaskarray(pixels).any(axis=0))
+        return ArrayScene(np.ma.getdata(pixels), grid_for(pixels.shape[-2:], where), valid=valid)
     raise InputError(
         f"An image is given as {type(image).__name__}.",
         expected="a path, a scene of open_scene, a numpy array or an xarray DataArray",
         remedy="convert it, for example with numpy.asarray(image)",
     )
+
+
+def check_keywords(where: Mapping[str, object], others: Iterable[str] = (), *, beside_file: bool = False) -> None:
+    """Refuse keyword arguments that are not known, and a georeference beside a file, which has its own.
+
+    Raises:
+        TypeError: If one is not known; the message names those that are.
+        InputError: If a georeference is given beside a file.
+    """
+    known = [*others, *Georeference.__annotations__]
+    if unknown := sorted(where.keys() - set(known)):
+        raise TypeError(f"unexpected keyword arguments: {', '.join(unknown)}; known are {', '.join(known)}")
+    if beside_file and where:
+        raise InputError(
+            f"{', '.join(where)} is given beside a file.", expected="a georeference only for arrays",
+            remedy="leave it out: a file has its own",
+        )  # fmt: skip
 
 
 def grid_for(shape: tuple[int, ...], where: Georeference) -> Grid:
@@ -137,20 +165,31 @@ def grid_for(shape: tuple[int, ...], where: Georeference) -> Grid:
             remedy="give for example gsd_m=0.5, or a DataArray with coordinates and a CRS",
         )
     if transform is None:
-        side = float(gsd_m or 0)
-        if not 0 < side < np.inf:
-            raise InputError(f"gsd_m is {gsd_m}.", expected="a finite number of metres above 0")
+        side = gsd_m if isinstance(gsd_m, float | int) else 0.0
+        if not 0 < side < np.inf or where.get("crs") is not None:
+            given = (
+                f"gsd_m is {gsd_m!r}." if where.get("crs") is None else "crs= and gsd_m= are given without transform=."
+            )
+            raise InputError(given, expected="gsd_m=, a finite number of metres above 0, or transform= and crs=")
         transform = Affine(side, 0.0, 0.0, 0.0, -side, 0.0)
-    return Grid(_crs_of(where.get("crs")), Affine(*tuple(transform)[:6]), (int(shape[0]), int(shape[1])))
+    numbers = tuple(transform)[:6]
+    if len(numbers) < 6:
+        raise InputError(f"transform is {transform!r}.", expected="an affine transform, such as rasterio's")
+    crs = _crs_of(where.get("crs"))
+    if crs is None and gsd_m is None:
+        text = "The array has a transform and no CRS: a unit of its coordinates counts as a metre."
+        warnings.warn(text, GeoreferenceWarning, stacklevel=2)
+    return Grid(crs, Affine(*numbers), (int(shape[0]), int(shape[1])))
 
 
-def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = ()) -> Any:
+def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = (), attrs: Mapping[str, str] | None = None) -> Any:
     """Return values (row, col) or (band, row, col) as the same kind of array as an image, on the same pixels.
 
     Args:
         image: The image; of a DataArray the coordinates and the CRS are kept.
         values: On the image's pixels.
         names: Of the bands, for the coordinate ``band``.
+        attrs: Attributes of a DataArray.
     """
     if not is_data_array(image):
         return values
@@ -161,11 +200,72 @@ def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = ()) -> Any:
     dims = spatial if values.ndim == 2 else ("band", *spatial)
     if names and values.ndim == 3:
         coords["band"] = list(names)
-    return xarray.DataArray(values, coords=coords, dims=dims)
+    return xarray.DataArray(values, coords=coords, dims=dims, attrs=dict(attrs or {}))
+
+
+def grid_of_array(image: Any, where: Georeference) -> Grid:
+    """Return the grid of an array, or of a DataArray, whose own coordinates and CRS count before what is given.
+
+    Raises:
+        InputError: If it is neither, or has no georeference.
+        GridError: If the CRS is not known, or coordinates are not evenly spaced.
+    """
+    if not is_data_array(image):
+        return grid_for(np.shape(image)[-2:], where)
+    shape = tuple(image.sizes[dim] for dim in _spatial_dims(image))
+    return grid_for(shape, _own_georeference(image) or where if "gsd_m" not in where or image.rio.crs else where)
+
+
+def values_on(raster: Any, grid: Grid, fill: int) -> NDArray[Any]:
+    """Return the values of a raster of one band on a grid, (row, col), with ``fill`` where masked or nodata.
+
+    Raises:
+        InputError: If it has several bands.
+        GridError: If a DataArray has coordinates on another grid.
+    """
+    if not is_data_array(raster):
+        values = np.asarray(np.ma.filled(raster, fill) if np.ma.isMaskedArray(raster) else raster)
+        return values[0] if values.ndim == 3 and len(values) == 1 else values
+    spatial = _spatial_dims(raster)
+    others = {dim: 0 for dim in raster.dims if dim not in spatial}
+    if any(raster.sizes[dim] > 1 for dim in others):
+        raise InputError(f"A class map has the dimensions {dict(raster.sizes)}.", expected="class ids (row, col)")
+    own = _own_georeference(raster)
+    shape = tuple(raster.sizes[dim] for dim in spatial)
+    if own and not grid_for(shape, own).is_close(grid):
+        raise GridError(
+            "The coordinates or the CRS of a DataArray are not those of the other.", expected="the same pixels",
+            remedy="bring it there, for example with rio.reproject_match",
+        )  # fmt: skip
+    values, nodata = raster.isel(others).transpose(*spatial).to_numpy(), raster.rio.nodata
+    return values if nodata is None or np.isnan(nodata) else np.where(values == nodata, fill, values)
+
+
+def _own_georeference(image: Any) -> Georeference:
+    """Return what a DataArray says of its place; nothing where it has no coordinates."""
+    y_dim, x_dim = _spatial_dims(image)
+    if y_dim not in image.coords or x_dim not in image.coords:
+        return {}
+    transform = image.rio.set_spatial_dims(x_dim=x_dim, y_dim=y_dim).rio.transform()
+    (dy, top), (dx, left) = (_spacing(image, dim) for dim in (y_dim, x_dim))
+    if not (dx or dy):
+        return {}
+    if not (dx and dy):  # one row or column: its pixels are taken for square
+        dx, dy = dx or abs(dy), dy or -abs(dx)
+        transform = Affine(dx, 0.0, left - dx / 2, 0.0, dy, top - dy / 2)
+    return {"crs": image.rio.crs, "transform": transform}
+
+
+def _spacing(image: Any, dim: str) -> tuple[float, float]:
+    """Return the step of a coordinate, 0 of a single one, and the first."""
+    values = image.coords[dim].to_numpy().astype(np.float64)
+    steps = np.diff(values)
+    if len(steps) > 1 and np.ptp(steps) > 0.01 * abs(steps.mean()):
+        raise GridError(f"The coordinate {dim} is not evenly spaced.", expected="pixels of one size")
+    return (float(steps.mean()) if len(steps) else 0.0), float(values[0])
 
 
 def _scene_of_data_array(image: Any, where: Georeference) -> ArrayScene:
-    """Return a DataArray as a scene."""
     spatial = _spatial_dims(image)
     others = [dim for dim in image.dims if dim not in spatial]
     if len(others) > 1:
@@ -178,25 +278,24 @@ def _scene_of_data_array(image: Any, where: Georeference) -> ArrayScene:
     names = None
     if others and others[0] in image.coords:
         names = tuple(str(name) for name in image.coords[others[0]].to_numpy())
-    crs, nodata = image.rio.crs, image.rio.nodata
-    if spatial[0] in image.coords and min(pixels.shape[-2:]) > 1:
-        where = {"crs": crs, "transform": image.rio.transform(), **where}
-    pixels = pixels if others else pixels[None]
+    pixels, nodata = pixels if others else pixels[None], image.rio.nodata
     valid = None if nodata is None or np.isnan(nodata) else (pixels != nodata).any(axis=0)
-    return ArrayScene(pixels, grid_for(pixels.shape[-2:], where), names, valid)
+    return ArrayScene(pixels, grid_of_array(image, where), names, valid)
 
 
 def _spatial_dims(image: Any) -> tuple[str, str]:
     """Return the names of a DataArray's dimensions of rows and columns."""
     import rioxarray  # noqa: F401 - brings .rio
 
+    if {"lat", "lon"} <= set(image.dims):
+        return "lat", "lon"
     try:
         return str(image.rio.y_dim), str(image.rio.x_dim)
     except Exception as error:
         raise InputError(
             f"The DataArray has the dimensions {', '.join(map(str, image.dims))}.",
             expected="dimensions of rows and columns called y and x",
-            remedy="rename them, for example with rename(latitude='y', longitude='x')",
+            remedy="rename them with rename(...)",
         ) from error
 
 
