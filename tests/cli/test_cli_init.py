@@ -241,3 +241,10 @@ class TestRefuses:
         result = run(tmp_path / "file")
         assert result.exit_code == 2
         assert "bug in crispmap" not in result.stderr
+
+
+def test_several_scenes_are_refused_and_not_left_out_in_silence(tmp_path: Path) -> None:
+    result = run(tmp_path / "two", "--scene", "north.tif", "--scene", "south.tif")
+    assert result.exit_code == 2
+    assert "2 scenes" in result.output
+    assert not (tmp_path / "two").exists()

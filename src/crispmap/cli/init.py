@@ -9,11 +9,12 @@ import typer
 
 from crispmap.cli.console import notify
 from crispmap.cli.options import ForceOption, quoted, words_of
+from crispmap.errors import InputError
 
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder for the project file.")] = Path(),
-    scene: Annotated[Path | None, typer.Option(help="The scene: any raster.")] = None,
+    scene: Annotated[list[Path] | None, typer.Option(help="The scene: any raster.")] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Imprecise labels, such as OpenStreetMap: vectors or a mask.")
     ] = None,
@@ -27,7 +28,12 @@ def init(
     from crispmap.project.file.template import ProjectInputs
     from crispmap.project.new import create_project
 
-    inputs = ProjectInputs(scene, labels, reference)
+    if scene is not None and len(scene) > 1:
+        raise InputError(
+            f"{len(scene)} scenes are given.", expected="one --scene",
+            remedy="Give one, then list the others under scenes: in the project file, as the guide shows.",
+        )  # fmt: skip
+    inputs = ProjectInputs(scene[0] if scene else None, labels, reference)
     project = create_project(folder, inputs, classes=words_of(classes), force=force)
     if project.without_rules:
         notify(f"No tag rules are known for {', '.join(project.without_rules)}: fill them in under osm.")
