@@ -383,8 +383,8 @@ class TestScaling:
         empty = ArrayScene(np.ones((1, 5, 5)), np.zeros((5, 5), bool))
         with pytest.raises(SceneError, match="no valid pixel"):
             measure_scaling([(empty, Block(0, 0, 5, 5))])
-        other = ArrayScene(np.ones((1, 5, 5)), names=("nir",))
-        with pytest.raises(SceneError, match="nir"):
+        other = ArrayScene(np.ones((2, 5, 5)), names=("red", "nir"))
+        with pytest.raises(SceneError, match="1 and 2 bands"):
             measure_scaling([(empty, Block(0, 0, 5, 5)), (other, Block(0, 0, 5, 5))])
 
     @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_near_infrared_that_gdal_takes_for_transparency_is_reported(make_raster:
         assert dataset.colorinterp[3].name == "alpha"
     (message,) = told(path)
     assert f"Band 4 of {path}" in message
-    assert "--bands 1,2,3,4" in message
+    assert "bands=1,2,3,4" in message
     assert "bands: [1, 2, 3, 4]" in message
 
 

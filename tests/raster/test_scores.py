@@ -153,7 +153,7 @@ def test_bands_of_logits_stay_as_they_are(make_raster: Maker) -> None:
 
 def test_bands_within_the_unit_interval_that_do_not_sum_to_one_are_refused(make_raster: Maker) -> None:
     path = make_raster(np.full((3, 4, 4), 0.9, np.float32))
-    with pytest.raises(SceneError, match=r'do not sum to 1[\s\S]*kind="probability"'):
+    with pytest.raises(SceneError, match=r"do not sum to 1[\s\S]*kind=probability"):
         open_scores(path)
     scores, _ = read(path, kind="probability")  # as independent probabilities: equal ones, no preference
     np.testing.assert_allclose(scores, 0, atol=1e-6)
