@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
+from rasterio.warp import transform
 from typer.testing import CliRunner
 
 from crispmap.cli.main import app
@@ -215,6 +216,17 @@ def test_no_place_is_learned_from_in_one_scene_and_scored_in_another(folder: Pat
     with pytest.raises(ProjectError) as caught:
         train_project(folder)
     assert "share 8000 pixels" in caught.value.given
+
+
+def test_scenes_side_by_side_share_no_place(folder: Path) -> None:
+    shutil.copytree(folder / "south", folder / "east")
+    for path in (folder / "east").glob("*.tif"):
+        with rasterio.open(path, "r+") as file:  # the neighbour of the first scene, in the next zone's coordinates
+            left, top = transform("EPSG:32631", "EPSG:32632", [5e5 + 160], [5e6])
+            file.crs, file.transform = "EPSG:32632", from_origin(left[0], top[0], 1.0, 1.0)
+    (folder / "project.yaml").write_text(HEAD + ONE + NORTH + SOUTH.replace("south", "east"))
+    with open_sources(load_project(folder)) as sources:
+        assert len(sources.scenes) == 2
 
 
 def test_bands_that_only_gdal_named_are_known_by_their_place(folder: Path) -> None:

@@ -172,12 +172,18 @@ def _area_of_window(origin: str, window: tuple[int, int, int, int], scene_grid: 
     return _area_of_rings(origin, (ring,), working_grid)
 
 
-def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> Area:
-    """Return the area rings enclose on a grid; it holds at least one pixel."""
+def _block_around(rings: Sequence[DoubleArray], grid: Grid) -> Block:
+    """Return the smallest block of a grid with all pixels whose centres rings may enclose; empty outside the grid."""
     points = np.concatenate(rings)
     low, high = np.ceil(points.min(axis=0) - 0.5), np.ceil(points.max(axis=0) - 0.5)
     cols, rows = np.clip([low, high], 0, (grid.width, grid.height)).astype(int).T.tolist()
-    block = Block(rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0])
+    return Block(rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0])
+
+
+def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> Area:
+    """Return the area rings enclose on a grid; it holds at least one pixel."""
+    points = np.concatenate(rings)
+    block = _block_around(rings, grid)
     area = Area(origin, block, rings)
     if not area.is_empty:
         return area
@@ -385,7 +391,5 @@ def _on_grid(area: Area, grid: Grid, other: Grid) -> Area | None:
         if not np.isfinite(points).all():
             return None
         rings.append(_to_pixels(points, other))
-    low, high = np.concatenate(rings).min(axis=0), np.concatenate(rings).max(axis=0)
-    if (high <= 0).any() or (low >= (other.width, other.height)).any():
-        return None
-    return _area_of_rings(area.origin, tuple(rings), other)
+    area = Area(area.origin, _block_around(rings, other), tuple(rings))
+    return None if area.is_empty else area
