@@ -98,19 +98,19 @@ def _initial_refiner(training: Training) -> None:
 
 
 def _correct_labels(training: Training) -> None:
-    """Write the coarse area's labels, each object where the initial refiner sees it, and measure overfitting."""
+    """Move the imprecise labels to the initial refiner's scores, and measure the coarse network's losses."""
     if training.initial is None:
         raise RuntimeError("label correction comes after the initial refiner")
-    pieces, held = training.coarse_pieces
+    pieces, held_out = training.coarse_pieces
     engine = EngineChoice("torch", device=training.run.device)
-    for same in by_image(pieces):
-        image, scores = same[0].image, training.coarse.on(same[0].image, same[0].scores)
-        seen = score_raster(image, ScoreModels(refiner=training.initial), scores, engine=engine)
-        corrected = CorrectedLabels(labels_within(same), seen, training.project.schema, training.correction)
-        path = training.corrected_labels(same)
+    for on_image in by_image(pieces):
+        image, scores = on_image[0].image, training.coarse.on(on_image[0].image, on_image[0].scores)
+        refined = score_raster(image, ScoreModels(refiner=training.initial), scores, engine=engine)
+        corrected = CorrectedLabels(labels_within(on_image), refined, training.project.schema, training.correction)
+        path = training.corrected_labels(on_image)
         path.parent.mkdir(parents=True, exist_ok=True)
         rasterize_file(corrected, path, force=True, block_px=corrected.tile_px)
-    training.losses = loss_on(training.coarse, pieces), loss_on(training.coarse, held)
+    training.losses = loss_on(training.coarse, pieces), loss_on(training.coarse, held_out)
 
 
 def _folds(training: Training) -> None:
