@@ -31,7 +31,7 @@ class PairData:
 
     def __init__(self, pairs: Sequence[tuple[ArrayScene, LabelArray]]) -> None:
         self._pieces = [
-            Piece(f"pair {number}", image, area_of(image.grid.block), ArrayLabels(mask))  # type: ignore[arg-type]
+            Piece(f"pair {number}", image, area_of(image.grid.block), ArrayLabels(mask))
             for number, (image, mask) in enumerate(pairs)
         ]
 

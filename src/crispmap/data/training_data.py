@@ -9,10 +9,9 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from crispmap.classes import ClassSchema
-from crispmap.evaluation.readers import AreaUnion
+from crispmap.evaluation.readers import AreaUnion, LabelSource
 from crispmap.geo.areas import Area, hold_out_strip
 from crispmap.geo.grid import Block
-from crispmap.labels.reader import LabelReader
 from crispmap.raster.scene import Scene
 from crispmap.types import IGNORE, LabelArray
 
@@ -29,7 +28,7 @@ class Piece:
     scene: str  # the scene's name
     image: Scene
     area: Area  # the area on the image's grid
-    labels: LabelReader  # labels on the same grid; they may know more than the area
+    labels: LabelSource  # labels on the same grid; they may know more than the area
     scores: Scene | None = None  # coarse scores of another tool on the same grid, or None
 
     def within(self, area: Area) -> Piece:

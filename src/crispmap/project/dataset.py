@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.training_data import Piece, Role, TrainingData
 from crispmap.errors import InputError, LabelError
+from crispmap.evaluation.readers import ArrayLabels
 from crispmap.geo.areas import Area
-from crispmap.geo.grid import Block
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
 from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, scene_of, values_on
@@ -147,18 +147,6 @@ class _Pairs:
         return self._pieces[self._count :] if role.endswith("validation") else self._pieces[: self._count]
 
 
-class _Mask:
-    def __init__(self, array: LabelArray) -> None:
-        self._array = array
-
-    def read(self, block: Block) -> LabelArray:
-        """Return the class ids of a block."""
-        return self._array[block.slices]
-
-    def close(self) -> None:
-        """Do nothing: the array stays the caller's."""
-
-
 def _check_comparable(scenes: Sequence[Scene]) -> None:
     sizes = [one.grid.mean_gsd_m() for one in scenes]
     if max(sizes) > min(sizes) * 1.02 or len({one.band_count for one in scenes}) > 1:
@@ -173,7 +161,7 @@ def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Pi
     labels = labels_of(values_on(mask, image.grid, IGNORE), image.grid.shape, schema)
     height, width = labels.shape
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
-    return Piece(name, image, Area(name, image.grid.block, (corners,)), _Mask(labels))  # type: ignore[arg-type]
+    return Piece(name, image, Area(name, image.grid.block, (corners,)), ArrayLabels(labels))
 
 
 def labels_of(mask: NDArray[Any], shape: tuple[int, int], schema: ClassSchema) -> LabelArray:

@@ -213,7 +213,9 @@ def grid_of_array(image: Any, where: Georeference) -> Grid:
     if not is_data_array(image):
         return grid_for(np.shape(image)[-2:], where)
     shape = tuple(image.sizes[dim] for dim in _spatial_dims(image))
-    return grid_for(shape, _own_georeference(image) or where if "gsd_m" not in where or image.rio.crs else where)
+    if "gsd_m" in where and not image.rio.crs:  # coordinates without a CRS say less than the size that is given
+        return grid_for(shape, where)
+    return grid_for(shape, _own_georeference(image) or where)
 
 
 def values_on(raster: Any, grid: Grid, fill: int) -> NDArray[Any]:
