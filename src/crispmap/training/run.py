@@ -159,6 +159,7 @@ def _end(children: set[multiprocessing.process.BaseProcess]) -> None:
     for child in children:
         child.join(_PATIENCE_S)
         child.kill()
+        child.join()  # killed is not yet gone
 
 
 @contextmanager
