@@ -275,4 +275,4 @@ class TestRealData:
                 result = run(path, "--json")
                 assert result.exit_code == 0, (path, result.output)
                 kinds.add(json.loads(result.stdout)["kind"])
-        assert kinds == {"scene", "vectors"}
+        assert kinds == {"scene", "mask", "vectors"}

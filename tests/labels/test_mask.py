@@ -18,7 +18,7 @@ from PIL import Image
 from pyproj import CRS, Transformer
 
 from crispmap.classes import ClassDef, ClassSchema
-from crispmap.errors import GeoreferenceWarning, GridError, LabelError
+from crispmap.errors import CrispmapWarning, GeoreferenceWarning, GridError, LabelError
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.mask import MaskLabels, open_labels
 from crispmap.labels.palette import (
@@ -184,7 +184,8 @@ def test_unknown_values_are_listed_with_counts(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match=r"7 \(5 pixels\), 8 \(4 pixels\), 9 \(3 pixels\).* and 1 more") as error:
         read(path)
     assert "0 background, 1 roof, 2 road" in str(error.value)
-    found = read(path, options=SKIP)
+    with pytest.warns(CrispmapWarning, match=r"15 of 2000 pixels hold 7 \(5 pixels\)"):
+        found = read(path, options=SKIP)
     assert (found.flat[:15] == IGNORE).all()
     np.testing.assert_array_equal(found.flat[15:], IDS.flat[15:])
 
@@ -196,7 +197,8 @@ def test_unknown_colours_are_listed_as_colours(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match=r"#000000 \(1 pixels\)") as error:
         read(path)
     assert "#d7191c roof" in str(error.value)
-    assert read(path, options=SKIP)[0, 0] == IGNORE
+    with pytest.warns(CrispmapWarning, match="1 of 2000 pixels"):
+        assert read(path, options=SKIP)[0, 0] == IGNORE
 
 
 def test_pictures_are_no_masks_even_when_unknown_is_ignored(tmp_path: Path) -> None:

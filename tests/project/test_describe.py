@@ -22,7 +22,7 @@ from crispmap.errors import CrispmapError
 from crispmap.geo.grid import Grid
 from crispmap.labels.describe import VectorFacts
 from crispmap.models.describe import ModelFacts
-from crispmap.project.describe import ProjectFacts, describe
+from crispmap.project.describe import MaskFacts, ProjectFacts, describe
 from crispmap.raster.describe import RasterFacts
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.writer import RasterWriter, class_map_writer
@@ -57,7 +57,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("name", "kind", "value"),
     [
         ("scene.tif", "scene", RasterFacts),
-        ("map.tif", "class map", RasterFacts),
+        ("map.tif", "class map", MaskFacts),
         ("a.gpkg", "vectors", VectorFacts),
         ("other.safetensors", "model", ModelFacts),
         ("project.yaml", "project", ProjectFacts),
@@ -78,11 +78,11 @@ def test_the_kind_of_a_file_is_found_and_the_command_prints_the_same(
 def test_values_are_typed(files: Path) -> None:
     scene, drawn = describe(files / "scene.tif"), describe(files / "map.tif")
     assert isinstance(scene, RasterFacts)
-    assert isinstance(drawn, RasterFacts)
+    assert isinstance(drawn, MaskFacts)
     assert (scene.grid, scene.schema) == (GRID, None)
     assert [(band.type, band.nodata) for band in scene.bands] == [("uint8", 0.0)] * 2
-    assert drawn.schema is not None
-    assert drawn.schema.names == SCHEMA.names
+    assert drawn.raster.schema is not None
+    assert drawn.raster.schema.names == SCHEMA.names
     vectors = describe(files / "a.gpkg")
     assert isinstance(vectors, VectorFacts)
     assert vectors.layers[0].bounds == GRID.bounds

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crispmap.errors import InputError, OutputError, SchemaError
+from crispmap.labels.proposal import named_classes, proposed_colours
 from crispmap.models.registry import architectures
 from crispmap.project.file import load_project
 from crispmap.project.file.template import (
     ProjectInputs,
     SceneSize,
     project_text,
-    proposed_colours,
     proposed_windows,
 )
 from crispmap.project.new import create_project
@@ -44,7 +44,7 @@ def test_classes_without_preset_have_colours_of_their_own(count: int) -> None:
 
 
 def test_every_architecture_that_may_be_chosen_is_named(tmp_path: Path) -> None:
-    text = project_text(tmp_path / "project.yaml", ProjectInputs(), ["building"], SceneSize())
+    text = project_text(tmp_path / "project.yaml", ProjectInputs(), named_classes(["building"]), SceneSize())
     for name in architectures(trainable=True):
         assert name in text
 

@@ -12,7 +12,7 @@ import rasterio
 import shapely
 from affine import Affine
 
-from crispmap.errors import LabelError
+from crispmap.errors import CrispmapWarning, LabelError
 from crispmap.project.compare.record import data_facts
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
@@ -106,11 +106,13 @@ def test_strange_values_of_a_reference_are_left_out_when_asked(project: Path) ->
                 with pytest.raises(LabelError, match=message):
                     scene.reference(grid)
                 continue
-            found = scene.reference(grid).read(grid.block)
+            with pytest.warns(CrispmapWarning, match="30 of 1800 pixels"):
+                found = scene.reference(grid).read(grid.block)
     assert (found[5] == IGNORE).all()
     np.testing.assert_array_equal(np.delete(found, 5, axis=0)[:, 0], np.delete(np.arange(60) % 3, 5))
 
 
+@pytest.mark.filterwarnings("ignore:.*of no class:crispmap.errors.CrispmapWarning")
 @pytest.mark.parametrize("query", ["", "?sig=a/b"])
 def test_all_that_is_read_may_lie_at_addresses(project: Path, server: RangeServer, query: str) -> None:
     def read(text: str) -> tuple[np.ndarray, ...]:

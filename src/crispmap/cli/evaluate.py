@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crispmap.cli.console import notify, print_json
-from crispmap.cli.options import SharesOption, grouped, is_project, notify_written
+from crispmap.cli.options import (
+    EncodingOption,
+    SharesOption,
+    ThresholdOption,
+    UnknownOption,
+    grouped,
+    is_project,
+    notify_written,
+)
 from crispmap.cli.progress import TerminalProgress
 from crispmap.errors import InputError
 
@@ -33,6 +41,9 @@ class ReferenceFlags:
     assume_crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="The CRS of a reference without one, such as EPSG:4326; or scene.")
     ] = None
+    encoding: EncodingOption = None
+    unknown: UnknownOption = "error"
+    threshold: ThresholdOption = None
     classes: Annotated[
         _Path, typer.Option(help="A project file, or a YAML file of classes, for maps that do not name theirs.")
     ] = None
@@ -108,11 +119,12 @@ def evaluate(
     from crispmap.labels.reader import LabelOptions
     from crispmap.project.file import load_classes
 
+    options = {name: value for name, value in vars(against).items() if name not in ("reference", "classes")}
     rules = ScoringRules(
         schema=None if against.classes is None else load_classes(against.classes),
         areas={"test": _pieces(scoring.area, "--area"), "refiner": _pieces(fit.fit_area, "--fit-area")},
         widths_m=scoring.width_m, slack_px=scoring.slack_px,
-        options=LabelOptions(layer=against.layer, assume_crs=against.assume_crs),
+        options=LabelOptions(**options),
     )  # fmt: skip
     found = evaluate_side_by_side(
         targets, against.reference, rules, scores=fit.scores, fit_reference=fit.fit_reference, events=TerminalProgress()

@@ -20,8 +20,13 @@ def init(
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="Precise labels of a small area: vectors or a mask.")] = None,
     classes: Annotated[
-        str, typer.Option(metavar="NAMES", help="Classes besides the background, separated by commas.")
-    ] = "building,road",
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Classes besides the background, separated by commas; by default those that the labels show, else "
+            "building,road.",
+        ),
+    ] = None,
     force: ForceOption = False,
 ) -> None:
     """Write a project file to fill in, with areas proposed for the scene where one is given."""
@@ -34,7 +39,10 @@ def init(
             remedy="Give one, then list the others under scenes: in the project file, as the guide shows.",
         )  # fmt: skip
     inputs = ProjectInputs(scene[0] if scene else None, labels, reference)
-    project = create_project(folder, inputs, classes=words_of(classes), force=force)
+    names = None if classes is None else words_of(classes)
+    project = create_project(folder, inputs, classes=names, force=force)
+    if project.from_labels:
+        notify(f"The labels show these classes: {', '.join(project.classes)}.")
     if project.without_rules:
         notify(f"No tag rules are known for {', '.join(project.without_rules)}: fill them in under osm.")
     notify(f"Wrote {project.path}. Look through it, then run: crispmap train {quoted(project.path)}")

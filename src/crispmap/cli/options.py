@@ -153,6 +153,21 @@ class SceneFlags:
         return {"bands": parse_bands(self.bands), "assume_gsd_m": self.assume_gsd_m}
 
 
+EncodingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The encoding of the vectors' text, such as latin-1; by default as the file says."
+    ),
+]
+UnknownOption = Annotated[
+    Literal["error", "ignore"], typer.Option(help="How to treat values of no class: ignore leaves that ground out.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(metavar="VALUE", help="Grey values of a mask from this on are the second of two classes."),
+]
+
+
 @dataclass(frozen=True)
 class VectorFlags:
     """How vectors are read."""
@@ -164,6 +179,7 @@ class VectorFlags:
     assume_crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="The CRS of a file without one, such as EPSG:4326; or scene.")
     ] = None
+    encoding: EncodingOption = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,8 @@ from crispmap.cli.options import (
     ClassesOption,
     ForceOption,
     JsonOption,
+    ThresholdOption,
+    UnknownOption,
     VectorFlags,
     grouped,
     named_classes,
@@ -38,9 +40,8 @@ class DrawFlags(VectorFlags):
     all_touched: Annotated[
         bool, typer.Option("--all-touched", help="Draw every pixel touched, not only those whose centre is.")
     ] = False
-    unknown: Annotated[Literal["error", "ignore"], typer.Option(help="How to treat a mask's values of no class.")] = (
-        "error"
-    )
+    unknown: UnknownOption = "error"
+    threshold: ThresholdOption = None
 
 
 @grouped

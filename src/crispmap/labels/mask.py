@@ -22,19 +22,20 @@ import numpy as np
 import rasterio.crs
 from pyproj import CRS
 from pyproj.exceptions import CRSError
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import GeoreferenceWarning, GridError, LabelError, SceneError
+from crispmap.errors import CrispmapWarning, GeoreferenceWarning, GridError, LabelError, SceneError
 from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES
+from crispmap.labels.mask_values import has_alpha, read_codes, traits_of
 from crispmap.labels.nearby import near_boxes
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
@@ -43,7 +44,6 @@ from crispmap.types import IGNORE, BoolArray, LabelArray
 
 _SURVEY_PX = 1024
 _MOST_VALUES = 1 << 16  # a one-band raster of more distinct values is an image
-_LOSSY = {"JPEG", "JP2OPENJPEG", "WEBP", "JPEG2000"}
 _VECTOR_SUFFIXES = (
     *PARQUET_SUFFIXES,
     *(".geojson", ".json", ".geojsonl", ".gpkg", ".shp", ".fgb", ".osm", ".pbf"),
@@ -156,7 +156,7 @@ class MaskLabels:
             width=self.grid.width,
             resampling=Resampling.nearest,
             tolerance=1e-6,  # pixels; rasterio has no exact mode
-            add_alpha=self._file.nodata is None and not _has_alpha(self._file),  # marks pixels outside the mask
+            add_alpha=self._file.nodata is None and not has_alpha(self._file),  # marks pixels outside the mask
         )
 
     def _require_overlap(self, crs: CRS) -> None:
@@ -195,26 +195,15 @@ class MaskLabels:
 
     def _codes(self, block: Block) -> tuple[palette.Codes, BoolArray]:
         """Return the codes of a block's pixels, and which of them are valid."""
-        window = Window(block.col, block.row, block.width, block.height)
         try:
             with gdal_settings(gdal_name(self.path)):
-                bands = self._source.read([1, 2, 3] if self._traits.colour else [1], window=window)
-                valid = self._source.dataset_mask(window=window) > 0
+                return read_codes(self._source, self._traits, Window(block.col, block.row, block.width, block.height))
         except RasterioError as error:
             raise LabelError(
                 f"{self._name} cannot be read at {block}: {error}",
                 expected="a complete file",
                 remedy="Copy or download the file again; check it with gdalinfo -checksum.",
             ) from error
-        finite = np.isfinite(bands).all(axis=0)
-        whole = finite & (bands == np.trunc(bands)).all(axis=0) & (np.abs(bands) < 1 << 53).all(axis=0)
-        if self._traits.colour:
-            whole &= ((bands >= 0) & (bands <= 255)).all(axis=0)
-        numbers = np.where(whole, bands, 0).astype(np.int64)
-        codes = numbers[0]
-        if self._traits.colour:
-            codes = (numbers[0] << 16) | (numbers[1] << 8) | numbers[2]
-        return np.where(whole, codes, palette.NOT_WHOLE), valid & finite
 
     def _choose_decoder(self) -> palette.Decoder:
         """Return the decoder for the mask's codes on the grid, or raise LabelError for none, or codes of no class."""
@@ -232,6 +221,13 @@ class MaskLabels:
         unknown = {int(code): found[int(code)] for code in codes[decode(codes) == palette.UNKNOWN]}
         if len(unknown) == len(codes) or (unknown and self._options.unknown == "error"):
             raise self._unknown_error(unknown)
+        if unknown:
+            warnings.warn(
+                f"{self._name}: {sum(unknown.values())} of {sum(found.values())} pixels hold "
+                f"{self._most_common(unknown)}, of no class, and are left out.",
+                CrispmapWarning,
+                stacklevel=3,
+            )
         return decode
 
     def _survey(self) -> dict[int, int]:
@@ -259,32 +255,30 @@ class MaskLabels:
     def _unknown_error(self, unknown: dict[int, int]) -> LabelError:
         """Return the error that lists the most frequent codes of no class."""
         colour = self._traits.colour
-        common = sorted(unknown.items(), key=lambda item: -item[1])[:5]
-        most = ", ".join(f"{palette.show_code(code, colour)} ({count} pixels)" for code, count in common)
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         classes = (f"{one.colour if colour else index} {one.name}" for index, one in enumerate(self.schema))
         return LabelError(
-            f"{self._name} holds {'colours' if colour else 'values'} of no class: {most}{more}.",
+            f"{self._name} holds {'colours' if colour else 'values'} of no class: {self._most_common(unknown)}.",
             expected=", ".join(classes),
             remedy="Add the classes, or leave such pixels out with unknown=ignore"
             + (", or read grey values with a threshold, such as threshold=128." if len(self.schema) == 2 else "."),
         )
 
+    def _most_common(self, codes: dict[int, int]) -> str:
+        common = sorted(codes.items(), key=lambda item: -item[1])[:5]
+        most = ", ".join(f"{palette.show_code(code, self._traits.colour)} ({count} pixels)" for code, count in common)
+        return most + (f" and {len(codes) - 5} more" if len(codes) > 5 else "")
+
 
 def _traits_of(file: DatasetReader, name: str) -> palette.MaskTraits:
     """Return the traits of a mask's file; other than one, three or four bands are an error."""
-    bands = file.count - int(_has_alpha(file))
-    if bands not in (1, 3, 4):
+    traits = traits_of(file, name)
+    if traits is None:
         raise LabelError(
             f"{name} has {file.count} bands.",
             expected="a label mask: one band of class ids, or three or four bands of colours",
             remedy="This looks like an image; give a label mask.",
         )
-    colours = None
-    if bands == 1 and file.colorinterp[0] == ColorInterp.palette:
-        colours = {value: palette.colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
-    compression = file.compression.value.upper() if file.compression else ""
-    return palette.MaskTraits(bands >= 3, colours, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata, name)
+    return traits
 
 
 def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, name: str) -> CRS | None:
@@ -303,7 +297,3 @@ def _crs_of(file: DatasetReader, assumed: str | None, grid: Grid, name: str) -> 
             expected="a code such as EPSG:32631",
             remedy="Give the CRS it is in as assume_crs=EPSG:..., or assign it again (gdal_edit.py).",
         ) from error
-
-
-def _has_alpha(file: DatasetReader) -> bool:
-    return ColorInterp.alpha in file.colorinterp

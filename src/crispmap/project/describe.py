@@ -11,7 +11,9 @@ from crispmap.files.address import is_address, is_missing, is_remote, shown, suf
 from crispmap.geo.area_pieces import AREA_ROLES
 
 if TYPE_CHECKING:
+    from crispmap.labels.mask_values import MaskValues
     from crispmap.project.file import Project
+    from crispmap.raster.describe import RasterFacts
 
 
 class FileFacts(Protocol):
@@ -87,6 +89,44 @@ def describe(path: str | Path) -> FileFacts:
     return _describe_raster_or_vectors(path)
 
 
+@dataclass(frozen=True)
+class MaskFacts:
+    """The facts about a raster that can be a mask or is a class map, and the classes proposed for it."""
+
+    raster: RasterFacts
+    values: MaskValues
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a class map, whose classes are known, or a mask."""
+        return "mask" if self.raster.schema is None else self.raster.kind
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, the kind first."""
+        from crispmap.labels.propose import classes_of_mask
+
+        facts = {**self.raster.to_dict(), "kind": self.kind, "values": self.values.rows(self.raster.schema)}
+        if self.values.sampled:
+            facts["values_are_of"] = "a sample"
+        proposed = classes_of_mask(self.values) if self.raster.schema is None else None
+        if proposed is not None:
+            facts |= {"proposed_classes": proposed.legend, **{f"proposed_{k}": v for k, v in proposed.options.items()}}
+        return facts
+
+
+def _described_mask(path: Path, raster: RasterFacts) -> FileFacts:
+    """Return the facts about a raster, with its values where they can be those of a mask."""
+    from crispmap.files.dataset import open_dataset
+    from crispmap.labels.mask_values import mask_values
+
+    if is_remote(path):  # what there is to read may be large
+        return raster
+    with open_dataset(path) as dataset:
+        values = mask_values(dataset, shown(path))
+    several = values is not None and (len(values.shares) > 1 or raster.schema is not None)
+    return MaskFacts(raster, values) if values is not None and several else raster
+
+
 def _describe_raster_or_vectors(path: Path) -> FileFacts:
     """Return the facts of a raster or vectors; the name may not show which."""
     from crispmap.labels.describe import VECTOR_SUFFIXES, describe_vectors
@@ -96,7 +136,7 @@ def _describe_raster_or_vectors(path: Path) -> FileFacts:
     if suffix_of(path) in VECTOR_SUFFIXES:
         return describe_vectors(path)
     try:
-        return describe_raster(path)
+        return _described_mask(path, describe_raster(path))
     except SceneError as scene_error:
         if is_remote(path) and not is_vector_file(path):
             raise

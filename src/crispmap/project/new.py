@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crispmap.errors import InputError, OutputError
-from crispmap.files.address import is_missing
+from crispmap.errors import CrispmapWarning, InputError, LabelError, OutputError, SceneError
+from crispmap.files.address import is_address, is_missing
 from crispmap.files.atomic import write_atomically
 from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS
+from crispmap.labels.proposal import ProposedClasses, named_classes
 from crispmap.project.file.project import PROJECT_FILE
 from crispmap.project.file.template import ProjectInputs, SceneSize, project_text
 
@@ -19,27 +21,46 @@ class NewProject:
     """A project file that was written."""
 
     path: Path
+    classes: tuple[str, ...]  # the names of its classes, the background first
     without_rules: tuple[str, ...]  # classes whose tag rules have yet to be written
+    from_labels: bool  # whether the classes are those that the labels show
 
 
 def create_project(
     folder: Path,
     inputs: ProjectInputs = ProjectInputs(),  # noqa: B008 - it is frozen
     *,
-    classes: Sequence[str] = DEFAULT_CLASSES,
+    classes: Sequence[str] | None = None,
     force: bool = False,
 ) -> NewProject:
     """Write a project file to fill in, with areas proposed for the scene where one is given.
 
-    The background is always the first class.
+    Args:
+        classes: Their names; the background is always the first. By default those that the labels show, else
+            DEFAULT_CLASSES.
     """
     target = _free_target(folder, force)
     for path in inputs.given:
         if is_missing(path):
             raise InputError(f"There is no file {path}.", expected="a file that exists", remedy="Check the path.")
-    names = [name for name in classes if name != "background"]
-    write_atomically(target, project_text(target, inputs, names, _scene_size(inputs.scene)).encode())
-    return NewProject(target, tuple(name for name in names if name not in OSM_PRESETS))
+    shown = _shown_by(inputs.labels or inputs.reference) if classes is None else None
+    proposed = shown or named_classes(DEFAULT_CLASSES if classes is None else classes)
+    write_atomically(target, project_text(target, inputs, proposed, _scene_size(inputs.scene)).encode())
+    without = [name for name in proposed.names[1:] if proposed.rules and name not in OSM_PRESETS]
+    return NewProject(target, proposed.names, tuple(without), from_labels=shown is not None)
+
+
+def _shown_by(labels: Path | None) -> ProposedClasses | None:
+    """Return the classes that labels on a disk show, or None; labels that cannot be read are told of later, in full."""
+    if labels is None or is_address(labels):
+        return None
+    from crispmap.labels.propose import proposed_classes  # without labels nothing is read
+
+    try:
+        return proposed_classes(labels)
+    except (LabelError, SceneError) as error:
+        warnings.warn(f"The labels show no classes: {error.given}", CrispmapWarning, stacklevel=3)
+        return None
 
 
 def _scene_size(scene: Path | None) -> SceneSize:

@@ -167,12 +167,14 @@ class _LabelFile(Section):
 
     path: InputPath = Field(description="the labels: the path or address of vectors or a mask, such as labels.gpkg")
     layer: Text | None = key("layer of a vector file that has several: its name")
+    encoding: Text | None = key("encoding of a vector file's text, by default as it says: a name such as latin-1")
     assume_crs: LabelCrsText | None = key(
         f"CRS of a file that declares none: {_CRS}, or {SCENE_COORDINATES} for the scene's own"
     )
     all_as: Text | None = key("class of every feature, whatever its tags: the name of a class")
     road_width_m: Positive | None = key(_LINE_WIDTH)
-    unknown: Literal["error", "ignore"] = key("how to treat mask values of no class: error or ignore", "error")
+    unknown: Literal["error", "ignore"] = key("how to treat values of no class: error or ignore", "error")
+    threshold: float | None = key("grey values of a mask from this on are the second of two classes: a number")
 
 
 class ReferenceSection(_LabelFile):

@@ -5,12 +5,10 @@ Names, defaults and choices come from the sections that check the file, so that 
 
 from __future__ import annotations
 
-import colorsys
 import itertools
 import os
 import re
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,8 @@ import yaml
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.files.address import is_address, typed
-from crispmap.labels.osm import OSM_PRESETS, PRESET_COLOURS
+from crispmap.labels.osm import OSM_PRESETS
+from crispmap.labels.proposal import ProposedClasses
 from crispmap.models.architecture import Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.project.file.sections import FORMAT
@@ -51,7 +50,7 @@ class SceneSize:
     known: bool = False
 
 
-def project_text(target: Path, inputs: ProjectInputs, classes: Sequence[str], size: SceneSize) -> str:
+def project_text(target: Path, inputs: ProjectInputs, classes: ProposedClasses, size: SceneSize) -> str:
     """Return the text of a project file that ``load_project`` reads once its inputs exist.
 
     Paths count from the folder of ``target``. Without a reference, what needs one is commented out.
@@ -61,7 +60,7 @@ def project_text(target: Path, inputs: ProjectInputs, classes: Sequence[str], si
         _head(target),
         _scene_section(inputs.scene, folder, size),
         _class_section(classes),
-        _label_sections(inputs, folder, commented=commented),
+        _label_sections(inputs, folder, classes, commented=commented),
         _area_section(size, commented=commented),
         _learning_sections(size, commented=commented),
     )
@@ -77,11 +76,6 @@ def proposed_windows(shape: tuple[int, int]) -> list[list[int]]:
     if width >= height:
         return [[0, start, height, length] for start, length in spans]
     return [[start, 0, length, width] for start, length in spans]
-
-
-def proposed_colours(names: Sequence[str]) -> list[str]:
-    """Return a colour for every class: that of its preset, else one that depends on its place."""
-    return [PRESET_COLOURS.get(name) or _spare_colour(index) for index, name in enumerate(names)]
 
 
 def _head(target: Path) -> str:
@@ -113,53 +107,50 @@ scene:
 """
 
 
-def _class_section(names: Sequence[str]) -> str:
-    every = ["background", *names]
-    colours = proposed_colours(every)
-    ClassSchema(tuple(ClassDef(name, colour) for name, colour in zip(every, colours, strict=True)))
+def _class_section(classes: ProposedClasses) -> str:
+    ClassSchema(tuple(map(ClassDef, classes.names, classes.colours)))
     lines = [
         "# The classes in the order they are drawn: where two overlap, the later wins. The first is the background,",
         "# what no feature covers. osm takes tag rules such as [building=*], or the name of a preset:",
         f"# {', '.join(OSM_PRESETS)}.",
         "classes:",
-        *(_class_line(name, colour) for name, colour in zip(every, colours, strict=True)),
+        *(_class_line(*one, rules=classes.rules) for one in zip(classes.names, classes.colours, strict=True)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _class_line(name: str, colour: str) -> str:
+def _class_line(name: str, colour: str, *, rules: bool) -> str:
     """Return the entry of one class, with a hint where its rules have yet to be written."""
     rule = hint = ""
-    if name in OSM_PRESETS:
+    if rules and name in OSM_PRESETS:
         rule = f", osm: {name}"
-    elif name != "background":
+    elif rules and name != "background":
         rule, hint = ", osm: []", "  # osm: fill in tag rules such as [landuse=forest]"
     width = ", width_m: 7" if name == "road" else ""
     return f'  - {{name: {_quoted(name)}, colour: "{colour}"{rule}{width}}}{hint}'
 
 
-def _spare_colour(index: int) -> str:
-    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.65, 0.9 - 0.4 * (index // 12 % 2))
-    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
-
-
-def _label_sections(inputs: ProjectInputs, folder: Path, *, commented: bool) -> str:
-    precise = f"""\
-reference:  # precise: the refiner learns from them inside areas.refiner; maps are scored inside areas.test
-  path: {_relative(inputs.reference, "precise.gpkg", folder)}
-  # layer, assume_crs, all_as, road_width_m and unknown: as for labels
-"""
-    return f"""\
+def _label_sections(inputs: ProjectInputs, folder: Path, classes: ProposedClasses, *, commented: bool) -> str:
+    labels = f"""\
 labels:  # plentiful and imprecise: the coarse network learns from these
   path: {_relative(inputs.labels, "osm.gpkg", folder)}
   # layer: buildings  # the layer of a file that has several
+  # encoding: latin-1  # of the text of a vector file that says another, or none
   # assume_crs: EPSG:4326  # only for a file that does not declare its own; scene: drawn in the scene's coordinates
   # all_as: building  # the class of every vector feature, whatever its tags
   # road_width_m: 7  # the total width of every line, whatever its tags and its class
   # unknown: ignore  # leave out values or colours of a mask that are no class; by default an error
+  # threshold: 128  # grey values of a mask from this on are the second of two classes
   # noise: {{shift_m: 3, smooth_m: 100, omission: 0.1}}  # simulate noise on good labels
-
-{_commented(precise) if commented else precise}"""
+"""
+    for name, value in classes.options.items():
+        labels = re.sub(rf"(?m)^  # {name}: \S+", f"  {name}: {value}", labels)
+    precise = f"""\
+reference:  # precise: the refiner learns from them inside areas.refiner; maps are scored inside areas.test
+  path: {_relative(inputs.reference, "precise.gpkg", folder)}
+  # layer, encoding, assume_crs, all_as, road_width_m, unknown and threshold: as for labels
+"""
+    return f"{labels}\n{_commented(precise) if commented else precise}"
 
 
 def _area_section(size: SceneSize, *, commented: bool) -> str:

@@ -1,0 +1,5 @@
+"""The command as a module: ``python -m crispmap``."""
+
+from crispmap.cli.main import main
+
+main()

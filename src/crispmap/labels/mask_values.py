@@ -1,0 +1,120 @@
+"""The values or colours that a mask holds, and their shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from crispmap.classes import ClassSchema
+from crispmap.geo.grid import Block
+from crispmap.labels import palette
+from crispmap.types import BoolArray
+
+_LOSSY = {"JPEG", "JP2OPENJPEG", "WEBP", "JPEG2000"}
+_BLOCK_PX = 512
+_MOST_BLOCKS = 64  # of a larger mask as many are looked at, evenly spread
+_MOST_VALUES = 64  # a raster of more distinct values is an image, unless it is grey
+_NEAR = 48  # how far JPEG puts the values of a black and white mask from 0 and 255
+_NEAR_SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """The values of a mask."""
+
+    traits: palette.MaskTraits
+    shares: tuple[tuple[int, float], ...]  # codes, the most frequent first, with their share of the labelled pixels
+    sampled: bool  # whether only a part was looked at
+    grey: bool  # whether it is black and white, blurred by compression or resampling
+
+    @property
+    def black_white(self) -> bool:
+        """Whether it holds black and white alone."""
+        white = 0xFFFFFF if self.traits.colour else 255
+        return {code for code, _ in self.shares} == {0, white} and self.traits.nodata != 255
+
+    def rows(self, schema: ClassSchema | None = None) -> list[dict[str, Any]]:
+        """Return values or colours with their shares in percent, of a class map with the names of its classes."""
+        rows = []
+        for code, share in self.shares[:_MOST_VALUES]:
+            colour = self.traits.colour
+            row: dict[str, Any] = {"colour" if colour else "value": palette.show_code(code, True) if colour else code}
+            if self.traits.palette:
+                row["colour"] = palette.show_code(self.traits.palette.get(code, 0), True)
+            if schema is not None and 0 <= code < len(schema):
+                row["class"] = schema[code].name
+            rows.append(row | {"share_percent": round(100 * share, 2)})
+        return rows
+
+
+def mask_values(dataset: DatasetReader, name: str) -> MaskValues | None:
+    """Return the values of a raster that can be a mask, or None for one that cannot."""
+    traits = traits_of(dataset, name)
+    if traits is None or (traits.colour and set(dataset.dtypes[:3]) != {"uint8"}):
+        return None
+    every = list(Block(0, 0, dataset.height, dataset.width).pieces(_BLOCK_PX))
+    step = max(1.0, len(every) / _MOST_BLOCKS)
+    blocks = [every[int(place * step)] for place in range(min(len(every), _MOST_BLOCKS))]
+    found: dict[int, int] = {}
+    for block in blocks:
+        codes, valid = read_codes(dataset, traits, Window(block.col, block.row, block.width, block.height))
+        for value, count in zip(*np.unique(codes[valid], return_counts=True), strict=True):
+            found[int(value)] = found.get(int(value), 0) + int(count)
+        if palette.NOT_WHOLE in found or len(found) > 1 << 12:
+            return None
+    grey = _is_grey(found, traits)
+    if not found or (len(found) > _MOST_VALUES and not grey):
+        return None
+    total = sum(found.values())
+    shares = sorted(((code, count / total) for code, count in found.items()), key=lambda one: (-one[1], one[0]))
+    return MaskValues(traits, tuple(shares), len(blocks) < len(every), grey)
+
+
+def traits_of(dataset: DatasetReader, name: str) -> palette.MaskTraits | None:
+    """Return the traits of a mask's file, or None for other than one, three or four bands."""
+    bands = dataset.count - int(has_alpha(dataset))
+    if bands not in (1, 3, 4):
+        return None
+    colours = None
+    if bands == 1 and dataset.colorinterp[0] == ColorInterp.palette:
+        colours = {value: palette.colour_code(rgba[:3]) for value, rgba in dataset.colormap(1).items()}
+    compression = dataset.compression.value.upper() if dataset.compression else ""
+    lossy = bool(_LOSSY & {dataset.driver.upper(), compression})
+    return palette.MaskTraits(bands >= 3, colours, lossy, dataset.nodata, name)
+
+
+def has_alpha(dataset: DatasetReader) -> bool:
+    """Return whether a file has a band that says which pixels are valid."""
+    return ColorInterp.alpha in dataset.colorinterp
+
+
+def read_codes(dataset: DatasetReader, traits: palette.MaskTraits, window: Window) -> tuple[palette.Codes, BoolArray]:
+    """Return the codes of a window's pixels, and which of them are valid."""
+    bands = dataset.read([1, 2, 3] if traits.colour else [1], window=window)
+    valid = dataset.dataset_mask(window=window) > 0
+    finite = np.isfinite(bands).all(axis=0)
+    whole = finite & (bands == np.trunc(bands)).all(axis=0) & (np.abs(bands) < 1 << 53).all(axis=0)
+    if traits.colour:
+        whole &= ((bands >= 0) & (bands <= 255)).all(axis=0)
+    numbers = np.where(whole, bands, 0).astype(np.int64)
+    codes = numbers[0]
+    if traits.colour:
+        codes = (numbers[0] << 16) | (numbers[1] << 8) | numbers[2]
+    return np.where(whole, codes, palette.NOT_WHOLE), valid & finite
+
+
+def _is_grey(found: dict[int, int], traits: palette.MaskTraits) -> bool:
+    """Return whether almost all values, of which there are more than two, lie near black or white, and both occur."""
+    codes, counts = np.array(list(found), np.int64), np.array(list(found.values()))
+    values = palette.split_colour(codes) if traits.colour else np.stack([codes] * 3, axis=-1)
+    even = values.max(axis=-1) - values.min(axis=-1) <= _NEAR
+    black, white = (values.max(axis=-1) <= _NEAR) & even, (values.min(axis=-1) >= 255 - _NEAR) & even
+    ends = counts[black].sum() + counts[white].sum()
+    return len(found) > 4 and bool(
+        values.max() <= 255 and black.any() and white.any() and ends >= _NEAR_SHARE * counts.sum()
+    )
