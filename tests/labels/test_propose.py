@@ -64,7 +64,7 @@ class TestMasks:
         self, tmp_path_factory: pytest.TempPathFactory, ids: list[int], repeat: bool
     ) -> None:
         band = np.array(ids, np.uint8).reshape(1, 3, 4)
-        path = write_mask(tmp_path_factory.mktemp("m") / "mask.tif", band)
+        path = write_mask(tmp_path_factory.mktemp("m") / "mask.tif", np.repeat(band, 3, axis=0) if repeat else band)
         found = proposed_classes(path)
         assert found is not None
         assert len(found.names) == max(*ids, 1) + 1

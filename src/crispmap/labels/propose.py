@@ -48,7 +48,9 @@ def classes_of_mask(values: MaskValues) -> ProposedClasses | None:
     held = [code for code, _ in values.shares if values.traits.colour or code != IGNORE or values.black_white]
     if values.black_white:
         return named_classes(["foreground"], rules=False)
-    if values.traits.colour:
+    if values.traits.colour and all(code == (code & 255) * 0x010101 and code & 255 < _MOST_CLASSES for code in held):
+        held = [code & 255 for code in held]  # ids, repeated in every band
+    elif values.traits.colour:
         return _classes_of_colours(held)
     if not held or min(held) < 0 or max(held) >= _MOST_CLASSES:
         return None
