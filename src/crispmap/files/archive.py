@@ -1,4 +1,4 @@
-"""What lies in a zip archive, under the names by which GDAL opens it."""
+"""What lies in an archive, and the names by which GDAL opens it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from crispmap.files.address import gdal_name, is_plain_file, shown, suffix_of
 
 
 def archive_remedy(path: str | Path, suffixes: Iterable[str]) -> str | None:
-    """Return how to name a file inside a zip archive, such as one in a folder; None for anything else.
+    """Return how to name a file inside a zip archive, or to unpack a gzip file; None for anything else.
 
     Args:
         suffixes: Of the files that are meant.
     """
+    if suffix_of(path) == ".gz" and is_plain_file(path):
+        return f"Unpack it: gunzip --keep {gdal_name(path)}"
     if suffix_of(path) != ".zip":
         return None
     name = gdal_name(path) if is_plain_file(path) else shown(path)

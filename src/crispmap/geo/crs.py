@@ -20,5 +20,8 @@ def to_lonlat(crs: CRS) -> Transformer:
         GridError: If the CRS is not tied to the earth.
     """
     if crs.geodetic_crs is None:
-        raise GridError(f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS")
+        raise GridError(
+            f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS",
+            remedy="Assign the CRS it is really in, or none: gdal_edit.py -a_srs EPSG:..., gdal_edit.py -a_srs ''.",
+        )  # fmt: skip
     return Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)

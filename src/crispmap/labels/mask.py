@@ -16,10 +16,13 @@ Colours that are exact come first; a mask that can be read in two other ways is 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import rasterio.crs
+from geopandas import GeoDataFrame
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.enums import Resampling
@@ -34,8 +37,8 @@ from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import palette
-from crispmap.labels.layers import PARQUET_SUFFIXES
-from crispmap.labels.mask_values import has_alpha, read_codes, traits_of
+from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers
+from crispmap.labels.mask_values import has_alpha, holds_code, read_codes, traits_of
 from crispmap.labels.nearby import near_boxes
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
@@ -69,10 +72,26 @@ def open_labels(
         raise LabelError(
             f"There is no file {path}.", expected="a vector file or a mask raster", remedy="Check the path."
         )
-    if not is_vector_file(path):
-        return MaskLabels(path, schema, grid, options=options)
-    features = read_vectors(path, schema, grid=grid, options=options)
+    try:
+        if not is_vector_file(path):
+            return MaskLabels(path, schema, grid, options=options)
+        features = read_vectors(path, schema, grid=grid, options=options)
+    except LabelError as error:
+        if is_vector_file(path) or not isinstance(error.__cause__, SceneError):
+            raise
+        features = _read_as_vectors(path, schema, grid, options, error)
     return VectorLabels(features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched)
+
+
+def _read_as_vectors(
+    path: Path, schema: ClassSchema, grid: Grid, options: LabelOptions, error: LabelError
+) -> GeoDataFrame:
+    """Return the vectors of a file that is no raster and whose name does not show what it is, else raise its error."""
+    try:
+        drawn_layers(path)
+    except LabelError:
+        raise error from None
+    return read_vectors(path, schema, grid=grid, options=options)
 
 
 def is_vector_file(path: Path) -> bool:
@@ -195,12 +214,18 @@ class MaskLabels:
 
     def _codes(self, block: Block) -> tuple[palette.Codes, BoolArray]:
         """Return the codes of a block's pixels, and which of them are valid."""
+        with self._readable(f" at {block}"):
+            return read_codes(self._source, self._traits, Window(block.col, block.row, block.width, block.height))
+
+    @contextmanager
+    def _readable(self, where: str = "") -> Iterator[None]:
+        """Raise an error of reading as LabelError."""
         try:
             with gdal_settings(gdal_name(self.path)):
-                return read_codes(self._source, self._traits, Window(block.col, block.row, block.width, block.height))
+                yield
         except RasterioError as error:
             raise LabelError(
-                f"{self._name} cannot be read at {block}: {error}",
+                f"{self._name} cannot be read{where}: {error}",
                 expected="a complete file",
                 remedy="Copy or download the file again; check it with gdalinfo -checksum.",
             ) from error
@@ -221,6 +246,7 @@ class MaskLabels:
         unknown = {int(code): found[int(code)] for code in codes[decode(codes) == palette.UNKNOWN]}
         if len(unknown) == len(codes) or (unknown and self._options.unknown == "error"):
             raise self._unknown_error(unknown)
+        self._check_nodata(decode)
         if unknown:
             warnings.warn(
                 f"{self._name}: {sum(unknown.values())} of {sum(found.values())} pixels hold "
@@ -229,6 +255,28 @@ class MaskLabels:
                 stacklevel=3,
             )
         return decode
+
+    def _check_nodata(self, decode: palette.Decoder) -> None:
+        """Raise LabelError where the value declared as nodata is that of a class, unless such pixels may be ignored.
+
+        Tools that draw vectors declare 0 by default, which then means the background as often as unknown ground.
+        """
+        nodata = self._traits.nodata
+        if nodata is None or not nodata.is_integer() or self._options.unknown == "ignore":
+            return
+        code = int(nodata) * (0x010101 if self._traits.colour else 1)
+        class_id = int(decode(np.array([code]))[0])
+        if class_id not in range(len(self.schema)):
+            return
+        with self._readable():
+            if not holds_code(self._file, self._traits, code):
+                return
+        raise LabelError(
+            f"{self._name} declares its value {nodata:g} as nodata, which is class {self.schema[class_id].name}.",
+            expected="a mask whose nodata value is no class",
+            remedy=f"If the pixels are {self.schema[class_id].name}, remove the declaration: gdal_edit.py -unsetnodata "
+            f"{self._name}; if nothing is known there, give unknown=ignore.",
+        )
 
     def _survey(self) -> dict[int, int]:
         """Return the number of pixels of each code on the grid."""

@@ -57,12 +57,10 @@ def mask_values(dataset: DatasetReader, name: str) -> MaskValues | None:
     traits = traits_of(dataset, name)
     if traits is None or (traits.colour and set(dataset.dtypes[:3]) != {"uint8"}):
         return None
-    every = list(Block(0, 0, dataset.height, dataset.width).pieces(_BLOCK_PX))
-    step = max(1.0, len(every) / _MOST_BLOCKS)
-    blocks = [every[int(place * step)] for place in range(min(len(every), _MOST_BLOCKS))]
+    windows, sampled = _sample(dataset)
     found: dict[int, int] = {}
-    for block in blocks:
-        codes, valid = read_codes(dataset, traits, Window(block.col, block.row, block.width, block.height))
+    for window in windows:
+        codes, valid = read_codes(dataset, traits, window)
         for value, count in zip(*np.unique(codes[valid], return_counts=True), strict=True):
             found[int(value)] = found.get(int(value), 0) + int(count)
         if palette.NOT_WHOLE in found or len(found) > 1 << 12:
@@ -72,7 +70,20 @@ def mask_values(dataset: DatasetReader, name: str) -> MaskValues | None:
         return None
     total = sum(found.values())
     shares = sorted(((code, count / total) for code, count in found.items()), key=lambda one: (-one[1], one[0]))
-    return MaskValues(traits, tuple(shares), len(blocks) < len(every), grey)
+    return MaskValues(traits, tuple(shares), sampled, grey)
+
+
+def holds_code(dataset: DatasetReader, traits: palette.MaskTraits, code: int) -> bool:
+    """Return whether a mask holds a code, valid or not; of a large one a part is looked at."""
+    return any((read_codes(dataset, traits, window)[0] == code).any() for window in _sample(dataset)[0])
+
+
+def _sample(dataset: DatasetReader) -> tuple[list[Window], bool]:
+    """Return windows spread evenly over a raster, and whether they leave some of it out."""
+    every = list(Block(0, 0, dataset.height, dataset.width).pieces(_BLOCK_PX))
+    step = max(1.0, len(every) / _MOST_BLOCKS)
+    blocks = [every[int(place * step)] for place in range(min(len(every), _MOST_BLOCKS))]
+    return [Window(one.col, one.row, one.width, one.height) for one in blocks], len(blocks) < len(every)
 
 
 def traits_of(dataset: DatasetReader, name: str) -> palette.MaskTraits | None:

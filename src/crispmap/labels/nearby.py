@@ -29,6 +29,7 @@ _SURROUNDINGS_M = 10_000.0  # what reaches further than this from the grid is cu
 _FARTHEST_M = 1_000_000.0  # likewise where it is not reprojected: lines are given corners all along
 _CUT_SIDES = 100  # a side of the cut has as many pieces: straight in one CRS, it is bent in another
 _TURN = 360.0
+_WIDE = 1.0  # degrees; what is wider gets corners all along, as a side straight in degrees is bent elsewhere
 _BY_OSM_DRIVER = "osm_way_id"  # a column of GDAL's layer of areas, which drops the tag ``area`` that made them so
 
 
@@ -157,6 +158,10 @@ def _reprojected(
     shapes: Geometries, source: CRS | None, target: CRS | None, grid: Grid | None
 ) -> tuple[Geometries, NDArray[np.bool_]]:
     """Return geometries in the target CRS, on the grid's side of the antimeridian, and which of them are lost."""
+    if source is not None and source.is_geographic:
+        box = shapely.bounds(shapes)
+        wide = (box[:, 2:] - box[:, :2] > _WIDE).any(axis=1)
+        shapes = np.where(wide, shapely.segmentize(shapes, _WIDE / _CUT_SIDES), shapes)
     moved = np.asarray(gpd.GeoSeries(shapes, crs=source).to_crs(target).to_numpy(), dtype=object)
     had, has = (np.isfinite(shapely.bounds(one)).all(axis=1) for one in (shapes, moved))
     if target is not None and target.is_geographic and grid is not None and np.abs(grid.bounds[::2]).max() > _TURN / 2:
