@@ -32,6 +32,7 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import GeoreferenceWarning, GridError, LabelError, SceneError
 from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import gdal_settings, open_dataset
+from crispmap.files.north_up import NorthUp
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES
@@ -106,7 +107,7 @@ class MaskLabels:
             self._file = open_dataset(self.path)
         except SceneError as error:
             raise LabelError(error.given, expected=error.expected, remedy=error.remedy) from error
-        self._source = self._file
+        self._source = self._warped = self._file
         try:
             self._traits = _traits_of(self._file, self._name)
             self._source = self._on_grid()
@@ -133,9 +134,8 @@ class MaskLabels:
 
     def close(self) -> None:
         """Close the file."""
-        if self._source is not self._file:
-            self._source.close()
-        self._file.close()
+        for opened in dict.fromkeys((self._source, self._warped, self._file)):
+            opened.close()
 
     def _on_grid(self) -> DatasetReader:
         """Return the file itself if it lies on our grid, else a warped view of it."""
@@ -147,16 +147,20 @@ class MaskLabels:
         if Grid(crs, self._file.transform, shape).is_close(self.grid):
             return self._file
         self._require_overlap(crs)
+        own_crs = rasterio.crs.CRS.from_wkt(crs.to_wkt())
+        self._warped = self._file.warpable(own_crs) if isinstance(self._file, NorthUp) else self._file
         return WarpedVRT(
-            self._file,
-            src_crs=rasterio.crs.CRS.from_wkt(crs.to_wkt()),
+            self._warped,
+            src_crs=own_crs,
             crs=rasterio.crs.CRS.from_wkt(self.grid.crs.to_wkt()),
             transform=self.grid.transform,
             height=self.grid.height,
             width=self.grid.width,
             resampling=Resampling.nearest,
             tolerance=1e-6,  # pixels; rasterio has no exact mode
-            add_alpha=self._file.nodata is None and not _has_alpha(self._file),  # marks pixels outside the mask
+            src_nodata=self._file.nodata,
+            nodata=self._file.nodata,
+            add_alpha=self._file.nodata is None and not _has_alpha(self._warped),  # marks pixels outside the mask
         )
 
     def _require_overlap(self, crs: CRS) -> None:
