@@ -14,12 +14,13 @@ from crispmap.api.given import Classes, carried_schema, map_of, no_target, targe
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.files import ScoringRules, evaluate_file
 from crispmap.evaluation.readers import ArrayLabels
+from crispmap.files.north_up import AS_STORED
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.labels.mask import open_labels
 from crispmap.polygons.vectorize import PolygonRules, vectorize_file
 from crispmap.project.dataset import labels_of, schema_of
 from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, values_on
-from crispmap.raster.files import read_grid
+from crispmap.raster.files import read_grid, read_turn
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE
 
@@ -63,7 +64,8 @@ def evaluate(
         if isinstance(reference, str | Path):
             truth = stack.enter_context(closing(open_labels(reference, schema, grid))).read(grid.block)
         else:
-            truth = labels_of(values_on(reference, grid, IGNORE), grid.shape, schema)
+            turn = read_turn(predicted) if isinstance(predicted, str | Path) else AS_STORED
+            truth = labels_of(values_on(reference, grid, IGNORE, turn), grid.shape, schema)
         rules = ScoringRules(schema, _areas(area), widths_m)
         return rules.comparison(ArrayLabels(labels), ArrayLabels(truth), grid, schema).run()
 

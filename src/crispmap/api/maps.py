@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast
 
+import numpy as np
+
 from crispmap.api.given import ModelLike, coarse_of, no_target, path_of, refiner_of, target_of
 from crispmap.errors import InputError
+from crispmap.files.north_up import AS_STORED
 from crispmap.inference.in_memory import map_in_memory, write_map
 from crispmap.inference.job import GivenScores
 from crispmap.inference.options import PredictOptions
@@ -126,7 +129,7 @@ def _mapped(
         raise InputError(f"output is {output!r}.", expected="'classes' or 'scores'")
     scene = scene_of(image, **where)
     labels, scores = map_in_memory(scene, models, given, device=device, with_scores=output == "scores")
-    classes = models.all[0].classes
+    classes, back = models.all[0].classes, AS_STORED if image is scene else scene.turn.inverse
     if scores is not None:
-        return like(image, scores, classes.names)
-    return like(image, labels, attrs={CLASSES_TAG: classes.to_json()})
+        return like(image, np.ascontiguousarray(back.pixels(scores)), classes.names)
+    return like(image, np.ascontiguousarray(back.pixels(labels)), attrs={CLASSES_TAG: classes.to_json()})

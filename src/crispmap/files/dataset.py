@@ -18,6 +18,7 @@ from rasterio.io import DatasetReader
 from crispmap.errors import SceneError
 from crispmap.files.address import gdal_name, is_plain_file, is_remote, shown
 from crispmap.files.archive import archive_remedy
+from crispmap.files.north_up import north_up
 
 _CACHE_BYTES = 128_000_000
 """GDAL's block cache: by default it is 5 % of the memory, more than the rest of crispmap uses."""
@@ -51,6 +52,7 @@ _FORMATS = "a GeoTIFF, JPEG, PNG or another raster GDAL reads"
 def open_dataset(path: str | Path) -> DatasetReader:
     """Open a file, an address or any name GDAL opens, without rasterio's own warning about georeference.
 
+    Its pixels are read from north to south and from west to east, whatever their order in the file; see ``north_up``.
     GDAL's block cache for the process, and retries and timeouts over a network, are bounded, unless the environment or
     a surrounding ``rasterio.Env`` sets them.
 
@@ -85,13 +87,13 @@ def _opened(name: str) -> DatasetReader:
     try:
         with gdal_settings(name):
             try:
-                dataset: DatasetReader = rasterio.open(name)
+                dataset = rasterio.open(name)
             except (RasterioError, OSError) as error:
                 if not is_remote(name) or _CACHED_AS_MISSING not in reason(error):
                     raise
                 with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=name):
                     dataset = rasterio.open(name)
-            return dataset
+            return north_up(dataset)
     except (RasterioError, OSError) as error:
         raise _failure(name, error) from error
 

@@ -19,9 +19,10 @@ from pyproj.exceptions import CRSError
 
 from crispmap.errors import ProjectError
 from crispmap.files.address import shown
-from crispmap.geo.areas import Area
+from crispmap.geo.areas import Area, check_apart
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
+from crispmap.geo.turns import turns_between, unbroken
 from crispmap.types import DoubleArray
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ AREA_ROLES = ("coarse", "refiner", "validation", "test")
 
 FORMS = ("window", "bounds", "polygon", "file")  # ways to give a piece; each piece uses one
 
-_EDGE_PARTS = 64  # edges given in another CRS, which may be curved here, get a point every such part of the scene
+EDGE_PARTS = 64  # edges given in another CRS, which may be curved here, get a point every such part of the scene
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def resolve_areas(
     }
     for one, other in itertools.combinations(areas, 2):
         for first, second in itertools.product(areas[one], areas[other]):
-            _check_apart(first, second)
+            check_apart(first, second)
     return areas
 
 
@@ -168,11 +169,11 @@ def _area_of_window(origin: str, window: tuple[int, int, int, int], scene_grid: 
         )
     positions = [(block.col, block.row), (block.col_stop, block.row), (block.col_stop, block.row_stop)]
     corners = np.array([*positions, (block.col, block.row_stop)], dtype=np.float64)
-    ring = _to_pixels(affine_points(scene_grid.transform, corners), working_grid)
+    ring = to_pixels(affine_points(scene_grid.transform, corners), working_grid)
     return _area_of_rings(origin, (ring,), working_grid)
 
 
-def _block_around(rings: Sequence[DoubleArray], grid: Grid) -> Block:
+def block_around(rings: Sequence[DoubleArray], grid: Grid) -> Block:
     """Return the smallest block of a grid with all pixels whose centres rings may enclose; empty outside the grid."""
     points = np.concatenate(rings)
     low, high = np.ceil(points.min(axis=0) - 0.5), np.ceil(points.max(axis=0) - 0.5)
@@ -183,7 +184,7 @@ def _block_around(rings: Sequence[DoubleArray], grid: Grid) -> Block:
 def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> Area:
     """Return the area rings enclose on a grid; it holds at least one pixel."""
     points = np.concatenate(rings)
-    block = _block_around(rings, grid)
+    block = block_around(rings, grid)
     area = Area(origin, block, rings)
     if not area.is_empty:
         return area
@@ -295,14 +296,14 @@ def _check_valid(geometry: Polygon | MultiPolygon, origin: str) -> None:
 
 
 def _in_grid_crs(polygon: Polygon, crs: CRS | None, grid: Grid, origin: str) -> Polygon | MultiPolygon:
-    """Return a polygon in the CRS of a grid; straight edges of another CRS may be curved here.
+    """Return a polygon in the CRS of a grid, on its side of 180 degrees; straight edges may be curved here.
 
     A needle, thinner than the precision of its coordinates, may come back in parts.
     """
     import shapely
 
     if crs is None or crs == grid.crs:
-        return polygon
+        return _turned(polygon, grid)
     if grid.crs is None:
         raise ProjectError(
             f"{origin} is in {crs.name}, but the scene has no coordinate reference system.",
@@ -318,7 +319,19 @@ def _in_grid_crs(polygon: Polygon, crs: CRS | None, grid: Grid, origin: str) -> 
             expected="coordinates inside the area of use of both coordinate reference systems",
             remedy="Check crs, and the order of coordinates: x before y, longitude before latitude.",
         )
-    return shapely.set_coordinates(dense, points)
+    return _turned(shapely.set_coordinates(dense, unbroken(points, grid.crs)), grid)
+
+
+def _turned(polygon: Polygon, grid: Grid) -> Polygon | MultiPolygon:
+    """Return a polygon at every full turn of degrees at which it overlaps a grid; at its own where there is none."""
+    import shapely
+    from shapely import affinity
+
+    left, _, right, _ = polygon.bounds
+    turns = turns_between((left, right), grid.bounds[::2], grid.crs)
+    if turns in ([], [0.0]):
+        return polygon
+    return shapely.MultiPolygon([affinity.translate(polygon, turn) for turn in turns])
 
 
 def _edge_length(polygon: Polygon, crs: CRS, grid: Grid) -> float:
@@ -330,7 +343,7 @@ def _edge_length(polygon: Polygon, crs: CRS, grid: Grid) -> float:
     bounds = Transformer.from_crs(grid.crs, crs, always_xy=True).transform_bounds(*grid.bounds)
     size = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
     least = float(polygon.length) / 4096
-    return max(size / _EDGE_PARTS, least) if math.isfinite(size) else least
+    return max(size / EDGE_PARTS, least) if math.isfinite(size) else least
 
 
 def _rings(polygon: Polygon | MultiPolygon, grid: Grid) -> tuple[DoubleArray, ...]:
@@ -338,58 +351,12 @@ def _rings(polygon: Polygon | MultiPolygon, grid: Grid) -> tuple[DoubleArray, ..
     import shapely
 
     rings = shapely.get_rings(shapely.get_parts(polygon))
-    return tuple(_to_pixels(shapely.get_coordinates(ring), grid) for ring in rings)
+    return tuple(to_pixels(shapely.get_coordinates(ring), grid) for ring in rings)
 
 
-def _to_pixels(points: DoubleArray, grid: Grid) -> DoubleArray:
+def to_pixels(points: DoubleArray, grid: Grid) -> DoubleArray:
     """Return pixel positions (point, 2) of points in the CRS of a grid.
 
     Rounded to a millionth of a pixel, so that two areas see a shared edge on the same side of a pixel's centre.
     """
     return affine_points(~grid.transform, points).round(6)
-
-
-def _check_apart(one: Area | None, other: Area) -> None:
-    """Raise ProjectError when two areas of different roles share a pixel."""
-    shared = 0 if one is None else one.shared_pixels(other)
-    if one is not None and shared:
-        raise ProjectError(
-            f"{one.origin} and {other.origin} share {shared} pixels.",
-            expected="separate areas for every role: training pixels are never scored",
-            remedy="Move or shrink one of the two.",
-        )
-
-
-def check_apart_on_ground(
-    one: tuple[Mapping[str, Sequence[Area]], Grid], other: tuple[Mapping[str, Sequence[Area]], Grid]
-) -> None:
-    """Check that areas of different roles on the grids of two scenes share no place.
-
-    Raises:
-        ProjectError: If two do. Scenes without a CRS are taken to be apart.
-    """
-    (areas, grid), (others, other_grid) = one, other
-    if grid.crs is None or other_grid.crs is None:
-        return
-    for role, own in areas.items():
-        for area in own:
-            moved = _on_grid(area, grid, other_grid)
-            for other_role, ones in others.items():
-                for second in ones if moved is not None and other_role != role else ():
-                    _check_apart(moved, second)
-
-
-def _on_grid(area: Area, grid: Grid, other: Grid) -> Area | None:
-    """Return an area of one grid on another; None where that shows nothing of it."""
-    import shapely
-
-    transform = Transformer.from_crs(grid.crs, other.crs, always_xy=True)
-    rings = []
-    for ring in area.rings:
-        dense = shapely.get_coordinates(shapely.segmentize(shapely.LineString(ring), max(grid.shape) / _EDGE_PARTS))
-        points = np.stack(transform.transform(*affine_points(grid.transform, dense).T), axis=1)
-        if not np.isfinite(points).all():
-            return None
-        rings.append(_to_pixels(points, other))
-    area = Area(area.origin, _block_around(rings, other), tuple(rings))
-    return None if area.is_empty else area

@@ -86,6 +86,17 @@ def box_of(areas: Sequence[Area]) -> Block:
     return Block(row, col, height, width)
 
 
+def check_apart(one: Area, other: Area) -> None:
+    """Raise ProjectError when two areas of different roles share a pixel."""
+    shared = one.shared_pixels(other)
+    if shared:
+        raise ProjectError(
+            f"{one.origin} and {other.origin} share {shared} pixels.",
+            expected="separate areas for every role: training pixels are never scored",
+            remedy="Move or shrink one of the two.",
+        )
+
+
 def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Area]:
     """Return the area in two parts that share no pixel: one for training, one held out.
 

@@ -16,6 +16,7 @@ from pyproj import CRS, Geod
 
 from crispmap.errors import GridError
 from crispmap.geo.crs import to_lonlat
+from crispmap.geo.turns import turn_to
 
 if TYPE_CHECKING:
     from crispmap.types import DoubleArray
@@ -195,8 +196,12 @@ class Grid:
         return self.block.pieces(size)
 
     def is_close(self, other: Grid, tolerance_px: float = 0.01) -> bool:
-        """Return whether two grids have the same CRS and shape, and corners within a fraction of a pixel."""
+        """Return whether two grids have the same CRS and shape, and corners within a fraction of a pixel.
+
+        In degrees they may be full turns apart: that is one place.
+        """
         if self.shape != other.shape or self.crs != other.crs:
             return False
+        turn = turn_to(other.transform.c, self.transform.c, self.crs)
         inverse, pairs = ~self.transform, zip(self.corners(), other.corners(), strict=True)
-        return all(math.dist(inverse @ a, inverse @ b) <= tolerance_px for a, b in pairs)
+        return all(math.dist(inverse @ a, inverse @ (b[0] + turn, b[1])) <= tolerance_px for a, b in pairs)

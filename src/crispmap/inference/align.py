@@ -6,6 +6,7 @@ from affine import Affine
 
 from crispmap.errors import GridError
 from crispmap.geo.grid import Block, Grid
+from crispmap.geo.turns import turn_to
 from crispmap.inference.tiled import Pixels
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene, SceneReader
@@ -66,7 +67,8 @@ def _to_scene(scores: Grid, scene: Grid) -> Affine | None:
         return Affine.scale(max(1, round(scene.width / scores.width)))
     if scores.crs != scene.crs:
         return None
-    to_scene: Affine = ~scene.transform @ scores.transform
+    turn = turn_to(scores.transform.c, scene.transform.c, scene.crs)
+    to_scene: Affine = ~scene.transform @ Affine.translation(turn, 0.0) @ scores.transform
     return to_scene
 
 

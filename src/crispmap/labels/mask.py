@@ -21,14 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import rasterio.crs
 from geopandas import GeoDataFrame
 from pyproj import CRS
 from pyproj.exceptions import CRSError
-from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
@@ -36,13 +33,14 @@ from crispmap.errors import CrispmapWarning, GeoreferenceWarning, GridError, Lab
 from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
+from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
-from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers
-from crispmap.labels.mask_values import has_alpha, holds_code, read_codes, traits_of
-from crispmap.labels.nearby import near_boxes
+from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers, grid_box
+from crispmap.labels.mask_values import holds_code, read_codes, traits_of
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
+from crispmap.labels.warped import WarpedRaster
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 _SURVEY_PX = 1024
@@ -156,36 +154,27 @@ class MaskLabels:
             self._source.close()
         self._file.close()
 
-    def _on_grid(self) -> DatasetReader:
+    def _on_grid(self) -> DatasetReader | WarpedRaster:
         """Return the file itself if it lies on our grid, else a warped view of it."""
         crs = _crs_of(self._file, self._options.assume_crs, self.grid, self._name)
         shape = (self._file.height, self._file.width)
         if crs is None or self.grid.crs is None:
             self._require_same_pixels(crs)
             return self._file
-        if Grid(crs, self._file.transform, shape).is_close(self.grid):
+        own = Grid(crs, self._file.transform, shape)
+        if own.is_close(self.grid):
             return self._file
-        self._require_overlap(crs)
-        return WarpedVRT(
-            self._file,
-            src_crs=rasterio.crs.CRS.from_wkt(crs.to_wkt()),
-            crs=rasterio.crs.CRS.from_wkt(self.grid.crs.to_wkt()),
-            transform=self.grid.transform,
-            height=self.grid.height,
-            width=self.grid.width,
-            resampling=Resampling.nearest,
-            tolerance=1e-6,  # pixels; rasterio has no exact mode
-            add_alpha=self._file.nodata is None and not has_alpha(self._file),  # marks pixels outside the mask
-        )
+        self._require_overlap(own)
+        return WarpedRaster(self._file, own, self.grid)
 
-    def _require_overlap(self, crs: CRS) -> None:
+    def _require_overlap(self, own: Grid) -> None:
         """Raise LabelError unless mask and grid overlap; GDAL's own error is obscure."""
-        file = Grid(crs, self._file.transform, (self._file.height, self._file.width)).bounds
-        wanted = [box for box, _ in near_boxes(self.grid, crs, 0.0) if box is not None]
-        if wanted and not any(
-            one[0] < file[2] and file[0] < one[2] and one[1] < file[3] and file[1] < one[3] for one in wanted
+        (left, bottom, right, top), wanted = own.bounds, grid_box(self.grid, own.crs)
+        if wanted is None or (
+            turns_between(wanted[::2], (left, right), own.crs) and wanted[1] < top and bottom < wanted[3]
         ):
-            raise self._empty_error()
+            return
+        raise self._empty_error()
 
     def _require_same_pixels(self, crs: CRS | None) -> None:
         """Check that mask and scene, one of them not georeferenced, match pixel by pixel."""

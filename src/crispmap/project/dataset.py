@@ -158,7 +158,7 @@ def _check_comparable(scenes: Sequence[Scene]) -> None:
 
 
 def _piece(name: str, image: Any, mask: NDArray[Any], schema: ClassSchema) -> Piece:
-    labels = labels_of(values_on(mask, image.grid, IGNORE), image.grid.shape, schema)
+    labels = labels_of(values_on(mask, image.grid, IGNORE, image.turn), image.grid.shape, schema)
     height, width = labels.shape
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
     return Piece(name, image, Area(name, image.grid.block, (corners,)), ArrayLabels(labels))

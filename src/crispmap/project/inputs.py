@@ -10,7 +10,8 @@ from functools import cached_property
 from crispmap.classes import ClassSchema
 from crispmap.data.training_data import Piece, Role
 from crispmap.errors import LabelError, ProjectError, SceneError
-from crispmap.geo.area_pieces import check_apart_on_ground, resolve_areas
+from crispmap.geo.apart import check_apart_on_ground
+from crispmap.geo.area_pieces import resolve_areas
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Grid
 from crispmap.inference.align import scores_on_scene

@@ -14,6 +14,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from crispmap.errors import GeoreferenceWarning, GridError, InputError
+from crispmap.files.north_up import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import Scene
@@ -48,7 +49,7 @@ class ArrayScene(Scene):
 
     Args:
         pixels: Real numbers (band, row, col).
-        grid: Where they are.
+        grid: Where they are. They are read from north to south, whatever their order (see ``north_up``).
         band_names: One name a band; "band 1", .. by default.
         valid: Which pixels are known, (row, col); by default those without NaN.
 
@@ -69,17 +70,20 @@ class ArrayScene(Scene):
                 expected="whole or floating-point numbers (band, row, col)",
                 remedy=_BANDS_FIRST,
             )
-        self.grid, self.path = grid, Path("array")
+        self.path = Path("array")
         self.band_names = band_names or tuple(f"band {number}" for number in range(1, len(pixels) + 1))
         finite = np.isfinite(pixels).all(axis=0) if pixels.dtype.kind == "f" else np.ones(pixels.shape[1:], np.bool_)
-        self._pixels, self._valid = pixels, finite if valid is None else finite & valid
+        known = finite if valid is None else finite & valid
         for what, given, expected in (
             ("grid", grid.shape, pixels.shape[1:]),
-            ("valid pixels", self._valid.shape, pixels.shape[1:]),
+            ("valid pixels", known.shape, pixels.shape[1:]),
             ("band names", len(self.band_names), len(pixels)),
         ):
             if given != expected:
                 raise InputError(f"The {what} of an image: {given}.", expected=f"{expected}, as its pixels have")
+        self.turn = turn_of(grid)
+        self.grid = turned_grid(grid)
+        self._pixels, self._valid = self.turn.pixels(pixels), self.turn.pixels(known)
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         image, valid = self._pixels[:, *block.slices].astype(np.float32), self._valid[block.slices].copy()
@@ -218,8 +222,24 @@ def grid_of_array(image: Any, where: Georeference) -> Grid:
     return grid_for(shape, _own_georeference(image) or where)
 
 
-def values_on(raster: Any, grid: Grid, fill: int) -> NDArray[Any]:
+def turn_of(grid: Grid) -> Turn:
+    """Return the turn that brings the pixels of a grid nearest to north-up."""
+    directions = [] if grid.crs is None else [axis.direction for axis in grid.crs.axis_info[:2]]
+    return Turn.to_north_up(grid.transform, "wsu" if directions == ["west", "south"] else "enu")
+
+
+def turned_grid(grid: Grid) -> Grid:
+    """Return the grid of the same pixels, read in the order nearest to north-up."""
+    turn = turn_of(grid)
+    if turn == AS_STORED:
+        return grid
+    return Grid(grid.crs, turn.transform(grid.transform, grid.shape), turn.shape(grid.shape))
+
+
+def values_on(raster: Any, grid: Grid, fill: int, turn: Turn = AS_STORED) -> NDArray[Any]:
     """Return the values of a raster of one band on a grid, (row, col), with ``fill`` where masked or nodata.
+
+    A DataArray may have its rows in another order than the grid; an array is in the order that ``turn`` brings to it.
 
     Raises:
         InputError: If it has several bands.
@@ -227,19 +247,21 @@ def values_on(raster: Any, grid: Grid, fill: int) -> NDArray[Any]:
     """
     if not is_data_array(raster):
         values = np.asarray(np.ma.filled(raster, fill) if np.ma.isMaskedArray(raster) else raster)
-        return values[0] if values.ndim == 3 and len(values) == 1 else values
+        return turn.pixels(values[0] if values.ndim == 3 and len(values) == 1 else values)
     spatial = _spatial_dims(raster)
     others = {dim: 0 for dim in raster.dims if dim not in spatial}
     if any(raster.sizes[dim] > 1 for dim in others):
         raise InputError(f"A class map has the dimensions {dict(raster.sizes)}.", expected="class ids (row, col)")
     own = _own_georeference(raster)
     shape = tuple(raster.sizes[dim] for dim in spatial)
-    if own and not grid_for(shape, own).is_close(grid):
+    place = grid_for(shape, own) if own else grid
+    if not turned_grid(place).is_close(turned_grid(grid)):
         raise GridError(
             "The coordinates or the CRS of a DataArray are not those of the other.", expected="the same pixels",
             remedy="bring it there, for example with rio.reproject_match",
         )  # fmt: skip
     values, nodata = raster.isel(others).transpose(*spatial).to_numpy(), raster.rio.nodata
+    values = turn_of(grid).inverse.pixels(turn_of(place).pixels(values)) if own else turn.pixels(values)
     return values if nodata is None or np.isnan(nodata) else np.where(values == nodata, fill, values)
 
 

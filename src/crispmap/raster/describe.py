@@ -10,6 +10,7 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
 from crispmap.files.address import typed
 from crispmap.files.dataset import open_dataset
+from crispmap.files.north_up import AS_STORED
 from crispmap.geo.crs import crs_name
 from crispmap.geo.grid import Grid
 from crispmap.raster.files import FileScene
@@ -42,6 +43,7 @@ class RasterFacts:
     bands: tuple[BandFacts, ...]  # all of its bands
     schema: ClassSchema | None  # the classes of a class map
     tags: dict[str, str]  # crispmap's tags, except the classes
+    turned: bool = False  # whether its pixels are stored in another order than north-up, in which they are read
 
     @property
     def kind(self) -> str:
@@ -60,6 +62,7 @@ class RasterFacts:
             "gsd_m": None if crs is None else [round(value, 6) for value in grid.gsd_m()],
             "crs": None if crs is None else crs_name(crs),
             "bounds": list(grid.bounds),
+            **({"stored": "in another order than north-up, in which it is read"} if self.turned else {}),
             "bands": [vars(band) for band in self.bands],
         }
         if self.schema is not None:
@@ -106,7 +109,7 @@ def _describe(ref: SceneRef) -> RasterFacts:
         tags = {key: value for key, value in dataset.tags().items() if key.startswith(_OWN_TAGS)}
         if schema is not None:
             tags.pop(CLASSES_TAG, None)
-        return RasterFacts(str(ref), dataset.driver, scene.grid, tuple(bands), schema, tags)
+        return RasterFacts(str(ref), dataset.driver, scene.grid, tuple(bands), schema, tags, scene.turn != AS_STORED)
 
 
 def _band_names(dataset: Any, scene: FileScene) -> list[str]:

@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from crispmap.errors import SceneError
 from crispmap.files.address import is_plain_file, is_remote
 from crispmap.files.dataset import DatasetPool, open_dataset, reason
+from crispmap.files.north_up import Turn, as_stored
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.band_checks import warn_about_bands
 from crispmap.raster.georeference import grid_of
@@ -94,6 +95,16 @@ def read_grid(path: str | Path, *, assume_gsd_m: float | None = None) -> Grid:
         return grid_of(dataset, SceneRef.of(path).path, assume_gsd_m)
 
 
+def read_turn(path: str | Path) -> Turn:
+    """Return how the pixels of a raster are turned as they are read, from the order they have in the file.
+
+    Raises:
+        SceneError: If the file is missing, or cannot be read as a raster.
+    """
+    with open_dataset(path) as dataset:
+        return as_stored(dataset)[1]
+
+
 def _at_distance(scene: Scene, gsd_m: float) -> Scene:
     """Return a scene resampled to square pixels of a size, or itself if its own are close enough."""
     own_x, own_y = scene.grid.gsd_m()
@@ -121,7 +132,8 @@ class FileScene(Scene):
     may read one scene at once.
 
     Attributes:
-        grid: Where the pixels lie. Without georeference, CRS None and one unit per pixel.
+        grid: Where the pixels lie, from north to south whatever their order in the file (see ``north_up``). Without
+            georeference, CRS None and one unit per pixel.
         band_names: The file's band descriptions, else colours (``red``), else ``band_3``.
         bands: The band numbers it is read with, 1-based.
         path: The file; the first of several.
@@ -140,7 +152,7 @@ class FileScene(Scene):
                 alpha = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
                 self._bands = _checked_bands(dataset, ref, alpha)
                 self._masks = _MaskRule(dataset, self._bands, [band for band in alpha if band not in self._bands])
-                self.grid = grid_of(dataset, self.path, ref.assume_gsd_m)
+                self.grid, self.turn = grid_of(dataset, self.path, ref.assume_gsd_m), as_stored(dataset)[1]
                 self.band_names = _names_of(dataset, self._bands, ref.band_names)
                 self.tags: dict[str, str] = dict(dataset.tags())
                 self.quick_windows = len(ref.files) == 1 and _has_quick_windows(dataset)

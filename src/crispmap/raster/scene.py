@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from crispmap.files.north_up import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import BoolArray, FloatArray
 
@@ -44,6 +45,7 @@ class Scene(ABC):
     grid: Grid
     band_names: tuple[str, ...]  # in the order of ``read``
     path: Path  # the file the pixels come from
+    turn: Turn = AS_STORED  # from the pixels as a file or an array has them to those of the grid
     quick_windows = False  # whether small windows anywhere are read from a disk as they are, without decoding more
 
     @property

@@ -14,6 +14,7 @@ from rasterio.io import DatasetReader
 from crispmap.errors import GeoreferenceWarning, GridError
 from crispmap.files.address import shown
 from crispmap.files.dataset import open_dataset
+from crispmap.files.north_up import as_stored
 from crispmap.geo.grid import Grid
 from crispmap.raster.georeference import grid_of
 from crispmap.raster.refs import SceneRef
@@ -38,7 +39,7 @@ def gdal_source(ref: SceneRef) -> str:
     with ExitStack() as opened:
         datasets = [opened.enter_context(open_dataset(file)) for file in ref.files]
         _check_grids(datasets, ref)
-        return _virtual_raster(datasets, ref)
+        return _virtual_raster([as_stored(dataset)[0] for dataset in datasets], ref)
 
 
 def check_one_grid(files: Sequence[str]) -> None:
@@ -49,7 +50,7 @@ def check_one_grid(files: Sequence[str]) -> None:
 
 
 def _check_grids(datasets: Sequence[DatasetReader], ref: SceneRef) -> None:
-    """Raise GridError unless open rasters lie on one grid."""
+    """Raise GridError unless open rasters lie on one grid, their pixels in one order."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeoreferenceWarning)  # raised once, for the stack
         grids = [
@@ -62,6 +63,14 @@ def _check_grids(datasets: Sequence[DatasetReader], ref: SceneRef) -> None:
                 f"{shown(ref.files[0])} ({_summary(grids[0])}) and {shown(file)} ({_summary(grid)}) differ in grid.",
                 expected="bands with one coordinate system, one transform and one shape",
                 remedy="Choose bands of one resolution, or warp them onto one grid first (gdalwarp -te ... -tr ...).",
+            )
+    turns = [as_stored(dataset)[1] for dataset in datasets]
+    for turn, file in zip(turns[1:], ref.files[1:], strict=True):
+        if turn != turns[0]:
+            raise GridError(
+                f"{shown(ref.files[0])} and {shown(file)} store the pixels of one grid in different orders.",
+                expected="bands whose rows all run south, or all north",
+                remedy="Write them in one order first: gdalwarp does so.",
             )
 
 
