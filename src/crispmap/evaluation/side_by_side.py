@@ -12,7 +12,7 @@ from typing import Any
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
 from crispmap.evaluation.compare import default_widths_m
-from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
 from crispmap.evaluation.files import ScoringRules, evaluate_coarse_file, evaluate_file, schema_of_map
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.area_pieces import AreaPiece
@@ -82,6 +82,7 @@ def evaluate_side_by_side(
         for path in maps:
             name = path.name if often[path.name] == 1 else str(path)
             evaluations[name] = evaluate_file(path, reference, rules, events=running)
+    warn_of_chance(evaluations)
     return SideBySide(reference, schema, evaluations, biases)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import softmax
 
 from crispmap.errors import ProjectError
-from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
 from crispmap.evaluation.readers import LabelSource
 from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.events import SILENT, Events, progress
@@ -83,6 +83,7 @@ def evaluate_project(
         scored = _ScoredProject(sources, load_refiner(products, project), stack)
         results = scored.results(events)
         data = scored.report(results, story or Story(project.name))
+    warn_of_chance(results.methods)
     write_report(products.report, data, force=force)
     write_atomically(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
     return results
