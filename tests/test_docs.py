@@ -163,12 +163,14 @@ class TestProjectFile:
                         words[1] = "ROLE"
                     assert not words or ".".join(words) in known, (page, location)
 
-    def test_the_whole_project_in_the_guide_is_read(self, tmp_path: Path) -> None:
+    def test_the_whole_projects_in_the_guide_are_read(self, tmp_path: Path) -> None:
         from crispmap.project.file import load_project
 
-        (whole,) = (body for body in blocks(GUIDE, "yaml") if body.startswith("crispmap:"))
-        (tmp_path / "project.yaml").write_text(whole, encoding="utf-8")
-        assert load_project(tmp_path, check_files=False).refiner is not None
+        projects = [body for body in blocks(GUIDE, "yaml") if body.startswith("crispmap:")]
+        assert len(projects) == 2
+        for whole in projects:
+            (tmp_path / "project.yaml").write_text(whole, encoding="utf-8")
+            assert load_project(tmp_path, check_files=False).refines
 
     def test_keys_spoken_of_in_passing_exist(self) -> None:
         known = {key.replace("[]", "") for key, _, _ in make_tables.schema_keys()}

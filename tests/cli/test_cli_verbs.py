@@ -36,6 +36,7 @@ class Outputs(NamedTuple):
     coarse: Path | None = None
     confidence: Path | None = None
     encoding: str = "float32"
+    recalibrated: Path | None = None
 
 
 class Calls:

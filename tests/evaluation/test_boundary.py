@@ -26,7 +26,7 @@ from crispmap.types import IGNORE
 
 IDS = st.sampled_from([0, 0, 1, 1, 2, IGNORE])
 SIDES = st.tuples(st.integers(1, 9), st.integers(1, 9))
-# Steps and widths whose lattice distances keep clear of the widths, so that brute force needs no tolerance.
+# Steps and widths whose lattice distances keep clear of the widths with their tolerance, so that rounding decides none.
 GSDS = st.sampled_from([(1.0, 1.0), (0.5, 0.7), (1.3, 0.4), (2.0, 1.0)])
 WIDTHS = st.sampled_from([(1.05,), (1.05, 2.27), (0.31, 3.37), ()])
 
@@ -64,7 +64,7 @@ def brute_near(pixels, others, distance, steps):
     near = np.zeros(pixels.shape, bool)
     ours, theirs = np.argwhere(pixels), np.argwhere(others)
     if len(ours) and len(theirs):
-        close = (cdist(ours * steps, theirs * steps) <= distance).any(axis=1)
+        close = (cdist(ours * steps, theirs * steps) <= distance * (1 + DISTANCE_TOLERANCE)).any(axis=1)
         near[tuple(ours[close].T)] = True
     return near
 
@@ -92,6 +92,7 @@ def brute_counts(predicted, reference, rule):
         "reference_near_px": by_width(lambda k, d: brute_near(edge[k][1], edge[k][0], d, steps).sum()),
         "inner_shared_px": by_width(lambda k, d: (inner(ours, k, d) & inner(theirs, k, d)).sum()),
         "inner_any_px": by_width(lambda k, d: (inner(ours, k, d) | inner(theirs, k, d)).sum()),
+        "around_reference_px": by_width(lambda k, d: brute_near(known, edge[k][1], d, steps).sum()),
     }
     relaxed = {
         "slack_px": rule.slack_px,
@@ -121,10 +122,18 @@ def test_equals_brute_force(pair, gsd_m, widths_m, slack_px):
 @settings(deadline=None, max_examples=60)
 def test_within_equals_a_thresholded_distance_transform(mask, distance, steps):
     near = within(mask, half_widths_px(distance, steps))
+    limit = distance * (1 + DISTANCE_TOLERANCE)
     if mask.any():
-        assert np.array_equal(near, ndimage.distance_transform_edt(~mask, sampling=steps) <= distance)
+        assert np.array_equal(near, ndimage.distance_transform_edt(~mask, sampling=steps) <= limit)
     else:
         assert not near.any()
+
+
+def test_a_pixel_a_thousandth_beyond_the_distance_is_within_it():
+    mask = np.zeros((5, 9), np.bool_)
+    mask[0, 0] = True  # from there to the far corner, 4 rows of 1.3 and 8 columns of 0.4, it is 6.1057
+    assert within(mask, half_widths_px(6.1, (1.3, 0.4)))[4, 8]
+    assert not within(mask, half_widths_px(6.09, (1.3, 0.4)))[4, 8]
 
 
 @given(

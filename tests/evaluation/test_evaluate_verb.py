@@ -20,11 +20,15 @@ from crispmap.cli.main import app
 from crispmap.errors import InputError, LabelError
 from crispmap.evaluation.compare import evaluate_arrays
 from crispmap.evaluation.evaluation import Evaluation
-from crispmap.evaluation.files import ScoringRules, evaluate_coarse_file
+from crispmap.evaluation.files import Recalibration, ScoringRules, evaluate_coarse_file
 from crispmap.evaluation.recalibration import apply_biases, fit_biases
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid
+from crispmap.models.card import ModelCard
+from crispmap.models.file import save_model
+from crispmap.models.scaling import Scaling
 from crispmap.raster.writer import class_map_writer, scores_writer
+from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE
 
 SCHEMA = ClassSchema((ClassDef("background", "#202020"), ClassDef("building", "#d7191c", ("building=*",))))
@@ -100,9 +104,7 @@ def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(place
 def test_biases_may_be_fitted_to_labels_of_their_own(place):
     odd = write_map(place.folder / "odd.tif", 1 - place.arrays.reference)
     areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
-    found = evaluate_coarse_file(
-        place.scores, place.reference, SCHEMA, ScoringRules(areas=areas), fit_reference_path=odd
-    )
+    found = evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas=areas), Recalibration(odd))
     assert np.array_equal(found.biases, fit_biases(place.arrays.scores[:, :, :40], 1 - place.arrays.reference[:, :40]))
 
 
@@ -138,6 +140,28 @@ def test_rows_of_the_coarse_map_stand_before_the_maps(place, form):
     assert Evaluation.from_dict(found["maps"]["coarse"]) == coarse
     assert Evaluation.from_dict(found["maps"]["re-thresholded"]) == rethresholded
     assert found["maps"]["map.tif"]["valid_px"] == 80 * 60, "the fit area is never scored"
+
+
+def test_biases_may_come_from_a_refiners_card_on_any_scene(place, tmp_path):
+    refiner = RecurrentRefiner(2, 1, iterations=1, filters=2, hidden=2)
+    facts = {
+        "kind": "refiner", "architecture": "rnn", "arguments": refiner.arguments, "band_names": ("grey",),
+        "scaling": Scaling((0.0,), (1.0,)), "gsd_m": 1.0, "radius_px": refiner.radius_px, "stride_px": 1,
+    }  # fmt: skip
+    biases = {"class_biases": [0.0, 0.75]}
+    path = save_model(tmp_path / "refiner.safetensors", refiner, ModelCard(schema=SCHEMA, provenance=biases, **facts))
+    call = (place.map, "--reference", place.reference, "--scores", place.scores)
+    found = figures(run(*call, "--refiner", path, "--json"))
+    assert found["biases"] == {"background": 0.0, "building": 0.75}
+    rethresholded = apply_biases(place.arrays.scores, (0, 0.75))
+    expected = evaluate_arrays(rethresholded, place.arrays.reference, GSD, SCHEMA)
+    assert Evaluation.from_dict(found["maps"]["re-thresholded"]) == expected
+    assert found["maps"]["coarse"]["valid_px"] == 80 * 100, "nothing was fitted here, so all is scored"
+    assert run(*call, "--refiner", path, "--fit-reference", place.reference).exit_code == 2
+    assert run(place.map, "--reference", place.reference, "--refiner", path).exit_code == 2
+    other = ClassSchema((ClassDef("background", "#202020"), ClassDef("water", "#0000ff")))
+    save_model(path, refiner, ModelCard(schema=other, provenance=biases, **facts), force=True)
+    assert run(*call, "--refiner", path).exit_code == 2
 
 
 def test_a_table_names_holes(place):

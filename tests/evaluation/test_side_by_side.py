@@ -26,6 +26,7 @@ from crispmap.raster.writer import class_map_writer, scores_writer
 from recorder import Recorder
 
 SCHEMA = ClassSchema((ClassDef("background", "#202020"), ClassDef("roof", "#d7191c"), ClassDef("road", "#ffffff")))
+pytestmark = pytest.mark.filterwarnings("ignore:A random map")  # these maps are random
 GRID = Grid(CRS.from_epsg(32633), Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000), (40, 60))
 WIDE = Grid(GRID.crs, GRID.transform @ Affine.scale(4), (10, 15))
 

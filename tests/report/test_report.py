@@ -281,16 +281,16 @@ def test_tables_hold_every_map_and_class(page: Page) -> None:
     data = report_data()
     refined = data.refined.evaluation
     rows = [row for row in page.rows if row and row[0] == "Refined map"]
-    assert len(rows) == 1 + len(SCHEMA)
+    assert len(rows) == 2 + len(SCHEMA)
     expected = [refined.confusion.overall_accuracy, refined.confusion.mean_iou, *refined.confusion.iou]
     expected += [float(np.nanmean(refined.boundary.f1[width])) for width in range(2)]
     assert rows[0][1:] == [f"{100 * value:.2f}" for value in expected]
     road = [row[2] for row in (refined.confusion.iou, refined.confusion.precision, refined.confusion.recall)]
     road += [refined.confusion.f1[2], *refined.boundary.f1[:, 2], *refined.boundary.iou[:, 2]]
     road += [refined.relaxed.precision[2], refined.relaxed.recall[2]]
-    assert rows[3][1:] == [f"{100 * value:.2f}" for value in road]
+    assert rows[4][1:] == [f"{100 * value:.2f}" for value in road]
     for name in ("Coarse map", "Re-thresholded map"):
-        assert sum(row[:1] == [name] for row in page.rows) == 1 + len(SCHEMA)
+        assert sum(row[:1] == [name] for row in page.rows) == 2 + len(SCHEMA)
     for name in ("Boundary F1", "Boundary IoU", "Relaxed, 3 px", "1 m", "2 m", *SCHEMA.names):
         assert name in page.text
 

@@ -75,6 +75,16 @@ def test_a_file_that_knows_only_ascii_gets_escapes():
     assert rb"geb\xe4ude" in raw.getvalue()
 
 
+def test_boundary_f1_stands_beside_that_of_a_random_map():
+    rows = rows_of(plain(MAPS))
+    head, coarse, refined = rows[4:7]
+    assert head == ["Map", *(f"At {w} m {name}" for w in (1, 3) for name in ("F1", "by chance", "above chance"))]
+    for name, row in (("coarse [1]", coarse), ("refined", refined)):
+        one = MAPS[name]
+        shares = np.stack([one.boundary_f1, one.boundary_chance, one.boundary_above_chance], axis=1).ravel()
+        assert row == [name, *(f"{100 * share:.2f}" for share in shares)]
+
+
 def test_the_best_of_each_column_is_bold_on_a_terminal():
     text = plain(MAPS, force_terminal=True, color_system="standard", width=200)
     bold = re.findall(r"\x1b\[1m *([\d.]+)\x1b", text)
@@ -97,7 +107,7 @@ def test_no_figure_is_cut_in_a_narrow_terminal(width):
 def test_names_break_between_words_alone(width):
     maps = {"coarse map": scored(4), "re-thresholded coarse map": scored(2), "refined map": scored(1)}
     text = plain(maps, force_terminal=True, color_system=None, width=width)
-    assert len(re.findall(r"re-thresholded( coarse map)? ", text)) == 7
+    assert len(re.findall(r"re-thresholded( coarse map)? ", text)) == 8
     assert max(map(len, text.splitlines())) <= width
     assert len(re.findall("background ", text)) >= 3
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from crispmap.api.given import Classes, carried_schema, map_of, no_target, target_of
-from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
 from crispmap.evaluation.files import ScoringRules, evaluate_file
 from crispmap.evaluation.readers import ArrayLabels
 from crispmap.files.north_up import AS_STORED
@@ -58,7 +58,7 @@ def evaluate(
     schema = None if classes is None else schema_of(classes)
     if isinstance(predicted, str | Path) and isinstance(reference, str | Path):
         check_keywords(where, beside_file=True)
-        return evaluate_file(predicted, reference, ScoringRules(schema, _areas(area), widths_m))
+        return _warned(evaluate_file(predicted, reference, ScoringRules(schema, _areas(area), widths_m)))
     labels, grid, schema = map_of(predicted, schema, where)
     with ExitStack() as stack:
         if isinstance(reference, str | Path):
@@ -67,7 +67,12 @@ def evaluate(
             turn = read_turn(predicted) if isinstance(predicted, str | Path) else AS_STORED
             truth = labels_of(values_on(reference, grid, IGNORE, turn), grid.shape, schema)
         rules = ScoringRules(schema, _areas(area), widths_m)
-        return rules.comparison(ArrayLabels(labels), ArrayLabels(truth), grid, schema).run()
+        return _warned(rules.comparison(ArrayLabels(labels), ArrayLabels(truth), grid, schema).run())
+
+
+def _warned(one: Evaluation) -> Evaluation:
+    warn_of_chance({"map": one})
+    return one
 
 
 def _areas(area: str | Path | tuple[int, int, int, int] | None) -> dict[str, list[AreaPiece]]:

@@ -28,6 +28,7 @@ class MapOptions(Georeference, total=False):
 
     out: str | Path | None  # the class map to write, of a file or address
     output: Literal["classes", "scores"]  # of an array; "classes" by default
+    working_gsd_m: float | None  # pixel size that models work at, by default that each was trained at
     device: str  # "auto" (the default), "cpu" or "cuda"
     force: bool  # replace a file that exists
 
@@ -44,8 +45,9 @@ def predict(
         model: A coarse network: its file, or a ``Model``.
         refiner: A refiner, likewise.
         **options: ``out``, the class map to write, of a file or address; ``output``, "classes" or "scores", of an
-            array; ``device``, "auto", "cpu" or "cuda"; ``force``, to replace a file; of numpy arrays ``gsd_m``, the
-            side of a pixel in metres, or ``transform`` and ``crs``.
+            array; ``working_gsd_m``, the pixel size that models work at, by default that each was trained at, to which
+            the image is resampled; ``device``, "auto", "cpu" or "cuda"; ``force``, to replace a file; of numpy arrays
+            ``gsd_m``, the side of a pixel in metres, or ``transform`` and ``crs``.
 
     Returns:
         For a path, the path of the class map. Else an array or DataArray: class ids uint8 (row, col), 255 where the
@@ -59,11 +61,12 @@ def predict(
     where, out, output, how = _split(options)
     if not isinstance(image, str | Path):
         no_target(out)
-        return _mapped(image, _models(model, refiner), None, where, output, how.device)
+        return _mapped(image, _models(model, refiner), None, where, output, how)
     target = target_of(out, output)
     if isinstance(model, Model) or isinstance(refiner, Model):
         with open_scene(image, assume_gsd_m=where.get("gsd_m")) as scene:
-            return write_map(scene, _models(model, refiner), target, device=how.device, force=how.force)
+            models = _models(model, refiner).working_at(how.gsd_m)
+            return write_map(scene, models, target, device=how.device, force=how.force)
     predict_scenes(
         resolve_scenes([image], assume_gsd_m=where.get("gsd_m")), model=Path(path_of(model, "coarse model")),
         refiner=None if refiner is None else Path(path_of(refiner, "refiner")), outputs=Outputs(target), options=how,
@@ -105,15 +108,18 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
         )  # fmt: skip
     no_target(out)
     models = ScoreModels(refiner=refiner_of(refiner))
-    return _mapped(image, models, scene_of(scores, **where), where, output, how.device)
+    return _mapped(image, models, scene_of(scores, **where), where, output, how)
 
 
 def _split(options: MapOptions) -> tuple[Georeference, str | Path | None, str, PredictOptions]:
     """Return the georeference, the file to write, what to return, and how."""
     rest = dict(options)
     out, output = cast("str | Path | None", rest.pop("out", None)), str(rest.pop("output", "classes"))
-    check_keywords(options, ("out", "output", "device", "force"))
-    how = PredictOptions(device=str(rest.pop("device", "auto")), force=bool(rest.pop("force", False)))
+    check_keywords(options, ("out", "output", "working_gsd_m", "device", "force"))
+    how = PredictOptions(
+        device=str(rest.pop("device", "auto")), gsd_m=cast("float | None", rest.pop("working_gsd_m", None)),
+        force=bool(rest.pop("force", False)),
+    )  # fmt: skip
     return cast(Georeference, rest), out, output, how
 
 
@@ -122,13 +128,14 @@ def _models(model: ModelLike, refiner: ModelLike | None) -> ScoreModels:
 
 
 def _mapped(
-    image: RasterLike, models: ScoreModels, given: Scene | None, where: Georeference, output: str, device: str
+    image: RasterLike, models: ScoreModels, given: Scene | None, where: Georeference, output: str, how: PredictOptions
 ) -> Any:
     """Return the map or the scores of a scene as the kind of array the image is."""
     if output not in ("classes", "scores"):
         raise InputError(f"output is {output!r}.", expected="'classes' or 'scores'")
     scene = scene_of(image, **where)
-    labels, scores = map_in_memory(scene, models, given, device=device, with_scores=output == "scores")
+    models = models.working_at(how.gsd_m)
+    labels, scores = map_in_memory(scene, models, given, device=how.device, with_scores=output == "scores")
     classes, back = models.all[0].classes, AS_STORED if image is scene else scene.turn.inverse
     if scores is not None:
         return like(image, np.ascontiguousarray(back.pixels(scores)), classes.names)

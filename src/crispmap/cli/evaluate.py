@@ -25,6 +25,7 @@ from crispmap.errors import InputError
 
 if TYPE_CHECKING:
     from crispmap.evaluation.evaluation import Evaluation
+    from crispmap.evaluation.files import Recalibration
     from crispmap.geo.area_pieces import AreaPiece
 
 _WINDOW = re.compile(r"^\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$")
@@ -61,18 +62,39 @@ class FitFlags:
         typer.Option(metavar="AREA", help=f"Where the refiner learned: never scored. {_AREA}."),
     ] = None
     fit_reference: Annotated[_Path, typer.Option(help="Labels of the fit area, if not in the reference.")] = None
+    refiner: Annotated[
+        _Path, typer.Option(help="The refiner trained on such scores: its card has the class biases, for any scene.")
+    ] = None
 
     def check(self) -> None:
         """Raise InputError where an option lacks the one it needs."""
-        if self.scores is not None and not self.fit_area:
+        if self.scores is not None and not self.fit_area and self.refiner is None:
             raise InputError(
-                "--scores is given without --fit-area.",
-                expected="the area the refiner learned from, to fit the biases of the re-thresholded map",
-                remedy="Add --fit-area piece.gpkg, or row,col,height,width.",
+                "--scores is given without --fit-area or --refiner.",
+                expected="the area the refiner learned from, to fit the biases of the re-thresholded map, or the "
+                "refiner, whose card has them",
+                remedy="Add --fit-area piece.gpkg, or row,col,height,width; or --refiner refiner.safetensors.",
             )
-        if self.fit_reference is not None and self.scores is None:
-            given, remedy = "--fit-reference is given without --scores.", "Add --scores, or leave it out."
-            raise InputError(given, expected="scores to fit biases to", remedy=remedy)
+        for option, value in (("--fit-reference", self.fit_reference), ("--refiner", self.refiner)):
+            if value is not None and self.scores is None:
+                given, remedy = f"{option} is given without --scores.", "Add --scores, or leave it out."
+                raise InputError(given, expected="scores to add biases to", remedy=remedy)
+        if self.fit_reference is not None and self.refiner is not None:
+            raise InputError(
+                "--fit-reference and --refiner are both given.",
+                expected="labels to fit biases to, or a refiner whose card has them", remedy="Leave one of them out.",
+            )  # fmt: skip
+
+    def recalibration(self) -> Recalibration:
+        """Return where biases come from; of a refiner's card no area is fitted on, and --fit-area is only left out."""
+        from crispmap.evaluation.files import Recalibration
+
+        if self.refiner is None:
+            return Recalibration(self.fit_reference)
+        from crispmap.models.card import read_card
+
+        card = read_card(self.refiner)
+        return Recalibration(biases=dict(zip(card.schema.names, card.class_biases, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -106,8 +128,9 @@ def evaluate(
     """Score class maps against a reference, side by side, or a project's maps with a report.
 
     Figures are percentages of the pixels that have a class both in the map and in the reference. With
-    --scores and --fit-area the coarse map is shown too, as it is and with class biases fitted on the fit
-    area: what a refined map gains beyond that, it gains by reading the image.
+    --scores and --fit-area, or --refiner, the coarse map is shown too, as it is and with class biases
+    fitted on the fit area or kept in the refiner's card: what a refined map gains beyond that, it gains by
+    reading the image.
     """
     targets = targets or [Path("project.yaml")]
     if against.reference is None:
@@ -127,8 +150,9 @@ def evaluate(
         options=LabelOptions(**options),
     )  # fmt: skip
     found = evaluate_side_by_side(
-        targets, against.reference, rules, scores=fit.scores, fit_reference=fit.fit_reference, events=TerminalProgress()
-    )
+        targets, against.reference, rules, scores=fit.scores, recalibration=fit.recalibration(),
+        events=TerminalProgress(),
+    )  # fmt: skip
     if as_json:
         print_json(found.to_dict())
     else:
@@ -148,7 +172,7 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
     from crispmap.project.run import Products
 
     results = evaluate_project(target, force=force, events=TerminalProgress())
-    products = Products(load_project(target).output_folder)
+    products = Products.of(load_project(target))
     if as_json:
         print_json(results.to_dict())
     else:

@@ -99,6 +99,13 @@ class PredictFlags:
         ),
     ] = "auto"
     device: DeviceOption = "auto"
+    gsd_m: Annotated[
+        float | None,
+        typer.Option(
+            metavar="METRES",
+            help="The pixel size models work at; by default that each was trained at, to which the scene is resampled.",
+        ),
+    ] = None
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Distribute the blocks to N processes of this machine.")
     ] = None
@@ -129,6 +136,13 @@ class OutputFlags:
         Path | None,
         typer.Option(help="The confidence of the map to write too: the largest probability, and the entropy of all."),
     ] = None
+    recalibrated: Annotated[
+        Path | None,
+        typer.Option(
+            help="The coarse map with the class biases in the refiner's card to write too: what recalibration alone "
+            "can do; for several scenes, a folder."
+        ),
+    ] = None
     scores_as: Annotated[
         Literal["float32", "float16", "uint8"],
         typer.Option(help="How scores are stored: logits as float32 or float16, probabilities as uint8."),
@@ -138,7 +152,7 @@ class OutputFlags:
         """Return the files to write."""
         from crispmap.inference.predict import Outputs
 
-        return Outputs(out, self.scores, coarse, self.confidence, self.scores_as)
+        return Outputs(out, self.scores, coarse, self.confidence, self.scores_as, self.recalibrated)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ Three figures, each per class:
 - relaxed precision and recall: the share of predicted pixels of a class within a slack, in pixels, of a
   reference pixel of it, and the reverse (Mnih 2013).
 
+What a random map would reach is read from one more count, see ``crispmap.evaluation.chance``.
+
 All are sums of pixel counts. Counted on the core of blocks read with a halo of ``BoundaryRule.margin_px``,
 the sums over any cut equal those of the whole image.
 """
@@ -41,7 +43,7 @@ The pixels of a projected grid measure up to 0.1 % more or less on the ground th
 tolerance a width of 1 m would reach the next 1 m pixel in one part of a UTM zone and miss it in another.
 """
 
-_CROSS = (1, 0)  # half-widths of the 4-neighbourhood, see half_widths_px
+CROSS = (1, 0)  # half-widths of the 4-neighbourhood, see half_widths_px
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +128,13 @@ class BoundaryCounts(_NearShares, _Counts):
     reference_near_px: CountArray  # (width, class) those of the reference within the width of one of the map
     inner_shared_px: CountArray  # (width, class) pixels in the inner boundary region of both
     inner_any_px: CountArray  # (width, class) pixels in the inner boundary region of either
+    around_reference_px: CountArray  # (width, class) pixels of any class within the width of one of the reference
 
     @classmethod
     def zeros(cls, widths_m: tuple[float, ...], class_count: int) -> Self:
         """Return new boundary and relaxed counts, all 0, to add to."""
         by_class = [np.zeros(class_count, np.int64) for _ in range(2)]
-        by_width = [np.zeros((len(widths_m), class_count), np.int64) for _ in range(4)]
+        by_width = [np.zeros((len(widths_m), class_count), np.int64) for _ in range(5)]
         return cls(widths_m, *by_class, *by_width)
 
     @property
@@ -224,7 +227,9 @@ class BoundaryRule:
         counts.reference_px[class_id] = np.count_nonzero(theirs.boundary[counted])
         for index, width in enumerate(self.widths_m):
             reach = half_widths_px(width, self.gsd_m)
-            counts.predicted_near_px[index, class_id] = _near(ours.boundary, theirs.boundary, reach, counted)
+            around = within(theirs.boundary, reach)[counted]
+            counts.around_reference_px[index, class_id] = np.count_nonzero(around & theirs.known[counted])
+            counts.predicted_near_px[index, class_id] = np.count_nonzero(around & ours.boundary[counted])
             counts.reference_near_px[index, class_id] = _near(theirs.boundary, ours.boundary, reach, counted)
             inner, other = ours.inner(reach)[counted], theirs.inner(reach)[counted]
             counts.inner_shared_px[index, class_id] = np.count_nonzero(inner & other)
@@ -245,6 +250,7 @@ class BoundaryRule:
 class _Region:
     """One class in one map: its pixels, the known pixels of other classes, and its boundary pixels."""
 
+    known: BoolArray
     inside: BoolArray
     outside: BoolArray
     boundary: BoolArray
@@ -253,7 +259,7 @@ class _Region:
     def of(cls, labels: LabelArray, class_id: int, known: BoolArray) -> _Region:
         inside = (labels == class_id) & known
         outside = known & ~inside
-        return cls(inside, outside, inside & within(outside, _CROSS))
+        return cls(known, inside, outside, inside & within(outside, CROSS))
 
     def inner(self, reach: tuple[int, ...]) -> BoolArray:
         return self.inside & (self.boundary | within(self.outside, reach))

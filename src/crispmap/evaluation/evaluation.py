@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from crispmap.errors import GridError, InputError
+from crispmap.errors import CrispmapWarning, GridError, InputError
 from crispmap.evaluation.boundary import BoundaryCounts, RelaxedCounts
+from crispmap.evaluation.chance import above_chance, chance_f1
 from crispmap.metrics import ConfusionMatrix, mean_defined
 from crispmap.types import DoubleArray
 
 _SAME_GSD = (
     0.02  # relative; images within 1 % of the working distance are not resampled, so two may differ by twice that
 )
+CHANCE_TELLS_LITTLE = 0.8  # the boundary F1 of a random map from which on a figure is warned of
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,21 @@ class Evaluation:
         return np.array([mean_defined(row) for row in self.boundary.f1])
 
     @property
+    def chance_f1(self) -> DoubleArray:
+        """(width, class) boundary F1 that a random map of the same class shares reaches; NaN where F1 is."""
+        return chance_f1(self.boundary, self.confusion, self.gsd_m)
+
+    @property
+    def boundary_chance(self) -> DoubleArray:
+        """(width,) mean boundary F1 of a random map of the same class shares, over the same classes."""
+        return np.array([mean_defined(row) for row in self.chance_f1])
+
+    @property
+    def boundary_above_chance(self) -> DoubleArray:
+        """(width,) the share that mean boundary F1 reaches of what chance leaves; 0 for a random map, 1 at best."""
+        return above_chance(self.boundary_f1, self.boundary_chance)
+
+    @property
     def boundary_iou(self) -> DoubleArray:
         """(width,) mean boundary IoU over the classes with a boundary in either map."""
         return np.array([mean_defined(row) for row in self.boundary.iou])
@@ -94,12 +112,16 @@ class Evaluation:
         The result is safe for JSON; ``from_dict`` reads its ``counts`` back.
         """
         names = ("overall_accuracy", "mean_iou", "mean_f1", "kappa", "valid_px", "unmapped_px")
+        at_edges = {
+            "mean_f1": self.boundary_f1, "mean_iou": self.boundary_iou, "chance_f1": self.boundary_chance,
+            "f1_above_chance": self.boundary_above_chance,
+        }  # fmt: skip
         figures = {
             **{name: getattr(self.confusion, name) for name in names},
             "unmapped_share": self.unmapped_share,
             "boundary": [
-                {"width_m": width, "mean_f1": f1, "mean_iou": iou}
-                for width, f1, iou in zip(self.widths_m, self.boundary_f1, self.boundary_iou, strict=True)
+                {"width_m": width, **{name: float(values[index]) for name, values in at_edges.items()}}
+                for index, width in enumerate(self.widths_m)
             ],
             "classes": {name: self._class_figures(index) for index, name in enumerate(self.class_names)},
         }
@@ -110,6 +132,7 @@ class Evaluation:
     def _class_figures(self, class_id: int) -> dict[str, Any]:
         matrix, relaxed = self.confusion, self.relaxed
         at_edges = {name: getattr(self.boundary, name) for name in ("precision", "recall", "f1", "iou")}
+        at_edges |= {"chance_f1": self.chance_f1, "f1_above_chance": above_chance(self.boundary.f1, self.chance_f1)}
         return {
             **{name: getattr(matrix, name)[class_id] for name in ("iou", "precision", "recall", "f1")},
             "reference_px": int(matrix.reference_px[class_id]),
@@ -144,6 +167,32 @@ class Evaluation:
             RelaxedCounts.from_dict(parts[2]),
             (gsd_y, gsd_x),
         )
+
+
+def chance_note(evaluations: Mapping[str, Evaluation]) -> str:
+    """Return at which widths random maps come so near the reference that boundary F1 says little; empty at none.
+
+    From ``CHANCE_TELLS_LITTLE`` on: then two thirds of all pixels or more lie within the width of an outline, which is
+    a third or more of the way from one outline to the next.
+    """
+    reached: dict[float, float] = {}
+    for one in evaluations.values():
+        for width, share in zip(one.widths_m, one.boundary_chance.tolist(), strict=True):
+            reached[width] = max(reached.get(width, 0.0), share)
+    wide = [f"{100 * share:.0f} % at {width:g} m" for width, share in reached.items() if share >= CHANCE_TELLS_LITTLE]
+    if not wide:
+        return ""
+    return (
+        f"A random map of the same class shares reaches a boundary F1 of {' and '.join(wide)}, for outlines of the "
+        f"reference lie close together: read the figure above chance, or compare at smaller widths."
+    )
+
+
+def warn_of_chance(evaluations: Mapping[str, Evaluation]) -> None:
+    """Warn where ``chance_note`` has something to say."""
+    note = chance_note(evaluations)
+    if note:
+        warnings.warn(note, CrispmapWarning, stacklevel=3)
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.area_pieces import AreaPiece, resolve_areas
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
-from crispmap.labels.reader import LabelOptions
+from crispmap.labels.reader import LabelOptions, LabelReader
 from crispmap.raster.files import read_grid
 from crispmap.raster.scores import open_scores
 from crispmap.raster.writer import read_class_schema
@@ -48,12 +48,22 @@ class ScoringRules:
         return MapComparison(predicted, reference, grid.block, schema, rule, pixels_to_score(self.areas, grid))
 
 
+@dataclass(frozen=True)
+class Recalibration:
+    """Where the class biases of the re-thresholded coarse map come from: fitted, or known."""
+
+    reference: str | Path | None = None  # labels to fit to, by default what the maps are scored against
+    biases: Mapping[str, float] | None = (
+        None  # by the name of the class, fitted elsewhere, as those in a refiner's card
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class CoarseEvaluation:
     """The figures of a coarse map."""
 
     coarse: Evaluation  # figures of the arg max of the scores
-    biases: DoubleArray  # (class,) fitted on the area of the role ``FIT_ROLE``; the first is 0
+    biases: DoubleArray  # (class,) those given, or fitted on the area of the role ``FIT_ROLE``; the first is 0
     rethresholded: Evaluation  # figures of the arg max of scores + biases
 
 
@@ -86,46 +96,63 @@ def evaluate_coarse_file(
     reference_path: str | Path,
     schema: ClassSchema,
     rules: ScoringRules,
+    recalibration: Recalibration = Recalibration(),
     *,
-    fit_reference_path: str | Path | None = None,
     events: Events = SILENT,
 ) -> CoarseEvaluation:
     """Return the figures of a coarse map, as it is and re-thresholded, outside the area its biases are fitted on.
 
     Args:
         scores_path: Scores or probabilities, one band for each class, see ``open_scores``.
-        rules: With areas of the role ``FIT_ROLE``.
-        fit_reference_path: Vectors or a mask to fit to, by default the reference.
+        rules: With areas of the role ``FIT_ROLE``, where biases are to be fitted.
+        recalibration: Where the biases come from.
         events: What progress is reported to.
 
     Raises:
-        InputError: If there is no area to fit on, or a width or the slack is out of range.
+        InputError: If there are neither biases of all classes nor an area to fit them on, or a width or the slack is
+            out of range.
         LabelError: If a file cannot be read as labels or does not overlap the scores, no pixel is labelled, or no
             pixel of some class in the fit area.
         ProjectError: If an area lies outside the scores or cannot be read, or areas of two roles share pixels.
         SceneError: If the scores cannot be read, or are not of these classes.
+        SchemaError: If the biases are of other classes.
     """
-    if not rules.areas.get(FIT_ROLE):
-        raise InputError(
-            "There is no area to fit the coarse map's biases on.",
-            expected="the area the refiner is trained on",
-            remedy="Give fit_area=.",
-        )
+    _check_recalibration(recalibration, schema, rules)
     with few_blocks_kept(), ExitStack() as stack:
         scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
-        grid, options = scores.grid, rules.options
-        reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
-        fit_reference = reference
-        if fit_reference_path is not None:
-            fit_reference = stack.enter_context(closing(open_labels(fit_reference_path, schema, grid, options=options)))
-        area = AreaUnion(resolve_areas(rules.areas, grid, grid)[FIT_ROLE])
-        biases = fit_biases_on([(scores, fit_reference, area)])
+        grid = scores.grid
+
+        def labels(path: str | Path) -> LabelReader:
+            return stack.enter_context(closing(open_labels(path, schema, grid, options=rules.options)))
+
+        reference = labels(reference_path)
+        if recalibration.biases is None:
+            fit_reference = reference if recalibration.reference is None else labels(recalibration.reference)
+            area = AreaUnion(resolve_areas(rules.areas, grid, grid)[FIT_ROLE])
+            biases = fit_biases_on([(scores, fit_reference, area)])
+        else:
+            biases = np.array([recalibration.biases[name] for name in schema.names])
         with progress(events, "evaluation", 2 * grid.height * grid.width) as running:
             coarse, rethresholded = (
                 rules.comparison(BiasedLabels(scores, one), reference, grid, schema).run(events=running)
                 for one in (np.zeros_like(biases), biases)
             )
     return CoarseEvaluation(coarse, biases, rethresholded)
+
+
+def _check_recalibration(recalibration: Recalibration, schema: ClassSchema, rules: ScoringRules) -> None:
+    biases = recalibration.biases
+    if biases is not None and set(biases) != set(schema.names):
+        raise SchemaError(
+            f"The class biases are of {', '.join(biases)}.", expected=f"one for each of {', '.join(schema.names)}",
+            remedy="give the refiner that was trained on scores of these classes",
+        )  # fmt: skip
+    if biases is None and not rules.areas.get(FIT_ROLE):
+        raise InputError(
+            "There is no area to fit the coarse map's biases on.",
+            expected="the area the refiner is trained on, or the refiner, whose card has its biases",
+            remedy="Give fit_area= or refiner=.",
+        )
 
 
 def schema_of_map(path: str | Path) -> ClassSchema:

@@ -12,8 +12,14 @@ from typing import Any
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
 from crispmap.evaluation.compare import default_widths_m
-from crispmap.evaluation.evaluation import Evaluation
-from crispmap.evaluation.files import ScoringRules, evaluate_coarse_file, evaluate_file, schema_of_map
+from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
+from crispmap.evaluation.files import (
+    Recalibration,
+    ScoringRules,
+    evaluate_coarse_file,
+    evaluate_file,
+    schema_of_map,
+)
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid
@@ -47,7 +53,7 @@ def evaluate_side_by_side(
     rules: ScoringRules = ScoringRules(),
     *,
     scores: Path | None = None,
-    fit_reference: Path | None = None,
+    recalibration: Recalibration = Recalibration(),
     events: Events = SILENT,
 ) -> SideBySide:
     """Return how well class maps, and the coarse map behind them, agree with a reference.
@@ -55,8 +61,8 @@ def evaluate_side_by_side(
     Args:
         maps: Class maps, or any masks that ``open_labels`` reads; named by their files or, if two files have the same
             name, by their paths.
-        scores: Coarse scores: evaluated as they are, and re-thresholded on the areas of the role ``refiner``.
-        fit_reference: Labels of those areas, by default the reference.
+        scores: Coarse scores: evaluated as they are, and re-thresholded.
+        recalibration: Where their class biases come from: by default fitted on the areas of the role ``refiner``.
         events: What progress is reported to.
 
     Raises:
@@ -75,13 +81,12 @@ def evaluate_side_by_side(
     total = sum(math.prod(grid.shape) for grid in [*grids, *grids[len(maps) :]])  # scores are scored twice
     with progress(events, "evaluation", total) as running:
         if scores is not None:
-            found = evaluate_coarse_file(
-                scores, reference, schema, rules, fit_reference_path=fit_reference, events=running
-            )
+            found = evaluate_coarse_file(scores, reference, schema, rules, recalibration, events=running)
             evaluations, biases = {COARSE: found.coarse, RETHRESHOLDED: found.rethresholded}, found.biases.tolist()
         for path in maps:
             name = path.name if often[path.name] == 1 else str(path)
             evaluations[name] = evaluate_file(path, reference, rules, events=running)
+    warn_of_chance(evaluations)
     return SideBySide(reference, schema, evaluations, biases)
 
 

@@ -83,10 +83,10 @@ def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:
         return 1.0, 1.0
     if not all(_RATIOS[0] <= ratio <= _RATIOS[1] for ratio in ratios):
         raise SceneError(
-            f"{image.path} has pixels of {y:.4g} x {x:.4g} m; the model was trained at {gsd_m:.4g} m.",
+            f"{image.path} has pixels of {y:.4g} x {x:.4g} m; the model works at {gsd_m:.4g} m.",
             expected=f"pixels of {gsd_m / _RATIOS[1]:.4g} to {gsd_m / _RATIOS[0]:.4g} m",
-            remedy="train a model at the scene's ground sampling distance; if the scene has no georeference, "
-            "give the size of its pixels with assume_gsd_m=",
+            remedy="train a model at the scene's ground sampling distance; let it work at another with gsd_m=; if the "
+            "scene has no georeference, give the size of its pixels with assume_gsd_m=",
         )
     return ratios
 

@@ -37,13 +37,17 @@ class LoadedModels(ScoreModels):
     files: Mapping[str, Path] = field(default_factory=dict)  # by role: "coarse", "refiner"
 
     @classmethod
-    def load(cls, coarse: Path | None, refiner: Path | None) -> LoadedModels:
-        """Return the models of two files; ModelError if one is missing, damaged or of the wrong kind."""
-        return cls(
+    def load(cls, coarse: Path | None, refiner: Path | None, gsd_m: float | None = None) -> LoadedModels:
+        """Return the models of two files; ModelError if one is missing, damaged or of the wrong kind.
+
+        ``gsd_m`` is the pixel size they work at, by default that each was trained at.
+        """
+        models = cls(
             None if coarse is None else load_model(coarse, kind="coarse"),
             None if refiner is None else load_model(refiner, kind="refiner"),
             {role: path for role, path in (("coarse", coarse), ("refiner", refiner)) if path is not None},
         )
+        return models.working_at(gsd_m)
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -52,11 +56,12 @@ class LoadedModels(ScoreModels):
 
     @property
     def tags(self) -> dict[str, str]:
-        """What a map's tags have about its making: the version, and architecture and hash of its models by role."""
+        """What a map's tags have about its making: the version, and architecture, hash and pixel size of its models."""
         tags = {"CRISPMAP_VERSION": version("crispmap")}
         for (role, sha256), model in zip(self.hashes.items(), self.all, strict=True):
             tags[f"CRISPMAP_{role.upper()}"] = model.card.architecture
             tags[f"CRISPMAP_{role.upper()}_SHA256"] = sha256
+            tags[f"CRISPMAP_{role.upper()}_GSD_M"] = f"{model.card.gsd_m:g}"
         return tags
 
 
@@ -69,6 +74,7 @@ class MapJob:
     refiner: Path | None = None
     scores: GivenScores | None = None  # in the place of a coarse network
     gsd_m: float | None = None  # ground sampling distance to work at; by default the scene's own
+    models_gsd_m: float | None = None  # that models work at, by default that each was trained at
     engine: EngineChoice = EngineChoice()
     tile_px: int | None = None  # by default what suits engine and models
 
@@ -87,7 +93,7 @@ class MapJob:
         with ExitStack() as stack:
             image = stack.enter_context(open_scene(self.scene, gsd_m=self.gsd_m))
             if models is None:
-                models = LoadedModels.load(self.model, self.refiner)
+                models = LoadedModels.load(self.model, self.refiner, self.models_gsd_m)
             given = None if self.scores is None else stack.enter_context(self._given(self.scores))
             yield OpenJob(self, image, models, given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from crispmap.errors import InputError
@@ -12,7 +13,10 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How maps are made. Engine and precision may change their last digits; nothing else here changes a byte.
+    """How maps are made.
+
+    ``gsd_m`` changes what networks see, engine and precision may change the last digits of scores; nothing else here
+    changes a byte.
 
     Raises:
         InputError: If workers and scheduler are both given, or a number is out of range.
@@ -21,6 +25,8 @@ class PredictOptions:
     engine: str = AUTO  # "auto", "torch", "openvino" or "onnxruntime"
     precision: str = AUTO  # "float32", "bfloat16", "float16"; "auto" reduces it where next to no label changes
     device: str = AUTO  # "auto", "cpu", "cuda" or "cuda:N"
+    # pixel size on the ground, in metres, that models work at; None for that each was trained at
+    gsd_m: float | None = None
     block_px: int = BLOCK_PX  # side of the blocks read and written; rounded up to whole tiles
     workers: int | None = None  # local processes to share the blocks out to, or None to compute in this one
     scheduler: str | None = None  # address of a Dask scheduler, or None
@@ -36,6 +42,8 @@ class PredictOptions:
                 expected="one of workers= and scheduler=",
                 remedy="leave out workers=: a scheduler has workers of its own",
             )
+        if self.gsd_m is not None and not 0 < self.gsd_m < math.inf:
+            raise InputError(f"Models are to work at {self.gsd_m} m.", expected="a finite number of metres above 0")
         if self.block_px < 1:
             raise InputError(f"The block size is {self.block_px} pixels.", expected="at least 1, such as 1024")
         if self.workers is not None and self.workers < 1:

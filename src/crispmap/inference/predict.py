@@ -12,9 +12,10 @@ from crispmap.events import SILENT, Events, progress
 from crispmap.inference.coarse import gsd_ratio
 from crispmap.inference.job import GivenScores, LoadedModels, MapJob, OpenJob
 from crispmap.inference.options import PredictOptions
-from crispmap.inference.products import ClassMap, Confidence, Scores
+from crispmap.inference.products import ClassMap, Confidence, Product, RecalibratedMap, Scores
 from crispmap.inference.run import MapResult, Output, is_made, make_maps
-from crispmap.models.card import ModelCard
+from crispmap.inference.work import Layer
+from crispmap.models.card import ModelCard, read_card
 from crispmap.raster.block_store import store_folder
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
@@ -34,17 +35,20 @@ class Outputs:
     coarse: Path | None = None  # the scores before refinement, likewise
     confidence: Path | None = None  # the largest probability, and the entropy of all
     encoding: ScoreEncoding = "float32"
+    recalibrated: Path | None = None  # the coarse map with the class biases in the refiner's card
 
-    def files(self, name: str | None) -> list[Output]:
+    def files(self, name: str | None, refiner: Path | None) -> list[Output]:
         """Return the files of one scene; ``name`` is that of the scene where there are several."""
-        chosen = (
+        chosen: list[tuple[Product, Path | None, Layer]] = [
             (ClassMap(), self.out, "refined"),
             (Scores(self.encoding), self.scores, "refined"),
             (Scores(self.encoding), self.coarse, "coarse"),
             (Confidence(), self.confidence, "refined"),
-        )
+        ]
+        if self.recalibrated is not None:
+            chosen.append((RecalibratedMap(_biases_of(refiner)), self.recalibrated, "coarse"))
         return [
-            Output(product, path if name is None else path / f"{name}.tif", layer)  # type: ignore[arg-type]
+            Output(product, path if name is None else path / f"{name}.tif", layer)
             for product, path, layer in chosen
             if path is not None
         ]
@@ -61,10 +65,12 @@ def predict_scenes(
 ) -> list[MapResult]:
     """Map scenes with a coarse network and, if given, a refiner; return what has come of each.
 
-    A map lies on its scene's grid, with 255 exactly where the scene is invalid, and does not depend on how the work
-    was cut or shared out. All files of a scene appear together and complete, or not at all. Of several scenes those
-    that this very job has mapped before are not mapped again. ``resolve_scenes`` finds scenes by path, pattern or STAC
-    item; their bands are in the order the models were trained on.
+    Models work at the pixel size each was trained at, or at ``options.gsd_m``; the tags of the map tell it, and scene
+    and scores are resampled where it is not the scene's. A map lies on its scene's grid, with 255 exactly where the
+    scene is invalid, and does not depend on how the work was cut or shared out. All files of a scene appear together
+    and complete, or not at all. Of several scenes those that this very job has mapped before are not mapped again.
+    ``resolve_scenes`` finds scenes by path, pattern or STAC item; their bands are in the order the models were trained
+    on.
 
     Raises:
         ModelError: If a model is missing, damaged, of the wrong kind, or made for other bands or classes.
@@ -73,15 +79,15 @@ def predict_scenes(
         InputError: If engine, precision or device are not available.
         ClusterError: If workers or scheduler cannot be reached, or are lost.
     """
-    jobs = [MapJob(ref, model, refiner) for ref in scenes]
+    jobs = [MapJob(ref, model, refiner, models_gsd_m=options.gsd_m) for ref in scenes]
     several = len(scenes) > 1 or outputs.out.is_dir()
-    files_of = [outputs.files(ref.name if several else None) for ref in scenes]
+    files_of = [outputs.files(ref.name if several else None, refiner) for ref in scenes]
     folders = [one.path.parent for files in files_of[:1] for one in files] if several else []
     with _folders(folders), ExitStack() as kept:
         made = [several and not options.force and is_made(files) for files in files_of]
         for job, files, done in zip(jobs, files_of, made, strict=True):
             _check_outputs(files, [*job.scene.paths, model, refiner], force=options.force or done)
-        models = LoadedModels.load(model, refiner)
+        models = LoadedModels.load(model, refiner, options.gsd_m)
         _check_same(models)
         opened = [kept.enter_context(job.opened(models)) for job in jobs[:_KEPT_OPEN]]
         pixels = [_checked_pixels(one) for one in opened]
@@ -126,14 +132,25 @@ def refine_scene(
             expected="the one scene the scores were made from",
             remedy="name that scene",
         )
-    files = outputs.files(None)
+    files = outputs.files(None, refiner)
     _check_outputs(files, [scores.path, *scenes[0].paths, refiner], force=options.force)
-    with MapJob(scenes[0], refiner=refiner, scores=scores).opened() as opened:
+    job = MapJob(scenes[0], refiner=refiner, scores=scores, models_gsd_m=options.gsd_m)
+    with job.opened() as opened:
         card = opened.models.all[0].card
         if opened.given is not None:
             _check_class_order(opened.given, card)
         _checked_pixels(opened)
         return make_maps(opened, files, card.schema, options=options, events=events)
+
+
+def _biases_of(refiner: Path | None) -> tuple[float, ...]:
+    if refiner is None:
+        raise ModelError(
+            "A recalibrated map is asked for without a refiner.",
+            expected="the refiner, whose card has the class biases of the coarse network it was trained on",
+            remedy="give refiner=, or leave out recalibrated=",
+        )
+    return read_card(refiner).class_biases
 
 
 @contextmanager

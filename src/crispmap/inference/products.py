@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ from scipy import special
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
+from crispmap.evaluation.recalibration import apply_biases
 from crispmap.geo.grid import Grid
 from crispmap.raster import spec
 from crispmap.raster.spec import PROBABILITY_LEVELS, RasterSpec, ScoreEncoding
 from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
+
+BIASES_TAG = "CRISPMAP_CLASS_BIASES"  # the tag of a recalibrated map with what was added to its scores, by class
 
 
 class Product(Protocol):
@@ -47,6 +51,20 @@ class ClassMap:
 
     def encode(self, scores: FloatArray, valid: BoolArray) -> LabelArray:  # noqa: D102 - as the protocol
         return class_map(scores, valid)
+
+
+@dataclass(frozen=True)
+class RecalibratedMap(ClassMap):
+    """The class map of scores with a constant added to those of each class: what recalibration alone can do."""
+
+    biases: tuple[float, ...]
+
+    def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:  # noqa: D102 - as the protocol
+        by_class = dict(zip(schema.names, self.biases, strict=True))
+        return spec.class_map_spec(path, grid, schema, {**tags, BIASES_TAG: json.dumps(by_class)})
+
+    def encode(self, scores: FloatArray, valid: BoolArray) -> LabelArray:  # noqa: D102 - as the protocol
+        return np.where(valid, apply_biases(scores, self.biases), IGNORE).astype(np.uint8)
 
 
 @dataclass(frozen=True)

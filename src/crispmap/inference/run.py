@@ -285,6 +285,8 @@ def _identity(opened: OpenJob, work: ScoreWork, outputs: Sequence[Output]) -> di
         "tile_px": work.tile_px,
         "outputs": [[repr(one.product), one.layer] for one in outputs],
     }
+    if job.models_gsd_m is not None:
+        settings["models_gsd_m"] = job.models_gsd_m
     found = {
         "scene": fingerprint(job.scene),
         "engine": work.engine,

@@ -6,10 +6,11 @@ graph on canonical tiles. Otherwise each is a raster computed when read, and the
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
-from crispmap.errors import ModelError
+from crispmap.errors import CrispmapWarning, ModelError
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio
 from crispmap.inference.engines import EngineChoice
@@ -23,6 +24,8 @@ from crispmap.models.registry import architectures
 from crispmap.raster.scene import Scene, SceneReader
 
 ScoreRaster: TypeAlias = ScoresOnScene | TiledScores
+OTHER_SIZE = 1.5
+"""Learned over chosen pixel size, or the reverse, from which on a warning says that objects have another size there."""
 DEVICE_TILE_PX = 1024  # side of the tiles on a CUDA device, which wants more work at a time
 
 
@@ -37,6 +40,24 @@ class ScoreModels:
     def all(self) -> list[CoarseModel | RefinerModel]:
         """The models that are given, in the order they work."""
         return [model for model in (self.coarse, self.refiner) if model is not None]
+
+    def working_at(self, gsd_m: float | None) -> Self:
+        """Return the models at another pixel size than they were trained at; a warning says where it is far from that.
+
+        None leaves each at its own.
+        """
+        if gsd_m is None:
+            return self
+        for model in self.all:
+            learned = model.card.gsd_m
+            if not 1 / OTHER_SIZE <= learned / gsd_m <= OTHER_SIZE:
+                warnings.warn(
+                    f"The {model.title} was trained at {learned:g} m and is to work at {gsd_m:g} m: there everything "
+                    f"looks {learned / gsd_m:.2g} times as large as what it has learned.",
+                    CrispmapWarning, stacklevel=3,
+                )  # fmt: skip
+        coarse = None if self.coarse is None else self.coarse.working_at(gsd_m)
+        return replace(self, coarse=coarse, refiner=None if self.refiner is None else self.refiner.working_at(gsd_m))
 
     @property
     def blended(self) -> str:

@@ -60,6 +60,25 @@ class ModelCard:
                 expected="a stride of 1 or more, a radius of 0 or more or none",
             )
 
+    @property
+    def class_biases(self) -> tuple[float, ...]:
+        """What recalibrates the coarse scores that a refiner was trained on, a number added to those of each class.
+
+        Raises:
+            ModelError: If the card has none.
+        """
+        try:
+            biases = tuple(float(one) for one in self.provenance["class_biases"])
+        except (KeyError, TypeError, ValueError):
+            biases = ()
+        if len(biases) != len(self.schema) or not all(map(math.isfinite, biases)):
+            raise ModelError(
+                f"The card of the {self.kind} model, {self.architecture}, has no bias for every class.",
+                expected="a refiner with the class biases of the scores it was trained on",
+                remedy="give the refiner, or train it again with this version",
+            )
+        return biases
+
     def to_json(self) -> str:
         """Return the card as JSON text, read back by ``from_json``."""
         facts = {"format": FORMAT, "classes": json.loads(self.schema.to_json())}

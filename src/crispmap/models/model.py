@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from crispmap.classes import ClassSchema
 from crispmap.models.base import CoarseNetwork, Refiner
@@ -42,6 +42,15 @@ class Model(Generic[NetworkT_co]):
             "influence radius": radius,
             "weights": f"{weights:,}",
         }
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return "refiner" if self.card.kind == "refiner" else "coarse network"
+
+    def working_at(self, gsd_m: float) -> Self:
+        """Return the model as if it had been trained at another pixel size."""
+        return replace(self, card=replace(self.card, gsd_m=gsd_m))
 
     @property
     def classes(self) -> ClassSchema:

@@ -43,7 +43,7 @@ class ProjectFacts:
             found[f"scene{end}"] = one.path
             sections = {"labels": one.labels, "reference": one.reference, "coarse scores": one.scores}
             found |= {f"{name}{end}": section.path for name, section in sections.items() if section is not None}
-        return found
+        return found | {f"{name} model": path for name, path in self.project.models.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, the kind first."""
@@ -61,7 +61,7 @@ class ProjectFacts:
                 for name, one in self.files.items()
             ],
             "areas": {role: count for role, count in counts.items() if count},
-            "coarse": None if project.scores_given else coarse,
+            "coarse": None if project.scores_given or project.models else coarse,
             "refiner": None if project.refiner is None else project.refiner.model_dump(exclude_none=True),
             "output_folder": project.output_folder,
         }

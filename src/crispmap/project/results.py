@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import softmax
 
 from crispmap.errors import ProjectError
-from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
 from crispmap.evaluation.readers import LabelSource
 from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.events import SILENT, Events, progress
@@ -75,7 +75,7 @@ def evaluate_project(
 ) -> Results:
     """Score a project's maps on its test areas, write the figures and the report; return the figures."""
     project = load_project(path)
-    products = Products(project.output_folder)
+    products = Products.of(project)
     _check_mapped(project, products)
     check_free(products.report, force=force)
     with ExitStack() as stack:
@@ -83,6 +83,7 @@ def evaluate_project(
         scored = _ScoredProject(sources, load_refiner(products, project), stack)
         results = scored.results(events)
         data = scored.report(results, story or Story(project.name))
+    warn_of_chance(results.methods)
     write_report(products.report, data, force=force)
     write_atomically(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
     return results
@@ -90,6 +91,12 @@ def evaluate_project(
 
 def _check_mapped(project: Project, products: Products) -> None:
     require_precise(project, ["test"], remedy="without them there is nothing to score the map against")
+    if not project.refines:
+        raise ProjectError(
+            f"{project.path.name} names no refiner, so there is no refined map to score.",
+            expected="models: with coarse and refiner",
+            remedy="add the refiner, or give the map: crispmap evaluate map.tif --reference",
+        )
     maps = [products.maps(project, scene) for scene in project.scenes if "test" in scene.areas]
     for needed in (path for one in maps for path in (one.coarse_map, one.coarse_scores, one.refined_map)):
         if not needed.exists():
@@ -102,7 +109,7 @@ class _ScoredMaps(ScoredScene):
 
     def __init__(self, inputs: SceneInputs, files: SceneMaps, refiner: RefinerModel, stack: ExitStack) -> None:
         super().__init__(inputs)
-        schema, biases = refiner.card.schema, np.asarray(refiner.card.provenance["class_biases"], np.float64)
+        schema, biases = refiner.card.schema, np.asarray(refiner.card.class_biases)
         scores = stack.enter_context(open_scores(files.coarse_scores, kind="logit"))
         self.steps = IterationMaps(self.image, scores, refiner)
         self.maps: dict[str, LabelSource] = {
@@ -122,8 +129,8 @@ class _ScoredProject:
     def __init__(self, sources: Sources, refiner: RefinerModel, stack: ExitStack) -> None:
         self.sources, self.card = sources, refiner.card
         self.project, self.schema = sources.project, sources.project.schema
-        self.products = Products(sources.project.output_folder)
-        self.biases = [float(value) for value in self.card.provenance["class_biases"]]
+        self.products = Products.of(sources.project)
+        self.biases = refiner.card.class_biases
         self.scenes = [
             _ScoredMaps(one, self.products.maps(self.project, one.scene), refiner, stack)
             for one in sources.scenes
@@ -170,12 +177,16 @@ class _ScoredProject:
         return ({"coarse network": read_card(coarse_model)} if trained else {}) | {"refiner": self.card}
 
     def _training_times(self) -> dict[str, float]:
-        return {f"train the {name}": card.provenance["seconds"] for name, card in self._cards().items()}
+        return {
+            f"train the {name}": card.provenance["seconds"]
+            for name, card in self._cards().items()
+            if "seconds" in card.provenance  # models of other tools do not tell
+        }
 
     def _settings(self, results: Results) -> dict[str, Any]:
         settings: dict[str, Any] = {
             name: {"architecture": card.architecture, **card.arguments, "ground sampling distance (m)": card.gsd_m,
-                   "influence radius (px)": card.radius_px, **card.provenance["settings"]}
+                   "influence radius (px)": card.radius_px, **card.provenance.get("settings", {})}
             for name, card in self._cards().items()
         }  # fmt: skip
         biases = dict(zip(self.schema.names, results.biases, strict=True))

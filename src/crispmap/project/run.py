@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
-from crispmap.errors import ModelError, OutputError, ProjectError
+from crispmap.errors import InputError, ModelError, OutputError, ProjectError
 from crispmap.events import SILENT, Events, progress
 from crispmap.inference.job import GivenScores, LoadedModels, MapJob
 from crispmap.inference.options import PredictOptions
@@ -37,11 +37,17 @@ class SceneMaps:
 class Products(SceneMaps):
     """The files of a project's results, whether they exist yet or not; the maps of several scenes: ``maps``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, finished: Mapping[str, Path] | None = None) -> None:
         super().__init__(folder)
-        self.coarse_model, self.refiner_model = folder / "coarse.safetensors", folder / "refiner.safetensors"
+        models = {name: folder / f"{name}.safetensors" for name in ("coarse", "refiner")} | dict(finished or {})
+        self.coarse_model, self.refiner_model = models["coarse"], models["refiner"]
         self.figures, self.report = folder / "figures.json", folder / "report.html"
         self.training = folder / "training"  # checkpoints and logs
+
+    @classmethod
+    def of(cls, project: Project) -> Products:
+        """Return the files of a project, among them the finished models that it names."""
+        return cls(project.output_folder, project.models)
 
     @property
     def models(self) -> dict[str, Path]:
@@ -72,7 +78,7 @@ def train_project(
     from crispmap.project.stages import train_stages
 
     project = load_project(path)
-    products = Products(project.output_folder)
+    products = Products.of(project)
     wanted = _stages(project, stage)
     written = [products.models[makes] for makes in wanted]
     if not resume and not force:
@@ -89,6 +95,11 @@ def train_project(
 
 
 def _stages(project: Project, stage: str | None) -> list[str]:
+    if project.models:
+        raise ProjectError(
+            f"{project.path.name} names finished models, so there is nothing to train.",
+            expected="a project without models:", remedy="remove models: and name labels, a reference and areas",
+        )  # fmt: skip
     needed = [] if project.scores_given else ["coarse"]
     if project.refiner is not None:
         needed.append("refiner")
@@ -115,8 +126,13 @@ def predict_project(
     Writes class map and scores before refinement and, where the project has a refiner, after it. The coarse scores are
     computed once for both. Of several scenes, those whose maps are up to date are skipped.
     """
+    if options.gsd_m is not None:  # the report's maps after every iteration are of models at their own
+        raise InputError(
+            "A pixel size for models is given beside a project.", expected="that of the project file",
+            remedy="leave out gsd_m=, or give a scene and its models",
+        )  # fmt: skip
     project = load_project(path)
-    products = Products(project.output_folder)
+    products = Products.of(project)
     outputs = [_outputs(products.maps(project, scene), project) for scene in project.scenes]
     made = [len(outputs) > 1 and not options.force and is_made(files) for files in outputs]
     for files, done in zip(outputs, made, strict=True):
@@ -140,7 +156,7 @@ def predict_project(
 
 def _outputs(maps: SceneMaps, project: Project) -> list[Output]:
     outputs = [Output(ClassMap(), maps.coarse_map, "coarse"), Output(Scores(), maps.coarse_scores, "coarse")]
-    if project.refiner is not None:
+    if project.refines:
         outputs += [Output(ClassMap(), maps.refined_map), Output(Scores(), maps.refined_scores)]
     return outputs
 
@@ -148,7 +164,7 @@ def _outputs(maps: SceneMaps, project: Project) -> list[Output]:
 def _models(project: Project, products: Products) -> LoadedModels:
     """Return the models a project's maps are computed with, sure that they know its classes."""
     coarse = None if project.scores_given else products.coarse_model
-    refiner = None if project.refiner is None else products.refiner_model
+    refiner = products.refiner_model if project.refines else None
     for path, what in ((coarse, "a trained coarse network"), (refiner, "a trained refiner")):
         if path is not None:
             _check_model(path, what, project)

@@ -23,7 +23,7 @@ from crispmap.raster.fingerprint import fingerprint
 
 FIGURES = "figures.json"
 IDENTITY = "identity.json"
-_FORMAT = 1
+_FORMAT = 2
 _WHOLE_BYTES = 256 << 20
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crispmap.errors import LabelError
+from crispmap.evaluation.evaluation import warn_of_chance
 from crispmap.evaluation.intervals import difference, draw_weights, interval, mean_iou, overall_accuracy
 from crispmap.project.compare.comparison import Comparison
 from crispmap.project.compare.methods import own_method
@@ -42,6 +43,7 @@ def table_of(comparison: Comparison) -> Table:
         for method, record in finished.items():
             for name, scores, cost in _maps(method.name, record):
                 rows.append(_row(name, scores, cost, weights, None if name == own.name else other))
+    warn_of_chance({row.name: row.evaluation for row in rows})
     missing = tuple(Missing(method.name, one.reason, one.skipped) for method, one in comparison.failures.items())
     return Table(tuple(rows), missing, own.name, blocks[0] if blocks else 0)
 

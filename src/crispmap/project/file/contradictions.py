@@ -8,15 +8,20 @@ from crispmap.project.file.findings import Finding, did_you_mean, named
 from crispmap.project.file.marked_yaml import Location
 from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene
+from crispmap.project.file.sections import ModelsSection
 
+_LEARNS_AND_SCORES = "areas.refiner, where the refiner learns, and areas.test, where maps are scored"
 _ADD_AREA = "Add areas: {role} with a window, bounds, polygon or file."
 
 
 def contradictions(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
     """Yield what is wrong with how the values of a file fit together."""
     yield from _of_several(file)
-    yield from _of_coarse_scores(file, scenes)
-    yield from _of_refiner(file, scenes)
+    if file.models is None:
+        yield from _of_coarse_scores(file, scenes)
+        yield from _of_refiner(file, scenes)
+    else:
+        yield from _of_models(file, file.models, scenes)
     yield from _of_reference(file, scenes)
     yield from _of_classes(file)
     key, fine = ("gsd_m", file.gsd_m) if file.scene is None else ("scene.gsd_m", file.scene.gsd_m)
@@ -91,6 +96,29 @@ def _of_given_scores(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Itera
         )  # fmt: skip
 
 
+def _of_models(file: ProjectFile, models: ModelsSection, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
+    """Yield what is missing beside finished models, and what only a training would use."""
+    if models.coarse is None and models.refiner is None:
+        yield Finding(("models",), "models names none", "coarse, refiner, or both", "Add models: {coarse: ...}.")
+        return
+    scored = all(one.scores is not None for one in scenes)
+    if (models.coarse is None) != scored:
+        given = "models.coarse is missing" if models.coarse is None else "models.coarse is given beside coarse scores"
+        expected = "a finished coarse network, or coarse scores of every scene"
+        yield Finding(("models",), given, expected, "Add models: {coarse: ...}, or scores; not both.")
+    given_keys: list[Location] = [(name,) for name in ("labels", "refiner") if getattr(file, name) is not None]
+    if "coarse" in file.model_fields_set:
+        given_keys += [("coarse", name) for name in sorted(file.coarse.model_fields_set - {"scores"})]
+    for one in scenes:
+        given_keys += [(*one.at, "labels")] if one.labels is not None and one.at else []
+        given_keys += [(*one.at, "areas", role) for role in one.areas if role != "test"]
+    for at in dict.fromkeys(given_keys):
+        yield Finding(
+            at, f"{named(at)} is given beside models, which are finished", "models, or what they are trained with",
+            f"Remove {named(at)}, or models.",
+        )  # fmt: skip
+
+
 def _of_refiner(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
     refiner = file.refiner
     if refiner is None or not refiner.corrected_labels:
@@ -112,14 +140,14 @@ def _of_refiner(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[F
 def _of_reference(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
     """Yield what needs a precise reference and has none, or is needed by it."""
     if any(one.reference is not None for one in scenes):
-        for role in ("refiner", "test"):
+        for role in ("refiner", "test") if file.models is None else ("test",):
             if not any(role in one.areas for one in scenes):
                 yield Finding(
                     ("areas",), f"a reference is given, but areas.{role} is missing",
-                    "areas.refiner, where the refiner learns, and areas.test, where maps are scored",
+                    _LEARNS_AND_SCORES if file.models is None else "areas.test, where maps are scored",
                     _ADD_AREA.format(role=role),
                 )  # fmt: skip
-    elif file.refiner is not None:
+    elif file.refiner is not None and file.models is None:
         yield _without_reference(("refiner",))
     for one in scenes:
         for role in ("refiner", "test"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -33,12 +33,19 @@ class Project:
     gsd_m: float | None  # to work at; None means the scene's own, with several scenes the coarsest
     schema: ClassSchema
     coarse: CoarseSection
-    refiner: RefinerSection | None  # None exactly where there is no reference
+    refiner: RefinerSection | None  # to train; None without a reference, and where models are finished
     output_folder: Path  # may not exist yet
+    # files of finished models by "coarse" and "refiner"; where there are any, nothing is trained
+    models: Mapping[str, Path] = field(default_factory=dict)
 
     def has_area(self, role: str) -> bool:
         """Return whether any scene has an area for a role."""
         return any(role in one.areas for one in self.scenes)
+
+    @property
+    def refines(self) -> bool:
+        """Whether it has a refiner: one to train, or a finished one."""
+        return self.refiner is not None or "refiner" in self.models
 
     @property
     def has_labels(self) -> bool:
@@ -70,12 +77,13 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
         findings += contradictions(file, scenes)
     if findings or schema is None:
         raise project_error(findings, marked, path)
-    has_reference = any(one.reference is not None for one in scenes)
+    trained = file.models is None and any(one.reference is not None for one in scenes)
+    models = {} if file.models is None else file.models.model_dump(exclude_none=True)
     return Project(
         path=path, name=file.name, seed=file.seed, scenes=scenes,
         gsd_m=file.gsd_m if file.scene is None else file.scene.gsd_m, schema=schema, coarse=file.coarse,
-        refiner=file.refiner or RefinerSection.default() if has_reference else None,
-        output_folder=file.output.folder or path.parent / file.name,
+        refiner=file.refiner or RefinerSection.default() if trained else None,
+        output_folder=file.output.folder or path.parent / file.name, models=models,
     )  # fmt: skip
 
 

@@ -36,4 +36,7 @@ class ProjectFile(Section):
         "the coarse network: a mapping such as {kind: fcn-rnn, gsd_m: 1.0}", CoarseSection.default()
     )
     refiner: RefinerField | None = key("the refiner: a mapping such as {kind: rnn, iterations: 5}")
+    models: sections.ModelsSection | None = key(
+        "finished models in place of trainings: a mapping such as {coarse: coarse.safetensors}"
+    )
     output: OutputSection = key("results: a mapping with the key folder", OutputSection())

@@ -226,6 +226,13 @@ class ScoreSource(Section):
     kind: Literal["auto", "logit", "probability"] = key("what the scores are: auto, logit or probability", "auto")
 
 
+class ModelsSection(Section):
+    """Finished models that a project's scenes are mapped with: nothing is trained."""
+
+    coarse: InputPath | None = key("the coarse network: the path of a model file")
+    refiner: InputPath | None = key("the refiner: the path of a model file")
+
+
 LABELS = "imprecise labels, for the coarse network: a mapping with the key path"
 REFERENCE = "precise labels, for refiner and figures: a mapping with the key path"
 AREAS = f"what each area is used for: a mapping of {', '.join(AREA_ROLES)}"

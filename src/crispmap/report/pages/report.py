@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from crispmap.evaluation.evaluation import chance_note
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.charts.steps import Curve, steps_svg
 from crispmap.report.pages.html import chart_markup, data_uri, render_page, sections_of, write_page
@@ -19,7 +20,7 @@ from crispmap.report.pages.listing import groups_of
 from crispmap.report.pages.page_pictures import crop_view, error_pictures, overview_pictures, overview_thinning
 from crispmap.report.pages.report_data import ReportData
 from crispmap.report.pictures.maps import ERROR_COLOURS, HEAT_LEVELS, heat_png
-from crispmap.report.tables.evaluations import class_table, summary_table
+from crispmap.report.tables.evaluations import chance_tables, class_table, summary_table
 from crispmap.report.tables.model import DASH
 
 _SECTIONS = (
@@ -56,6 +57,7 @@ def render_report(data: ReportData) -> str:
         "overview": overview_pictures(data),
         "thinned": overview_thinning(data),
         "summary": summary_table(data.evaluations),
+        "chance": chance_tables(data.evaluations),
         "has_boundaries": bool(data.refined.evaluation.widths_m),
         "warnings": _warnings(data),
         "charts": _charts(data),
@@ -112,7 +114,8 @@ def _warnings(data: ReportData) -> list[str]:
     if absent.size:
         names = ", ".join(data.schema[int(index)].name for index in absent)
         out.append(f"The reference has no pixel of: {names}.")
-    return out
+    note = chance_note(dict(data.evaluations))
+    return [*out, note] if note else out
 
 
 def _charts(data: ReportData) -> list[tuple[str, Any]]:

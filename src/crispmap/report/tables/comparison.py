@@ -10,7 +10,7 @@ from typing import Any
 from crispmap.errors import InputError
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.intervals import Interval
-from crispmap.report.tables.evaluations import boundary_f1_columns, iou_columns
+from crispmap.report.tables.evaluations import boundary_f1_columns, chance_tables, iou_columns
 from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
 
 
@@ -47,8 +47,14 @@ class Row:
             "mean_iou_ahead": None if self.ahead is None else _ends(self.ahead),
             "iou": {name: _known(float(value)) for name, value in zip(one.class_names, one.iou, strict=True)},
             "boundary_f1": [
-                {"width_m": width, "value": _known(float(value))}
-                for width, value in zip(one.widths_m, one.boundary_f1, strict=True)
+                {"width_m": width, "value": _known(value), "chance": _known(chance), "above_chance": _known(above)}
+                for width, value, chance, above in zip(
+                    one.widths_m,
+                    one.boundary_f1.tolist(),
+                    one.boundary_chance.tolist(),
+                    one.boundary_above_chance.tolist(),
+                    strict=True,
+                )
             ],
             "auc": _known(self.auc),
             "cost": None if self.cost is None else dict(vars(self.cost)),
@@ -74,7 +80,7 @@ class Missing:
 
 
 def comparison_tables(rows: Sequence[Row], own: str = "") -> list[FigureTable]:
-    """Return the tables of quality, of intervals and, if known, of costs.
+    """Return the tables of quality, of boundary F1 beside chance, of intervals and, if known, of costs.
 
     Args:
         own: The name of the method the others are compared with, for the heading.
@@ -84,7 +90,8 @@ def comparison_tables(rows: Sequence[Row], own: str = "") -> list[FigureTable]:
     """
     check_rows(rows)
     priced = [(row.name, row.cost) for row in rows if row.cost is not None]
-    tables = [_quality(rows), _intervals(rows, own)]
+    chance = chance_tables([(row.name, row.evaluation) for row in rows])
+    tables = [_quality(rows), *chance, _intervals(rows, own)]
     return [*tables, table_of("What methods take", "Method", _COST_COLUMNS, priced)] if priced else tables
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from crispmap.errors import InputError
 from crispmap.evaluation.evaluation import Evaluation
@@ -39,6 +40,25 @@ def iou_columns(class_names: Sequence[str]) -> list[Column[Evaluation]]:
 def boundary_f1_columns(widths_m: Sequence[float]) -> list[Column[Evaluation]]:
     """Return a column of boundary F1, the mean over the classes, for every width."""
     return [_figure("Boundary F1", f"{w:g} m", lambda e, k: e.boundary_f1[k], k) for k, w in enumerate(widths_m)]
+
+
+def chance_tables(evaluations: Evaluations) -> list[FigureTable]:
+    """Return one row per map: for every width the mean boundary F1, that of a random map, and the share above it.
+
+    Where boundaries are compared at no width there is no table.
+    """
+    columns = [
+        column
+        for index, width in enumerate(evaluations[0][1].widths_m)
+        for group in [f"At {width:g} m"]
+        for column in (
+            _figure(group, "F1", lambda e, k: e.boundary_f1[k], index),
+            replace(_figure(group, "by chance", lambda e, k: e.boundary_chance[k], index), best=None),
+            _figure(group, "above chance", lambda e, k: e.boundary_above_chance[k], index),
+        )
+    ]
+    title = "Boundary F1 beside that of a random map of the same class shares"
+    return [table_of(title, "Map", columns, evaluations)] if columns else []
 
 
 def area_table(evaluations: Evaluations) -> FigureTable:

@@ -12,7 +12,13 @@ from rich.text import Text
 
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.report.tables.comparison import Missing, Row, comparison_tables
-from crispmap.report.tables.evaluations import area_table, boundary_table, check_comparable, summary_table
+from crispmap.report.tables.evaluations import (
+    area_table,
+    boundary_table,
+    chance_tables,
+    check_comparable,
+    summary_table,
+)
 from crispmap.report.tables.model import Cell, FigureTable
 
 _DASH = "-"
@@ -31,7 +37,8 @@ def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | 
     named = list(evaluations.items())
     check_comparable(named)
     console = console or Console(highlight=False)
-    for table in (summary_table(named, most_classes=_CLASSES_IN_SUMMARY), area_table(named), boundary_table(named)):
+    summary = summary_table(named, most_classes=_CLASSES_IN_SUMMARY)
+    for table in (summary, *chance_tables(named), area_table(named), boundary_table(named)):
         print_table(table, console)
 
 
