@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import distributed
 import pytest
@@ -79,6 +80,18 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, options, 
     assert made(job, tmp_path / "a", options, events=Recorder(kill_one)) == expected
     assert killed
     workers.wait_for_workers(2, timeout=60)
+
+
+def test_a_worker_that_dies_while_the_command_connects_costs_only_itself(
+    job, tmp_path, options, workers, expected, monkeypatch
+):
+    dies = min(workers.run(os.getpid).values())
+    answer = f"(os.kill({dies}, 9) if os.getpid() == {dies} else None) or crispmap.__version__"
+    asked = partial(eval, f"[(os := __import__('os')), (crispmap := __import__('crispmap')), {answer}][-1]", {})
+    monkeypatch.setattr(cluster, "_worker_version", asked)
+    assert made(job, tmp_path / "a", options) == expected
+    workers.wait_for_workers(2, timeout=60)
+    assert dies not in workers.run(os.getpid).values()
 
 
 def test_an_error_of_the_work_is_the_users_and_not_tried_again(job, tmp_path, options):

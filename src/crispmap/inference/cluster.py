@@ -109,21 +109,22 @@ def _distributed() -> Any:
 def _check_workers(client: Client, address: str) -> None:
     """Raise ClusterError unless every worker runs this version of crispmap."""
     own = version("crispmap")
-    try:
-        found = client.run(_worker_version)
-    except ImportError as error:
+    answers = client.run(_worker_version, on_error="return").values()
+    without = next((one for one in answers if isinstance(one, ImportError)), None)
+    if without is not None:
         raise ClusterError(
-            f"The workers of {address} have no crispmap: {error}.",
+            f"The workers of {address} have no crispmap: {without}.",
             expected=f"crispmap {own} on every worker",
             remedy="install it in the environment the workers run in",
-        ) from error
+        )
+    found = [one for one in answers if isinstance(one, str)]  # an error of another kind: a worker that died meanwhile
     if not found:
         raise ClusterError(
             f"The scheduler {address} has no workers.",
             expected="one worker or more",
             remedy=f"start some with: dask worker {address}",
         )
-    others = {name for name in found.values() if name != own}
+    others = {name for name in found if name != own}
     if others:
         raise ClusterError(
             f"Workers of {address} run crispmap {', '.join(sorted(others))}; here it is {own}.",
