@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -50,6 +50,10 @@ class FitFlags:
         typer.Option(metavar="AREA", help=f"Where the refiner learned: never scored. {_AREA}."),
     ] = None
     fit_reference: Annotated[_Path, typer.Option(help="Labels of the fit area, if not in the reference.")] = None
+    kind: Annotated[
+        Literal["auto", "logit", "probability"], typer.Option(help="What the scores are, as for refine.")
+    ] = "auto"
+    full_scale: Annotated[float | None, typer.Option(help="The value of the scores for probability 1.")] = None
 
     def check(self) -> None:
         """Raise InputError where an option lacks the one it needs."""
@@ -113,6 +117,7 @@ def evaluate(
         areas={"test": _pieces(scoring.area, "--area"), "refiner": _pieces(fit.fit_area, "--fit-area")},
         widths_m=scoring.width_m, slack_px=scoring.slack_px,
         options=LabelOptions(layer=against.layer, assume_crs=against.assume_crs),
+        kind=fit.kind, full_scale=fit.full_scale,
     )  # fmt: skip
     found = evaluate_side_by_side(
         targets, against.reference, rules, scores=fit.scores, fit_reference=fit.fit_reference, events=TerminalProgress()

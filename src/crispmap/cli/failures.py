@@ -27,7 +27,7 @@ TERMINATED = 143
 
 _ARGUMENT = re.compile(
     r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|classes|device|fit_area|force|full_scale|"
-    r"gsd_m|kind|max_shift_m|memory_bytes|out|restart|resume|scene|scheduler|unknown|verify_seams|workers)"
+    r"gsd_m|kind|max_shift_m|memory_bytes|nodata|nodata_tolerance|out|restart|resume|scene|scheduler|unknown|verify_seams|workers)"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""

@@ -22,7 +22,8 @@ from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions
 from crispmap.raster.files import read_grid
-from crispmap.raster.scores import open_scores
+from crispmap.raster.scene import Scene
+from crispmap.raster.scores import ScoreKind, open_scores
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import DoubleArray
 
@@ -39,6 +40,8 @@ class ScoringRules:
     widths_m: Sequence[float] | None = None  # boundary widths, in metres on the ground; by default those of the pixels
     slack_px: float = SLACK_PX  # slack of relaxed precision and recall
     options: LabelOptions = field(default_factory=LabelOptions)  # how references are read
+    kind: ScoreKind = "auto"  # what coarse scores are
+    full_scale: float | None = None  # their value that stands for probability 1
 
     def comparison(
         self, predicted: LabelSource, reference: LabelSource, grid: Grid, schema: ClassSchema
@@ -112,7 +115,7 @@ def evaluate_coarse_file(
             remedy="Give fit_area=.",
         )
     with few_blocks_kept(), ExitStack() as stack:
-        scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
+        scores = stack.enter_context(_opened(scores_path, schema, rules))
         grid, options = scores.grid, rules.options
         reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=options)))
         fit_reference = reference
@@ -126,6 +129,10 @@ def evaluate_coarse_file(
                 for one in (np.zeros_like(biases), biases)
             )
     return CoarseEvaluation(coarse, biases, rethresholded)
+
+
+def _opened(path: str | Path, schema: ClassSchema, rules: ScoringRules) -> Scene:
+    return open_scores(path, kind=rules.kind, full_scale=rules.full_scale, class_names=schema.names)
 
 
 def schema_of_map(path: str | Path) -> ClassSchema:

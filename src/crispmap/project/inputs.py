@@ -34,7 +34,7 @@ class SceneInputs:
 
     def __init__(self, project: Project, scene: ProjectScene, stack: ExitStack) -> None:
         self.scene, self._project, self._stack = scene, project, stack
-        native = stack.enter_context(open_scene(scene.path, bands=scene.bands, assume_gsd_m=scene.assume_gsd_m))
+        native = stack.enter_context(open_scene(scene.ref))
         self.file_grid = native.grid  # windows of areas count its pixels
         self.image: Scene = native
         self._images: dict[float, Scene] = {}
@@ -90,7 +90,10 @@ class SceneInputs:
         if given is None:
             return None
         names = self._project.schema.names
-        scores = open_scores(given.path, kind=given.kind, class_names=names, assume_gsd_m=self.scene.assume_gsd_m)
+        scores = open_scores(
+            given.path, kind=given.kind, full_scale=given.full_scale, class_names=names,
+            assume_gsd_m=self.scene.ref.assume_gsd_m,
+        )  # fmt: skip
         return scores_on_scene(self._stack.enter_context(scores), self.image)
 
     def _noisy(self, section: LabelSection, noise: NoiseSection, grid: Grid) -> LabelReader:
