@@ -29,6 +29,11 @@ from crispmap.raster.scene import Scene
 from crispmap.raster.scores import open_scores
 
 
+def label_options(section: LabelSection | ReferenceSection) -> LabelOptions:
+    """Return how the labels of a section are read."""
+    return LabelOptions(**section.model_dump(exclude={"path", "noise"}))
+
+
 class SceneInputs:
     """One scene of a project, opened, with what belongs to it; ``image`` is at the working ground sampling distance."""
 
@@ -104,14 +109,11 @@ class SceneInputs:
                 remedy="name the vectors under labels: path:, or remove noise:",
             )
         schema = self._project.schema
-        features = read_vectors(section.path, schema, grid=grid, options=self._options(section))
+        features = read_vectors(section.path, schema, grid=grid, options=label_options(section))
         noisy = simulate_noise(features, LabelNoise(**dict(noise)), seed=self._project.seed)
         # A width that is part of the noise is in the features already.
         width = section.road_width_m if noise.road_width_m is None else None
         return VectorLabels(noisy, grid, schema, road_width_m=width)
-
-    def _options(self, section: LabelSection | ReferenceSection) -> LabelOptions:
-        return LabelOptions(**section.model_dump(exclude={"path", "noise"}))
 
     def _opened(self, section: LabelSection | ReferenceSection | None, key: str, grid: Grid) -> LabelReader:
         if section is None:
@@ -119,7 +121,7 @@ class SceneInputs:
                 f"{self._project.path.name} names no {key}.", expected=f"{key}: with the path of vectors or a mask",
                 remedy=f"add for example {key}: {{path: {key}.gpkg}}",
             )  # fmt: skip
-        reader = open_labels(section.path, self._project.schema, grid, options=self._options(section))
+        reader = open_labels(section.path, self._project.schema, grid, options=label_options(section))
         self._stack.callback(reader.close)
         return reader
 
