@@ -135,7 +135,7 @@ class TestWrites:
         assert result.exit_code == 0, result.output
         assert "georeference" in result.stderr
         project = load_project(tmp_path, check_files=False)
-        assert project.scenes[0].assume_gsd_m == 1.0
+        assert project.scenes[0].ref.assume_gsd_m == 1.0
         assert project.coarse.gsd_m is None
         assert "without georeference" in (tmp_path / "project.yaml").read_text()
 

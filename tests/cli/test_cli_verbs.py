@@ -134,7 +134,8 @@ def test_predict_of_a_scene(calls: Calls) -> None:
     assert result.exit_code == 0, result.output
     args = ["--refiner", "r.safetensors", "--scores", "u.tif", "--coarse-scores", "v.tif", "--confidence", "w.tif"]
     args += ["--bands", "3,2,1", "--assume-gsd-m", "0.5", "--scores-as", "float16", "--workers", "2", "--restart"]
-    args += ["--engine", "torch", "--precision", "bfloat16", "--verify-seams", "3", "--block", "256"]
+    args += ["--engine", "torch", "--precision", "bfloat16", "--verify-seams", "3", "--block", "256", "--nodata", "0"]
+    args += ["--nodata-tolerance", "16"]
     assert run("predict", "s.tif", "t.tif", "--model", "c.safetensors", "--out", "m", *args).exit_code == 0
     plain = {
         "model": Path("c.safetensors"),
@@ -149,8 +150,8 @@ def test_predict_of_a_scene(calls: Calls) -> None:
             engine="torch", precision="bfloat16", block_px=256, workers=2, restart=True, verify_seams=3
         ),
     }  # fmt: skip
-    one = ["s.tif"], {"bands": None, "assume_gsd_m": None}
-    two = ["s.tif", "t.tif"], {"bands": (3, 2, 1), "assume_gsd_m": 0.5}
+    one = ["s.tif"], {"bands": None, "assume_gsd_m": None, "nodata": None, "nodata_tolerance": None}
+    two = ["s.tif", "t.tif"], {"bands": (3, 2, 1), "assume_gsd_m": 0.5, "nodata": 0.0, "nodata_tolerance": 16.0}
     assert calls.made == [("predict_scenes", (one,), plain), ("predict_scenes", (two,), full)]
 
 
@@ -182,5 +183,6 @@ def test_refine(calls: Calls) -> None:
         "options": PredictOptions(force=True),
     }
     given = GivenScores(Path("u.tif")), GivenScores(Path("u.tif"), "probability", 200.0)
-    scene, banded = ((["s.tif"], {"bands": bands, "assume_gsd_m": None}) for bands in (None, (1,)))
+    rest = {"assume_gsd_m": None, "nodata": None, "nodata_tolerance": None}
+    scene, banded = ((["s.tif"], {"bands": bands, **rest}) for bands in (None, (1,)))
     assert calls.made == [("refine_scene", (given[0], scene), plain), ("refine_scene", (given[1], banded), full)]

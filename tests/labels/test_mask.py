@@ -317,7 +317,7 @@ def test_masks_without_georeference_are_laid_pixel_by_pixel(tmp_path: Path) -> N
 def test_a_transform_without_crs_needs_one(tmp_path: Path) -> None:
     moved = Grid(None, Affine(2, 0, 450_010, 0, -2, 5_400_100), GRID.shape)
     path = write(tmp_path / "a.tif", IDS, moved)
-    with pytest.raises(LabelError, match="no coordinate reference system"):
+    with pytest.raises(LabelError):
         read(path)
     for crs in ("EPSG:32631", "scene"):
         found = read(path, options=LabelOptions(assume_crs=crs))

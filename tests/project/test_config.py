@@ -122,8 +122,8 @@ class TestGood:
         project = load(TEXT)
         assert (project.name, project.seed, project.path) == ("banepa", 3, folder / "p.yaml")
         assert project.scenes[0].path == folder / "data/scene.tif"
-        assert project.scenes[0].bands == (3, 2, 1)
-        assert (project.gsd_m, project.scenes[0].assume_gsd_m) == (0.5, 1.0)
+        assert project.scenes[0].ref.bands == (3, 2, 1)
+        assert (project.gsd_m, project.scenes[0].ref.assume_gsd_m) == (0.5, 1.0)
         assert project.schema.names == ("background", "building", "road", "rail")
         assert project.schema[1].osm == ("building=*",)
         assert project.schema[1].width_m == ROAD_WIDTH_M

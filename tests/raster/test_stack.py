@@ -162,8 +162,8 @@ def test_a_scene_reference_survives_pickling(
     assert again == ref
     assert str(ref) == "a.tif, b.tif, c.tif and 1 more"
     assert ref.path == Path("a.tif")
-    assert ref.choosing(None, None) == ref
-    assert ref.choosing([4], 2.0).bands == (4,)
+    assert ref.choosing(bands=None, nodata=None) == ref
+    assert ref.choosing(bands=[4], assume_gsd_m=2.0).bands == (4,)
     (tmp_path / "elsewhere").mkdir()
     far = again.absolute()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -18,8 +18,10 @@ from crispmap.inference.scores import ScoreModels
 from crispmap.models.model import Model
 from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, like, scene_of
 from crispmap.raster.files import open_scene
+from crispmap.raster.refs import SceneChoices
 from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.scene import Scene
+from crispmap.raster.scores import ScoreKind, read_as_scores
 from crispmap.raster.spec import CLASSES_TAG
 
 
@@ -31,6 +33,8 @@ class MapOptions(Georeference, total=False):
     working_gsd_m: float | None  # pixel size that models work at, by default that each was trained at
     device: str  # "auto" (the default), "cpu" or "cuda"
     force: bool  # replace a file that exists
+    nodata: float | None  # the value of pixels without data, in place of the image's own; NaN for none
+    nodata_tolerance: float | None  # how far from it all bands of a pixel may be, for lossy compression
 
 
 def predict(
@@ -47,7 +51,8 @@ def predict(
         **options: ``out``, the class map to write, of a file or address; ``output``, "classes" or "scores", of an
             array; ``working_gsd_m``, the pixel size that models work at, by default that each was trained at, to which
             the image is resampled; ``device``, "auto", "cpu" or "cuda"; ``force``, to replace a file; of numpy arrays
-            ``gsd_m``, the side of a pixel in metres, or ``transform`` and ``crs``.
+            ``gsd_m``, the side of a pixel in metres, or ``transform`` and ``crs``; ``nodata``, the value of pixels
+            without data in place of the image's own, and ``nodata_tolerance``, how far from it all bands may be.
 
     Returns:
         For a path, the path of the class map. Else an array or DataArray: class ids uint8 (row, col), 255 where the
@@ -58,31 +63,39 @@ def predict(
         InputError: If an array has another rank or type or no georeference, or ``out`` is missing or out of place.
         SceneError: If a scene cannot be read, or its pixels are far from the model's.
     """
-    where, out, output, how = _split(options)
+    where, read, (out, output), how = _split(options)
     if not isinstance(image, str | Path):
         no_target(out)
-        return _mapped(image, _models(model, refiner), None, where, output, how)
+        return _mapped(image, scene_of(image, read, **where), _models(model, refiner), None, output, how)
     target = target_of(out, output)
     if isinstance(model, Model) or isinstance(refiner, Model):
-        with open_scene(image, assume_gsd_m=where.get("gsd_m")) as scene:
+        with open_scene(image, **read) as scene:
             models = _models(model, refiner).working_at(how.gsd_m)
             return write_map(scene, models, target, device=how.device, force=how.force)
     predict_scenes(
-        resolve_scenes([image], assume_gsd_m=where.get("gsd_m")), model=Path(path_of(model, "coarse model")),
+        resolve_scenes([image], **read), model=Path(path_of(model, "coarse model")),
         refiner=None if refiner is None else Path(path_of(refiner, "refiner")), outputs=Outputs(target), options=how,
     )  # fmt: skip
     return target
 
 
-def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options: Unpack[MapOptions]) -> Any:
+class RefineOptions(MapOptions, total=False):
+    """What may be chosen of a refined map; see ``crispmap.raster.scores.open_scores``."""
+
+    kind: ScoreKind  # what the scores are; "auto" by default
+    full_scale: float | None  # the value that stands for probability 1
+
+
+def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options: Unpack[RefineOptions]) -> Any:
     """Sharpen the scores of any tool with a refiner.
 
     Args:
         scores: Logits or probabilities, one band a class in the refiner's order: a file, an array, or a DataArray; on
-            the image's pixels or over the same area with pixels of another size. Arrays hold logits.
+            the image's pixels or over the same area with pixels of another size.
         image: What the scores were made from: a file where ``scores`` is one, else an array or DataArray.
         refiner: The refiner: its file, or a ``Model``.
-        **options: As of ``predict``.
+        **options: As of ``predict``; and ``kind``, "logit" or "probability", by default as the values show, and
+            ``full_scale``, the value that stands for probability 1.
 
     Returns:
         As ``predict``.
@@ -91,13 +104,18 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
         ModelError: If the refiner cannot be read, is of the wrong kind, or was made for other bands or classes.
         GridError: If scores and image do not cover the same area.
         InputError: As ``predict``; or a file is given beside an array.
+        SceneError: As ``predict``; or the scores can be read in two ways.
     """
-    where, out, output, how = _split(options)
+    rest = dict(options)
+    kind, full_scale = cast(ScoreKind, rest.pop("kind", "auto")), cast("float | None", rest.pop("full_scale", None))
+    options = cast(RefineOptions, rest)
+    where, read, (out, output), how = _split(options)
     files = [isinstance(one, str | Path) for one in (scores, image)]
     if all(files) and not isinstance(refiner, Model):
         target = target_of(out, output)
         refine_scene(
-            GivenScores(Path(cast(str, scores))), resolve_scenes([cast(str, image)], assume_gsd_m=where.get("gsd_m")),
+            GivenScores(Path(cast(str, scores)), kind, full_scale),
+            resolve_scenes([cast(str, image)], **read),
             refiner=Path(path_of(refiner, "refiner")), outputs=Outputs(target), options=how,
         )  # fmt: skip
         return target
@@ -108,19 +126,22 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
         )  # fmt: skip
     no_target(out)
     models = ScoreModels(refiner=refiner_of(refiner))
-    return _mapped(image, models, scene_of(scores, **where), where, output, how)
+    given = read_as_scores(scene_of(scores, **where), {}, kind=kind, full_scale=full_scale)
+    return _mapped(image, scene_of(image, read, **where), models, given, output, how)
 
 
-def _split(options: MapOptions) -> tuple[Georeference, str | Path | None, str, PredictOptions]:
-    """Return the georeference, the file to write, what to return, and how."""
+def _split(options: MapOptions) -> tuple[Georeference, SceneChoices, tuple[str | Path | None, str], PredictOptions]:
+    """Return the georeference, how the image is read, the file to write and what to return, and how."""
     rest = dict(options)
-    out, output = cast("str | Path | None", rest.pop("out", None)), str(rest.pop("output", "classes"))
-    check_keywords(options, ("out", "output", "working_gsd_m", "device", "force"))
+    check_keywords(options, set(MapOptions.__annotations__) - set(Georeference.__annotations__))
+    goal = cast("str | Path | None", rest.pop("out", None)), str(rest.pop("output", "classes"))
     how = PredictOptions(
         device=str(rest.pop("device", "auto")), gsd_m=cast("float | None", rest.pop("working_gsd_m", None)),
         force=bool(rest.pop("force", False)),
     )  # fmt: skip
-    return cast(Georeference, rest), out, output, how
+    read = {"assume_gsd_m": rest.get("gsd_m")}
+    read |= {name: rest.pop(name) for name in ("nodata", "nodata_tolerance") if name in rest}
+    return cast(Georeference, rest), cast(SceneChoices, read), goal, how
 
 
 def _models(model: ModelLike, refiner: ModelLike | None) -> ScoreModels:
@@ -128,12 +149,11 @@ def _models(model: ModelLike, refiner: ModelLike | None) -> ScoreModels:
 
 
 def _mapped(
-    image: RasterLike, models: ScoreModels, given: Scene | None, where: Georeference, output: str, how: PredictOptions
+    image: RasterLike, scene: Scene, models: ScoreModels, given: Scene | None, output: str, how: PredictOptions
 ) -> Any:
     """Return the map or the scores of a scene as the kind of array the image is."""
     if output not in ("classes", "scores"):
         raise InputError(f"output is {output!r}.", expected="'classes' or 'scores'")
-    scene = scene_of(image, **where)
     models = models.working_at(how.gsd_m)
     labels, scores = map_in_memory(scene, models, given, device=how.device, with_scores=output == "scores")
     classes, back = models.all[0].classes, AS_STORED if image is scene else scene.turn.inverse

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -65,6 +65,10 @@ class FitFlags:
     refiner: Annotated[
         _Path, typer.Option(help="The refiner trained on such scores: its card has the class biases, for any scene.")
     ] = None
+    kind: Annotated[
+        Literal["auto", "logit", "probability"], typer.Option(help="What the scores are, as for refine.")
+    ] = "auto"
+    full_scale: Annotated[float | None, typer.Option(help="The value of the scores for probability 1.")] = None
 
     def check(self) -> None:
         """Raise InputError where an option lacks the one it needs."""
@@ -147,7 +151,7 @@ def evaluate(
         schema=None if against.classes is None else load_classes(against.classes),
         areas={"test": _pieces(scoring.area, "--area"), "refiner": _pieces(fit.fit_area, "--fit-area")},
         widths_m=scoring.width_m, slack_px=scoring.slack_px,
-        options=LabelOptions(**options),
+        options=LabelOptions(**options), kind=fit.kind, full_scale=fit.full_scale,
     )  # fmt: skip
     found = evaluate_side_by_side(
         targets, against.reference, rules, scores=fit.scores, recalibration=fit.recalibration(),

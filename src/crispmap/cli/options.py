@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
     from crispmap.inference.predict import Outputs
     from crispmap.inference.run import MapResult
+    from crispmap.raster.refs import SceneChoices
     from crispmap.training.options import TrainerOptions
 
 _BLOCK = "Side of the blocks of work: smaller ones need less memory; the map is the same."
@@ -161,10 +162,20 @@ class SceneFlags:
 
     bands: Annotated[str | None, typer.Option(metavar="NUMBERS", help=_BANDS)] = None
     assume_gsd_m: AssumeGsdOption = None
+    nodata: Annotated[
+        float | None,
+        typer.Option(metavar="VALUE", help="The value of pixels without data, in place of the scene's own; nan: none."),
+    ] = None
+    nodata_tolerance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N", help="How far from it all bands of a pixel without data may be: lossy compression blurs them."
+        ),
+    ] = None
 
-    def choices(self) -> dict[str, Any]:
+    def choices(self) -> SceneChoices:
         """Return them as the library takes them."""
-        return {"bands": parse_bands(self.bands), "assume_gsd_m": self.assume_gsd_m}
+        return {**vars(self), "bands": parse_bands(self.bands)}  # type: ignore[typeddict-item]
 
 
 EncodingOption = Annotated[

@@ -22,7 +22,7 @@ from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions, LabelReader
 from crispmap.raster.files import read_grid
-from crispmap.raster.scores import open_scores
+from crispmap.raster.scores import ScoreKind, open_scores
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import DoubleArray
 
@@ -39,6 +39,8 @@ class ScoringRules:
     widths_m: Sequence[float] | None = None  # boundary widths, in metres on the ground; by default those of the pixels
     slack_px: float = SLACK_PX  # slack of relaxed precision and recall
     options: LabelOptions = field(default_factory=LabelOptions)  # how references are read
+    kind: ScoreKind = "auto"  # what coarse scores are
+    full_scale: float | None = None  # their value that stands for probability 1
 
     def comparison(
         self, predicted: LabelSource, reference: LabelSource, grid: Grid, schema: ClassSchema
@@ -119,7 +121,9 @@ def evaluate_coarse_file(
     """
     _check_recalibration(recalibration, schema, rules)
     with few_blocks_kept(), ExitStack() as stack:
-        scores = stack.enter_context(open_scores(scores_path, class_names=schema.names))
+        scores = stack.enter_context(
+            open_scores(scores_path, kind=rules.kind, full_scale=rules.full_scale, class_names=schema.names)
+        )
         grid = scores.grid
 
         def labels(path: str | Path) -> LabelReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -122,7 +123,7 @@ def classes_without_reference(evaluations: Mapping[str, Evaluation]) -> list[str
 def _check_windows(areas: Mapping[str, Sequence[AreaPiece]], grids: Sequence[Grid]) -> None:
     """Raise InputError if an area is a window of pixels and the grids differ."""
     windows = [piece.origin for pieces in areas.values() for piece in pieces if piece.window is not None]
-    if windows and not all(grid.is_close(grids[0]) for grid in grids):
+    if windows and not all(one.has_pixels_of(other) for one, other in itertools.pairwise(grids)):
         raise InputError(
             f"{windows[0]} is in pixels, but the maps have different grids.",
             expected="polygons, or maps on one grid",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from affine import Affine
@@ -194,6 +194,21 @@ class Grid:
     def blocks(self, size: int) -> Iterator[Block]:
         """Yield square blocks that cover the grid once; see ``Block.pieces``."""
         return self.block.pieces(size)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it says where its pixels are; else it begins at (0, 0), as pixels of an assumed size do."""
+        return self.crs is not None or (self.transform.c, self.transform.f) != (0.0, 0.0)
+
+    def has_pixels_of(self, other: Grid) -> bool:
+        """Return whether pixels at one row and column of two grids are the same.
+
+        Where one of them is not placed, those of one shape are taken to be; coordinates without a CRS are taken to be
+        in that of the other.
+        """
+        if not (self.is_placed and other.is_placed):
+            return self.shape == other.shape
+        return replace(self, crs=self.crs or other.crs).is_close(replace(other, crs=other.crs or self.crs))
 
     def is_close(self, other: Grid, tolerance_px: float = 0.01) -> bool:
         """Return whether two grids have the same CRS and shape, and corners within a fraction of a pixel.

@@ -41,7 +41,7 @@ def scores_on_scene(scores: SceneReader, image: SceneReader) -> ScoresOnScene:
     """Return scores on a scene's grid, valid where scores and scene are.
 
     Scores without georeference are taken to start at the scene's corner and to have pixels of a whole number of the
-    scene's.
+    scene's; scores with one, of a scene without and of its shape, to be its pixels.
 
     Raises:
         GridError: If scores and scene do not cover the same area, to a pixel of either.
@@ -62,7 +62,9 @@ def scores_on_scene(scores: SceneReader, image: SceneReader) -> ScoresOnScene:
 
 def _to_scene(scores: Grid, scene: Grid) -> Affine | None:
     """Return the map from pixel positions of the scores to those of the scene; None where there is none."""
-    if scores.crs is None and scores.transform.c == scores.transform.f == 0:
+    if not scene.is_placed and scores.shape == scene.shape:
+        return Affine.identity()
+    if not scores.is_placed:
         # One whole ratio for both axes: a map cut along its borders must not be stretched over the whole scene.
         return Affine.scale(max(1, round(scene.width / scores.width)))
     if scores.crs != scene.crs:

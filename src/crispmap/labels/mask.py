@@ -177,23 +177,27 @@ class MaskLabels:
         raise self._empty_error()
 
     def _require_same_pixels(self, crs: CRS | None) -> None:
-        """Check that mask and scene, one of them not georeferenced, match pixel by pixel."""
-        file, grid = self._file, self.grid
-        placed = crs is None and grid.crs is not None and not file.transform.is_identity
-        if placed and not Grid(grid.crs, file.transform, (file.height, file.width)).is_close(grid):
+        """Check that mask and scene, one of them without a CRS, match pixel by pixel.
+
+        A mask with a CRS can only be the scene's where that is not placed, and of its shape; likewise the other way.
+        """
+        grid = self.grid
+        own = Grid(crs, self._file.transform, (self._file.height, self._file.width))
+        if own.shape != grid.shape:
             raise LabelError(
-                f"{self._name} has a transform but no coordinate reference system, and the scene has both.",
-                expected="a CRS on both sides, or no georeference on one",
-                remedy="Give the CRS of the mask as assume_crs=EPSG:...",
-            )
-        if (file.height, file.width) != grid.shape:
-            raise LabelError(
-                f"{self._name} ({file.height} x {file.width} pixels) and the scene ({grid.height} x {grid.width}) "
+                f"{self._name} ({own.height} x {own.width} pixels) and the scene ({grid.height} x {grid.width}) "
                 "are not both georeferenced, and differ in shape.",
                 expected="a mask of the scene's shape, or a CRS on both sides",
                 remedy="Georeference the mask (gdal_edit.py), or cut it to the scene.",
             )
-        if (crs is None) != (grid.crs is None):
+        if not own.has_pixels_of(grid):
+            raise LabelError(
+                f"{self._name} and the scene both have coordinates, which differ, and not both a coordinate reference "
+                f"system. Mask: {own.bounds}; scene: {grid.bounds}.",
+                expected="a CRS on both sides, or no georeference on one",
+                remedy="Give the CRS of the mask as assume_crs=EPSG:..., or the scene one (gdal_edit.py -a_srs).",
+            )
+        if own.is_placed != grid.is_placed or (crs is None) != (grid.crs is None):
             warnings.warn(
                 f"Only one of {self._name} and the scene is georeferenced; they have the same shape and are matched "
                 "pixel by pixel.",

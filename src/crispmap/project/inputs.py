@@ -29,12 +29,17 @@ from crispmap.raster.scene import Scene
 from crispmap.raster.scores import open_scores
 
 
+def label_options(section: LabelSection | ReferenceSection) -> LabelOptions:
+    """Return how the labels of a section are read."""
+    return LabelOptions(**section.model_dump(exclude={"path", "noise"}))
+
+
 class SceneInputs:
     """One scene of a project, opened, with what belongs to it; ``image`` is at the working ground sampling distance."""
 
     def __init__(self, project: Project, scene: ProjectScene, stack: ExitStack) -> None:
         self.scene, self._project, self._stack = scene, project, stack
-        native = stack.enter_context(open_scene(scene.path, bands=scene.bands, assume_gsd_m=scene.assume_gsd_m))
+        native = stack.enter_context(open_scene(scene.ref))
         self.file_grid = native.grid  # windows of areas count its pixels
         self.image: Scene = native
         self._images: dict[float, Scene] = {}
@@ -90,7 +95,10 @@ class SceneInputs:
         if given is None:
             return None
         names = self._project.schema.names
-        scores = open_scores(given.path, kind=given.kind, class_names=names, assume_gsd_m=self.scene.assume_gsd_m)
+        scores = open_scores(
+            given.path, kind=given.kind, full_scale=given.full_scale, class_names=names,
+            assume_gsd_m=self.scene.ref.assume_gsd_m,
+        )  # fmt: skip
         return scores_on_scene(self._stack.enter_context(scores), self.image)
 
     def _noisy(self, section: LabelSection, noise: NoiseSection, grid: Grid) -> LabelReader:
@@ -101,14 +109,11 @@ class SceneInputs:
                 remedy="name the vectors under labels: path:, or remove noise:",
             )
         schema = self._project.schema
-        features = read_vectors(section.path, schema, grid=grid, options=self._options(section))
+        features = read_vectors(section.path, schema, grid=grid, options=label_options(section))
         noisy = simulate_noise(features, LabelNoise(**dict(noise)), seed=self._project.seed)
         # A width that is part of the noise is in the features already.
         width = section.road_width_m if noise.road_width_m is None else None
         return VectorLabels(noisy, grid, schema, road_width_m=width)
-
-    def _options(self, section: LabelSection | ReferenceSection) -> LabelOptions:
-        return LabelOptions(**section.model_dump(exclude={"path", "noise"}))
 
     def _opened(self, section: LabelSection | ReferenceSection | None, key: str, grid: Grid) -> LabelReader:
         if section is None:
@@ -116,7 +121,7 @@ class SceneInputs:
                 f"{self._project.path.name} names no {key}.", expected=f"{key}: with the path of vectors or a mask",
                 remedy=f"add for example {key}: {{path: {key}.gpkg}}",
             )  # fmt: skip
-        reader = open_labels(section.path, self._project.schema, grid, options=self._options(section))
+        reader = open_labels(section.path, self._project.schema, grid, options=label_options(section))
         self._stack.callback(reader.close)
         return reader
 

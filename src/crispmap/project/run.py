@@ -21,7 +21,6 @@ from crispmap.project.file import Project, ProjectScene, load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
-from crispmap.raster.refs import SceneRef
 from crispmap.training.options import TrainerOptions, TrainingRun
 
 
@@ -178,9 +177,8 @@ def map_job(project: Project, scene: ProjectScene, models: Mapping[str, Path], g
     """Return the job of mapping a scene of a project with models, or from the scores it gives."""
     given = None
     if scene.scores is not None and "coarse" not in models:
-        given = GivenScores(scene.scores.path, scene.scores.kind, class_names=project.schema.names)
-    ref = SceneRef.of(scene.path).choosing(scene.bands, scene.assume_gsd_m)
-    return MapJob(ref, models.get("coarse"), models.get("refiner"), given, gsd_m=gsd_m)
+        given = GivenScores(scene.scores.path, scene.scores.kind, scene.scores.full_scale, project.schema.names)
+    return MapJob(scene.ref, models.get("coarse"), models.get("refiner"), given, gsd_m=gsd_m)
 
 
 def load_refiner(products: Products, project: Project) -> RefinerModel:

@@ -17,6 +17,8 @@ from crispmap.errors import GeoreferenceWarning, GridError, InputError
 from crispmap.files.north_up import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.files import open_scene
+from crispmap.raster.nodata import NodataRule, check_nodata
+from crispmap.raster.refs import SceneChoices
 from crispmap.raster.scene import Scene
 from crispmap.types import BoolArray, FloatArray
 
@@ -85,6 +87,11 @@ class ArrayScene(Scene):
         self.grid = turned_grid(grid)
         self._pixels, self._valid = self.turn.pixels(pixels), self.turn.pixels(known)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its values."""
+        return self._pixels.dtype
+
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         image, valid = self._pixels[:, *block.slices].astype(np.float32), self._valid[block.slices].copy()
         image[:, ~valid] = 0.0
@@ -99,12 +106,13 @@ def is_data_array(image: object) -> bool:
     return type(image).__name__ == "DataArray" and type(image).__module__.startswith("xarray.")
 
 
-def scene_of(image: RasterLike, **where: Unpack[Georeference]) -> Scene:
+def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpack[Georeference]) -> Scene:
     """Return an image as a scene.
 
     Args:
         image: A file or address, an open scene, a numpy array, or a DataArray, whose coordinates and ``rio.crs`` give
             the georeference and whose NaN and nodata values are invalid.
+        read: How it is read, as ``open_scene`` takes it; of an array its nodata value alone.
         **where: Of a numpy array, or a DataArray without coordinates.
 
     Raises:
@@ -115,9 +123,10 @@ def scene_of(image: RasterLike, **where: Unpack[Georeference]) -> Scene:
     if isinstance(image, Scene):
         return image
     if isinstance(image, str | Path):
-        return open_scene(image, assume_gsd_m=where.get("gsd_m"))
+        choices: SceneChoices = {"assume_gsd_m": where.get("gsd_m"), **(read or {})}
+        return open_scene(image, **choices)
     if is_data_array(image):
-        return _scene_of_data_array(image, where)
+        return _scene_of_data_array(image, where, read or {})
     if isinstance(image, np.ndarray):
         pixels = image[None] if image.ndim == 2 else image
         if pixels.ndim == 3 and len(pixels) > _FEW_BANDS >= pixels.shape[-1]:
@@ -127,7 +136,7 @@ def scene_of(image: RasterLike, **where: Unpack[Georeference]) -> Scene:
         valid: BoolArray | None = None
         if np.ma.isMaskedArray(pixels):
             valid = np.asarray(~np.ma.getmaskarray(pixels).any(axis=0))
-        return ArrayScene(np.ma.getdata(pixels), grid_for(pixels.shape[-2:], where), valid=valid)
+        return _array_scene(np.ma.getdata(pixels), grid_for(pixels.shape[-2:], where), None, valid, read or {})
     raise InputError(
         f"An image is given as {type(image).__name__}.",
         expected="a path, a scene of open_scene, a numpy array or an xarray DataArray",
@@ -289,7 +298,22 @@ def _spacing(image: Any, dim: str) -> tuple[float, float]:
     return (float(steps.mean()) if len(steps) else 0.0), float(values[0])
 
 
-def _scene_of_data_array(image: Any, where: Georeference) -> ArrayScene:
+def _array_scene(
+    pixels: NDArray[Any],
+    grid: Grid,
+    names: tuple[str, ...] | None,
+    valid: BoolArray | None,
+    read: SceneChoices,
+) -> ArrayScene:
+    """Return a scene of pixels, without those that hold the nodata value given."""
+    scene, nodata, tolerance = ArrayScene(pixels, grid, names, valid), read.get("nodata"), read.get("nodata_tolerance")
+    dtypes = [pixels.dtype] * len(pixels)
+    check_nodata(nodata, tolerance or 0.0, [None], dtypes)
+    known = NodataRule.of([nodata] * len(pixels), dtypes, tolerance or 0.0).valid(pixels)
+    return scene if known.all() else ArrayScene(pixels, grid, names, known if valid is None else known & valid)
+
+
+def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) -> ArrayScene:
     spatial = _spatial_dims(image)
     others = [dim for dim in image.dims if dim not in spatial]
     if len(others) > 1:
@@ -303,8 +327,11 @@ def _scene_of_data_array(image: Any, where: Georeference) -> ArrayScene:
     if others and others[0] in image.coords:
         names = tuple(str(name) for name in image.coords[others[0]].to_numpy())
     pixels, nodata = pixels if others else pixels[None], image.rio.nodata
-    valid = None if nodata is None or np.isnan(nodata) else (pixels != nodata).any(axis=0)
-    return ArrayScene(pixels, grid_of_array(image, where), names, valid)
+    given = read.get("nodata") is not None
+    valid = None if given or nodata is None or np.isnan(nodata) else (pixels != nodata).any(axis=0)
+    if not given and nodata is not None:
+        read = {**read, "nodata": nodata} if read.get("nodata_tolerance") else read
+    return _array_scene(pixels, grid_of_array(image, where), names, valid, read)
 
 
 def _spatial_dims(image: Any) -> tuple[str, str]:

@@ -1,8 +1,9 @@
-"""Warnings about bands that are probably not what they seem."""
+"""Warnings about bands and borders that are probably not what they seem."""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,10 +17,16 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from crispmap.errors import CrispmapWarning
+from crispmap.raster.nodata import NodataRule
 
 _SAMPLES = (0.15, 0.5, 0.85)
 _SAMPLE_PX = 64
 _FEW_VALUES = 3
+_SIDES = 4  # windows along a side of the border, corners included
+_BORDER_PX = 32
+_LEAST_PX = 128  # smaller images are all border
+_LOSSY = ("JPEG", "WEBP", "JPEG2000")
+_SMEAR = 16  # by how much JPEG of common quality changes a value at the edge of a collar
 _STACK = 4  # from here to the caller of open_scene
 
 
@@ -49,6 +56,73 @@ def warn_about_bands(dataset: DatasetReader, path: Path, bands: Sequence[int], *
                 CrispmapWarning,
                 stacklevel=_STACK,
             )
+
+
+def warn_about_border(
+    dataset: DatasetReader, path: Path, bands: Sequence[int], nodata: NodataRule, *, exact: bool
+) -> None:
+    """Warn if pixels around an image are probably without data, and are read as if they had some.
+
+    A few windows along the border are read.
+
+    Args:
+        dataset: The open raster.
+        path: Its name in messages.
+        bands: The bands (1-based) that are read.
+        nodata: What their nodata values make invalid.
+        exact: Whether a person or a mask has told which pixels have none.
+
+    Warns:
+        CrispmapWarning: If two of these windows or more hold one value and no nodata is declared; or if one is all
+            nodata in a raster of lossy compression, which blurs the edge of such a collar.
+    """
+    if exact or min(dataset.shape) < _LEAST_PX or not (nodata.is_empty or _is_lossy(dataset)):
+        return
+    windows = _border(dataset, bands)
+    if nodata.is_empty:
+        text = _undeclared(dataset, path, windows, _sample(dataset, bands[0]))
+    else:
+        text = (
+            f"The border of {path} is without data, and its compression is lossy: pixels along the edge of that "
+            f"collar differ from the nodata value and count as data. Add nodata_tolerance={_SMEAR}, which also "
+            "leaves out pixels of the image that are as near to it."
+        ) * any(not nodata.valid(window).any() for window in windows)
+    if text:
+        warnings.warn(text, CrispmapWarning, stacklevel=_STACK)
+
+
+def _undeclared(dataset: DatasetReader, path: Path, border: Sequence[NDArray[Any]], inside: NDArray[Any]) -> str:
+    """Return what to say of a border of one value that is not declared as nodata; nothing where there is none."""
+    found = Counter(window.flat[0].item() for window in border if (window == window.flat[0]).all())
+    value, count = found.most_common(1)[0] if found else (0, 0)
+    if count < 2 or (inside == value).all():
+        return ""
+    blurred = f" and nodata_tolerance={_SMEAR}" if _is_lossy(dataset) else ""
+    return (
+        f"Parts of the border of {path} hold the value {value:g} alone, and no nodata value is declared. If they are "
+        f"without data, add nodata={value:g}{blurred}; if not, nodata=nan says so."
+    )
+
+
+def _is_lossy(dataset: DatasetReader) -> bool:
+    """Return whether a raster is compressed in a way that changes values."""
+    facts = dataset.tags(ns="IMAGE_STRUCTURE")
+    named = f"{dataset.driver} {facts.get('COMPRESSION', '')}".upper()
+    lossless = "LOSSLESS" in facts.get("COMPRESSION_REVERSIBILITY", "")
+    return any(kind in named for kind in (*_LOSSY, "JP2")) and not lossless
+
+
+def _border(dataset: DatasetReader, bands: Sequence[int]) -> list[NDArray[Any]]:
+    """Return the bands in windows along the border, corners included; none where they cannot be read."""
+    steps = [place / (_SIDES - 1) for place in range(_SIDES)]
+    places = [(down, across) for down in steps for across in steps if {down, across} & {0.0, 1.0}]
+    height, width = dataset.height - _BORDER_PX, dataset.width - _BORDER_PX
+    with suppress(RasterioError):  # reading the image raises a better error
+        return [
+            dataset.read(list(bands), window=Window(int(across * width), int(down * height), _BORDER_PX, _BORDER_PX))
+            for down, across in places
+        ]
+    return []
 
 
 def _looks_measured(values: NDArray[Any]) -> bool:

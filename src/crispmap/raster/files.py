@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
@@ -18,9 +18,10 @@ from crispmap.files.address import is_plain_file, is_remote
 from crispmap.files.dataset import DatasetPool, open_dataset, reason
 from crispmap.files.north_up import Turn, as_stored
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.band_checks import warn_about_bands
+from crispmap.raster.band_checks import warn_about_bands, warn_about_border
 from crispmap.raster.georeference import grid_of
-from crispmap.raster.refs import SceneRef
+from crispmap.raster.nodata import NodataRule, check_nodata
+from crispmap.raster.refs import SceneChoices, SceneRef
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene
 from crispmap.raster.stack import NAMELESS, gdal_source
@@ -34,23 +35,24 @@ _UNREACHABLE = "Check the network, and run it again: a server may be down for a 
 def open_scene(
     source: str | Path | SceneRef,
     *,
-    bands: Sequence[int] | None = None,
     gsd_m: float | None = None,
-    assume_gsd_m: float | None = None,
+    **choices: Unpack[SceneChoices],
 ) -> Scene:
     """Open a raster as a scene, at its own or at another ground sampling distance.
 
     Args:
         source: Any raster GDAL reads: a file, an address (``https://…``, ``s3://…``, ``/vsicurl/…``), or a reference
             from ``resolve_scenes``.
-        bands: Band numbers, 1-based, any subset in any order. By default every band but alpha.
         gsd_m: Ground sampling distance in metres. If the scene's own differs by more than 1 % along rows or columns,
             the scene is resampled to square pixels of this size (see ``ResampledScene``).
-        assume_gsd_m: Side of a pixel in metres, for a file without georeference.
+        **choices: ``bands``, their numbers, 1-based, any subset in any order, by default every band but alpha;
+            ``assume_gsd_m``, the side of a pixel in metres, for a file without georeference; ``nodata``, the value of
+            pixels without data in place of the file's own, NaN for none; ``nodata_tolerance``, how far from it all
+            bands of a pixel may be for it to be invalid, for lossy compression.
 
     Raises:
         SceneError: If the file is missing, cannot be reached or read as a raster, has no band, complex values or
-            only ground control points, or if a band number or a distance is out of range.
+            only ground control points, or if a band number, a distance or a nodata value is out of range.
         GridError: If ``gsd_m`` is given and the file's CRS and transform give no distance on the ground; or if the
             files of one scene do not lie on one grid.
 
@@ -65,17 +67,17 @@ def open_scene(
             expected="one path or address, as text or pathlib.Path",
             remedy="open several one by one",
         )
-    assumed = source.assume_gsd_m if isinstance(source, SceneRef) and assume_gsd_m is None else assume_gsd_m
-    for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", assumed)):
+    ref = (source if isinstance(source, SceneRef) else SceneRef.of(source)).choosing(**choices)
+    for name, value in (("gsd_m", gsd_m), ("assume_gsd_m", ref.assume_gsd_m)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise SceneError(
                 f"{name} is {value}.",
                 expected="a finite distance above 0 metres",
                 remedy="Give the side of a pixel on the ground, such as 0.5.",
             )
-    scene = FileScene(source, bands=bands, assume_gsd_m=assume_gsd_m)
+    scene = FileScene(ref)
     try:
-        scene.warn_about_bands()
+        scene.warn_about_pixels()
         return scene if gsd_m is None else _at_distance(scene, gsd_m)
     except BaseException:
         scene.close()
@@ -128,6 +130,8 @@ class FileScene(Scene):
       type, or any value of 8-bit imagery. Dark or saturated pixels with one band at 0 or 255 are common in
       8-bit scenes, and GDAL's own dataset mask treats them the same way.
 
+    Nodata values are the file's, or the one given; with a tolerance, values no farther from it hold it too.
+
     Values are as stored; scale and offset of the file are not applied, nor its colour table. Several threads
     may read one scene at once.
 
@@ -140,10 +144,8 @@ class FileScene(Scene):
         tags: The file's metadata.
     """
 
-    def __init__(
-        self, source: str | Path | SceneRef, *, bands: Sequence[int] | None = None, assume_gsd_m: float | None = None
-    ) -> None:
-        ref = (source if isinstance(source, SceneRef) else SceneRef.of(source)).choosing(bands, assume_gsd_m)
+    def __init__(self, source: str | Path | SceneRef, **choices: Unpack[SceneChoices]) -> None:
+        ref = (source if isinstance(source, SceneRef) else SceneRef.of(source)).choosing(**choices)
         self.path = ref.path
         self._ref = ref
         self._pool = DatasetPool(gdal_source(ref))
@@ -151,7 +153,7 @@ class FileScene(Scene):
             with self._pool.handle() as dataset:
                 alpha = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
                 self._bands = _checked_bands(dataset, ref, alpha)
-                self._masks = _MaskRule(dataset, self._bands, [band for band in alpha if band not in self._bands])
+                self._masks = _MaskRule(dataset, ref, self._bands, [band for band in alpha if band not in self._bands])
                 self.grid, self.turn = grid_of(dataset, self.path, ref.assume_gsd_m), as_stored(dataset)[1]
                 self.band_names = _names_of(dataset, self._bands, ref.band_names)
                 self.tags: dict[str, str] = dict(dataset.tags())
@@ -194,10 +196,12 @@ class FileScene(Scene):
             np.copyto(image, 0.0, where=~valid)
         return image, valid
 
-    def warn_about_bands(self) -> None:
-        """Warn about bands that are probably not what they seem; see ``crispmap.raster.band_checks``."""
+    def warn_about_pixels(self) -> None:
+        """Warn about bands and borders that are probably not what they seem; see ``crispmap.raster.band_checks``."""
         with self._pool.handle() as dataset:
             warn_about_bands(dataset, self.path, self._bands, chosen=self._ref.bands is not None)
+            if not any(is_remote(file) for file in self._ref.files):  # where a few windows cost seconds
+                warn_about_border(dataset, self.path, self._bands, self._masks.nodata, exact=self._masks.is_exact)
 
     def close(self) -> None:
         """Close the file."""
@@ -207,51 +211,27 @@ class FileScene(Scene):
 class _MaskRule:
     """Which pixels of the selected bands are valid, by nodata values, alpha bands and mask bands."""
 
-    def __init__(self, dataset: DatasetReader, bands: list[int], alpha: list[int]) -> None:
-        self.dtype = np.dtype(np.result_type(*(dataset.dtypes[band - 1] for band in bands)))
+    def __init__(self, dataset: DatasetReader, ref: SceneRef, bands: list[int], alpha: list[int]) -> None:
+        dtypes = [dataset.dtypes[band - 1] for band in bands]
+        declared = [dataset.nodatavals[band - 1] for band in bands]
+        check_nodata(ref.nodata, ref.nodata_tolerance, declared, dtypes)
+        values = declared if ref.nodata is None else [ref.nodata] * len(bands)
+        self.dtype = np.dtype(np.result_type(*dtypes))
+        self.nodata = NodataRule.of(values, dtypes, ref.nodata_tolerance)
         self._alpha = alpha
-        self._sentinels: list[tuple[int, Any]] = []
-        self._plausible: list[tuple[int, Any]] = []
-        for place, band in enumerate(bands):
-            value = _stored_value(dataset.nodatavals[band - 1], np.dtype(dataset.dtypes[band - 1]))
-            if value is None:
-                continue
-            plausible = value == 0 or dataset.dtypes[band - 1] == "uint8"
-            (self._plausible if plausible else self._sentinels).append((place, value))
         self._mask_bands = _bands_with_masks(dataset, [band for band in bands if band not in alpha])
+        # whether no pixel without data is taken for one with data, as far as a person has said
+        denied = ref.nodata is not None and math.isnan(ref.nodata)
+        self.is_exact = bool(alpha or self._mask_bands or ref.nodata_tolerance or denied)
 
     def valid(self, dataset: DatasetReader, raw: Any, window: Window) -> BoolArray:
         """Return the valid pixels (row, col) of a window whose raw values (band, row, col) are given."""
-        valid = np.ones(raw.shape[1:], np.bool_)
-        for place, value in self._sentinels:
-            valid &= raw[place] != value
-        if self._plausible:
-            valid &= ~_all_hold(raw, self._plausible)
+        valid = self.nodata.valid(raw)
         for band in self._alpha:
             valid &= dataset.read(band, window=window) != 0
         for band in self._mask_bands:
             valid &= dataset.read_masks(band, window=window) != 0
         return valid
-
-
-def _all_hold(raw: Any, nodata: list[tuple[int, Any]]) -> BoolArray:
-    """Return where every one of these bands, by place in (band, row, col), holds its nodata value."""
-    first, *others = nodata
-    held: BoolArray = raw[first[0]] == first[1]
-    for place, value in others:
-        held &= raw[place] == value
-    return held
-
-
-def _stored_value(nodata: float | None, dtype: np.dtype[Any]) -> Any:
-    """Return a nodata value as this type stores it; None if it is NaN or the type cannot hold it."""
-    if nodata is None or not math.isfinite(nodata):
-        return None
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return dtype.type(nodata)
-    limits = np.iinfo(dtype)
-    return dtype.type(int(nodata)) if nodata == int(nodata) and limits.min <= nodata <= limits.max else None
 
 
 def _bands_with_masks(dataset: DatasetReader, bands: list[int]) -> list[int]:

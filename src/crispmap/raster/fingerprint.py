@@ -60,6 +60,8 @@ def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
             list(scene.grid.shape),
         ]
         facts: list[Any] = [_VERSION, grid, scene.bands, scene.band_names, scene.dtype.name]
+        if ref.nodata is not None or ref.nodata_tolerance:
+            facts.append([repr(ref.nodata), ref.nodata_tolerance])
         for file in ref.files:
             with open_dataset(file) as dataset:
                 facts.append(_band_facts(dataset))

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from crispmap.files.address import gdal_name, is_plain_file, name_of, shown
 
 _FILES_NAMED = 3
+
+
+class SceneChoices(TypedDict, total=False):
+    """How a scene is read; what is left out or None is as the scene has it."""
+
+    bands: Sequence[int] | None
+    assume_gsd_m: float | None
+    nodata: float | None
+    nodata_tolerance: float | None
 
 
 @dataclass(frozen=True)
@@ -24,19 +34,20 @@ class SceneRef:
     # band numbers, 1-based, counted over all files; by default every band but alpha
     bands: tuple[int, ...] | None = None
     assume_gsd_m: float | None = None  # side of a pixel in metres, for a scene without georeference
+    nodata: float | None = None  # of all bands, in place of what the files declare; NaN for none
+    nodata_tolerance: float = 0.0  # how far from nodata all bands of a pixel may be for it to be invalid
 
     @classmethod
     def of(cls, path: str | Path) -> SceneRef:
         """Return the scene of one raster: a file, an address, or any name GDAL opens."""
         return cls(name_of(path), (gdal_name(path),))
 
-    def choosing(self, bands: Sequence[int] | None, assume_gsd_m: float | None) -> SceneRef:
-        """Return the scene with other bands and distance; None keeps its own."""
-        return replace(
-            self,
-            bands=self.bands if bands is None else tuple(bands),
-            assume_gsd_m=self.assume_gsd_m if assume_gsd_m is None else assume_gsd_m,
-        )
+    def choosing(self, **choices: Unpack[SceneChoices]) -> SceneRef:
+        """Return the scene read in another way; what is None stays as it is."""
+        given = {name: value for name, value in choices.items() if value is not None}
+        if "bands" in given:
+            given["bands"] = tuple(given["bands"])  # type: ignore[arg-type]
+        return replace(self, **given)  # type: ignore[arg-type]
 
     def absolute(self) -> SceneRef:
         """Return the scene with absolute paths, for processes in other folders."""

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count, product
 from pathlib import Path
+from typing import Unpack
 
 from crispmap.errors import SceneError
 from crispmap.files.address import fit_name, is_plain_file, is_remote, shown
 from crispmap.files.dataset import local_error
-from crispmap.raster.refs import SceneRef
+from crispmap.raster.refs import SceneChoices, SceneRef
 from crispmap.raster.stac import is_item, item_scenes, split_assets
 
 __all__ = ["SceneRef", "resolve_scenes"]
@@ -21,9 +22,7 @@ _SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".wld", ".jgw", ".pgw"
 _FOLDERS_IN_NAME = 8
 
 
-def resolve_scenes(
-    arguments: Sequence[str | Path], *, bands: Sequence[int] | None = None, assume_gsd_m: float | None = None
-) -> list[SceneRef]:
+def resolve_scenes(arguments: Sequence[str | Path], **choices: Unpack[SceneChoices]) -> list[SceneRef]:
     """Return the scenes that arguments of a command stand for, each with a unique name for its maps.
 
     Names differ in more than case. A scene is named after its file; if that is not unique, after its folders too
@@ -35,6 +34,7 @@ def resolve_scenes(
         arguments: Files; patterns such as ``tiles/*.tif`` (``**`` reaches into folders); addresses GDAL reads
             (``https://…``, ``s3://…``, ``/vsicurl/…``, ``/vsizip/…``); STAC items, local or at a web address, whose
             assets are chosen by default or by name, ``item.json#B04,B03,B02`` (see ``item_scenes``).
+        **choices: How all of them are read, as ``open_scene`` takes it.
 
     Returns:
         The scenes, in the order of the arguments; those of a pattern by name.
@@ -50,7 +50,7 @@ def resolve_scenes(
     once: dict[tuple[str, ...], SceneRef] = {}
     for scene in found:
         once.setdefault(_identity(scene), scene)
-    return [scene.choosing(bands, assume_gsd_m) for scene in _distinctly_named(list(once.values()))]
+    return [scene.choosing(**choices) for scene in _distinctly_named(list(once.values()))]
 
 
 def _scenes_of(argument: str) -> list[SceneRef]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -24,7 +25,13 @@ _SUM_SLACK = 0.02
 _SAMPLE_PX = 256
 _SAMPLE_BLOCKS = 64
 _FULL_SCALES = {"uint8": (255.0,), "uint16": (10_000.0, 65_535.0), "int16": (10_000.0, 32_767.0)}
-_REMEDY = "Specify the values: kind=probability or kind=logit, and for integers full_scale=."
+_FARTHEST = 1000.0  # logits of no network are farther from 0; nodata values are
+_LEAST_SHARE = 0.1  # of full scale, which the largest of 16-bit values must reach to be taken for probabilities of it
+_PERCENT = 50.0, 100.0  # where the largest of 8-bit values lies, they may be percent of a class that is somewhere
+_REMEDY = (
+    "Say what they are: kind=logit or kind=probability, or full_scale= with the value of probability 1, such as "
+    "full_scale=100 for percent."
+)
 
 
 def open_scores(
@@ -43,19 +50,22 @@ def open_scores(
     Invalid pixels (see ``FileScene``; an alpha band is no class) have score 0 in every class.
 
     ``kind="auto"`` reads the tag of crispmap's own score rasters: logits, or probabilities with 1 stored as 254. For
-    others it decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster:
+    others it decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster; what can be read in
+    two ways is refused:
 
     - Integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16 and int16
-      it is 10,000 where no sampled value is larger, else the type's maximum. An 8-bit raster holding only 0 and 1 is a
-      mask, and K bands that do not sum to 1 (to 0.02) are an image: both are refused.
-    - One float band within [0, 1] is a probability, another a logit.
-    - K float bands within [0, 1] that sum to 1 (to 0.02) are probabilities. K bands that leave [0, 1] are
-      logits. Those within [0, 1] with another sum could be either, and are refused.
+      it is 10,000 where no sampled value is larger, else the type's maximum. Refused are 8-bit values up to 1, a mask,
+      or up to between 50 and 100, which may be percent; 16-bit ones up to a tenth of the scale; negative ones; and K
+      bands that do not sum to 1 (to 0.02), which are an image.
+    - One float band within [0, 1], and K such bands that sum to 1 (to 0.02), are probabilities. Those with another sum
+      could be logits, and are refused.
+    - Floats of which some are negative are logits. Refused are those farther from 0 than 1000, as nodata values that
+      are not declared, and those that go from 0 to above 1: percent, other scales, or an image.
 
     Args:
         class_names: Names of the K classes (2 for one band). By default the band names; for one band
             "background" and the band's name.
-        full_scale: The stored value of probability 1.
+        full_scale: The stored value of probability 1; the values then are probabilities.
 
     Raises:
         SceneError: If the file cannot be read or is a class map, its kind is ambiguous, or the class names do not fit;
@@ -66,7 +76,13 @@ def open_scores(
     """
     if kind not in ("auto", "logit", "probability"):
         raise SceneError(f"The kind of scores is {kind!r}.", expected="auto, logit or probability")
-    if full_scale is not None and not full_scale > 0:
+    if full_scale is not None and kind == "logit":
+        raise SceneError(
+            f"full_scale is {full_scale:g} and kind is 'logit'.",
+            expected="full_scale for probabilities alone",
+            remedy="Leave one of them out.",
+        )
+    if full_scale is not None and not 0 < full_scale < math.inf:
         raise SceneError(
             f"full_scale is {full_scale}.",
             expected="a number above 0",
@@ -74,16 +90,27 @@ def open_scores(
         )
     source = FileScene(path, assume_gsd_m=assume_gsd_m)
     try:
-        _check_scores(source)
-        return ScoreScene(source, _rule(source, kind, full_scale), class_names)
+        return read_as_scores(source, source.tags, kind=kind, class_names=class_names, full_scale=full_scale)
     except BaseException:
         source.close()
         raise
 
 
-def _check_scores(source: FileScene) -> None:
+def read_as_scores(
+    source: Scene,
+    tags: Mapping[str, str],
+    *,
+    kind: ScoreKind = "auto",
+    class_names: Sequence[str] | None = None,
+    full_scale: float | None = None,
+) -> Scene:
+    """Return an open scene of scores or probabilities, which has tags, as ``open_scores`` does."""
+    _check_scores(source, tags)
+    return ScoreScene(source, _rule(source, tags.get(SCORES_TAG), kind, full_scale), class_names)
+
+
+def _check_scores(source: Scene, tags: Mapping[str, str]) -> None:
     """Raise SceneError if a raster's tags say that it is not scores."""
-    tags = source.tags
     for tag, what in (
         (CLASSES_TAG, "is a class map, not scores"),
         (CONFIDENCE_TAG, "holds the confidence of a map, not scores"),
@@ -103,12 +130,13 @@ class _Rule:
     scale: float | None  # the value of probability 1, or None where values are logits
     clip: float = _CLIP  # distance that probabilities keep from 0 and 1
     slack: float = _SLACK  # how far outside 0..1 a probability may lie
+    farthest: float = math.inf  # how far from 0 logits may be
 
 
 class ScoreScene(Scene):
     """A raster of scores as a scene of logits; made by ``open_scores``."""
 
-    def __init__(self, source: FileScene, rule: _Rule, class_names: Sequence[str] | None) -> None:
+    def __init__(self, source: Scene, rule: _Rule, class_names: Sequence[str] | None) -> None:
         self._source = source
         self._rule = rule
         self.grid: Grid = source.grid
@@ -120,6 +148,8 @@ class ScoreScene(Scene):
         values, valid = self._source.read(block)
         if self._rule.scale is not None:
             values = self._log_odds(values / np.float32(self._rule.scale), valid, block)
+        elif max(map(abs, _range(values, valid))) > self._rule.farthest:
+            raise _not_logits(self.path, *_range(values, valid))
         if len(values) == 1:
             values = np.concatenate([values / -2, values / 2])
         values[:, ~valid] = 0.0
@@ -152,7 +182,7 @@ def _range(values: FloatArray, valid: BoolArray) -> tuple[float, float]:
     return (float(kept.min()), float(kept.max())) if kept.size else (0.0, 0.0)
 
 
-def _class_names(source: FileScene, given: Sequence[str] | None) -> tuple[str, ...]:
+def _class_names(source: Scene, given: Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of the classes; a number that does not fit the bands is an error."""
     count = max(2, source.band_count)
     if given is not None:
@@ -166,19 +196,19 @@ def _class_names(source: FileScene, given: Sequence[str] | None) -> tuple[str, .
     return ("background", *source.band_names) if source.band_count == 1 else source.band_names
 
 
-def _meaning(source: FileScene) -> str:
+def _meaning(source: Scene) -> str:
     """Return what the bands stand for, for messages."""
     if source.band_count == 1:
         return "its one band scores the second of two classes"
     return f"one for each of its {source.band_count} bands"
 
 
-def _rule(source: FileScene, kind: ScoreKind, full_scale: float | None) -> _Rule:
+def _rule(source: Scene, tag: str | None, kind: ScoreKind, full_scale: float | None) -> _Rule:
     """Return how the values of a raster become logits, as ``open_scores`` describes; ambiguous values are an error."""
     integers = source.dtype.kind in "iu"
-    if full_scale is None and source.tags.get(SCORES_TAG) == PROBABILITY and kind != "logit":
+    if full_scale is None and tag == PROBABILITY and kind != "logit":
         return _Rule(PROBABILITY_LEVELS, clip=0.5 / (PROBABILITY_LEVELS + 1))
-    if kind == "logit" or (kind == "auto" and source.tags.get(SCORES_TAG) == "logit"):
+    if kind == "logit" or (kind == "auto" and full_scale is None and tag == "logit"):
         return _Rule(None)
     if kind == "probability" and not integers:
         return _Rule(full_scale or 1.0)
@@ -188,7 +218,7 @@ def _rule(source: FileScene, kind: ScoreKind, full_scale: float | None) -> _Rule
     return _Rule(scale, clip=0.5 / (scale + 1) if integers else _CLIP)
 
 
-def _sample(source: FileScene) -> FloatArray:
+def _sample(source: Scene) -> FloatArray:
     """Return the valid pixels (band, pixel) of windows spread evenly over the raster."""
     blocks = list(source.grid.blocks(_SAMPLE_PX))
     step = max(1, -(-len(blocks) // _SAMPLE_BLOCKS))
@@ -199,7 +229,7 @@ def _sample(source: FileScene) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
-def _integer_scale(source: FileScene, sample: FloatArray, kind: ScoreKind) -> float:
+def _integer_scale(source: Scene, sample: FloatArray, kind: ScoreKind) -> float:
     """Return the stored value of probability 1; ambiguous values are an error."""
     name = source.dtype.name
     largest = float(sample.max(initial=0.0))
@@ -207,13 +237,18 @@ def _integer_scale(source: FileScene, sample: FloatArray, kind: ScoreKind) -> fl
         raise SceneError(
             f"{source.path} holds scores as {name}.", expected="8-bit, 16-bit or float values", remedy=_REMEDY
         )
-    if name == "uint8" and largest == 1:
-        raise SceneError(
-            f"{source.path} holds only 0 and 1.",
-            expected="probabilities 0..255",
-            remedy="Give full_scale=1 for a hard mask, full_scale=255 if these are very small probabilities.",
-        )
     scale = next((scale for scale in _FULL_SCALES[name] if largest <= scale), _FULL_SCALES[name][-1])
+    smallest = float(sample.min(initial=0.0))
+    if name == "uint8":
+        unclear = largest == 1 or _PERCENT[0] < largest <= _PERCENT[1]
+    else:
+        unclear = smallest < 0 or 0 < largest <= _LEAST_SHARE * scale
+    if unclear:
+        raise SceneError(
+            f"{source.path} holds whole numbers of {smallest:g}..{largest:g}.",
+            expected=f"probabilities of which the largest tells that they go from 0 to {scale:g}",
+            remedy=f"{_REMEDY} Give full_scale={scale:g} where they are just small, full_scale=1 for a hard mask.",
+        )
     if kind == "auto" and not _sums_to(scale, sample):
         raise SceneError(
             f"The bands of {source.path} do not sum to {scale:g}, as probabilities would.",
@@ -231,16 +266,30 @@ def _sums_to(scale: float, sample: FloatArray) -> bool:
     return float(np.abs(sample.sum(axis=0) - scale).max()) <= _SUM_SLACK * scale + rounding
 
 
-def _float_rule(source: FileScene, sample: FloatArray) -> _Rule:
+def _float_rule(source: Scene, sample: FloatArray) -> _Rule:
     """Return the rule for real values."""
     if sample.size == 0:
-        return _Rule(None)
-    if sample.min() < -_SLACK or sample.max() > 1 + _SLACK:
-        return _Rule(None)
+        return _Rule(None, farthest=_FARTHEST)
+    low, high = float(sample.min()), float(sample.max())
+    if max(-low, high) > _FARTHEST or (low >= -_SLACK and high > 1 + _SLACK):
+        raise _not_logits(source.path, low, high)
+    if low < -_SLACK:
+        return _Rule(None, farthest=_FARTHEST)
     if _sums_to(1.0, sample):
         return _Rule(1.0)
     raise SceneError(
         f"The bands of {source.path} lie within 0..1 but do not sum to 1.",
         expected="probabilities that sum to 1, or logits that leave 0..1",
         remedy=_REMEDY,
+    )
+
+
+def _not_logits(path: Path, low: float, high: float) -> SceneError:
+    """Return the error for real values that are neither probabilities of 0 to 1 nor logits."""
+    far = max(-low, high) > _FARTHEST
+    nodata = " If pixels without data hold such a value, declare it (gdal_edit.py -a_nodata)." if far else ""
+    return SceneError(
+        f"{path} holds values of {low:.6g}..{high:.6g}.",
+        expected=f"probabilities of 0..1, or logits of both signs within {_FARTHEST:g} of 0",
+        remedy=_REMEDY + nodata,
     )

@@ -85,7 +85,7 @@ def data_facts(project: Project) -> dict[str, str]:
 
 
 def _scene_facts(scene: ProjectScene) -> dict[str, str]:
-    facts = {"scene": fingerprint(scene.path), "read as": json.dumps([scene.bands, scene.assume_gsd_m])}
+    facts = {"scene": fingerprint(scene.ref), "read as": json.dumps([scene.ref.bands, scene.ref.assume_gsd_m])}
     for name, section in (("labels", scene.labels), ("reference", scene.reference), ("scores", scene.scores)):
         if section is not None:
             facts[name] = _file_fact(section.path) + section.model_dump_json(exclude={"path"}, exclude_defaults=True)

@@ -14,6 +14,7 @@ from crispmap.project.file.findings import Finding, named
 from crispmap.project.file.marked_yaml import Location, MarkedYaml
 from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.sections import AreasSection, LabelSection, ReferenceSection, ScoreSource
+from crispmap.raster.refs import SceneRef
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,7 @@ class ProjectScene:
 
     name: str  # different for every scene
     path: Path  # of a raster, or its address
-    bands: tuple[int, ...] | None = None  # counted from 1; None means all
-    assume_gsd_m: float | None = None
+    ref: SceneRef  # how it is read
     labels: LabelSection | None = None
     reference: ReferenceSection | None = None
     scores: ScoreSource | None = None
@@ -40,13 +40,13 @@ def scenes_of(file: ProjectFile, marked: MarkedYaml, path: Path) -> tuple[tuple[
     if file.scene is not None:
         areas, findings = _pieces(file.areas, (), marked, path)
         one, scores = file.scene, file.coarse.scores
-        scene = ProjectScene(name_of(one.path), one.path, one.bands, one.assume_gsd_m)
+        scene = ProjectScene(name_of(one.path), one.path, one.ref)
         return (replace(scene, labels=file.labels, reference=file.reference, scores=scores, areas=areas),), findings
     scenes, findings = list[ProjectScene](), list[Finding]()
     for index, entry in enumerate(file.scenes or ()):
         areas, wrong = _pieces(entry.areas, ("scenes", index), marked, path)
         findings += wrong
-        scene = ProjectScene(entry.name or name_of(entry.path), entry.path, entry.bands, entry.assume_gsd_m)
+        scene = ProjectScene(entry.name or name_of(entry.path), entry.path, entry.ref)
         labels, reference = entry.labels or file.labels, entry.reference or file.reference
         scenes.append(
             replace(scene, labels=labels, reference=reference, scores=entry.scores, areas=areas, at=("scenes", index))

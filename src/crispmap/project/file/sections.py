@@ -18,6 +18,7 @@ from crispmap.geo.area_pieces import AREA_ROLES, AreaPiece, parse_crs
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
 from crispmap.labels.reader import SCENE_COORDINATES
 from crispmap.project.file.findings import bad_value, did_you_mean, shown
+from crispmap.raster.refs import SceneRef
 
 FORMAT = 2
 """The format of project files this version writes; it reads format 1 too."""
@@ -124,6 +125,20 @@ class SceneFile(Section):
         "bands to use, all by default: a list of numbers counted from 1, such as [1, 2, 3]"
     )
     assume_gsd_m: Positive | None = key(f"pixel size of a scene without georeference, {GSD}")
+    nodata: float | Literal["nan"] | None = key(
+        "value of pixels without data, in place of the file's own: a number, or nan for no such value"
+    )
+    nodata_tolerance: NotNegative = key(
+        "how far from nodata all bands of a pixel without data may be, for lossy compression: 0 or more", 0.0
+    )
+
+    @property
+    def ref(self) -> SceneRef:
+        """The scene as it is read."""
+        nodata = None if self.nodata is None else float(self.nodata)
+        return SceneRef.of(self.path).choosing(
+            bands=self.bands, assume_gsd_m=self.assume_gsd_m, nodata=nodata, nodata_tolerance=self.nodata_tolerance
+        )
 
 
 class SceneSection(SceneFile):
@@ -224,6 +239,7 @@ class ScoreSource(Section):
         description="the scores, one band a class, or one for the second of two: the path of a raster"
     )
     kind: Literal["auto", "logit", "probability"] = key("what the scores are: auto, logit or probability", "auto")
+    full_scale: Positive | None = key("value that stands for probability 1, such as 100 or 255: a number above 0")
 
 
 class ModelsSection(Section):

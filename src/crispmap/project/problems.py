@@ -1,0 +1,127 @@
+"""What keeps a project's scenes, labels and areas from being used, found without training: all of it, not the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crispmap.errors import CrispmapError
+from crispmap.files.address import is_address
+from crispmap.geo.area_pieces import resolve_areas
+from crispmap.geo.areas import Area
+from crispmap.geo.grid import Block, Grid
+from crispmap.labels.mask import open_labels
+from crispmap.labels.reader import LabelReader
+from crispmap.project.file import Project, ProjectScene
+from crispmap.project.inputs import label_options
+from crispmap.raster.files import open_scene
+from crispmap.types import IGNORE, CountArray
+
+_MOST_PX = 64_000_000  # labels of larger scenes are not looked through: that takes minutes
+_WINDOW_PX = 256  # side of the windows among which those of a missing class are found
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with a project's inputs."""
+
+    where: str  # the scene or the area
+    problem: str
+    remedy: str
+
+
+def problems_of(project: Project) -> list[Problem]:
+    """Return what is wrong with the scenes, labels and areas of a project; files that are missing are left out.
+
+    Scenes are opened, areas are laid on them, and the classes of the labels in each are counted.
+    """
+    return [problem for scene in project.scenes if _is_here(scene.path) for problem in _of_scene(project, scene)]
+
+
+def _is_here(path: Path) -> bool:
+    return is_address(path) or path.exists()
+
+
+def _of_scene(project: Project, scene: ProjectScene) -> Iterator[Problem]:
+    name = f"scene {scene.name}"
+    try:
+        with open_scene(scene.ref) as opened:
+            grid = opened.grid
+    except CrispmapError as error:
+        yield _problem(name, error)
+        return
+    areas: dict[str, list[Area]] = {}
+    yield from _of_areas(name, scene, grid, areas)
+    for section, roles in ((scene.labels, ("coarse",)), (scene.reference, ("refiner", "validation", "test"))):
+        if section is not None and _is_here(section.path):
+            try:
+                with closing(open_labels(section.path, project.schema, grid, options=label_options(section))) as labels:
+                    own = {role: areas[role] for role in roles if areas.get(role)}
+                    yield from _missing_classes(name, labels, own, areas)
+            except CrispmapError as error:
+                yield _problem(f"{name}, {section.path.name}", error)
+
+
+def _of_areas(name: str, scene: ProjectScene, grid: Grid, found: dict[str, list[Area]]) -> Iterator[Problem]:
+    """Yield what is wrong with the areas of a scene, and put those that lie on it into ``found``, by role."""
+    wrong = 0
+    for role, pieces in scene.areas.items():
+        for piece in pieces:
+            try:
+                found.setdefault(role, []).extend(resolve_areas({role: [piece]}, grid, grid)[role])
+            except CrispmapError as error:
+                wrong += 1
+                yield _problem(f"{name}, areas: {role}", error)
+    if not wrong:
+        try:
+            resolve_areas(scene.areas, grid, grid)
+        except CrispmapError as error:
+            yield _problem(f"{name}, areas", error)
+
+
+def _problem(where: str, error: CrispmapError) -> Problem:
+    return Problem(where, error.given.rstrip("."), error.remedy)
+
+
+def _missing_classes(
+    name: str, labels: LabelReader, areas: Mapping[str, Sequence[Area]], taken: Mapping[str, Sequence[Area]]
+) -> Iterator[Problem]:
+    """Yield the classes that the labels of an area lack, with a window of the scene that would hold them."""
+    if labels.grid.height * labels.grid.width > _MOST_PX:
+        return
+    windows = _windows(labels, [area for ones in taken.values() for area in ones]) if areas else []
+    for role, ones in areas.items():
+        counts = np.zeros(IGNORE + 1, np.int64)
+        for area in ones:
+            for block in area.block.pieces(1024):
+                counts += np.bincount(labels.read(block)[area.mask(block)], minlength=IGNORE + 1)
+        for index, one in enumerate(labels.schema):
+            if counts[index] == 0:
+                best = max(windows, key=lambda window, index=index: window[1][index], default=None)  # type: ignore[misc]
+                yield Problem(f"{name}, areas: {role}", f"The labels there have no {one.name}", _advice(best, index))
+
+
+def _advice(best: tuple[Block, CountArray] | None, index: int) -> str:
+    if best is None or best[1][index] == 0:
+        return "Leave the class out, or give labels that have it: outside the areas there is none either."
+    block = best[0]
+    shown = [block.row, block.col, block.height, block.width]
+    return f"Add an area that has it, such as window: {shown} with {int(best[1][index])} of its pixels."
+
+
+def _windows(labels: LabelReader, taken: Sequence[Area]) -> list[tuple[Block, CountArray]]:
+    """Return the windows of a scene that no area touches, with the pixels of each id in them."""
+    return [
+        (block, np.bincount(labels.read(block).ravel(), minlength=IGNORE + 1))
+        for block in _blocks(labels.grid)
+        if all(block.intersection(area.block).is_empty for area in taken)
+    ]
+
+
+def _blocks(grid: Grid) -> Iterator[Block]:
+    """Yield the windows of a grid, at least four along its shorter side."""
+    return grid.blocks(max(1, min(_WINDOW_PX, min(grid.shape) // 4)))
