@@ -410,7 +410,7 @@ D = Callable[[Path, Any], object]
         (lambda f, m: crispmap.evaluate(MASK + 7, MASK, classes=CLASSES, gsd_m=1.0), LabelError, "id 7"),
         (lambda f, m: crispmap.evaluate(MASK + 0.5, MASK, classes=CLASSES, gsd_m=1.0), LabelError, "float64"),
         (lambda f, m: crispmap.area(MASK, classes="road", gsd_m=1.0), InputError, "'road'"),
-        (lambda f, m: crispmap.area(MASK, classes=["road"], gsd_m=1.0), SchemaError, "1 classes"),
+        (lambda f, m: crispmap.area(MASK, classes=["road"], gsd_m=1.0), SchemaError, "1 class"),
         (lambda f, m: crispmap.train(f, "models"), InputError, "beside a project"),
         (lambda f, m: crispmap.train([f]), InputError, "list"),
         (lambda f, m: crispmap.train(f, seed=4), InputError, "beside a project"),

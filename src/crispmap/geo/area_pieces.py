@@ -17,7 +17,7 @@ import numpy as np
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
-from crispmap.errors import ProjectError
+from crispmap.errors import ProjectError, number_of
 from crispmap.files.address import shown
 from crispmap.geo.areas import Area
 from crispmap.geo.draw import affine_points
@@ -354,7 +354,7 @@ def _check_apart(one: Area | None, other: Area) -> None:
     shared = 0 if one is None else one.shared_pixels(other)
     if one is not None and shared:
         raise ProjectError(
-            f"{one.origin} and {other.origin} share {shared} pixels.",
+            f"{one.origin} and {other.origin} share {number_of(shared, 'pixel')}.",
             expected="separate areas for every role: training pixels are never scored",
             remedy="Move or shrink one of the two.",
         )

@@ -17,7 +17,7 @@ from typing import Any, cast
 from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError
+from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError, number_of
 from crispmap.events import SILENT, Events, Progress, progress
 from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block
@@ -105,7 +105,7 @@ def make_maps(
     opened, work, facts = _settled(opened, options, store_folder(outputs[0].path))
     if len(schema) != work.classes:
         raise ModelError(
-            f"{opened.job.scene} gives {work.classes} scores a pixel for {len(schema)} classes.",
+            f"{opened.job.scene} gives {number_of(work.classes, 'score')} a pixel for {len(schema)} classes.",
             expected=f"one score for each of {', '.join(schema.names)}",
             remedy="give the scores of these classes, one band a class",
         )
