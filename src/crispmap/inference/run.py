@@ -23,12 +23,13 @@ from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
+from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_scene
 from crispmap.inference.job import OpenJob
 from crispmap.inference.options import AUTO, PredictOptions
 from crispmap.inference.pipeline import available_cores, work_through
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.precision import choose_precision
-from crispmap.inference.products import Product
+from crispmap.inference.products import ClassMap, Product
 from crispmap.inference.seams import SeamCheck, check_seams
 from crispmap.inference.tiled import Pixels
 from crispmap.inference.work import Layer, ScoreWork, StackedScores
@@ -118,6 +119,7 @@ def make_maps(
     if keep_made and is_made(files) and all(_tags(one.path).get(JOB_TAG) == digest for one in files):
         with progress(events, "map", math.prod(work.grid.shape)):
             return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
+    warn_of_strange_scene(opened.image, opened.models)
     tags = {**opened.models.tags, **facts, JOB_TAG: digest}
     specs = [one.product.spec(one.path, work.grid, schema, tags) for one in files]
     side = -(-options.block_px // work.tile_px) * work.tile_px
@@ -125,11 +127,15 @@ def make_maps(
         specs, identity=identity, block_px=side, force=options.force, restart=options.restart
     ) as store:
         try:
-            return _made(_Run(opened, work, files, options, store), events)
+            result = _made(_Run(opened, work, files, options, store), events)
         except BaseException:
             if not store.finished:  # nothing is lost, so nothing is left
                 store.discard()
             raise
+    maps = [one.path for one in files if type(one.product) is ClassMap]  # not those recalibrated
+    if maps:
+        warn_of_strange_file(maps[-1], opened.models)
+    return result
 
 
 @dataclass(frozen=True)
