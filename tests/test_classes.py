@@ -201,7 +201,7 @@ def test_a_schema_is_a_sequence_of_classes() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 256])
 def test_too_few_or_too_many_classes_are_an_error(count: int) -> None:
-    with pytest.raises(SchemaError, match=f"has {count} classes"):
+    with pytest.raises(SchemaError, match=f"has {count} class"):
         ClassSchema(tuple(ClassDef(f"c{i}", f"#{i:06x}") for i in range(count)))
 
 

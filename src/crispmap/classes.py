@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from crispmap.errors import SchemaError
+from crispmap.errors import SchemaError, number_of
 from crispmap.types import IGNORE
 
 ROAD_WIDTH_M = 7.0  # total road width where nothing better is known (Maggiori et al. 2016, following Mnih 2013)
@@ -153,7 +153,7 @@ class ClassSchema:
         object.__setattr__(self, "classes", tuple(self.classes))
         if not 2 <= len(self.classes) <= IGNORE:
             raise SchemaError(
-                f"The schema has {len(self.classes)} classes.",
+                f"The schema has {number_of(len(self.classes), 'class')}.",
                 expected=f"2 to {IGNORE} classes",
                 remedy="Name the background first, then one class or more.",
             )

@@ -17,6 +17,11 @@ status 2. Warnings a person should see derive from CrispmapWarning.
 """
 
 
+def number_of(count: int, noun: str) -> str:
+    """Return a number with its noun for a message: ``1 class``, ``2 classes``, ``0 bands``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 class CrispmapError(Exception):
     """Root of every error a person can cause and mend.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.errors import GridError, InputError, LabelError, SchemaError
+from crispmap.errors import GridError, InputError, LabelError, SchemaError, number_of
 from crispmap.types import IGNORE, BoolArray, CountArray, DoubleArray, LabelArray
 
 _IDS = IGNORE + 1
@@ -33,7 +33,9 @@ class ConfusionMatrix:
 
     def __init__(self, class_names: Sequence[str]) -> None:
         if not 1 <= len(class_names) <= IGNORE:
-            raise SchemaError(f"A confusion matrix of {len(class_names)} classes.", expected=f"1 to {IGNORE} classes")
+            raise SchemaError(
+                f"A confusion matrix of {number_of(len(class_names), 'class')}.", expected=f"1 to {IGNORE} classes"
+            )
         self.class_names = tuple(class_names)
         self.counts: CountArray = np.zeros((len(class_names), len(class_names)), np.int64)
         self.unmapped: CountArray = np.zeros(len(class_names), np.int64)
@@ -61,7 +63,8 @@ class ConfusionMatrix:
             size = len(self.class_names)
             ids = ", ".join(str(size + index) for index in np.flatnonzero(pixels)[:5])
             raise LabelError(
-                f"The {where} holds class ids that are not in the schema: {ids} (on {int(pixels.sum())} pixels).",
+                f"The {where} holds class ids that are not in the schema: {ids} "
+                f"(on {number_of(int(pixels.sum()), 'pixel')}).",
                 expected=f"0 to {size - 1} ({', '.join(self.class_names)}), or {IGNORE} where unknown",
                 remedy="compare maps of one class schema, or give the schema that belongs to them",
             )

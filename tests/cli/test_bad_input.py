@@ -114,7 +114,7 @@ def test_a_scene_of_nodata_only(place: Path, command: str) -> None:
 @pytest.mark.parametrize("bands", [1, 2, 5])
 def test_a_scene_of_other_bands_than_the_models(place: Path, command: str, bands: int) -> None:
     write_raster(Path("scene.tif"), image(bands))
-    refused(command, f"{bands} bands", "3", "bands")
+    refused(command, f"{bands} band{'' if bands == 1 else 's'} ", "3", "bands")
 
 
 @pytest.mark.parametrize("bands", ["4", "1,2,9", "x", "0", "1,,2"])

@@ -85,7 +85,7 @@ def test_classes_from_a_file(tmp_path: Path, scene: Path, vectors: Path, wrapped
     ("text", "told"),
     [
         ('- {name: a, colour: "#000000"}\n- {name: b, colour: red}\n', "line 2"),
-        ('- {name: a, colour: "#000000"}\n', "1 classes"),
+        ('- {name: a, colour: "#000000"}\n', "1 class."),
         ("name: project\nscene: x\n", "line"),
         ("7\n", "holds"),
     ],

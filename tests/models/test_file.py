@@ -177,7 +177,7 @@ def test_a_card_of_other_bands_than_the_weights_says_so(tmp_path: Path) -> None:
     network = fcn_igarss(3)
     card = replace(card_of(network, "coarse"), band_names=("grey",), scaling=Scaling((0.0,), (1.0,)))
     save_model(path, network, card)
-    with pytest.raises(ModelError, match="names 1 bands and 2 classes, its weights are for 3 and 2") as caught:
+    with pytest.raises(ModelError, match="names 1 band and 2 classes, its weights are for 3 and 2") as caught:
         load_model(path)
     assert str(path) in caught.value.given
 

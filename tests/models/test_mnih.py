@@ -64,7 +64,8 @@ def test_shared_features_differ_by_rounding_alone_in_float32() -> None:
     network = built().float()
     image = torch.randn(1, 3, 208, 240)
     scores = network(image)
-    assert (network.shared(image) - scores).abs().max() <= 1e-6 * scores.abs().max()
+    # On any processor: sums of 6,480 products round by some sqrt(6480) of float32's 1.2e-7, which is 1e-5.
+    assert (network.shared(image) - scores).abs().max() <= 2e-5 * scores.abs().max()
 
 
 def test_training_shares_features_and_gives_the_same_gradients() -> None:

@@ -400,7 +400,7 @@ class TestBad:
             ({"coarse": {"scores": {"path": "data/coarse.tif", "kind": "logits"}}}, "kind is 'logits'"),
             ({"refiner": {"kind": "wide", "preset": "paper"}}, "refiner.preset is 'paper'"),
             ({"refiner": {"kind": "crf", "corrected_labels": True}}, "crf is fitted to a few numbers"),
-            ({"classes": [{"name": "a", "colour": "#000000"}]}, "1 classes"),
+            ({"classes": [{"name": "a", "colour": "#000000"}]}, "1 class."),
             ({"classes": []}, "0 classes"),
             ({"labels__all_as": "rode"}, "labels.all_as is 'rode', which is not a class"),
             ({"reference__all_as": "moat"}, "reference.all_as is 'moat', which is not a class"),

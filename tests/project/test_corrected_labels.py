@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.learning import learn
 from crispmap.project.compare.methods import Method, default_methods, missing_for, own_method, project_of
 from crispmap.project.file import RefinerSection, load_project
+from crispmap.project.file.sections import ScoreSource
 from crispmap.project.folds import FOLDS, FoldScores, loss_on, others
 from crispmap.project.inputs import open_sources
 from crispmap.project.run import Products, train_project
@@ -278,4 +280,8 @@ def test_comparisons_know_the_methods(project: Path) -> None:
     assert (mine.kind, mine.corrected_labels) == ("wide", True)
     assert own_method(project_of(method, loaded)) == method
     assert own_method(load_project(change(project, CORRECTED))) == Method("fcn-rnn", "rnn-corrected")
-    assert "needs a coarse network that crispmap trains" in missing_for(Method("given", "rnn-corrected"), loaded)
+    # Without given scores it is these that are missing; with them, a network of the project's own.
+    assert "gives no coarse scores" in missing_for(Method("given", "rnn-corrected"), loaded)
+    scene = replace(loaded.scenes[0], scores=ScoreSource.model_construct(path=Path("scores.tif")))
+    reason = missing_for(Method("given", "rnn-corrected"), replace(loaded, scenes=(scene,)))
+    assert "needs a coarse network that crispmap trains" in reason

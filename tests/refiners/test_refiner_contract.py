@@ -96,7 +96,9 @@ def test_the_declared_radius_is_true(refiner: Refiner, touched_input: int) -> No
     plain = refined(refiner, *plain_inputs)
     touched = [one.clone() for one in plain_inputs]
     middle = size // 2
-    touched[touched_input][..., middle + refiner.margin_px, middle + refiner.margin_px] += 100.0
+    # Each class by another amount: the same for all would leave the softmax as it is, but for rounding.
+    amounts = 100.0 * torch.arange(1, touched[touched_input].shape[1] + 1)
+    touched[touched_input][..., middle + refiner.margin_px, middle + refiner.margin_px] += amounts
     changed = (refined(refiner, *touched) != plain).any(dim=1)[0].nonzero()
     if touched_input == 1 and isinstance(refiner, HeatRefiner):
         assert not len(changed)  # heat does not look at the image

@@ -21,7 +21,7 @@ from crispmap.cli.options import (
     notify_written,
 )
 from crispmap.cli.progress import TerminalProgress
-from crispmap.errors import InputError
+from crispmap.errors import InputError, number_of
 
 if TYPE_CHECKING:
     from crispmap.evaluation.evaluation import Evaluation
@@ -217,4 +217,5 @@ def _print(evaluations: Mapping[str, Evaluation]) -> None:
         notify(f"The reference has no {' and no '.join(missing)} in the areas scored.")
     for name, one in evaluations.items():
         if one.unmapped_share:
-            notify(f"{name} has no class on {one.confusion.unmapped_px} labelled pixels; its figures leave them out.")
+            pixels = number_of(one.confusion.unmapped_px, "labelled pixel")
+            notify(f"{name} has no class on {pixels}; its figures leave them out.")

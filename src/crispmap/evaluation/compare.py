@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import GridError, LabelError
+from crispmap.errors import GridError, LabelError, number_of
 from crispmap.evaluation.boundary import DISTANCE_TOLERANCE, BoundaryRule
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.readers import AreaMask, AreaUnion, ArrayLabels, ArrayMask, LabelSource
@@ -156,7 +156,7 @@ class MapComparison:
         where = "" if self.chosen is None else " inside the area"
         if confusion.unmapped_px:
             raise LabelError(
-                f"The map has no class on any of the {confusion.unmapped_px} labelled pixels{where}.",
+                f"The map has no class on any of the {number_of(confusion.unmapped_px, 'labelled pixel')}{where}.",
                 expected="a map that covers the reference",
                 remedy="Check that the map shows the same place, and that it is not all nodata.",
             )

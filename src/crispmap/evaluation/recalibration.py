@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.errors import GridError, LabelError
+from crispmap.errors import GridError, LabelError, number_of
 from crispmap.evaluation.readers import AreaMask, LabelSource
 from crispmap.geo.grid import Block
 from crispmap.raster.scene import SceneReader
@@ -71,7 +71,10 @@ def apply_biases(scores: FloatArray, biases: Sequence[float] | DoubleArray) -> L
         GridError: If there are not as many biases as classes.
     """
     if len(biases) != len(scores):
-        raise GridError(f"{len(biases)} biases for scores of {len(scores)} classes.", expected="one per class")
+        raise GridError(
+            f"{number_of(len(biases), 'bias')} for scores of {number_of(len(scores), 'class')}.",
+            expected="one per class",
+        )
     best = scores[0].astype(np.float64) + float(biases[0])
     labels = np.zeros(best.shape, np.uint8)
     unknown: BoolArray = np.isnan(scores[0])
@@ -177,7 +180,7 @@ def _usable(scores: FloatArray, labels: LabelArray) -> _Sample:
     unknown = labels[(labels != IGNORE) & (labels >= len(scores))]
     if unknown.size:
         raise LabelError(
-            f"The labels hold class id {int(unknown[0])}, the scores {len(scores)} classes.",
+            f"The labels hold class id {int(unknown[0])}, the scores {number_of(len(scores), 'class')}.",
             expected=f"0 to {len(scores) - 1}, or {IGNORE} where unknown",
         )
     used = (labels != IGNORE) & np.isfinite(scores).all(axis=0)

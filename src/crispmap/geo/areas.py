@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from crispmap.errors import ProjectError
+from crispmap.errors import ProjectError, number_of
 from crispmap.geo.draw import enclosed
 from crispmap.geo.grid import Block
 from crispmap.types import BoolArray, CountArray, DoubleArray
@@ -91,7 +91,7 @@ def check_apart(one: Area, other: Area) -> None:
     shared = one.shared_pixels(other)
     if shared:
         raise ProjectError(
-            f"{one.origin} and {other.origin} share {shared} pixels.",
+            f"{one.origin} and {other.origin} share {number_of(shared, 'pixel')}.",
             expected="separate areas for every role: training pixels are never scored",
             remedy="Move or shrink one of the two.",
         )

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from crispmap.errors import ModelError, SceneError
+from crispmap.errors import ModelError, SceneError, number_of
 from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
@@ -64,9 +64,9 @@ def check_bands(image: SceneReader, card: ModelCard) -> None:
     bands = len(card.band_names)
     if image.band_count != bands:
         raise ModelError(
-            f"{image.path} is read with {image.band_count} bands ({', '.join(image.band_names)}); the model was "
-            f"trained on {bands} ({', '.join(card.band_names)}).",
-            expected=f"{bands} bands",
+            f"{image.path} is read with {number_of(image.band_count, 'band')} ({', '.join(image.band_names)}); the "
+            f"model was trained on {bands} ({', '.join(card.band_names)}).",
+            expected=number_of(bands, "band"),
             remedy="choose the bands the model was trained on, in its order, with bands=",
         )
 

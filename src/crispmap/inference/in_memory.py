@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from crispmap.evaluation.readers import ArrayLabels
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
+from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_map, warn_of_strange_scene
 from crispmap.inference.pipeline import available_cores
 from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.products import class_map
@@ -38,6 +40,7 @@ def map_in_memory(
         labels[block.slices] = class_map(values, valid)
         if scores is not None:
             scores[:, *block.slices] = np.where(valid, values, np.float32(np.nan))
+    warn_of_strange_map("The map", ArrayLabels(labels), scene.grid.block, models)
     return labels, scores
 
 
@@ -51,6 +54,7 @@ def write_map(scene: Scene, models: ScoreModels, out: Path, *, device: str = "au
     with class_map_writer(out, scene.grid, models.all[0].classes, force=force) as writer:
         for block, values, valid in _computed(scene, models, None, device):
             writer.write(block, class_map(values, valid))
+    warn_of_strange_file(out, models)
     return out
 
 
@@ -58,6 +62,7 @@ def _computed(
     scene: Scene, models: ScoreModels, given: Scene | None, device: str
 ) -> Iterator[tuple[Block, FloatArray, BoolArray]]:
     """Yield scores and valid pixels of a scene block by block; blocks without a valid pixel are left out."""
+    warn_of_strange_scene(scene, models)
     work = score_work(scene, models, given, engine=EngineChoice(device=device, threads=available_cores()))
     side = -(-BLOCK_PX // work.tile_px) * work.tile_px
     with ThreadPoolExecutor(available_cores()) as pool:

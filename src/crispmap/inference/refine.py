@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crispmap.errors import ModelError
+from crispmap.errors import ModelError, number_of
 from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
@@ -78,13 +78,13 @@ def refined_scores(
 def check_refiner(refiner: Refiner, classes: int, bands: int) -> None:
     """Raise ModelError unless a refiner was made for so many classes and bands."""
     for what, given, expected, remedy in (
-        ("classes", classes, refiner.classes, "refine scores of the refiner's own classes"),
-        ("bands", bands, refiner.bands, "choose the bands the refiner was trained on with bands="),
+        ("class", classes, refiner.classes, "refine scores of the refiner's own classes"),
+        ("band", bands, refiner.bands, "choose the bands the refiner was trained on with bands="),
     ):
         if given != expected:
             raise ModelError(
-                f"The refiner is given {given} {what} and was made for {expected}.",
-                expected=f"{expected} {what}",
+                f"The refiner is given {number_of(given, what)} and was made for {expected}.",
+                expected=number_of(expected, what),
                 remedy=remedy,
             )
 

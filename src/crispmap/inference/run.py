@@ -17,18 +17,19 @@ from typing import Any, cast
 from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError
+from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError, number_of
 from crispmap.events import SILENT, Events, Progress, progress
 from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
+from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_scene
 from crispmap.inference.job import OpenJob
 from crispmap.inference.options import AUTO, PredictOptions
 from crispmap.inference.pipeline import available_cores, work_through
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.precision import choose_precision
-from crispmap.inference.products import Product
+from crispmap.inference.products import ClassMap, Product
 from crispmap.inference.seams import SeamCheck, check_seams
 from crispmap.inference.tiled import Pixels
 from crispmap.inference.work import Layer, ScoreWork, StackedScores
@@ -105,7 +106,7 @@ def make_maps(
     opened, work, facts = _settled(opened, options, store_folder(outputs[0].path))
     if len(schema) != work.classes:
         raise ModelError(
-            f"{opened.job.scene} gives {work.classes} scores a pixel for {len(schema)} classes.",
+            f"{opened.job.scene} gives {number_of(work.classes, 'score')} a pixel for {len(schema)} classes.",
             expected=f"one score for each of {', '.join(schema.names)}",
             remedy="give the scores of these classes, one band a class",
         )
@@ -118,6 +119,7 @@ def make_maps(
     if keep_made and is_made(files) and all(_tags(one.path).get(JOB_TAG) == digest for one in files):
         with progress(events, "map", math.prod(work.grid.shape)):
             return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
+    warn_of_strange_scene(opened.image, opened.models)
     tags = {**opened.models.tags, **facts, JOB_TAG: digest}
     specs = [one.product.spec(one.path, work.grid, schema, tags) for one in files]
     side = -(-options.block_px // work.tile_px) * work.tile_px
@@ -125,11 +127,15 @@ def make_maps(
         specs, identity=identity, block_px=side, force=options.force, restart=options.restart
     ) as store:
         try:
-            return _made(_Run(opened, work, files, options, store), events)
+            result = _made(_Run(opened, work, files, options, store), events)
         except BaseException:
             if not store.finished:  # nothing is lost, so nothing is left
                 store.discard()
             raise
+    maps = [one.path for one in files if type(one.product) is ClassMap]  # not those recalibrated
+    if maps:
+        warn_of_strange_file(maps[-1], opened.models)
+    return result
 
 
 @dataclass(frozen=True)

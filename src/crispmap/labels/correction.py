@@ -22,7 +22,7 @@ import numpy as np
 from scipy import ndimage, special
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import InputError
+from crispmap.errors import InputError, number_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.scene import SceneReader
 from crispmap.types import IGNORE, BoolArray, FloatArray, LabelArray
@@ -83,7 +83,8 @@ class CorrectedLabels:
     ) -> None:
         if scores.band_count != len(schema):
             raise InputError(
-                f"Labels of {len(schema)} classes cannot be corrected with {scores.band_count} bands of scores.",
+                f"Labels of {len(schema)} classes cannot be corrected with "
+                f"{number_of(scores.band_count, 'band')} of scores.",
                 expected="one band for each class",
             )
         self.grid: Grid = scores.grid

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from safetensors import SafetensorError, safe_open
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import InputError, ModelError, SchemaError
+from crispmap.errors import InputError, ModelError, SchemaError, number_of
 from crispmap.models.architecture import Kind
 from crispmap.models.migration import migrated_card
 from crispmap.models.scaling import Scaling
@@ -47,7 +47,8 @@ class ModelCard:
         bands = len(self.band_names)
         if self.scaling.band_count != bands:
             raise ModelError(
-                f"A model card has {bands} band names and scaling constants of {self.scaling.band_count} bands.",
+                f"A model card has {number_of(bands, 'band name')} and scaling constants of "
+                f"{number_of(self.scaling.band_count, 'band')}.",
                 expected="one of each for every band",
             )
         if not 0 < self.gsd_m < math.inf:

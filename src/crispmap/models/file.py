@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from crispmap.errors import ModelError
+from crispmap.errors import ModelError, number_of
 from crispmap.files.atomic import check_free, write_atomically
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
@@ -62,9 +62,9 @@ def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | Refin
         )
     network = _built(card, migrated_weights(weights), path)
     if (network.bands, network.classes) != (len(card.band_names), len(card.schema)):
+        named = f"{number_of(len(card.band_names), 'band')} and {number_of(len(card.schema), 'class')}"
         raise ModelError(
-            f"{path}: its card names {len(card.band_names)} bands and {len(card.schema)} classes, its weights are for "
-            f"{network.bands} and {network.classes}.",
+            f"{path}: its card names {named}, its weights are for {network.bands} and {network.classes}.",
             expected="a name for every band and class",
             remedy="the file is damaged; train or fetch the model again",
         )

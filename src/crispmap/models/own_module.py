@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import ModelError
+from crispmap.errors import ModelError, number_of
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.card import ModelCard
 from crispmap.models.model import CoarseModel, Model
@@ -63,7 +63,7 @@ class OwnModule(CoarseNetwork):
             except (RuntimeError, ValueError, TypeError) as error:
                 raise ModelError(
                     f"The module does not take an image of shape (1, {self.bands}, {side}, {side}): {error}",
-                    expected=f"a module that takes {self.bands} bands, on the CPU, in float32",
+                    expected=f"a module that takes {number_of(self.bands, 'band')}, on the CPU, in float32",
                     remedy="correct the number of bands, or the stride",
                 ) from error
         shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
@@ -97,7 +97,8 @@ class OwnModule(CoarseNetwork):
                 reach = int((changed - place).abs().max()) if len(changed) else 0
                 if reach > radius_px:
                     raise ModelError(
-                        f"radius_px is {radius_px}, but a pixel {reach} pixels away changes the module's scores.",
+                        f"radius_px is {radius_px}, but a pixel {number_of(reach, 'pixel')} away changes "
+                        f"the module's scores.",
                         expected="a radius as far as any pixel can change a score",
                         remedy=f"give radius_px={reach} or more, or None for a module that sees the whole image",
                     )

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from crispmap.errors import InputError
+from crispmap.errors import InputError, number_of
 from crispmap.types import BoolArray, FloatArray
 
 
@@ -61,7 +61,10 @@ class Scaling:
             InputError: If the image has another number of bands.
         """
         if image.shape[0] != self.band_count:
-            raise InputError(f"The image to scale has {image.shape[0]} bands.", expected=f"{self.band_count} bands")
+            raise InputError(
+                f"The image to scale has {number_of(image.shape[0], 'band')}.",
+                expected=number_of(self.band_count, "band"),
+            )
         offset, scale = self._constants
         scaled = np.array(image, np.float32)
         scaled -= offset

@@ -14,10 +14,12 @@ import torch
 from crispmap.data.budget import DataBudget
 from crispmap.data.patches import PatchSource, load_training_area
 from crispmap.data.scaling import measure_scaling
+from crispmap.data.statistics import class_shares, measure_statistics
 from crispmap.data.training_data import Piece, TrainingData, by_image, learned_and_held_out
 from crispmap.errors import TrainingError
 from crispmap.evaluation.readers import AreaUnion
 from crispmap.evaluation.recalibration import fit_biases_on
+from crispmap.inference.familiarity import SHARES, STATISTICS
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
@@ -122,7 +124,8 @@ def train_coarse(
         patches_of(held, scaling, budget), project.seed,
     )  # fmt: skip
     learned = learner_of(section.architecture).learn(lesson, run)
-    card = _model_card(learned.network, project, pieces[0].image, scaling, gsd_m, learned.facts)
+    facts = {**learned.facts, **_learned_from([*pieces, *held], [*lesson.pieces, *lesson.validation], project)}
+    card = _model_card(learned.network, project, pieces[0].image, scaling, gsd_m, facts)
     save_model(path, learned.network, card, force=True)
     return card
 
@@ -151,6 +154,7 @@ def train_refiner(
     biases = fit_biases(scores, [*pieces, *held], project.seed)
     learned = learner.learn(lesson, run)
     facts = {"class_biases": biases.tolist(), **learned.facts, **extra.facts}
+    facts |= _learned_from([*pieces, *held], [*patches, *validation], project)
     facts["seconds"] = round(learned.seconds + extra.seconds, 1)
     card = _model_card(learned.network, project, pieces[0].image, scaling, data.gsd_m, facts)
     save_model(path, learned.network, card, force=True)
@@ -164,6 +168,13 @@ def fit_biases(scores: CoarseScores, pieces: Sequence[Piece], seed: int) -> Doub
         for same in by_image(pieces)
     ]
     return fit_biases_on(parts, seed=seed)
+
+
+def _learned_from(pieces: Sequence[Piece], patches: Sequence[PatchSource], project: Project) -> _Facts:
+    """Return what the scene and the labels are like, against which the scenes that the model maps are held."""
+    statistics = measure_statistics([(piece.image, piece.area.block) for piece in pieces])
+    shares = class_shares(patches, project.schema)
+    return ({} if statistics is None else {STATISTICS: statistics.to_dict()}) | {SHARES: shares}
 
 
 def _scaling(pieces: Sequence[Piece], kind: str) -> Scaling:

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
@@ -24,7 +26,7 @@ from torch.multiprocessing.spawn import ProcessException
 from crispmap.data.batches import PieceTiles
 from crispmap.data.patches import PatchSource, fingerprint, label_strips
 from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
-from crispmap.errors import TrainingError
+from crispmap.errors import CrispmapWarning, TrainingError, number_of
 from crispmap.events import progress
 from crispmap.training.checkpoint import cannot_write, load_weights, read_safetensors
 from crispmap.training.folder import TENSORBOARD_NAME, TrainingFolder
@@ -207,22 +209,41 @@ def _identity(
 
 
 def _check_fit(task: SegmentationTask, pieces: Sequence[PatchSource], validation: Sequence[PatchSource]) -> None:
-    """Refuse data that the network cannot read or that validate nothing."""
+    """Refuse data that the network cannot read, or that validate nothing; warn of those that validate not all."""
     bands = task.network.bands
     scores = len(task.schema) if isinstance(task, RefinerTask) else None
     for piece in (*pieces, *validation):
         if piece.bands != bands:
-            raise TrainingError(f"The data have {piece.bands} bands.", expected=f"the network's {bands} bands")
+            raise TrainingError(
+                f"The data have {number_of(piece.bands, 'band')}.", expected=f"the {bands} of the network"
+            )
         if scores is not None and piece.score_classes != scores:
             raise TrainingError(
                 f"The data have {piece.score_classes or 'no'} coarse scores.",
                 expected=f"scores of the {scores} classes, for a refiner to sharpen",
                 remedy="map the area with the coarse network first",
             )
-    labelled = (bool((labels != IGNORE).any()) for piece in validation for _, labels in label_strips(piece))
-    if validation and not any(labelled):
+    if validation:
+        _check_validation(task, validation)
+
+
+def _check_validation(task: SegmentationTask, validation: Sequence[PatchSource]) -> None:
+    """Refuse validation data without labels, and warn of classes they lack where weights are chosen by their score."""
+    pixels = np.zeros(IGNORE + 1, np.int64)
+    for piece in validation:
+        for _, labels in label_strips(piece):
+            pixels += np.bincount(labels.ravel(), minlength=IGNORE + 1)
+    missing = [name for name, count in zip(task.schema.names, pixels, strict=False) if not count]
+    if len(missing) == len(task.schema):
         raise TrainingError(
             "The validation data have no labelled pixel.",
             expected="labels to choose the best weights by",
             remedy="choose another validation area, or none",
         )
+    if missing and not task.settings.keep_last:
+        warnings.warn(
+            f"The validation data of the {task.title} have no labelled pixel of {' and '.join(missing)}: its best "
+            f"weights are chosen by a score that knows nothing of {'it' if len(missing) == 1 else 'them'}. Name areas "
+            f"that have all classes under areas: validation.",
+            CrispmapWarning, stacklevel=2,
+        )  # fmt: skip

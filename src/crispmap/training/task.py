@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 
 from crispmap.classes import ClassSchema
 from crispmap.data.batches import Batch
-from crispmap.errors import TrainingError
+from crispmap.errors import TrainingError, number_of
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.settings import TrainingSettings
 from crispmap.types import IGNORE, FloatArray
@@ -31,7 +31,7 @@ class SegmentationTask(nn.Module, ABC):
         super().__init__()
         if network.classes != len(schema):
             raise TrainingError(
-                f"The network gives {network.classes} classes.",
+                f"The network gives {number_of(network.classes, 'class')}.",
                 expected=f"the {len(schema)} of the schema: {', '.join(schema.names)}",
             )
         self.network, self.settings, self.schema = network, settings, schema

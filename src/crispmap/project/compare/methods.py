@@ -129,7 +129,7 @@ def _known(project: Project) -> str:
 
 def missing_for(method: Method, project: Project) -> str:
     """Return what the method needs and the project lacks, as a sentence; empty where it lacks nothing."""
-    return _missing_for_refiner(method, project) or _missing_for_coarse(method, project)
+    return _missing_for_coarse(method, project) or _missing_for_refiner(method, project)
 
 
 def _missing_for_refiner(method: Method, project: Project) -> str:

@@ -109,7 +109,8 @@ def _warnings(data: ReportData) -> list[str]:
     for name, one in data.evaluations:
         if one.confusion.unmapped_px:
             pixels = _count(one.confusion.unmapped_px)
-            out.append(f"{name}: {pixels} labelled pixels have no class in the map. The figures leave them out.")
+            have = "labelled pixel has" if one.confusion.unmapped_px == 1 else "labelled pixels have"
+            out.append(f"{name}: {pixels} {have} no class in the map. The figures leave them out.")
     absent = np.flatnonzero(data.refined.evaluation.confusion.reference_px == 0)
     if absent.size:
         names = ", ".join(data.schema[int(index)].name for index in absent)

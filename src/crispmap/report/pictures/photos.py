@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from crispmap.errors import InputError
+from crispmap.errors import InputError, number_of
 from crispmap.types import BoolArray
 
 ByteArray = NDArray[np.uint8]
@@ -39,7 +39,9 @@ def rgb_preview(
     count = image.shape[0]
     chosen = (0, 0, 0) if count < 3 else bands
     if not all(0 <= band < count for band in chosen):
-        raise InputError(f"Bands {bands} of an image with {count} bands.", expected=f"bands 0 to {count - 1}")
+        raise InputError(
+            f"Bands {bands} of an image with {number_of(count, 'band')}.", expected=f"bands 0 to {count - 1}"
+        )
     if valid is not None and valid.shape != image.shape[1:]:
         raise InputError(
             f"A mask of shape {valid.shape} for an image of shape {image.shape}.",
