@@ -26,6 +26,7 @@ class Mapped(NamedTuple):
     resumed: int = 0
     engine: str = "an engine"
     seams: None = None
+    pixel_sizes: str = "the coarse network works at 1 m; the scene has pixels of 0.3 m"
 
 
 class Outputs(NamedTuple):
@@ -118,6 +119,7 @@ def test_the_next_step_is_told_as_it_is_typed(calls: Calls) -> None:
     assert "Next" not in run("predict", "p.yaml").stderr  # two files: of a project without a reference
     calls.written += [Path("c.tif"), Path("d.tif")]
     assert "Next: crispmap evaluate 'p q.yaml'\n" in run("predict", "p q.yaml").stderr
+    assert "Resampled: the coarse network works at 1 m" in run("predict", "p q.yaml").stderr
     assert "Next" not in run("predict", "s.tif", "--model", "c.safetensors", "--out", "m.tif").stderr
 
 

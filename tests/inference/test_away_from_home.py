@@ -66,7 +66,7 @@ def tags(path):
 
 
 def mapped(place, outputs, **options):
-    predict_scenes(
+    return predict_scenes(
         resolve_scenes([place / "scene.tif"]), model=place / "coarse.safetensors",
         refiner=place / "refiner.safetensors", outputs=outputs,
         options=PredictOptions(engine="torch", precision="float32", **options),
@@ -77,8 +77,12 @@ def mapped(place, outputs, **options):
 
 
 def test_the_tags_tell_at_which_pixel_size_each_model_worked(place, tmp_path):
-    mapped(place, Outputs(tmp_path / "own.tif"))
-    mapped(place, Outputs(tmp_path / "asked.tif"), gsd_m=1.25)
+    (own,) = mapped(place, Outputs(tmp_path / "own.tif"))
+    (asked,) = mapped(place, Outputs(tmp_path / "asked.tif"), gsd_m=1.25)
+    assert own.pixel_sizes == ""
+    assert asked.pixel_sizes == (
+        "the coarse network works at 1.25 m, the refiner works at 1.25 m; the scene has pixels of 1 m"
+    )
     for name, expected in (("own.tif", "1"), ("asked.tif", "1.25")):
         found = tags(tmp_path / name)
         assert (found["CRISPMAP_COARSE_GSD_M"], found["CRISPMAP_REFINER_GSD_M"]) == (expected, expected)

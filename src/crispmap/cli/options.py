@@ -288,6 +288,8 @@ def notify_results(results: Sequence[MapResult], *, since: float) -> None:
         notify_written(result.paths)
         if result.seams is not None:
             notify(f"Seam check: {result.seams.text}")
+    for sizes in dict.fromkeys(result.pixel_sizes for result in results if result.pixel_sizes):
+        notify(f"Resampled: {sizes}")
     notify(f"Took {duration(time.perf_counter() - since)} ({', '.join(dict.fromkeys(one.engine for one in results))})")
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
+from crispmap.inference.coarse import gsd_ratio
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.plan import Cut
 from crispmap.inference.scores import ScoreModels, score_work
@@ -112,6 +113,14 @@ class OpenJob:
     image: Scene
     models: LoadedModels
     given: Scene | None
+
+    @property
+    def pixel_sizes(self) -> str:
+        """The pixel sizes that models work at, in words; empty where all are the scene's."""
+        if all(gsd_ratio(self.image, model.card.gsd_m) == (1.0, 1.0) for model in self.models.all):
+            return ""
+        each = ", ".join(f"the {model.title} works at {model.card.gsd_m:g} m" for model in self.models.all)
+        return f"{each}; the scene has pixels of {self.image.grid.mean_gsd_m():.3g} m"
 
     def work(self, engine: EngineChoice | None = None, *, shifted: bool = False) -> ScoreWork:
         """Return work that is ready to compute any block, by default with the job's engine; see ``score_work``."""

@@ -65,6 +65,7 @@ class MapResult:
     blocks: int  # in all
     engine: str  # what computed
     seams: SeamCheck | None = None
+    pixel_sizes: str = ""  # that models worked at, in words, where they are not the scene's
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _made(run: _Run, events: Events) -> MapResult:
             seams = check_seams(run.opened, run.work, run.options.verify_seams, seed=run.options.seed)
         tags = {} if seams is None else {SEAM_TAG: seams.text}
         paths = run.store.finish(tags, on_file_start=lambda path: running.note(f"Writing {path.name}"))
-    return MapResult(tuple(paths), len(finished), len(blocks), run.work.engine, seams)
+    return MapResult(tuple(paths), len(finished), len(blocks), run.work.engine, seams, run.opened.pixel_sizes)
 
 
 def _pixels(blocks: Iterable[Block]) -> int:
