@@ -106,9 +106,9 @@ class TestWrites:
         given = ["--scene", inputs / "scene.tif", "--labels", inputs / "osm.gpkg", "--reference", inputs / "osm.gpkg"]
         assert run(tmp_path, *given).exit_code == 0
         path = tmp_path / "project.yaml"
-        keys = "layer|encoding|assume_crs|all_as|road_width_m|unknown|threshold"
+        keys = "layer|encoding|assume_crs|all_as|road_width_m|unknown|tolerance|threshold"
         opened, count = re.subn(rf"(?m)^  # (?=({keys}): )", "  ", path.read_text())
-        assert count == 7
+        assert count == 8
         path.write_text(opened)
         labels = load_project(tmp_path).scenes[0].labels
         assert labels is not None

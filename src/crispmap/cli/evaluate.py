@@ -15,6 +15,7 @@ from crispmap.cli.options import (
     EncodingOption,
     SharesOption,
     ThresholdOption,
+    ToleranceOption,
     UnknownOption,
     grouped,
     is_project,
@@ -45,6 +46,7 @@ class ReferenceFlags:
     encoding: EncodingOption = None
     unknown: UnknownOption = "error"
     threshold: ThresholdOption = None
+    tolerance: ToleranceOption = 16
     classes: Annotated[
         _Path, typer.Option(help="A project file, or a YAML file of classes, for maps that do not name theirs.")
     ] = None

@@ -28,7 +28,7 @@ TERMINATED = 143
 _ARGUMENT = re.compile(
     r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|classes|device|encoding|fit_area|force|"
     r"full_scale|gsd_m|kind|max_shift_m|memory_bytes|nodata|nodata_tolerance|out|recalibrated|refiner|restart|resume|"
-    r"scene|scheduler|threshold|unknown|verify_seams|workers)"
+    r"scene|scheduler|threshold|tolerance|unknown|verify_seams|workers)"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""

@@ -187,6 +187,9 @@ EncodingOption = Annotated[
 UnknownOption = Annotated[
     Literal["error", "ignore"], typer.Option(help="How to treat values of no class: ignore leaves that ground out.")
 ]
+ToleranceOption = Annotated[
+    int, typer.Option(metavar="LEVELS", help="How far colours of a mask may be from those of classes, in each channel.")
+]
 ThresholdOption = Annotated[
     float | None,
     typer.Option(metavar="VALUE", help="Grey values of a mask from this on are the second of two classes."),

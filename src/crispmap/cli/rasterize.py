@@ -15,6 +15,7 @@ from crispmap.cli.options import (
     ForceOption,
     JsonOption,
     ThresholdOption,
+    ToleranceOption,
     UnknownOption,
     VectorFlags,
     grouped,
@@ -42,6 +43,7 @@ class DrawFlags(VectorFlags):
     ] = False
     unknown: UnknownOption = "error"
     threshold: ThresholdOption = None
+    tolerance: ToleranceOption = 16
 
 
 @grouped

@@ -116,10 +116,11 @@ class OpenJob:
 
     @property
     def pixel_sizes(self) -> str:
-        """The pixel sizes that models work at, in words; empty where all are the scene's."""
-        if all(gsd_ratio(self.image, model.card.gsd_m) == (1.0, 1.0) for model in self.models.all):
+        """The pixel sizes of models that work at others than the scene's, in words; empty where all work at its own."""
+        other = [one for one in self.models.all if gsd_ratio(self.image, one.card.gsd_m) != (1.0, 1.0)]
+        if not other:
             return ""
-        each = ", ".join(f"the {model.title} works at {model.card.gsd_m:g} m" for model in self.models.all)
+        each = ", ".join(f"the {model.title} works at {model.card.gsd_m:.3g} m" for model in other)
         return f"{each}; the scene has pixels of {self.image.grid.mean_gsd_m():.3g} m"
 
     def work(self, engine: EngineChoice | None = None, *, shifted: bool = False) -> ScoreWork:

@@ -130,7 +130,7 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
             raise _undecodable(layer.path, layer.encoding, error) from error
     warnings.warn(
         f"{layer.file} holds text that is not in the encoding it says; that is read as {FALLBACK_ENCODING}. If letters "
-        "come out wrong, give it as encoding=..., or write it into the .cpg file of a Shapefile.",
+        "come out wrong, give the right one, such as encoding=cp1252, or write it into the .cpg file of a Shapefile.",
         CrispmapWarning,
         stacklevel=2,
     )
@@ -266,7 +266,7 @@ def _undecodable(path: Path, encoding: str | None, error: Exception) -> LabelErr
     return LabelError(
         f"{shown(path)} holds text that is {asked}: {error}",
         expected="the encoding it was written in, such as UTF-8, ISO-8859-1 or cp1252",
-        remedy="Give another one as encoding=..., or none, to read it as the file says.",
+        remedy="Give another one, such as encoding=cp1252, or none, to read it as the file says.",
     )
 
 

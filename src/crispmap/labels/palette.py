@@ -100,7 +100,7 @@ def _settled(codes: Codes, traits: MaskTraits, by_colour: Decoder, by_ids: Decod
     raise LabelError(
         f"{traits.name} can be read in two ways: as class ids, and as colours near those of the classes.",
         expected="ids in a single band without colour table, or exactly the colours of the classes",
-        remedy="Keep one band of a mask of ids (gdal_translate -b 1 -colorinterp_1 gray), or set tolerance=0.",
+        remedy="Keep one band of a mask of ids (gdal_translate -b 1 -colorinterp_1 gray), or give tolerance=0.",
     )
 
 

@@ -189,6 +189,9 @@ class _LabelFile(Section):
     all_as: Text | None = key("class of every feature, whatever its tags: the name of a class")
     road_width_m: Positive | None = key(_LINE_WIDTH)
     unknown: Literal["error", "ignore"] = key("how to treat values of no class: error or ignore", "error")
+    tolerance: Annotated[int, Field(ge=0, le=255)] = key(
+        "how far colours of a mask may be from those of classes, in each channel: a whole number of 0 to 255", 16
+    )
     threshold: float | None = key("grey values of a mask from this on are the second of two classes: a number")
 
 

@@ -140,6 +140,7 @@ labels:  # plentiful and imprecise: the coarse network learns from these
   # all_as: building  # the class of every vector feature, whatever its tags
   # road_width_m: 7  # the total width of every line, whatever its tags and its class
   # unknown: ignore  # leave out values or colours of a mask that are no class; by default an error
+  # tolerance: 16  # how far colours of a mask may be from those of classes, in each channel
   # threshold: 128  # grey values of a mask from this on are the second of two classes
   # noise: {{shift_m: 3, smooth_m: 100, omission: 0.1}}  # simulate noise on good labels
 """
@@ -148,7 +149,7 @@ labels:  # plentiful and imprecise: the coarse network learns from these
     precise = f"""\
 reference:  # precise: the refiner learns from them inside areas.refiner; maps are scored inside areas.test
   path: {_relative(inputs.reference, "precise.gpkg", folder)}
-  # layer, encoding, assume_crs, all_as, road_width_m, unknown and threshold: as for labels
+  # layer, encoding, assume_crs, all_as, road_width_m, unknown, tolerance and threshold: as for labels
 """
     return f"{labels}\n{_commented(precise) if commented else precise}"
 
