@@ -203,7 +203,7 @@ def test_a_file_called_with_a_hash_is_a_file(tmp_path: Path) -> None:
     [
         "", "no JSON", "[1]", "{}", "7", '{"type": "Feature"}', '{"type": "FeatureCollection", "features": []}',
         '{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": null, "properties": {}}]}',
-        item({}, properties={}), item({}, properties={"datetime": "soon"}), {**item({}), "assets": [1]}, "[" * 100_000,
+        {**item({}), "assets": [1]}, {**item({}), "id": None}, {**item({}), "type": 5}, "[" * 100_000,
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_an_item_is_reported(write: Any, content: Any) -> None:

@@ -7,11 +7,12 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -23,6 +24,8 @@ _CACHE_BYTES = 128_000_000
 """GDAL's block cache: by default it is 5 % of the memory, more than the rest of crispmap uses."""
 
 ONCE_CACHE_BYTES = 16 * 2**20  # room for a row of tiles 512 high, of a byte raster 32,768 pixels wide
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError, UnicodeDecodeError)
+"""What rasterio raises for a damaged file; the last where GDAL's own message, or a name in it, is not UTF-8."""
 _OPTIONS = {
     # GDAL's fast path for whole PNG files returns uninitialised memory, without an error, for a truncated file.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"
@@ -86,14 +89,32 @@ def _opened(name: str) -> DatasetReader:
         with gdal_settings(name):
             try:
                 dataset: DatasetReader = rasterio.open(name)
-            except (RasterioError, OSError) as error:
+            except GDAL_ERRORS as error:
                 if not is_remote(name) or _CACHED_AS_MISSING not in reason(error):
                     raise
                 with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=name):
                     dataset = rasterio.open(name)
+            if dataset.count:
+                _load_facts(dataset)
             return dataset
-    except (RasterioError, OSError) as error:
+    except GDAL_ERRORS as error:
         raise _failure(name, error) from error
+
+
+def _load_facts(dataset: DatasetReader) -> None:
+    """Make GDAL read what it reads only when asked, so that damage is found where the raster is opened.
+
+    Raises:
+        RasterioError, CPLE_BaseError: If it is damaged.
+    """
+    try:
+        with suppress(UnicodeDecodeError):  # see ``crispmap.files.raster_text``
+            dataset.tags()
+        _ = dataset.nodatavals, dataset.mask_flag_enums, dataset.block_shapes, dataset.crs
+        _ = dataset.colorinterp  # last: it raises what GDAL found wrong before, too
+    except BaseException:
+        dataset.close()
+        raise
 
 
 def gdal_settings(name: str) -> rasterio.Env:
@@ -121,6 +142,8 @@ def reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     text = getattr(error, "errmsg", None) or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        text = error.object.decode(errors="replace")
     return str(text).strip().rstrip(".")
 
 
@@ -228,7 +251,7 @@ def _failure(name: str, error: BaseException) -> SceneError:
         return _unreachable(name, error)
     vectors = name.lower().endswith(_VECTOR_SUFFIXES)
     return SceneError(
-        f"{shown(name)} cannot be opened as a raster: {error}",
+        f"{shown(name)} cannot be opened as a raster: {reason(error)}.",
         expected=_FORMATS,
         remedy=archive_remedy(name, _IN_ARCHIVES)
         or (

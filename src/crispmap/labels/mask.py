@@ -16,6 +16,7 @@ Colours that are exact come first; a mask that can be read in two other ways is 
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,6 @@ import rasterio.crs
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
@@ -31,7 +31,7 @@ from rasterio.windows import Window
 from crispmap.classes import ClassSchema
 from crispmap.errors import GeoreferenceWarning, GridError, LabelError, SceneError
 from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
-from crispmap.files.dataset import gdal_settings, open_dataset
+from crispmap.files.dataset import GDAL_ERRORS, gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES
@@ -200,7 +200,7 @@ class MaskLabels:
             with gdal_settings(gdal_name(self.path)):
                 bands = self._source.read([1, 2, 3] if self._traits.colour else [1], window=window)
                 valid = self._source.dataset_mask(window=window) > 0
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise LabelError(
                 f"{self._name} cannot be read at {block}: {error}",
                 expected="a complete file",
@@ -282,7 +282,8 @@ def _traits_of(file: DatasetReader, name: str) -> palette.MaskTraits:
         )
     colours = None
     if bands == 1 and file.colorinterp[0] == ColorInterp.palette:
-        colours = {value: palette.colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
+        with suppress(ValueError):  # the file says that it has a colour table, and has none
+            colours = {value: palette.colour_code(rgba[:3]) for value, rgba in file.colormap(1).items()}
     compression = file.compression.value.upper() if file.compression else ""
     return palette.MaskTraits(bands >= 3, colours, bool(_LOSSY & {file.driver.upper(), compression}), file.nodata, name)
 

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from crispmap.errors import LabelError, OutputError
+from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Grid
 from crispmap.geo.local_plane import LocalPlane, Points
 from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, read_layer
@@ -100,7 +101,7 @@ def _centre(grid: Grid, crs: CRS | None) -> tuple[float, float]:
     x, y = grid.transform @ (grid.width / 2, grid.height / 2)
     if crs is None or grid.crs is None or crs == grid.crs:
         return x, y
-    x, y = Transformer.from_crs(grid.crs.to_2d(), crs.to_2d(), always_xy=True).transform(x, y)
+    x, y = transformer(grid.crs.to_2d(), crs.to_2d()).transform(x, y)
     return x, y
 
 

@@ -23,6 +23,7 @@ from rasterio.windows import Window
 from crispmap.classes import ClassSchema
 from crispmap.errors import OutputError, SceneError, SchemaError
 from crispmap.files.dataset import open_dataset
+from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.cog import checksum, create_raster, differing, write_cog
 from crispmap.raster.spec import CLASSES_TAG, RasterSpec, class_map_spec, scores_spec
@@ -181,7 +182,7 @@ def read_class_schema(path: str | Path) -> ClassSchema | None:
         SceneError: If the file cannot be opened, or its schema cannot be read.
     """
     with open_dataset(path) as dataset:
-        text = dataset.tags().get(CLASSES_TAG)
+        text = tags_of(dataset).get(CLASSES_TAG)
     if text is None:
         return None
     try:

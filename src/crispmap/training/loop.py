@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from crispmap.metrics import ConfusionMatrix
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.folder import TrainingFolder
 from crispmap.training.record import TrainingRecord
+from crispmap.training.state import TrainingState
 from crispmap.training.task import SegmentationTask, optimizer_of, schedule_of
 
 
@@ -40,7 +40,7 @@ def run_steps(
     task: SegmentationTask,
     data: LoopData,
     folder: TrainingFolder,
-    state: dict[str, Any] | None,
+    state: TrainingState | None,
     running: Progress,
 ) -> None:
     """Train to the last step, from the beginning or from a state, and write the results to the folder.
@@ -55,10 +55,8 @@ def run_steps(
     optimizer = optimizer_of(task.network, settings)
     schedule = schedule_of(optimizer, settings)
     if state is not None:
-        step = state["global_step"]
-        task.network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
+        step = state.global_step
+        state.restore(task.network, optimizer, schedule)
     # On several devices the model's backward pass averages the gradients of all.
     model, fabric_optimizer = fabric.setup(task, optimizer)
     precision = _precision(fabric, settings)

@@ -12,21 +12,19 @@ from torch import Tensor, nn
 from crispmap.errors import TrainingError
 from crispmap.events import Progress
 from crispmap.models.settings import TrainingSettings
-
-HistoryRow = dict[str, float]
+from crispmap.training.state import HistoryRow, TrainingState
 
 
 class TrainingRecord:
     """The history of a training, over interruptions: one row every ``log_every`` steps, and one a validation."""
 
     def __init__(
-        self, fabric: Fabric, settings: TrainingSettings, state: dict[str, Any] | None, running: Progress
+        self, fabric: Fabric, settings: TrainingSettings, state: TrainingState | None, running: Progress
     ) -> None:
-        before = state or {"history": [], "best_score": None, "seconds": 0.0}
-        self.history: list[HistoryRow] = before["history"]
-        self.best_score: float | None = before["best_score"]
+        self.history: list[HistoryRow] = [] if state is None else state.history
+        self.best_score: float | None = None if state is None else state.best_score
         self.is_best = False
-        self._seconds_before: float = before["seconds"]
+        self._seconds_before: float = 0.0 if state is None else state.seconds
         self._begun = time.monotonic()
         self._fabric, self._settings, self._running = fabric, settings, running
         self._losses: Tensor | None = None
