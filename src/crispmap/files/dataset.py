@@ -17,7 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from crispmap.errors import SceneError
-from crispmap.files.address import gdal_name, is_plain_file, is_remote, shown
+from crispmap.files.address import gdal_name, is_plain_file, is_remote, reaches_network_only, shown
 from crispmap.files.archive import archive_remedy
 
 _CACHE_BYTES = 128_000_000
@@ -96,9 +96,24 @@ def _opened(name: str) -> DatasetReader:
                     dataset = rasterio.open(name)
             if dataset.count:
                 _load_facts(dataset)
-            return dataset
     except GDAL_ERRORS as error:
         raise _failure(name, error) from error
+    _refuse_local_sources(name, dataset)
+    return dataset
+
+
+def _refuse_local_sources(name: str, dataset: DatasetReader) -> None:
+    """Raise SceneError for a virtual raster from the network that is made of files of this machine."""
+    if not is_remote(name) or dataset.driver != "VRT":
+        return
+    local = [file for file in dataset.files if not reaches_network_only(file)]
+    if local:
+        dataset.close()
+        raise SceneError(
+            f"{shown(name)} comes from the network and names {local[0]}, which does not.",
+            expected="a virtual raster of files from the network",
+            remedy="Download it, if you trust it.",
+        )
 
 
 def _load_facts(dataset: DatasetReader) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from crispmap.errors import GridError, SceneError
-from crispmap.files.address import fit_name, gdal_name, is_plain_file, shown, web_address
+from crispmap.files.address import fit_name, gdal_name, is_plain_file, reaches_network_only, shown, web_address
 from crispmap.files.dataset import open_dataset
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.stack import check_one_grid
@@ -190,13 +190,22 @@ def _bands_of(asset: _Asset) -> list[dict[str, Any]]:
 
 
 def _located(href: str, item: str) -> str:
-    """Return the name GDAL opens for an asset: its own address, or one relative to its item."""
+    """Return the name GDAL opens for an asset: its own address, or one relative to its item.
+
+    Raises:
+        SceneError: If an item from the network names anything else than files there, or any item the standard input.
+    """
+    address = web_address(item)
+    if address is not None:
+        name = gdal_name(href if href.startswith("/vsi") else urljoin(address, href))
+        if not reaches_network_only(name):
+            raise _no_item(item, f"it comes from the network and names {href}, which does not")
+        return name
+    if "/vsistdin" in href:
+        raise _no_item(item, f"it names {href}, the standard input")
     if href.startswith("file://"):
         return unquote(urlsplit(href).path)
-    if not is_plain_file(href):
-        return gdal_name(href)
-    address = web_address(item)
-    return gdal_name(urljoin(address, href)) if address else str(Path(item).parent / href)
+    return str(Path(item).parent / href) if is_plain_file(href) else gdal_name(href)
 
 
 def _parsed(address: str) -> list[_Item]:

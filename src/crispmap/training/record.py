@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -29,10 +30,19 @@ class TrainingRecord:
         self._fabric, self._settings, self._running = fabric, settings, running
         self._losses: Tensor | None = None
         self._loss_count = 0
+        if state is not None and state.loss_count:
+            self._losses, self._loss_count = torch.tensor(state.loss_sum, device=fabric.device), state.loss_count
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training needs."""
-        return {"history": self.history, "best_score": self.best_score, "seconds": self._seconds()}
+        losses = 0.0 if self._losses is None else float(self._losses)
+        return {
+            "history": self.history,
+            "best_score": self.best_score,
+            "seconds": self._seconds(),
+            "loss_sum": losses,
+            "loss_count": self._loss_count,
+        }
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._begun

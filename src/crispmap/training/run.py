@@ -58,8 +58,8 @@ def train(
 ) -> TrainingResult:
     """Train a network; afterwards it has the best weights, in evaluation mode.
 
-    The run's folder gets the best weights, the whole state after every validation, the history as CSV and for
-    TensorBoard. A training that was interrupted and resumed gives the same weights as one that was not. A refiner needs
+    The run's folder gets the best weights, the whole state after every validation and every minute, the history as CSV
+    and for TensorBoard. A training that was interrupted and resumed gives the same weights as one that was not. A refiner needs
     the coarse scores of its pieces. The validation data, which may be empty, choose the best weights.
 
     Raises:
@@ -68,7 +68,7 @@ def train(
         LabelError: If a class has no pixel in the training data.
         OutputError: If the folder has another training, or cannot be written.
         ModelError: If the checkpoint to resume is damaged.
-        KeyboardInterrupt: On Ctrl-C; the last checkpoint is kept.
+        KeyboardInterrupt: On Ctrl-C; the state of a minute ago at most is kept.
     """
     settings, options, folder = task.settings, run.trainer, run.folder
     sampler = PatchSampler(pieces, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))

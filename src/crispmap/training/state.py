@@ -27,6 +27,8 @@ class TrainingState(BaseModel):
     history: list[dict[str, int | float]]  # rows as ``HistoryRow``
     best_score: float | None
     seconds: NonNegativeFloat
+    loss_sum: float = 0.0  # of the steps since the last row of the history, and how many they are
+    loss_count: NonNegativeInt = 0
 
     def restore(self, network: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> None:
         """Bring a network, its optimiser and the schedule of its learning rate to this state.

@@ -17,7 +17,7 @@ import numpy as np
 
 from crispmap.data.training_data import learned_and_held_out
 from crispmap.errors import CrispmapError, LabelError
-from crispmap.events import SILENT, Listener
+from crispmap.events import SILENT, Listener, resumable
 from crispmap.files.atomic import file_lock
 from crispmap.files.dataset import few_blocks_kept
 from crispmap.models.file import load_model, model_hash, read_card
@@ -107,7 +107,8 @@ def compare_methods(
         except OSError as error:
             raise write_failure(bench.root, error, kept="nothing was begun") from error
         bench.prepare(chosen, force=force)
-        outcomes = {method: bench.outcome(method) for method in chosen}
+        with resumable("What is finished is kept; the same command, without force=True, goes on from there."):
+            outcomes = {method: bench.outcome(method) for method in chosen}
     return Comparison(project, bench.root, outcomes, tuple(bench.resumed), trainer.device)
 
 
