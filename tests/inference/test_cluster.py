@@ -81,6 +81,31 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, options, 
     workers.wait_for_workers(2, timeout=60)
 
 
+def test_a_worker_that_dies_while_the_command_connects_costs_only_itself(
+    job, tmp_path, options, workers, expected, monkeypatch
+):
+    victim, own = min(workers.run(os.getpid).values()), cluster.version("crispmap")
+
+    def version_or_death():
+        if os.getpid() == victim:
+            os._exit(1)
+        return own
+
+    monkeypatch.setattr(cluster, "_worker_version", version_or_death)
+    assert made(job, tmp_path / "a", options) == expected
+    workers.wait_for_workers(2, timeout=60)
+    assert victim not in workers.run(os.getpid).values()
+
+
+def test_workers_without_crispmap_are_told(job, tmp_path, options, monkeypatch):
+    def missing():
+        raise ModuleNotFoundError("no crispmap")
+
+    monkeypatch.setattr(cluster, "_worker_version", missing)
+    with pytest.raises(ClusterError, match="have no crispmap"):
+        made(job, tmp_path / "a", options)
+
+
 def test_an_error_of_the_work_is_the_users_and_not_tried_again(job, tmp_path, options):
     path = tmp_path / "cut.tif"
     content = job.scene.path.read_bytes()
