@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import shapely
 from pyproj import CRS
 
 from crispmap.errors import LabelError, OutputError
+from crispmap.files.atomic import scratch_folder
 from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Grid
 from crispmap.geo.local_plane import LocalPlane, Points
@@ -129,8 +129,8 @@ def _plain(value: Any) -> Any:
 def _write_layers(target: Path, frames: list[tuple[str, gpd.GeoDataFrame]]) -> None:
     """Write layers to a temporary GeoPackage and rename it onto the target."""
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-            scratch = Path(folder) / target.name
+        with scratch_folder(target) as folder:
+            scratch = folder / target.name
             for name, frame in frames:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)  # of a layer without CRS

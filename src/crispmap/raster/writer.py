@@ -9,9 +9,8 @@ survive a crash use ``crispmap.raster.block_store``.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +21,7 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import OutputError, SceneError, SchemaError
+from crispmap.files.atomic import scratch_folder
 from crispmap.files.dataset import open_dataset
 from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Block, Grid
@@ -58,15 +58,14 @@ class RasterWriter:
         self._spec = spec
         self._force = force
         self._folder: Path | None = None
+        self._held = ExitStack()
         self._dataset: DatasetWriter | None = None
         self._written: list[tuple[Block, int]] = []
 
     def __enter__(self) -> Self:
         self._check_room()
         try:
-            prefix = f".{self.path.name[:100]}."
-            folder = tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=self.path.absolute().parent)
-            self._folder = Path(folder)
+            self._folder = self._held.enter_context(scratch_folder(self.path))
             side = self._spec.tile_px
             tiles = {"tiled": True, "blockxsize": side, "blockysize": side, "interleave": "band", "sparse_ok": True}
             scratch = self._folder / "scratch.tif"
@@ -148,9 +147,8 @@ class RasterWriter:
             with suppress(RasterioError, OSError):
                 self._dataset.close()
             self._dataset = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        self._held.close()
+        self._folder = None
 
 
 def class_map_writer(

@@ -59,8 +59,8 @@ def train(
     """Train a network; afterwards it has the best weights, in evaluation mode.
 
     The run's folder gets the best weights, the whole state after every validation and every minute, the history as CSV
-    and for TensorBoard. A training that was interrupted and resumed gives the same weights as one that was not. A refiner
-    needs the coarse scores of its pieces. The validation data, which may be empty, choose the best weights.
+    and for TensorBoard. A training that was interrupted and resumed gives the same weights as one that was not. A
+    refiner needs the coarse scores of its pieces. The validation data, which may be empty, choose the best weights.
 
     Raises:
         TrainingError: If data, settings and network do not fit, the settings or the data differ from those of the
