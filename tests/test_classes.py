@@ -13,7 +13,7 @@ from crispmap.classes import ROAD_WIDTH_M, TagRule
 from crispmap.errors import SchemaError
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz_:", min_size=1, max_size=6)
-NAMES = st.text(min_size=1, max_size=8).filter(lambda text: text.strip() != "")
+NAMES = st.text(min_size=1, max_size=8).filter(lambda text: text.strip() and text.isprintable())
 
 
 @st.composite
@@ -153,8 +153,9 @@ def test_a_class_knows_its_colour_and_width() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("", "#ffffff"), "empty name"),
-        (("  ", "#ffffff"), "empty name"),
+        (("", "#ffffff"), "has the name"),
+        (("  ", "#ffffff"), "has the name"),
+        (("a\0b", "#ffffff"), "has the name"),
         (("a", "red"), "Class 'a' has colour 'red'"),
         (("a", "#fff"), "has colour"),
         (("a", "#ffffff00"), "has colour"),

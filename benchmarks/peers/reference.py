@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from files import Array
 from network import CoarseAndRefined, whole_image_scores
 from rasterio.errors import RasterioError
+
+from files import Array
 
 TOLERANCE = 1e-4
 """Of the largest score: what float32 sums in another order may differ by. Closer scores than twice that are a tie."""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import geoai.utils  # type: ignore[import-not-found]  # noqa: F401 - predict_geotiff would load it while it is timed
 import numpy as np
-from files import Array, timed_main
 from geoai.inference import predict_geotiff  # type: ignore[import-not-found]
 from network import Form, SameSize
 from numpy.typing import NDArray
+
+from files import Array, timed_main
 
 
 def predict(scene: Path, model: Path, refiner: Path, folder: Path, form: Form) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import torch
-from files import timed_main, write_scores_and_map
 from monai.inferers import sliding_window_inference  # type: ignore[import-not-found]
 from network import Form, SameSize
+
+from files import timed_main, write_scores_and_map
 
 
 def predict(scene: Path, model: Path, refiner: Path, folder: Path, form: Form, roi_px: str, mode: str) -> None:

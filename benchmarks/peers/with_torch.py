@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import torch
-from files import Array, timed_main, write_scores_and_map
 from network import CoarseAndRefined, Form
 
 from crispmap.geo.grid import Block
 from crispmap.raster.scene import cut_reflected
+from files import Array, timed_main, write_scores_and_map
 
 
 def predict(scene: Path, model: Path, refiner: Path, folder: Path, form: Form, piece_px: str) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from files import Array, timed_main, write_scores_and_map
 from network import Form, SameSize
 from torch.utils.data import DataLoader
 from torchgeo.datasets import RasterDataset, stack_samples  # type: ignore[import-not-found]
 from torchgeo.samplers import GridGeoSampler  # type: ignore[import-not-found]
 
 from crispmap.geo.grid import Block
+from files import Array, timed_main, write_scores_and_map
 
 
 def predict(scene: Path, model: Path, refiner: Path, folder: Path, form: Form, size_px: str, stride_px: str) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
 from crispmap.errors import SchemaError, number_of
 from crispmap.types import IGNORE
 
@@ -106,9 +108,11 @@ class ClassDef:
     rules: tuple[TagRule, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.name.strip():
+        if not self.name.strip() or not self.name.isprintable():
             raise SchemaError(
-                "A class has an empty name.", expected="a short name such as building", remedy="Give it one."
+                f"A class has the name {self.name!r}.",
+                expected="a short name such as building, without control characters",
+                remedy="Give it one.",
             )
         if not _COLOUR.fullmatch(self.colour):
             raise SchemaError(
@@ -116,10 +120,10 @@ class ClassDef:
                 expected="six hexadecimal digits such as '#d7191c'",
                 remedy="Write the colour as # and two digits each for red, green and blue.",
             )
-        if not self.width_m > 0:
+        if not 0 < self.width_m < math.inf:
             raise SchemaError(
                 f"Class {self.name!r} has width_m {self.width_m}.",
-                expected="a width above 0 metres",
+                expected="a finite width above 0 metres",
                 remedy="Give the total width of its lines on the ground, or leave width_m out.",
             )
         object.__setattr__(self, "colour", self.colour.lower())
@@ -220,12 +224,21 @@ class ClassSchema:
             SchemaError: If the text is not such a schema.
         """
         try:
-            entries = json.loads(text)
-            return cls(
-                tuple(
-                    ClassDef(e["name"], e["colour"], tuple(e.get("osm", ())), float(e.get("width_m", ROAD_WIDTH_M)))
-                    for e in entries
-                )
-            )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            entries = _ENTRIES.validate_json(text)
+        except ValueError as error:
             raise SchemaError(f"Not a class schema: {error}.", expected="JSON as written by crispmap") from error
+        return cls(tuple(ClassDef(one.name, one.colour, one.osm, one.width_m) for one in entries))
+
+
+class _Entry(BaseModel):
+    """A class in JSON."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    colour: str
+    osm: tuple[str, ...] = ()
+    width_m: float = ROAD_WIDTH_M
+
+
+_ENTRIES = TypeAdapter(list[_Entry])

@@ -13,8 +13,21 @@
     └── TrainingError         a training that cannot start or has diverged
 
 Every message says what was given, what is expected and the remedy. The command line prints it and exits with
-status 2. Warnings a person should see derive from CrispmapWarning.
+status 2. Warnings a person should see derive from CrispmapWarning. No message shows a password or a signature that an
+address holds.
 """
+
+import re
+
+_USER = re.compile(r"(?<=:/)(/?)[^/\s@]+(?:@[^/\s@]+)*@")
+_SECRET = re.compile(
+    r"([?&][\w.~-]*(?:sig|token|secret|key|passw|pwd|auth|credential)[\w.~-]*=)[^&\s'\"<>]*", re.IGNORECASE
+)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with the secrets of addresses in it as ``***``: user and password, signatures, tokens and keys."""
+    return _SECRET.sub(r"\1***", _USER.sub(r"\1***@", text))
 
 
 def number_of(count: int, noun: str) -> str:
@@ -32,14 +45,12 @@ class CrispmapError(Exception):
     """
 
     def __init__(self, given: str, *, expected: str = "", remedy: str = "") -> None:
-        self.given = given
-        self.expected = expected
-        self.remedy = remedy
-        lines = [given]
+        self.given, self.expected, self.remedy = map(without_secrets, (given, expected, remedy))
+        lines = [self.given]
         if expected:
-            lines.append(f"Expected: {expected}")
+            lines.append(f"Expected: {self.expected}")
         if remedy:
-            lines.append(f"Remedy: {remedy}")
+            lines.append(f"Remedy: {self.remedy}")
         super().__init__("\n".join(lines))
 
 
@@ -85,6 +96,9 @@ class TrainingError(CrispmapError):
 
 class CrispmapWarning(UserWarning):
     """Root of the warnings a person should see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(without_secrets(text))
 
 
 class GeoreferenceWarning(CrispmapWarning):

@@ -59,6 +59,16 @@ class Progress:
         self._listener.note(text)
 
 
+@contextmanager
+def resumable(how: str) -> Iterator[None]:
+    """Add to an interruption of the work inside, such as Ctrl-C, what is kept and how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        stop.add_note(how)
+        raise
+
+
 Events: TypeAlias = Listener | Progress
 """What work reports to: a listener or, where it is part of a larger task, that task."""
 

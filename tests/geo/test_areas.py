@@ -340,6 +340,8 @@ class TestBadPieces:
         [
             (AreaPiece(window=(0, 70, 20, 20)), r"reaches outside the scene of 60 x 80"),
             (AreaPiece(window=(100, 0, 20, 20)), r"reaches outside"),
+            (AreaPiece(bounds=(490_000.0, 1e-300, 1e308, 1e30)), "further from the scene"),
+            (AreaPiece(polygon=((7e23, 0.0), (1.8e19, 5.4e6), (5e5, 7e23))), "further from the scene"),
             (AreaPiece(bounds=(0, 0, 1, 1)), "outside the scene"),
             (AreaPiece(bounds=(49.0, 2.0, 49.1, 2.1), crs="EPSG:4326"), "outside the scene"),
             (AreaPiece(bounds=(500_010.1, 5_399_990.1, 500_010.2, 5_399_990.2)), "no pixel"),

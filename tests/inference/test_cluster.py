@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
 
 import distributed
 import pytest
@@ -85,13 +84,26 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, options, 
 def test_a_worker_that_dies_while_the_command_connects_costs_only_itself(
     job, tmp_path, options, workers, expected, monkeypatch
 ):
-    dies = min(workers.run(os.getpid).values())
-    answer = f"(os.kill({dies}, 9) if os.getpid() == {dies} else None) or crispmap.__version__"
-    asked = partial(eval, f"[(os := __import__('os')), (crispmap := __import__('crispmap')), {answer}][-1]", {})
-    monkeypatch.setattr(cluster, "_worker_version", asked)
+    victim, own = min(workers.run(os.getpid).values()), cluster.version("crispmap")
+
+    def version_or_death():
+        if os.getpid() == victim:
+            os._exit(1)
+        return own
+
+    monkeypatch.setattr(cluster, "_worker_version", version_or_death)
     assert made(job, tmp_path / "a", options) == expected
     workers.wait_for_workers(2, timeout=60)
-    assert dies not in workers.run(os.getpid).values()
+    assert victim not in workers.run(os.getpid).values()
+
+
+def test_workers_without_crispmap_are_told(job, tmp_path, options, monkeypatch):
+    def missing():
+        raise ModuleNotFoundError("no crispmap")
+
+    monkeypatch.setattr(cluster, "_worker_version", missing)
+    with pytest.raises(ClusterError, match="have no crispmap"):
+        made(job, tmp_path / "a", options)
 
 
 def test_an_error_of_the_work_is_the_users_and_not_tried_again(job, tmp_path, options):

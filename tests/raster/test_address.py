@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crispmap.errors import CrispmapError, CrispmapWarning, without_secrets
 from crispmap.files.address import (
     file_name,
     fit_name,
@@ -125,3 +126,22 @@ def test_a_file_is_missing_where_there_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.GPKG", "https://host/x/A.gpkg?sig=a.b/c.d", "/vsis3/bucket/a.gpkg"])
 def test_a_suffix_is_that_of_the_file(name: str) -> None:
     assert suffix_of(name) == suffix_of(Path(name)) == ".gpkg"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("https://me:pa:ss@w@host/a.tif?x=1&sig=a%2Fb&y=2", "https://***@host/a.tif?x=1&sig=***&y=2"),
+        ("a https:/me:pw@host/a.tif b", "a https:/***@host/a.tif b"),
+        (
+            "s3://b/a.tif?X-Amz-Signature=abc 'x?access_token=t'",
+            "s3://b/a.tif?X-Amz-Signature=*** 'x?access_token=***'",
+        ),
+        ("tcp://me:pw@10.0.0.1:8786", "tcp://***@10.0.0.1:8786"),
+        ("mail a@b.org about /x/y@z.tif?n=1", "mail a@b.org about /x/y@z.tif?n=1"),
+    ],
+)
+def test_secrets_of_addresses_are_masked_in_any_text(text: str, masked: str) -> None:
+    assert without_secrets(text) == masked
+    assert without_secrets(masked) == masked
+    assert str(CrispmapWarning(text)) == CrispmapError(text).given == masked

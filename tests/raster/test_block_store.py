@@ -653,11 +653,13 @@ def good_journal() -> dict[str, Any]:
         ("[]", "missing or damaged"),
         ("{}", "missing or damaged"),
         (json.dumps({**good_journal(), "crispmap": 2}), "format 2, that of another version"),
-        (json.dumps({**good_journal(), "block_px": 0}), "is damaged"),
-        (json.dumps({**good_journal(), "block_px": True}), "is damaged"),
-        (json.dumps({**good_journal(), "block_px": "128"}), "is damaged"),
-        (json.dumps({**good_journal(), "identity": ["a"]}), "is damaged"),
-        (json.dumps({**good_journal(), "identity": {"a": 1}}), "is damaged"),
+        (json.dumps({**good_journal(), "block_px": 0}), "missing or damaged"),
+        (json.dumps({**good_journal(), "block_px": True}), "missing or damaged"),
+        (json.dumps({**good_journal(), "block_px": "128"}), "missing or damaged"),
+        (json.dumps({**good_journal(), "identity": ["a"]}), "missing or damaged"),
+        (json.dumps({**good_journal(), "identity": {"a": 1}}), "missing or damaged"),
+        (json.dumps({**good_journal(), "identity": {"output a\0b": "x"}}), "missing or damaged"),
+        ("[" * 100_000, "missing or damaged"),
         (None, "missing or damaged"),
     ],
 )
@@ -670,6 +672,22 @@ def test_a_journal_that_cannot_be_read_is_reported(tmp_path: Path, content: str 
     assert "restart=True" in caught.value.remedy
     with open_store(two_specs(tmp_path), restart=True) as store:
         assert store.finished == set()
+
+
+@pytest.mark.parametrize("part", ["journal.json", "finished.json", "blocks"])
+def test_whatever_stands_in_place_of_a_part_is_discarded(tmp_path: Path, part: str) -> None:
+    open_store(two_specs(tmp_path)).close()
+    path = store_folder(tmp_path / "map.tif") / part
+    if part == "blocks":
+        path.rmdir()
+        path.touch()
+    else:
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    with open_store(two_specs(tmp_path), restart=True) as store:
+        put(store, all_blocks(store), [ids(), logits()])
+        store.finish()
+    assert names(tmp_path) == ["map.tif", "scores.tif"]
 
 
 def test_a_run_killed_before_its_journal_leaves_nothing_to_take_up(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from affine import Affine
 from typer.testing import CliRunner
 
 from crispmap.cli.main import app
-from crispmap.errors import GridError, SceneError
+from crispmap.errors import GeoreferenceWarning, GridError, SceneError
+from crispmap.files.address import gdal_name
 from crispmap.raster import stac
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import read_whole
@@ -203,7 +204,7 @@ def test_a_file_called_with_a_hash_is_a_file(tmp_path: Path) -> None:
     [
         "", "no JSON", "[1]", "{}", "7", '{"type": "Feature"}', '{"type": "FeatureCollection", "features": []}',
         '{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": null, "properties": {}}]}',
-        item({}, properties={}), item({}, properties={"datetime": "soon"}), {**item({}), "assets": [1]}, "[" * 100_000,
+        {**item({}), "assets": [1]}, {**item({}), "id": None}, {**item({}), "type": 5}, "[" * 100_000,
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_an_item_is_reported(write: Any, content: Any) -> None:
@@ -301,3 +302,52 @@ def test_info_looks_at_one_scene(bands: np.ndarray, write: Any) -> None:
     missing = CliRunner().invoke(app, ["info", f"{write(item(RGB))}#nir"])
     assert missing.exit_code == 2
     assert "has no asset nir" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "file:///etc/passwd", "/vsistdin/", "/vsizip//etc/a.zip/b.tif", "/vsicurl/file:///etc/passwd", "/vsimem/a.tif",
+        "/vsicurl?url=file:///etc/passwd", "/vsisubfile/0_9,/etc/passwd", "NETCDF:/etc/a.nc:red",
+    ],
+)  # fmt: skip
+def test_an_item_from_the_network_names_files_from_there_alone(
+    write: Any, server: RangeServer, bands: np.ndarray, href: str
+) -> None:
+    write(item({"B02": band("B02"), "own": {"href": href, "type": COG}}))
+    address = f"{server.address}/item.json"
+    assert item_scenes(address, ["B02"])[0].files == (f"/vsicurl/{server.address}/B02.tif",)
+    with pytest.raises(SceneError) as caught:
+        item_scenes(address, ["own"])
+    assert href in caught.value.given
+
+
+@pytest.mark.parametrize(
+    "href", ["/vsis3/b/a.tif", "s3://b/a.tif", "/vsizip//vsicurl/https://h/a.zip/b.tif", "https://h/a"]
+)
+def test_an_item_from_the_network_may_name_other_servers(write: Any, server: RangeServer, href: str) -> None:
+    write(item({"own": {"href": href, "type": COG}}))
+    assert item_scenes(f"{server.address}/item.json", ["own"])[0].files == (gdal_name(href),)
+
+
+@pytest.mark.parametrize("href", ["/vsistdin/", "/vsistdin?buffer=1", "/vsizip//vsistdin/"])
+def test_no_item_names_the_standard_input(write: Any, href: str) -> None:
+    with pytest.raises(SceneError) as caught:
+        item_scenes(str(write(item({"own": {"href": href, "type": COG}}))), ["own"])
+    assert href in caught.value.given
+
+
+def test_a_virtual_raster_from_the_network_is_not_made_of_files_here(
+    tmp_path: Path, server: RangeServer, bands: np.ndarray
+) -> None:
+    text = (
+        '<VRTDataset rasterXSize="30" rasterYSize="20"><VRTRasterBand dataType="UInt16" band="1"><SimpleSource>'
+        '<SourceFilename relativeToVRT="{}">{}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
+    )
+    (tmp_path / "here.vrt").write_text(text.format(0, tmp_path / "B02.tif"))
+    (tmp_path / "there.vrt").write_text(text.format(1, "B02.tif"))
+    with pytest.warns(GeoreferenceWarning):
+        open_scene(f"{server.address}/there.vrt").close()
+    with pytest.raises(SceneError) as caught:
+        open_scene(f"{server.address}/here.vrt")
+    assert str(tmp_path / "B02.tif") in caught.value.given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import itertools
 import logging
 import multiprocessing
 import os
@@ -13,9 +14,12 @@ import sys
 import threading
 import time
 from collections import namedtuple
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +30,9 @@ from crispmap.data.patches import ArrayPatches
 from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
 from crispmap.models.registry import architectures
 from crispmap.refiners.rnn.refiner import VARIANTS, RecurrentRefiner
+from crispmap.training import loop
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
+from crispmap.training.folder import TrainingFolder
 from crispmap.training.options import TrainerOptions
 from crispmap.training.task import CoarseTask, RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
@@ -141,6 +147,27 @@ class TestResume:
         assert load_tree(tmp_path / "parts" / "last.safetensors")["global_step"] == 20
         run(tiny.coarse_task(), tmp_path / "parts", resume=True)
         run(tiny.coarse_task(), tmp_path / "whole")
+        assert_same_state(tmp_path / "whole", tmp_path / "parts")
+
+    @pytest.mark.parametrize("stopped_at", [7, 12, 19, 20, 33, 49])
+    def test_a_state_of_every_minute_is_gone_on_from(self, stopped_at, tmp_path, monkeypatch):
+        """Where a state is written before every step, one is written, and no weight, score or loss depends on it."""
+        run(tiny.coarse_task(log_every=4), tmp_path / "whole")
+        clock = itertools.count(step=loop.STATE_EVERY_S + 1)
+        monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        kept = TrainingFolder.write_state
+
+        def stop(folder: TrainingFolder, state: Mapping[str, Any]) -> None:
+            kept(folder, state)
+            if state["global_step"] == stopped_at:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as stopping:
+            stopping.setattr(TrainingFolder, "write_state", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(tiny.coarse_task(log_every=4), tmp_path / "parts")
+        assert load_tree(tmp_path / "parts" / "last.safetensors")["global_step"] == stopped_at
+        run(tiny.coarse_task(log_every=4), tmp_path / "parts", resume=True)
         assert_same_state(tmp_path / "whole", tmp_path / "parts")
 
     def test_killed_process_resumes(self, tmp_path):

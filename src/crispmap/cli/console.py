@@ -12,18 +12,20 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from crispmap.errors import without_secrets
+
 console = Console(stderr=True, highlight=False)
 """Standard error; colours where that is a terminal."""
 
 
 def notify(text: str) -> None:
     """Print a line on standard error, as it is."""
-    console.print(Text(text), soft_wrap=True)
+    console.print(Text(without_secrets(text)), soft_wrap=True)
 
 
 def notify_problem(kind: str, text: str, style: str) -> None:
     """Print a message on standard error after a coloured word such as "error"."""
-    console.print(Text.assemble((f"{kind}:", style), f" {text}"), soft_wrap=True)
+    console.print(Text.assemble((f"{kind}:", style), f" {without_secrets(text)}"), soft_wrap=True)
 
 
 def print_line(text: str = "") -> None:

@@ -98,7 +98,7 @@ def in_options(text: str) -> str:
 
 
 def _notes(error: BaseException) -> list[str]:
-    return list(getattr(error, "__notes__", []))
+    return [in_options(note) for note in getattr(error, "__notes__", [])]
 
 
 def _report_failure(error: Exception, debug: bool) -> int:

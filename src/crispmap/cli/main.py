@@ -17,8 +17,9 @@ import typer
 from typer.core import TyperGroup
 
 from crispmap import __version__
-from crispmap.cli.console import print_line
+from crispmap.cli.console import notify_problem, print_line
 from crispmap.cli.failures import errors_reported, termination_raised, warnings_reported
+from crispmap.cli.streams import guard_streams, lost_output
 
 
 @dataclass(frozen=True)
@@ -142,5 +143,10 @@ def _help(function: Callable[..., Any], verb: Verb) -> str:
 
 def main() -> None:
     """Run the command with the arguments of the process, and exit with its status."""
-    with termination_raised():
-        app(prog_name="crispmap")
+    guard_streams()
+    try:
+        with termination_raised():
+            app(prog_name="crispmap")
+    finally:
+        if lost := lost_output():
+            notify_problem("warning", f"Standard output cannot be written: {lost}.", "bold yellow")

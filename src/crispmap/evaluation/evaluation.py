@@ -159,7 +159,7 @@ class Evaluation:
             counts = entries["counts"]
             gsd_y, gsd_x = (float(value) for value in counts["gsd_m"])
             parts = counts["confusion"], counts["boundary"], counts["relaxed"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"Not an evaluation: {error!r}.", expected="figures as written by crispmap") from error
         return cls(
             ConfusionMatrix.from_dict(parts[0]),

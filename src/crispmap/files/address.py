@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from crispmap.errors import without_secrets
+
 _SCHEMES = {
     "http": "/vsicurl/http://",
     "https": "/vsicurl/https://",
@@ -20,6 +22,10 @@ _ONE_SLASH = re.compile(rf"(^|/)({'|'.join(_SCHEMES)}):/(?=[^/])")
 _IN_ANOTHER = re.compile(r"^(/vsi(?:zip|tar|gzip|7z|rar))/(?=vsi\w+/)")
 _ARCHIVE = re.compile(r"^/vsi(?:zip|tar|gzip|7z|rar)/(?=[^/{])")
 _REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(_streaming)?[/?]")
+_NETWORK_ONLY = re.compile(
+    r"(?:/vsi(?:zip|tar|gzip|7z|rar)/\{?)*"
+    r"(?:/vsi(?:s3|gs|az|adls|oss|swift)(?:_streaming)?/|/vsicurl(?:_streaming)?/(?:https?|ftp)://)"
+)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 _LONGEST_NAME = 150  # bytes; file systems take 255, and a map's name and suffix come after
 
@@ -39,6 +45,11 @@ def gdal_name(path: str | Path) -> str:
 def is_remote(path: str | Path) -> bool:
     """Return whether GDAL would read a path over a network."""
     return _REMOTE.search(gdal_name(path)) is not None
+
+
+def reaches_network_only(path: str | Path) -> bool:
+    """Return whether GDAL would read a path over a network and nowhere else, an archive there included."""
+    return _NETWORK_ONLY.match(gdal_name(path)) is not None
 
 
 def is_address(path: str | Path) -> bool:
@@ -85,9 +96,9 @@ def fit_name(text: str) -> str:
 
 
 def shown(path: str | Path) -> str:
-    """Return a path as messages show it: an address without its query, which may hold a secret."""
+    """Return a path as messages show it: an address without its query and without a password."""
     name = web_address(path) or gdal_name(path)
-    return name.split("?", 1)[0] if is_remote(name) else name
+    return without_secrets(name.split("?", 1)[0]) if is_remote(name) else name
 
 
 def file_name(path: str | Path) -> str:

@@ -7,16 +7,17 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from crispmap.errors import SceneError
-from crispmap.files.address import gdal_name, is_plain_file, is_remote, shown
+from crispmap.files.address import gdal_name, is_plain_file, is_remote, reaches_network_only, shown
 from crispmap.files.archive import archive_remedy
 from crispmap.files.north_up import north_up
 
@@ -24,6 +25,8 @@ _CACHE_BYTES = 128_000_000
 """GDAL's block cache: by default it is 5 % of the memory, more than the rest of crispmap uses."""
 
 ONCE_CACHE_BYTES = 16 * 2**20  # room for a row of tiles 512 high, of a byte raster 32,768 pixels wide
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError, UnicodeDecodeError)
+"""What rasterio raises for a damaged file; the last where GDAL's own message, or a name in it, is not UTF-8."""
 _OPTIONS = {
     # GDAL's fast path for whole PNG files returns uninitialised memory, without an error, for a truncated file.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"
@@ -87,15 +90,48 @@ def _opened(name: str) -> DatasetReader:
     try:
         with gdal_settings(name):
             try:
-                dataset = rasterio.open(name)
-            except (RasterioError, OSError) as error:
+                dataset: DatasetReader = rasterio.open(name)
+            except GDAL_ERRORS as error:
                 if not is_remote(name) or _CACHED_AS_MISSING not in reason(error):
                     raise
                 with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=name):
                     dataset = rasterio.open(name)
-            return north_up(dataset)
-    except (RasterioError, OSError) as error:
+            if dataset.count:
+                _load_facts(dataset)
+    except GDAL_ERRORS as error:
         raise _failure(name, error) from error
+    _refuse_local_sources(name, dataset)
+    return north_up(dataset)
+
+
+def _refuse_local_sources(name: str, dataset: DatasetReader) -> None:
+    """Raise SceneError for a virtual raster from the network that is made of files of this machine."""
+    if not is_remote(name) or dataset.driver != "VRT":
+        return
+    local = [file for file in dataset.files if not reaches_network_only(file)]
+    if local:
+        dataset.close()
+        raise SceneError(
+            f"{shown(name)} comes from the network and names {local[0]}, which does not.",
+            expected="a virtual raster of files from the network",
+            remedy="Download it, if you trust it.",
+        )
+
+
+def _load_facts(dataset: DatasetReader) -> None:
+    """Make GDAL read what it reads only when asked, so that damage is found where the raster is opened.
+
+    Raises:
+        RasterioError, CPLE_BaseError: If it is damaged.
+    """
+    try:
+        with suppress(UnicodeDecodeError):  # see ``crispmap.files.raster_text``
+            dataset.tags()
+        _ = dataset.nodatavals, dataset.mask_flag_enums, dataset.block_shapes, dataset.crs
+        _ = dataset.colorinterp  # last: it raises what GDAL found wrong before, too
+    except BaseException:
+        dataset.close()
+        raise
 
 
 def gdal_settings(name: str) -> rasterio.Env:
@@ -123,6 +159,8 @@ def reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     text = getattr(error, "errmsg", None) or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        text = error.object.decode(errors="replace")
     return str(text).strip().rstrip(".")
 
 
@@ -230,7 +268,7 @@ def _failure(name: str, error: BaseException) -> SceneError:
         return _unreachable(name, error)
     vectors = name.lower().endswith(_VECTOR_SUFFIXES)
     return SceneError(
-        f"{shown(name)} cannot be opened as a raster: {error}",
+        f"{shown(name)} cannot be opened as a raster: {reason(error)}.",
         expected=_FORMATS,
         remedy=archive_remedy(name, _IN_ARCHIVES)
         or (

@@ -52,6 +52,8 @@ def reading(path: str | Path) -> Iterator[None]:
         pyogrio.set_gdal_config_options(options)
         try:
             yield
+        except UnboundLocalError as error:  # pyogrio's own, for a coordinate reference system that has no name in WKT
+            raise pyogrio.errors.DataSourceError("its coordinate reference system cannot be understood") from error
         finally:
             pyogrio.set_gdal_config_options(dict.fromkeys(options))
 

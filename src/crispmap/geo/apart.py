@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from pyproj import Transformer
 
 from crispmap.geo.area_pieces import EDGE_PARTS, block_around, to_pixels
 from crispmap.geo.areas import Area, check_apart
+from crispmap.geo.crs import transformer
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Grid
 from crispmap.geo.turns import turns_between, unbroken
@@ -40,7 +40,7 @@ def _on_grid(area: Area, grid: Grid, other: Grid) -> Area | None:
         return None
     dense = [shapely.segmentize(shapely.LineString(ring), max(grid.shape) / EDGE_PARTS) for ring in area.rings]
     corners = affine_points(grid.transform, shapely.get_coordinates(dense))
-    points = np.stack(Transformer.from_crs(grid.crs, other.crs, always_xy=True).transform(*corners.T), axis=1)
+    points = np.stack(transformer(grid.crs, other.crs).transform(*corners.T), axis=1)
     if not np.isfinite(points).all():
         return None
     points = unbroken(points, other.crs)

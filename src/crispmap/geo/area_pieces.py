@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from crispmap.errors import ProjectError
 from crispmap.files.address import shown
 from crispmap.geo.areas import Area, check_apart
+from crispmap.geo.crs import transformer
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between, unbroken
@@ -34,6 +35,7 @@ AREA_ROLES = ("coarse", "refiner", "validation", "test")
 FORMS = ("window", "bounds", "polygon", "file")  # ways to give a piece; each piece uses one
 
 EDGE_PARTS = 64  # edges given in another CRS, which may be curved here, get a point every such part of the scene
+_FURTHEST_PX = 1e12  # positions of pixels further away are of no place: beyond, sums of them lose whole pixels
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,12 @@ def block_around(rings: Sequence[DoubleArray], grid: Grid) -> Block:
 def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> Area:
     """Return the area rings enclose on a grid; it holds at least one pixel."""
     points = np.concatenate(rings)
+    if not (np.abs(points) < _FURTHEST_PX).all():
+        raise ProjectError(
+            f"{origin} has coordinates further from the scene than any place.",
+            expected="coordinates of the earth, in the CRS of the area",
+            remedy="Check the numbers, and crs.",
+        )
     block = block_around(rings, grid)
     area = Area(origin, block, rings)
     if not area.is_empty:
@@ -312,7 +320,7 @@ def _in_grid_crs(polygon: Polygon, crs: CRS | None, grid: Grid, origin: str) -> 
         )
     dense = shapely.segmentize(polygon, _edge_length(polygon, crs, grid))
     x, y = shapely.get_coordinates(dense).T
-    points = np.stack(Transformer.from_crs(crs, grid.crs, always_xy=True).transform(x, y), axis=1)
+    points = np.stack(transformer(crs, grid.crs).transform(x, y), axis=1)
     if not np.isfinite(points).all():
         raise ProjectError(
             f"{origin} cannot be expressed in the scene's CRS, {grid.crs.name}.",
@@ -340,7 +348,7 @@ def _edge_length(polygon: Polygon, crs: CRS, grid: Grid) -> float:
     It depends on the grid alone, so that two areas get the same points on a shared edge; but an outline far larger than
     the scene gets a few thousand points at most.
     """
-    bounds = Transformer.from_crs(grid.crs, crs, always_xy=True).transform_bounds(*grid.bounds)
+    bounds = transformer(grid.crs, crs).transform_bounds(*grid.bounds)
     size = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
     least = float(polygon.length) / 4096
     return max(size / EDGE_PARTS, least) if math.isfinite(size) else least
@@ -357,6 +365,9 @@ def _rings(polygon: Polygon | MultiPolygon, grid: Grid) -> tuple[DoubleArray, ..
 def to_pixels(points: DoubleArray, grid: Grid) -> DoubleArray:
     """Return pixel positions (point, 2) of points in the CRS of a grid.
 
-    Rounded to a millionth of a pixel, so that two areas see a shared edge on the same side of a pixel's centre.
+    Rounded to a millionth of a pixel, so that two areas see a shared edge on the same side of a pixel's centre; at most
+    _FURTHEST_PX.
     """
-    return affine_points(~grid.transform, points).round(6)
+    with np.errstate(over="ignore", invalid="ignore"):
+        positions = affine_points(~grid.transform, points)
+    return np.nan_to_num(positions, nan=_FURTHEST_PX).clip(-_FURTHEST_PX, _FURTHEST_PX).round(6)

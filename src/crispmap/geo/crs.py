@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 
 from crispmap.errors import GridError
 
@@ -24,4 +25,20 @@ def to_lonlat(crs: CRS) -> Transformer:
             f"The CRS {crs.name!r} is not tied to the earth.", expected="a projected or geographic CRS",
             remedy="Assign the CRS it is really in, or none: gdal_edit.py -a_srs EPSG:..., gdal_edit.py -a_srs ''.",
         )  # fmt: skip
-    return Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    return transformer(crs, crs.geodetic_crs)
+
+
+def transformer(source: CRS | None, target: CRS | None) -> Transformer:
+    """Return the transformer from one CRS to another, longitude or east first.
+
+    Raises:
+        GridError: If there is none, as for a damaged CRS.
+    """
+    try:
+        return Transformer.from_crs(source, target, always_xy=True)
+    except ProjError as error:
+        raise GridError(
+            f"Coordinates cannot be taken from {source and source.name!r} to {target and target.name!r}: {error}.",
+            expected="two coordinate reference systems that are known to each other",
+            remedy="Give the right CRS of the file, or assign it again (gdal_edit.py, ogr2ogr -a_srs).",
+        ) from error

@@ -6,12 +6,12 @@ import math
 from typing import TypeAlias
 
 import numpy as np
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Geod
 from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
 
 from crispmap.errors import GridError
-from crispmap.geo.crs import to_lonlat
+from crispmap.geo.crs import to_lonlat, transformer
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import CountArray, DoubleArray
@@ -67,7 +67,7 @@ class Disk:
     def __init__(self, crs: CRS, grid: Grid) -> None:
         lon, lat = to_lonlat(crs).transform(*(grid.transform @ (grid.width / 2, grid.height / 2)))
         plane = ProjectedCRS(LambertAzimuthalEqualAreaConversion(lat, lon), geodetic_crs=crs.geodetic_crs)
-        self._transformer = Transformer.from_crs(crs, plane, always_xy=True)
+        self._transformer = transformer(crs, plane)
 
     def __call__(self, points: DoubleArray) -> DoubleArray:
         """Return points (n, 2) in metres; not finite where they are no place in the CRS."""

@@ -11,7 +11,7 @@ from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import AzimuthalEquidistantConversion
 
 from crispmap.errors import GridError
-from crispmap.geo.crs import to_lonlat
+from crispmap.geo.crs import to_lonlat, transformer
 from crispmap.geo.grid import Grid
 
 Points: TypeAlias = NDArray[np.float64]  # points (n, 2), columns x and y
@@ -42,7 +42,7 @@ class LocalPlane:
                 remedy="Check the CRS of the file; it may have been assigned to coordinates of another one.",
             )
         plane = ProjectedCRS(AzimuthalEquidistantConversion(lat, lon), geodetic_crs=crs.to_2d().geodetic_crs)
-        self._forward = Transformer.from_crs(crs.to_2d(), plane, always_xy=True)
+        self._forward = transformer(crs.to_2d(), plane)
 
     @classmethod
     def of_grid(cls, grid: Grid) -> LocalPlane:

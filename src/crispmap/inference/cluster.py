@@ -107,24 +107,29 @@ def _distributed() -> Any:
 
 
 def _check_workers(client: Client, address: str) -> None:
-    """Raise ClusterError unless every worker runs this version of crispmap."""
+    """Raise ClusterError unless every worker that answers runs this version of crispmap."""
     own = version("crispmap")
-    answers = client.run(_worker_version, on_error="return").values()
-    without = next((one for one in answers if isinstance(one, ImportError)), None)
-    if without is not None:
+    try:
+        answers = list(client.run(_worker_version, on_error="return").values())
+    except (OSError, TimeoutError) as error:
         raise ClusterError(
-            f"The workers of {address} have no crispmap: {without}.",
+            f"The scheduler {address} was lost: {error}.", expected="a scheduler that lives", remedy=_REMEDY
+        ) from error
+    missing = next((one for one in answers if isinstance(one, ImportError)), None)
+    if missing is not None:
+        raise ClusterError(
+            f"The workers of {address} have no crispmap: {missing}.",
             expected=f"crispmap {own} on every worker",
             remedy="install it in the environment the workers run in",
         )
-    found = [one for one in answers if isinstance(one, str)]  # an error of another kind: a worker that died meanwhile
+    found = {one for one in answers if isinstance(one, str)}  # the others died meanwhile
     if not found:
         raise ClusterError(
             f"The scheduler {address} has no workers.",
             expected="one worker or more",
             remedy=f"start some with: dask worker {address}",
         )
-    others = {name for name in found if name != own}
+    others = found - {own}
     if others:
         raise ClusterError(
             f"Workers of {address} run crispmap {', '.join(sorted(others))}; here it is {own}.",

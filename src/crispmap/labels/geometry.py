@@ -34,7 +34,9 @@ def single_parts(geometries: Geometries) -> tuple[Geometries, NDArray[np.int64]]
     geometries = shapely.force_2d(geometries)
     source = np.flatnonzero(~(shapely.is_missing(geometries) | shapely.is_empty(geometries)))
     parts, source = _explode(geometries[source], source)
-    finite = np.isfinite(shapely.bounds(parts)).all(axis=1)
+    points, place = shapely.get_coordinates(parts, return_index=True)
+    finite = np.ones(len(parts), np.bool_)
+    finite[place[~np.isfinite(points).all(axis=1)]] = False
     wanted = finite & (is_polygon(parts) | is_line(parts))
     parts, source = parts[wanted], source[wanted]
 

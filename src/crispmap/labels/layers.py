@@ -11,7 +11,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pyogrio
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError
 from shapely.errors import ShapelyError
 
@@ -19,6 +19,7 @@ from crispmap.errors import CrispmapWarning, LabelError
 from crispmap.files.address import is_address, is_missing, is_remote, shown, suffix_of
 from crispmap.files.archive import archive_remedy
 from crispmap.files.vector_file import FALLBACK_ENCODING, as_utf8, layer_info, reading, reason_shown, vector_name
+from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.tags import match_columns
 
@@ -185,8 +186,8 @@ def grid_box(grid: Grid, crs: CRS | None, margin_m: float = 0.0) -> Box | None:
     grown = grid.window(Block(-down, -across, grid.height + 2 * down, grid.width + 2 * across))
     if crs is None or grid.crs is None or crs == grid.crs:
         return grown.bounds
-    transformer = Transformer.from_crs(grid.crs.to_2d(), crs.to_2d(), always_xy=True)
-    left, bottom, right, top = transformer.transform_bounds(*grown.bounds, densify_pts=21)
+    between = transformer(grid.crs.to_2d(), crs.to_2d())
+    left, bottom, right, top = between.transform_bounds(*grown.bounds, densify_pts=21)
     if crs.is_geographic and right < left:
         right += 360
     return (left, bottom, right, top) if np.isfinite((left, bottom, right, top)).all() and left <= right else None
@@ -253,7 +254,7 @@ def _read_parquet(path: Path) -> gpd.GeoDataFrame:
             expected="pyarrow",
             remedy="pip install 'crispmap[parquet]', or convert the file to GeoPackage.",
         ) from error
-    except (ValueError, OSError, CRSError) as error:
+    except (ValueError, OSError, CRSError, KeyError, ShapelyError) as error:
         if "geo metadata" in str(error):  # geopandas' message for a table of another kind
             from pyarrow import parquet  # type: ignore[import-untyped]
 

@@ -24,14 +24,13 @@ import numpy as np
 from geopandas import GeoDataFrame
 from pyproj import CRS
 from pyproj.exceptions import CRSError
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, GeoreferenceWarning, GridError, LabelError, SceneError
 from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
-from crispmap.files.dataset import gdal_settings, open_dataset
+from crispmap.files.dataset import GDAL_ERRORS, gdal_settings, open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
@@ -216,7 +215,7 @@ class MaskLabels:
         try:
             with gdal_settings(gdal_name(self.path)):
                 yield
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise LabelError(
                 f"{self._name} cannot be read{where}: {error}",
                 expected="a complete file",

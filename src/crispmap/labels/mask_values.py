@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +94,8 @@ def traits_of(dataset: DatasetReader, name: str) -> palette.MaskTraits | None:
         return None
     colours = None
     if bands == 1 and dataset.colorinterp[0] == ColorInterp.palette:
-        colours = {value: palette.colour_code(rgba[:3]) for value, rgba in dataset.colormap(1).items()}
+        with suppress(ValueError):  # the file says that it has a colour table, and has none
+            colours = {value: palette.colour_code(rgba[:3]) for value, rgba in dataset.colormap(1).items()}
     compression = dataset.compression.value.upper() if dataset.compression else ""
     lossy = bool(_LOSSY & {dataset.driver.upper(), compression})
     return palette.MaskTraits(bands >= 3, colours, lossy, dataset.nodata, name)

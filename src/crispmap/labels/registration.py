@@ -12,6 +12,7 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
 from crispmap.events import SILENT, Events
 from crispmap.files.dataset import open_dataset
+from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import is_vector_file
 from crispmap.labels.offset import TargetKind
@@ -106,7 +107,7 @@ def check_correction_target(out: Path, vectors: Path, against: Path, *, force: b
 def kind_of_target(path: Path) -> TargetKind:
     """Return "scores" for a raster with our tag of scores, else "image"; InputError for a class map."""
     with open_dataset(path) as dataset:
-        tags = dataset.tags()
+        tags = tags_of(dataset)
     if CLASSES_TAG in tags:
         raise InputError(
             f"{path} is a class map.",

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from crispmap.classes import ClassSchema, tag_values
 from crispmap.labels.widths import LANE_KEYS, WIDTH_KEYS, width_from_tags
@@ -31,6 +32,7 @@ TagTable: TypeAlias = dict[str, NDArray[np.object_]]
 
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*=>\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
+_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _YES = {"yes", "true", "True", "1"}
 _GEOFABRIK_KEYS = {
     "roads": "highway",
@@ -70,7 +72,7 @@ def parse_many_tags(text: object) -> dict[str, str]:
         return {}
     if text.lstrip().startswith("{"):
         try:
-            found = {str(key): _text(value) for key, value in json.loads(text).items()}
+            found = {key: _text(value) for key, value in _OBJECT.validate_json(text).items()}
             return {key: value for key, value in found.items() if value is not None}
         except ValueError:
             return {}

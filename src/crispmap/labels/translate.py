@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from crispmap.errors import LabelError, OutputError
+from crispmap.files.atomic import scratch_folder
+from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Grid
 from crispmap.geo.local_plane import LocalPlane, Points
 from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, read_layer
@@ -100,7 +101,7 @@ def _centre(grid: Grid, crs: CRS | None) -> tuple[float, float]:
     x, y = grid.transform @ (grid.width / 2, grid.height / 2)
     if crs is None or grid.crs is None or crs == grid.crs:
         return x, y
-    x, y = Transformer.from_crs(grid.crs.to_2d(), crs.to_2d(), always_xy=True).transform(x, y)
+    x, y = transformer(grid.crs.to_2d(), crs.to_2d()).transform(x, y)
     return x, y
 
 
@@ -128,8 +129,8 @@ def _plain(value: Any) -> Any:
 def _write_layers(target: Path, frames: list[tuple[str, gpd.GeoDataFrame]]) -> None:
     """Write layers to a temporary GeoPackage and rename it onto the target."""
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-            scratch = Path(folder) / target.name
+        with scratch_folder(target) as folder:
+            scratch = folder / target.name
             for name, frame in frames:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)  # of a layer without CRS

@@ -11,12 +11,13 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import LabelError
 from crispmap.files.address import suffix_of
+from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Grid
 from crispmap.labels import tags
 from crispmap.labels.geometry import is_line, single_parts
@@ -288,7 +289,7 @@ def _off_scene(layers: list[VectorLayer], grid: Grid, assumed: CRS | str | None)
 def _lonlat(box: Box, crs: CRS | None) -> Box:
     if crs is None:
         return box
-    left, bottom, right, top = Transformer.from_crs(crs, _LONLAT, always_xy=True).transform_bounds(*box)
+    left, bottom, right, top = transformer(crs, _LONLAT).transform_bounds(*box)
     return left, bottom, right, top
 
 

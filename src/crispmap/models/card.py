@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 from safetensors import SafetensorError, safe_open
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import InputError, ModelError, SchemaError, number_of
+from crispmap.errors import InputError, ModelError, number_of
 from crispmap.models.architecture import Kind
 from crispmap.models.migration import migrated_card
 from crispmap.models.scaling import Scaling
@@ -95,13 +96,13 @@ class ModelCard:
             ModelError: If the text is not a card, or has a newer format.
         """
         try:
-            facts = json.loads(text)
-            version = facts["format"]
-        except (ValueError, TypeError, KeyError) as error:
+            facts = _OBJECT.validate_json(text)
+        except ValueError as error:
             raise ModelError(
                 f"The model card cannot be read: {error}.", expected="a card written by crispmap"
             ) from error
-        if not isinstance(version, int) or not 1 <= version <= FORMAT:
+        version = facts.get("format")
+        if type(version) is not int or not 1 <= version <= FORMAT:
             raise ModelError(
                 f"The model file has format {version!r}.",
                 expected=f"format {FORMAT} or older",
@@ -109,22 +110,42 @@ class ModelCard:
             )
         try:
             facts = migrated_card(facts)
-            if facts["kind"] not in get_args(Kind):
-                raise ValueError(f"unknown kind {facts['kind']!r}")
+            card = _Card.model_validate(facts)
             return cls(
-                kind=facts["kind"],
-                architecture=str(facts["architecture"]),
-                arguments=dict(facts["arguments"]),
-                schema=ClassSchema.from_json(json.dumps(facts["classes"])),
-                band_names=tuple(str(name) for name in facts["band_names"]),
-                scaling=Scaling(facts["scaling_offset"], facts["scaling_scale"]),
-                gsd_m=float(facts["gsd_m"]),
-                radius_px=None if facts["radius_px"] is None else int(facts["radius_px"]),
-                stride_px=int(facts["stride_px"]),
-                provenance=dict(facts["provenance"]),
+                kind=card.kind,
+                architecture=card.architecture,
+                arguments=card.arguments,
+                schema=ClassSchema.from_json(json.dumps(card.classes)),
+                band_names=tuple(card.band_names),
+                scaling=Scaling(tuple(card.scaling_offset), tuple(card.scaling_scale)),
+                gsd_m=card.gsd_m,
+                radius_px=card.radius_px,
+                stride_px=card.stride_px,
+                provenance=card.provenance,
             )
-        except (SchemaError, InputError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (InputError, ValueError) as error:
             raise ModelError(f"The model card is damaged: {error}.", expected="a card written by crispmap") from error
+
+
+class _Card(BaseModel):
+    """A model card in JSON, as its format says."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: Kind
+    architecture: str
+    arguments: dict[str, JsonValue]
+    classes: list[dict[str, JsonValue]]
+    band_names: list[str]
+    scaling_offset: list[float]
+    scaling_scale: list[float]
+    gsd_m: float
+    radius_px: int | None
+    stride_px: int
+    provenance: dict[str, Any]
+
+
+_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 @contextmanager

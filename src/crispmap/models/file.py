@@ -61,13 +61,7 @@ def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | Refin
             f"{path} holds a {card.kind} model.", expected=f"a {kind} model", remedy="give the other model file here"
         )
     network = _built(card, migrated_weights(weights), path)
-    if (network.bands, network.classes) != (len(card.band_names), len(card.schema)):
-        named = f"{number_of(len(card.band_names), 'band')} and {number_of(len(card.schema), 'class')}"
-        raise ModelError(
-            f"{path}: its card names {named}, its weights are for {network.bands} and {network.classes}.",
-            expected="a name for every band and class",
-            remedy="the file is damaged; train or fetch the model again",
-        )
+    _check_card(card, network, path)
     if isinstance(network, CoarseNetwork):
         return Model(network.eval(), card)
     return Model(network.eval(), card)
@@ -82,18 +76,39 @@ def _built(card: ModelCard, weights: Mapping[str, Tensor], path: Path) -> Coarse
             expected=f"one of {', '.join(known)}",
             remedy="update crispmap, or train the model again with this version",
         )
+    architecture = known[card.architecture]
     try:
+        options = {name: value for name, value in card.arguments.items() if name in architecture.options.model_fields}
+        architecture.options.model_validate(options)  # what a project file may not ask for, a model file may not either
         # On the meta device a false claim of a huge layer costs nothing: shapes are compared before any allocation.
         with torch.device("meta"):
-            network = known[card.architecture].build(**card.arguments)
+            network = architecture.build(**card.arguments)
         network.load_state_dict(weights, strict=True, assign=True)
-    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+    except (RuntimeError, TypeError, ValueError, KeyError, ArithmeticError) as error:
         raise ModelError(
             f"{path}: the weights do not fit the architecture {card.architecture!r}: {str(error).splitlines()[0]}",
             expected="the weights that the card describes",
             remedy="the file is damaged; train or fetch the model again",
         ) from error
     return network
+
+
+def _check_card(card: ModelCard, network: CoarseNetwork | Refiner, path: Path) -> None:
+    """Raise ModelError where a card says something else of a network than the network itself."""
+    if (network.bands, network.classes) != (len(card.band_names), len(card.schema)):
+        named = f"{number_of(len(card.band_names), 'band')} and {number_of(len(card.schema), 'class')}"
+        raise ModelError(
+            f"{path}: its card names {named}, its weights are for {network.bands} and {network.classes}.",
+            expected="a name for every band and class",
+            remedy="the file is damaged; train or fetch the model again",
+        )
+    stride_px = network.stride_px if isinstance(network, CoarseNetwork) else 1
+    if (network.radius_px, stride_px) != (card.radius_px, card.stride_px):
+        raise ModelError(
+            f"{path}: its card gives a radius of {card.radius_px} and a stride of {card.stride_px} pixels.",
+            expected=f"those of its network: {network.radius_px} and {stride_px}",
+            remedy="the file is damaged; train or fetch the model again",
+        )
 
 
 def model_hash(path: Path) -> str:

@@ -16,12 +16,10 @@ _WEIGHTS_OF_FORMAT_1 = {"centre": "mean", "spread": "scale"}
 def migrated_card(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts of a card of any older format in this one."""
     facts = dict(facts)
-    if facts["format"] == 1:
-        arguments = dict(facts["arguments"])
-        if facts["kind"] == "refiner" and "steps" in arguments:
-            arguments["iterations"] = arguments.pop("steps")
-        facts |= {"format": 2, "arguments": arguments}
-    return facts
+    arguments = facts.get("arguments")
+    if facts["format"] == 1 and facts.get("kind") == "refiner" and isinstance(arguments, dict) and "steps" in arguments:
+        facts["arguments"] = {"iterations" if name == "steps" else name: value for name, value in arguments.items()}
+    return {**facts, "format": 2}
 
 
 def migrated_weights(weights: Mapping[str, V]) -> dict[str, V]:

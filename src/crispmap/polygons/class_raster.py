@@ -9,12 +9,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import SceneError, SchemaError
-from crispmap.files.dataset import open_dataset
+from crispmap.files.dataset import GDAL_ERRORS, open_dataset
+from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Grid
 from crispmap.polygons.corners import NOTHING, Values
 from crispmap.raster.files import read_grid
@@ -105,7 +105,7 @@ class ClassRaster:
         window = Window(0, row, self.grid.width, height)
         try:
             return self._file.read(1, window=window), self._file.read_masks(1, window=window)
-        except (RasterioError, OSError) as error:
+        except GDAL_ERRORS as error:
             raise SceneError(
                 f"{self.path} cannot be read at rows {row}..{row + height - 1}: {error.__cause__ or error}",
                 expected="a complete raster file",
@@ -137,7 +137,7 @@ class ClassRaster:
     def _check_kind(self) -> None:
         """Raise SceneError if the file's bands or tags show that it is not class ids."""
         bands = [band for band, kind in enumerate(self._file.colorinterp, 1) if kind is not ColorInterp.alpha]
-        scores = SCORES_TAG in self._file.tags()
+        scores = SCORES_TAG in tags_of(self._file)
         if len(bands) != 1 or bands != [1] or scores or "complex" in self._file.dtypes[0]:
             what = "scores" if scores else "complex values" if len(bands) == 1 else f"{len(bands)} bands"
             raise SceneError(

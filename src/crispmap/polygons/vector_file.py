@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +22,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from pyproj import CRS
 
 from crispmap.errors import OutputError
+from crispmap.files.atomic import scratch_folder
 from crispmap.geo.grid import Grid
 from crispmap.polygons.polygons import Geometries
 from crispmap.raster.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
@@ -82,6 +82,7 @@ class PolygonFile:
         self._grid = grid
         self._force = force
         self._folder: Path | None = None
+        self._held = ExitStack()
         self._layer = self._path.stem
         self._columns: list[Mapping[str, NDArray[Any]]] = []
         self._polygons: list[Geometries] = []
@@ -89,7 +90,7 @@ class PolygonFile:
 
     def __enter__(self) -> Self:
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self._path.name[:100]}.", dir=self._path.absolute().parent))
+            self._folder = self._held.enter_context(scratch_folder(self._path))
         except OSError as error:
             raise self._failure(error) from error
         return self
@@ -110,9 +111,8 @@ class PolygonFile:
             if kind is None:
                 self._finish()
         finally:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
+            self._held.close()
+            self._folder = None
 
     @property
     def _scratch(self) -> Path:

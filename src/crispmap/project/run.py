@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from crispmap.errors import InputError, ModelError, OutputError, ProjectError
-from crispmap.events import SILENT, Events, progress
+from crispmap.events import SILENT, Events, progress, resumable
 from crispmap.inference.job import GivenScores, LoadedModels, MapJob
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Scores
@@ -83,7 +83,7 @@ def train_project(
     if not resume and not force:
         _refuse_existing(written, "give resume=True to go on, or force=True to train again")
     run = TrainingRun(products.training, resume=resume, force=force, trainer=trainer, events=events)
-    with open_sources(project) as sources:
+    with open_sources(project) as sources, resumable("What is learned is kept; go on from there with resume=True."):
         if len(wanted) == 2:
             TrainingPreflight(sources).check_refiner(project)  # not after an hour of the coarse training
         for makes in wanted:

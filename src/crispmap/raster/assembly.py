@@ -6,14 +6,12 @@ are only moved onto their targets, and a run that is killed in between is finish
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import rasterio
+from pydantic import BaseModel, ConfigDict
 
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
@@ -22,7 +20,7 @@ from crispmap.raster.block_files import StoredBlock, block_name, file_name
 from crispmap.raster.cog import checksum, differing, write_cog
 from crispmap.raster.mosaic import write_mosaic
 from crispmap.raster.spec import RasterSpec
-from crispmap.raster.targets import check_target, hidden_beside, put_in_place, sync_file, sync_folder
+from crispmap.raster.targets import check_target, hidden_beside, put_in_place, remove, sync_file, sync_folder
 
 MARK = "finished.json"  # the mark: all files are complete and may be moved
 BUILT = "finished"  # the folder in which files are made
@@ -80,7 +78,7 @@ class Assembly:
                 sync_file(built)
                 sync_folder(built.parent)
         self.check_targets()  # another program may have written one meanwhile
-        write_atomically(self._folder / MARK, json.dumps({"force": self._force}).encode())
+        write_atomically(self._folder / MARK, _Mark(force=self._force).model_dump_json().encode())
         sync_folder(self._folder)
 
     def _files(self, number: int, stored: Mapping[Block, StoredBlock]) -> dict[Block, str]:
@@ -130,18 +128,24 @@ class Assembly:
 
     def _marked_force(self) -> bool:
         """Return whether the run that made the files was allowed to replace others."""
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            mark: Any = json.loads((self._folder / MARK).read_bytes())
-            return bool(mark["force"])
+        with suppress(OSError, ValueError):
+            return _Mark.model_validate_json((self._folder / MARK).read_bytes()).force
         return False
 
     def clear(self) -> None:
         """Remove the mark, and then the files not yet moved; raise OSError if they cannot be removed."""
-        (self._folder / MARK).unlink(missing_ok=True)
+        remove(self._folder / MARK)
         for number in range(len(self._specs)):
             self._built(number).unlink(missing_ok=True)
-        if (self._folder / BUILT).exists():
-            shutil.rmtree(self._folder / BUILT)
+        remove(self._folder / BUILT)
+
+
+class _Mark(BaseModel):
+    """The mark as it is written."""
+
+    model_config = ConfigDict(strict=True)
+
+    force: bool  # whether other files may be replaced
 
 
 def built_elsewhere(target: Path) -> Path:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from crispmap.errors import CrispmapWarning
+from crispmap.files.dataset import GDAL_ERRORS
 from crispmap.raster.nodata import NodataRule
 
 _SAMPLES = (0.15, 0.5, 0.85)
@@ -117,7 +117,7 @@ def _border(dataset: DatasetReader, bands: Sequence[int]) -> list[NDArray[Any]]:
     steps = [place / (_SIDES - 1) for place in range(_SIDES)]
     places = [(down, across) for down in steps for across in steps if {down, across} & {0.0, 1.0}]
     height, width = dataset.height - _BORDER_PX, dataset.width - _BORDER_PX
-    with suppress(RasterioError):  # reading the image raises a better error
+    with suppress(*GDAL_ERRORS):  # reading the image raises a better error
         return [
             dataset.read(list(bands), window=Window(int(across * width), int(down * height), _BORDER_PX, _BORDER_PX))
             for down, across in places
@@ -141,7 +141,7 @@ def _sample(dataset: DatasetReader, band: int) -> NDArray[Any]:
     """Return values of a band from small windows spread over the raster; none where it cannot be read."""
     side = min(_SAMPLE_PX, dataset.height), min(_SAMPLE_PX, dataset.width)
     parts = [np.zeros(0, dataset.dtypes[band - 1])]
-    with suppress(RasterioError):  # reading the image raises a better error
+    with suppress(*GDAL_ERRORS):  # reading the image raises a better error
         for down in _SAMPLES:
             for across in _SAMPLES:
                 row, col = int(down * (dataset.height - side[0])), int(across * (dataset.width - side[1]))

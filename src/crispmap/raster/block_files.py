@@ -19,6 +19,7 @@ from typing import Any
 
 from affine import Affine
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from rasterio.io import MemoryFile
 
 from crispmap.geo.grid import Block
@@ -29,6 +30,7 @@ from crispmap.raster.targets import sync_folder
 _RECORD = "block.json"
 _READ_BYTES = 2**20
 _TILE_PX = 256
+_STORED: TypeAdapter[list[tuple[int, int] | None]] = TypeAdapter(list[tuple[int, int] | None])
 
 
 @dataclass(frozen=True)
@@ -152,11 +154,11 @@ def stored_blocks(folder: Path, blocks: Iterable[Block], rasters: int) -> tuple[
 def stored_block(folder: Path, rasters: int) -> StoredBlock | None:
     """Return the content of a block's folder; None if a file is missing or differs from what was written."""
     try:
-        record = json.loads((folder / _RECORD).read_bytes())
-        stored = tuple(None if one is None else BlockFile(int(one[0]), int(one[1])) for one in record)
+        record = _STORED.validate_json((folder / _RECORD).read_bytes(), strict=True)
+        stored = tuple(None if one is None else BlockFile(*one) for one in record)
         files = [(folder / file_name(raster), one) for raster, one in enumerate(stored) if one is not None]
         whole = len(stored) == rasters and all(_crc_of(path) == one.content for path, one in files)
-    except (OSError, ValueError, TypeError, IndexError, KeyError):
+    except (OSError, ValueError):
         return None
     return stored if whole else None
 

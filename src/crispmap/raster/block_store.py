@@ -36,7 +36,7 @@ from crispmap.raster.assembly import Assembly, built_elsewhere
 from crispmap.raster.block_files import StoredBlock, drop_block, keep_block, stored_blocks, write_block
 from crispmap.raster.journal import Journal
 from crispmap.raster.spec import RasterSpec
-from crispmap.raster.targets import check_paths, hidden_beside, size_text, write_failure
+from crispmap.raster.targets import check_paths, hidden_beside, remove, size_text, write_failure
 
 _LOCK = "lock"
 _OUTPUT = "output "
@@ -315,9 +315,8 @@ class BlockStore:
     def _clear(self) -> None:
         """Empty the folder, the journal last: without it nothing can be resumed."""
         self._assembly.clear()
-        if (self._folder / _BLOCKS).exists():
-            shutil.rmtree(self._folder / _BLOCKS)
-        (self._folder / journal.NAME).unlink(missing_ok=True)
+        remove(self._folder / _BLOCKS)
+        remove(self._folder / journal.NAME)
         self._stored = {}
 
     def _remove_folder(self) -> None:

@@ -11,6 +11,7 @@ from crispmap.errors import InputError
 from crispmap.files.address import typed
 from crispmap.files.dataset import open_dataset
 from crispmap.files.north_up import AS_STORED
+from crispmap.files.raster_text import tags_of
 from crispmap.geo.crs import crs_name
 from crispmap.geo.grid import Grid
 from crispmap.raster.files import FileScene
@@ -106,7 +107,7 @@ def _describe(ref: SceneRef) -> RasterFacts:
     with open_dataset(source) as dataset, FileScene(ref) as scene:
         names = _band_names(dataset, scene)
         bands = [BandFacts(*one) for one in zip(names, dataset.dtypes, dataset.nodatavals, strict=True)]
-        tags = {key: value for key, value in dataset.tags().items() if key.startswith(_OWN_TAGS)}
+        tags = {key: value for key, value in tags_of(dataset).items() if key.startswith(_OWN_TAGS)}
         if schema is not None:
             tags.pop(CLASSES_TAG, None)
         return RasterFacts(str(ref), dataset.driver, scene.grid, tuple(bands), schema, tags, scene.turn != AS_STORED)

@@ -9,14 +9,14 @@ from typing import Any, Unpack
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from crispmap.errors import SceneError
 from crispmap.files.address import is_plain_file, is_remote
-from crispmap.files.dataset import DatasetPool, open_dataset, reason
+from crispmap.files.dataset import GDAL_ERRORS, DatasetPool, open_dataset, reason
 from crispmap.files.north_up import Turn, as_stored
+from crispmap.files.raster_text import descriptions_of, tags_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.band_checks import warn_about_bands, warn_about_border
 from crispmap.raster.georeference import grid_of
@@ -156,7 +156,7 @@ class FileScene(Scene):
                 self._masks = _MaskRule(dataset, ref, self._bands, [band for band in alpha if band not in self._bands])
                 self.grid, self.turn = grid_of(dataset, self.path, ref.assume_gsd_m), as_stored(dataset)[1]
                 self.band_names = _names_of(dataset, self._bands, ref.band_names)
-                self.tags: dict[str, str] = dict(dataset.tags())
+                self.tags: dict[str, str] = tags_of(dataset)
                 self.quick_windows = len(ref.files) == 1 and _has_quick_windows(dataset)
         except BaseException:
             self._pool.close()
@@ -179,7 +179,7 @@ class FileScene(Scene):
             with self._pool.handle() as dataset:
                 raw = dataset.read(self._bands, window=window, out_dtype=self._masks.dtype)
                 valid = self._masks.valid(dataset, raw, window)
-        except (RasterioError, OSError) as error:
+        except GDAL_ERRORS as error:
             raise SceneError(
                 f"{self._ref} cannot be read at rows {block.row}..{block.row_stop - 1}, "
                 f"columns {block.col}..{block.col_stop - 1}: {reason(error)}.",
@@ -286,10 +286,10 @@ def _has_quick_windows(dataset: DatasetReader) -> bool:
 
 def _names_of(dataset: DatasetReader, bands: list[int], given: Sequence[str]) -> tuple[str, ...]:
     """Return a name for each band: its description, else its colour, else the given one, else its number."""
-    names = []
+    names, descriptions = [], descriptions_of(dataset)
     for band in bands:
         colour = dataset.colorinterp[band - 1]
         name = given[band - 1] if len(given) == dataset.count else f"band_{band}"
         fallback = name if colour in NAMELESS else colour.name
-        names.append(dataset.descriptions[band - 1] or fallback)
+        names.append(descriptions[band - 1] or fallback)
     return tuple(names)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, StringConstraints
 
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
@@ -25,8 +27,8 @@ class Journal:
 
     def write(self, folder: Path) -> None:
         """Write the journal durably; raise OutputError or OSError if it cannot be written."""
-        content = {"crispmap": _FORMAT, "block_px": self.block_px, "identity": dict(self.identity)}
-        write_atomically(folder / NAME, json.dumps(content, indent=1).encode())
+        content = _Content(crispmap=_FORMAT, block_px=self.block_px, identity=dict(self.identity))
+        write_atomically(folder / NAME, content.model_dump_json(indent=1).encode())
         sync_folder(folder)
 
     @classmethod
@@ -37,16 +39,13 @@ class Journal:
             OutputError: If it is missing, damaged, or of another version of crispmap.
         """
         try:
-            content = json.loads((folder / NAME).read_bytes())
-            version, block_px, identity = content["crispmap"], content["block_px"], content["identity"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            content = _Content.model_validate_json((folder / NAME).read_bytes())
+        except (OSError, ValueError) as error:
             raise _unreadable(folder, f"its journal is missing or damaged ({type(error).__name__})") from error
-        if version != _FORMAT:
-            raise _unreadable(folder, f"its journal has format {version!r}, that of another version of crispmap")
-        texts = isinstance(identity, dict) and all(isinstance(value, str) for value in identity.values())
-        if not texts or type(block_px) is not int or block_px < 1:
-            raise _unreadable(folder, "its journal is damaged")
-        return cls(identity, block_px)
+        if content.crispmap != _FORMAT:
+            other = f"its journal has format {content.crispmap}, that of another version of crispmap"
+            raise _unreadable(folder, other)
+        return cls(content.identity, content.block_px)
 
     def differences(self, identity: Mapping[str, str]) -> list[str]:
         """Return a line for every entry in which another identity differs: its value then and now."""
@@ -55,6 +54,19 @@ class Journal:
             for name in sorted({*self.identity, *identity})
             if self.identity.get(name) != identity.get(name)
         ]
+
+
+_Name = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]  # some are file names
+
+
+class _Content(BaseModel):
+    """A journal as it is written."""
+
+    model_config = ConfigDict(strict=True)
+
+    crispmap: int
+    block_px: PositiveInt
+    identity: dict[_Name, str]
 
 
 def _unreadable(folder: Path, why: str) -> OutputError:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
 from crispmap.errors import GridError, SceneError
-from crispmap.files.address import fit_name, gdal_name, is_plain_file, shown, web_address
+from crispmap.files.address import fit_name, gdal_name, is_plain_file, reaches_network_only, shown, web_address
 from crispmap.files.dataset import open_dataset
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.stack import check_one_grid
-
-if TYPE_CHECKING:
-    import pystac
 
 _SUFFIXES = (".json", ".geojson")
 _RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg", ".nc", ".h5", ".hdf", ".zarr")
@@ -28,6 +26,8 @@ _ROLES = ("data", "visual")
 _PAUSES_S = (0.5, 1.0)
 _TIMEOUT_S = 30
 _LARGEST = 64_000_000
+_ANY: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+_Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]+$")]
 
 
 def split_assets(text: str) -> tuple[str, tuple[str, ...] | None]:
@@ -64,22 +64,45 @@ def item_scenes(address: str, assets: Sequence[str] | None = None) -> list[Scene
         SceneError: If it cannot be read or is not an item, an asset is missing, or assets must be chosen.
         GridError: If the assets do not lie on one grid.
     """
-    import pystac
-
-    content = _parsed(address)
-    try:
-        if content.get("type") == "FeatureCollection":
-            items = list(pystac.ItemCollection.from_dict(content).items)
-        else:
-            items = [pystac.Item.from_dict(content)]
-    except Exception as error:  # pystac raises KeyError, AttributeError and others for malformed items
-        raise _no_item(address, f"{type(error).__name__}: {error}") from error
+    items = _parsed(address)
     if not items:
         raise _no_item(address, "it holds no item")
     return [_scene(item, address, assets) for item in items]
 
 
-def _scene(item: pystac.Item, address: str, wanted: Sequence[str] | None) -> SceneRef:
+class _Asset(BaseModel):
+    """A file of an item, as far as it is read."""
+
+    model_config = ConfigDict(strict=True)
+
+    href: _Text
+    type: str | None = None
+    roles: list[str] | None = None
+    bands: list[dict[str, Any]] | None = None
+    eo_bands: list[dict[str, Any]] | None = Field(None, alias="eo:bands")
+
+
+class _Item(BaseModel):
+    """A STAC item, as far as it is read."""
+
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["Feature"]
+    stac_version: str
+    id: str
+    assets: dict[str, _Asset]
+
+
+class _Items(BaseModel):
+    """A collection of STAC items."""
+
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["FeatureCollection"]
+    features: list[_Item]
+
+
+def _scene(item: _Item, address: str, wanted: Sequence[str] | None) -> SceneRef:
     """Return the scene of one item."""
     chosen = _default_assets(item, address) if wanted is None else _named_assets(item, address, wanted)
     files = tuple(_located(asset.href, address) for asset in chosen.values())
@@ -88,7 +111,7 @@ def _scene(item: pystac.Item, address: str, wanted: Sequence[str] | None) -> Sce
     return SceneRef(fit_name(item.id), files, _band_names(chosen))
 
 
-def _default_assets(item: pystac.Item, address: str) -> dict[str, pystac.Asset]:
+def _default_assets(item: _Item, address: str) -> dict[str, _Asset]:
     """Return the rasters of an item by name: those with the first role that any of them has."""
     rasters = {key: asset for key, asset in item.assets.items() if _is_raster(asset)}
     for role in _ROLES:
@@ -106,7 +129,7 @@ def _default_assets(item: pystac.Item, address: str) -> dict[str, pystac.Asset]:
     )
 
 
-def _named_assets(item: pystac.Item, address: str, wanted: Sequence[str]) -> dict[str, pystac.Asset]:
+def _named_assets(item: _Item, address: str, wanted: Sequence[str]) -> dict[str, _Asset]:
     """Return assets by name, in the order given; a missing one, or none, is an error."""
     missing = [name for name in wanted if name not in item.assets]
     if missing or not wanted:
@@ -144,14 +167,14 @@ def _call(address: str, names: Sequence[str]) -> str:
     return f"'{shown(address)}#{','.join(names)}'"
 
 
-def _is_raster(asset: pystac.Asset) -> bool:
+def _is_raster(asset: _Asset) -> bool:
     """Return whether an asset is a raster, by its media type or, without one, by its name."""
-    if asset.media_type:
-        return asset.media_type.startswith(_RASTER_MEDIA)
+    if asset.type:
+        return asset.type.startswith(_RASTER_MEDIA)
     return PurePosixPath(urlsplit(asset.href).path).suffix.lower() in _RASTER_SUFFIXES
 
 
-def _band_names(assets: Mapping[str, pystac.Asset]) -> tuple[str, ...]:
+def _band_names(assets: Mapping[str, _Asset]) -> tuple[str, ...]:
     """Return a name for each band of some assets: common names, else names, else those of the assets; else none."""
     bands = [band for asset in assets.values() for band in _bands_of(asset)]
     for keys in (("common_name", "eo:common_name"), ("name",)):
@@ -161,44 +184,60 @@ def _band_names(assets: Mapping[str, pystac.Asset]) -> tuple[str, ...]:
     return tuple(assets) if len(assets) > 1 else ()
 
 
-def _bands_of(asset: pystac.Asset) -> list[dict[str, Any]]:
+def _bands_of(asset: _Asset) -> list[dict[str, Any]]:
     """Return an item's description of each band of an asset; one empty entry if it has none."""
-    for key in ("bands", "eo:bands"):
-        bands = asset.extra_fields.get(key)
-        if isinstance(bands, list) and bands and all(isinstance(band, dict) for band in bands):
-            return bands
-    return [{}]
+    return asset.bands or asset.eo_bands or [{}]
 
 
 def _located(href: str, item: str) -> str:
-    """Return the name GDAL opens for an asset: its own address, or one relative to its item."""
+    """Return the name GDAL opens for an asset: its own address, or one relative to its item.
+
+    Raises:
+        SceneError: If an item from the network names anything else than files there, or any item the standard input.
+    """
+    address = web_address(item)
+    if address is not None:
+        name = gdal_name(href if href.startswith("/vsi") else urljoin(address, href))
+        if not reaches_network_only(name):
+            raise _no_item(item, f"it comes from the network and names {href}, which does not")
+        return name
+    if "/vsistdin" in href:
+        raise _no_item(item, f"it names {href}, the standard input")
     if href.startswith("file://"):
         return unquote(urlsplit(href).path)
-    if not is_plain_file(href):
-        return gdal_name(href)
-    address = web_address(item)
-    return gdal_name(urljoin(address, href)) if address else str(Path(item).parent / href)
+    return str(Path(item).parent / href) if is_plain_file(href) else gdal_name(href)
 
 
-def _parsed(address: str) -> dict[str, Any]:
-    """Return the content of a JSON file or address, or raise SceneError if it is not a STAC item."""
+def _parsed(address: str) -> list[_Item]:
+    """Return the items of a JSON file or address, or raise SceneError if it holds something else."""
+    content = _content(address)
+    try:
+        kind = _ANY.validate_json(content).get("type")
+    except ValueError as error:
+        raise _no_item(address, f"not a JSON object: {error}") from error
+    if kind in ("Catalog", "Collection"):
+        raise _no_item(address, f"a {kind}, which names items: give one of them")
+    try:
+        if kind == "FeatureCollection":
+            return _Items.model_validate_json(content).features
+        return [_Item.model_validate_json(content)]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _no_item(address, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _content(address: str) -> bytes:
+    """Return the content of a file or web address, or raise SceneError if it cannot be read."""
     url = web_address(address)
     if url is None and not is_plain_file(address):
         raise _unreadable(address, "only files and web addresses are read", "Download the item, or give its https URL.")
     try:
-        content = json.loads(_fetched(url) if url else Path(address).read_bytes())
+        return _fetched(url) if url else Path(address).read_bytes()
     except FileNotFoundError as error:
         raise SceneError(f"{address} does not exist.", expected="a STAC item", remedy="Check the path.") from error
     except OSError as error:
         remedy = "Check the address and the network." if url else "Check the permissions of the file (ls -l)."
         raise _unreadable(address, str(getattr(error, "reason", None) or error), remedy) from error
-    except (ValueError, RecursionError) as error:
-        raise _no_item(address, f"not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise _no_item(address, "not a JSON object")
-    if content.get("type") in ("Catalog", "Collection"):
-        raise _no_item(address, f"a {content['type']}, which names items: give one of them")
-    return content
 
 
 def _fetched(url: str) -> bytes:

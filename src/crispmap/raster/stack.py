@@ -15,6 +15,7 @@ from crispmap.errors import GeoreferenceWarning, GridError
 from crispmap.files.address import shown
 from crispmap.files.dataset import open_dataset
 from crispmap.files.north_up import as_stored
+from crispmap.files.raster_text import descriptions_of
 from crispmap.geo.grid import Grid
 from crispmap.raster.georeference import grid_of
 from crispmap.raster.refs import SceneRef
@@ -108,7 +109,7 @@ def _add_band(root: Element, number: int, file: str, dataset: DatasetReader, ban
     dtype = dataset.dtypes[band - 1]
     colour = dataset.colorinterp[band - 1]
     element = SubElement(root, "VRTRasterBand", dataType=_TYPES.get(dtype, dtype.capitalize()), band=str(number))
-    description = dataset.descriptions[band - 1] or (name if colour in NAMELESS else None)
+    description = descriptions_of(dataset)[band - 1] or (name if colour in NAMELESS else None)
     if description:
         SubElement(element, "Description").text = description
     if dataset.nodatavals[band - 1] is not None:

@@ -46,6 +46,14 @@ def check_target(path: str | Path, *, force: bool = False) -> Path:
     return target
 
 
+def remove(path: Path) -> None:
+    """Remove whatever is under a name, if anything is; raise OSError if it cannot be removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def check_raster_target(path: str | Path, *, force: bool = False) -> Path:
     """Return the path of a raster after checking that it may be written.
 

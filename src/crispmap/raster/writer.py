@@ -9,9 +9,8 @@ survive a crash use ``crispmap.raster.block_store``.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +21,9 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import OutputError, SceneError, SchemaError
+from crispmap.files.atomic import scratch_folder
 from crispmap.files.dataset import open_dataset
+from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.cog import checksum, create_raster, differing, write_cog
 from crispmap.raster.spec import CLASSES_TAG, RasterSpec, class_map_spec, scores_spec
@@ -57,15 +58,14 @@ class RasterWriter:
         self._spec = spec
         self._force = force
         self._folder: Path | None = None
+        self._held = ExitStack()
         self._dataset: DatasetWriter | None = None
         self._written: list[tuple[Block, int]] = []
 
     def __enter__(self) -> Self:
         self._check_room()
         try:
-            prefix = f".{self.path.name[:100]}."
-            folder = tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=self.path.absolute().parent)
-            self._folder = Path(folder)
+            self._folder = self._held.enter_context(scratch_folder(self.path))
             side = self._spec.tile_px
             tiles = {"tiled": True, "blockxsize": side, "blockysize": side, "interleave": "band", "sparse_ok": True}
             scratch = self._folder / "scratch.tif"
@@ -147,9 +147,8 @@ class RasterWriter:
             with suppress(RasterioError, OSError):
                 self._dataset.close()
             self._dataset = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        self._held.close()
+        self._folder = None
 
 
 def class_map_writer(
@@ -181,7 +180,7 @@ def read_class_schema(path: str | Path) -> ClassSchema | None:
         SceneError: If the file cannot be opened, or its schema cannot be read.
     """
     with open_dataset(path) as dataset:
-        text = dataset.tags().get(CLASSES_TAG)
+        text = tags_of(dataset).get(CLASSES_TAG)
     if text is None:
         return None
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -21,6 +22,7 @@ from crispmap.files.atomic import write_atomically
 
 _ENTRY = "crispmap"
 _FORMAT = "crispmap-checkpoint-1"
+_NOTES: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _PLAIN = (str, bool, int, float, type(None))
 
 
@@ -47,7 +49,7 @@ def load_tree(path: Path) -> Any:
         raise not_ours(path, f"its format is {notes.get('format')!r}, not {_FORMAT!r}")
     try:
         return _unpacked(notes["tree"], tensors)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise not_ours(path, repr(error)) from error
 
 
@@ -70,13 +72,10 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             names = file.keys()
-            notes = json.loads((file.metadata() or {})[_ENTRY])
-            tensors = {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
+            notes = _NOTES.validate_json((file.metadata() or {}).get(_ENTRY, ""))
+            return notes, {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError, ValueError) as error:
         raise not_ours(path, str(error)) from error
-    if not isinstance(notes, dict):
-        raise not_ours(path, "its notes are no dictionary")
-    return notes, tensors
 
 
 def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:

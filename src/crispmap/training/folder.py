@@ -6,21 +6,28 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from crispmap.errors import ModelError, OutputError, TrainingError
 from crispmap.files.atomic import write_atomically
-from crispmap.training.checkpoint import cannot_write, load_tree, not_ours, save_tree, write_safetensors
-from crispmap.training.record import HistoryRow
+from crispmap.training.checkpoint import (
+    cannot_write,
+    load_tree,
+    not_ours,
+    read_safetensors,
+    save_tree,
+    write_safetensors,
+)
+from crispmap.training.state import HistoryRow, TrainingState
 
 TENSORBOARD_NAME = "tensorboard"
 _COLUMNS = ("step", "seconds", "learning_rate", "loss", "val_mean_iou", "val_accuracy")
-_STATE = {"identity", "global_step", "network", "optimizer", "schedule", "history", "best_score", "seconds"}
 _LOGS_BYTES = 1_000_000
 # How many numbers an optimiser keeps beside each weight.
 _MOMENTS = {"sgd": 1, "adagrad": 1, "adamw": 2}
@@ -48,11 +55,11 @@ class TrainingFolder:
         """What was measured, as CSV."""
         return self.path / "history.csv"
 
-    def prepare(self, *, resume: bool, force: bool) -> dict[str, Any] | None:
+    def prepare(self, *, resume: bool, force: bool) -> TrainingState | None:
         """Return the state to resume, or None and a folder without a training."""
         if resume and self.last.exists():
             state = self.read_state()
-            _check_same(json.loads(state["identity"]), self.identity)
+            _check_same(state.identity, self.identity)
             return state
         # Resumed without a last state: killed while the first one was written, so there is nothing to lose.
         if (self.last.exists() or self.best.exists()) and not (force or resume):
@@ -98,22 +105,31 @@ class TrainingFolder:
         writer.writerows(rows)
         write_atomically(self.history, text.getvalue().encode())
 
-    def write_state(self, state: dict[str, Any]) -> None:
-        """Write what a resumed training needs."""
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Write what a resumed training needs: the values of a ``TrainingState``."""
         save_tree({"identity": json.dumps(self.identity), **state}, self.last)
 
-    def read_state(self) -> dict[str, Any]:
+    def read_state(self) -> TrainingState:
         """Return what ``write_state`` wrote; ModelError if it is damaged, or of an earlier version."""
         state = load_tree(self.last)
-        if isinstance(state, dict) and state.keys() >= _STATE:
-            return state
         if isinstance(state, dict) and "callbacks" in state:
             raise ModelError(
                 f"The training in {self.path} was begun by an earlier version of crispmap.",
                 expected="a training begun by this version",
                 remedy="train again with force=True",
             )
-        raise not_ours(self.last, "it has no training")
+        try:
+            return TrainingState.model_validate(state)
+        except ValidationError as error:
+            raise not_ours(self.last, f"it has no training: {error}") from error
+
+    def read_best_step(self) -> int:
+        """Return the step of the weights to keep; ModelError if their file is damaged."""
+        notes, _ = read_safetensors(self.best)
+        step = notes.get("step")
+        if type(step) is not int or step < 1:
+            raise not_ours(self.best, f"its weights are of the step {step!r}")
+        return step
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
-"""The loop of a training, top to bottom: steps, and a validation and a saved state every ``validate_every`` steps."""
+"""The loop of a training, top to bottom: steps, and a validation every ``validate_every`` steps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,10 @@ from crispmap.metrics import ConfusionMatrix
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.folder import TrainingFolder
 from crispmap.training.record import TrainingRecord
+from crispmap.training.state import TrainingState
 from crispmap.training.task import SegmentationTask, optimizer_of, schedule_of
+
+STATE_EVERY_S = 60  # an interruption costs no more than that
 
 
 @dataclass(frozen=True)
@@ -35,17 +39,39 @@ class LoopData:
             yield fabric.to_device(one)
 
 
+class _StateWriter:
+    """Writes the state of a training; where there is no folder, as on all devices but one, does nothing."""
+
+    def __init__(self, folder: TrainingFolder | None, parts: Mapping[str, Any], record: TrainingRecord) -> None:
+        self._folder, self._parts, self._record = folder, parts, record
+        self._written = time.monotonic()
+
+    def write(self, step: int) -> None:
+        """Write the state after some steps."""
+        if self._folder is not None:
+            states = {name: part.state_dict() for name, part in self._parts.items()}
+            self._folder.write_state({"global_step": step, **states, **self._record.state_dict()})
+        self._written = time.monotonic()
+
+    def write_when_due(self, step: int) -> None:
+        """Write the state where STATE_EVERY_S have passed since it was written."""
+        if time.monotonic() - self._written > STATE_EVERY_S:
+            self.write(step)
+
+
 def run_steps(
     fabric: Fabric,
     task: SegmentationTask,
     data: LoopData,
     folder: TrainingFolder,
-    state: dict[str, Any] | None,
+    state: TrainingState | None,
     running: Progress,
 ) -> None:
     """Train to the last step, from the beginning or from a state, and write the results to the folder.
 
-    The state is written last: a training killed between two files repeats the last steps and writes the same files.
+    After a validation the state is written last: a training killed between two files repeats the last steps and writes
+    the same files. Between validations it is written every minute; what is random is seeded anew at every step, so that
+    a training goes on from any of them to the weights of one that was not interrupted.
 
     Raises:
         TrainingError: If the training diverges.
@@ -55,19 +81,20 @@ def run_steps(
     optimizer = optimizer_of(task.network, settings)
     schedule = schedule_of(optimizer, settings)
     if state is not None:
-        step = state["global_step"]
-        task.network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
+        step = state.global_step
+        state.restore(task.network, optimizer, schedule)
     # On several devices the model's backward pass averages the gradients of all.
     model, fabric_optimizer = fabric.setup(task, optimizer)
     precision = _precision(fabric, settings)
     model.train()
     record = TrainingRecord(fabric, settings, state, running)
+    parts = {"network": task.network, "optimizer": optimizer, "schedule": schedule}
+    writer = _StateWriter(folder if fabric.is_global_zero else None, parts, record)
     while step < settings.last_step:
-        _seed(settings.seed, step, fabric.global_rank)
-        until = min(step + settings.validate_every, settings.last_step)
+        until = min(step - step % settings.validate_every + settings.validate_every, settings.last_step)
         for batch in data.batches(fabric, settings.batch, range(step, until)):
+            writer.write_when_due(step)
+            _seed(settings.seed, step, fabric.global_rank)
             with precision:
                 loss = model(batch)
             fabric_optimizer.zero_grad()
@@ -85,15 +112,7 @@ def run_steps(
             if record.is_best:
                 folder.write_best(task.network, step, record.best_score)
             folder.write_history(record.history)
-            folder.write_state(
-                {
-                    "global_step": step,
-                    "network": task.network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    **record.state_dict(),
-                }
-            )
+            writer.write(step)
 
 
 def _precision(fabric: Fabric, settings: TrainingSettings) -> torch.autocast:

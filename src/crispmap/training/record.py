@@ -6,35 +6,43 @@ import math
 import time
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from crispmap.errors import TrainingError
 from crispmap.events import Progress
 from crispmap.models.settings import TrainingSettings
-
-HistoryRow = dict[str, float]
+from crispmap.training.state import HistoryRow, TrainingState
 
 
 class TrainingRecord:
     """The history of a training, over interruptions: one row every ``log_every`` steps, and one a validation."""
 
     def __init__(
-        self, fabric: Fabric, settings: TrainingSettings, state: dict[str, Any] | None, running: Progress
+        self, fabric: Fabric, settings: TrainingSettings, state: TrainingState | None, running: Progress
     ) -> None:
-        before = state or {"history": [], "best_score": None, "seconds": 0.0}
-        self.history: list[HistoryRow] = before["history"]
-        self.best_score: float | None = before["best_score"]
+        self.history: list[HistoryRow] = [] if state is None else state.history
+        self.best_score: float | None = None if state is None else state.best_score
         self.is_best = False
-        self._seconds_before: float = before["seconds"]
+        self._seconds_before: float = 0.0 if state is None else state.seconds
         self._begun = time.monotonic()
         self._fabric, self._settings, self._running = fabric, settings, running
         self._losses: Tensor | None = None
         self._loss_count = 0
+        if state is not None and state.loss_count:
+            self._losses, self._loss_count = torch.tensor(state.loss_sum, device=fabric.device), state.loss_count
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training needs."""
-        return {"history": self.history, "best_score": self.best_score, "seconds": self._seconds()}
+        losses = 0.0 if self._losses is None else float(self._losses)
+        return {
+            "history": self.history,
+            "best_score": self.best_score,
+            "seconds": self._seconds(),
+            "loss_sum": losses,
+            "loss_count": self._loss_count,
+        }
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._begun

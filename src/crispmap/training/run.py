@@ -28,11 +28,11 @@ from crispmap.data.patches import PatchSource, fingerprint, label_strips
 from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
 from crispmap.errors import CrispmapWarning, TrainingError, number_of
 from crispmap.events import progress
-from crispmap.training.checkpoint import cannot_write, load_weights, read_safetensors
+from crispmap.training.checkpoint import cannot_write, load_weights
 from crispmap.training.folder import TENSORBOARD_NAME, TrainingFolder
 from crispmap.training.loop import LoopData, run_steps
 from crispmap.training.options import TrainerOptions, TrainingRun
-from crispmap.training.record import HistoryRow
+from crispmap.training.state import HistoryRow
 from crispmap.training.task import RefinerTask, SegmentationTask
 from crispmap.types import IGNORE
 
@@ -60,9 +60,9 @@ def train(
 ) -> TrainingResult:
     """Train a network; afterwards it has the best weights, in evaluation mode.
 
-    The run's folder gets the best weights, the whole state after every validation, the history as CSV and for
-    TensorBoard. A training that was interrupted and resumed gives the same weights as one that was not. A refiner needs
-    the coarse scores of its pieces. The validation data, which may be empty, choose the best weights.
+    The run's folder gets the best weights, the whole state after every validation and every minute, the history as CSV
+    and for TensorBoard. A training that was interrupted and resumed gives the same weights as one that was not. A
+    refiner needs the coarse scores of its pieces. The validation data, which may be empty, choose the best weights.
 
     Raises:
         TrainingError: If data, settings and network do not fit, the settings or the data differ from those of the
@@ -70,7 +70,7 @@ def train(
         LabelError: If a class has no pixel in the training data.
         OutputError: If the folder has another training, or cannot be written.
         ModelError: If the checkpoint to resume is damaged.
-        KeyboardInterrupt: On Ctrl-C; the last checkpoint is kept.
+        KeyboardInterrupt: On Ctrl-C; the state of a minute ago at most is kept.
     """
     settings, options, folder = task.settings, run.trainer, run.folder
     sampler = PatchSampler(pieces, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))
@@ -79,7 +79,7 @@ def train(
     options.check(settings.batch, sampler.batch_bytes(settings.batch))
     kept = TrainingFolder(folder, _identity(task, sampler.pieces, validation))
     state = kept.prepare(resume=run.resume, force=run.force)
-    step = 0 if state is None else state["global_step"]
+    step = 0 if state is None else state.global_step
     if step < settings.last_step:
         kept.check_room(task.network, settings.optimizer)
         side = -(-settings.validate_tile_px // task.stride_px) * task.stride_px
@@ -91,18 +91,18 @@ def train(
             progress(run.events, task.title, settings.last_step, "steps", done=step) as running,
         ):  # fmt: skip
             _fabric(options, logger).launch(_run, task, data, kept, state, running)
-            best = kept.read_state()["best_score"]
+            best = kept.read_state().best_score
             running.summary = "" if best is None else f"validation mean IoU {best:.2f}"
     load_weights(task.cpu().network, kept.best)
     task.eval()
-    ended, (notes, _) = kept.read_state(), read_safetensors(kept.best)
+    ended = kept.read_state()
     return TrainingResult(
         best_path=kept.best,
-        best_score=ended["best_score"],
-        best_step=int(notes["step"]),
-        steps=ended["global_step"],
-        seconds=ended["seconds"],
-        history=tuple(ended["history"]),
+        best_score=ended.best_score,
+        best_step=kept.read_best_step(),
+        steps=ended.global_step,
+        seconds=ended.seconds,
+        history=tuple(ended.history),
     )
 
 

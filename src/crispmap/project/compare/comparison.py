@@ -7,7 +7,6 @@ interrupted is resumed.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,8 +16,8 @@ import numpy as np
 
 from crispmap.data.training_data import learned_and_held_out
 from crispmap.errors import CrispmapError, LabelError
-from crispmap.events import SILENT, Listener
-from crispmap.files.atomic import file_lock
+from crispmap.events import SILENT, Listener, resumable
+from crispmap.files.atomic import file_lock, scratch_folder
 from crispmap.files.dataset import few_blocks_kept
 from crispmap.models.file import load_model, model_hash, read_card
 from crispmap.project.coarse import CoarseScores
@@ -107,7 +106,8 @@ def compare_methods(
         except OSError as error:
             raise write_failure(bench.root, error, kept="nothing was begun") from error
         bench.prepare(chosen, force=force)
-        outcomes = {method: bench.outcome(method) for method in chosen}
+        with resumable("What is finished is kept; the same command, without force=True, goes on from there."):
+            outcomes = {method: bench.outcome(method) for method in chosen}
     return Comparison(project, bench.root, outcomes, tuple(bench.resumed), trainer.device)
 
 
@@ -191,14 +191,14 @@ class _Bench:
         self._events.note(f"{method.name}: training")
         models = self._learned(method)
         folder = self.root / method.name
-        with tempfile.TemporaryDirectory(prefix=".scores.", dir=folder) as scratch:
+        with scratch_folder(folder / "scores") as scratch:
             self._events.note(f"{method.name}: mapping and scoring the test areas")
             texts = {name: str(path.absolute()) for name, path in models.items()}
-            mapping = map_apart(MapOrder(str(self.project.path.absolute()), texts, scratch, self._device))
+            mapping = map_apart(MapOrder(str(self.project.path.absolute()), texts, str(scratch), self._device))
             with few_blocks_kept(), opened_coarse(method, self.project, self.root, self._device) as (sources, coarse):
                 tested = TestAreas(sources)
                 with ExitStack() as opened:
-                    scores = [opened.enter_context(one) for one in tested.open_scores(Path(scratch))]
+                    scores = [opened.enter_context(one) for one in tested.open_scores(scratch)]
                     base = tested.score(scores, events=self._events)
                     second, biases, note = self._rethresholded(method, tested, sources, (scores, coarse))
                     for scene, raster in zip(tested.scenes, scores, strict=True):

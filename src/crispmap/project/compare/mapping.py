@@ -61,6 +61,10 @@ class Mapping:
     engine: str
     blended: str = ""  # why the scores are not those of the models on the whole scene, or empty
 
+    def __post_init__(self) -> None:
+        if self.pixels < 1:
+            raise ValueError(f"{self.pixels} pixels were mapped")
+
     @property
     def seconds_per_mpx(self) -> float:
         """Seconds for a million pixels."""

@@ -8,7 +8,9 @@ import json
 from collections.abc import Mapping as MappingType
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from crispmap.errors import CrispmapError, OutputError
 from crispmap.files.address import is_address, shown
@@ -23,8 +25,8 @@ from crispmap.raster.fingerprint import fingerprint
 
 FIGURES = "figures.json"
 IDENTITY = "identity.json"
-_FORMAT = 2
 _WHOLE_BYTES = 256 << 20
+_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,29 +51,41 @@ class Record:
             "mapping": asdict(self.mapping),
         }  # fmt: skip
 
-    @classmethod
-    def from_dict(cls, entries: dict[str, Any]) -> Record:
-        """Return the record that ``to_dict`` wrote."""
-        values, second = {one.name: entries[one.name] for one in fields(cls)}, entries["rethresholded"]
-        return cls(**values | {
-            "scores": Scores.from_dict(entries["scores"]), "biases": tuple(entries["biases"]),
-            "rethresholded": None if second is None else Scores.from_dict(second),
-            "mapping": Mapping(**entries["mapping"]),
-        })  # fmt: skip
+
+class _Figures(BaseModel):
+    """A record as it is written."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    format: Literal[2]
+    scores: dict[str, Any]
+    rethresholded: dict[str, Any] | None
+    biases: tuple[float, ...]
+    parameters: dict[str, int]
+    training_s: dict[str, float]
+    mapping: Mapping
+    steps: dict[str, list[float]]
+    models: dict[str, str]
+    note: str
 
 
 def write_record(folder: Path, record: Record) -> None:
     """Write a method's figures into its folder, whole or not at all."""
-    text = json.dumps({"format": _FORMAT, **record.to_dict()}, indent=1, allow_nan=False)
+    text = json.dumps({"format": 2, **record.to_dict()}, indent=1, allow_nan=False)
     write_atomically(folder / FIGURES, (text + "\n").encode())
 
 
 def read_record(folder: Path) -> Record | None:
     """Return the figures in a method's folder; None where they are missing or cannot be read."""
     try:
-        entries = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
-        return Record.from_dict(entries) if entries["format"] == _FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError, CrispmapError):
+        figures = _Figures.model_validate_json((folder / FIGURES).read_bytes())
+        second = figures.rethresholded
+        values = {one.name: getattr(figures, one.name) for one in fields(Record)}
+        return Record(**values | {
+            "scores": Scores.from_dict(figures.scores),
+            "rethresholded": None if second is None else Scores.from_dict(second),
+        })  # fmt: skip
+    except (OSError, ValueError, CrispmapError):
         return None
 
 
@@ -85,7 +99,9 @@ def data_facts(project: Project) -> dict[str, str]:
 
 
 def _scene_facts(scene: ProjectScene) -> dict[str, str]:
-    facts = {"scene": fingerprint(scene.ref), "read as": json.dumps([scene.ref.bands, scene.ref.assume_gsd_m])}
+    ref = scene.ref
+    read_as = [ref.bands, ref.assume_gsd_m, ref.nodata, ref.nodata_tolerance]
+    facts = {"scene": fingerprint(ref), "read as": json.dumps(read_as)}
     for name, section in (("labels", scene.labels), ("reference", scene.reference), ("scores", scene.scores)):
         if section is not None:
             facts[name] = _file_fact(section.path) + section.model_dump_json(exclude={"path"}, exclude_defaults=True)
@@ -132,11 +148,10 @@ def check_identity(folder: Path, identity: dict[str, Any]) -> None:
     if not path.exists():
         return
     try:
-        there = json.loads(path.read_text(encoding="utf-8"))
+        there = _OBJECT.validate_json(path.read_bytes())
     except (OSError, ValueError):
         there = {}
-    keys = [*identity, *(key for key in there if key not in identity)] if isinstance(there, dict) else ["content"]
-    other = [key for key in keys if not isinstance(there, dict) or there.get(key) != identity.get(key)]
+    other = [key for key in {**identity, **there} if there.get(key) != identity.get(key)]
     if other:
         raise OutputError(
             f"{folder} holds the method made from something else: {', '.join(other)} differ.",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from crispmap.data.training_data import Piece, by_image
 from crispmap.evaluation.evaluation import Evaluation
@@ -17,7 +18,7 @@ from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.evaluation.roc import ThresholdCounts, one_against_rest
 from crispmap.events import SILENT, Events, progress
 from crispmap.inference.iterations import IterationMaps
-from crispmap.metrics import ConfusionMatrix
+from crispmap.metrics import ConfusionMatrix, counts_from
 from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.mapping import BoxScores
@@ -59,14 +60,39 @@ class Scores:
 
     @classmethod
     def from_dict(cls, entries: dict[str, Any]) -> Scores:
-        """Return the scores that ``to_dict`` wrote."""
-        evaluation = Evaluation.from_dict(entries["evaluation"])
+        """Return the scores that ``to_dict`` wrote.
+
+        Raises:
+            InputError, ValueError: If the entries are something else.
+        """
+        found = _Entries.model_validate(entries)
+        evaluation = Evaluation.from_dict(found.evaluation)
         size = len(evaluation.class_names)
+        if {len(found.auc), len(found.curves)} != {size}:
+            raise ValueError(f"expected figures of {size} classes")
         return cls(
-            evaluation, np.array(entries["blocks"], np.int64).reshape(-1, size, size),
-            tuple(float("nan") if value is None else float(value) for value in entries["auc"]),
-            tuple((one["false_positive_rate"], one["true_positive_rate"]) for one in entries["curves"]),
+            evaluation, counts_from(found.blocks, (len(found.blocks), size, size)),
+            tuple(float("nan") if value is None else value for value in found.auc),
+            tuple((one.false_positive_rate, one.true_positive_rate) for one in found.curves),
         )  # fmt: skip
+
+
+class _Curve(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+
+
+class _Entries(BaseModel):
+    """Scores as they are written."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    evaluation: dict[str, Any]
+    blocks: list[Any]
+    auc: list[float | None]
+    curves: list[_Curve]
 
 
 class TestAreas:
