@@ -106,7 +106,7 @@ def _opened(name: str) -> DatasetReader:
 
 def _refuse_local_sources(name: str, dataset: DatasetReader) -> None:
     """Raise SceneError for a virtual raster from the network that is made of files of this machine."""
-    if not is_remote(name) or dataset.driver != "VRT":
+    if not is_remote(name) or dataset.driver != "VRT" or name.startswith("<"):  # XML of our own making
         return
     local = [file for file in dataset.files if not reaches_network_only(file)]
     if local:
