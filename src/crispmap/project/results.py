@@ -83,8 +83,8 @@ def evaluate_project(
         scored = _ScoredProject(sources, load_refiner(products, project), stack)
         results = scored.results(events)
         data = scored.report(results, story or Story(project.name))
-    write_report(products.report, data, force=force)
     write_atomically(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
+    write_report(products.report, data, force=force)  # last: where it is, the evaluation is finished
     return results
 
 
