@@ -63,7 +63,7 @@ VERBS = {
     ),
     "vectorize": Verb("vectorize map.tif --out map.gpkg", "", {"map.gpkg": polygons}),
     "compare": Verb(
-        "compare project.yaml --methods svm,geodesic",
+        "compare project.yaml --methods svm",
         "",
         {f"results/compare/{name}/figures.json": figures for name in ("svm",)},
     ),
