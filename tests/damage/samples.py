@@ -30,6 +30,7 @@ from crispmap.geo.area_pieces import AreaPiece, resolve_areas
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions
+from crispmap.labels.vectors import read_vectors
 from crispmap.models.base import Refiner
 from crispmap.models.caffe.file import read_caffe
 from crispmap.models.card import ModelCard
@@ -235,10 +236,12 @@ def _vectors(folder: Path) -> dict[str, Sample]:
     (folder / "a.csv").write_text("class,WKT\n" + "".join(f'house,"{one.wkt}"\n' for one in frame.geometry))
     names = ("gpkg", "fgb", "kml", "parquet")
     return {
-        "csv": Sample(_taken(folder, "a.csv"), lambda path: _read_labels(path, LabelOptions(assume_crs="EPSG:32631"))),
-        "osm": Sample(_taken(folder, "a.osm"), _read_labels),
+        "csv": Sample(
+            _taken(folder, "a.csv"), lambda path: _read_features(path, LabelOptions(assume_crs="EPSG:32631"))
+        ),
+        "osm": Sample(_taken(folder, "a.osm"), _read_features),
         **{name: Sample(_taken(folder, f"a.{name}"), _read_vectors) for name in names},
-        "geojson": Sample(_taken(folder, "a.geojson"), _read_vectors, structured=True),
+        "geojson": Sample(_taken(folder, "a.geojson"), _read_labels, structured=True),
         "shp": Sample(_taken(folder, "a.shp", "a.shx", "a.dbf", "a.prj", "a.cpg"), _read_vectors),
         "vectors in zip": Sample(_taken(folder, "shp.zip"), _read_vectors),
         "geojson, areas": Sample(_taken(folder, "areas.geojson"), _read_areas, structured=True),
@@ -248,11 +251,15 @@ def _vectors(folder: Path) -> dict[str, Sample]:
 
 def _read_vectors(path: Path) -> None:
     describe(path)
-    _read_labels(path)
+    _read_features(path)
 
 
-def _read_labels(path: Path, options: LabelOptions | None = None) -> None:
-    with closing(open_labels(path, SCHEMA, GRID, options=options)) as labels:
+def _read_features(path: Path, options: LabelOptions | None = None) -> None:
+    read_vectors(path, SCHEMA, grid=GRID, options=options)
+
+
+def _read_labels(path: Path) -> None:
+    with closing(open_labels(path, SCHEMA, GRID)) as labels:
         labels.read(GRID.block)
 
 

@@ -228,6 +228,8 @@ def test_a_refiner_without_radius_is_blended_and_the_map_says_so(job, tmp_path, 
         self.radius_px = None
 
     monkeypatch.setattr(RecurrentRefiner, "__init__", unbounded)
+    coarse, refiner = write_models(tmp_path / "models")
+    job = replace(job, model=coarse, refiner=refiner)
     results = []
     for side in (64, 500):
         with pytest.warns(CrispmapWarning, match="rnn cannot be tiled exactly"):

@@ -128,3 +128,10 @@ def test_a_mask_beyond_the_antimeridian_meets_a_scene_that_crosses_it(tmp_path: 
     reader = open_labels(path, TWO, grid)
     assert set(np.unique(reader.read(grid.block))) == {1, IGNORE}
     reader.close()
+
+
+def test_a_nodata_value_that_a_colour_table_is_filled_up_with_is_no_class(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.where(IDS == 2, 255, IDS)[None].astype(np.uint8), nodata=255)
+    with rasterio.open(path, "r+") as file:
+        file.write_colormap(1, {index: one.rgb for index, one in enumerate(DARK)})
+    assert np.array_equal(read(path, DARK), np.where(IDS == 2, IGNORE, IDS))

@@ -23,7 +23,7 @@ def archive_remedy(path: str | Path, suffixes: Iterable[str]) -> str | None:
     try:
         with ZipFile(name) as archive:
             found = [one for one in archive.namelist() if Path(one).suffix.lower() in suffixes]
-    except (BadZipFile, OSError, UnicodeDecodeError):
+    except (BadZipFile, NotImplementedError, OSError, UnicodeDecodeError):  # the second: of a newer version of zip
         return None
     some = " or ".join(f"/vsizip/{name}/{one}" for one in found[:3])
     return f"Name a file inside the archive: {some}." if found else None

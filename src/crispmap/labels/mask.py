@@ -256,6 +256,8 @@ class MaskLabels:
         nodata = self._traits.nodata
         if nodata is None or not nodata.is_integer() or self._options.unknown == "ignore":
             return
+        if nodata >= len(self.schema) and not self._traits.colour:  # no id; colour tables are filled up with black
+            return
         code = int(nodata) * (0x010101 if self._traits.colour else 1)
         class_id = int(decode(np.array([code]))[0])
         if class_id not in range(len(self.schema)):

@@ -84,8 +84,8 @@ def evaluate_project(
         results = scored.results(events)
         data = scored.report(results, story or Story(project.name))
     warn_of_chance(results.methods)
-    write_report(products.report, data, force=force)
     write_atomically(products.figures, (json.dumps(results.to_dict(), indent=2) + "\n").encode())
+    write_report(products.report, data, force=force)  # last: where it is, the evaluation is finished
     return results
 
 
