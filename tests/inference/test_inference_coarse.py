@@ -182,7 +182,7 @@ def test_wrong_band_count_tells_both_counts_and_the_remedy():
 
 @pytest.mark.parametrize("gsd", [(30.0, 30.0), (1.0, 0.001)])
 def test_pixels_far_from_the_models_are_refused(gsd):
-    with pytest.raises(SceneError, match=r"(?s)trained at 1 m"):
+    with pytest.raises(SceneError, match=r"(?s)works at 1 m"):
         coarse_scores(ArrayScene(random_image((9, 9)), gsd=gsd), Model(StridedNetwork(), CARD))
 
 
