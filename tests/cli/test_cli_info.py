@@ -22,8 +22,21 @@ from crispmap.geo.grid import Grid
 from crispmap.models.scaling import Scaling
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.writer import RasterWriter, class_map_writer
+from small_project import make_project
 
 GRID = Grid(CRS.from_epsg(32631), Affine(0.5, 0, 500_000, 0, -0.5, 5_400_000), (30, 40))
+PROJECT_OFF_SCENE = """\
+crispmap: 2
+name: hamlet
+scene: {path: scene.tif}
+classes:
+- {name: background, colour: "#cccccc"}
+- {name: building, colour: "#d7191c"}
+- {name: road, colour: "#2b83ba"}
+labels: {path: imprecise.tif}
+areas:
+  coarse: [{window: [0, 100, 160, 80]}]
+"""
 SCHEMA = ClassSchema((ClassDef("background", "#000000"), ClassDef("Straße", "#ff0000", ("highway=*",))))
 
 
@@ -276,3 +289,8 @@ class TestRealData:
                 assert result.exit_code == 0, (path, result.output)
                 kinds.add(json.loads(result.stdout)["kind"])
         assert kinds == {"scene", "mask", "vectors"}
+
+
+def test_a_project_shows_what_is_wrong_with_its_areas(tmp_path: Path) -> None:
+    make_project(tmp_path, PROJECT_OFF_SCENE)
+    assert [one["where"] for one in facts(tmp_path)["problems"]] == ["scene scene, areas: coarse"]

@@ -63,9 +63,9 @@ VERBS = {
     ),
     "vectorize": Verb("vectorize map.tif --out map.gpkg", "", {"map.gpkg": polygons}),
     "compare": Verb(
-        "compare project.yaml --methods svm",
+        "compare project.yaml --methods svm,rnn",
         "",
-        {f"results/compare/{name}/figures.json": figures for name in ("svm",)},
+        {f"results/compare/{name}/figures.json": figures for name in ("svm", "fcn-rnn", "fcn-rnn+rnn")},
     ),
     "train": Verb(
         "train project.yaml --stage refiner", " --resume", {"results/refiner.safetensors": weights},

@@ -19,6 +19,7 @@ from crispmap.errors import GridError
 from crispmap.files.north_up import Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.mask import MaskLabels
+from crispmap.raster.arrays import scene_of
 from crispmap.raster.describe import describe_raster
 from crispmap.raster.files import open_scene, read_grid
 from crispmap.raster.fingerprint import fingerprint
@@ -87,11 +88,15 @@ def test_a_raster_that_is_a_little_rotated_is_read_as_stored(make_raster: Maker,
         np.testing.assert_array_equal(scene.read(scene.grid.block)[0], array)
 
 
-def test_pixels_without_a_georeference_keep_their_order(make_raster: Maker) -> None:
+@pytest.mark.parametrize("side", [1.0, 2.0])
+def test_pixels_without_a_coordinate_system_keep_their_order(make_raster: Maker, side: float) -> None:
+    """As of maps at another pixel size of scenes without georeference, whose y is counted down the image."""
     array = np.arange(30, dtype=np.uint8).reshape(1, 5, 6)
-    path = make_raster(array, crs=None, transform=Affine.identity())
+    path = make_raster(array, crs=None, transform=Affine.scale(side))
     with open_scene(path, assume_gsd_m=1.0) as scene:
         np.testing.assert_array_equal(scene.read(scene.grid.block)[0], array)
+    found = scene_of(array, transform=Affine.scale(side), gsd_m=side)
+    np.testing.assert_array_equal(found.read(found.grid.block)[0], array)
 
 
 def test_where_coordinates_grow_to_the_south_west_that_is_north_up(make_raster: Maker) -> None:

@@ -17,9 +17,14 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a file holds: a scene, a class map, a model, vectors or a project."""
-    from crispmap.project.describe import describe
+    from crispmap.project.describe import ProjectFacts, describe
 
-    facts = describe(file).to_dict()
+    found = describe(file)
+    facts = found.to_dict()
+    if isinstance(found, ProjectFacts):
+        from crispmap.project.problems import problems_of
+
+        facts["problems"] = [vars(one) for one in problems_of(found.project)]
     if as_json:
         print_json(facts)
     else:

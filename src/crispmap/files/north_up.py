@@ -2,7 +2,8 @@
 
 Networks learn what shadows and facades look like from above with north at the top; a mirrored image is another one to
 them. So a raster whose rows run north, as many tools write them, is turned when read: of the eight orders of rows and
-columns the one nearest to north-up is taken. No pixel is resampled.
+columns the one nearest to north-up is taken. No pixel is resampled. Without a coordinate system the order stays: y may
+then as well be counted down the image.
 """
 
 from __future__ import annotations
@@ -149,9 +150,9 @@ class NorthUp:
 
 def north_up(stored: DatasetReader) -> Any:
     """Return an open raster as it is read from north to south: itself, or ``NorthUp``."""
-    if not stored.count:  # a container of other rasters
+    if not stored.count or not stored.crs:  # a container of other rasters; coordinates that may run down the image
         return stored
-    axes = stored.crs.to_dict().get("axis", "enu") if stored.crs else "enu"
+    axes = stored.crs.to_dict().get("axis", "enu")
     turn = Turn.to_north_up(stored.transform, axes)
     return stored if turn == AS_STORED else NorthUp(stored, turn)
 

@@ -46,9 +46,7 @@ class ProjectFacts:
         return found | {f"{name} model": path for name, path in self.project.models.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, the kind first; the scenes are opened, and areas laid on them."""
-        from crispmap.project.problems import problems_of
-
+        """Return everything as plain values, the kind first."""
         project = self.project
         coarse = project.coarse.model_dump(exclude_none=True, exclude={"scores"})
         counts = {role: sum(len(one.areas.get(role, ())) for one in project.scenes) for role in AREA_ROLES}
@@ -66,7 +64,6 @@ class ProjectFacts:
             "coarse": None if project.scores_given or project.models else coarse,
             "refiner": None if project.refiner is None else project.refiner.model_dump(exclude_none=True),
             "output_folder": project.output_folder,
-            "problems": [vars(one) for one in problems_of(project)],
         }
 
 

@@ -233,7 +233,9 @@ def grid_of_array(image: Any, where: Georeference) -> Grid:
 
 def turn_of(grid: Grid) -> Turn:
     """Return the turn that brings the pixels of a grid nearest to north-up."""
-    directions = [] if grid.crs is None else [axis.direction for axis in grid.crs.axis_info[:2]]
+    if grid.crs is None:  # y may be counted down the image
+        return AS_STORED
+    directions = [axis.direction for axis in grid.crs.axis_info[:2]]
     return Turn.to_north_up(grid.transform, "wsu" if directions == ["west", "south"] else "enu")
 
 
