@@ -153,6 +153,11 @@ def rewrite(path: Path, **changes: object) -> None:
         ({"scaling_scale": [1.0]}, "for every band"),
         ({"arguments": {"bands": 3, "classes": 10**9}}, "do not fit"),
         ({"arguments": {"depth": 3}}, "do not fit"),
+        ({"arguments": {"bands": 0, "classes": 2}}, "do not fit"),
+        ({"arguments": {"bands": 3, "classes": 2, "x": 1e999}}, "do not fit"),
+        ({"gsd_m": 10**400}, "damaged"),
+        ({"band_names": "red"}, "damaged"),
+        ({"classes": [{"name": "a\0b", "colour": "#ffffff"}]}, "damaged"),
         ({}, "do not fit"),
     ],
 )
@@ -180,6 +185,32 @@ def test_a_card_of_other_bands_than_the_weights_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="names 1 band and 2 classes, its weights are for 3 and 2") as caught:
         load_model(path)
     assert str(path) in caught.value.given
+
+
+@pytest.mark.parametrize("changes", [{"radius_px": 34}, {"radius_px": None}, {"stride_px": 2}])
+def test_a_card_of_another_reach_than_its_network_is_refused(model: Path, changes: dict[str, object]) -> None:
+    card = read_card(model)
+    save_model(model, load_model(model).network, replace(card, **changes), force=True)
+    with pytest.raises(ModelError, match="35 and 4") as caught:
+        load_model(model)
+    assert str(model) in caught.value.given
+
+
+@pytest.mark.parametrize("iterations", [0, 101, 10**18, True, 2.5])
+def test_a_card_of_absurd_iterations_is_refused(tmp_path: Path, iterations: object) -> None:
+    refiner = RecurrentRefiner(2, 3, iterations=2)
+    card = card_of(refiner, "refiner")
+    card = replace(card, arguments={**card.arguments, "iterations": iterations})
+    path = save_model(tmp_path / "m.safetensors", refiner, card)
+    with pytest.raises(ModelError, match=f"iterations is {iterations}"):
+        load_model(path)
+
+
+def test_a_card_nested_too_deeply_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"w": torch.zeros(3)}, path, metadata={"crispmap": '{"a":' * 100_000})
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_card(path)
 
 
 def test_the_wrong_kind_says_which_is_expected(model: Path) -> None:

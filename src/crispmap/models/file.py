@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from crispmap.errors import ModelError, number_of
 from crispmap.files.atomic import check_free, write_atomically
+from crispmap.models.architecture import Architecture
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
 from crispmap.models.migration import migrated_weights
@@ -78,8 +80,7 @@ def _built(card: ModelCard, weights: Mapping[str, Tensor], path: Path) -> Coarse
         )
     architecture = known[card.architecture]
     try:
-        options = {name: value for name, value in card.arguments.items() if name in architecture.options.model_fields}
-        architecture.options.model_validate(options)  # what a project file may not ask for, a model file may not either
+        _check_options(architecture, card.arguments)
         # On the meta device a false claim of a huge layer costs nothing: shapes are compared before any allocation.
         with torch.device("meta"):
             network = architecture.build(**card.arguments)
@@ -91,6 +92,20 @@ def _built(card: ModelCard, weights: Mapping[str, Tensor], path: Path) -> Coarse
             remedy="the file is damaged; train or fetch the model again",
         ) from error
     return network
+
+
+def _check_options(architecture: Architecture, arguments: Mapping[str, Any]) -> None:
+    """Raise ValueError for what a project file may not ask for either, such as a million iterations, or no band."""
+    for name in ("bands", "classes"):
+        count = arguments.get(name, 1)
+        if type(count) is not int or count < 1:
+            raise ValueError(f"{name} is {count!r}")
+    options = {name: value for name, value in arguments.items() if name in architecture.options.model_fields}
+    try:
+        architecture.options.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{first['loc'][0]} is {first['input']!r}: {first['msg']}") from error
 
 
 def _check_card(card: ModelCard, network: CoarseNetwork | Refiner, path: Path) -> None:
