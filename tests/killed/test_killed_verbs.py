@@ -63,9 +63,9 @@ VERBS = {
     ),
     "vectorize": Verb("vectorize map.tif --out map.gpkg", "", {"map.gpkg": polygons}),
     "compare": Verb(
-        "compare project.yaml --methods svm,rnn",
+        "compare project.yaml --methods fcn-rnn,rnn",
         "",
-        {f"results/compare/{name}/figures.json": figures for name in ("svm", "fcn-rnn", "fcn-rnn+rnn")},
+        {f"results/compare/{name}/figures.json": figures for name in ("fcn-rnn", "fcn-rnn+rnn")},
     ),
     "train": Verb(
         "train project.yaml --stage refiner", " --resume", {"results/refiner.safetensors": weights},
@@ -128,8 +128,8 @@ def errors_of(folder: Path) -> str:
 
 
 def hidden(folder: Path) -> set[str]:
-    """The hidden files and folders below a folder, which are scratch."""
-    found = (path.relative_to(folder) for path in folder.rglob("*"))
+    """The hidden files and folders below a folder, which are scratch; less files that are cleared away after an hour."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if not path.name.endswith(".part") or path.is_dir())
     return {str(one) for one in found if any(part.startswith(".") for part in one.parts)}
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -18,6 +18,7 @@ from crispmap.errors import OutputError
 
 _SCRATCH = ".part"
 _LOCK = "lock"
+_ABANDONED_S = 3600  # a hidden file is written within seconds
 
 
 def check_free(path: str | Path, *, force: bool = False) -> Path:
@@ -41,43 +42,51 @@ def check_free(path: str | Path, *, force: bool = False) -> Path:
 def write_atomically(target: Path, content: bytes) -> None:
     """Write a file under a hidden name and rename it: the target is complete, or what it was before.
 
-    A missing folder is created; permissions follow the process's umask. What a killed process has left under the hidden
-    name is written over.
+    A missing folder is created; permissions follow the process's umask. What a killed process left under a hidden name
+    more than an hour ago is removed.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    beside = target.with_name(f".{target.name}.part")
+    beside: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _opened_alone(beside) as file:
-            try:
-                file.truncate()
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # the content must be on the disk before the name is
-                beside.replace(target)
-            except BaseException:
-                beside.unlink(missing_ok=True)
-                raise
+        _remove_old(target)
+        with tempfile.NamedTemporaryFile(**_beside(target), delete=False) as file:
+            beside = Path(file.name)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # the content must be on the disk before the name is
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(target)
+        beside = None
     except OSError as error:
         raise OutputError(
             f"{target} cannot be written: {error.strerror or error}.",
             expected="a writable folder with room",
             remedy="free some space, or choose another folder",
         ) from error
+    finally:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
 
 
-@contextmanager
-def _opened_alone(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write while no other process does; the system ends that with the process."""
-    while True:
-        with path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:  # else another process has renamed it
-                    yield file
-                    return
+def _beside(target: Path) -> dict[str, Any]:
+    """Return where a hidden file or folder beside a target is made, for ``tempfile``."""
+    return {"dir": target.absolute().parent, "prefix": f".{target.name[:100]}.", "suffix": _SCRATCH}
+
+
+def _left_beside(target: Path) -> Iterator[Path]:
+    place = _beside(target)
+    return Path(place["dir"]).glob(f"{glob.escape(place['prefix'])}*{place['suffix']}")
+
+
+def _remove_old(target: Path) -> None:
+    """Remove hidden files of a target that nobody can still be writing."""
+    for old in _left_beside(target):
+        with suppress(OSError):
+            if old.is_file() and time.time() - old.stat().st_mtime > _ABANDONED_S:
+                old.unlink()
 
 
 @contextmanager
@@ -89,10 +98,9 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be made.
     """
-    home, beginning = target.absolute().parent, f".{target.name[:100]}."
-    for old in home.glob(f"{glob.escape(beginning)}*{_SCRATCH}"):
+    for old in _left_beside(target):
         _remove_abandoned(old)
-    folder = Path(tempfile.mkdtemp(prefix=beginning, suffix=_SCRATCH, dir=home))
+    folder = Path(tempfile.mkdtemp(**_beside(target)))
     try:
         release = file_lock(target, folder / _LOCK)
         try:
@@ -105,11 +113,13 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove a scratch folder that no process holds."""
-    if (folder / _LOCK).exists():
-        with suppress(OutputError, OSError):
-            release = file_lock(folder, folder / _LOCK)
-            shutil.rmtree(folder, ignore_errors=True)
-            release()
+    with suppress(OutputError, OSError):
+        if not (folder / _LOCK).exists():
+            folder.rmdir()  # empty: its process was killed before it took the lock, or takes it now and makes it anew
+            return
+        release = file_lock(folder, folder / _LOCK)
+        shutil.rmtree(folder, ignore_errors=True)
+        release()
 
 
 def file_lock(target: Path, lock: Path) -> Callable[[], object]:
@@ -131,3 +141,10 @@ def file_lock(target: Path, lock: Path) -> Callable[[], object]:
             remedy="Wait until it has finished, or choose another name.",
         ) from error
     return held.release
+
+
+def _umask() -> int:
+    """Return the process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
