@@ -10,8 +10,6 @@ from pathlib import Path
 
 import torch
 
-import crispmap.project.compare.comparison
-import crispmap.project.compare.report
 import crispmap.project.results
 import crispmap.project.stages
 import crispmap.training.run  # noqa: F401

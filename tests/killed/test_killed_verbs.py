@@ -41,12 +41,6 @@ def weights(path: Path) -> dict[str, bytes]:
     return {name: value.tobytes() for name, value in load_file(path).items()}
 
 
-def figures(path: Path) -> Any:
-    """The figures of a method, without what its training and its mapping cost."""
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    return {name: entries[name] for name in ("scores", "rethresholded", "biases", "parameters", "steps")}
-
-
 @dataclass(frozen=True)
 class Verb:
     """A verb, how it is taken up again, and how its files are read."""
@@ -62,11 +56,6 @@ VERBS = {
         "evaluate project.yaml", "", {"results/figures.json": Path.read_bytes, "results/report.html": Path.read_bytes}
     ),
     "vectorize": Verb("vectorize map.tif --out map.gpkg", "", {"map.gpkg": polygons}),
-    "compare": Verb(
-        "compare project.yaml --methods svm",
-        "",
-        {f"results/compare/{name}/figures.json": figures for name in ("svm",)},
-    ),
     "train": Verb(
         "train project.yaml --stage refiner", " --resume", {"results/refiner.safetensors": weights},
         ("results/refiner.safetensors", "results/training/refiner"),
