@@ -128,7 +128,7 @@ def errors_of(folder: Path) -> str:
 
 
 def hidden(folder: Path) -> set[str]:
-    """The hidden files and folders below a folder, which are scratch; less files that are cleared away after an hour."""
+    """The hidden files and folders below a folder, less single files, which are cleared away after an hour."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if not path.name.endswith(".part") or path.is_dir())
     return {str(one) for one in found if any(part.startswith(".") for part in one.parts)}
 
