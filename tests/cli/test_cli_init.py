@@ -157,7 +157,11 @@ class TestWrites:
     @settings(deadline=None, max_examples=60)
     @given(
         st.lists(
-            st.text(st.characters(exclude_characters=",", exclude_categories=["Cs"]), min_size=1, max_size=6),
+            st.text(
+                st.characters(exclude_characters=",", exclude_categories=["Cs", "Cc", "Zl", "Zp"]),
+                min_size=1,
+                max_size=6,
+            ),
             max_size=8,
         )
     )

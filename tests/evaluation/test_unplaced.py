@@ -19,6 +19,7 @@ from crispmap.geo.grid import Grid
 from crispmap.inference.align import scores_on_scene
 from crispmap.raster.writer import class_map_writer
 
+pytestmark = pytest.mark.filterwarnings("ignore:A random map")  # these maps are random
 SCHEMA = ClassSchema((ClassDef("ground", "#000000"), ClassDef("roof", "#ff0000")))
 SHAPE = (30, 40)
 UTM = CRS.from_epsg(32631)

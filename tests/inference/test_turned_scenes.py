@@ -147,6 +147,7 @@ def test_arrays_of_any_order_get_the_map_in_their_own_order(folder, order):
         assert found.y.to_numpy()[0] == (place @ (0.5, 0.5))[1]
 
 
+@pytest.mark.filterwarnings("ignore:A random map")
 def test_a_reference_in_memory_lies_on_the_pixels_of_a_file_as_it_is_stored(folder, base, tmp_path):
     """Whoever reads an array from a file has its pixels in the order of the file."""
     turned = twin(base[0], ORDERS["south-up"], tmp_path / "map.tif")
