@@ -64,7 +64,7 @@ def test_a_pair_of_which_one_is_placed_is_told(maps):
     with pytest.warns(GeoreferenceWarning, match="Only one of"):
         evaluate_side_by_side([maps["georeferenced"]], maps["assumed"])
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", GeoreferenceWarning)
         evaluate_side_by_side([maps["assumed"]], maps["assumed"])
 
 
