@@ -12,6 +12,7 @@ from crispmap.models.base import CoarseNetwork, bilinear_kernel
 from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
 from crispmap.models.patch_network.network import PatchNetwork
 from crispmap.models.registry import architectures
+from crispmap.models.unet.network import unet
 from crispmap.models.svm.network import svm, svm_texture
 
 NETWORKS = {
@@ -22,6 +23,8 @@ NETWORKS = {
     "fcn-igarss, 1 band, 4 classes": lambda: fcn_igarss(1, 4),
     "mnih": lambda: PatchNetwork(2),
     "mnih, 4 classes": lambda: PatchNetwork(1, 4),
+    "unet, of one filter": lambda: unet(2, 2, width=1),
+    "unet, of three filters, 3 classes": lambda: unet(1, 3, width=3),
     "svm": lambda: random_machine(svm(3, 2, vectors=40)),
     "svm-texture, 4 classes": lambda: random_machine(svm_texture(2, 4, vectors=70)),
 }
