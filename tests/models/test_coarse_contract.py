@@ -12,8 +12,8 @@ from crispmap.models.base import CoarseNetwork, bilinear_kernel
 from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
 from crispmap.models.patch_network.network import PatchNetwork
 from crispmap.models.registry import architectures
-from crispmap.models.unet.network import unet
 from crispmap.models.svm.network import svm, svm_texture
+from crispmap.models.unet.network import unet
 
 NETWORKS = {
     "fcn-rnn": lambda: fcn_rnn(3, 3),

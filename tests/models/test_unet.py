@@ -38,7 +38,7 @@ def test_its_first_tile_is_that_of_figure_1() -> None:
 
 
 def test_features_on_the_way_up_are_those_of_the_same_place_on_the_way_down() -> None:
-    """Where every weight passes its middle input on, a score is the sum of its own pixel by every way, and of no other."""
+    """Where every layer passes on the middle of its first input, a score is its own pixel."""
     network = unet(1, 1, width=1).eval()
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.data.batches import PieceTiles
-from crispmap.training.task import RefinerTask, overlap_loss
+from crispmap.training.losses import overlap_loss
+from crispmap.training.task import RefinerTask
 from crispmap.types import IGNORE
 
 

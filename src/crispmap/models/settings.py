@@ -9,7 +9,6 @@ from typing import Any, Literal, Self, get_args
 from crispmap.errors import TrainingError
 
 Augmentation = Literal["none", "flips-and-rotations"]
-Loss = Literal["cross-entropy", "cross-entropy+overlap"]
 Sampling = Literal["uniform", "balanced"]
 Weighting = Literal["none", "inverse", "inverse-sqrt"]
 Optimizer = Literal["sgd", "adagrad", "adamw"]
@@ -20,11 +19,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
-    "loss": get_args(Loss),
     "sampling": get_args(Sampling),
     "augmentation": get_args(Augmentation),
     "class_weights": get_args(Weighting),
 }
+LOSS_NAMES = ("cross-entropy", "overlap", "dice", "focal", "lovasz", "boundary")
+"""Losses that may be summed, such as ``cross-entropy+0.5*dice``; see ``crispmap.training.losses``."""
 _WHOLE = ("max_steps", "batch", "patch_px", "validate_every", "validate_tile_px", "log_every")
 _NOT_NEGATIVE = ("momentum", "weight_decay", "gradient_clip")
 
@@ -47,8 +47,8 @@ class TrainingSettings:
     weight_decay: float = 0.0  # L2 penalty of SGD and AdaGrad, decoupled decay of AdamW
     # "constant"; "one-cycle" (Smith 2018: up for 30 % of the steps, then down to almost 0); "cosine" (down to 0)
     schedule: Schedule = "constant"
-    # "cross-entropy", or with "+overlap" plus 1 - the classes' mean soft intersection over union
-    loss: Loss = "cross-entropy"
+    loss: str = "cross-entropy"  # names of LOSS_NAMES joined by +, each with a weight before a * where it is not 1
+    label_smoothing: float = 0.0  # share, 0..1, of the cross-entropy's target that all classes get alike
     # share, 0..1, of a refiner's loss on the iterations before the last, equally; 0, as in the paper: on the last only
     deep_supervision: float = 0.0
     sampling: Sampling = "uniform"  # "uniform" or "balanced" patches, see ``PatchPlan``
@@ -76,6 +76,8 @@ class TrainingSettings:
         self._require("learning_rate", 0 < self.learning_rate < math.inf, "a finite number above 0, such as 0.001")
         for name in _NOT_NEGATIVE:
             self._require(name, 0 <= getattr(self, name) < math.inf, "a finite number of 0 or more")
+        self._require("label_smoothing", 0 <= self.label_smoothing < 1, "a share of 0 or more, below 1")
+        _ = self.loss_terms
         self._require("deep_supervision", 0 <= self.deep_supervision <= 1, "a share within 0..1")
         self._require("min_labelled", 0 <= self.min_labelled <= 1, "a share within 0..1")
         self._require("seed", 0 <= self.seed < 2**63, "a whole number within 0..2**63-1")
@@ -83,6 +85,15 @@ class TrainingSettings:
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
             raise TrainingError(f"{name} is {getattr(self, name)!r}.", expected=expected)
+
+    @property
+    def loss_terms(self) -> dict[str, float]:
+        """The weight of each loss in their sum.
+
+        Raises:
+            TrainingError: If there is no such loss, or a weight is not above 0.
+        """
+        return loss_terms(self.loss)
 
     @property
     def last_step(self) -> int:
@@ -104,3 +115,26 @@ class TrainingSettings:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return asdict(self)
+
+
+def loss_terms(text: str) -> dict[str, float]:
+    """Return the losses that a text sums, with their weights.
+
+    Raises:
+        TrainingError: If it names another loss or one twice, or a weight is not above 0.
+    """
+    terms: dict[str, float] = {}
+    for part in text.split("+"):
+        weight, _, name = part.rpartition("*")
+        name = name.strip()
+        try:
+            value = float(weight) if weight else 1.0
+        except ValueError:
+            value = math.nan
+        if name not in LOSS_NAMES or name in terms or not 0 < value < math.inf:
+            raise TrainingError(
+                f"loss is {text!r}.",
+                expected=f"{', '.join(LOSS_NAMES)}, each once, joined by +, such as cross-entropy+0.5*dice",
+            )
+        terms[name] = value
+    return terms

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from crispmap.classes import ClassSchema
@@ -14,7 +13,8 @@ from crispmap.data.batches import Batch
 from crispmap.errors import TrainingError, number_of
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.settings import TrainingSettings
-from crispmap.types import IGNORE, FloatArray
+from crispmap.training.losses import LossChoice, weighted_loss
+from crispmap.types import FloatArray
 
 
 class SegmentationTask(nn.Module, ABC):
@@ -52,8 +52,8 @@ class SegmentationTask(nn.Module, ABC):
 
     def loss_of(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the loss that the settings choose, of logits and labels with at least one labelled pixel, float32."""
-        loss = functional.cross_entropy(scores.float(), labels, self.class_weights, ignore_index=IGNORE)
-        return loss if self.settings.loss == "cross-entropy" else loss + overlap_loss(scores, labels)
+        choice = LossChoice(self.class_weights, self.settings.label_smoothing)
+        return weighted_loss(scores, labels, self.settings.loss_terms, choice)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the loss: devices that share a training observe the forward pass."""
@@ -105,23 +105,6 @@ class RefinerTask(SegmentationTask):
             return loss
         earlier = torch.stack([self.loss_of(one, batch["labels"]) for one in between]).mean()
         return (1 - share) * loss + share * earlier
-
-
-def overlap_loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return 1 - the mean over classes of the soft intersection over union over all labelled pixels, 0..1.
-
-    The intersection is the sum of a class's probabilities on its pixels. One pixel is added to intersection and union,
-    so that a class that is neither there nor mapped counts as right.
-
-    Source: Rahman and Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation".
-    """
-    known = (labels != IGNORE).unsqueeze(1)
-    classes = torch.arange(scores.shape[1], device=labels.device)[:, None, None]
-    truth = (labels.unsqueeze(1) == classes).float()
-    probabilities = scores.float().softmax(dim=1) * known
-    both = (probabilities * truth).sum((0, 2, 3))
-    either = (probabilities + truth).sum((0, 2, 3)) - both
-    return 1 - ((both + 1) / (either + 1)).mean()
 
 
 def optimizer_of(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -25,15 +25,28 @@ ARCHITECTURES = (
         presets={
             "fast": Preset(
                 TrainingSettings(
-                    optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2, schedule="one-cycle", max_steps=300,
-                    batch=4, patch_px=128, loss="cross-entropy+overlap", validate_every=100, precision="bfloat16",
-                )  # fmt: skip
+                    optimizer="adamw",
+                    learning_rate=1e-3,
+                    weight_decay=1e-2,
+                    schedule="one-cycle",
+                    max_steps=300,
+                    batch=4,
+                    patch_px=128,
+                    loss="cross-entropy+overlap",
+                    validate_every=100,
+                    precision="bfloat16",
+                )
             ),
             # Ronneberger et al.: large tiles in place of large batches, and a high momentum for a batch of one.
             "paper": Preset(
                 TrainingSettings(
-                    optimizer="sgd", learning_rate=1e-4, momentum=0.99, max_steps=60_000, batch=1, patch_px=384,
-                )  # fmt: skip
+                    optimizer="sgd",
+                    learning_rate=1e-4,
+                    momentum=0.99,
+                    max_steps=60_000,
+                    batch=1,
+                    patch_px=384,
+                )
             ),
         },
     ),

@@ -15,9 +15,17 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from crispmap.errors import InputError, TrainingError
 from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.registry import architectures, default_architecture
-from crispmap.models.settings import Augmentation, Sampling, TrainingSettings, Weighting
+from crispmap.models.settings import LOSS_NAMES, Augmentation, Sampling, TrainingSettings, Weighting, loss_terms
 from crispmap.project.file.findings import bad_value, did_you_mean, findings_of
 from crispmap.project.file.sections import GSD, SCORES, Count, Positive, ScoreSource, Section, key
+
+
+def _checked_loss(text: str) -> str:
+    try:
+        loss_terms(text)
+    except TrainingError as error:
+        raise bad_value(f"is {text!r}", error.expected) from error
+    return text
 
 
 class TrainingKeys(Section):
@@ -29,6 +37,12 @@ class TrainingKeys(Section):
     patch_px: Count | None = key("side of a patch, in pixels: a whole number above 0")
     sampling: Sampling | None = key("how patches are drawn: uniform or balanced")
     class_weights: Weighting | None = key("weight of a class in the loss: none, inverse or inverse-sqrt")
+    loss: Annotated[str, AfterValidator(_checked_loss)] | None = key(
+        f"what is minimised: {', '.join(LOSS_NAMES)}, joined by +, such as cross-entropy+0.5*dice"
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = key(
+        "share of the cross-entropy's target that all classes get alike: a number of 0 or more, below 1"
+    )
     augmentation: Augmentation | None = key("how patches are varied: none or flips-and-rotations")
 
 
