@@ -43,6 +43,9 @@ class ReferenceFlags:
     assume_crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="The CRS of a reference without one, such as EPSG:4326; or scene.")
     ] = None
+    all_as: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="The class of every feature, whatever its tags.")
+    ] = None
     encoding: EncodingOption = None
     unknown: UnknownOption = "error"
     threshold: ThresholdOption = None

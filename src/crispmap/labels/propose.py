@@ -11,7 +11,7 @@ import pyogrio
 
 from crispmap.files.dataset import open_dataset
 from crispmap.files.vector_file import reading
-from crispmap.labels.layers import VectorLayer, drawn_layers
+from crispmap.labels.layers import VectorLayer, drawn_layers, read_layer
 from crispmap.labels.mask import is_vector_file
 from crispmap.labels.mask_values import MaskValues, mask_values
 from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
@@ -85,9 +85,17 @@ def _classes_of_vectors(layers: Sequence[VectorLayer]) -> ProposedClasses | None
     tags = [dict(zip(table, row, strict=True)) for row in dict.fromkeys(rows)]
     matched = [one.name for one in presets.classes[1:] if any(one.matches(row) for row in tags)]
     if not matched:
-        drawn = any(layer.features for layer in layers)
-        return named_classes(["building"], options={"all_as": "building"}) if drawn else None
+        kind = _kind_drawn(layers)
+        return None if kind is None else named_classes([kind], options={"all_as": kind})
     return named_classes([name for name in DEFAULT_CLASSES if name in matched] or matched)
+
+
+def _kind_drawn(layers: Sequence[VectorLayer]) -> str | None:
+    """Return a class for objects that nothing names: roads where only lines are drawn, else buildings."""
+    shapes = [read_layer(layer, (), None).geom_type for layer in layers if layer.features]
+    if not shapes:
+        return None
+    return "road" if all(one.dropna().str.endswith("LineString").all() for one in shapes) else "building"
 
 
 def _attributes(layer: VectorLayer, wanted: Sequence[str]) -> Any:
