@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from crispmap.raster.files import open_scene
 from crispmap.types import IGNORE, CountArray
 
 _MOST_PX = 64_000_000  # labels of larger scenes are not looked through: that takes minutes
+_KEYS = re.compile(r"\b(all_as|assume_crs|assume_gsd_m|encoding|nodata|threshold|tolerance|unknown)=(\S+)")
+"""Arguments in remedies, which are keys of the project file here."""
 _WINDOW_PX = 256  # side of the windows among which those of a missing class are found
 
 
@@ -39,7 +42,14 @@ def problems_of(project: Project) -> list[Problem]:
 
     Scenes are opened, areas are laid on them, and the classes of the labels in each are counted.
     """
-    return [problem for scene in project.scenes for problem in (*_missing_files(scene), *_of_scene(project, scene))]
+    return [
+        *(_missing("models", path) for path in project.models.values() if not _is_here(path)),
+        *(problem for scene in project.scenes for problem in (*_missing_files(scene), *_of_scene(project, scene))),
+    ]
+
+
+def _missing(where: str, path: Path) -> Problem:
+    return Problem(where, f"There is no file {path}", "Check the path.")
 
 
 def _missing_files(scene: ProjectScene) -> Iterator[Problem]:
@@ -47,7 +57,7 @@ def _missing_files(scene: ProjectScene) -> Iterator[Problem]:
     files = {"path": scene.path, **{name: one.path for name, one in sections.items() if one is not None}}
     for name, path in files.items():
         if not _is_here(path):
-            yield Problem(f"scene {scene.name}, {name}", f"There is no file {path}", "Check the path.")
+            yield _missing(f"scene {scene.name}, {name}", path)
 
 
 def _is_here(path: Path) -> bool:
@@ -94,7 +104,7 @@ def _of_areas(name: str, scene: ProjectScene, grid: Grid, found: dict[str, list[
 
 
 def _problem(where: str, error: CrispmapError) -> Problem:
-    return Problem(where, error.given.rstrip("."), error.remedy)
+    return Problem(where, error.given.rstrip("."), _KEYS.sub(r"\1: \2", error.remedy))
 
 
 def _missing_classes(
