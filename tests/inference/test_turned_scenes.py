@@ -6,7 +6,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
-import rioxarray  # noqa: F401 - brings .rio
+import rioxarray
 import torch
 import xarray
 from affine import Affine
