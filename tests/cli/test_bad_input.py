@@ -495,3 +495,14 @@ def test_a_training_interrupted_is_kept_and_resumed(place: Path, number: int, st
     assert result.exit_code == 0, result.output
     assert load_tree(checkpoint)["global_step"] == 150
     assert run("predict", "project.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--area", "0,0,10,10"], ["--kind", "logit"], ["--encoding", "latin-1"], ["--unknown", "ignore"]],
+    ids=str,
+)
+def test_options_of_maps_do_not_go_with_a_project(place: Path, options: list[str]) -> None:
+    result = run("evaluate", place / "project.yaml", "--force", *options)
+    assert result.exit_code == 2, result.output
+    assert options[0] in result.stderr

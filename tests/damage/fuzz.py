@@ -19,6 +19,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ sys.path[:0] = [str(HERE), *(str(HERE.parent / name) for name in ("models", "tra
 
 import numpy as np  # noqa: E402
 import pyogrio  # noqa: E402
+import rasterio.shutil  # noqa: E402
 import torch  # noqa: E402
 from mutations import damaged  # noqa: E402
 from samples import Files, Sample, samples  # noqa: E402
@@ -163,10 +165,16 @@ def check_good(found: dict[str, Sample], folder: Path) -> None:
             sample.read(write(sample, home, sample.files))
 
 
+def _copy(copy: Any, *paths: Any, **options: Any) -> Any:
+    return copy(*paths, **{**options, "NUM_THREADS": "1"})
+
+
 def main() -> None:
     """Fuzz the formats named, or all."""
     torch.set_num_threads(1)
     pyogrio.set_gdal_config_options({"OSM_MAX_TMPFILE_SIZE": "1"})  # each read would fill 100 MB of memory
+    # GDAL's threads do not survive a fork: a child would wait for them for ever.
+    rasterio.shutil.copy = partial(_copy, rasterio.shutil.copy)
     folder = Path(tempfile.mkdtemp())
     try:
         found = samples(folder)

@@ -6,7 +6,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
-import rioxarray  # noqa: F401 - brings .rio
+import rioxarray
 import torch
 import xarray
 from affine import Affine
@@ -145,6 +145,16 @@ def test_arrays_of_any_order_get_the_map_in_their_own_order(folder, order):
         found = crispmap.predict(as_data_array(turn(image), place), model)
         np.testing.assert_array_equal(found.to_numpy(), turn(expected))
         assert found.y.to_numpy()[0] == (place @ (0.5, 0.5))[1]
+
+
+def test_a_data_array_whose_rows_were_put_in_another_order_lies_where_its_coordinates_say(folder, base):
+    """Its attributes have the transform of the file it was read from."""
+    whole = rioxarray.open_rasterio(folder / "scene.tif")
+    model = crispmap.load_model(folder / "coarse.safetensors")
+    expected = crispmap.predict(whole, model)
+    np.testing.assert_array_equal(crispmap.predict(whole.sortby("y"), model).sortby("y", ascending=False), expected)
+    cut = crispmap.area(expected[10:20, 5:15]), crispmap.area(expected[10:20, 5:15].sortby("y"))
+    assert cut[0] == pytest.approx(cut[1])
 
 
 @pytest.mark.filterwarnings("ignore:A random map")

@@ -111,12 +111,30 @@ def test_a_threshold_needs_two_classes(tmp_path: Path) -> None:
         read(write(tmp_path / "a.tif", IDS[None]), COLOURED, threshold=128)
 
 
-@given(st.floats(-10, 300))
-@settings(deadline=None, max_examples=30)
-def test_a_threshold_is_a_comparison(threshold: float) -> None:
-    values = np.arange(256)
-    decode = choose_decoder(values, MaskTraits(False, None, True, None), TWO, 16, threshold)
-    assert np.array_equal(decode(values), values >= threshold)
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+@pytest.mark.parametrize("threshold", [0.5, 128, 200.25])
+def test_a_threshold_is_a_comparison(tmp_path: Path, kind: str, threshold: float) -> None:
+    """Also of values between whole numbers, as in probabilities."""
+    values = np.random.default_rng(0).uniform(0, 255, (1, *GRID.shape)).astype(kind)
+    path = write(tmp_path / "a.tif", values)
+    assert np.array_equal(read(path, TWO, threshold=threshold), values[0] >= threshold)
+
+
+def test_a_threshold_that_tells_nothing_apart_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", IDS[None])
+    with pytest.raises(LabelError, match="nan"):
+        read(path, TWO, threshold=float("nan"))
+    with pytest.warns(CrispmapWarning, match="one side"):
+        read(path, TWO, threshold=300)
+    colours = write(tmp_path / "b.tif", np.stack([IDS * 0, IDS * 100, IDS * 0]).astype(np.uint8))
+    with pytest.raises(LabelError, match="not grey"):
+        read(colours, TWO, threshold=128)
+
+
+def test_black_and_white_alone_is_told_where_there_are_more_classes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.where(IDS == 1, 255, 0)[None].astype(np.uint8))
+    with pytest.warns(CrispmapWarning, match="black and white"):
+        assert set(np.unique(read(path, COLOURED))) == {0, IGNORE}
 
 
 def test_a_mask_beyond_the_antimeridian_meets_a_scene_that_crosses_it(tmp_path: Path) -> None:

@@ -130,7 +130,11 @@ class TestVectors:
         [
             ({"building": ["yes", None], "highway": [None, "primary"]}, ("background", "building", "road"), {}),
             ({"building": ["yes", "0"]}, ("background", "building"), {}),
-            ({"landuse": ["forest", "forest"]}, ("background", "forest", "vegetation"), {}),
+            ({"landuse": ["forest", "forest"]}, ("background", "forest"), {}),
+            ({"landuse": ["forest", "meadow"]}, ("background", "vegetation"), {}),
+            ({"class": [1.0, 2.0]}, ("background", "class_1", "class_2"), {}),
+            ({"class": ["ignore", "Roof; Pool"]}, ("background", "Roof", "Pool"), {}),
+            ({"class": [0, 255]}, ("background", "class_1"), {}),
             ({"other_tags": ['"natural"=>"water"', None]}, ("background", "water"), {}),
             ({"class": ["Roof", "Pool"]}, ("background", "Roof", "Pool"), {}),
             ({"class": ["highway", "highway"], "type": ["primary", "service"]}, ("background", "road"), {}),

@@ -56,6 +56,14 @@ def test_polygons_are_valid_at_any_pixel_size_tolerance_and_place(
         assert shapely.is_valid(polygons_of(simple, Affine(gsd, 0, offset, 0, -gsd, offset))).all()
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_a_larger_tolerance_hardly_leaves_more_corners(seed: int) -> None:
+    """Where it cannot be kept to, a smaller one is: not the outline along the pixels, with all its corners."""
+    rings = traced(smoothed_noise(seed, (256, 256)))[0]
+    corners = [int(simplified(rings, tolerance, (1.0, 1.0)).lengths.sum()) for tolerance in (1.0, 4.0, 16.0)]
+    assert max(corners[1:]) < 1.2 * corners[0] < rings.lengths.sum()
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_polygons_are_valid_in_every_format(tmp_path: Path, suffix: str) -> None:
     grid = Grid(CRS.from_epsg(3857), Affine(1.19, 0, 2e6, 0, -1.19, 6e6), (512, 768))

@@ -7,7 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import geopandas as gpd
+import numpy as np
 import pytest
+import rasterio
+import rasterio.transform
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +59,41 @@ def test_a_new_project_is_read_back_and_says_what_is_left_to_do(tmp_path: Path) 
     assert new.path == tmp_path / "town" / "project.yaml"
     assert new.without_rules == ("castle",)
     assert load_project(new.path, check_files=False).schema.names == ("background", "building", "castle")
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "expected"),
+    [
+        (shapely.box(0, 0, 9, 9), None, ("background", "building")),
+        (shapely.LineString([(0, 0), (9, 9)]), None, ("background", "road")),
+        (shapely.box(0, 0, 9, 9), ["greenhouse"], ("background", "greenhouse")),
+    ],
+)
+def test_features_that_nothing_names_are_all_of_one_class(
+    tmp_path: Path, shape: shapely.Geometry, classes: list[str] | None, expected: tuple[str, ...]
+) -> None:
+    for name in ("labels.gpkg", "precise.gpkg"):
+        gpd.GeoDataFrame({"confidence": [0.7]}, geometry=[shape], crs="EPSG:32631").to_file(tmp_path / name)
+    inputs = ProjectInputs(labels=tmp_path / "labels.gpkg", reference=tmp_path / "precise.gpkg")
+    new = create_project(tmp_path / "town", inputs, classes=classes)
+    assert new.classes == expected
+    (scene,) = load_project(new.path, check_files=False).scenes
+    assert scene.labels is not None
+    assert scene.reference is not None
+    assert scene.labels.all_as == scene.reference.all_as == expected[1]
+
+
+def test_a_mask_needs_no_rules(tmp_path: Path) -> None:
+    mask = np.zeros((1, 9, 9), np.uint8)
+    mask[0, 3:] = 1
+    with rasterio.open(
+        tmp_path / "mask.tif", "w", driver="GTiff", count=1, height=9, width=9, dtype="uint8", crs="EPSG:32631",
+        transform=rasterio.transform.from_origin(5e5, 5e6, 1, 1),
+    ) as file:  # fmt: skip
+        file.write(mask)
+    new = create_project(tmp_path / "town", ProjectInputs(labels=tmp_path / "mask.tif"), classes=["burned"])
+    assert (new.without_rules, new.from_labels) == ((), False)
+    assert "osm: []" not in new.path.read_text()
 
 
 def test_what_cannot_be_made_is_an_error_and_nothing_is_written(tmp_path: Path) -> None:

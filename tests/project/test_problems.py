@@ -69,12 +69,18 @@ def test_a_class_that_is_nowhere_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["scene.tif", "precise.tif", "imprecise.tif"])
-def test_a_file_that_cannot_be_read_is_told_and_a_missing_one_left_to_the_list_of_files(
-    tmp_path: Path, broken: str
-) -> None:
+def test_a_file_that_cannot_be_read_and_a_missing_one_are_told(tmp_path: Path, broken: str) -> None:
     found(tmp_path)
     (tmp_path / broken).write_bytes(b"no raster")
     (problem,) = problems_of(load_project(tmp_path))
     assert broken in problem.problem
     (tmp_path / broken).unlink()
-    assert problems_of(load_project(tmp_path, check_files=False)) == []
+    (problem,) = problems_of(load_project(tmp_path, check_files=False))
+    assert broken in problem.problem
+
+
+def test_a_class_that_only_other_areas_have_is_told_with_them(tmp_path: Path) -> None:
+    text = "refiner: [{window: [0, 80, 4, 40]}]\n  validation: [{window: [4, 80, 156, 40]}]"
+    problems = found(tmp_path, "refiner: [{window: [0, 80, 160, 40]}]", text)
+    assert {one.where.rsplit(" ", 1)[1] for one in problems} == {"refiner"}
+    assert all("validation and test" in one.remedy for one in problems)

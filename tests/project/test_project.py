@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from crispmap.errors import CrispmapError, LabelError, ModelError, OutputError, 
 from crispmap.inference.job import GivenScores
 from crispmap.inference.predict import Outputs, refine_scene
 from crispmap.metrics import ConfusionMatrix
-from crispmap.models.file import model_hash, read_card
+from crispmap.models.file import load_model, model_hash, read_card, save_model
 from crispmap.project.results import COARSE, REFINED, RETHRESHOLDED, evaluate_project
 from crispmap.project.run import Products, predict_project, train_project
 from crispmap.raster.resolve import resolve_scenes
@@ -236,6 +238,17 @@ def test_models_of_other_classes_are_refused(mapped_town: Path, project: Path) -
         (results / name).write_bytes((mapped_town / "results" / name).read_bytes())
     with pytest.raises(ModelError, match="building, street"):
         predict_project(change(project, ("name: road", "name: street")))
+
+
+def test_maps_of_models_that_were_trained_again_are_not_scored(mapped_town: Path, project: Path) -> None:
+    results = project.parent / "results"
+    shutil.copytree(mapped_town / "results", results)
+    refiner = load_model(results / "refiner.safetensors", kind="refiner")
+    provenance = {**refiner.card.provenance, "trained": "again"}
+    card = replace(refiner.card, provenance=provenance)
+    save_model(results / "refiner.safetensors", refiner.network, card, force=True)
+    with pytest.raises(ProjectError, match=r"another model than .*refiner\.safetensors"):
+        evaluate_project(project, force=True)
 
 
 @pytest.mark.parametrize("module", ["crispmap.project.run", "crispmap.project.results"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -42,6 +42,9 @@ class ReferenceFlags:
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="The layer of the reference file.")] = None
     assume_crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="The CRS of a reference without one, such as EPSG:4326; or scene.")
+    ] = None
+    all_as: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="The class of every feature, whatever its tags.")
     ] = None
     encoding: EncodingOption = None
     unknown: UnknownOption = "error"
@@ -140,6 +143,7 @@ def evaluate(
     """
     targets = targets or [Path("project.yaml")]
     if against.reference is None:
+        _refuse_map_options(against, scoring, fit)
         _evaluate_project(targets, as_json, force)
         return
     fit.check()
@@ -163,6 +167,19 @@ def evaluate(
         print_json(found.to_dict())
     else:
         _print(found.evaluations)
+
+
+def _refuse_map_options(*flags: object) -> None:
+    """Raise InputError for an option that is given without --reference, which all of them need."""
+    for group in flags:
+        for one in fields(group):  # type: ignore[arg-type]
+            if getattr(group, one.name) != one.default:
+                option = f"--{one.name.replace('_', '-')}"
+                raise InputError(
+                    f"{option} is given without --reference.",
+                    expected="a project alone, which says itself what is scored and how; or maps with --reference",
+                    remedy=f"Leave {option} out, or add --reference.",
+                )
 
 
 def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 from functools import cache
 
 import numpy as np
 
-from crispmap.errors import ModelError, SceneError, number_of
+from crispmap.errors import CrispmapWarning, ModelError, SceneError, number_of
 from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
@@ -68,6 +69,14 @@ def check_bands(image: SceneReader, card: ModelCard) -> None:
             f"model was trained on {bands} ({', '.join(card.band_names)}).",
             expected=number_of(bands, "band"),
             remedy="choose the bands the model was trained on, in its order, with bands=",
+        )
+    names, learned = list(image.band_names), list(card.band_names)
+    if names != learned and sorted(names) == sorted(learned):
+        warnings.warn(
+            f"{image.path} is read with its bands as {', '.join(names)}; the model was trained on them as "
+            f"{', '.join(learned)}. Choose them in that order with bands=, unless their names are wrong.",
+            CrispmapWarning,
+            stacklevel=2,
         )
 
 

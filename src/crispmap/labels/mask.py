@@ -18,6 +18,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers, grid_box
-from crispmap.labels.mask_values import holds_code, read_codes, traits_of
+from crispmap.labels.mask_checks import check_nodata, check_threshold, warn_of_black_and_white
+from crispmap.labels.mask_values import read_codes, read_grey, traits_of
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
@@ -206,8 +208,12 @@ class MaskLabels:
 
     def _codes(self, block: Block) -> tuple[palette.Codes, BoolArray]:
         """Return the codes of a block's pixels, and which of them are valid."""
+        window, threshold = Window(block.col, block.row, block.width, block.height), self._options.threshold
         with self._readable(f" at {block}"):
-            return read_codes(self._source, self._traits, Window(block.col, block.row, block.width, block.height))
+            if threshold is None:
+                return read_codes(self._source, self._traits, window)
+            grey, valid = read_grey(self._source, self._traits, window)
+        return np.where(np.isnan(grey), palette.NOT_WHOLE, grey >= threshold).astype(np.int64), valid
 
     @contextmanager
     def _readable(self, where: str = "") -> Iterator[None]:
@@ -228,17 +234,16 @@ class MaskLabels:
         if not found:
             raise self._empty_error()
         codes, options = np.array(sorted(found), dtype=np.int64), self._options
-        if options.threshold is not None and len(self.schema) != 2:
-            raise LabelError(
-                f"{self._name} is to be read with the threshold {options.threshold}, for {len(self.schema)} classes.",
-                expected="two classes: below the threshold, and from it on",
-                remedy="Leave the threshold out, or give two classes.",
-            )
-        decode = palette.choose_decoder(codes, self._traits, self.schema, options.tolerance, options.threshold)
+        check_threshold(found, self._name, self.schema, options)
+        decode: palette.Decoder = partial(palette.by_id, classes=2)  # with a threshold the codes are ids
+        if options.threshold is None:
+            decode = palette.choose_decoder(codes, self._traits, self.schema, options.tolerance)
         unknown = {int(code): found[int(code)] for code in codes[decode(codes) == palette.UNKNOWN]}
         if len(unknown) == len(codes) or (unknown and self._options.unknown == "error"):
             raise self._unknown_error(unknown)
-        self._check_nodata(decode)
+        with self._readable():
+            check_nodata(self._file, decode, self.schema, options)
+            warn_of_black_and_white(self._file, set(found), self.schema)
         if unknown:
             warnings.warn(
                 f"{self._name}: {sum(unknown.values())} of {sum(found.values())} pixels hold "
@@ -247,30 +252,6 @@ class MaskLabels:
                 stacklevel=3,
             )
         return decode
-
-    def _check_nodata(self, decode: palette.Decoder) -> None:
-        """Raise LabelError where the value declared as nodata is that of a class, unless such pixels may be ignored.
-
-        Tools that draw vectors declare 0 by default, which then means the background as often as unknown ground.
-        """
-        nodata = self._traits.nodata
-        if nodata is None or not nodata.is_integer() or self._options.unknown == "ignore":
-            return
-        if nodata >= len(self.schema) and not self._traits.colour:  # no id; colour tables are filled up with black
-            return
-        code = int(nodata) * (0x010101 if self._traits.colour else 1)
-        class_id = int(decode(np.array([code]))[0])
-        if class_id not in range(len(self.schema)):
-            return
-        with self._readable():
-            if not holds_code(self._file, self._traits, code):
-                return
-        raise LabelError(
-            f"{self._name} declares its value {nodata:g} as nodata, which is class {self.schema[class_id].name}.",
-            expected="a mask whose nodata value is no class",
-            remedy=f"If the pixels are {self.schema[class_id].name}, remove the declaration: gdal_edit.py -unsetnodata "
-            f"{self._name}; if nothing is known there, give unknown=ignore.",
-        )
 
     def _survey(self) -> dict[int, int]:
         """Return the number of pixels of each code on the grid."""

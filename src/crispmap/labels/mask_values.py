@@ -12,9 +12,11 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
+from crispmap.errors import SceneError
+from crispmap.files.dataset import GDAL_ERRORS
 from crispmap.geo.grid import Block
 from crispmap.labels import palette
-from crispmap.types import BoolArray
+from crispmap.types import BoolArray, DoubleArray
 
 _LOSSY = {"JPEG", "JP2OPENJPEG", "WEBP", "JPEG2000"}
 _BLOCK_PX = 512
@@ -54,7 +56,22 @@ class MaskValues:
 
 
 def mask_values(dataset: DatasetReader, name: str) -> MaskValues | None:
-    """Return the values of a raster that can be a mask, or None for one that cannot."""
+    """Return the values of a raster that can be a mask, or None for one that cannot.
+
+    Raises:
+        SceneError: If it cannot be read.
+    """
+    try:
+        return _values_of(dataset, name)
+    except GDAL_ERRORS as error:
+        raise SceneError(
+            f"{name} cannot be read: {error}",
+            expected="a complete raster file",
+            remedy="Copy or download the file again; check it with gdalinfo -checksum.",
+        ) from error
+
+
+def _values_of(dataset: DatasetReader, name: str) -> MaskValues | None:
     traits = traits_of(dataset, name)
     if traits is None or (traits.colour and set(dataset.dtypes[:3]) != {"uint8"}):
         return None
@@ -119,6 +136,13 @@ def read_codes(dataset: DatasetReader, traits: palette.MaskTraits, window: Windo
     if traits.colour:
         codes = (numbers[0] << 16) | (numbers[1] << 8) | numbers[2]
     return np.where(whole, codes, palette.NOT_WHOLE), valid & finite
+
+
+def read_grey(dataset: DatasetReader, traits: palette.MaskTraits, window: Window) -> tuple[DoubleArray, BoolArray]:
+    """Return the grey values of a window's pixels, NaN where the channels of a colour differ, and which are valid."""
+    bands = dataset.read([1, 2, 3] if traits.colour else [1], window=window).astype(np.float64)
+    valid = (dataset.dataset_mask(window=window) > 0) & np.isfinite(bands).all(axis=0)
+    return np.where(np.ptp(bands, axis=0) <= _NEAR, bands.mean(axis=0), np.nan), valid
 
 
 def _is_grey(found: dict[int, int], traits: palette.MaskTraits) -> bool:

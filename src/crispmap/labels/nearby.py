@@ -7,6 +7,7 @@ the domain of the grid's CRS still covers the grid. In degrees the earth goes on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -16,6 +17,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
+from shapely.errors import GEOSException
 
 from crispmap.classes import ClassSchema
 from crispmap.geo.grid import Grid
@@ -160,8 +162,10 @@ def _reprojected(
     """Return geometries in the target CRS, on the grid's side of the antimeridian, and which of them are lost."""
     if source is not None and source.is_geographic:
         box = shapely.bounds(shapes)
-        wide = (box[:, 2:] - box[:, :2] > _WIDE).any(axis=1)
-        shapes = np.where(wide, shapely.segmentize(shapes, _WIDE / _CUT_SIDES), shapes)
+        wide = np.flatnonzero((box[:, 2:] - box[:, :2] > _WIDE).any(axis=1))
+        shapes = shapes.copy()
+        with suppress(GEOSException):  # one of them is broken: it is repaired later
+            shapes[wide] = shapely.segmentize(shapes[wide], _WIDE / _CUT_SIDES)
     moved = np.asarray(gpd.GeoSeries(shapes, crs=source).to_crs(target).to_numpy(), dtype=object)
     had, has = (np.isfinite(shapely.bounds(one)).all(axis=1) for one in (shapes, moved))
     if target is not None and target.is_geographic and grid is not None and np.abs(grid.bounds[::2]).max() > _TURN / 2:

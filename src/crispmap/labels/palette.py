@@ -37,19 +37,14 @@ class MaskTraits:
     name: str = "The mask"  # its name in messages
 
 
-def choose_decoder(
-    codes: Codes, traits: MaskTraits, schema: ClassSchema, tolerance: int, threshold: float | None = None
-) -> Decoder:
+def choose_decoder(codes: Codes, traits: MaskTraits, schema: ClassSchema, tolerance: int) -> Decoder:
     """Return the decoder for a mask with these distinct codes.
 
-    Each channel of a colour may differ by ``tolerance`` from a class colour. With a ``threshold``, values of it or more
-    are class 1, others class 0.
+    Each channel of a colour may differ by ``tolerance`` from a class colour.
 
     Raises:
         LabelError: If the codes can be read in two ways.
     """
-    if threshold is not None:
-        return _by_threshold(traits, threshold)
     colours = {index: colour_code(one.rgb) for index, one in enumerate(schema)}
     exact, near = nearest_colour(colours, 0), nearest_colour(colours, tolerance)
     if traits.colour:
@@ -102,16 +97,6 @@ def _settled(codes: Codes, traits: MaskTraits, by_colour: Decoder, by_ids: Decod
         expected="ids in a single band without colour table, or exactly the colours of the classes",
         remedy="Keep one band of a mask of ids (gdal_translate -b 1 -colorinterp_1 gray), or give tolerance=0.",
     )
-
-
-def _by_threshold(traits: MaskTraits, threshold: float) -> Decoder:
-    """Return the decoder of grey values, of colours their mean, to class 1 from a threshold on, else 0."""
-
-    def decode(codes: Codes) -> NDArray[np.int64]:
-        grey = split_colour(codes).mean(axis=-1) if traits.colour else codes
-        return np.where(codes == NOT_WHOLE, UNKNOWN, (grey >= threshold).astype(np.int64))
-
-    return decode
 
 
 def _by_grey_id(codes: Codes, classes: int) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ class ProposedClasses:
     colours: tuple[str, ...]  # one a class
     rules: bool = True  # whether tags tell the classes apart, so that presets apply
     options: dict[str, Any] = field(default_factory=dict)  # keys that the labels need in the project file
+    reference_options: dict[str, Any] = field(default_factory=dict)  # likewise the reference
 
     @property
     def legend(self) -> list[dict[str, Any]]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyogrio
-
+from crispmap.classes import ClassSchema, tag_values
 from crispmap.files.dataset import open_dataset
-from crispmap.files.vector_file import reading
-from crispmap.labels.layers import VectorLayer, drawn_layers
+from crispmap.labels.layers import VectorLayer, drawn_layers, read_layer
 from crispmap.labels.mask import is_vector_file
 from crispmap.labels.mask_values import MaskValues, mask_values
 from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS, preset_schema
 from crispmap.labels.proposal import BACKGROUND, ProposedClasses, named_classes, proposed_colours
-from crispmap.labels.tags import CLASS_COLUMNS, MANY_TAGS_COLUMNS, columns_wanted, join_tables, match_columns, tag_table
+from crispmap.labels.tags import (
+    CLASS_COLUMNS,
+    MANY_TAGS_COLUMNS,
+    TagTable,
+    columns_wanted,
+    join_tables,
+    match_columns,
+    tag_table,
+)
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE
 
-_SAMPLE = 100_000  # features of a layer that are looked at
 _MOST_CLASSES = 64
 
 
@@ -75,37 +81,50 @@ def _classes_of_colours(codes: Sequence[int]) -> ProposedClasses | None:
 def _classes_of_vectors(layers: Sequence[VectorLayer]) -> ProposedClasses | None:
     """Return classes from a column of classes, else the presets that features match, else one for all features."""
     presets = preset_schema(list(OSM_PRESETS))
-    tables = [_attributes(layer, columns_wanted(presets)) for layer in layers]
+    layers = [layer for layer in layers if layer.features]
+    tables = [read_layer(layer, columns_wanted(presets), None) for layer in layers]
+    if not tables:
+        return None
     named = [name for table in tables for name in _class_names(table)]
     if named:
-        common = [name for name, _ in Counter(named).most_common(_MOST_CLASSES)]
-        return named_classes(common, rules=False)
+        return _classes_of_column([name for name, _ in Counter(named).most_common(_MOST_CLASSES)])
     table = join_tables(tag_table(one, presets, layer.name or "") for one, layer in zip(tables, layers, strict=True))
-    rows = zip(*table.values(), strict=True)
-    tags = [dict(zip(table, row, strict=True)) for row in dict.fromkeys(rows)]
-    matched = [one.name for one in presets.classes[1:] if any(one.matches(row) for row in tags)]
-    if not matched:
-        drawn = any(layer.features for layer in layers)
-        return named_classes(["building"], options={"all_as": "building"}) if drawn else None
-    return named_classes([name for name in DEFAULT_CLASSES if name in matched] or matched)
+    matched = _presets_matched(table, presets)
+    if matched:
+        return named_classes([name for name in DEFAULT_CLASSES if name in matched] or matched)
+    lines = all(one.geom_type.dropna().str.endswith("LineString").all() for one in tables)
+    kind = "road" if lines else "building"
+    return named_classes([kind], options={"all_as": kind})
 
 
-def _attributes(layer: VectorLayer, wanted: Sequence[str]) -> Any:
-    columns = list(dict.fromkeys(match_columns(layer.columns, wanted).values()))
-    if layer.loaded is not None:
-        return layer.loaded[columns].head(_SAMPLE)
-    with reading(layer.path):
-        return pyogrio.read_dataframe(
-            layer.source, layer=layer.name, columns=columns, encoding=layer.encoding, read_geometry=False,
-            fid_as_index=True, max_features=_SAMPLE,
-        )  # fmt: skip
+def _classes_of_column(names: Sequence[str]) -> ProposedClasses | None:
+    """Return the classes that a column names, or those of its ids."""
+    ids = [int(name) for name in names if name.isdigit()]
+    if len(ids) < len(names):
+        return named_classes([name for name in names if not name.isdigit()], rules=False)
+    if max(ids) >= _MOST_CLASSES:
+        return None
+    return named_classes([f"class_{index}" for index in range(1, max(*ids, 1) + 1)], rules=False)
+
+
+def _presets_matched(table: TagTable, presets: ClassSchema) -> list[str]:
+    """Return presets that match features, without those whose features others match too: the widest come first."""
+    rows = [dict(zip(table, row, strict=True)) for row in dict.fromkeys(zip(*table.values(), strict=True))]
+    hits = {one.name: {place for place, row in enumerate(rows) if one.matches(row)} for one in presets.classes[1:]}
+    covered: set[int] = set()
+    kept = []
+    for name, found in sorted(hits.items(), key=lambda hit: -len(hit[1])):
+        if found - covered:
+            kept.append(name)
+            covered |= found
+    return [name for name in hits if name in kept]
 
 
 def _class_names(table: Any) -> list[str]:
-    """Return the texts of a column of classes that is not one of tags (imposm's pair of class and type)."""
+    """Return the names or ids in a column of classes that is not one of tags (imposm's pair of class and type)."""
     present = match_columns(table.columns, (*CLASS_COLUMNS, "type", *MANY_TAGS_COLUMNS))
     column = next((present[name] for name in CLASS_COLUMNS if name in present), None)
     if column is None or "type" in present:
         return []
-    texts = [str(value).strip() for value in table[column].dropna()]
-    return [text for text in texts if text and not text.lstrip("-").replace(".", "", 1).isdigit()]
+    texts = [re.sub(r"\.0+$", "", text) for value in table[column].dropna() for text in tag_values(value)]
+    return [text for text in texts if text and text not in (str(IGNORE), "ignore")]

@@ -12,7 +12,7 @@ from crispmap.polygons.polygons import Geometries, assembled, lines_of
 from crispmap.polygons.rings import Rings
 from crispmap.types import BoolArray, DoubleArray
 
-_LESSER = np.array([1.0, 0.5, 0.25, 0.0])
+_LESSER = np.append(0.5 ** np.arange(9), 0.0)
 """Shares of the tolerance tried in turn on a border that would intersect another one."""
 
 _LEAST_CLEARANCE_PX = 0.05  # how far corners may move before a polygon is invalid: files round, and other CRSs bend

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from crispmap.errors import CrispmapWarning, InputError, LabelError, OutputError, SceneError
 from crispmap.files.address import is_address, is_missing
@@ -43,11 +44,31 @@ def create_project(
     for path in inputs.given:
         if is_missing(path):
             raise InputError(f"There is no file {path}.", expected="a file that exists", remedy="Check the path.")
-    shown = _shown_by(inputs.labels or inputs.reference) if classes is None else None
-    proposed = shown or named_classes(DEFAULT_CLASSES if classes is None else classes)
+    shown, precise = _shown_by(inputs.labels), _shown_by(inputs.reference)
+    from_labels = classes is None and (shown or precise) is not None
+    proposed = _proposed(inputs, classes, shown or precise)
+    options, reference_options = (_options(one, proposed.names) for one in (shown, precise))
+    proposed = replace(proposed, options=options, reference_options=reference_options)
     write_atomically(target, project_text(target, inputs, proposed, _scene_size(inputs.scene)).encode())
     without = [name for name in proposed.names[1:] if proposed.rules and name not in OSM_PRESETS]
-    return NewProject(target, proposed.names, tuple(without), from_labels=shown is not None)
+    return NewProject(target, proposed.names, tuple(without), from_labels=from_labels)
+
+
+def _proposed(inputs: ProjectInputs, classes: Sequence[str] | None, shown: ProposedClasses | None) -> ProposedClasses:
+    """Return the classes of these names, else those shown, else DEFAULT_CLASSES."""
+    if classes is None and shown is not None:
+        return shown
+    # Only vectors need rules that tell the classes of features; what is no file here is taken for vectors.
+    rules = inputs.labels is None or is_address(inputs.labels) or shown is None or shown.rules
+    return named_classes(DEFAULT_CLASSES if classes is None else classes, rules=rules)
+
+
+def _options(shown: ProposedClasses | None, names: Sequence[str]) -> dict[str, Any]:
+    """Return the keys that labels need; features without a name are all of the one class there is."""
+    options = {} if shown is None else dict(shown.options)
+    if options.get("all_as", names[-1]) not in names:
+        options["all_as"] = names[-1]
+    return options if len(names) == 2 or options.get("all_as") in (None, *DEFAULT_CLASSES) else {}
 
 
 def _shown_by(labels: Path | None) -> ProposedClasses | None:

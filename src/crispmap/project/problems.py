@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from crispmap.raster.files import open_scene
 from crispmap.types import IGNORE, CountArray
 
 _MOST_PX = 64_000_000  # labels of larger scenes are not looked through: that takes minutes
+_KEYS = re.compile(r"\b(all_as|assume_crs|assume_gsd_m|encoding|nodata|threshold|tolerance|unknown)=(\S+)")
+"""Arguments in remedies, which are keys of the project file here."""
 _WINDOW_PX = 256  # side of the windows among which those of a missing class are found
 
 
@@ -35,11 +38,26 @@ class Problem:
 
 
 def problems_of(project: Project) -> list[Problem]:
-    """Return what is wrong with the scenes, labels and areas of a project; files that are missing are left out.
+    """Return what is wrong with the scenes, labels and areas of a project, among it files that are missing.
 
     Scenes are opened, areas are laid on them, and the classes of the labels in each are counted.
     """
-    return [problem for scene in project.scenes if _is_here(scene.path) for problem in _of_scene(project, scene)]
+    return [
+        *(_missing("models", path) for path in project.models.values() if not _is_here(path)),
+        *(problem for scene in project.scenes for problem in (*_missing_files(scene), *_of_scene(project, scene))),
+    ]
+
+
+def _missing(where: str, path: Path) -> Problem:
+    return Problem(where, f"There is no file {path}", "Check the path.")
+
+
+def _missing_files(scene: ProjectScene) -> Iterator[Problem]:
+    sections = {"labels": scene.labels, "reference": scene.reference, "scores": scene.scores}
+    files = {"path": scene.path, **{name: one.path for name, one in sections.items() if one is not None}}
+    for name, path in files.items():
+        if not _is_here(path):
+            yield _missing(f"scene {scene.name}, {name}", path)
 
 
 def _is_here(path: Path) -> bool:
@@ -48,6 +66,8 @@ def _is_here(path: Path) -> bool:
 
 def _of_scene(project: Project, scene: ProjectScene) -> Iterator[Problem]:
     name = f"scene {scene.name}"
+    if not _is_here(scene.path):
+        return
     try:
         with open_scene(scene.ref) as opened:
             grid = opened.grid
@@ -84,7 +104,7 @@ def _of_areas(name: str, scene: ProjectScene, grid: Grid, found: dict[str, list[
 
 
 def _problem(where: str, error: CrispmapError) -> Problem:
-    return Problem(where, error.given.rstrip("."), error.remedy)
+    return Problem(where, error.given.rstrip("."), _KEYS.sub(r"\1: \2", error.remedy))
 
 
 def _missing_classes(
@@ -94,20 +114,30 @@ def _missing_classes(
     if labels.grid.height * labels.grid.width > _MOST_PX:
         return
     windows = _windows(labels, [area for ones in taken.values() for area in ones]) if areas else []
-    for role, ones in areas.items():
-        counts = np.zeros(IGNORE + 1, np.int64)
-        for area in ones:
-            for block in area.block.pieces(1024):
-                counts += np.bincount(labels.read(block)[area.mask(block)], minlength=IGNORE + 1)
+    counted = {role: _counts(labels, ones) for role, ones in taken.items()} if areas else {}
+    for role in areas:
         for index, one in enumerate(labels.schema):
-            if counts[index] == 0:
+            if counted[role][index] == 0:
                 best = max(windows, key=lambda window, index=index: window[1][index], default=None)  # type: ignore[misc]
-                yield Problem(f"{name}, areas: {role}", f"The labels there have no {one.name}", _advice(best, index))
+                others = [other for other, counts in counted.items() if counts[index]]
+                advice = _advice(best, index, others)
+                yield Problem(f"{name}, areas: {role}", f"The labels there have no {one.name}", advice)
 
 
-def _advice(best: tuple[Block, CountArray] | None, index: int) -> str:
+def _counts(labels: LabelReader, areas: Sequence[Area]) -> CountArray:
+    """Return the pixels of each id in areas."""
+    counts = np.zeros(IGNORE + 1, np.int64)
+    for area in areas:
+        for block in area.block.pieces(1024):
+            counts += np.bincount(labels.read(block)[area.mask(block)], minlength=IGNORE + 1)
+    return counts
+
+
+def _advice(best: tuple[Block, CountArray] | None, index: int, others: Sequence[str]) -> str:
+    if (best is None or best[1][index] == 0) and others:
+        return f"Move or swap the areas: these labels have it in areas: {' and '.join(others)}, and nowhere else."
     if best is None or best[1][index] == 0:
-        return "Leave the class out, or give labels that have it: outside the areas there is none either."
+        return "Leave the class out, or give labels that have it: these have it nowhere on the scene."
     block = best[0]
     shown = [block.row, block.col, block.height, block.width]
     return f"Add an area that has it, such as window: {shown} with {int(best[1][index])} of its pixels."

@@ -23,11 +23,14 @@ from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.events import SILENT, Events, progress
 from crispmap.files.address import file_name
 from crispmap.files.atomic import check_free, write_atomically
+from crispmap.files.dataset import open_dataset
+from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Block
 from crispmap.inference.iterations import IterationMaps
 from crispmap.labels.mask import open_labels
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.card import ModelCard, read_card
+from crispmap.models.file import model_hash
 from crispmap.models.model import RefinerModel
 from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import SceneInputs, Sources, open_sources
@@ -98,10 +101,28 @@ def _check_mapped(project: Project, products: Products) -> None:
             remedy="add the refiner, or give the map: crispmap evaluate map.tif --reference",
         )
     maps = [products.maps(project, scene) for scene in project.scenes if "test" in scene.areas]
-    for needed in (path for one in maps for path in (one.coarse_map, one.coarse_scores, one.refined_map)):
+    made = [path for one in maps for path in (one.coarse_map, one.coarse_scores, one.refined_map)]
+    for needed in made:
         if not needed.exists():
             remedy = f"run: crispmap predict {shlex.quote(str(project.path))}"
             raise ProjectError(f"{needed} does not exist.", expected="the maps of this project", remedy=remedy)
+    _check_made_with(products.models, made, project)
+
+
+def _check_made_with(models: Mapping[str, Path], maps: Sequence[Path], project: Project) -> None:
+    """Raise ProjectError where a map was made with other models than those there are now."""
+    there = {role: path for role, path in models.items() if path.exists()}
+    hashes = {role: model_hash(path) for role, path in there.items()}
+    for made in maps:
+        with open_dataset(made) as dataset:
+            tags = tags_of(dataset)
+        for role, sha256 in hashes.items():
+            if tags.get(f"CRISPMAP_{role.upper()}_SHA256", sha256) != sha256:
+                raise ProjectError(
+                    f"{made} was made with another model than {there[role]}, which was trained since.",
+                    expected="maps of the models there are",
+                    remedy=f"run: crispmap predict {shlex.quote(str(project.path))} --force",
+                )
 
 
 class _ScoredMaps(ScoredScene):

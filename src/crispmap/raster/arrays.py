@@ -287,8 +287,10 @@ def _own_georeference(image: Any) -> Georeference:
         return {}
     if not (dx and dy):  # one row or column: its pixels are taken for square
         dx, dy = dx or abs(dy), dy or -abs(dx)
-        transform = Affine(dx, 0.0, left - dx / 2, 0.0, dy, top - dy / 2)
-    return {"crs": image.rio.crs, "transform": transform}
+    shown = Affine(dx, 0.0, left - dx / 2, 0.0, dy, top - dy / 2)
+    # What the attributes say is exact, unless rows or columns were put in another order or cut since.
+    exact = Grid(None, transform, (2, 2)).is_close(Grid(None, shown, (2, 2)))
+    return {"crs": image.rio.crs, "transform": transform if exact else shown}
 
 
 def _spacing(image: Any, dim: str) -> tuple[float, float]:

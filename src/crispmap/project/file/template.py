@@ -151,6 +151,7 @@ reference:  # precise: the refiner learns from them inside areas.refiner; maps a
   path: {_relative(inputs.reference, "precise.gpkg", folder)}
   # layer, encoding, assume_crs, all_as, road_width_m, unknown, tolerance and threshold: as for labels
 """
+    precise += "".join(f"  {name}: {value}\n" for name, value in classes.reference_options.items())
     return f"{labels}\n{_commented(precise) if commented else precise}"
 
 
