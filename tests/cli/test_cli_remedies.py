@@ -48,7 +48,8 @@ def test_every_argument_that_a_remedy_names_is_an_option_of_a_verb(options: set[
         assert not ARGUMENT.search(shown), (name, shown)
         if shown != text:
             found += 1
-            assert set(re.findall(r"(?<!\w)--[a-z][a-z0-9-]*", shown)) <= options, (name, shown)
+            own = re.sub(r"rio edit-info [^;]*", "", shown)  # the options of rasterio's command are its own
+            assert set(re.findall(r"(?<!\w)--[a-z][a-z0-9-]*", own)) <= options, (name, shown)
     assert found > 20
 
 

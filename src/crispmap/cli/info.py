@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,16 +34,21 @@ def info(
 
 def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
     for key, value in facts.items():
-        label = f"{indent}{key.replace('_', ' ')}:"
+        label = f"{indent}{_words(key)}:"
         if isinstance(value, dict):
             print_line(label if value else f"{label} none")
             _print_facts(value, f"{indent}  ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             print_line(label)
             for one in value:
-                print_line(f"{indent}  - {', '.join(f'{k} {_text(v)}' for k, v in one.items())}")
+                print_line(f"{indent}  - {', '.join(f'{_words(k)} {_text(v)}' for k, v in one.items())}")
         else:
             print_line(f"{label} {_text(value)}")
+
+
+def _words(key: str) -> str:
+    """Return a key as words; the name of a tag, or of a class, as it is."""
+    return key.replace("_", " ") if key.islower() and not re.search(r"_\d", key) else key
 
 
 def _text(value: Any) -> str:
