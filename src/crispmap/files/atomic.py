@@ -98,8 +98,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be made.
     """
-    for old in _left_beside(target):
-        _remove_abandoned(old)
+    clear_scratch(target)
     folder = Path(tempfile.mkdtemp(**_beside(target)))
     try:
         release = file_lock(target, folder / _LOCK)
@@ -111,15 +110,20 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def clear_scratch(target: Path) -> None:
+    """Remove the scratch folders of a target that killed processes have left."""
+    for old in _left_beside(target):
+        _remove_abandoned(old)
+
+
 def _remove_abandoned(folder: Path) -> None:
     """Remove a scratch folder that no process holds."""
     with suppress(OutputError, OSError):
-        if not (folder / _LOCK).exists():
-            folder.rmdir()  # empty: its process was killed before it took the lock, or takes it now and makes it anew
-            return
-        release = file_lock(folder, folder / _LOCK)
+        # Without the lock its process was killed before it took it, or as it removed the folder.
+        release = file_lock(folder, folder / _LOCK) if (folder / _LOCK).exists() else None
         shutil.rmtree(folder, ignore_errors=True)
-        release()
+        if release is not None:
+            release()
 
 
 def file_lock(target: Path, lock: Path) -> Callable[[], object]:

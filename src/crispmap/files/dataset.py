@@ -96,12 +96,13 @@ def _opened(name: str) -> DatasetReader:
                     raise
                 with rasterio.Env(CPL_VSIL_CURL_NON_CACHED=name):
                     dataset = rasterio.open(name)
+            turned = north_up(dataset)  # before the facts: it may leave an error of PROJ behind, which they raise
             if dataset.count:
                 _load_facts(dataset)
     except GDAL_ERRORS as error:
         raise _failure(name, error) from error
     _refuse_local_sources(name, dataset)
-    return north_up(dataset)
+    return turned
 
 
 def _refuse_local_sources(name: str, dataset: DatasetReader) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from crispmap.data.training_data import learned_and_held_out
 from crispmap.errors import CrispmapError, LabelError
 from crispmap.events import SILENT, Listener, resumable
-from crispmap.files.atomic import file_lock, scratch_folder
+from crispmap.files.atomic import clear_scratch, file_lock, scratch_folder
 from crispmap.files.dataset import few_blocks_kept
 from crispmap.models.file import load_model, model_hash, read_card
 from crispmap.project.coarse import CoarseScores
@@ -163,6 +163,7 @@ class _Bench:
             done = self._finished(method)
             if done is not None:
                 self.resumed.append(method.name)
+                clear_scratch(self.root / method.name / "scores")
                 self._events.note(f"{method.name}: finished before")
                 return done
             return self._made(method)
