@@ -153,3 +153,10 @@ def test_a_nodata_value_that_a_colour_table_is_filled_up_with_is_no_class(tmp_pa
     with rasterio.open(path, "r+") as file:
         file.write_colormap(1, {index: one.rgb for index, one in enumerate(DARK)})
     assert np.array_equal(read(path, DARK), np.where(IDS == 2, IGNORE, IDS))
+
+
+@pytest.mark.parametrize(("nodata", "meant"), [(1, "background"), (255, "roof")])
+def test_with_a_threshold_nodata_is_the_class_of_its_grey(tmp_path: Path, nodata: int, meant: str) -> None:
+    grey = np.where(IDS == 0, nodata, IDS * 90).astype(np.uint8)
+    with pytest.raises(LabelError, match=f"which is class {meant}"):
+        read(write(tmp_path / "a.tif", grey[None], nodata=nodata), TWO, threshold=128)

@@ -78,7 +78,7 @@ class Evaluation:
 
     @property
     def chance_f1(self) -> DoubleArray:
-        """(width, class) boundary F1 that a random map of the same class shares reaches; NaN where F1 is."""
+        """(width, class) boundary F1 that a random map of the same class shares reaches; NaN where F1 is NaN."""
         return chance_f1(self.boundary, self.confusion, self.gsd_m)
 
     @property
@@ -88,7 +88,7 @@ class Evaluation:
 
     @property
     def boundary_above_chance(self) -> DoubleArray:
-        """(width,) the share that mean boundary F1 reaches of what chance leaves; 0 for a random map, 1 at best."""
+        """(width,) mean boundary F1 above chance, (F1 - chance) / (1 - chance): 0 for a random map, 1 at best."""
         return above_chance(self.boundary_f1, self.boundary_chance)
 
     @property
@@ -170,7 +170,7 @@ class Evaluation:
 
 
 def chance_note(evaluations: Mapping[str, Evaluation]) -> str:
-    """Return at which widths random maps come so near the reference that boundary F1 says little; empty at none.
+    """Return at which widths random maps come so near the reference that boundary F1 says little; empty if at none.
 
     From ``CHANCE_TELLS_LITTLE`` on: then two thirds of all pixels or more lie within the width of an outline, which is
     a third or more of the way from one outline to the next.
@@ -183,7 +183,7 @@ def chance_note(evaluations: Mapping[str, Evaluation]) -> str:
     if not wide:
         return ""
     return (
-        f"A random map of the same class shares reaches a boundary F1 of {' and '.join(wide)}, for outlines of the "
+        f"A random map of the same class shares reaches a boundary F1 of {' and '.join(wide)}, because outlines of the "
         f"reference lie close together: read the figure above chance, or compare at smaller widths."
     )
 

@@ -91,12 +91,13 @@ def _remove_old(target: Path) -> None:
 
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
-    """Make a hidden folder beside a target for what is written on the way to it, removed in the end.
+    """Make a hidden, locked folder beside a target for what is written on the way to it; remove it on exit.
 
     Those that killed processes have left for the same target are removed first.
 
     Raises:
         OSError: If it cannot be made.
+        OutputError: If another process takes it in the same moment.
     """
     clear_scratch(target)
     folder = Path(tempfile.mkdtemp(**_beside(target)))

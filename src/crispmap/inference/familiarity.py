@@ -1,7 +1,7 @@
 """Whether a scene and its map are like what models have learned from; where they are not, a warning says so.
 
-A network maps anything, and is no less sure of what it has never seen. What it learned from is in its card; cards that
-are older do not have it, and of them nothing is said.
+A network maps anything, and is no less sure of what it has never seen. What it learned from is in its card; older cards
+do not have it, and no warning is given for them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def warn_of_strange_map(name: str | Path, labels: LabelSource, whole: Block, mod
     strange = strange_shares(found, model.card.provenance[SHARES])
     if strange:
         warnings.warn(
-            f"{name} is far from the labels of the {model.title}: {'; '.join(strange)}. Look whether the map is right: "
+            f"{name} is far from the labels of the {model.title}: {'; '.join(strange)}. Check the map: "
             f"if not, this ground is unlike that learned on.",
             CrispmapWarning, stacklevel=3,
         )  # fmt: skip

@@ -36,7 +36,7 @@ from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers, grid_box
-from crispmap.labels.mask_checks import check_nodata, check_threshold, warn_of_black_and_white
+from crispmap.labels.mask_checks import check_threshold, refuse_class_as_nodata, warn_of_black_and_white
 from crispmap.labels.mask_values import read_codes, read_grey, traits_of
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
@@ -242,7 +242,7 @@ class MaskLabels:
         if len(unknown) == len(codes) or (unknown and self._options.unknown == "error"):
             raise self._unknown_error(unknown)
         with self._readable():
-            check_nodata(self._file, decode, self.schema, options)
+            refuse_class_as_nodata(self._file, decode, self.schema, options)
             warn_of_black_and_white(self._file, set(found), self.schema)
         if unknown:
             warnings.warn(

@@ -1,4 +1,4 @@
-"""What may be meant otherwise in a mask than it is read: asked about, or told."""
+"""Checks for masks that may be misread: errors and warnings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from crispmap.types import IGNORE
 
 
 def check_threshold(found: Mapping[int, int], name: str, schema: ClassSchema, options: LabelOptions) -> None:
-    """Raise LabelError where a mask cannot be read with the threshold, and warn where that tells nothing apart.
+    """Raise LabelError where a mask cannot be read with the threshold; warn where it puts every pixel in one class.
 
     Args:
         found: Pixels by code: ids by the threshold, or NOT_WHOLE for what is not grey.
@@ -45,8 +45,8 @@ def check_threshold(found: Mapping[int, int], name: str, schema: ClassSchema, op
         )
 
 
-def check_nodata(file: Any, decode: palette.Decoder, schema: ClassSchema, options: LabelOptions) -> None:
-    """Raise LabelError where the value declared as nodata is that of a class, unless such pixels may be ignored.
+def refuse_class_as_nodata(file: Any, decode: palette.Decoder, schema: ClassSchema, options: LabelOptions) -> None:
+    """Raise LabelError where the value declared as nodata is that of a class, unless ``unknown`` is "ignore".
 
     Tools that draw vectors declare 0 by default, which then means the background as often as unknown ground.
 
@@ -57,10 +57,13 @@ def check_nodata(file: Any, decode: palette.Decoder, schema: ClassSchema, option
     traits = traits_of(file, name)
     if traits is None or traits.nodata is None or not traits.nodata.is_integer() or options.unknown == "ignore":
         return
-    if traits.nodata >= len(schema) and not traits.colour:  # no id; colour tables are filled up with black
-        return
     code = int(traits.nodata) * (0x010101 if traits.colour else 1)
-    class_id = int(decode(np.array([code]))[0])
+    if options.threshold is not None:
+        class_id = int(traits.nodata >= options.threshold)
+    elif traits.nodata >= len(schema) and not traits.colour:  # no id; colour tables are filled up with black
+        return
+    else:
+        class_id = int(decode(np.array([code]))[0])
     if class_id not in range(len(schema)) or not holds_code(file, traits, code):
         return
     meant = schema[class_id].name

@@ -89,7 +89,7 @@ def _classes_of_vectors(layers: Sequence[VectorLayer]) -> ProposedClasses | None
     if named:
         return _classes_of_column([name for name, _ in Counter(named).most_common(_MOST_CLASSES)])
     table = join_tables(tag_table(one, presets, layer.name or "") for one, layer in zip(tables, layers, strict=True))
-    matched = _presets_matched(table, presets)
+    matched = _covering_presets(table, presets)
     if matched:
         return named_classes([name for name in DEFAULT_CLASSES if name in matched] or matched)
     lines = all(one.geom_type.dropna().str.endswith("LineString").all() for one in tables)
@@ -107,8 +107,11 @@ def _classes_of_column(names: Sequence[str]) -> ProposedClasses | None:
     return named_classes([f"class_{index}" for index in range(1, max(*ids, 1) + 1)], rules=False)
 
 
-def _presets_matched(table: TagTable, presets: ClassSchema) -> list[str]:
-    """Return presets that match features, without those whose features others match too: the widest come first."""
+def _covering_presets(table: TagTable, presets: ClassSchema) -> list[str]:
+    """Return presets that together match all that any matches, in their own order.
+
+    They are taken by the number of distinct rows of tags they match, those left out that add none.
+    """
     rows = [dict(zip(table, row, strict=True)) for row in dict.fromkeys(zip(*table.values(), strict=True))]
     hits = {one.name: {place for place, row in enumerate(rows) if one.matches(row)} for one in presets.classes[1:]}
     covered: set[int] = set()

@@ -23,6 +23,9 @@ _CODE = re.compile(r'(,AUTHORITY\["[^"]*","[^"]*"\])?\]$')  # the end of the tex
 class WarpedRaster:
     """An open raster, warped to a grid as it is read; invalid outside of it.
 
+    In degrees there is a warped view for each turn of 360 degrees between the two, merged by their masks. Values where
+    the mask is 0 are arbitrary.
+
     Args:
         file: The raster, from ``open_dataset``; it is not closed.
         own: Its grid, in the CRS it has or is taken to have.
@@ -63,7 +66,7 @@ class WarpedRaster:
         return np.asarray(np.maximum.reduce(masks))
 
     def close(self) -> None:
-        """Let go of the raster, without closing it."""
+        """Close what was made of the raster, which stays open."""
         for one in self._opened:
             one.close()
 

@@ -1,4 +1,4 @@
-"""What keeps a project's scenes, labels and areas from being used, found without training: all of it, not the first."""
+"""What keeps a project's scenes, labels and areas from being used, found without training: all problems."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Problem:
 
 
 def problems_of(project: Project) -> list[Problem]:
-    """Return what is wrong with the scenes, labels and areas of a project, among it files that are missing.
+    """Return what is wrong with the scenes, labels and areas of a project, including missing files.
 
     Scenes are opened, areas are laid on them, and the classes of the labels in each are counted.
     """
@@ -110,7 +110,14 @@ def _problem(where: str, error: CrispmapError) -> Problem:
 def _missing_classes(
     name: str, labels: LabelReader, areas: Mapping[str, Sequence[Area]], taken: Mapping[str, Sequence[Area]]
 ) -> Iterator[Problem]:
-    """Yield the classes that the labels of an area lack, with a window of the scene that would hold them."""
+    """Yield, for the areas of each role, the classes that no pixel of theirs has, and where to find one.
+
+    Scenes of more than _MOST_PX pixels are skipped.
+
+    Args:
+        areas: The areas that need these labels, by role.
+        taken: The areas of all roles.
+    """
     if labels.grid.height * labels.grid.width > _MOST_PX:
         return
     windows = _windows(labels, [area for ones in taken.values() for area in ones]) if areas else []
@@ -135,9 +142,10 @@ def _counts(labels: LabelReader, areas: Sequence[Area]) -> CountArray:
 
 def _advice(best: tuple[Block, CountArray] | None, index: int, others: Sequence[str]) -> str:
     if (best is None or best[1][index] == 0) and others:
-        return f"Move or swap the areas: these labels have it in areas: {' and '.join(others)}, and nowhere else."
+        there = " and ".join(others)
+        return f"Move or swap the areas: these labels have it in areas: {there}, and in no window free of areas."
     if best is None or best[1][index] == 0:
-        return "Leave the class out, or give labels that have it: these have it nowhere on the scene."
+        return "Leave the class out, or give labels that have it: no window free of areas has it."
     block = best[0]
     shown = [block.row, block.col, block.height, block.width]
     return f"Add an area that has it, such as window: {shown} with {int(best[1][index])} of its pixels."

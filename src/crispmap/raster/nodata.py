@@ -32,7 +32,8 @@ class _BandRule:
 class NodataRule:
     """Pixels are invalid where any band holds a sentinel, or all bands that have a plausible nodata value hold it.
 
-    A sentinel is a value no sensor measures; 0, and any value of 8-bit bands, is plausible.
+    A sentinel is a value no sensor measures. 0, and any value of unsigned 8-bit bands, may be a real value of one band:
+    only pixels that hold it in all bands are invalid.
     """
 
     sentinels: tuple[_BandRule, ...] = ()
@@ -43,7 +44,7 @@ class NodataRule:
         """Return the rule of bands with these nodata values and types.
 
         Args:
-            values: One a band; None, NaN and what the type cannot hold make nothing invalid.
+            values: One per band; None, NaN, infinity and what the type cannot hold make nothing invalid.
             dtypes: The type of each.
             tolerance: How far from it a value still counts as nodata.
         """
@@ -78,7 +79,7 @@ class NodataRule:
 
 
 def stored_value(nodata: float | None, dtype: np.dtype[Any]) -> Any:
-    """Return a nodata value as a type stores it; None if it is NaN or the type cannot hold it."""
+    """Return a nodata value as a type stores it; None if it is not finite or the type cannot hold it."""
     if nodata is None or not math.isfinite(nodata):
         return None
     if dtype.kind == "f":
@@ -101,7 +102,7 @@ def check_nodata(nodata: float | None, tolerance: float, own: Sequence[float | N
         SceneError: If no band can hold the value, or the tolerance is below 0 or has no value to be near to.
     """
     kinds = [np.dtype(kind) for kind in dtypes]
-    if nodata is not None and not math.isnan(nodata) and all(stored_value(nodata, kind) is None for kind in kinds):
+    if nodata is not None and math.isfinite(nodata) and all(stored_value(nodata, kind) is None for kind in kinds):
         raise SceneError(
             f"nodata is {nodata:g}, which values of type {kinds[0].name} cannot be.",
             expected="a value the image holds, or nan for no such value",
@@ -119,7 +120,7 @@ def check_nodata(nodata: float | None, tolerance: float, own: Sequence[float | N
 
 
 def _around(value: Any, tolerance: float, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    """Return the smallest and the largest value of a type that are no farther from a value than a tolerance."""
+    """Return the smallest and the largest value of a type that are within the tolerance of a value."""
     if dtype.kind == "f":
         return dtype.type(value - tolerance), dtype.type(value + tolerance)
     limits = np.iinfo(dtype)

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from crispmap.types import IGNORE
 
-_FOCUS = 2.0  # the exponent of the focal loss that its paper takes
-_BOUNDARY_PX = 3  # a labelled pixel lies at a boundary where another class is as near, counted as a chess king moves
+_FOCUS = 2.0  # the exponent of the focal loss, as in its paper
+_BOUNDARY_PX = 3  # pixels this near to another class lie at a boundary: Chebyshev distance
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ def cross_entropy(scores: Tensor, labels: Tensor, choice: LossChoice) -> Tensor:
 
 
 def focal_loss(scores: Tensor, labels: Tensor, choice: LossChoice) -> Tensor:
-    """Return the mean of (1 - p)^2 times the cross-entropy, p the probability of a pixel's label.
+    """Return the mean of (1 - p)^2 times the cross-entropy without label smoothing, p the probability of the label.
 
     Pixels that are sure already count for little. Source: Lin et al. 2017, "Focal Loss for Dense Object Detection".
     """
     each = functional.cross_entropy(scores, labels, choice.class_weights, ignore_index=IGNORE, reduction="none")
-    sure = (-functional.cross_entropy(scores, labels, ignore_index=IGNORE, reduction="none")).exp()
-    return ((1 - sure) ** _FOCUS * each).sum() / _weight(labels, choice).sum()
+    p_true = (-functional.cross_entropy(scores, labels, ignore_index=IGNORE, reduction="none")).exp()
+    return ((1 - p_true) ** _FOCUS * each).sum() / _weight(labels, choice).sum()
 
 
 def boundary_loss(scores: Tensor, labels: Tensor, choice: LossChoice) -> Tensor:
-    """Return the mean cross-entropy of pixels within 3 pixels of another class, by weight; 0 where there is none.
+    """Return the mean cross-entropy, without label smoothing, of pixels near another class; 0 where there is none.
 
     In the spirit of the border weights of Ronneberger et al. 2015, equation 2.
     """

@@ -161,7 +161,7 @@ def _end(children: set[multiprocessing.process.BaseProcess]) -> None:
     for child in children:
         child.join(_PATIENCE_S)
         child.kill()
-        child.join()  # killed is not yet gone
+        child.join()  # wait for the killed process to exit
 
 
 @contextmanager
