@@ -6,6 +6,27 @@ import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
+HEAD = """\
+crispmap: 2
+name: hamlet
+scene: {path: scene.tif}
+classes:
+- {name: background, colour: "#cccccc"}
+- {name: building, colour: "#d7191c"}
+- {name: road, colour: "#2b83ba"}
+labels: {path: imprecise.tif}
+"""
+"""What is mapped, and the imprecise labels; areas and the rest are added by tests."""
+PROJECT = f"""\
+{HEAD}\
+reference: {{path: precise.tif}}
+areas:
+  coarse: [{{window: [0, 0, 160, 80]}}]
+  refiner: [{{window: [0, 80, 160, 40]}}]
+  test: [{{window: [0, 120, 160, 40]}}]
+"""
+"""All areas and labels, trained by default."""
+
 
 def write(path: Path, bands: np.ndarray) -> None:
     profile = {"driver": "GTiff", "height": 160, "width": 160, "count": len(bands), "dtype": "uint8"}

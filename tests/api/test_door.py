@@ -34,27 +34,15 @@ from crispmap.errors import (
     SchemaError,
 )
 from crispmap.models.scaling import Scaling
-from small_project import make_project
+from small_project import PROJECT, make_project
 
 pytestmark = pytest.mark.filterwarnings("ignore:The validation data of the refiner")  # its strip holds no road
 
 CLASSES = ["background", "building", "road"]
-PROJECT = """\
-crispmap: 2
-name: hamlet
-scene: {path: scene.tif}
-classes:
-- {name: background, colour: "#cccccc"}
-- {name: building, colour: "#d7191c"}
-- {name: road, colour: "#2b83ba"}
-labels: {path: imprecise.tif}
-reference: {path: precise.tif}
-areas:
-  coarse: [{window: [0, 0, 160, 80]}]
-  refiner: [{window: [0, 80, 160, 40]}]
-  test: [{window: [0, 120, 160, 40]}]
-coarse: {kind: fcn-rnn, max_steps: 6, batch: 2, patch_px: 16}
-refiner: {iterations: 2, max_steps: 6, batch: 2, patch_px: 16}
+TRAINED = f"""\
+{PROJECT}\
+coarse: {{kind: fcn-rnn, max_steps: 6, batch: 2, patch_px: 16}}
+refiner: {{iterations: 2, max_steps: 6, batch: 2, patch_px: 16}}
 """
 
 
@@ -62,7 +50,7 @@ refiner: {iterations: 2, max_steps: 6, batch: 2, patch_px: 16}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with trained models."""
     path = tmp_path_factory.mktemp("hamlet")
-    make_project(path, PROJECT)
+    make_project(path, TRAINED)
     models = crispmap.train(str(path))
     assert list(models) == ["coarse", "refiner"]
     return path

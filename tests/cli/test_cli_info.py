@@ -22,21 +22,10 @@ from crispmap.geo.grid import Grid
 from crispmap.models.scaling import Scaling
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.writer import RasterWriter, class_map_writer
-from small_project import make_project
+from small_project import HEAD, make_project
 
 GRID = Grid(CRS.from_epsg(32631), Affine(0.5, 0, 500_000, 0, -0.5, 5_400_000), (30, 40))
-PROJECT_OFF_SCENE = """\
-crispmap: 2
-name: hamlet
-scene: {path: scene.tif}
-classes:
-- {name: background, colour: "#cccccc"}
-- {name: building, colour: "#d7191c"}
-- {name: road, colour: "#2b83ba"}
-labels: {path: imprecise.tif}
-areas:
-  coarse: [{window: [0, 100, 160, 80]}]
-"""
+PROJECT_OFF_SCENE = f"{HEAD}areas: {{coarse: [{{window: [0, 100, 160, 80]}}]}}\n"
 SCHEMA = ClassSchema((ClassDef("background", "#000000"), ClassDef("Straße", "#ff0000", ("highway=*",))))
 
 

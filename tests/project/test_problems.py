@@ -10,28 +10,12 @@ import rasterio
 
 from crispmap.project.file import load_project
 from crispmap.project.problems import Problem, problems_of
-from small_project import make_project
-
-TEXT = """\
-crispmap: 2
-name: hamlet
-scene: {path: scene.tif}
-classes:
-- {name: background, colour: "#cccccc"}
-- {name: building, colour: "#d7191c"}
-- {name: road, colour: "#2b83ba"}
-labels: {path: imprecise.tif}
-reference: {path: precise.tif}
-areas:
-  coarse: [{window: [0, 0, 160, 80]}]
-  refiner: [{window: [0, 80, 160, 40]}]
-  test: [{window: [0, 120, 160, 40]}]
-"""
+from small_project import PROJECT, make_project
 
 
 def found(folder: Path, old: str = "", new: str = "") -> list[Problem]:
-    assert old in TEXT
-    make_project(folder, TEXT.replace(old, new))
+    assert old in PROJECT
+    make_project(folder, PROJECT.replace(old, new))
     return problems_of(load_project(folder))
 
 

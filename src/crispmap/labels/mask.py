@@ -37,7 +37,7 @@ from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers, grid_box
 from crispmap.labels.mask_checks import check_threshold, refuse_class_as_nodata, warn_of_black_and_white
-from crispmap.labels.mask_values import read_codes, read_grey, traits_of
+from crispmap.labels.mask_values import count_codes, read_codes, read_grey, traits_of
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
@@ -258,9 +258,7 @@ class MaskLabels:
         found: dict[int, int] = {}
         for block in self.grid.blocks(_SURVEY_PX):
             codes, valid = self._codes(block)
-            values, counts = np.unique(codes[valid], return_counts=True)
-            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-                found[value] = found.get(value, 0) + count
+            count_codes(codes[valid], found)
             if len(found) > _MOST_VALUES:
                 break
         return found

@@ -79,8 +79,7 @@ def _values_of(dataset: DatasetReader, name: str) -> MaskValues | None:
     found: dict[int, int] = {}
     for window in windows:
         codes, valid = read_codes(dataset, traits, window)
-        for value, count in zip(*np.unique(codes[valid], return_counts=True), strict=True):
-            found[int(value)] = found.get(int(value), 0) + int(count)
+        count_codes(codes[valid], found)
         if palette.NOT_WHOLE in found or len(found) > 1 << 12:
             return None
     grey = _is_grey(found, traits)
@@ -89,6 +88,13 @@ def _values_of(dataset: DatasetReader, name: str) -> MaskValues | None:
     total = sum(found.values())
     shares = sorted(((code, count / total) for code, count in found.items()), key=lambda one: (-one[1], one[0]))
     return MaskValues(traits, tuple(shares), sampled, grey)
+
+
+def count_codes(codes: palette.Codes, found: dict[int, int]) -> None:
+    """Add the number of pixels of each code to those found before."""
+    values, counts = np.unique(codes, return_counts=True)
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        found[value] = found.get(value, 0) + count
 
 
 def holds_code(dataset: DatasetReader, traits: palette.MaskTraits, code: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,16 @@ def classes_of_mask(values: MaskValues) -> ProposedClasses | None:
         held = [code & 255 for code in held]  # ids, repeated in every band
     elif values.traits.colour:
         return _classes_of_colours(held)
-    if not held or min(held) < 0 or max(held) >= _MOST_CLASSES:
+    return _classes_of_ids(held, values.traits.palette or {})
+
+
+def _classes_of_ids(ids: Sequence[int], palette: Mapping[int, int]) -> ProposedClasses | None:
+    """Return a class for each id up to the highest, in a palette's colours where they differ; None for too many."""
+    if not ids or min(ids) < 0 or max(ids) >= _MOST_CLASSES:
         return None
-    names = [BACKGROUND, *(f"class_{index}" for index in range(1, max(*held, 1) + 1))]
+    names = [BACKGROUND, *(f"class_{index}" for index in range(1, max(*ids, 1) + 1))]
     colours = proposed_colours(names)
-    for index, code in (values.traits.palette or {}).items():
+    for index, code in palette.items():
         if index < len(names) and f"#{code:06x}" not in colours:
             colours[index] = f"#{code:06x}"
     return ProposedClasses(tuple(names), tuple(colours), rules=False)
@@ -102,9 +107,7 @@ def _classes_of_column(names: Sequence[str]) -> ProposedClasses | None:
     ids = [int(name) for name in names if name.isdigit()]
     if len(ids) < len(names):
         return named_classes([name for name in names if not name.isdigit()], rules=False)
-    if max(ids) >= _MOST_CLASSES:
-        return None
-    return named_classes([f"class_{index}" for index in range(1, max(*ids, 1) + 1)], rules=False)
+    return _classes_of_ids(ids, {})
 
 
 def _covering_presets(table: TagTable, presets: ClassSchema) -> list[str]:
