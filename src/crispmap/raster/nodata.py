@@ -102,10 +102,10 @@ def check_nodata(nodata: float | None, tolerance: float, own: Sequence[float | N
         SceneError: If no band can hold the value, or the tolerance is below 0 or has no value to be near to.
     """
     kinds = [np.dtype(kind) for kind in dtypes]
-    if nodata is not None and math.isfinite(nodata) and all(stored_value(nodata, kind) is None for kind in kinds):
+    if nodata is not None and not math.isnan(nodata) and all(stored_value(nodata, kind) is None for kind in kinds):
         raise SceneError(
             f"nodata is {nodata:g}, which values of type {kinds[0].name} cannot be.",
-            expected="a value the image holds, or nan for no such value",
+            expected="a finite value the image holds, or nan for no such value",
             remedy="Give the value of the pixels without data, such as nodata=0.",
         )
     if not (math.isfinite(tolerance) and tolerance >= 0):
