@@ -10,7 +10,7 @@ help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
-	@echo "Installing crispmap and its libraries in $(VENV): about 2.3 GB, once; more where PyTorch brings CUDA along."
+	@echo "Installing crispmap and its libraries in $(VENV): 2 to 7 GB, once: PyTorch brings CUDA along where its wheels do."
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster,onnx]" --group dev
