@@ -28,6 +28,11 @@ class CoarseNetwork(nn.Module):
     stride_px: int  # height, width and origin of any window of scores are multiples of it
     radius_px: int | None  # influence radius: the furthest an input pixel can change an output pixel; None if unbounded
 
+    @property
+    def encoder(self) -> nn.Module | None:
+        """The part that may start from trained weights and learn at a rate of its own; None without one."""
+        return None
+
     def forward(self, image: Tensor) -> Tensor:
         """Return scores (batch, class, row, col): logits whose softmax gives probabilities.
 
