@@ -37,6 +37,8 @@ class Preset:
 
     settings: TrainingSettings | None = None  # the training; None for learners that do not train in steps
     scaling: ScalingKind = "measured"  # how images are scaled
+    # the training by which it goes on with precise labels; None: a comparison or a project must ask for it
+    finetuning: TrainingSettings | None = None
 
 
 @dataclass(frozen=True)

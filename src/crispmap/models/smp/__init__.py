@@ -63,9 +63,10 @@ _FAST = TrainingSettings(
     validate_every=50,
     precision="bfloat16",
 )
+_LONG = _FAST.but(max_steps=3000, batch=16, patch_px=256, validate_every=250)
 _PRESETS = {
-    "fast": Preset(_FAST),
-    "long": Preset(_FAST.but(max_steps=3000, batch=16, patch_px=256, validate_every=250)),
+    "fast": Preset(_FAST, finetuning=_FAST.but(max_steps=80, learning_rate=5e-4, validate_every=40)),
+    "long": Preset(_LONG, finetuning=_LONG.but(max_steps=600, learning_rate=5e-4, validate_every=100)),
 }
 
 

@@ -17,7 +17,7 @@ from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.models.settings import LOSS_NAMES, Augmentation, Sampling, TrainingSettings, Weighting, loss_terms
 from crispmap.project.file.findings import bad_value, did_you_mean, findings_of
-from crispmap.project.file.sections import GSD, SCORES, Count, Positive, ScoreSource, Section, key
+from crispmap.project.file.sections import GSD, SCORES, Count, InputPath, Positive, ScoreSource, Section, key
 
 
 def _checked_loss(text: str) -> str:
@@ -118,12 +118,7 @@ class NetworkSection(Section):
         preset = self.architecture.presets[self.preset].settings
         if preset is None:
             raise TrainingError(f"{self.kind} is not trained in steps.", expected="a network that is")
-        names = (*TrainingKeys.model_fields, *EncoderKeys.model_fields)
-        keys = {name: getattr(self, name, None) for name in names}
-        changes = {name: value for name, value in keys.items() if value is not None}
-        if "max_steps" in changes:
-            changes["validate_every"] = min(preset.validate_every, max(1, changes["max_steps"] // 5))
-        return preset.but(seed=seed, **changes)
+        return _changed(preset, self, seed)
 
     def as_kind(self, kind: str, **values: Any) -> Self:
         """Return the section of another architecture, with the values of this one for the keys that both have."""
@@ -136,12 +131,39 @@ class NetworkSection(Section):
         return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
+def _changed(preset: TrainingSettings, section: Section, seed: int) -> TrainingSettings:
+    """Return settings with what a section sets otherwise."""
+    keys = {name: getattr(section, name, None) for name in (*TrainingKeys.model_fields, *EncoderKeys.model_fields)}
+    changes = {name: value for name, value in keys.items() if value is not None}
+    if "max_steps" in changes:
+        changes["validate_every"] = min(preset.validate_every, max(1, changes["max_steps"] // 5))
+    return preset.but(seed=seed, **changes)
+
+
 class CoarseSection(NetworkSection):
     """The coarse network, or the scores another tool gave in its place."""
 
     role: ClassVar[Kind] = "coarse"
     gsd_m: Positive | None = key(f"pixel size the network works at, that of the map by default, {GSD}")
+    start: InputPath | None = key("trained network of the same kind that learns on: the path of a model file")
     scores: ScoreSource | None = key(SCORES)
+
+
+class FinetuneSection(TrainingKeys, EncoderKeys):
+    """How the coarse network goes on with precise labels, where otherwise than its preset says."""
+
+    def settings(self, coarse: CoarseSection, seed: int) -> TrainingSettings:
+        """Return the settings; without such a preset, half of the network's steps at a fifth of its learning rate.
+
+        Raises:
+            TrainingError: If the network is not trained in steps.
+        """
+        preset = coarse.architecture.presets[coarse.preset].finetuning
+        if preset is None:
+            first = coarse.settings(seed)
+            steps, rate = max(1, first.max_steps // 2), first.learning_rate / 5
+            preset = first.but(max_steps=steps, learning_rate=rate, validate_every=min(first.validate_every, steps))
+        return _changed(preset, self, seed)
 
 
 class RefinerSection(NetworkSection):
@@ -208,3 +230,10 @@ def _validator(base: type[NetworkSection]) -> BeforeValidator:
 
 CoarseField = Annotated[CoarseSection, _validator(CoarseSection)]
 RefinerField = Annotated[RefinerSection, _validator(RefinerSection)]
+
+
+def _finetune_validated(value: object) -> object:
+    return FinetuneSection() if value is True else value
+
+
+FinetuneField = Annotated[FinetuneSection | Literal[False], BeforeValidator(_finetune_validated)]

@@ -14,7 +14,7 @@ from crispmap.project.file.contradictions import contradictions
 from crispmap.project.file.findings import Finding, findings_of, project_error, shown
 from crispmap.project.file.marked_yaml import MarkedYaml, read_marked_yaml
 from crispmap.project.file.migration import migrated
-from crispmap.project.file.networks import CoarseSection, RefinerSection
+from crispmap.project.file.networks import CoarseSection, FinetuneSection, RefinerSection
 from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene, scenes_of
 from crispmap.project.file.sections import FORMAT, ClassEntry
@@ -37,6 +37,7 @@ class Project:
     output_folder: Path  # may not exist yet
     # files of finished models by "coarse" and "refiner"; where there are any, nothing is trained
     models: Mapping[str, Path] = field(default_factory=dict)
+    finetune: FinetuneSection | None = None  # how the coarse network goes on with the reference; None: it does not
 
     def has_area(self, role: str) -> bool:
         """Return whether any scene has an area for a role."""
@@ -46,6 +47,11 @@ class Project:
     def refines(self) -> bool:
         """Whether it has a refiner: one to train, or a finished one."""
         return self.refiner is not None or "refiner" in self.models
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether the coarse map is followed by another: a fine-tuned network's, or a refined one."""
+        return self.finetune is not None or self.refines
 
     @property
     def has_labels(self) -> bool:
@@ -79,12 +85,23 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
         raise project_error(findings, marked, path)
     trained = file.models is None and any(one.reference is not None for one in scenes)
     models = {} if file.models is None else file.models.model_dump(exclude_none=True)
+    finetune = _finetune(file, trained, scores_given=any(one.scores is not None for one in scenes))
+    refiner = file.refiner or (RefinerSection.default() if finetune is None else None)
     return Project(
         path=path, name=file.name, seed=file.seed, scenes=scenes,
         gsd_m=file.gsd_m if file.scene is None else file.scene.gsd_m, schema=schema, coarse=file.coarse,
-        refiner=file.refiner or RefinerSection.default() if trained else None,
+        refiner=refiner if trained else None, finetune=finetune,
         output_folder=file.output.folder or path.parent / file.name, models=models,
     )  # fmt: skip
+
+
+def _finetune(file: ProjectFile, trained: bool, *, scores_given: bool) -> FinetuneSection | None:
+    """Return how a file's coarse network is fine-tuned: as it says, or where the preset of the network says how."""
+    if not trained or scores_given or file.finetune is False:
+        return None
+    preset = file.coarse.architecture.presets.get(file.coarse.preset)
+    by_default = preset is not None and preset.finetuning is not None
+    return file.finetune or (FinetuneSection() if by_default else None)
 
 
 def _parse(marked: MarkedYaml, path: Path, check_files: bool) -> ProjectFile:
