@@ -22,7 +22,7 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, OutputError, SchemaError
 from crispmap.evaluation.boundary import BoundaryRule
 from crispmap.evaluation.evaluation import Evaluation
-from crispmap.metrics import ConfusionMatrix
+from crispmap.metrics import ConfusionMatrix, ImageDice
 from crispmap.report.pages.report import render_report, write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
 from crispmap.report.pictures.strip import compare_strip
@@ -44,7 +44,8 @@ def evaluation(
     matrix = ConfusionMatrix(schema.names)
     matrix.update(predicted, reference)
     boundary, relaxed = BoundaryRule(len(schema), (0.5, 0.5), widths_m).count(predicted, reference)
-    return Evaluation(confusion=matrix, boundary=boundary, relaxed=relaxed, gsd_m=(0.5, 0.5))
+    images = ImageDice.of([matrix], len(schema))
+    return Evaluation(confusion=matrix, boundary=boundary, relaxed=relaxed, images=images, gsd_m=(0.5, 0.5))
 
 
 def town(side: int, seed: int = 0) -> LabelArray:
@@ -281,16 +282,17 @@ def test_tables_hold_every_map_and_class(page: Page) -> None:
     data = report_data()
     refined = data.refined.evaluation
     rows = [row for row in page.rows if row and row[0] == "Refined map"]
-    assert len(rows) == 2 + len(SCHEMA)
+    assert len(rows) == 3 + len(SCHEMA)
     expected = [refined.confusion.overall_accuracy, refined.confusion.mean_iou, *refined.confusion.iou]
     expected += [float(np.nanmean(refined.boundary.f1[width])) for width in range(2)]
     assert rows[0][1:] == [f"{100 * value:.2f}" for value in expected]
     road = [row[2] for row in (refined.confusion.iou, refined.confusion.precision, refined.confusion.recall)]
     road += [refined.confusion.f1[2], *refined.boundary.f1[:, 2], *refined.boundary.iou[:, 2]]
     road += [refined.relaxed.precision[2], refined.relaxed.recall[2]]
-    assert rows[4][1:] == [f"{100 * value:.2f}" for value in road]
+    assert rows[1][1:] == [f"{100 * value:.2f}" for value in (refined.mean_dice, *refined.dice)]
+    assert rows[5][1:] == [f"{100 * value:.2f}" for value in road]
     for name in ("Coarse map", "Re-thresholded map"):
-        assert sum(row[:1] == [name] for row in page.rows) == 2 + len(SCHEMA)
+        assert sum(row[:1] == [name] for row in page.rows) == 3 + len(SCHEMA)
     for name in ("Boundary F1", "Boundary IoU", "Relaxed, 3 px", "1 m", "2 m", *SCHEMA.names):
         assert name in page.text
 

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crispmap.errors import InputError
+from crispmap.errors import InputError, did_you_mean
 from crispmap.models.architecture import Architecture
 from crispmap.models.registry import architectures
 from crispmap.project.file import CoarseSection, Project, RefinerSection
-from crispmap.project.file.findings import did_you_mean
 
 GIVEN = "given"
 """The coarse "network" of a project whose scores another tool gave."""

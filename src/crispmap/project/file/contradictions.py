@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from crispmap.project.file.findings import Finding, did_you_mean, named
+from crispmap.errors import did_you_mean
+from crispmap.project.file.findings import Finding, named
 from crispmap.project.file.marked_yaml import Location
 from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene

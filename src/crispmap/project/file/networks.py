@@ -6,26 +6,43 @@ training in steps where it has one, and its own options.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
 
-from crispmap.errors import InputError, TrainingError
+from crispmap.errors import InputError, TrainingError, did_you_mean
 from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.registry import architectures, default_architecture
-from crispmap.models.settings import LOSS_NAMES, Augmentation, Sampling, TrainingSettings, Weighting, loss_terms
-from crispmap.project.file.findings import bad_value, did_you_mean, findings_of
+from crispmap.models.settings import (
+    AUGMENTATIONS,
+    LOSS_NAMES,
+    Sampling,
+    TrainingSettings,
+    Weighting,
+    augmentation_names,
+    loss_terms,
+)
+from crispmap.project.file.findings import bad_value, findings_of
 from crispmap.project.file.sections import GSD, SCORES, Count, InputPath, Positive, ScoreSource, Section, key
 
 
-def _checked_loss(text: str) -> str:
-    try:
-        loss_terms(text)
-    except TrainingError as error:
-        raise bad_value(f"is {text!r}", error.expected) from error
-    return text
+def _checked_by(check: Callable[[str], object]) -> AfterValidator:
+    def checked(text: str) -> str:
+        try:
+            check(text)
+        except TrainingError as error:
+            raise bad_value(f"is {text!r}", error.expected, error.remedy) from error
+        return text
+
+    return AfterValidator(checked)
+
+
+def _joined(value: object) -> object:
+    """Return a list of names as one text."""
+    names = isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)
+    return "+".join(cast(Sequence[str], value)) if names else value
 
 
 class TrainingKeys(Section):
@@ -37,13 +54,15 @@ class TrainingKeys(Section):
     patch_px: Count | None = key("side of a patch, in pixels: a whole number above 0")
     sampling: Sampling | None = key("how patches are drawn: uniform or balanced")
     class_weights: Weighting | None = key("weight of a class in the loss: none, inverse or inverse-sqrt")
-    loss: Annotated[str, AfterValidator(_checked_loss)] | None = key(
+    loss: Annotated[str, _checked_by(loss_terms)] | None = key(
         f"what is minimised: {', '.join(LOSS_NAMES)}, joined by +, such as cross-entropy+0.5*dice"
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = key(
         "share of the cross-entropy's target that all classes get alike: a number of 0 or more, below 1"
     )
-    augmentation: Augmentation | None = key("how patches are varied: none or flips-and-rotations")
+    augmentation: Annotated[str, BeforeValidator(_joined), _checked_by(augmentation_names)] | None = key(
+        f"how patches are varied: none, or a list of {', '.join(AUGMENTATIONS)}"
+    )
 
 
 class EncoderKeys(Section):

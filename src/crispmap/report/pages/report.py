@@ -20,7 +20,7 @@ from crispmap.report.pages.listing import groups_of
 from crispmap.report.pages.page_pictures import crop_view, error_pictures, overview_pictures, overview_thinning
 from crispmap.report.pages.report_data import ReportData
 from crispmap.report.pictures.maps import ERROR_COLOURS, HEAT_LEVELS, heat_png
-from crispmap.report.tables.evaluations import chance_tables, class_table, summary_table
+from crispmap.report.tables.evaluations import chance_tables, class_table, dice_table, summary_table
 from crispmap.report.tables.model import DASH
 
 _SECTIONS = (
@@ -57,6 +57,7 @@ def render_report(data: ReportData) -> str:
         "overview": overview_pictures(data),
         "thinned": overview_thinning(data),
         "summary": summary_table(data.evaluations),
+        "dice": dice_table(data.evaluations),
         "chance": chance_tables(data.evaluations),
         "has_boundaries": bool(data.refined.evaluation.widths_m),
         "warnings": _warnings(data),
