@@ -24,6 +24,8 @@ from crispmap.project.preflight import TrainingPreflight
 from crispmap.raster.block_store import store_folder
 from crispmap.training.options import TrainerOptions, TrainingRun
 
+COARSE, FINETUNED, REFINED = "coarse map", "fine-tuned map", "refined map"
+
 
 class SceneMaps:
     """The files of a scene's maps, before and after refinement, whether they exist yet or not."""
@@ -33,6 +35,8 @@ class SceneMaps:
         self.coarse_map, self.coarse_scores = folder / "coarse.tif", folder / "coarse_scores.tif"
         self.finetuned_map, self.finetuned_scores = folder / "finetuned.tif", folder / "finetuned_scores.tif"
         self.refined_map, self.refined_scores = folder / "refined.tif", folder / "refined_scores.tif"
+        self.files = {COARSE: self.coarse_map, FINETUNED: self.finetuned_map, REFINED: self.refined_map}
+        self.scores = {COARSE: self.coarse_scores, FINETUNED: self.finetuned_scores, REFINED: self.refined_scores}
 
 
 class Products(SceneMaps):

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file about a coarse, a re-thresholded and a refined map.
+"""The report: one self-contained HTML file about a project's maps.
 
 The same data give the same bytes.
 """
@@ -59,7 +59,7 @@ def render_report(data: ReportData) -> str:
         "summary": summary_table(data.evaluations),
         "dice": dice_table(data.evaluations),
         "chance": chance_tables(data.evaluations),
-        "has_boundaries": bool(data.refined.evaluation.widths_m),
+        "has_boundaries": bool(data.best.evaluation.widths_m),
         "warnings": _warnings(data),
         "charts": _charts(data),
         "crops": [crop_view(crop, data.schema) for crop in data.crops],
@@ -69,7 +69,9 @@ def render_report(data: ReportData) -> str:
             (name, f"rgb({r} {g} {b} / {alpha / 255:.2f})") for name, (r, g, b, alpha) in ERROR_COLOURS.items()
         ],
         "per_class": class_table(data.evaluations),
-        "confusion": _confusion(data.refined.evaluation.confusion),
+        "confusion": _confusion(data.best.evaluation.confusion),
+        "final": data.best.name,
+        "rethresholded": data.rethresholded is not None,
         "timings": _timings(data.timings),
         "settings": groups_of(data.settings),
         "provenance": groups_of(data.provenance),
@@ -79,15 +81,18 @@ def render_report(data: ReportData) -> str:
 
 
 def _conclusion(data: ReportData) -> list[str]:
-    """Return the result in words: the effect of refinement, then the comparison with recalibration alone."""
-    methods = (data.coarse, data.rethresholded, data.refined)
-    coarse, rival, refined = (100 * method.evaluation.mean_iou for method in methods)
-    if not (math.isfinite(coarse) and math.isfinite(refined)):
+    """Return the result in words: what sharpening did, then the comparison with recalibration alone."""
+    coarse, final = (100 * one.evaluation.mean_iou for one in (data.coarse, data.best))
+    if not (math.isfinite(coarse) and math.isfinite(final)):
         return ["There is no mean IoU: the reference and the maps have no pixel in common."]
-    first = f"Refinement {_change(coarse, refined)}"
+    if data.final is None or data.rethresholded is None:
+        return [f"The map reaches a mean IoU of {coarse:.1f} %."]
+    rival = 100 * data.rethresholded.evaluation.mean_iou
+    first = f"{data.sharpening} {_change(coarse, final)}"
     if not math.isfinite(rival):
         return [first + "."]
-    return [f"{first}; re-thresholding alone reaches {rival:.1f} %.", _verdict(round(refined, 1) - round(rival, 1))]
+    verdict = _verdict(data.sharpening, round(final, 1) - round(rival, 1))
+    return [f"{first}; re-thresholding alone reaches {rival:.1f} %.", verdict]
 
 
 def _change(before: float, after: float) -> str:
@@ -97,11 +102,11 @@ def _change(before: float, after: float) -> str:
     return f"{'raised' if change > 0 else 'lowered'} mean IoU from {before:.1f} to {after:.1f} %"
 
 
-def _verdict(ahead: float) -> str:
+def _verdict(sharpening: str, ahead: float) -> str:
     if ahead == 0:
-        return "Here refinement does no more than recalibration alone can do."
+        return f"Here {sharpening[0].lower()}{sharpening[1:]} does no more than recalibration alone can do."
     place = "ahead of" if ahead > 0 else "behind"
-    return f"Refinement is {abs(ahead):.1f} points {place} what recalibration alone can do."
+    return f"{sharpening} is {abs(ahead):.1f} points {place} what recalibration alone can do."
 
 
 def _warnings(data: ReportData) -> list[str]:
@@ -112,7 +117,7 @@ def _warnings(data: ReportData) -> list[str]:
             pixels = _count(one.confusion.unmapped_px)
             have = "labelled pixel has" if one.confusion.unmapped_px == 1 else "labelled pixels have"
             out.append(f"{name}: {pixels} {have} no class in the map. The figures leave them out.")
-    absent = np.flatnonzero(data.refined.evaluation.confusion.reference_px == 0)
+    absent = np.flatnonzero(data.best.evaluation.confusion.reference_px == 0)
     if absent.size:
         names = ", ".join(data.schema[int(index)].name for index in absent)
         out.append(f"The reference has no pixel of: {names}.")
@@ -122,7 +127,7 @@ def _warnings(data: ReportData) -> list[str]:
 
 def _charts(data: ReportData) -> list[tuple[str, Any]]:
     """Return the charts over the steps; none without steps."""
-    if len(data.curve) < 2:
+    if len(data.curve) < 2 or data.rethresholded is None:
         return []
     rival = data.rethresholded.evaluation.confusion
     accuracies = [matrix.overall_accuracy for matrix in data.curve]

@@ -1,4 +1,4 @@
-"""The data of the report of a coarse, a re-thresholded and a refined map."""
+"""The data of the report of a project's maps: the coarse one, and those that came of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import SchemaError
+from crispmap.errors import InputError, SchemaError
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.pictures.views import Crop, Overview
@@ -27,18 +27,19 @@ class ReportData:
     """The data of a report.
 
     Raises:
-        InputError: If maps were compared at different widths or slack.
+        InputError: If maps were compared at different widths or slack, or a final map has no re-thresholded rival.
         SchemaError: If figures are of different classes.
     """
 
     title: str
     schema: ClassSchema  # the classes of every map in the report
     coarse: MethodResult  # figures of the coarse map
-    # figures of the coarse map with class biases fitted on the refiner's training piece: the honest rival of the
-    # refined map, so a report is not made without it
-    rethresholded: MethodResult
-    refined: MethodResult  # figures of the refined map
-    others: Sequence[MethodResult] = ()  # further rows of the table, shown before the refined map
+    # figures of the coarse map with class biases fitted on the precise piece: the honest rival of the final map, so a
+    # report of such a map is not made without it
+    rethresholded: MethodResult | None = None
+    final: MethodResult | None = None  # figures of the final map, refined or fine-tuned; None: the coarse map is final
+    others: Sequence[MethodResult] = ()  # further rows of the table, shown before the final map
+    sharpening: str = "Refinement"  # what led from the coarse to the final map, as the subject of a sentence
     # confusion matrix after each step, the coarse map's first; empty for no chart
     curve: Sequence[ConfusionMatrix] = ()
     crops: Sequence[Crop] = ()  # pieces of the scene to look at closely
@@ -50,6 +51,11 @@ class ReportData:
     notes: Sequence[str] = ()  # paragraphs of text
 
     def __post_init__(self) -> None:
+        if self.final is not None and self.rethresholded is None:
+            raise InputError(
+                f"The report of a {self.final.name} has no re-thresholded map.",
+                expected="the coarse map with class biases fitted on the precise piece",
+            )
         for matrix in (*(method.evaluation.confusion for method in self.methods), *self.curve):
             if tuple(matrix.class_names) != self.schema.names:
                 raise SchemaError(
@@ -60,8 +66,14 @@ class ReportData:
 
     @property
     def methods(self) -> tuple[MethodResult, ...]:
-        """The rows of the table: coarse, re-thresholded, others, refined."""
-        return (self.coarse, self.rethresholded, *self.others, self.refined)
+        """The rows of the table: coarse, re-thresholded, others, final."""
+        rows = (self.coarse, self.rethresholded, *self.others, self.final)
+        return tuple(one for one in rows if one is not None)
+
+    @property
+    def best(self) -> MethodResult:
+        """The final map, or the coarse one where there is no other."""
+        return self.final or self.coarse
 
     @property
     def evaluations(self) -> list[tuple[str, Evaluation]]:
