@@ -12,7 +12,7 @@ from pathlib import Path
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, GeoreferenceWarning, ProjectError, number_of
 from crispmap.geo.area_pieces import AreaPiece
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Grid
 from crispmap.labels.coded import CodedMask, MaskCode
 from crispmap.labels.reader import LabelOptions, LabelReader
 from crispmap.project.file.dataset_section import DatasetSection
@@ -88,9 +88,10 @@ class DataSet:
         """Return a mask on a grid over its image, whose own grid is ``own``."""
         return CodedMask(mask, self.code, own, grid, self.cache)
 
-    def digest(self, image: Path, mask: Path, block: Block) -> str:
-        """Return a text that changes with the contents of a piece."""
-        return f"{content_key(image)} {content_key(mask)} {block} {self.section.model_dump_json(exclude={'path'})}"
+    def digest(self, image: Path, mask: Path) -> str:
+        """Return a text that changes with the contents of an image and its mask, and with how they are read."""
+        how = self.section.model_dump_json(exclude={"path", "split", "layout"})
+        return f"{content_key(image)} {content_key(mask)} {how} {self.schema.to_json()}"
 
 
 def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: int) -> DataSet:
