@@ -47,7 +47,7 @@ class PooledSampler(PatchSampler):
         count = len(self.pieces)
         number, place = divmod(turn, count)
         if self._turns[0] != number:
-            rng = np.random.Generator(np.random.Philox(key=[self.plan.seed, (1 << 63) + number]))
+            rng = np.random.default_rng([self.plan.seed, number])
             marks = (np.arange(count) + rng.random()) / count
             pieces = np.searchsorted(self._area_bounds, marks, side="right")
             self._turns = number, rng.permutation(np.minimum(pieces, count - 1))
