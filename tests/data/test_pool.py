@@ -57,7 +57,7 @@ def test_few_pieces_are_in_use_at_a_time_and_all_in_a_round() -> None:
 
 def test_pieces_get_patches_by_their_area() -> None:
     pieces = [piece(0, (8, 8)), piece(1, (8, 24)), *(piece(value, (8, 16)) for value in range(2, 20))]
-    found = np.bincount(drawn(PooledSampler(pieces, ("a", "b"), PLAN), 0, 200 * PATCHES_A_TURN), minlength=20)
+    found = np.bincount(drawn(PooledSampler(pieces, ("a", "b"), PLAN), 0, 800 * PATCHES_A_TURN), minlength=20)
     assert found[1] / found[0] == pytest.approx(3, rel=0.35)
 
 

@@ -54,7 +54,10 @@ def write_deepglobe(folder: Path, count: int, shapes: Sequence[tuple[int, int]] 
 def write_raster(path: Path, bands: np.ndarray, place: tuple[float, float] | None = None, gsd_m: float = 1.0) -> None:
     """A raster of bands (band, row, col), with its top left corner in UTM zone 31 where a place is given."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    where = {} if place is None else {"crs": "EPSG:32631", "transform": from_origin(*place, gsd_m, gsd_m)}
+    if place is None:
+        Image.fromarray(bands[0] if len(bands) == 1 else bands.transpose(1, 2, 0)).save(path)
+        return
+    where = {"crs": "EPSG:32631", "transform": from_origin(*place, gsd_m, gsd_m)}
     profile = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype}
     with rasterio.open(path, "w", driver="GTiff", **profile, **where) as file:
         file.write(bands)

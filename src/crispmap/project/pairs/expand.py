@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, GeoreferenceWarning, ProjectError, number_of
@@ -61,6 +62,19 @@ class DataSet:
     def scenes(self) -> tuple[ProjectScene, ...]:
         """Return the images as scenes of a project."""
         return tuple(map(self._scene, self.pairs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what it holds as plain values."""
+        sizes = Counter(one.grid.shape for one in self.facts.values())
+        (height, width), count = sizes.most_common(1)[0]
+        return {
+            "layout": self.found.layout.name, "images": len(self.facts),
+            "images_with_mask": sum(one.mask is not None for one in self.pairs),
+            "masks_without_image": len(self.found.lone_masks), "left_out": len(self.damaged),
+            "images_there_twice": sum(len(group) - 1 for group in self.same),
+            "usual_size": [height, width], "images_of_other_size": len(self.facts) - count,
+            "bands": next(iter(self.facts.values())).band_names,
+        }  # fmt: skip
 
     def _scene(self, pair: Pair) -> ProjectScene:
         windows = self.areas.get(pair.name, {})
