@@ -11,6 +11,11 @@ from crispmap.errors import SchemaError
 from crispmap.labels.palette import colour_code
 from crispmap.project.pairs.layout import CLASS_FILE, PARTS, UNKNOWN_NAMES, Layout
 
+
+class NoClassesError(SchemaError):
+    """A data set that says nothing of its classes."""
+
+
 _COLUMNS = ("name", "r", "g", "b")
 
 
@@ -29,7 +34,7 @@ def classes_of(
         classes, unknown = read_class_file(file)
         return classes, unknown or layout.ignored
     if not layout.classes:
-        raise SchemaError(
+        raise NoClassesError(
             f"{folder} has no {CLASS_FILE}, and the layout {layout.name} no classes of its own.",
             expected="classes: in the project file, or a class file with the columns name,r,g,b",
             remedy="Add classes: with the name and the colour of each.",

@@ -37,6 +37,9 @@ from crispmap.raster.refs import SceneRef
 
 _LABELS_FOR = {"coarse", "validation"}
 _REFERENCE_FOR = {"refiner", "validation", "test"}
+_Shown = tuple[  # images of one file; images of one ground; where images lie
+    Sequence[Sequence[str]], Sequence[tuple[str, str]], Mapping[str, tuple[float, float, float, float]]
+]
 Areas = dict[str, list[tuple[int, int, int, int]]]
 
 
@@ -52,6 +55,8 @@ class DataSet:
     schema: ClassSchema
     areas: Mapping[str, Areas]  # windows by role, by name; of images without a mask none
     code: MaskCode
+    ignored: Sequence[str | int] = ()  # colours and values of pixels that nothing is known of
+    together: Sequence[Sequence[str]] = ()  # names of pairs that show one ground
     cache: BlockCache = field(default_factory=lambda: BlockCache(KEPT_BYTES))  # type: ignore[type-arg]
 
     @property
@@ -126,12 +131,15 @@ def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: in
     used = [one for one in found.pairs if one.name in facts]
     _tell(section, found, facts)
     same = duplicates(used)
-    areas = _areas(section, found, used, facts, same, seed)
+    boxes = boxes_of(facts)
+    ground = list(overlapping(boxes, facts))
+    areas = _areas(section, found, used, facts, (same, ground, boxes), seed)
     tolerance = found.layout.tolerance if section.tolerance is None else section.tolerance
     options = LabelOptions(unknown=section.unknown, tolerance=tolerance)
     masks = [one.mask for one in used if one.mask is not None]
-    code = MaskCode(masks, schema, [*ignored, *section.ignored], options, skip=skip)
-    return DataSet(section, found, facts, damaged, same, schema, areas, code)
+    unknown = list(dict.fromkeys([*ignored, *section.ignored]))
+    code = MaskCode(masks, schema, unknown, options, skip=skip)
+    return DataSet(section, found, facts, damaged, same, schema, areas, code, unknown, [*same, *ground])
 
 
 def patterns_of(section: DatasetSection) -> list[tuple[str, str]]:
@@ -169,12 +177,11 @@ def _tell(section: DatasetSection, found: FoundPairs, facts: Mapping[str, ImageF
 
 
 def _areas(
-    section: DatasetSection, found: FoundPairs, used: Sequence[Pair], facts: Mapping[str, ImageFacts],
-    same: Sequence[Sequence[str]], seed: int,
+    section: DatasetSection, found: FoundPairs, used: Sequence[Pair], facts: Mapping[str, ImageFacts], shown: _Shown,
+    seed: int,
 ) -> dict[str, Areas]:  # fmt: skip
     """Return what every image with a mask is for."""
-    boxes = boxes_of(facts)
-    ground = list(overlapping(boxes, facts))
+    same, ground, boxes = shown
     members: dict[str, Members] = section.split.members
     labelled = [one for one in used if one.mask is not None]
     if section.split.by == "within":
