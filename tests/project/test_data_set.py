@@ -465,6 +465,23 @@ def test_one_class_alone_and_patches_larger_than_images_end_a_training(folder: P
         train_project(folder)
 
 
+def test_pixels_of_no_class_are_counted_or_end_a_training(folder: Path) -> None:
+    for number in (4, 6):
+        path = folder / f"data/{number}_mask.png"
+        mask = np.array(Image.open(path))
+        mask[40, 50:53] = (255, 0, 255)
+        Image.fromarray(mask).save(path)
+    write_project(folder, SPLIT)
+    with pytest.warns(CrispmapWarning) as told:
+        train_project(folder)
+    messages = [str(one.message) for one in told]
+    assert any("row 40, column 50" in one for one in messages)
+    assert "6 pixels of no class were left out, in 2 masks." in messages
+    write_project(folder, f"unknown: error, {SPLIT}")
+    with pytest.raises(LabelError, match="row 40, column 50"):
+        train_project(folder, force=True)
+
+
 def test_lists_of_tiles_that_are_wrong(tmp_path: Path) -> None:
     landcover(tmp_path)
     write_project(tmp_path)

@@ -207,3 +207,5 @@ def open_sources(project: Project) -> Iterator[Sources]:
             for one, other in itertools.combinations(sources.scenes, 2):
                 check_apart_on_ground((one.areas, one.image.grid), (other.areas, other.image.grid))
         yield sources
+        if project.data_set is not None:
+            project.data_set.warn_of_unknown()

@@ -107,6 +107,13 @@ class DataSet:
         """Return a mask on a grid over its image, whose own grid is ``own``."""
         return CodedMask(mask, self.code, own, grid, self.cache)
 
+    def warn_of_unknown(self) -> None:
+        """Warn of how many pixels of no class were left out of the masks read so far."""
+        found = self.code.unknown_px
+        if found:
+            pixels, masks = number_of(sum(found.values()), "pixel"), number_of(len(found), "mask")
+            warnings.warn(f"{pixels} of no class were left out, in {masks}.", CrispmapWarning, stacklevel=2)
+
     def digest(self, image: Path, mask: Path) -> str:
         """Return a text that changes with the contents of an image and its mask, and with how they are read."""
         how = self.section.model_dump_json(exclude={"path", "split", "layout"})
