@@ -285,11 +285,11 @@ def _tell_of_moves(same: Sequence[Sequence[str]], ground: Sequence[tuple[str, st
     """Warn of images that are there twice, or show one ground, and got one role."""
     if same:
         twice = sum(len(group) - 1 for group in same)
-        text = f"{number_of(twice, 'image')} are there twice, such as {' and '.join(same[0][:2])}."
+        text = f"The same file twice: {number_of(twice, 'image')}, such as {' and '.join(same[0][:2])}."
         warnings.warn(f"{text} They have one role.", CrispmapWarning, stacklevel=5)
     if ground:
-        text = f"{number_of(len(ground), 'pair')} of images show one ground, such as {' and '.join(ground[0])}."
+        text = f"The same ground twice: {number_of(len(ground), 'pair')} of images, such as {' and '.join(ground[0])}."
         warnings.warn(f"{text} They have one role.", CrispmapWarning, stacklevel=5)
     if moved:
-        text = f"{number_of(len(moved), 'image')} like {moved[0]} were moved to the role of what shows the same ground."
+        text = f"Moved to the role of what shows the same ground: {number_of(len(moved), 'image')}, such as {moved[0]}."
         warnings.warn(text, CrispmapWarning, stacklevel=5)
