@@ -108,9 +108,13 @@ class PatchSampler:
         self.plan = plan
         _check_pieces(self.pieces, plan)
         self.class_counts = count_classes(self.pieces, class_names)
-        self._positions = [self._positions_of(k) for k in range(len(class_names))]
+        self._prepare()
         areas = np.array([math.prod(piece.shape) for piece in self.pieces], np.float64)
         self._area_bounds = np.cumsum(areas) / areas.sum()
+
+    def _prepare(self) -> None:
+        """Look up where patches can be drawn around pixels of each class."""
+        self._positions = [self._positions_of(k) for k in range(len(self.class_counts))]
 
     def batch(self, first: int, count: int) -> Patches:
         """Return patches ``first .. first+count-1``, stacked along a new first axis."""
@@ -122,7 +126,7 @@ class PatchSampler:
             scores = np.empty((count, some.score_classes, context, context), np.float32)
         for i in range(count):
             rng = np.random.Generator(np.random.Philox(key=[self.plan.seed, first + i]))
-            place, block = self._place(rng)
+            place, block = self._place(rng, first + i)
             turns = int(rng.integers(8)) if FLIPS_AND_ROTATIONS in self.plan.ways else 0
             draws = PatchDraws(self.plan.ways, self.plan.seed, first + i)
             pixels, ids, coarse = self._cut(self.pieces[place], block, draws.warp(context))
@@ -148,33 +152,41 @@ class PatchSampler:
         context, some = self.plan.patch_px + 2 * self.plan.margin_px, self.pieces[0]
         return count * (4 * (some.bands + (some.score_classes or 0)) * context**2 + 8 * self.plan.patch_px**2)
 
-    def _place(self, rng: np.random.Generator) -> tuple[int, Block]:
+    def _place(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
         """Return the piece and block of one patch."""
+        draw = self._near_class if self.plan.sampling == "balanced" else self._anywhere
         for _ in range(1 + _REDRAWS):
-            piece, block = self._near_class(rng) if self.plan.sampling == "balanced" else self._anywhere(rng)
+            piece, block = draw(rng, index)
             labelled = np.count_nonzero(self.pieces[piece].read_labels(block) != IGNORE)
             if labelled and labelled >= self.plan.min_labelled * self.plan.patch_px**2:
                 return piece, block
         # The pieces are labelled too thinly for the share asked for: at least one labelled pixel then.
-        return self._near_class(rng)
+        return self._near_class(rng, index)
 
-    def _anywhere(self, rng: np.random.Generator) -> tuple[int, Block]:
+    def _anywhere(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
         """Return a block drawn evenly from a piece drawn by its area."""
-        piece = int(np.searchsorted(self._area_bounds, rng.random(), side="right"))
+        return self._block_of(int(np.searchsorted(self._area_bounds, rng.random(), side="right")), rng)
+
+    def _block_of(self, piece: int, rng: np.random.Generator) -> tuple[int, Block]:
+        """Return a piece and a block drawn evenly from it."""
         height, width = self.pieces[piece].shape
         side = self.plan.patch_px
         row, col = rng.integers(height - side + 1), rng.integers(width - side + 1)
         return piece, Block(int(row), int(col), side, side)
 
-    def _near_class(self, rng: np.random.Generator) -> tuple[int, Block]:
+    def _near_class(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
         """Return a block, drawn evenly, around a pixel drawn evenly from a class drawn evenly."""
         positions = self._positions[int(rng.integers(len(self._positions)))]
         piece, row, col = positions[int(rng.integers(len(positions)))].tolist()
+        return piece, self._block_around(piece, row, col, rng)
+
+    def _block_around(self, piece: int, row: int, col: int, rng: np.random.Generator) -> Block:
+        """Return a block of a piece, drawn evenly, that has a pixel."""
         height, width = self.pieces[piece].shape
         side = self.plan.patch_px
         top = rng.integers(max(0, row - side + 1), min(row, height - side) + 1)
         left = rng.integers(max(0, col - side + 1), min(col, width - side) + 1)
-        return piece, Block(int(top), int(left), side, side)
+        return Block(int(top), int(left), side, side)
 
     def _positions_of(self, class_id: int) -> NDArray[np.int32]:
         """Return (piece, row, col) of the class's pixels, or of ``POSITIONS_PER_CLASS`` drawn evenly."""

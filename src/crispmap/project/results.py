@@ -282,7 +282,9 @@ def _overview(places: Sequence[tuple[_ScoredMaps, Block]]) -> Overview | None:
 
 def _provenance(sources: Sources) -> dict[str, Any]:
     files = [
-        f"{file_name(one.scene.path)}, {one.file_grid.height} x {one.file_grid.width} px" for one in sources.scenes
+        f"{file_name(one.scene.path)}, {one.file_grid.height} x {one.file_grid.width} px"
+        for one in sources.scenes
+        if one.areas.get("test") or sources.project.data_set is None
     ]
     return {
         "project": sources.project.path.name, "scene" if len(files) == 1 else "scenes": "; ".join(files),

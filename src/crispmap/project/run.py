@@ -162,12 +162,12 @@ def predict_project(
     _check_free([files for one in passes for files in one.files], options)
     with open_sources(project) as sources:  # shows what is wrong with the project's areas before any work
         gsd_m = sources.gsd_m if len(project.scenes) > 1 else project.gsd_m
-        total = sum(math.prod(one.image.grid.shape) for one in sources.scenes)
+        total = sum(math.prod(one.image.grid.shape) for one in sources.scenes if one.scene.mapped)
     loaded = [_models(one, project) for one in passes]
     results = []
-    count = len(passes) * len(project.scenes)
+    count = len(passes) * len(project.mapped)
     with progress(events, f"{count} maps", len(passes) * total) if count > 1 else nullcontext(events) as running:
-        for index, scene in enumerate(project.scenes):
+        for index, scene in enumerate(project.mapped):
             for one, models in zip(passes, loaded, strict=True):
                 files = one.files[index]
                 made = count > 1 and not options.force and is_made(files)
@@ -192,7 +192,7 @@ def _passes(project: Project, products: Products) -> list[_Pass]:
     """Return the passes of mapping a project: the coarse network's, and after it the fine-tuned one's."""
     coarse = None if project.scores_given else products.coarse_model
     refiner = products.refiner_model if project.refines else None
-    maps = [products.maps(project, scene) for scene in project.scenes]
+    maps = [products.maps(project, scene) for scene in project.mapped]
     first = [
         [Output(ClassMap(), one.coarse_map, "coarse"), Output(Scores(), one.coarse_scores, "coarse")] for one in maps
     ]

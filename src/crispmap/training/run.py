@@ -24,8 +24,9 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.multiprocessing.spawn import ProcessException
 
 from crispmap.data.batches import PieceTiles
-from crispmap.data.patches import PatchSource, fingerprint, label_strips
-from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
+from crispmap.data.patches import PatchSource, few_of, fingerprint, label_strips
+from crispmap.data.pool import sampler_of
+from crispmap.data.sampling import PatchPlan, class_weights
 from crispmap.errors import CrispmapWarning, TrainingError, number_of
 from crispmap.events import progress
 from crispmap.training.checkpoint import cannot_write, load_weights
@@ -73,7 +74,7 @@ def train(
         KeyboardInterrupt: On Ctrl-C; the state of a minute ago at most is kept.
     """
     settings, options, folder = task.settings, run.trainer, run.folder
-    sampler = PatchSampler(pieces, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))
+    sampler = sampler_of(pieces, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))
     _check_fit(task, pieces, validation)
     task.weigh_classes(class_weights(sampler.class_counts, settings.class_weights))
     options.check(settings.batch, sampler.batch_bytes(settings.batch))
@@ -230,7 +231,7 @@ def _check_fit(task: SegmentationTask, pieces: Sequence[PatchSource], validation
 def _check_validation(task: SegmentationTask, validation: Sequence[PatchSource]) -> None:
     """Refuse validation data without labels, and warn of classes they lack where weights are chosen by their score."""
     pixels = np.zeros(IGNORE + 1, np.int64)
-    for piece in validation:
+    for piece in few_of(validation):
         for _, labels in label_strips(piece):
             pixels += np.bincount(labels.ravel(), minlength=IGNORE + 1)
     missing = [name for name, count in zip(task.schema.names, pixels, strict=False) if not count]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -19,7 +20,11 @@ from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene, scenes_of
 from crispmap.project.file.sections import FORMAT, ClassEntry
 
+if TYPE_CHECKING:
+    from crispmap.project.pairs.expand import DataSet
+
 PROJECT_FILE = "project.yaml"  # the default name of a project file
+_CLASSES = "what to map: a list of classes, the background first"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,12 @@ class Project:
     # files of finished models by "coarse" and "refiner"; where there are any, nothing is trained
     models: Mapping[str, Path] = field(default_factory=dict)
     finetune: FinetuneSection | None = None  # how the coarse network goes on with the reference; None: it does not
+    data_set: DataSet | None = None  # what the scenes are images of, where they are those of a data set
+
+    @property
+    def mapped(self) -> list[ProjectScene]:
+        """The scenes that maps are made of."""
+        return [one for one in self.scenes if one.mapped]
 
     def has_area(self, role: str) -> bool:
         """Return whether any scene has an area for a role."""
@@ -76,32 +87,56 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
         path = path / PROJECT_FILE
     marked = migrated(read_marked_yaml(path))
     file = _parse(marked, path, check_files)
-    scenes, findings = scenes_of(file, marked, path)
-    schema, schema_findings = schema_of(file.classes)
-    findings += schema_findings
-    if scenes:
+    schema, findings = schema_of(file.classes) if file.classes is not None else (None, [])
+    scenes: tuple[ProjectScene, ...] = ()
+    if file.dataset is None:
+        scenes, of_scenes = scenes_of(file, marked, path)
+        findings += of_scenes
+    if scenes or file.dataset is not None:
         findings += contradictions(file, scenes)
-    if findings or schema is None:
+    if findings:
         raise project_error(findings, marked, path)
-    trained = file.models is None and any(one.reference is not None for one in scenes)
+    data_set = None
+    if file.dataset is not None:
+        from crispmap.project.pairs.expand import open_data_set  # which reads sections of this package
+
+        data_set = open_data_set(file.dataset, schema, file.seed)
+        schema, scenes = data_set.schema, data_set.scenes()
+    if schema is None:
+        raise project_error([Finding(("classes",), "classes is missing", _CLASSES, "Add classes.")], marked, path)
     models = {} if file.models is None else file.models.model_dump(exclude_none=True)
-    finetune = _finetune(file, trained, scores_given=any(one.scores is not None for one in scenes))
-    refiner = file.refiner or (RefinerSection.default() if finetune is None else None)
+    finetune = _finetune(file, scenes)
     return Project(
         path=path, name=file.name, seed=file.seed, scenes=scenes,
         gsd_m=file.gsd_m if file.scene is None else file.scene.gsd_m, schema=schema, coarse=file.coarse,
-        refiner=refiner if trained else None, finetune=finetune,
-        output_folder=file.output.folder or path.parent / file.name, models=models,
+        refiner=_refiner_of(file, scenes, finetune), finetune=finetune, models=models, data_set=data_set,
+        output_folder=file.output.folder or path.parent / file.name,
     )  # fmt: skip
 
 
-def _finetune(file: ProjectFile, trained: bool, *, scores_given: bool) -> FinetuneSection | None:
+def _precise(file: ProjectFile, scenes: Sequence[ProjectScene]) -> bool:
+    """Return whether there is something to train on precise labels: of a data set only where images are for it."""
+    if file.models is not None or all(one.reference is None for one in scenes):
+        return False
+    return file.dataset is None or any("refiner" in one.areas for one in scenes)
+
+
+def _finetune(file: ProjectFile, scenes: Sequence[ProjectScene]) -> FinetuneSection | None:
     """Return how a file's coarse network is fine-tuned: as it says, or where the preset of the network says how."""
-    if not trained or scores_given or file.finetune is False:
+    if not _precise(file, scenes) or any(one.scores is not None for one in scenes) or file.finetune is False:
         return None
     preset = file.coarse.architecture.presets.get(file.coarse.preset)
     by_default = preset is not None and preset.finetuning is not None
     return file.finetune or (FinetuneSection() if by_default else None)
+
+
+def _refiner_of(
+    file: ProjectFile, scenes: Sequence[ProjectScene], finetune: FinetuneSection | None
+) -> RefinerSection | None:
+    """Return the refiner to train: the one the file names, or the default one where nothing is fine-tuned."""
+    if not _precise(file, scenes):
+        return None
+    return file.refiner or (RefinerSection.default() if finetune is None else None)
 
 
 def _parse(marked: MarkedYaml, path: Path, check_files: bool) -> ProjectFile:

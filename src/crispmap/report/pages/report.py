@@ -36,6 +36,8 @@ _SECTIONS = (
     ("notes", "notes", "Notes"),
 )
 
+_NOTHING = "There is no mean IoU: the reference and the maps have no pixel in common."
+
 
 def write_report(path: str | Path, data: ReportData, *, force: bool = False) -> Path:
     """Write the report, complete or not at all, and return its path; a missing folder is created.
