@@ -36,9 +36,7 @@ class ProjectFile(Section):
     labels: sections.LabelSection | None = key(sections.LABELS)
     reference: sections.ReferenceSection | None = key(sections.REFERENCE)
     areas: AreasSection = key(sections.AREAS, AreasSection())
-    coarse: CoarseField = key(
-        "the coarse network: a mapping such as {kind: fcn-rnn, gsd_m: 1.0}", CoarseSection.default()
-    )
+    coarse: CoarseField = key("the coarse network: a mapping such as {kind: unet-lite0}", CoarseSection.default())
     finetune: FinetuneField | None = key(
         "whether the coarse network goes on with the reference, by default where its preset says how: true, false, or "
         "a mapping such as {max_steps: 80}"
