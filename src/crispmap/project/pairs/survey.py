@@ -62,7 +62,8 @@ class Survey:
         facts, pairs = self.data_set.to_dict(), self.data_set.pairs
         without = [one for one in pairs if one.mask is None and one.part != "coarse"]
         if without:
-            yield f"{number_of(len(without), 'image')} of folders without masks, mapped only: {without[0].image.parent}."
+            images = number_of(len(without), "image")
+            yield f"{images} in folders without masks, mapped only: {without[0].image.parent}."
         if facts["images_of_other_size"]:
             yield f"{number_of(facts['images_of_other_size'], 'image')} of another size than most."
         for name, share in self.shares().items():
