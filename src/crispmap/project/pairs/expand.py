@@ -178,9 +178,19 @@ def _tell(section: DatasetSection, found: FoundPairs, facts: Mapping[str, ImageF
             f"{number_of(len(unplaced), 'image')} like {unplaced[0]} have no georeference: a pixel counts as one metre."
         )
         warnings.warn(f"{text} Give its side under dataset: as assume_gsd_m.", GeoreferenceWarning, stacklevel=4)
+    alone = [one for one in found.pairs if one.mask is None and one.part == "coarse"]
+    if alone:
+        given = f"{number_of(len(alone), 'image')} without a mask"
+        warnings.warn(
+            f"{given}, mapped only: {_first_of([one.image for one in alone])}.", CrispmapWarning, stacklevel=4
+        )
     if found.lone_masks:
-        given = f"{number_of(len(found.lone_masks), 'mask')} without an image: {found.lone_masks[0]}"
-        warnings.warn(f"{given}{' and so on' if len(found.lone_masks) > 1 else ''}.", CrispmapWarning, stacklevel=4)
+        given = f"{number_of(len(found.lone_masks), 'mask')} without an image"
+        warnings.warn(f"{given}: {_first_of(found.lone_masks)}.", CrispmapWarning, stacklevel=4)
+
+
+def _first_of(paths: Sequence[Path]) -> str:
+    return f"{paths[0]}{' and others' if len(paths) > 1 else ''}"
 
 
 def _areas(
