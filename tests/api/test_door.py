@@ -342,9 +342,10 @@ def test_models_train_from_arrays(folder: Path, tmp_path: Path) -> None:
     image, mask = pixels_of(folder / "scene.tif"), pixels_of(folder / "precise.tif")[0]
     data = crispmap.Dataset.from_arrays([image, image[:, :, ::-1]], [mask, mask[:, ::-1]], classes=CLASSES, gsd_m=1.0)
     settings_of = {"max_steps": 4, "batch": 2, "patch_px": 16}
-    made = crispmap.train(data, tmp_path / "models", coarse=settings_of, refiner={"kind": "rnn", **settings_of})
+    network = {"kind": "fcn-rnn", **settings_of}
+    made = crispmap.train(data, tmp_path / "models", coarse=network, refiner={"kind": "rnn", **settings_of})
     assert (made["coarse"].card.kind, made["refiner"].card.kind) == ("coarse", "refiner")
-    again = crispmap.train(data, tmp_path / "again", coarse=settings_of)["coarse"].network.state_dict()
+    again = crispmap.train(data, tmp_path / "again", coarse=network)["coarse"].network.state_dict()
     first = made["coarse"].network.state_dict()
     assert all(bool((again[name] == first[name]).all()) for name in first)
     crispmap.predict(image, made["coarse"], made["refiner"], gsd_m=1.0)
@@ -363,7 +364,7 @@ def test_a_dataset_and_a_model_show_what_they_are(folder: Path, models: tuple[An
 def test_nothing_is_printed(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     image, mask = pixels_of(folder / "scene.tif"), pixels_of(folder / "precise.tif")[0]
     data = crispmap.Dataset.from_arrays([image], [mask], classes=CLASSES, gsd_m=1.0)
-    crispmap.train(data, tmp_path, coarse={"max_steps": 2, "batch": 2, "patch_px": 16})
+    crispmap.train(data, tmp_path, coarse={"kind": "fcn-rnn", "max_steps": 2, "batch": 2, "patch_px": 16})
     crispmap.predict(folder / "scene.tif", tmp_path / "coarse.safetensors", out=tmp_path / "m.tif")
     assert capfd.readouterr() == ("", "")
 
@@ -445,7 +446,7 @@ def test_settings_of_a_training_are_checked(tmp_path: Path) -> None:
             crispmap.train(data, tmp_path, coarse=coarse)
         assert offending in caught.value.given
     with pytest.raises(LabelError) as caught_label:
-        crispmap.train(data, tmp_path, coarse={"max_steps": 2, "batch": 2, "patch_px": 16})
+        crispmap.train(data, tmp_path, coarse={"kind": "fcn-rnn", "max_steps": 2, "batch": 2, "patch_px": 16})
     assert "building" in caught_label.value.given
 
 

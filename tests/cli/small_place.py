@@ -51,7 +51,7 @@ areas:
   coarse: [{window: [0, 0, 96, 64]}]
   refiner: [{window: [0, 64, 96, 48]}]
   test: [{window: [0, 112, 96, 48]}]
-coarse: {max_steps: 2, batch: 1, patch_px: 16}
+coarse: {kind: fcn-rnn, max_steps: 2, batch: 1, patch_px: 16}
 refiner: {iterations: 2, max_steps: 2, batch: 1, patch_px: 16}
 output: {folder: results}
 """

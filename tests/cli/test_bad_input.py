@@ -470,7 +470,7 @@ def test_a_full_disk(place: Path, tiny_disk: Path, command: str, free: int) -> N
     ("number", "status", "said"), [(signal.SIGINT, 130, b"Interrupted. "), (signal.SIGTERM, 143, b"Terminated. ")]
 )
 def test_a_training_interrupted_is_kept_and_resumed(place: Path, number: int, status: int, said: bytes) -> None:
-    changed("coarse: {max_steps: 2,", "coarse: {max_steps: 150,")
+    changed("kind: fcn-rnn, max_steps: 2,", "kind: fcn-rnn, max_steps: 150,")
     checkpoint = Path("results/training/coarse/last.safetensors")
     with subprocess.Popen(
         [*CRISPMAP, *TRAIN.split()],

@@ -213,7 +213,7 @@ class TestProjects:
             ("reference", False),
         ]
         assert values["areas"] == {"coarse": 1, "refiner": 1, "test": 1}
-        assert values["coarse"]["kind"] == "fcn-rnn"
+        assert values["coarse"]["kind"] == "unet-lite0"
         assert values["refiner"]["iterations"] == 5
         assert "  - for labels, path" in run(folder).stdout
 
@@ -221,7 +221,7 @@ class TestProjects:
         path = folder / "project.yaml"
         text = (
             path.read_text()
-            .replace("  kind: fcn-rnn", "  scores: {path: c.tif}\n  #")
+            .replace("  kind: unet-lite0", "  scores: {path: c.tif}\n  #")
             .replace("  preset: fast  #", "  #")
         )
         path.write_text(text)

@@ -60,7 +60,7 @@ areas:
   coarse: [{window: [0, 0, 96, 160]}]
   refiner: [{window: [96, 0, 64, 80]}]
   test: [{window: [96, 80, 64, 80]}]
-coarse: {max_steps: 5, batch: 2, patch_px: 32}
+coarse: {kind: fcn-rnn, max_steps: 5, batch: 2, patch_px: 32}
 refiner: {kind: toy-refiner}
 """
 

@@ -157,7 +157,7 @@ class TestGood:
             '- {name: no, colour: "#000000"}\n- {name: b, colour: "#ffffff"}\n'.replace("no", "none")
             + "areas: {coarse: [{window: [0, 0, 1, 1]}]}"
         )
-        assert project.coarse.kind == "fcn-rnn"
+        assert project.coarse.kind == "unet-lite0"
         assert project.coarse.preset == "fast"
         assert project.refiner is None
         assert project.scenes[0].reference is None
@@ -382,7 +382,7 @@ BAD_VALUES = [
     ("  validation: [{window: [600, 0, 64, 64]}]", "  validation: []", 28, "validation is \\[\\]", "list of pieces"),
     ("  validation:", "  valid:", 28, "areas.valid is not a known key", "Did you mean validation"),
     ("fcn-igarss", "fcn-igars", 30, "'fcn-igars'", "Did you mean fcn-igarss"),
-    ("fcn-igarss", "svm", 33, "coarse.max_steps is not a known key", "a key of fcn-rnn, fcn-igarss, mnih"),
+    ("fcn-igarss", "svm", 33, "coarse.max_steps is not a known key", "a key of unet-lite0, fcn-rnn, fcn-igarss, mnih"),
     ("preset: paper", "preset: papr", 32, "'papr'", "Did you mean paper"),
     ("max_steps: 1000", "max_steps: 1e3", 33, "coarse.max_steps is 1000.0", "whole number"),
     ("batch: 64", "batch: 0", 34, "coarse.batch is 0", "above 0"),
