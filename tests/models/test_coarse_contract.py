@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from crispmap.models.base import CoarseNetwork, bilinear_kernel
+from crispmap.models.cerranet.network import cerranet
 from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
 from crispmap.models.patch_network.network import PatchNetwork
 from crispmap.models.registry import architectures
@@ -25,6 +26,8 @@ NETWORKS = {
     "mnih, 4 classes": lambda: PatchNetwork(1, 4),
     "unet, of one filter": lambda: unet(2, 2, width=1),
     "unet, of three filters, 3 classes": lambda: unet(1, 3, width=3),
+    "cerranet, of four filters": lambda: cerranet(2, 3, square_px=64, width=4),
+    "cerranet, context of 8 pixels": lambda: cerranet(1, 2, square_px=64, context_px=8, width=4),
     "svm": lambda: random_machine(svm(3, 2, vectors=40)),
     "svm-texture, 4 classes": lambda: random_machine(svm_texture(2, 4, vectors=70)),
 }

@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.data.patches import PatchSource, count_classes, label_strips
-from crispmap.errors import TrainingError
+from crispmap.errors import LabelError, TrainingError
 from crispmap.geo.grid import Block
+from crispmap.geo.squares import Squares
 from crispmap.models.settings import Sampling, TrainingSettings, Weighting
 from crispmap.types import IGNORE, CountArray, DoubleArray, FloatArray, LabelArray
 
 POSITIONS_PER_CLASS = 50_000
 _REDRAWS = 10
+_SQUARES_TRIED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,7 @@ class Patches:
     """Patches of side P with a context of m pixels, stacked along a first axis."""
 
     image: FloatArray  # (patch, band, P+2m, P+2m)
-    labels: LabelArray  # (patch, P, P), of the middle of the image
+    labels: LabelArray  # (patch, P, P), of the middle of the image; of a classifier of squares one a square
     scores: FloatArray | None  # (patch, class, P+2m, P+2m), or None where the source has none
 
 
@@ -38,7 +40,9 @@ class PatchPlan:
     """How patches are drawn.
 
     Uniform sampling draws every place alike; balanced sampling draws a class, all alike, then a pixel of it. Patches
-    with a smaller share of labelled pixels than ``min_labelled`` are drawn again, at most 10 times.
+    with a smaller share of labelled pixels, or squares, than ``min_labelled`` are drawn again, at most 10 times. Of a
+    classifier of squares, patches are whole squares at any place, and the pixel of a class is the middle of one that is
+    of this class where 10 draws find such a one.
 
     Raises:
         TrainingError: If a value is out of its range.
@@ -51,6 +55,7 @@ class PatchPlan:
     flip_and_rotate: bool = True  # whether each patch is turned in one of the 8 ways of a square
     min_labelled: float = 0.05
     seed: int = 0  # 0 to 2**63 - 1
+    squares: Squares | None = None  # that have one class each; their side is the stride
 
     def __post_init__(self) -> None:
         stride = max(1, self.stride_px)
@@ -69,8 +74,8 @@ class PatchPlan:
             raise TrainingError(f"sampling {self.sampling!r}.", expected="'uniform' or 'balanced'")
 
     @classmethod
-    def of(cls, settings: TrainingSettings, margin_px: int, stride_px: int = 1) -> Self:
-        """Return how a training draws patches for a network of this margin and stride."""
+    def of(cls, settings: TrainingSettings, margin_px: int, stride_px: int = 1, squares: Squares | None = None) -> Self:
+        """Return how a training draws patches for a network of this margin and stride, and these squares."""
         return cls(
             patch_px=settings.patch_px,
             margin_px=margin_px,
@@ -79,7 +84,13 @@ class PatchPlan:
             flip_and_rotate=settings.augmentation == "flips-and-rotations",
             min_labelled=settings.min_labelled,
             seed=settings.seed,
+            squares=squares,
         )
+
+    @property
+    def labels_px(self) -> int:
+        """Labels along a side of a patch."""
+        return self.patch_px if self.squares is None else self.patch_px // self.squares.side_px
 
 
 class PatchSampler:
@@ -87,7 +98,7 @@ class PatchSampler:
 
     Raises:
         TrainingError: If there is no piece, one is smaller than a patch, or only some have scores.
-        LabelError: If a class has no pixel, or a label is no class's id.
+        LabelError: If a class has no pixel, or labels no square, or a label is no class's id.
     """
 
     def __init__(self, pieces: Sequence[PatchSource], class_names: Sequence[str], plan: PatchPlan) -> None:
@@ -96,6 +107,7 @@ class PatchSampler:
         _check_pieces(self.pieces, plan)
         self.class_counts = count_classes(self.pieces, class_names)
         self._positions = [self._positions_of(k) for k in range(len(class_names))]
+        self._check_squares(class_names)
         areas = np.array([math.prod(piece.shape) for piece in self.pieces], np.float64)
         self._area_bounds = np.cumsum(areas) / areas.sum()
 
@@ -103,7 +115,7 @@ class PatchSampler:
         """Return patches ``first .. first+count-1``, stacked along a new first axis."""
         context, some = self.plan.patch_px + 2 * self.plan.margin_px, self.pieces[0]
         image = np.empty((count, some.bands, context, context), np.float32)
-        labels = np.empty((count, self.plan.patch_px, self.plan.patch_px), np.uint8)
+        labels = np.empty((count, self.plan.labels_px, self.plan.labels_px), np.uint8)
         scores = None
         if some.score_classes is not None:
             scores = np.empty((count, some.score_classes, context, context), np.float32)
@@ -113,7 +125,7 @@ class PatchSampler:
             turns = int(rng.integers(8)) if self.plan.flip_and_rotate else 0
             piece, around = self.pieces[place], block.padded(self.plan.margin_px)
             image[i] = _turned(piece.read_image(around), turns)
-            labels[i] = _turned(piece.read_labels(block), turns)
+            labels[i] = _turned(self._labels(place, block), turns)
             if scores is not None:
                 scores[i] = _turned(piece.read_scores(around), turns)
         return Patches(image, labels, scores)
@@ -125,13 +137,40 @@ class PatchSampler:
 
     def _place(self, rng: np.random.Generator) -> tuple[int, Block]:
         """Return the piece and block of one patch."""
+        wanted = int(rng.integers(len(self._positions))) if self._by_class else None
         for _ in range(1 + _REDRAWS):
-            piece, block = self._near_class(rng) if self.plan.sampling == "balanced" else self._anywhere(rng)
-            labelled = np.count_nonzero(self.pieces[piece].read_labels(block) != IGNORE)
-            if labelled and labelled >= self.plan.min_labelled * self.plan.patch_px**2:
+            piece, block = self._near_class(rng, wanted) if self.plan.sampling == "balanced" else self._anywhere(rng)
+            labels = self._labels(piece, block)
+            labelled = np.count_nonzero(labels != IGNORE)
+            if labelled and labelled >= self.plan.min_labelled * labels.size and (wanted is None or wanted in labels):
                 return piece, block
         # The pieces are labelled too thinly for the share asked for: at least one labelled pixel then.
-        return self._near_class(rng)
+        return self._near_class(rng, wanted)
+
+    def _check_squares(self, class_names: Sequence[str]) -> None:
+        """Refuse a class whose pixels label no square: it would never be learned."""
+        if self.plan.squares is None:
+            return
+        for class_id, name in enumerate(class_names):
+            rng = np.random.default_rng([self.plan.seed, class_id])
+            tried = (self._labels(*self._near_class(rng, class_id)) for _ in range(_SQUARES_TRIED))
+            if not any(class_id in labels for labels in tried):
+                raise LabelError(
+                    f"No square of {self.plan.squares.side_px} pixels in the training area is of class {name!r}: its "
+                    f"pixels are nowhere the {self.plan.squares.label}.",
+                    expected="squares of every class",
+                    remedy="choose smaller squares with square_px, another label, or leave the class out",
+                )
+
+    @property
+    def _by_class(self) -> bool:
+        """Whether a patch without its class is drawn again: a square near a pixel of a class may be of another."""
+        return self.plan.sampling == "balanced" and self.plan.squares is not None
+
+    def _labels(self, piece: int, block: Block) -> LabelArray:
+        """Return what a network learns of a block: the labels of its pixels or of its squares."""
+        labels = self.pieces[piece].read_labels(block)
+        return labels if self.plan.squares is None else self.plan.squares.ids(labels)
 
     def _anywhere(self, rng: np.random.Generator) -> tuple[int, Block]:
         """Return a block drawn evenly from a piece drawn by its area."""
@@ -141,12 +180,17 @@ class PatchSampler:
         row, col = rng.integers(height - side + 1), rng.integers(width - side + 1)
         return piece, Block(int(row), int(col), side, side)
 
-    def _near_class(self, rng: np.random.Generator) -> tuple[int, Block]:
-        """Return a block, drawn evenly, around a pixel drawn evenly from a class drawn evenly."""
-        positions = self._positions[int(rng.integers(len(self._positions)))]
+    def _near_class(self, rng: np.random.Generator, class_id: int | None = None) -> tuple[int, Block]:
+        """Return a block, drawn evenly, around a pixel drawn evenly from a class, by default one drawn evenly."""
+        positions = self._positions[int(rng.integers(len(self._positions))) if class_id is None else class_id]
         piece, row, col = positions[int(rng.integers(len(positions)))].tolist()
         height, width = self.pieces[piece].shape
-        side = self.plan.patch_px
+        side, squares = self.plan.patch_px, self.plan.squares
+        if squares is not None:  # the pixel in the middle of one of the patch's squares
+            top, left = rng.integers(side // squares.side_px, size=2) * squares.side_px + squares.side_px // 2
+            return piece, Block(
+                int(np.clip(row - top, 0, height - side)), int(np.clip(col - left, 0, width - side)), side, side
+            )
         top = rng.integers(max(0, row - side + 1), min(row, height - side) + 1)
         left = rng.integers(max(0, col - side + 1), min(col, width - side) + 1)
         return piece, Block(int(top), int(left), side, side)
@@ -208,10 +252,12 @@ def _turned(array: NDArray[np.generic], turns: int) -> NDArray[np.generic]:
 def check_patch(shape: tuple[int, int], patch_px: int, stride_px: int = 1) -> None:
     """Raise TrainingError if a piece (height, width) is smaller than a patch."""
     if min(shape) < patch_px:
+        largest = min(shape) // stride_px * stride_px
+        smaller = f"set patch_px to {largest} or less" if largest else "choose smaller squares with square_px"
         raise TrainingError(
             f"A training area of {shape[0]} x {shape[1]} pixels is smaller than a patch of {patch_px} pixels.",
             expected=f"an area of at least {patch_px} x {patch_px} pixels",
-            remedy=f"enlarge the area, or set patch_px to {min(shape) // stride_px * stride_px} or less",
+            remedy=f"enlarge the area, or {smaller}",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 
 from crispmap.classes import ClassSchema
@@ -121,7 +122,10 @@ class SceneInputs:
                 f"{self._project.path.name} names no {key}.", expected=f"{key}: with the path of vectors or a mask",
                 remedy=f"add for example {key}: {{path: {key}.gpkg}}",
             )  # fmt: skip
-        reader = open_labels(section.path, self._project.schema, grid, options=label_options(section))
+        squares = self._project.coarse.squares
+        point_px = 1 if squares is None else squares.point_px
+        options = replace(label_options(section), point_px=point_px)
+        reader = open_labels(section.path, self._project.schema, grid, options=options)
         self._stack.callback(reader.close)
         return reader
 

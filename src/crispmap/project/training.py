@@ -112,7 +112,8 @@ def train_coarse(
     """
     section = project.coarse
     gsd_m = section.gsd_m or data.gsd_m
-    pieces, held = learned_and_held_out(data, "coarse", gsd_m=gsd_m)
+    step_px = 1 if section.squares is None else section.squares.side_px
+    pieces, held = learned_and_held_out(data, "coarse", gsd_m=gsd_m, step_px=step_px)
     pieces = choose(pieces)
     scaling = _scaling(pieces, section.architecture.presets[section.preset].scaling)
     budget = run.budget()
