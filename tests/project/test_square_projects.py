@@ -68,8 +68,9 @@ def make(folder, text=PROJECT, *, labels="mask.tif", rule="label: centre"):
     return path
 
 
-@pytest.mark.parametrize("rule", ["centre", "majority"])
-@pytest.mark.parametrize("labels", ["mask.tif", "points.gpkg"])
+@pytest.mark.parametrize(
+    ("labels", "rule"), [("mask.tif", "centre"), ("points.gpkg", "centre"), ("points.gpkg", "majority")]
+)
 def test_a_project_learns_maps_and_is_scored_by_the_square(tmp_path, labels, rule):
     project = make(tmp_path, labels=labels, rule=f"label: {rule}")
     train_project(project)
