@@ -18,7 +18,7 @@ from crispmap.data import patches as patches_module
 from crispmap.data import scaling as scaling_module
 from crispmap.data.batches import PatchBatches, in_order
 from crispmap.data.budget import DataBudget, machine_memory, parse_bytes
-from crispmap.data.layers import BlockCache, FileLayer
+from crispmap.data.layers import FileLayer
 from crispmap.data.patches import (
     ArrayPatches,
     PatchSource,
@@ -32,6 +32,7 @@ from crispmap.data.scaling import measure_scaling
 from crispmap.errors import GridError, InputError, LabelError, OutputError, SceneError
 from crispmap.geo.grid import Block
 from crispmap.models.scaling import Scaling, paper_scaling, scaled_input
+from crispmap.raster.cached import BlockCache
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import Scene, cut_reflected
 from crispmap.types import IGNORE, LabelArray

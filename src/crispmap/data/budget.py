@@ -6,12 +6,14 @@ import os
 import re
 import tempfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
-from crispmap.data.layers import ArrayLayer, BlockCache, FileLayer, StoredLayer, layer_bytes
+from crispmap.data.layers import ArrayLayer, FileLayer, StoredLayer, layer_bytes
 from crispmap.errors import InputError
+from crispmap.raster.cached import BlockCache
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}I": 1024**power for power, unit in enumerate("KMGT", 1)}
@@ -34,7 +36,7 @@ class DataBudget:
         self.total_bytes = machine_memory() // _SHARE if total_bytes is None else total_bytes
         if self.total_bytes < 1:
             raise InputError(f"Training data may take {total_bytes} bytes.", expected="1 byte or more")
-        self.cache = BlockCache(self.total_bytes // _CACHE_SHARE)
+        self.cache = BlockCache[NDArray[Any]](self.total_bytes // _CACHE_SHARE)
         self.left_bytes = self.total_bytes - self.cache.limit_bytes
         self._folder = Path(folder or tempfile.gettempdir())
 

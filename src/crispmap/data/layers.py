@@ -12,8 +12,6 @@ import os
 import tempfile
 import weakref
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -22,6 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from crispmap.errors import OutputError
 from crispmap.geo.grid import Block
+from crispmap.raster.cached import BlockCache, parts_of
 from crispmap.raster.scene import SceneReader, bounding_block, cut_reflected, reflected_indices
 
 FILE_BLOCK_PX = 128  # side of the blocks in a file: of larger ones a patch needs less than it reads
@@ -52,26 +51,6 @@ def layer_bytes(shape: tuple[int, int, int], dtype: DTypeLike) -> int:
     return int(np.prod(shape)) * np.dtype(dtype).itemsize
 
 
-class BlockCache:
-    """The blocks read last, of all layers together; forked processes keep up to ``limit_bytes`` each."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes, self.held_bytes = limit_bytes, 0
-        self._kept: OrderedDict[tuple[int, int, int], NDArray[Any]] = OrderedDict()
-
-    def get(self, key: tuple[int, int, int], load: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """Return the block of a key (layer, row, col), loaded where it is not kept."""
-        found = self._kept.get(key)
-        if found is not None:
-            self._kept.move_to_end(key)
-            return found
-        found = self._kept[key] = load()
-        self.held_bytes += found.nbytes
-        while self.held_bytes > self.limit_bytes:
-            self.held_bytes -= self._kept.popitem(last=False)[1].nbytes
-        return found
-
-
 class ArrayLayer:
     """A layer in memory."""
 
@@ -92,7 +71,9 @@ class BlockLayer(ABC):
     memory_bytes = 0
     _numbers = itertools.count()
 
-    def __init__(self, shape: tuple[int, int, int], dtype: DTypeLike, cache: BlockCache, side_px: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], dtype: DTypeLike, cache: BlockCache[NDArray[Any]], side_px: int
+    ) -> None:
         self._shape, self._dtype, self._cache, self._side_px = shape, np.dtype(dtype), cache, side_px
         self._number = next(self._numbers)
 
@@ -118,18 +99,15 @@ class BlockLayer(ABC):
 
     def _parts(self, block: Block) -> list[Block]:
         """Return the layer's blocks that a block touches."""
-        side, (_, height, width) = self._side_px, self._shape
-        return [
-            Block(row, col, min(side, height - row), min(side, width - col))
-            for row in range(block.row // side * side, block.row_stop, side)
-            for col in range(block.col // side * side, block.col_stop, side)
-        ]
+        return parts_of(block, self._side_px, self._shape[1:])
 
 
 class FileLayer(BlockLayer):
     """A layer in an unnamed file whose space is reserved at once; OutputError if the folder cannot take it."""
 
-    def __init__(self, shape: tuple[int, int, int], dtype: DTypeLike, cache: BlockCache, folder: Path) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], dtype: DTypeLike, cache: BlockCache[NDArray[Any]], folder: Path
+    ) -> None:
         super().__init__(shape, dtype, cache, FILE_BLOCK_PX)
         size = layer_bytes(shape, dtype)
         try:
@@ -168,7 +146,7 @@ class FileLayer(BlockLayer):
 class SceneLayer(BlockLayer):
     """The bands of an area of a scene, read when they are needed; the scene must stay open."""
 
-    def __init__(self, scene: SceneReader, area: Block, dtype: DTypeLike, cache: BlockCache) -> None:
+    def __init__(self, scene: SceneReader, area: Block, dtype: DTypeLike, cache: BlockCache[NDArray[Any]]) -> None:
         super().__init__((scene.band_count, *area.shape), dtype, cache, SCENE_BLOCK_PX)
         self._scene, self._area = scene, area
 

@@ -40,7 +40,8 @@ class SceneInputs:
 
     def __init__(self, project: Project, scene: ProjectScene, stack: ExitStack) -> None:
         self.scene, self._project, self._stack = scene, project, stack
-        native = stack.enter_context(open_scene(scene.ref))
+        data_set = project.data_set
+        native = stack.enter_context(open_scene(scene.ref) if data_set is None else data_set.open_image(scene.ref))
         self.file_grid = native.grid  # windows of areas count its pixels
         self.image: Scene = native
         self._images: dict[float, Scene] = {}
@@ -122,6 +123,9 @@ class SceneInputs:
                 f"{self._project.path.name} names no {key}.", expected=f"{key}: with the path of vectors or a mask",
                 remedy=f"add for example {key}: {{path: {key}.gpkg}}",
             )  # fmt: skip
+        data_set = self._project.data_set
+        if data_set is not None:
+            return data_set.open_mask(section.path, self.file_grid, grid)
         squares = self._project.coarse.squares
         point_px = 1 if squares is None else squares.point_px
         options = replace(label_options(section), point_px=point_px)

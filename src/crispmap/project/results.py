@@ -51,9 +51,10 @@ _OVERVIEW_PX = 4_000_000  # the report shows only crops of test areas above this
 class Results:
     """The figures of a project's maps on its test areas."""
 
-    methods: Mapping[str, Evaluation]  # by name: the coarse map, the re-thresholded one and the refined one
-    steps: Sequence[ConfusionMatrix]  # after every refinement step, the coarse map's first
-    biases: Sequence[float]  # of the re-thresholded map, fitted on the refiner's area
+    # by name: the coarse map and, where the project has a refiner, the re-thresholded one and the refined one
+    methods: Mapping[str, Evaluation]
+    steps: Sequence[ConfusionMatrix]  # after every refinement step, the coarse map's first; none without a refiner
+    biases: Sequence[float]  # of the re-thresholded map, fitted on the refiner's area; none without a refiner
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure as plain values, safe for JSON."""
@@ -83,7 +84,8 @@ def evaluate_project(
     check_free(products.report, force=force)
     with ExitStack() as stack:
         sources = stack.enter_context(open_sources(project))
-        scored = _ScoredProject(sources, load_refiner(products, project), stack)
+        refiner = load_refiner(products, project) if project.refines else None
+        scored = _ScoredProject(sources, refiner, stack)
         results = scored.results(events)
         data = scored.report(results, story or Story(project.name))
     warn_of_chance(results.methods)
@@ -94,14 +96,15 @@ def evaluate_project(
 
 def _check_mapped(project: Project, products: Products) -> None:
     require_precise(project, ["test"], remedy="without them there is nothing to score the map against")
-    if not project.refines:
+    if not project.refines and project.data_set is None:
         raise ProjectError(
             f"{project.path.name} names no refiner, so there is no refined map to score.",
             expected="models: with coarse and refiner",
             remedy="add the refiner, or give the map: crispmap evaluate map.tif --reference",
         )
     maps = [products.maps(project, scene) for scene in project.scenes if "test" in scene.areas]
-    made = [path for one in maps for path in (one.coarse_map, one.coarse_scores, one.refined_map)]
+    made = [path for one in maps for path in (one.coarse_map, one.coarse_scores)]
+    made += [one.refined_map for one in maps if project.refines]
     for needed in made:
         if not needed.exists():
             remedy = f"run: crispmap predict {shlex.quote(str(project.path))}"
@@ -128,53 +131,63 @@ def _check_made_with(models: Mapping[str, Path], maps: Sequence[Path], project: 
 class _ScoredMaps(ScoredScene):
     """A scene's test areas with the maps that are compared on them, and the map after every iteration."""
 
-    def __init__(self, inputs: SceneInputs, files: SceneMaps, refiner: RefinerModel, stack: ExitStack) -> None:
+    def __init__(
+        self, inputs: SceneInputs, files: SceneMaps, project: Project, refiner: RefinerModel | None, stack: ExitStack
+    ) -> None:
         super().__init__(inputs)
-        schema, biases = refiner.card.schema, np.asarray(refiner.card.class_biases)
-        scores = stack.enter_context(open_scores(files.coarse_scores, kind="logit"))
-        self.steps = IterationMaps(self.image, scores, refiner)
-        self.maps: dict[str, LabelSource] = {
-            COARSE: open_labels(files.coarse_map, schema, self.grid),
-            RETHRESHOLDED: BiasedLabels(scores, biases),
-            REFINED: open_labels(files.refined_map, schema, self.grid),
-        }
+        schema = project.schema if refiner is None else refiner.card.schema
+        self.scores = stack.enter_context(open_scores(files.coarse_scores, kind="logit"))
+        self.maps: dict[str, LabelSource] = {COARSE: open_labels(files.coarse_map, schema, self.grid)}
+        self.steps: IterationMaps | None = None
+        if refiner is not None:
+            self.steps = IterationMaps(self.image, self.scores, refiner)
+            self.maps[RETHRESHOLDED] = BiasedLabels(self.scores, np.asarray(refiner.card.class_biases))
+            self.maps[REFINED] = open_labels(files.refined_map, schema, self.grid)
 
     def compared(self, block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
-        """Return reference, coarse and refined map of a block."""
-        return self.reference.read(block), self.maps[COARSE].read(block), self.maps[REFINED].read(block)
+        """Return reference, coarse map and the map the project ends with of a block."""
+        maps = list(self.maps.values())
+        return self.reference.read(block), maps[0].read(block), maps[-1].read(block)
+
+    def over(self, block: Block) -> list[tuple[FloatArray, LabelArray]]:
+        """Return scores and class ids of a block after every iteration, the coarse map's first."""
+        if self.steps is not None:
+            return self.steps.over(block)
+        return [(self.scores.read(block)[0], self.maps[COARSE].read(block))]
 
 
 class _ScoredProject:
     """A project's maps, scored on the test areas of all its scenes."""
 
-    def __init__(self, sources: Sources, refiner: RefinerModel, stack: ExitStack) -> None:
-        self.sources, self.card = sources, refiner.card
+    def __init__(self, sources: Sources, refiner: RefinerModel | None, stack: ExitStack) -> None:
+        self.sources, self.card = sources, None if refiner is None else refiner.card
         self.project, self.schema = sources.project, sources.project.schema
         self.products = Products.of(sources.project)
-        self.biases = refiner.card.class_biases
+        self.biases = () if refiner is None else refiner.card.class_biases
         self.scenes = [
-            _ScoredMaps(one, self.products.maps(self.project, one.scene), refiner, stack)
+            _ScoredMaps(one, self.products.maps(self.project, one.scene), self.project, refiner, stack)
             for one in sources.scenes
             if one.areas.get("test")
         ]
 
     def results(self, events: Events) -> Results:
-        """Return the figures of the three maps and of every step, summed over the scenes."""
+        """Return the figures of every map and of every step, summed over the scenes."""
         methods: dict[str, Evaluation] = {}
         total = sum(math.prod(one.grid.shape) * len(one.maps) for one in self.scenes)
         with progress(events, "evaluation", total) as running:
-            for name in (COARSE, RETHRESHOLDED, REFINED):
+            for name in self.scenes[0].maps:
                 first, *others = [one.evaluate(one.maps[name], self.schema, running) for one in self.scenes]
                 methods[name] = sum(others, first)
-        parts = [(one.steps, one.areas, one.reference) for one in self.scenes]
-        return Results(methods, iteration_curve(parts, self.schema.names, events), self.biases)
+        parts = [(one.steps, one.areas, one.reference) for one in self.scenes if one.steps is not None]
+        curve = iteration_curve(parts, self.schema.names, events) if parts else []
+        return Results(methods, curve, self.biases)
 
     def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""
         named = {name: MethodResult(name, evaluation) for name, evaluation in results.methods.items()}
         return ReportData(
-            title=story.title, schema=self.schema, coarse=named[COARSE], rethresholded=named[RETHRESHOLDED],
-            refined=named[REFINED], curve=results.steps,
+            title=story.title, schema=self.schema, coarse=named[COARSE], rethresholded=named.get(RETHRESHOLDED),
+            refined=named.get(REFINED), curve=results.steps,
             crops=[self._crop(*crop) for crop in titled_crops(self.scenes, _ScoredMaps.compared, self.sources)],
             overview=_overview([(one, area.block) for one in self.scenes for area in one.areas]),
             settings=self._settings(results), provenance=_provenance(self.sources),
@@ -182,20 +195,21 @@ class _ScoredProject:
         )  # fmt: skip
 
     def _crop(self, title: str, scene: _ScoredMaps, block: Block) -> Crop:
-        steps = scene.steps.over(block)
+        steps = scene.over(block)
         shares: list[FloatArray] = [softmax(scores, axis=0) for scores, _ in steps]
         names = enumerate(self.schema.names[1:], 1)
         return Crop(
             title=title, image=scene.picture(block), reference=scene.reference.read(block),
             steps=[labels for _, labels in steps],
             heat={name: [share[class_id] for share in shares] for class_id, name in names},
-            rethresholded=scene.maps[RETHRESHOLDED].read(block),
+            rethresholded=scene.maps[RETHRESHOLDED].read(block) if RETHRESHOLDED in scene.maps else None,
         )  # fmt: skip
 
     def _cards(self) -> dict[str, ModelCard]:
         coarse_model = self.products.coarse_model
         trained = not self.project.scores_given and coarse_model.exists()
-        return ({"coarse network": read_card(coarse_model)} if trained else {}) | {"refiner": self.card}
+        cards = {"coarse network": read_card(coarse_model)} if trained else {}
+        return cards | ({} if self.card is None else {"refiner": self.card})
 
     def _training_times(self) -> dict[str, float]:
         return {
@@ -210,6 +224,8 @@ class _ScoredProject:
                    "influence radius (px)": card.radius_px, **card.provenance.get("settings", {})}
             for name, card in self._cards().items()
         }  # fmt: skip
+        if self.card is None:
+            return settings
         biases = dict(zip(self.schema.names, results.biases, strict=True))
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
 
@@ -219,13 +235,16 @@ def _overview(places: Sequence[tuple[_ScoredMaps, Block]]) -> Overview | None:
     scene, block = max(places, key=lambda place: place[1].height * place[1].width)
     if block.height * block.width > _OVERVIEW_PX:
         return None
-    coarse, rethresholded, refined = (one.read(block) for one in scene.maps.values())
-    return Overview(scene.picture(block), scene.reference.read(block), coarse, rethresholded, refined)
+    return Overview(
+        scene.picture(block), scene.reference.read(block), *(one.read(block) for one in scene.maps.values())
+    )
 
 
 def _provenance(sources: Sources) -> dict[str, Any]:
     files = [
-        f"{file_name(one.scene.path)}, {one.file_grid.height} x {one.file_grid.width} px" for one in sources.scenes
+        f"{file_name(one.scene.path)}, {one.file_grid.height} x {one.file_grid.width} px"
+        for one in sources.scenes
+        if one.areas.get("test") or sources.project.data_set is None
     ]
     return {
         "project": sources.project.path.name, "scene" if len(files) == 1 else "scenes": "; ".join(files),

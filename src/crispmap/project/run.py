@@ -132,16 +132,16 @@ def predict_project(
         )  # fmt: skip
     project = load_project(path)
     products = Products.of(project)
-    outputs = [_outputs(products.maps(project, scene), project) for scene in project.scenes]
+    outputs = [_outputs(products.maps(project, scene), project) for scene in project.mapped]
     made = [len(outputs) > 1 and not options.force and is_made(files) for files in outputs]
     for files, done in zip(outputs, made, strict=True):
         if not done and not options.force and not store_folder(files[0].path).exists():
             _refuse_existing([one.path for one in files], "give force=True to replace the maps")
     with open_sources(project) as sources:  # shows what is wrong with the project's areas before any work
         gsd_m = sources.gsd_m if len(project.scenes) > 1 else project.gsd_m
-        total = sum(math.prod(one.image.grid.shape) for one in sources.scenes)
+        total = sum(math.prod(one.image.grid.shape) for one in sources.scenes if one.scene.mapped)
     models = _models(project, products)
-    jobs = [map_job(project, scene, models.files, gsd_m) for scene in project.scenes]
+    jobs = [map_job(project, scene, models.files, gsd_m) for scene in project.mapped]
     results = []
     with progress(events, f"{len(jobs)} maps", total) if len(jobs) > 1 else nullcontext(events) as running:
         for job, files, done in zip(jobs, outputs, made, strict=True):

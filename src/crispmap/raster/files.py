@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -174,6 +175,17 @@ class FileScene(Scene):
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Return one block that lies inside the grid."""
+        raw, valid = self.read_stored(block)
+        with np.errstate(over="ignore"):  # beyond float32: becomes infinite, hence invalid
+            image = raw.astype(np.float32, copy=False)
+        return image, valid
+
+    def read_stored(self, block: Block) -> tuple[NDArray[Any], BoolArray]:
+        """Return one block that lies inside the grid in the type of the file, 0 where invalid, and its valid pixels.
+
+        Raises:
+            SceneError: If the file cannot be read there.
+        """
         window = Window(block.col, block.row, block.width, block.height)
         try:
             with self._pool.handle() as dataset:
@@ -188,13 +200,12 @@ class FileScene(Scene):
                 if any(is_remote(file) for file in self._ref.files)
                 else "Copy or download the file again; check it with gdalinfo -checksum.",
             ) from error
-        with np.errstate(over="ignore"):  # beyond float32: becomes infinite, hence invalid
-            image = raw.astype(np.float32, copy=False)
         if raw.dtype.kind == "f":
-            valid &= np.isfinite(image).all(axis=0)
+            with np.errstate(over="ignore"):  # beyond float32: becomes infinite, hence invalid
+                valid &= np.isfinite(raw.astype(np.float32, copy=False)).all(axis=0)
         if not valid.all():
-            np.copyto(image, 0.0, where=~valid)
-        return image, valid
+            np.copyto(raw, 0, where=~valid)
+        return raw, valid
 
     def warn_about_pixels(self) -> None:
         """Warn about bands and borders that are probably not what they seem; see ``crispmap.raster.band_checks``."""

@@ -18,7 +18,8 @@ from crispmap.raster.stac import is_item, item_scenes, split_assets
 
 __all__ = ["SceneRef", "resolve_scenes"]
 
-_SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".wld", ".jgw", ".pgw", ".prj")
+SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".wld", ".jgw", ".pgw", ".prj")
+"""How the names of files end that say something of another file."""
 _FOLDERS_IN_NAME = 8
 
 
@@ -91,7 +92,7 @@ def _is_pattern(text: str) -> bool:
 def _matches(pattern: str) -> list[str]:
     """Return the files that match a pattern, sorted, without folders and sidecars; none is an error."""
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no pattern with a root
-    files = [file for file in found if not file.lower().endswith(_SIDECARS) and Path(file).is_file()]
+    files = [file for file in found if not file.lower().endswith(SIDECARS) and Path(file).is_file()]
     if not files:
         raise SceneError(
             f"No file matches {pattern}.",

@@ -16,6 +16,10 @@ _ADD_AREA = "Add areas: {role} with a window, bounds, polygon or file."
 
 def contradictions(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
     """Yield what is wrong with how the values of a file fit together."""
+    if file.dataset is not None:
+        yield from _of_data_set(file)
+        yield from _of_working_distance(file)
+        return
     yield from _of_several(file)
     if file.models is None:
         yield from _of_coarse_scores(file, scenes)
@@ -24,6 +28,34 @@ def contradictions(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterato
         yield from _of_models(file, file.models, scenes)
     yield from _of_reference(file, scenes)
     yield from _of_classes(file)
+    yield from _of_working_distance(file)
+
+
+def _of_data_set(file: ProjectFile) -> Iterator[Finding]:
+    """Yield keys that a data set takes the place of, or that need another refiner than it trains."""
+    for key in ("scene", "scenes", "labels", "reference"):
+        if getattr(file, key) is not None:
+            yield Finding(
+                (key,), f"{key} is given beside dataset", "images and masks of the data set", f"Remove {key}."
+            )
+    if file.areas.model_fields_set:
+        yield Finding(("areas",), "areas are given beside dataset", "split: under dataset", "Remove areas.")
+    if file.coarse.scores is not None:
+        at = ("coarse", "scores")
+        yield Finding(at, "coarse.scores is given beside dataset", "a network to train", "Remove scores.")
+    if file.refiner is not None and file.models is not None:
+        yield Finding(("refiner",), "refiner is given beside models, which are finished", "one of both", "Remove one.")
+    if file.refiner is not None and file.refiner.corrected_labels:
+        at = ("refiner", "corrected_labels")
+        yield Finding(at, "corrected_labels is given for a data set", "imprecise labels to correct", "Remove it.")
+    if file.refiner is not None and file.models is None and not file.dataset_refines:
+        yield Finding(
+            ("refiner",), "refiner is given, but no image of the data set is for it", "dataset: split: refiner",
+            "Add dataset: split: {refiner: 0.1}, or remove refiner: a data set of precise masks needs none.",
+        )  # fmt: skip
+
+
+def _of_working_distance(file: ProjectFile) -> Iterator[Finding]:
     key, fine = ("gsd_m", file.gsd_m) if file.scene is None else ("scene.gsd_m", file.scene.gsd_m)
     coarse = file.coarse.gsd_m
     if fine is not None and coarse is not None and coarse < fine:
@@ -48,7 +80,7 @@ def _of_several(file: ProjectFile) -> Iterator[Finding]:
 
 
 def _of_classes(file: ProjectFile) -> Iterator[Finding]:
-    names = [entry.name for entry in file.classes]
+    names = [entry.name for entry in file.classes or ()]
     places: list[tuple[Location, object]] = [((), file)]
     places += [(("scenes", index), one) for index, one in enumerate(file.scenes or ())]
     for place, holder in places:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -19,7 +20,11 @@ from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene, scenes_of
 from crispmap.project.file.sections import FORMAT, ClassEntry
 
+if TYPE_CHECKING:
+    from crispmap.project.pairs.expand import DataSet
+
 PROJECT_FILE = "project.yaml"  # the default name of a project file
+_CLASSES = "what to map: a list of classes, the background first"
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,12 @@ class Project:
     output_folder: Path  # may not exist yet
     # files of finished models by "coarse" and "refiner"; where there are any, nothing is trained
     models: Mapping[str, Path] = field(default_factory=dict)
+    data_set: DataSet | None = None  # what the scenes are images of, where they are those of a data set
+
+    @property
+    def mapped(self) -> list[ProjectScene]:
+        """The scenes that maps are made of."""
+        return [one for one in self.scenes if one.mapped]
 
     def has_area(self, role: str) -> bool:
         """Return whether any scene has an area for a role."""
@@ -70,21 +81,39 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
         path = path / PROJECT_FILE
     marked = migrated(read_marked_yaml(path))
     file = _parse(marked, path, check_files)
-    scenes, findings = scenes_of(file, marked, path)
-    schema, schema_findings = schema_of(file.classes)
-    findings += schema_findings
-    if scenes:
+    schema, findings = schema_of(file.classes) if file.classes is not None else (None, [])
+    scenes: tuple[ProjectScene, ...] = ()
+    if file.dataset is None:
+        scenes, of_scenes = scenes_of(file, marked, path)
+        findings += of_scenes
+    if scenes or file.dataset is not None:
         findings += contradictions(file, scenes)
-    if findings or schema is None:
+    if findings:
         raise project_error(findings, marked, path)
-    trained = file.models is None and any(one.reference is not None for one in scenes)
+    data_set = None
+    if file.dataset is not None:
+        from crispmap.project.pairs.expand import open_data_set  # which reads sections of this package
+
+        data_set = open_data_set(file.dataset, schema, file.seed)
+        schema, scenes = data_set.schema, data_set.scenes()
+    if schema is None:
+        raise project_error([Finding(("classes",), "classes is missing", _CLASSES, "Add classes.")], marked, path)
     models = {} if file.models is None else file.models.model_dump(exclude_none=True)
     return Project(
         path=path, name=file.name, seed=file.seed, scenes=scenes,
         gsd_m=file.gsd_m if file.scene is None else file.scene.gsd_m, schema=schema, coarse=file.coarse,
-        refiner=file.refiner or RefinerSection.default() if trained else None,
-        output_folder=file.output.folder or path.parent / file.name, models=models,
+        refiner=_refiner_of(file, scenes), output_folder=file.output.folder or path.parent / file.name, models=models,
+        data_set=data_set,
     )  # fmt: skip
+
+
+def _refiner_of(file: ProjectFile, scenes: Sequence[ProjectScene]) -> RefinerSection | None:
+    """Return the refiner to train; a data set has one only where images are for it: its masks may be precise enough."""
+    if file.models is not None or all(one.reference is None for one in scenes):
+        return None
+    if file.dataset is not None and not any("refiner" in one.areas for one in scenes):
+        return None
+    return file.refiner or RefinerSection.default()
 
 
 def _parse(marked: MarkedYaml, path: Path, check_files: bool) -> ProjectFile:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from crispmap.project.file import sections
+from crispmap.project.file.dataset_section import DatasetSection
 from crispmap.project.file.networks import CoarseField, CoarseSection, RefinerField
 from crispmap.project.file.sections import FORMAT, GSD, AreasSection, Name, Positive, Section, key
 
@@ -27,8 +28,11 @@ class ProjectFile(Section):
     scenes: Annotated[tuple[sections.SceneEntry, ...], Field(min_length=1)] | None = key(
         "several scenes in place of scene: a list of mappings with the keys path and areas"
     )
+    dataset: DatasetSection | None = key("images and masks in folders: a mapping with the key path")
     gsd_m: Positive | None = key(f"pixel size to work at with several scenes, by default the coarsest, {GSD}")
-    classes: tuple[sections.ClassEntry, ...] = Field(description="what to map: a list of classes, the background first")
+    classes: tuple[sections.ClassEntry, ...] | None = key(
+        "what to map, of a data set by default its own: a list of classes, the background first"
+    )
     labels: sections.LabelSection | None = key(sections.LABELS)
     reference: sections.ReferenceSection | None = key(sections.REFERENCE)
     areas: AreasSection = key(sections.AREAS, AreasSection())
@@ -40,3 +44,8 @@ class ProjectFile(Section):
         "finished models in place of trainings: a mapping such as {coarse: coarse.safetensors}"
     )
     output: OutputSection = key("results: a mapping with the key folder", OutputSection())
+
+    @property
+    def dataset_refines(self) -> bool:
+        """Whether images of a data set are for a refiner."""
+        return self.dataset is not None and self.dataset.split.refiner not in (None, 0.0)

@@ -29,14 +29,17 @@ class ProjectScene:
     scores: ScoreSource | None = None
     areas: Mapping[str, tuple[AreaPiece, ...]] = field(default_factory=dict)  # by role
     at: Location = ()  # in the project file
+    mapped: bool = True  # whether a map is made of it; of a data set's images that train, none is
 
 
 def scenes_of(file: ProjectFile, marked: MarkedYaml, path: Path) -> tuple[tuple[ProjectScene, ...], list[Finding]]:
     """Return the scenes of a project file, and what is wrong with them."""
-    if (file.scene is None) == (file.scenes is None):
-        given = "neither scene nor scenes is given" if file.scene is None else "scene and scenes are both given"
-        remedy = "Name one scene under scene:, or several under scenes: in a list."
-        return (), [Finding(() if file.scene is None else ("scenes",), given, "one of scene and scenes", remedy)]
+    given = [key for key in ("scene", "scenes", "dataset") if getattr(file, key) is not None]
+    if len(given) != 1:
+        found = "neither scene nor scenes is given" if not given else f"{' and '.join(given)} are both given"
+        remedy = "Name one scene under scene:, several under scenes: in a list, or a folder of pairs under dataset:."
+        at: Location = (given[-1],) if given else ()
+        return (), [Finding(at, found, "one of scene, scenes and dataset", remedy)]
     if file.scene is not None:
         areas, findings = _pieces(file.areas, (), marked, path)
         one, scores = file.scene, file.coarse.scores

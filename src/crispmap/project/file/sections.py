@@ -52,6 +52,11 @@ def _must_exist(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
+def checked_path(value: object, info: ValidationInfo) -> Path:
+    """Return text as the path of an input that exists."""
+    return _must_exist(_as_path(value, info), info)
+
+
 def _must_be_here(path: Path) -> Path:
     if is_address(path):
         raise bad_value(f"names {typed(path)}, an address", remedy="Name a folder on a disk.")

@@ -18,11 +18,11 @@ _ERROR_SIDE_PX = 640
 
 
 def overview_pictures(data: ReportData) -> list[Picture]:
-    """Return the five pictures of the whole area; none without an overview."""
+    """Return the pictures of the whole area; none without an overview."""
     area = data.overview
     if area is None:
         return []
-    maps = {"Reference": area.reference} | _three_maps(data, area)
+    maps = {"Reference": area.reference} | _maps(data, area)
     photo = photo_jpeg(area.image, max_side_px=_OVERVIEW_SIDE_PX)
     return [picture(photo, "Image", "Image of the whole area")] + [
         picture(class_map_png(every(labels, _OVERVIEW_SIDE_PX), data.schema), name, f"{name}, whole area")
@@ -36,7 +36,7 @@ def overview_thinning(data: ReportData) -> int:
 
 
 def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
-    """Return, for each class but the background, the error maps of the three maps; none without an overview."""
+    """Return, for each class but the background, the error maps of the maps; none without an overview."""
     area = data.overview
     if area is None:
         return []
@@ -46,7 +46,7 @@ def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
         content = error_map_png(every(labels, _ERROR_SIDE_PX), reference, class_id)
         return picture(content, name, f"{name}: hits, misses and false alarms of {data.schema[class_id].name}")
 
-    maps = _three_maps(data, area)
+    maps = _maps(data, area)
     return [
         (one.name, [errors(labels, name, class_id) for name, labels in maps.items()])
         for class_id, one in enumerate(data.schema)
@@ -54,8 +54,9 @@ def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
     ]
 
 
-def _three_maps(data: ReportData, area: Overview) -> dict[str, LabelArray]:
-    return {data.coarse.name: area.coarse, data.rethresholded.name: area.rethresholded, data.refined.name: area.refined}
+def _maps(data: ReportData, area: Overview) -> dict[str, LabelArray]:
+    methods = ((data.coarse, area.coarse), (data.rethresholded, area.rethresholded), (data.refined, area.refined))
+    return {one.name: labels for one, labels in methods if one is not None and labels is not None}
 
 
 def crop_view(crop: Crop, schema: ClassSchema) -> dict[str, Any]:

@@ -36,6 +36,8 @@ _SECTIONS = (
     ("notes", "notes", "Notes"),
 )
 
+_NOTHING = "There is no mean IoU: the reference and the maps have no pixel in common."
+
 
 def write_report(path: str | Path, data: ReportData, *, force: bool = False) -> Path:
     """Write the report, complete or not at all, and return its path; a missing folder is created.
@@ -58,7 +60,7 @@ def render_report(data: ReportData) -> str:
         "thinned": overview_thinning(data),
         "summary": summary_table(data.evaluations),
         "chance": chance_tables(data.evaluations),
-        "has_boundaries": bool(data.refined.evaluation.widths_m),
+        "has_boundaries": bool(data.last.evaluation.widths_m),
         "warnings": _warnings(data),
         "charts": _charts(data),
         "crops": [crop_view(crop, data.schema) for crop in data.crops],
@@ -68,21 +70,26 @@ def render_report(data: ReportData) -> str:
             (name, f"rgb({r} {g} {b} / {alpha / 255:.2f})") for name, (r, g, b, alpha) in ERROR_COLOURS.items()
         ],
         "per_class": class_table(data.evaluations),
-        "confusion": _confusion(data.refined.evaluation.confusion),
+        "confusion": _confusion(data.last.evaluation.confusion),
         "timings": _timings(data.timings),
         "settings": groups_of(data.settings),
         "provenance": groups_of(data.provenance),
         "notes": list(data.notes),
+        "last": data.last.name,
+        "refined": data.refined is not None,
     }
     return render_page("report.html.j2", view | {"sections": sections_of(view, _SECTIONS)})
 
 
 def _conclusion(data: ReportData) -> list[str]:
     """Return the result in words: the effect of refinement, then the comparison with recalibration alone."""
+    if data.refined is None or data.rethresholded is None:
+        share = 100 * data.coarse.evaluation.mean_iou
+        return [f"Mean IoU is {share:.1f} %."] if math.isfinite(share) else [_NOTHING]
     methods = (data.coarse, data.rethresholded, data.refined)
     coarse, rival, refined = (100 * method.evaluation.mean_iou for method in methods)
     if not (math.isfinite(coarse) and math.isfinite(refined)):
-        return ["There is no mean IoU: the reference and the maps have no pixel in common."]
+        return [_NOTHING]
     first = f"Refinement {_change(coarse, refined)}"
     if not math.isfinite(rival):
         return [first + "."]
@@ -111,7 +118,7 @@ def _warnings(data: ReportData) -> list[str]:
             pixels = _count(one.confusion.unmapped_px)
             have = "labelled pixel has" if one.confusion.unmapped_px == 1 else "labelled pixels have"
             out.append(f"{name}: {pixels} {have} no class in the map. The figures leave them out.")
-    absent = np.flatnonzero(data.refined.evaluation.confusion.reference_px == 0)
+    absent = np.flatnonzero(data.last.evaluation.confusion.reference_px == 0)
     if absent.size:
         names = ", ".join(data.schema[int(index)].name for index in absent)
         out.append(f"The reference has no pixel of: {names}.")
@@ -121,7 +128,7 @@ def _warnings(data: ReportData) -> list[str]:
 
 def _charts(data: ReportData) -> list[tuple[str, Any]]:
     """Return the charts over the steps; none without steps."""
-    if len(data.curve) < 2:
+    if len(data.curve) < 2 or data.rethresholded is None:
         return []
     rival = data.rethresholded.evaluation.confusion
     accuracies = [matrix.overall_accuracy for matrix in data.curve]

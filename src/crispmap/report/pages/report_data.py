@@ -1,4 +1,4 @@
-"""The data of the report of a coarse, a re-thresholded and a refined map."""
+"""The data of the report of a coarse map, and of a re-thresholded and a refined map where there is a refiner."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import SchemaError
+from crispmap.errors import InputError, SchemaError
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.pictures.views import Crop, Overview
@@ -27,7 +27,7 @@ class ReportData:
     """The data of a report.
 
     Raises:
-        InputError: If maps were compared at different widths or slack.
+        InputError: If maps were compared at different widths or slack, or one of refined and re-thresholded is missing.
         SchemaError: If figures are of different classes.
     """
 
@@ -35,9 +35,9 @@ class ReportData:
     schema: ClassSchema  # the classes of every map in the report
     coarse: MethodResult  # figures of the coarse map
     # figures of the coarse map with class biases fitted on the refiner's training piece: the honest rival of the
-    # refined map, so a report is not made without it
-    rethresholded: MethodResult
-    refined: MethodResult  # figures of the refined map
+    # refined map, so a report on a refiner is not made without it; None without a refiner
+    rethresholded: MethodResult | None = None
+    refined: MethodResult | None = None  # figures of the refined map; None without a refiner
     others: Sequence[MethodResult] = ()  # further rows of the table, shown before the refined map
     # confusion matrix after each step, the coarse map's first; empty for no chart
     curve: Sequence[ConfusionMatrix] = ()
@@ -50,6 +50,8 @@ class ReportData:
     notes: Sequence[str] = ()  # paragraphs of text
 
     def __post_init__(self) -> None:
+        if (self.rethresholded is None) != (self.refined is None):
+            raise InputError("A report shows a refined or a re-thresholded map alone.", expected="both, or neither")
         for matrix in (*(method.evaluation.confusion for method in self.methods), *self.curve):
             if tuple(matrix.class_names) != self.schema.names:
                 raise SchemaError(
@@ -60,8 +62,14 @@ class ReportData:
 
     @property
     def methods(self) -> tuple[MethodResult, ...]:
-        """The rows of the table: coarse, re-thresholded, others, refined."""
-        return (self.coarse, self.rethresholded, *self.others, self.refined)
+        """The rows of the table: coarse, re-thresholded, others, refined, as far as there are."""
+        rows = (self.coarse, self.rethresholded, *self.others, self.refined)
+        return tuple(one for one in rows if one is not None)
+
+    @property
+    def last(self) -> MethodResult:
+        """The map the project ends with: the refined one, else the coarse one."""
+        return self.refined or self.coarse
 
     @property
     def evaluations(self) -> list[tuple[str, Evaluation]]:

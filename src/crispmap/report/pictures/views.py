@@ -42,16 +42,17 @@ class Crop:
 
 @dataclass(frozen=True)
 class Overview:
-    """The whole scored area: a picture uint8 (3, row, col) and four class maps uint8 (row, col)."""
+    """The whole scored area: a picture uint8 (3, row, col) and two to four class maps uint8 (row, col)."""
 
     image: NDArray[np.uint8]
     reference: LabelArray
     coarse: LabelArray
-    rethresholded: LabelArray
-    refined: LabelArray
+    rethresholded: LabelArray | None = None
+    refined: LabelArray | None = None
 
     def __post_init__(self) -> None:
-        _check_shapes("The overview", self.image, (self.reference, self.coarse, self.rethresholded, self.refined))
+        maps = (self.reference, self.coarse, self.rethresholded, self.refined)
+        _check_shapes("The overview", self.image, [one for one in maps if one is not None])
 
 
 @dataclass(frozen=True)

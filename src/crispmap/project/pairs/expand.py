@@ -1,0 +1,266 @@
+"""A data set as the scenes of a project: an image each, with its mask as labels, reference or both, by its role."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import CrispmapWarning, GeoreferenceWarning, ProjectError, number_of
+from crispmap.geo.area_pieces import AreaPiece
+from crispmap.geo.grid import Block, Grid
+from crispmap.labels.coded import CodedMask, MaskCode
+from crispmap.labels.reader import LabelOptions, LabelReader
+from crispmap.project.file.dataset_section import DatasetSection
+from crispmap.project.file.scenes import ProjectScene
+from crispmap.project.file.sections import LabelSection, ReferenceSection
+from crispmap.project.pairs.classes import classes_of
+from crispmap.project.pairs.facts import (
+    Damage,
+    ImageFacts,
+    boxes_of,
+    content_key,
+    duplicates,
+    facts_of,
+    overlapping,
+    refuse_or_skip,
+)
+from crispmap.project.pairs.find import FoundPairs, Pair, find_pairs
+from crispmap.project.pairs.split import Members, cut_roles, ground_cells, ids_of, split_pairs
+from crispmap.raster.cached import KEPT_BYTES, BlockCache, CachedScene
+from crispmap.raster.refs import SceneRef
+
+_LABELS_FOR = {"coarse", "validation"}
+_REFERENCE_FOR = {"refiner", "validation", "test"}
+Areas = dict[str, list[tuple[int, int, int, int]]]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set of image and mask pairs, checked and split: its scenes, its classes, and how its files are read."""
+
+    section: DatasetSection
+    found: FoundPairs
+    facts: Mapping[str, ImageFacts]  # of the images that are used, by name
+    damaged: Sequence[Damage]  # pairs left out
+    same: Sequence[Sequence[str]]  # names of pairs of one image
+    schema: ClassSchema
+    areas: Mapping[str, Areas]  # windows by role, by name; of images without a mask none
+    code: MaskCode
+    cache: BlockCache = field(default_factory=lambda: BlockCache(KEPT_BYTES))  # type: ignore[type-arg]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The pairs that are used."""
+        return [one for one in self.found.pairs if one.name in self.facts]
+
+    def scenes(self) -> tuple[ProjectScene, ...]:
+        """Return the images as scenes of a project."""
+        return tuple(map(self._scene, self.pairs))
+
+    def _scene(self, pair: Pair) -> ProjectScene:
+        windows = self.areas.get(pair.name, {})
+        areas = {
+            role: tuple(AreaPiece(window=one, origin=f"{pair.image.name} ({role})") for one in windows[role])
+            for role in windows
+        }
+        mask = {"path": str(pair.mask)}
+        return ProjectScene(
+            pair.name, pair.image, self.ref_of(pair.image),
+            labels=LabelSection.model_validate(mask) if _LABELS_FOR & areas.keys() else None,
+            reference=ReferenceSection.model_validate(mask) if _REFERENCE_FOR & areas.keys() else None,
+            areas=areas, mapped="test" in areas or not areas,
+        )  # fmt: skip
+
+    def ref_of(self, image: Path) -> SceneRef:
+        """Return an image as it is read."""
+        return ref_of(self.section, self.found, image)
+
+    def open_image(self, ref: SceneRef) -> CachedScene:
+        """Return an image; its file is open only while it is decoded."""
+        return CachedScene(ref, self.cache, skip=self.section.damaged == "skip")
+
+    def open_mask(self, mask: Path, own: Grid, grid: Grid) -> LabelReader:
+        """Return a mask on a grid over its image, whose own grid is ``own``."""
+        return CodedMask(mask, self.code, own, grid, self.cache)
+
+    def digest(self, image: Path, mask: Path, block: Block) -> str:
+        """Return a text that changes with the contents of a piece."""
+        return f"{content_key(image)} {content_key(mask)} {block} {self.section.model_dump_json(exclude={'path'})}"
+
+
+def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: int) -> DataSet:
+    """Return the data set of a section, with these classes, else its own.
+
+    Raises:
+        CrispmapError: If it has no pairs, pairs that cannot be used, no classes, or cannot be split so.
+
+    Warns:
+        CrispmapWarning: Of masks without image, pairs left out, images twice, and images moved to another role.
+    """
+    found = find_pairs(section.path, section.layout, patterns_of(section))
+    own, ignored = classes_of(section.path, found.layout, given=None if classes is None else classes.classes)
+    schema = ClassSchema(own)
+    facts, damaged = facts_of(found.pairs, partial(ref_of, section, found))
+    skip = section.damaged == "skip"
+    refuse_or_skip(damaged, len(found.pairs), skip=skip)
+    used = [one for one in found.pairs if one.name in facts]
+    _tell(section, found, facts)
+    same = duplicates(used)
+    areas = _areas(section, found, used, facts, same, seed)
+    tolerance = found.layout.tolerance if section.tolerance is None else section.tolerance
+    options = LabelOptions(unknown=section.unknown, tolerance=tolerance)
+    masks = [one.mask for one in used if one.mask is not None]
+    code = MaskCode(masks, schema, [*ignored, *section.ignored], options, skip=skip)
+    return DataSet(section, found, facts, damaged, same, schema, areas, code)
+
+
+def patterns_of(section: DatasetSection) -> list[tuple[str, str]]:
+    """Return the patterns of images and masks of layout ``pairs``; ProjectError where they do not go together."""
+    images, masks = section.images or (), section.masks or ()
+    if len(images) != len(masks) or (section.layout == "pairs" and not images):
+        raise ProjectError(
+            f"dataset: gives {number_of(len(images), 'pattern')} of images and {len(masks)} of masks.",
+            expected="as many patterns of masks as of images, at least one for layout: pairs",
+            remedy="Write for example images: images/*.jpg and masks: masks/{id}.png.",
+        )
+    if images and section.layout not in ("pairs", None):
+        given = f"dataset: gives patterns beside layout: {section.layout}."
+        raise ProjectError(given, expected="patterns with layout: pairs", remedy="Write layout: pairs.")
+    return list(zip(images, masks, strict=True))
+
+
+def ref_of(section: DatasetSection, found: FoundPairs, image: Path) -> SceneRef:
+    """Return an image of a data set as it is read."""
+    gsd_m = section.assume_gsd_m or found.layout.gsd_m or 1.0
+    return section.model_copy(update={"path": image, "assume_gsd_m": gsd_m}).ref
+
+
+def _tell(section: DatasetSection, found: FoundPairs, facts: Mapping[str, ImageFacts]) -> None:
+    """Warn of what is left over, and of pixels that are taken for a metre."""
+    unplaced = [name for name, one in facts.items() if one.grid.crs is None]
+    if unplaced and section.assume_gsd_m is None and found.layout.gsd_m is None:
+        text = (
+            f"{number_of(len(unplaced), 'image')} like {unplaced[0]} have no georeference: a pixel counts as one metre."
+        )
+        warnings.warn(f"{text} Give its side under dataset: as assume_gsd_m.", GeoreferenceWarning, stacklevel=4)
+    if found.lone_masks:
+        given = f"{number_of(len(found.lone_masks), 'mask')} without an image: {found.lone_masks[0]}"
+        warnings.warn(f"{given}{' and so on' if len(found.lone_masks) > 1 else ''}.", CrispmapWarning, stacklevel=4)
+
+
+def _areas(
+    section: DatasetSection, found: FoundPairs, used: Sequence[Pair], facts: Mapping[str, ImageFacts],
+    same: Sequence[Sequence[str]], seed: int,
+) -> dict[str, Areas]:  # fmt: skip
+    """Return what every image with a mask is for."""
+    boxes = boxes_of(facts)
+    ground = list(overlapping(boxes, facts))
+    members: dict[str, Members] = section.split.members
+    labelled = [one for one in used if one.mask is not None]
+    if section.split.by == "within":
+        _refuse_shared(same, ground)
+        return {one.name: _cut(facts[one.name].grid.shape, members) for one in labelled}
+    tiles = {} if members else _tiles(section.path, found, labelled, facts)
+    if tiles:
+        return tiles
+    cells = []
+    if section.split.by == "ground":
+        cells = ground_cells(_centres(labelled, boxes))
+    split = split_pairs(labelled, members, [*same, *ground, *cells], seed)
+    _tell_of_moves(same, ground, split.moved)
+    whole = {name: (0, 0, *one.grid.shape) for name, one in facts.items()}
+    return {name: {role: [whole[name]]} for name, role in split.roles.items()}
+
+
+def _cut(shape: tuple[int, int], members: Mapping[str, Members]) -> Areas:
+    """Return windows across the longer side of an image, one a role."""
+    height, width = shape
+    parts = cut_roles(max(shape), members)
+    if height >= width:
+        return {role: [(start, 0, stop - start, width)] for role, (start, stop) in parts.items()}
+    return {role: [(0, start, height, stop - start)] for role, (start, stop) in parts.items()}
+
+
+def _refuse_shared(same: Sequence[Sequence[str]], ground: Sequence[tuple[str, str]]) -> None:
+    """Raise ProjectError where images that are split within show the same ground."""
+    for first, second, *_ in [*same, *ground]:
+        raise ProjectError(
+            f"{first} and {second} show one ground, and a split within images would give it several roles.",
+            expected="images of different ground", remedy="Remove one of them, or split by: file.",
+        )  # fmt: skip
+
+
+def _tiles(
+    folder: Path, found: FoundPairs, labelled: Sequence[Pair], facts: Mapping[str, ImageFacts]
+) -> dict[str, Areas]:
+    """Return the windows that the data set's own lists of tiles give to each role; none without lists."""
+    lists = {role: folder / name for role, name in found.layout.lists.items() if (folder / name).is_file()}
+    by_id = {one.id: one for one in labelled}
+    areas: dict[str, Areas] = {}
+    unknown = Counter[str]()
+    taken: dict[tuple[str, tuple[int, int, int, int]], str] = {}
+    for role, path in lists.items():
+        for text in ids_of(path):
+            placed = _placed(text, by_id, facts, found.layout.tile_px)
+            if placed is None:
+                unknown[f"{path.name}: {text}"] += 1
+                continue
+            if taken.setdefault(placed, role) != role:
+                given = f"{path.name} and {lists[taken[placed]].name} both name {text}."
+                raise ProjectError(given, expected="one role for every tile", remedy="Name it once.")
+            areas.setdefault(placed[0], {}).setdefault(role, []).append(placed[1])
+    if unknown:
+        raise ProjectError(
+            f"{number_of(len(unknown), 'name')} of the lists in {folder} are no image and no tile of one; the first: "
+            f"{next(iter(unknown))}.",
+            expected="names of images, or NAME_k for tile k of an image", remedy="Correct the lists, or give split:.",
+        )  # fmt: skip
+    return areas
+
+
+def _placed(
+    text: str, by_id: Mapping[str, Pair], facts: Mapping[str, ImageFacts], tile_px: int | None
+) -> tuple[str, tuple[int, int, int, int]] | None:
+    """Return the image and the window that a name stands for."""
+    if text in by_id:
+        return by_id[text].name, (0, 0, *facts[by_id[text].name].grid.shape)
+    image, _, number = text.rpartition("_")
+    if tile_px is None or image not in by_id or not number.isdecimal():
+        return None
+    height, width = facts[by_id[image].name].grid.shape
+    row, col = divmod(int(number), -(-width // tile_px))  # tiles at the edge that are cut off are counted too
+    window = row * tile_px, col * tile_px, tile_px, tile_px
+    return (by_id[image].name, window) if max(row * tile_px - height, col * tile_px - width) <= -tile_px else None
+
+
+def _centres(
+    pairs: Sequence[Pair], boxes: Mapping[str, tuple[float, float, float, float]]
+) -> dict[str, tuple[float, float]]:
+    lacking = [one for one in pairs if one.name not in boxes]
+    if lacking:
+        raise ProjectError(
+            f"split: by: ground is given, and {number_of(len(lacking), 'image')} like {lacking[0].image} have no "
+            "coordinate reference system.",
+            expected="images that are georeferenced", remedy="Split by: file.",
+        )  # fmt: skip
+    corners = ((one.name, boxes[one.name]) for one in pairs)
+    return {name: ((left + right) / 2, (bottom + top) / 2) for name, (left, bottom, right, top) in corners}
+
+
+def _tell_of_moves(same: Sequence[Sequence[str]], ground: Sequence[tuple[str, str]], moved: Sequence[str]) -> None:
+    """Warn of images that are there twice, or show one ground, and got one role."""
+    if same:
+        twice = sum(len(group) - 1 for group in same)
+        text = f"{number_of(twice, 'image')} are there twice, such as {' and '.join(same[0][:2])}."
+        warnings.warn(f"{text} They have one role.", CrispmapWarning, stacklevel=5)
+    if ground:
+        text = f"{number_of(len(ground), 'pair')} of images show one ground, such as {' and '.join(ground[0])}."
+        warnings.warn(f"{text} They have one role.", CrispmapWarning, stacklevel=5)
+    if moved:
+        text = f"{number_of(len(moved), 'image')} like {moved[0]} were moved to the role of what shows the same ground."
+        warnings.warn(text, CrispmapWarning, stacklevel=5)

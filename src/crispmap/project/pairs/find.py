@@ -1,0 +1,137 @@
+"""The pairs of a data set, found by the patterns of its layout."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from crispmap.errors import InputError, number_of
+from crispmap.project.pairs.layout import LAYOUTS, Layout
+from crispmap.raster.resolve import SIDECARS
+
+T = TypeVar("T")
+_Patterns = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask."""
+
+    id: str  # what the patterns leave open in the names of its files
+    name: str  # different for every pair: its id, after its folders where several have the id
+    image: Path
+    mask: Path | None  # None: an image to map only
+    part: str  # the role of the folder of PARTS it lies in
+
+
+@dataclass(frozen=True)
+class FoundPairs:
+    """The files of a data set."""
+
+    layout: Layout
+    pairs: tuple[Pair, ...]  # by name
+    lone_masks: tuple[Path, ...]  # masks without an image
+
+    @property
+    def labelled(self) -> list[Pair]:
+        """The pairs that have a mask."""
+        return [one for one in self.pairs if one.mask is not None]
+
+
+def find_pairs(folder: Path, layout: str | None, patterns: _Patterns = ()) -> FoundPairs:
+    """Return the pairs of a folder.
+
+    Args:
+        layout: A name of LAYOUTS; None: the one that finds most pairs.
+        patterns: Of layout ``pairs``: the patterns of images, each with that of their masks.
+
+    Raises:
+        InputError: If the folder is missing, has no image with a mask, or one id stands for several files.
+    """
+    if not folder.is_dir():
+        given = f"{folder} is {'not a folder' if folder.exists() else 'no folder: it does not exist'}."
+        raise InputError(given, expected="the folder of a data set", remedy="Check the path.")
+    chosen = [LAYOUTS[layout]] if layout is not None else [one for one in LAYOUTS.values() if one.patterns or patterns]
+    every = [_found(folder, one, patterns if one.name == "pairs" else one.patterns) for one in chosen]
+    found = max(every, key=lambda one: len(one.labelled))
+    if not found.labelled:
+        raise InputError(
+            f"{folder} has no image with a mask{f' in the layout {layout}' if layout else ''}: "
+            f"{number_of(len(found.pairs), 'image')}, {number_of(len(found.lone_masks), 'mask')} without one.",
+            expected="; ".join(f"{one.name}: {one.summary}" for one in chosen),
+            remedy="Check the folder, or give layout: pairs with the patterns under images: and masks:.",
+        )
+    return found
+
+
+def _found(folder: Path, layout: Layout, patterns: _Patterns) -> FoundPairs:
+    pairs, lone = list[Pair](), set[Path]()
+    for part, role in layout.parts.items():
+        for image_pattern, mask_pattern in patterns:
+            masks = _by_id(folder, Path(part) / mask_pattern)
+            images = _by_id(folder, Path(part) / image_pattern.replace("*", "{id}"))
+            lone |= {path for paths in masks.values() for path in paths}
+            for name, files in images.items():
+                own = [one for one in files if one not in lone]  # a wide pattern of images finds masks too
+                if own:
+                    mask = _only(masks.get(name, [None]), name, "mask")
+                    pairs.append(Pair(name, name, _only(own, name, "image"), mask, role))
+    pairs = _joined(pairs)
+    used = {path for one in pairs for path in (one.image, one.mask)}
+    return FoundPairs(layout, tuple(_named(folder, pairs)), tuple(sorted(lone - used)))
+
+
+def _by_id(folder: Path, pattern: Path) -> dict[str, list[Path]]:
+    """Return the files of a pattern by what ``{id}`` stands for in it."""
+    text = pattern.as_posix()
+    parts = re.split(r"(\{id\}|\*)", text)
+    shape = "".join({"{id}": "([^/]+)", "*": "[^/]*"}.get(one, re.escape(one)) for one in parts)
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob(text.replace("{id}", "*"))):
+        match = re.fullmatch(shape, path.relative_to(folder).as_posix())
+        if match and path.is_file() and not path.name.lower().endswith(SIDECARS):
+            found.setdefault(match[1], []).append(path)
+    return found
+
+
+def _only(files: Sequence[T], name: str, what: str) -> T:
+    if len(files) > 1:
+        raise _several(name, what, [str(one) for one in files])
+    return files[0]
+
+
+def _several(name: str, what: str, files: Sequence[str]) -> InputError:
+    return InputError(
+        f"{number_of(len(files), what)} have the id {name!r}: {', '.join(files[:3])}.",
+        expected=f"one {what} of every id", remedy="Remove or rename all but one, or choose narrower patterns.",
+    )  # fmt: skip
+
+
+def _joined(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs, an image that two patterns find once."""
+    once: dict[Path, Pair] = {}
+    for one in pairs:
+        if one.image not in once or once[one.image].mask is None:
+            once[one.image] = one
+    return list(once.values())
+
+
+def _named(folder: Path, pairs: Sequence[Pair]) -> Iterator[Pair]:
+    """Yield the pairs by name, which is that of their folders too where several have one id."""
+    counts = Counter(one.id.casefold() for one in pairs)
+    names: Mapping[Path, str] = {
+        one.image: one.id if counts[one.id.casefold()] == 1
+        else "-".join([*one.image.relative_to(folder).parent.parts, one.id])
+        for one in pairs
+    }  # fmt: skip
+    taken: dict[str, Path] = {}
+    for one in sorted(pairs, key=lambda one: names[one.image]):
+        name = names[one.image]
+        if name.casefold() in taken:
+            raise _several(one.id, "image", [str(taken[name.casefold()]), str(one.image)])
+        taken[name.casefold()] = one.image
+        yield replace(one, name=name)
