@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from html import escape
@@ -12,8 +11,7 @@ from typing import Any, Self, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.classes import ClassDef, ClassSchema
-from crispmap.data.image_folders import ImageFolders, class_folders
+from crispmap.classes import ClassDef, ClassSchema, class_colour
 from crispmap.data.training_data import Piece, Role, TrainingData
 from crispmap.errors import InputError, LabelError
 from crispmap.evaluation.readers import ArrayLabels
@@ -30,8 +28,7 @@ _ROLES: tuple[Role, ...] = ("coarse", "coarse validation", "refiner", "refiner v
 class Dataset:
     """Training data: pieces of scenes with labels by role, their classes ``schema`` and pixel size ``gsd_m``.
 
-    Made by ``open``, ``from_arrays`` or ``from_class_folders``. One that was opened from a project is used in ``with``,
-    or closed.
+    Made by ``open`` or ``from_arrays``. One that was opened from a project is used in ``with``, or closed.
     """
 
     def __init__(self, data: TrainingData, opened: ExitStack) -> None:
@@ -90,39 +87,6 @@ class Dataset:
         pairs = zip(scenes, masks, strict=True)
         pieces = [_piece(f"image {number}", *pair, schema) for number, pair in enumerate(pairs, 1)]
         return cls(_Pairs(schema, pieces, validation), ExitStack())
-
-    @classmethod
-    def from_class_folders(
-        cls,
-        folder: str | Path,
-        *,
-        validation: float = 0.2,
-        seed: int = 0,
-        assume_gsd_m: float | None = None,
-    ) -> Self:
-        """Return data of a folder of images for each class, such as ``water/1.tif``, for a classifier of squares.
-
-        The classes are those of the folders, in the order of their names. Images may differ in size, not in bands or
-        pixel size; each is at least as large as a square.
-
-        Args:
-            folder: The folder that holds the folders of the classes.
-            validation: Share of the images of every class to validate on, 0 to hold out a part of every image.
-            seed: Which images those are.
-            assume_gsd_m: The side of a pixel in metres, of images without georeference.
-
-        Raises:
-            InputError: If the share is out of its range.
-            LabelError: If there are not two classes, or a class has no image.
-            SceneError: If an image cannot be read, or has other bands or pixels of another size than the others.
-        """
-        if not isinstance(validation, float | int) or not 0 <= validation < 1:
-            raise InputError(f"validation is {validation!r}.", expected="a share of 0 or more, below 1")
-        images = class_folders(Path(folder))
-        data = ImageFolders(
-            images, schema_of(list(images)), validation=validation, seed=seed, assume_gsd_m=assume_gsd_m
-        )
-        return cls(data, ExitStack())
 
     def pieces(self, role: Role, *, gsd_m: float | None = None) -> list[Piece]:
         """Return the pieces of a role; see ``TrainingData.pieces``."""
@@ -224,9 +188,4 @@ def schema_of(classes: Sequence[str] | ClassSchema) -> ClassSchema:
     if not isinstance(classes, list | tuple):
         expected = "a list of names, such as ['background', 'building']"
         raise InputError(f"The classes are {classes!r}.", expected=expected)
-    return ClassSchema(tuple(ClassDef(str(name), _colour(index)) for index, name in enumerate(classes)))
-
-
-def _colour(index: int) -> str:
-    shades = (0.8, 0.8, 0.8) if index == 0 else colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.75, 0.85)
-    return "#" + "".join(f"{round(255 * shade):02x}" for shade in shades)
+    return ClassSchema(tuple(ClassDef(str(name), class_colour(index)) for index, name in enumerate(classes)))

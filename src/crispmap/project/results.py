@@ -28,6 +28,7 @@ from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Block
 from crispmap.inference.iterations import IterationMaps
 from crispmap.labels.mask import open_labels
+from crispmap.labels.squares import squares_of_map
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.card import ModelCard, read_card
 from crispmap.models.file import model_hash
@@ -96,7 +97,7 @@ def evaluate_project(
 
 def _check_mapped(project: Project, products: Products) -> None:
     require_precise(project, ["test"], remedy="without them there is nothing to score the map against")
-    if not project.refines and project.data_set is None:
+    if not project.refines and project.data_set is None and project.coarse.squares is None:
         raise ProjectError(
             f"{project.path.name} names no refiner, so there is no refined map to score.",
             expected="models: with coarse and refiner",
@@ -134,7 +135,9 @@ class _ScoredMaps(ScoredScene):
     def __init__(
         self, inputs: SceneInputs, files: SceneMaps, project: Project, refiner: RefinerModel | None, stack: ExitStack
     ) -> None:
-        super().__init__(inputs)
+        squares = squares_of_map(files.coarse_map) if refiner is None else None
+        gsd_m = read_card(Products.of(project).coarse_model).gsd_m if squares is not None else 0.0
+        super().__init__(inputs, None if squares is None else (squares, gsd_m))
         schema = project.schema if refiner is None else refiner.card.schema
         self.scores = stack.enter_context(open_scores(files.coarse_scores, kind="logit"))
         self.maps: dict[str, LabelSource] = {COARSE: open_labels(files.coarse_map, schema, self.grid)}

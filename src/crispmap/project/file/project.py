@@ -108,7 +108,12 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
 
 
 def _refiner_of(file: ProjectFile, scenes: Sequence[ProjectScene]) -> RefinerSection | None:
-    """Return the refiner to train; a data set has one only where images are for it: its masks may be precise enough."""
+    """Return the refiner to train; a data set has one only where images are for it: its masks may be precise enough.
+
+    Maps of squares are refined only where that is asked for: a refiner's map is of pixels.
+    """
+    if file.refiner is None and file.coarse.squares is not None:
+        return None
     if file.models is not None or all(one.reference is None for one in scenes):
         return None
     if file.dataset is not None and not any("refiner" in one.areas for one in scenes):
