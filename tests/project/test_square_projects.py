@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+import torch
 from affine import Affine
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from crispmap.errors import CrispmapWarning, LabelError, ProjectError, TrainingError
 from crispmap.evaluation.files import evaluate_file
 from crispmap.geo.squares import SQUARES_TAG
+from crispmap.models.file import load_model
 from crispmap.polygons.vectorize import vectorize_file
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
 from crispmap.project.run import predict_project, train_project
+from recorder import Recorder
 
 SIDE, ROWS, COLS = 64, 8, 6
 UTM = "EPSG:32722"
@@ -113,6 +116,36 @@ def test_a_mask_scores_each_square_by_the_rule_it_was_trained_with(tmp_path):
         truth = middle[known] if rule == "centre" else by_square().ravel()
         np.testing.assert_array_equal(confusion.counts, confusion_matrix(truth, squares[known]))
         assert confusion.valid_px == known.sum()
+
+
+def stop_at(step):
+    def watch(done):
+        if done >= step:
+            raise KeyboardInterrupt
+
+    return Recorder(watch)
+
+
+def test_a_classifier_of_timm_learns_and_maps_and_a_stopped_training_goes_on_to_the_same_weights(tmp_path):
+    """Batch normalisation and dropout are in the state of a training too."""
+    weights = []
+    for name, stop in (("once", None), ("twice", 6)):
+        (tmp_path / name).mkdir()
+        project = make(tmp_path / name)
+        text = project.read_text().replace(
+            "cerranet, square_px: 64, width: 4", "timm, square_px: 64, model: test_resnet"
+        )
+        project.write_text(text.replace("max_steps: 60", "max_steps: 16"))
+        if stop is not None:
+            with pytest.raises(KeyboardInterrupt):
+                train_project(project, events=stop_at(stop))
+        train_project(project, resume=stop is not None)
+        weights.append(load_model(tmp_path / name / "results/coarse.safetensors").network.state_dict())
+    for key, value in weights[0].items():
+        assert torch.equal(value, weights[1][key]), key
+    predict_project(project)
+    with rasterio.open(tmp_path / "twice/results/coarse.tif") as file:
+        assert file.shape == (ROWS, COLS)
 
 
 def test_points_outside_the_scene_are_counted(tmp_path):

@@ -53,6 +53,7 @@ class Architecture:
     learner: str | None = "gradient"
     presets: Mapping[str, Preset] = field(default_factory=dict)  # ways to train it by name; the first is the default
     patch_multiple: int = 1  # sides of training patches are multiples of it: the network's stride
+    encoder: bool = False  # whether it has an encoder, which may start from trained weights and learn at its own rate
     tile_px: int = 512  # side of the tiles it runs fastest on, on a CPU
     default: bool = False  # whether a project that names none gets this one; true of one of each kind
     baseline: bool = False  # whether a comparison shows it beside the project's own by default

@@ -31,6 +31,11 @@ class CoarseNetwork(nn.Module):
     radius_px: int | None  # influence radius: the furthest an input pixel can change an output pixel; None if unbounded
     squares: Squares | None = None  # the squares that have one class each, their side the stride; None: every pixel has
 
+    @property
+    def encoder(self) -> nn.Module | None:
+        """The part that may start from trained weights and learn at a rate of its own; None without one."""
+        return None
+
     def forward(self, image: Tensor) -> Tensor:
         """Return scores (batch, class, row, col): logits whose softmax gives probabilities.
 

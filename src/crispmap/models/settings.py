@@ -43,6 +43,8 @@ class TrainingSettings:
     batch: int  # patches a step, over all devices together
     patch_px: int  # side of a patch's labelled square; the context around it comes on top
     stop_after: int | None = None  # ends the training early, within the schedule; None: after all
+    encoder_rate: float = 1.0  # learning rate of a network's encoder, as a share of that of the rest
+    frozen_steps: int = 0  # steps at the beginning in which the encoder does not learn
     momentum: float = 0.9  # of SGD only
     weight_decay: float = 0.0  # L2 penalty of SGD and AdaGrad, decoupled decay of AdamW
     # "constant"; "one-cycle" (Smith 2018: up for 30 % of the steps, then down to almost 0); "cosine" (down to 0)
@@ -74,6 +76,9 @@ class TrainingSettings:
         within = f"a whole number within 1..{self.max_steps}, or None"
         self._require("stop_after", stop is None or (isinstance(stop, int) and 1 <= stop <= self.max_steps), within)
         self._require("learning_rate", 0 < self.learning_rate < math.inf, "a finite number above 0, such as 0.001")
+        self._require("encoder_rate", 0 < self.encoder_rate < math.inf, "a finite number above 0, such as 0.1")
+        steps = self.frozen_steps
+        self._require("frozen_steps", isinstance(steps, int) and steps >= 0, "a whole number of 0 or more")
         for name in _NOT_NEGATIVE:
             self._require(name, 0 <= getattr(self, name) < math.inf, "a finite number of 0 or more")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "a share of 0 or more, below 1")

@@ -95,6 +95,7 @@ def run_steps(
         for batch in data.batches(fabric, settings.batch, range(step, until)):
             writer.write_when_due(step)
             _seed(settings.seed, step, fabric.global_rank)
+            task.begin_step(step)
             with precision:
                 loss = model(batch)
             fabric_optimizer.zero_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,9 @@ class SegmentationTask(nn.Module, ABC):
         """Return the loss of a batch, a scalar."""
         return self.loss_of(self.scores(batch), batch["labels"])
 
+    def begin_step(self, step: int) -> None:
+        """Make ready for a step, counted from 0, in training mode."""
+
     def weigh_classes(self, weights: FloatArray | None) -> None:
         """Weight each class's pixels in the loss, float32 (class,); None: all alike."""
         self.class_weights = None if weights is None else torch.from_numpy(weights)
@@ -72,6 +76,19 @@ class CoarseTask(SegmentationTask):
     def __init__(self, network: CoarseNetwork, settings: TrainingSettings, schema: ClassSchema) -> None:
         super().__init__(network, settings, schema, network.train_margin_px)
         self.stride_px, self.squares = network.stride_px, network.squares
+        if network.encoder is None and (settings.encoder_rate != 1 or settings.frozen_steps):
+            raise TrainingError(
+                f"encoder_rate is {settings.encoder_rate} and frozen_steps {settings.frozen_steps}; "
+                f"{network.architecture} has no encoder.",
+                expected="1 and 0, or a network with an encoder",
+            )
+
+    def begin_step(self, step: int) -> None:
+        """Let the encoder learn, its batch normalisation too, or keep it as it is in the first steps."""
+        encoder = self.network.encoder
+        if encoder is not None:
+            learns = step >= self.settings.frozen_steps
+            encoder.requires_grad_(learns).train(learns)
 
     def scores(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
         # Bands innermost: a step of the paper's network takes 15 % less time on a CPU (2 cores, measured).
@@ -112,8 +129,8 @@ class RefinerTask(SegmentationTask):
 
 def optimizer_of(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Return the optimiser of all parameters that are trained."""
-    parameters = [one for one in network.parameters() if one.requires_grad]
-    if not parameters:
+    groups = _parameter_groups(network, settings)
+    if not groups:
         raise TrainingError(
             f"{type(network).__name__} has no weights to train.",
             expected="a network with weights",
@@ -121,10 +138,21 @@ def optimizer_of(network: nn.Module, settings: TrainingSettings) -> torch.optim.
         )
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=settings.momentum, weight_decay=decay)
+        return torch.optim.SGD(groups, rate, momentum=settings.momentum, weight_decay=decay)
     if settings.optimizer == "adagrad":
-        return torch.optim.Adagrad(parameters, rate, weight_decay=decay)
-    return torch.optim.AdamW(parameters, rate, weight_decay=decay)
+        return torch.optim.Adagrad(groups, rate, weight_decay=decay)
+    return torch.optim.AdamW(groups, rate, weight_decay=decay)
+
+
+def _parameter_groups(network: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """Return the parameters that are trained: those of an encoder last, with their learning rate."""
+    encoder = network.encoder if isinstance(network, CoarseNetwork) else None
+    inside = set() if encoder is None else {id(one) for one in encoder.parameters()}
+    trained = [one for one in network.parameters() if one.requires_grad]
+    rest = {"params": [one for one in trained if id(one) not in inside], "lr": settings.learning_rate}
+    own_rate = settings.learning_rate * settings.encoder_rate
+    own = {"params": [one for one in trained if id(one) in inside], "lr": own_rate}
+    return [group for group in (rest, own) if group["params"]]
 
 
 def schedule_of(optimizer: torch.optim.Optimizer, settings: TrainingSettings) -> LRScheduler:
@@ -132,5 +160,6 @@ def schedule_of(optimizer: torch.optim.Optimizer, settings: TrainingSettings) ->
     if settings.schedule == "cosine":
         return CosineAnnealingLR(optimizer, settings.max_steps)
     if settings.schedule == "one-cycle":
-        return OneCycleLR(optimizer, settings.learning_rate, total_steps=settings.max_steps, cycle_momentum=False)
+        highest = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, highest, total_steps=settings.max_steps, cycle_momentum=False)
     return ConstantLR(optimizer, factor=1.0)

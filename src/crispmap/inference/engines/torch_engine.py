@@ -39,7 +39,7 @@ class TorchEngine:
         self.text = f"torch {torch.__version__}, {precision}, {self.device}"
         self._module = module.to(self._device).eval()
         if self._on_cuda:
-            self._module = self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._module = self._module.to(memory_format=torch.channels_last)
 
     def run(self, *inputs: Array) -> list[FloatArray]:
         """Return what the network's ``forward`` gives; see ``Engine.run``. Inputs may have any shape it takes."""

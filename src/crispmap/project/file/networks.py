@@ -47,6 +47,15 @@ class TrainingKeys(Section):
     augmentation: Augmentation | None = key("how patches are varied: none or flips-and-rotations")
 
 
+class EncoderKeys(Section):
+    """The settings of a training in steps of a network with an encoder."""
+
+    encoder_rate: Positive | None = key("learning rate of the encoder as a share of the rest's: a number above 0")
+    frozen_steps: Annotated[int, Field(ge=0)] | None = key(
+        "steps at the beginning in which the encoder does not learn: a whole number of 0 or more"
+    )
+
+
 class NetworkSection(Section):
     """What the sections of all architectures of a kind share."""
 
@@ -116,7 +125,8 @@ class NetworkSection(Section):
         preset = self.architecture.presets[self.preset].settings
         if preset is None:
             raise TrainingError(f"{self.kind} is not trained in steps.", expected="a network that is")
-        keys = {name: getattr(self, name, None) for name in TrainingKeys.model_fields}
+        names = (*TrainingKeys.model_fields, *EncoderKeys.model_fields)
+        keys = {name: getattr(self, name, None) for name in names}
         changes = {name: value for name, value in keys.items() if value is not None}
         if self.squares is not None:
             changes.setdefault("patch_px", self.squares.side_px)
@@ -170,7 +180,8 @@ def _section_of(base: type[NetworkSection], architecture: Architecture) -> Any:
     if key not in _classes or _classes[key][0] is not architecture:
         presets = tuple(architecture.presets) or ("fast",)
         trained = (TrainingKeys,) if architecture.learner == "gradient" else ()
-        bases = cast(tuple[type[NetworkSection], ...], (base, *trained, architecture.options))
+        encoder = (EncoderKeys,) if architecture.encoder else ()
+        bases = cast(tuple[type[NetworkSection], ...], (base, *trained, *encoder, architecture.options))
         keys: dict[str, Any] = {
             "kind": (Literal[architecture.name], Field(architecture.name, description=_kinds(base.role))),
             "preset": (

@@ -40,7 +40,7 @@ def recur(scores: Tensor, maps: Tensor, weights: Folded, steps: int) -> list[Ten
         scores: u_0, (batch, class, row, col).
     """
     if scores.device.type == "cpu":
-        return list(CpuRecurrence.apply(scores, maps, steps, *weights))  # type: ignore[no-untyped-call]
+        return list(CpuRecurrence.apply(scores, maps, steps, *weights))
     return recur_plainly(scores, maps, weights, steps)
 
 

@@ -1,0 +1,1 @@
+"""Weights to start from: files, hubs, and those that come along."""
