@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from crispmap.api.maps import predict
-from crispmap.errors import SceneError
+from crispmap.errors import CrispmapWarning, ModelError, SceneError
 from crispmap.geo.squares import SQUARES_TAG, Squares
 from crispmap.inference.coarse import gsd_ratio
 from crispmap.inference.job import MapJob
@@ -180,3 +180,28 @@ def test_cerranet_maps_alike_with_every_engine(tmp_path):
     assert found["torch"].shape == (3, 3, 5)
     for engine in ("openvino", "onnxruntime"):
         np.testing.assert_allclose(found[engine], found["torch"], atol=1e-4)
+
+
+def test_bands_of_a_scene_that_has_more_are_chosen_by_name(network, tmp_path):
+    scene = write_image(tmp_path / "scene.tif", (96, 128), hole=False)
+    with rasterio.open(scene) as file:
+        image, profile = file.read(), file.profile
+    more, names = image[[1, 0, 2, 0, 1]], ("nir", "blue", "green", "other", "red")
+    more[[4, 2, 1]] = image
+    profile.update(count=5, photometric="minisblack")
+    with rasterio.open(tmp_path / "more.tif", "w", **profile) as file:
+        file.write(more)
+        file.descriptions = names
+    model = model_file(tmp_path, network)
+    make_maps(MapJob(SceneRef.of(scene), model), [Output(ClassMap(), tmp_path / "a.tif")], SCHEMA, options=QUICK)
+    job = MapJob(SceneRef.of(tmp_path / "more.tif"), model)
+    with pytest.warns(CrispmapWarning, match=r"red, green, blue.*5,3,2"):
+        make_maps(job, [Output(ClassMap(), tmp_path / "b.tif")], SCHEMA, options=QUICK)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif")[0], read(tmp_path / "b.tif")[0])
+    with rasterio.open(tmp_path / "more.tif", "r+") as file:
+        file.descriptions = ("red", "red", "green", "blue", "nir")
+    with (
+        pytest.raises(ModelError, match="5 bands"),
+        MapJob(SceneRef.of(tmp_path / "more.tif"), model).opened() as opened,
+    ):
+        opened.work()

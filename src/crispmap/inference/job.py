@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from crispmap.geo.squares import Squares
-from crispmap.inference.coarse import gsd_ratio
+from crispmap.inference.coarse import bands_by_name, gsd_ratio
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.plan import Cut
 from crispmap.inference.scores import ScoreModels, score_work
@@ -92,14 +92,19 @@ class MapJob:
     def opened(self, models: LoadedModels | None = None) -> Iterator[OpenJob]:
         """Open the scene and the scores, and load the models where they are not given.
 
+        Of a scene with more bands than the models were trained on, theirs are read where it has all by name.
         A file that cannot be read is a SceneError or a ModelError.
         """
         with ExitStack() as stack:
             image = stack.enter_context(open_scene(self.scene, gsd_m=self.gsd_m))
             if models is None:
                 models = LoadedModels.load(self.model, self.refiner, self.models_gsd_m)
+            job, numbers = self, () if self.scene.bands is not None else bands_by_name(image, models.all)
+            if numbers:
+                job = replace(self, scene=self.scene.choosing(bands=numbers))
+                image = stack.enter_context(open_scene(job.scene, gsd_m=self.gsd_m))
             given = None if self.scores is None else stack.enter_context(self._given(self.scores))
-            yield OpenJob(self, image, models, given)
+            yield OpenJob(job, image, models, given)
 
     def _given(self, scores: GivenScores) -> Scene:
         return open_scores(
