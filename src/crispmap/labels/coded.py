@@ -202,7 +202,7 @@ class CodedMask:
             return np.zeros(block.shape, np.uint8)
         if self.grid.is_close(self._own):
             return self._read_own(block)
-        to_own = ~self._own.transform * self.grid.transform
+        to_own = ~self._own.transform @ self.grid.transform
         rows = _under(block.row, block.height, to_own.e, self._own.height)
         cols = _under(block.col, block.width, to_own.a, self._own.width)
         around = Block(int(rows[0]), int(cols[0]), int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1)
