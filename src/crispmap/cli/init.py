@@ -2,47 +2,110 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crispmap.cli.console import notify
-from crispmap.cli.options import ForceOption, quoted, words_of
+from crispmap.cli.options import ForceOption, grouped, quoted, words_of
 from crispmap.errors import InputError
 
+_Path = Path | None
+_Patterns = list[str] | None
 
+
+@dataclass(frozen=True)
+class SceneFlags:
+    """A scene and its labels."""
+
+    scene: Annotated[list[Path] | None, typer.Option(help="The scene: any raster.")] = None
+    labels: Annotated[_Path, typer.Option(help="Imprecise labels, such as OpenStreetMap: vectors or a mask.")] = None
+    reference: Annotated[_Path, typer.Option(help="Precise labels of a small area: vectors or a mask.")] = None
+
+
+@dataclass(frozen=True)
+class DataSetFlags:
+    """A data set in place of a scene."""
+
+    dataset: Annotated[
+        _Path, typer.Option(metavar="FOLDER", help="A data set in place of a scene: a folder of images and masks.")
+    ] = None
+    images: Annotated[
+        _Patterns, typer.Option(metavar="PATTERN", help="Its images, such as images/*.jpg; by default recognised.")
+    ] = None
+    masks: Annotated[_Patterns, typer.Option(metavar="PATTERN", help="The mask of each, such as masks/{id}.png.")] = (
+        None
+    )
+
+
+@grouped
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder for the project file.")] = Path(),
-    scene: Annotated[list[Path] | None, typer.Option(help="The scene: any raster.")] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Imprecise labels, such as OpenStreetMap: vectors or a mask.")
-    ] = None,
-    reference: Annotated[Path | None, typer.Option(help="Precise labels of a small area: vectors or a mask.")] = None,
+    *,
+    one: SceneFlags,
+    many: DataSetFlags,
     classes: Annotated[
         str | None,
         typer.Option(
             metavar="NAMES",
             help="Classes besides the background, separated by commas; by default those that the labels show, else "
-            "building,road.",
+            "building,road. Of a data set, names for all of its classes.",
         ),
     ] = None,
     force: ForceOption = False,
 ) -> None:
-    """Write a project file to fill in, with areas proposed for the scene where one is given."""
+    """Write a project file to fill in, with areas proposed for the scene where one is given.
+
+    For a data set the file is complete: its classes, and which images train, validate and test.
+    """
+    names = None if classes is None else words_of(classes)
+    if many != DataSetFlags():
+        _check_alone(one, many)
+        _init_data_set(folder, many, names, force)
+    else:
+        _init_scene(folder, one, names, force)
+
+
+def _init_scene(folder: Path, one: SceneFlags, names: list[str] | None, force: bool) -> None:
     from crispmap.project.file.template import ProjectInputs
     from crispmap.project.new import create_project
 
-    if scene is not None and len(scene) > 1:
+    if one.scene is not None and len(one.scene) > 1:
         raise InputError(
-            f"{len(scene)} scenes are given.", expected="one --scene",
+            f"{len(one.scene)} scenes are given.", expected="one --scene",
             remedy="Give one, then list the others under scenes: in the project file, as the guide shows.",
         )  # fmt: skip
-    inputs = ProjectInputs(scene[0] if scene else None, labels, reference)
-    names = None if classes is None else words_of(classes)
+    inputs = ProjectInputs(one.scene[0] if one.scene else None, one.labels, one.reference)
     project = create_project(folder, inputs, classes=names, force=force)
     if project.from_labels:
         notify(f"The labels show these classes: {', '.join(project.classes)}.")
     if project.without_rules:
         notify(f"No tag rules are known for {', '.join(project.without_rules)}: fill them in under osm.")
-    notify(f"Wrote {project.path}. Look through it, then run: crispmap train {quoted(project.path)}")
+    _notify_written(project.path)
+
+
+def _check_alone(one: SceneFlags, many: DataSetFlags) -> None:
+    if many.dataset is None or len(many.images or ()) != len(many.masks or ()) or one != SceneFlags():
+        raise InputError(
+            "A data set is given beside a scene or labels, or patterns without it or without a partner.",
+            expected="--dataset alone, or with as many --images as --masks",
+            remedy="Give for example --dataset data --images 'images/*.jpg' --masks 'masks/{id}.png'.",
+        )
+
+
+def _init_data_set(folder: Path, many: DataSetFlags, names: list[str] | None, force: bool) -> None:
+    from crispmap.project.new import create_data_set_project
+
+    patterns = list(zip(many.images or (), many.masks or (), strict=True))
+    project = create_data_set_project(folder, many.dataset or Path(), patterns, classes=names, force=force)
+    notify(f"Found the layout {project.summary}.")
+    notify(f"Classes: {', '.join(f'{name} {100 * share:.3g} %' for name, share in project.shares.items())}.")
+    for note in project.notes:
+        notify(note)
+    _notify_written(project.path)
+
+
+def _notify_written(path: Path) -> None:
+    notify(f"Wrote {path}. Look through it, then run: crispmap train {quoted(path)}")

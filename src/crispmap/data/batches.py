@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from crispmap.data.patches import PatchSource
+from crispmap.data.patches import PatchSource, on_demand
 from crispmap.data.sampling import PatchSampler
 from crispmap.errors import TrainingError
 from crispmap.geo.grid import Block
 from crispmap.geo.squares import Squares
 from crispmap.types import IGNORE, CountArray, LabelArray
 
+_MOST_TILED_PX = 16_000_000
 Batch = dict[str, Tensor]
 """``image`` float32 (B, band, P+2m, P+2m), ``labels`` int64 (B, P, P), or one a square of a classifier of squares, and,
 where there are any, ``scores`` float32 (B, class, P+2m, P+2m)."""
@@ -53,7 +54,8 @@ class PieceTiles(Dataset[Batch]):
     """Tiles that cover every piece once, each a batch of one with its context.
 
     Tiles begin at multiples of ``tile_px``, itself one of the stride, in their piece; beyond it they show its
-    reflection, with labels IGNORE. With squares, labels are those of the tile's squares.
+    reflection, with labels IGNORE. Of data read on demand, up to ``_MOST_TILED_PX`` are covered, spread evenly. With
+    squares, labels are those of the tile's squares.
     """
 
     def __init__(
@@ -75,6 +77,10 @@ class PieceTiles(Dataset[Batch]):
             for row in range(0, piece.shape[0], tile_px)
             for col in range(0, piece.shape[1], tile_px)
         ]
+        most = max(1, _MOST_TILED_PX // tile_px**2)
+        if any(map(on_demand, pieces)) and len(self._tiles) > most:
+            places = np.linspace(0, len(self._tiles) - 1, most).round().astype(int)
+            self._tiles = [self._tiles[place] for place in places.tolist()]
 
     def __len__(self) -> int:
         return len(self._tiles)

@@ -12,6 +12,7 @@ import os
 import tempfile
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -141,6 +142,22 @@ class FileLayer(BlockLayer):
     def _place(self, block: Block) -> int:
         """Return where a block begins in the file: blocks follow each other row by row."""
         return (block.row * self._shape[2] + block.height * block.col) * self._shape[0] * self._dtype.itemsize
+
+
+class DemandLayer:
+    """A layer whose windows are read when they are needed, from what keeps the latest by itself."""
+
+    memory_bytes = 0
+
+    def __init__(self, area: Block, read: Callable[[Block], NDArray[Any]]) -> None:
+        self._area, self._read = area, read
+
+    def read(self, block: Block) -> NDArray[Any]:  # noqa: D102 - as the protocol
+        rows = reflected_indices(block.row, block.height, self._area.height)
+        cols = reflected_indices(block.col, block.width, self._area.width)
+        inside = bounding_block(rows, cols)
+        values = self._read(Block(self._area.row + inside.row, self._area.col + inside.col, *inside.shape))
+        return values if inside == block else values.take(rows - inside.row, 1).take(cols - inside.col, 2)
 
 
 class SceneLayer(BlockLayer):

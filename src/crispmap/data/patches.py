@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.data.budget import DataBudget
-from crispmap.data.layers import Layer, SceneLayer
+from crispmap.data.layers import DemandLayer, Layer, SceneLayer
 from crispmap.data.scaling import strips
 from crispmap.errors import GridError, InputError, LabelError
 from crispmap.geo.grid import Block
@@ -27,7 +27,16 @@ from crispmap.types import IGNORE, CountArray, FloatArray, LabelArray
 LOADED_PX = 1024  # side of what is loaded at a time; a multiple of ``FILE_BLOCK_PX``
 _FINGERPRINT_BYTES = 1 << 26
 _FINGERPRINT_PX = 256
+_FEW, _FEW_PX = 8, 48_000_000  # pieces, and pixels, by which data that are read on demand are judged
 ScoresT = TypeVar("ScoresT")
+
+
+class _Shaped(Protocol):
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+
+SourceT = TypeVar("SourceT", bound=_Shaped)
 
 
 class PatchSource(Protocol):
@@ -117,6 +126,7 @@ class StoredPatches:
     valid: Layer  # where image and scores are valid
     labels: Layer
     scores: Layer | None
+    digest: str | None = None  # of data that are read on demand, what stands for their content
 
     @property
     def memory_bytes(self) -> int:
@@ -180,6 +190,39 @@ def load_training_area(
     return StoredPatches(image.band_count, block.shape, classes, scaling, layer, kept_valid, kept_labels, coarse)
 
 
+def area_on_demand(
+    image: Scene, block: Block, labels: Callable[[Block], LabelArray], scaling: Scaling, digest: str
+) -> StoredPatches:
+    """Return one training area that is read window by window, each time; see ``load_training_area``.
+
+    Image and labels keep by themselves what is read often. ``digest`` is a text that changes with their content.
+    """
+    _check_inside(block, image, scaling)
+
+    def known(part: Block) -> LabelArray:
+        return np.where(image.read(part)[1], _labels_of(labels, part), np.uint8(IGNORE))[None]
+
+    return StoredPatches(
+        image.band_count, block.shape, None, scaling, DemandLayer(block, lambda part: image.read(part)[0]),
+        DemandLayer(block, lambda part: image.read(part)[1][None]), DemandLayer(block, known), None, digest,
+    )  # fmt: skip
+
+
+def on_demand(source: object) -> bool:
+    """Return whether a piece of training data is read when it is needed, each time, rather than loaded."""
+    return getattr(source, "digest", None) is not None
+
+
+def few_of(sources: Sequence[SourceT]) -> list[SourceT]:
+    """Return pieces by which all are judged: all of those that are loaded; of those read on demand a spread few."""
+    if not any(map(on_demand, sources)):
+        return list(sources)
+    pixels = sum(math.prod(one.shape) for one in sources)
+    count = min(len(sources), max(_FEW, math.ceil(len(sources) * _FEW_PX / pixels)))
+    places = np.linspace(0, len(sources) - 1, count).round().astype(int)
+    return [sources[place] for place in places.tolist()]
+
+
 def _check_inside(block: Block, image: Scene, scaling: Scaling) -> None:
     if block.is_empty or block.intersection(image.grid.block) != block:
         raise GridError(
@@ -215,9 +258,13 @@ def label_strips(source: PatchSource) -> Iterator[tuple[Block, LabelArray]]:
 def fingerprint(source: PatchSource) -> int:
     """Return a check sum that changes with the data of a source, and not with where they are kept.
 
-    It covers all data up to 64 MB a layer, and evenly spread blocks of larger ones.
+    It covers all data up to 64 MB a layer, and evenly spread blocks of larger ones; of data read on demand the digest.
     """
-    code = zlib.crc32(repr((source.bands, source.shape, source.score_classes)).encode())
+    digest = getattr(source, "digest", None)
+    facts = (source.bands, source.shape, source.score_classes)
+    code = zlib.crc32(repr(facts if digest is None else (*facts, digest)).encode())
+    if digest is not None:
+        return code
     code = _check_sum(source.read_labels, source.shape, 1, code)
     code = _check_sum(source.read_image, source.shape, 4 * source.bands, code)
     scores = source.score_classes
@@ -233,12 +280,22 @@ def _check_sum(read: Callable[[Block], NDArray[Any]], shape: tuple[int, int], pi
 
 
 def count_classes(pieces: Sequence[PatchSource], class_names: Sequence[str]) -> CountArray:
-    """Return the number of labelled pixels of each class over all pieces, int64 (class,); see ``checked_counts``."""
-    counts = np.zeros(256, np.int64)
-    for piece in pieces:
-        for _, labels in label_strips(piece):
-            counts += np.bincount(labels.ravel(), minlength=256)
+    """Return the number of labelled pixels of each class over all pieces, int64 (class,); see ``checked_counts``.
+
+    Of data read on demand, some are counted, and more only until every class is found.
+    """
+    few = few_of(pieces)
+    taken = {id(piece) for piece in few}
+    counts, rest = np.zeros(256, np.int64), [piece for piece in pieces if id(piece) not in taken]
+    for piece in few:
+        counts += _counts_of(piece)
+    while rest and not counts[: len(class_names)].all():
+        counts += _counts_of(rest.pop())
     return checked_counts(counts, class_names)
+
+
+def _counts_of(piece: PatchSource) -> CountArray:
+    return sum((np.bincount(labels.ravel(), minlength=256) for _, labels in label_strips(piece)), np.zeros(256, int))
 
 
 def checked_counts(counts: CountArray, class_names: Sequence[str]) -> CountArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crispmap.data.patches import PatchSource, count_classes
+from crispmap.data.patches import PatchSource, count_classes, few_of
 from crispmap.data.sampling import places_of_class
 from crispmap.errors import LabelError, TrainingError
 from crispmap.geo.grid import Block
@@ -37,6 +37,7 @@ def draw_pixels(
         TrainingError: If there is no piece, or pieces have different bands.
         LabelError: If a class has fewer than ``LEAST_PIXELS`` pixels, or a label is no class's id.
     """
+    pieces = few_of(pieces)
     bands = {piece.bands for piece in pieces}
     if len(bands) != 1:
         raise TrainingError(

@@ -102,14 +102,18 @@ class PatchSampler:
     """
 
     def __init__(self, pieces: Sequence[PatchSource], class_names: Sequence[str], plan: PatchPlan) -> None:
-        self.pieces = tuple(pieces)
+        self.pieces, self._class_names = tuple(pieces), tuple(class_names)
         self.plan = plan
         _check_pieces(self.pieces, plan)
         self.class_counts = count_classes(self.pieces, class_names)
-        self._positions = [self._positions_of(k) for k in range(len(class_names))]
-        self._check_squares(class_names)
+        self._prepare()
         areas = np.array([math.prod(piece.shape) for piece in self.pieces], np.float64)
         self._area_bounds = np.cumsum(areas) / areas.sum()
+
+    def _prepare(self) -> None:
+        """Look up where patches can be drawn around pixels of each class."""
+        self._positions = [self._positions_of(k) for k in range(len(self.class_counts))]
+        self._check_squares()
 
     def batch(self, first: int, count: int) -> Patches:
         """Return patches ``first .. first+count-1``, stacked along a new first axis."""
@@ -121,7 +125,7 @@ class PatchSampler:
             scores = np.empty((count, some.score_classes, context, context), np.float32)
         for i in range(count):
             rng = np.random.Generator(np.random.Philox(key=[self.plan.seed, first + i]))
-            place, block = self._place(rng)
+            place, block = self._place(rng, first + i)
             turns = int(rng.integers(8)) if self.plan.flip_and_rotate else 0
             piece, around = self.pieces[place], block.padded(self.plan.margin_px)
             image[i] = _turned(piece.read_image(around), turns)
@@ -135,25 +139,26 @@ class PatchSampler:
         context, some = self.plan.patch_px + 2 * self.plan.margin_px, self.pieces[0]
         return count * (4 * (some.bands + (some.score_classes or 0)) * context**2 + 8 * self.plan.patch_px**2)
 
-    def _place(self, rng: np.random.Generator) -> tuple[int, Block]:
+    def _place(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
         """Return the piece and block of one patch."""
-        wanted = int(rng.integers(len(self._positions))) if self._by_class else None
+        wanted = self._draw_class(rng, index) if self._by_class else None
         for _ in range(1 + _REDRAWS):
-            piece, block = self._near_class(rng, wanted) if self.plan.sampling == "balanced" else self._anywhere(rng)
+            balanced = self.plan.sampling == "balanced"
+            piece, block = self._near_class(rng, index, wanted) if balanced else self._anywhere(rng, index)
             labels = self._labels(piece, block)
             labelled = np.count_nonzero(labels != IGNORE)
             if labelled and labelled >= self.plan.min_labelled * labels.size and (wanted is None or wanted in labels):
                 return piece, block
         # The pieces are labelled too thinly for the share asked for: at least one labelled pixel then.
-        return self._near_class(rng, wanted)
+        return self._near_class(rng, index, wanted)
 
-    def _check_squares(self, class_names: Sequence[str]) -> None:
+    def _check_squares(self) -> None:
         """Refuse a class whose pixels label no square: it would never be learned."""
         if self.plan.squares is None:
             return
-        for class_id, name in enumerate(class_names):
+        for class_id, name in enumerate(self._class_names):
             rng = np.random.default_rng([self.plan.seed, class_id])
-            tried = (self._labels(*self._near_class(rng, class_id)) for _ in range(_SQUARES_TRIED))
+            tried = (self._labels(*self._near_class(rng, 0, class_id)) for _ in range(_SQUARES_TRIED))
             if not any(class_id in labels for labels in tried):
                 raise LabelError(
                     f"No square of {self.plan.squares.side_px} pixels in the training area is of class {name!r}: its "
@@ -172,28 +177,38 @@ class PatchSampler:
         labels = self.pieces[piece].read_labels(block)
         return labels if self.plan.squares is None else self.plan.squares.ids(labels)
 
-    def _anywhere(self, rng: np.random.Generator) -> tuple[int, Block]:
+    def _anywhere(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
         """Return a block drawn evenly from a piece drawn by its area."""
-        piece = int(np.searchsorted(self._area_bounds, rng.random(), side="right"))
+        return self._block_of(int(np.searchsorted(self._area_bounds, rng.random(), side="right")), rng)
+
+    def _block_of(self, piece: int, rng: np.random.Generator) -> tuple[int, Block]:
+        """Return a piece and a block drawn evenly from it."""
         height, width = self.pieces[piece].shape
         side = self.plan.patch_px
         row, col = rng.integers(height - side + 1), rng.integers(width - side + 1)
         return piece, Block(int(row), int(col), side, side)
 
-    def _near_class(self, rng: np.random.Generator, class_id: int | None = None) -> tuple[int, Block]:
+    def _draw_class(self, rng: np.random.Generator, index: int) -> int | None:
+        """Return one of the classes that patch ``index`` may be drawn around, all alike; None without any."""
+        return int(rng.integers(len(self._positions)))
+
+    def _near_class(self, rng: np.random.Generator, index: int, class_id: int | None = None) -> tuple[int, Block]:
         """Return a block, drawn evenly, around a pixel drawn evenly from a class, by default one drawn evenly."""
         positions = self._positions[int(rng.integers(len(self._positions))) if class_id is None else class_id]
         piece, row, col = positions[int(rng.integers(len(positions)))].tolist()
+        return piece, self._block_around(piece, row, col, rng)
+
+    def _block_around(self, piece: int, row: int, col: int, rng: np.random.Generator) -> Block:
+        """Return a block of a piece, drawn evenly, that has a pixel."""
         height, width = self.pieces[piece].shape
         side, squares = self.plan.patch_px, self.plan.squares
         if squares is not None:  # the pixel in the middle of one of the patch's squares
             top, left = rng.integers(side // squares.side_px, size=2) * squares.side_px + squares.side_px // 2
-            return piece, Block(
-                int(np.clip(row - top, 0, height - side)), int(np.clip(col - left, 0, width - side)), side, side
-            )
+            row, col = np.clip(row - top, 0, height - side), np.clip(col - left, 0, width - side)
+            return Block(int(row), int(col), side, side)
         top = rng.integers(max(0, row - side + 1), min(row, height - side) + 1)
         left = rng.integers(max(0, col - side + 1), min(col, width - side) + 1)
-        return piece, Block(int(top), int(left), side, side)
+        return Block(int(top), int(left), side, side)
 
     def _positions_of(self, class_id: int) -> NDArray[np.int32]:
         """Return (piece, row, col) of the class's pixels, or of ``POSITIONS_PER_CLASS`` drawn evenly."""

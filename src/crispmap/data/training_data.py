@@ -30,6 +30,8 @@ class Piece:
     area: Area  # the area on the image's grid
     labels: LabelSource  # labels on the same grid; they may know more than the area
     scores: Scene | None = None  # coarse scores of another tool on the same grid, or None
+    # a text that stands for its content, where there is more data than can be loaded: it is read when it is needed
+    digest: str | None = None
 
     def within(self, area: Area) -> Piece:
         """Return the same piece of another area."""

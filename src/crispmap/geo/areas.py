@@ -21,6 +21,7 @@ from crispmap.types import BoolArray, CountArray, DoubleArray
 HOLD_OUT_SHARE = 0.15  # the share of an area that is held out for validation where a project names no validation area
 
 _STRIP_ROWS = 1024  # masks of large areas are counted in strips of so many rows, to bound memory
+_FIRST_ROWS = 32  # that an area is not empty mostly shows in its first rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class Area:
     @property
     def is_empty(self) -> bool:
         """Whether the area has no pixel."""
-        return not any(self.mask(strip).any() for strip in _strips(self.block))
+        return not any(self.mask(strip).any() for strip in _strips(self.block, _FIRST_ROWS))
 
     def shared_pixels(self, other: Area) -> int:
         """Return how many pixels the area shares with another of the same grid."""
@@ -125,12 +126,12 @@ def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE, *, step_px: int = 
     return train, strip
 
 
-def _strips(block: Block) -> Iterator[Block]:
+def _strips(block: Block, rows: int = _STRIP_ROWS) -> Iterator[Block]:
     """Yield a block in strips of bounded height; nothing of an empty block."""
     if block.is_empty:
         return
-    for row in range(block.row, block.row_stop, _STRIP_ROWS):
-        yield Block(row, block.col, min(_STRIP_ROWS, block.row_stop - row), block.width)
+    for row in range(block.row, block.row_stop, rows):
+        yield Block(row, block.col, min(rows, block.row_stop - row), block.width)
 
 
 def _pixels_by_line(area: Area) -> CountArray:

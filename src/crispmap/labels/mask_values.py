@@ -133,15 +133,22 @@ def read_codes(dataset: DatasetReader, traits: palette.MaskTraits, window: Windo
     """Return the codes of a window's pixels, and which of them are valid."""
     bands = dataset.read([1, 2, 3] if traits.colour else [1], window=window)
     valid = dataset.dataset_mask(window=window) > 0
+    if bands.dtype == np.uint8:
+        return _joined(bands.astype(np.int64), traits), valid
     finite = np.isfinite(bands).all(axis=0)
     whole = finite & (bands == np.trunc(bands)).all(axis=0) & (np.abs(bands) < 1 << 53).all(axis=0)
     if traits.colour:
         whole &= ((bands >= 0) & (bands <= 255)).all(axis=0)
-    numbers = np.where(whole, bands, 0).astype(np.int64)
-    codes = numbers[0]
+    codes = _joined(np.where(whole, bands, 0).astype(np.int64), traits)
+    return np.where(whole, codes, palette.NOT_WHOLE), valid & finite
+
+
+def _joined(numbers: palette.Codes, traits: palette.MaskTraits) -> palette.Codes:
+    """Return the codes of whole numbers (band, row, col)."""
+    codes: palette.Codes = numbers[0]
     if traits.colour:
         codes = (numbers[0] << 16) | (numbers[1] << 8) | numbers[2]
-    return np.where(whole, codes, palette.NOT_WHOLE), valid & finite
+    return codes
 
 
 def read_grey(dataset: DatasetReader, traits: palette.MaskTraits, window: Window) -> tuple[DoubleArray, BoolArray]:

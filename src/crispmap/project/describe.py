@@ -38,12 +38,18 @@ class ProjectFacts:
     def files(self) -> dict[str, Path]:
         """The inputs it names, by what they are for."""
         found: dict[str, Path] = {}
+        if self.project.data_set is not None:
+            return {"data set": self.project.data_set.section.path} | self._models
         for one in self.project.scenes:
             end = "" if len(self.project.scenes) == 1 else f" of {one.name}"
             found[f"scene{end}"] = one.path
             sections = {"labels": one.labels, "reference": one.reference, "coarse scores": one.scores}
             found |= {f"{name}{end}": section.path for name, section in sections.items() if section is not None}
-        return found | {f"{name} model": path for name, path in self.project.models.items()}
+        return found | self._models
+
+    @property
+    def _models(self) -> dict[str, Path]:
+        return {f"{name} model": path for name, path in self.project.models.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, the kind first."""
@@ -60,6 +66,7 @@ class ProjectFacts:
                 {"for": name, "path": shown(one), "exists": is_address(one) or one.exists()}
                 for name, one in self.files.items()
             ],
+            **({} if project.data_set is None else {"data_set": project.data_set.to_dict()}),
             "areas": {role: count for role, count in counts.items() if count},
             "coarse": None if project.scores_given or project.models else coarse,
             "refiner": None if project.refiner is None else project.refiner.model_dump(exclude_none=True),

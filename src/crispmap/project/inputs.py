@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -11,12 +12,14 @@ from functools import cached_property
 from crispmap.classes import ClassSchema
 from crispmap.data.training_data import Piece, Role
 from crispmap.errors import LabelError, ProjectError, SceneError
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.apart import check_apart_on_ground
 from crispmap.geo.area_pieces import resolve_areas
 from crispmap.geo.areas import Area
 from crispmap.geo.grid import Grid
 from crispmap.inference.align import scores_on_scene
 from crispmap.inference.coarse import gsd_ratio
+from crispmap.labels.coded import CodedMask
 from crispmap.labels.mask import is_vector_file, open_labels
 from crispmap.labels.noise import LabelNoise, simulate_noise
 from crispmap.labels.rasterize import VectorLabels
@@ -28,6 +31,9 @@ from crispmap.raster.files import open_scene
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene
 from crispmap.raster.scores import open_scores
+
+MOST_LOADED_PX = 100_000_000
+"""Pixels of a role of a data set above which it is read on demand; this changes which patches are drawn."""
 
 
 def label_options(section: LabelSection | ReferenceSection) -> LabelOptions:
@@ -157,6 +163,8 @@ class Sources:
     def pieces(self, role: Role, *, gsd_m: float | None = None) -> list[Piece]:
         """Return the pieces of a role over all scenes; see ``TrainingData.pieces``."""
         found = [piece for one in self.scenes for piece in one.pieces(role, gsd_m)]
+        if self.project.data_set is not None and sum(math.prod(piece.shape) for piece in found) > MOST_LOADED_PX:
+            found = [replace(piece, digest=self._digest(piece)) for piece in found]
         if not found and role in ("coarse", "refiner"):
             raise ProjectError(
                 f"{self.project.path.name} gives no area for {role!r}.",
@@ -164,6 +172,13 @@ class Sources:
                 remedy=f"add for example areas: {{{role}: [{{window: [0, 0, 1024, 1024]}}]}}",
             )
         return found
+
+    def _digest(self, piece: Piece) -> str:
+        """Return what stands for the content of a piece of a data set."""
+        data_set = self.project.data_set
+        if data_set is None or not isinstance(piece.labels, CodedMask):
+            raise TypeError("only images and masks of a data set have a digest")
+        return f"{data_set.digest(piece.image.path, piece.labels.path)} {piece.area.block}"
 
 
 def _check_bands(scenes: Sequence[SceneInputs]) -> None:
@@ -186,9 +201,14 @@ def _check_bands(scenes: Sequence[SceneInputs]) -> None:
 def open_sources(project: Project) -> Iterator[Sources]:
     """Open a project's scenes, and close with them everything that was opened through them."""
     with ExitStack() as stack:
+        if project.data_set is not None:  # which keeps what it decodes
+            stack.enter_context(few_blocks_kept())
         sources = Sources(project, stack)
         for one in sources.scenes:
             _ = one.areas  # errors show now, not after an hour of training
-        for one, other in itertools.combinations(sources.scenes, 2):
-            check_apart_on_ground((one.areas, one.image.grid), (other.areas, other.image.grid))
+        if project.data_set is None:  # whose split keeps what shows one ground together
+            for one, other in itertools.combinations(sources.scenes, 2):
+                check_apart_on_ground((one.areas, one.image.grid), (other.areas, other.image.grid))
         yield sources
+        if project.data_set is not None:
+            project.data_set.warn_of_unknown()

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from crispmap.errors import CrispmapWarning, InputError, LabelError, OutputError, SceneError
+from pydantic import ValidationError
+
+from crispmap.errors import CrispmapWarning, InputError, LabelError, OutputError, SceneError, number_of
 from crispmap.files.address import is_address, is_missing
 from crispmap.files.atomic import write_atomically
 from crispmap.labels.osm import DEFAULT_CLASSES, OSM_PRESETS
 from crispmap.labels.proposal import ProposedClasses, named_classes
+from crispmap.project.file.findings import findings_of
 from crispmap.project.file.project import PROJECT_FILE
-from crispmap.project.file.template import ProjectInputs, SceneSize, project_text
+from crispmap.project.file.template import DataSetProposal, ProjectInputs, SceneSize, data_set_text, project_text
+
+if TYPE_CHECKING:
+    from crispmap.project.file.dataset_section import DatasetSection
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,71 @@ def create_project(
     write_atomically(target, project_text(target, inputs, proposed, _scene_size(inputs.scene)).encode())
     without = [name for name in proposed.names[1:] if proposed.rules and name not in OSM_PRESETS]
     return NewProject(target, proposed.names, tuple(without), from_labels=from_labels)
+
+
+@dataclass(frozen=True)
+class NewDataSetProject:
+    """A project file that was written for a data set."""
+
+    path: Path
+    summary: str
+    shares: Mapping[str, float]  # of the classes among the labelled pixels
+    notes: tuple[str, ...]  # what a person should know of the set
+
+
+def create_data_set_project(
+    folder: Path,
+    data_set: Path,
+    patterns: Sequence[tuple[str, str]] = (),
+    *,
+    classes: Sequence[str] | None = None,
+    force: bool = False,
+) -> NewDataSetProject:
+    """Write a project file for a folder of images and masks, which trains as it is.
+
+    Args:
+        patterns: Of images, with one *, each with that of their masks, with {id}; by default the layout is recognised.
+        classes: Names in place of those that the set has.
+    """
+    from crispmap.project.file.dataset_section import DatasetSection  # for a scene nothing of it is needed
+    from crispmap.project.pairs.survey import survey_data_set
+
+    target = _free_target(folder, force)
+    given: dict[str, Any] = {"path": str(data_set)}
+    if patterns:
+        images, masks = (tuple(one) for one in zip(*patterns, strict=True))
+        given |= {"layout": "pairs", "images": images, "masks": masks}
+    survey = survey_data_set(_section(DatasetSection, given), classes)
+    facts, found = survey.data_set.to_dict(), survey.data_set.found
+    shares = survey.shares()
+    keys: dict[str, Any] = {
+        "layout": found.layout.name,
+        **{name: list(given[name]) for name in ("images", "masks") if name in given},
+    }
+    grids = [one.grid for one in survey.data_set.facts.values()]
+    if any(grid.crs is None for grid in grids):
+        keys["assume_gsd_m"] = found.layout.gsd_m or 1.0
+    if survey.data_set.ignored:
+        keys["ignored"] = list(survey.data_set.ignored)
+    if facts["left_out"]:
+        keys["damaged"] = "skip"
+    if survey.split:
+        keys["split"] = survey.split
+    summary = f"{number_of(facts['images'], 'image')}, {facts['images_with_mask']} with a mask, most of "
+    summary += f"{facts['usual_size'][0]} x {facts['usual_size'][1]} pixels"
+    kept = [(one, shares[one.name]) for one in survey.found]
+    proposal = DataSetProposal(keys, data_set, kept, survey.seed, max(one.mean_gsd_m() for one in grids), summary)
+    write_atomically(target, data_set_text(target, proposal).encode())
+    return NewDataSetProject(target, f"{found.layout.name}: {summary}", shares, tuple(survey.notes()))
+
+
+def _section(section: type[DatasetSection], given: Mapping[str, Any]) -> DatasetSection:
+    """Return a section of values given in Python, or raise InputError."""
+    try:
+        return section.model_validate(given)
+    except ValidationError as error:
+        first = findings_of(error, section, dict(given))[0]
+        raise InputError(f"The data set: {first.given}.", expected=first.expected, remedy=first.remedy) from error
 
 
 def _proposed(inputs: ProjectInputs, classes: Sequence[str] | None, shown: ProposedClasses | None) -> ProposedClasses:

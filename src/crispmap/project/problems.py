@@ -42,8 +42,11 @@ def problems_of(project: Project) -> list[Problem]:
 
     Scenes are opened, areas are laid on them, and the classes of the labels in each are counted.
     """
+    missing = [_missing("models", path) for path in project.models.values() if not _is_here(path)]
+    if project.data_set is not None:  # whose pairs were checked as it was read
+        return missing + [_problem(f"image {one.pair.name}", one.error) for one in project.data_set.damaged]
     return [
-        *(_missing("models", path) for path in project.models.values() if not _is_here(path)),
+        *missing,
         *(problem for scene in project.scenes for problem in (*_missing_files(scene), *_of_scene(project, scene))),
     ]
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 
 from crispmap.data.budget import DataBudget
-from crispmap.data.patches import PatchSource, load_training_area
+from crispmap.data.patches import PatchSource, area_on_demand, few_of, load_training_area
 from crispmap.data.scaling import measure_scaling
 from crispmap.data.statistics import class_shares, measure_statistics
 from crispmap.data.training_data import Piece, TrainingData, by_image, learned_and_held_out
@@ -173,15 +173,15 @@ def fit_biases(scores: CoarseScores, pieces: Sequence[Piece], seed: int) -> Doub
 
 def _learned_from(pieces: Sequence[Piece], patches: Sequence[PatchSource], project: Project) -> _Facts:
     """Return what the scene and the labels are like, against which the scenes that the model maps are held."""
-    statistics = measure_statistics([(piece.image, piece.area.block) for piece in pieces])
-    shares = class_shares(patches, project.schema)
+    statistics = measure_statistics([(piece.image, piece.area.block) for piece in few_of(pieces)])
+    shares = class_shares(few_of(patches), project.schema)
     return ({} if statistics is None else {STATISTICS: statistics.to_dict()}) | {SHARES: shares}
 
 
 def _scaling(pieces: Sequence[Piece], kind: str) -> Scaling:
     if kind == "paper":
         return paper_scaling(pieces[0].image.band_count)
-    return measure_scaling([(piece.image, piece.area.block) for piece in pieces])
+    return measure_scaling([(piece.image, piece.area.block) for piece in few_of(pieces)])
 
 
 def patches_of(
@@ -189,7 +189,9 @@ def patches_of(
 ) -> list[PatchSource]:
     """Return the training data of some pieces, with coarse scores where given."""
     return [
-        load_training_area(
+        area_on_demand(piece.image, piece.area.block, piece.read_labels, scaling, piece.digest)
+        if piece.digest is not None and scores is None
+        else load_training_area(
             piece.image, piece.area.block, piece.read_labels, scaling,
             scores=None if scores is None else scores.on(piece.image, piece.scores), budget=budget,
         )

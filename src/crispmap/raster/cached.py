@@ -22,7 +22,7 @@ from crispmap.raster.scene import Scene
 from crispmap.types import BoolArray, FloatArray
 
 WHOLE_BYTES = 64_000_000
-KEPT_BYTES = 400_000_000  # of decoded images and masks together
+KEPT_BYTES = 300_000_000  # of decoded images and masks together
 _BLOCK_PX = 1024  # side of the blocks of larger images
 
 

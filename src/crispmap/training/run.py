@@ -23,8 +23,9 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.multiprocessing.spawn import ProcessException
 
 from crispmap.data.batches import PieceTiles
-from crispmap.data.patches import PatchSource, fingerprint
-from crispmap.data.sampling import PatchPlan, PatchSampler, class_weights
+from crispmap.data.patches import PatchSource, few_of, fingerprint
+from crispmap.data.pool import sampler_of
+from crispmap.data.sampling import PatchPlan, class_weights
 from crispmap.errors import CrispmapWarning, TrainingError, number_of
 from crispmap.events import progress
 from crispmap.training.checkpoint import cannot_write, load_weights
@@ -71,14 +72,11 @@ def train(
         KeyboardInterrupt: On Ctrl-C; the state of a minute ago at most is kept.
     """
     settings, options, folder = task.settings, run.trainer, run.folder
-    sampler = PatchSampler(
-        pieces, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px, task.squares)
-    )
-    side = -(-settings.validate_tile_px // task.stride_px) * task.stride_px
-    tiles = PieceTiles(validation, side, task.margin_px, task.stride_px, task.squares)
+    plan = PatchPlan.of(settings, task.margin_px, task.stride_px, task.squares)
+    sampler = sampler_of(pieces, task.schema.names, plan)
     _check_fit(task, [*pieces, *validation])
     if validation:
-        _check_validation(task, tiles)
+        _check_validation(task, _tiles_of(task, few_of(validation)))
     task.weigh_classes(class_weights(sampler.class_counts, settings.class_weights))
     options.check(settings.batch, sampler.batch_bytes(settings.batch))
     kept = TrainingFolder(folder, _identity(task, sampler.pieces, validation))
@@ -86,7 +84,7 @@ def train(
     step = 0 if state is None else state.global_step
     if step < settings.last_step:
         kept.check_room(task.network, settings.optimizer)
-        data = LoopData(sampler, tiles, options.workers)
+        data = LoopData(sampler, _tiles_of(task, validation), options.workers)
         # TensorBoard's log loses the steps that a resumed training does again.
         logger = TensorBoardLogger(folder, name="", version=TENSORBOARD_NAME, purge_step=step + 1)
         with (
@@ -107,6 +105,11 @@ def train(
         seconds=ended.seconds,
         history=tuple(ended.history),
     )
+
+
+def _tiles_of(task: SegmentationTask, validation: Sequence[PatchSource]) -> PieceTiles:
+    side = -(-task.settings.validate_tile_px // task.stride_px) * task.stride_px
+    return PieceTiles(validation, side, task.margin_px, task.stride_px, task.squares)
 
 
 def _run(fabric: Fabric, *arguments: Any) -> None:

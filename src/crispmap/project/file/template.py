@@ -9,8 +9,10 @@ import itertools
 import os
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -67,6 +69,54 @@ def project_text(target: Path, inputs: ProjectInputs, classes: ProposedClasses, 
     return "\n".join(sections)
 
 
+@dataclass(frozen=True)
+class DataSetProposal:
+    """What the file of a project on a data set says of it."""
+
+    section: Mapping[str, Any]  # the keys of dataset: but the path
+    folder: Path
+    classes: Sequence[tuple[ClassDef, float]]  # with their share of the labelled pixels
+    seed: int
+    gsd_m: float
+    summary: str  # in a comment
+
+
+def data_set_text(target: Path, proposal: DataSetProposal) -> str:
+    """Return the text of a project file on a data set, which trains as it is."""
+    split = proposal.section.get("split")
+    keys = {name: value for name, value in proposal.section.items() if name != "split"}
+    lines = [f"  {name}: {_flow(value)}\n" for name, value in keys.items()]
+    roles = f"  split: {_flow(split)}" if split else "  # split: {test: 0.2, validation: 0.1}"
+    own = "" if split else "; by default the set's own folders and lists"
+    classes = "".join(
+        f'  - {{name: {_quoted(one.name)}, colour: "{one.colour}"}}  # {100 * share:.3g} % of the labelled pixels\n'
+        for one, share in proposal.classes
+    )
+    size = SceneSize(gsd_m=proposal.gsd_m)
+    return f"""\
+{_head(target, proposal.seed)}
+dataset:  # {proposal.summary}
+  path: {_relative(proposal.folder, "data", target.parent)}
+{"".join(lines)}\
+{roles}  # shares, lists of ids or files of ids{own}; the rest trains
+  # refiner: with a share under split, a refiner is trained too; precise masks need none
+  # unknown: error  # stop at pixels of no class; by default they are left out and counted
+  # damaged: skip  # leave out pairs that cannot be used; by default they are an error
+
+# The classes, with the colours of the masks, or in the order of their values.
+classes:
+{classes}
+{_learning_sections(size, commented=True)}"""
+
+
+def _flow(value: object) -> str:
+    return (
+        str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6))
+        .removesuffix("...\n")
+        .strip()
+    )
+
+
 def proposed_windows(shape: tuple[int, int]) -> list[list[int]]:
     """Return windows [row, col, height, width] of 60, 20 and 20 % of a scene, side by side along its longer side."""
     height, width = shape
@@ -78,7 +128,7 @@ def proposed_windows(shape: tuple[int, int]) -> list[list[int]]:
     return [[start, 0, length, width] for start, length in spans]
 
 
-def _head(target: Path) -> str:
+def _head(target: Path, seed: int = 0) -> str:
     name = re.sub(r"[^\w.+-]+", " ", target.parent.resolve().name).strip(" .+-")[:100] or "project"
     return f"""\
 # A crispmap project: everything the map of a scene is made from.
@@ -86,7 +136,7 @@ def _head(target: Path) -> str:
 
 crispmap: {FORMAT}  # the format of this file
 name: {_quoted(name)}
-seed: 0  # the same seed gives the same map
+seed: {seed}  # the same seed gives the same map
 """
 
 

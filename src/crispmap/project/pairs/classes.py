@@ -12,6 +12,11 @@ from crispmap.labels.palette import colour_code
 from crispmap.project.pairs.find import classified
 from crispmap.project.pairs.layout import CLASS_FILE, PARTS, UNKNOWN_NAMES, Layout
 
+
+class NoClassesError(SchemaError):
+    """A data set that says nothing of its classes."""
+
+
 _COLUMNS = ("name", "r", "g", "b")
 
 
@@ -33,7 +38,7 @@ def classes_of(
         names = sorted({one.class_name for one in classified(folder)})
         return tuple(ClassDef(name, class_colour(index)) for index, name in enumerate(names)), ()
     if not layout.classes:
-        raise SchemaError(
+        raise NoClassesError(
             f"{folder} has no {CLASS_FILE}, and the layout {layout.name} no classes of its own.",
             expected="classes: in the project file, or a class file with the columns name,r,g,b",
             remedy="Add classes: with the name and the colour of each.",

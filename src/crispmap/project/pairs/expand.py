@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, GeoreferenceWarning, LabelError, ProjectError, number_of
 from crispmap.geo.area_pieces import AreaPiece
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Grid
 from crispmap.labels.coded import CodedMask, MaskCode
 from crispmap.labels.one_class import OneClass
 from crispmap.labels.reader import LabelOptions, LabelReader
@@ -38,6 +39,9 @@ from crispmap.types import IGNORE
 
 _LABELS_FOR = {"coarse", "validation"}
 _REFERENCE_FOR = {"refiner", "validation", "test"}
+_Shown = tuple[  # images of one file; images of one ground; where images lie
+    Sequence[Sequence[str]], Sequence[tuple[str, str]], Mapping[str, tuple[float, float, float, float]]
+]
 Areas = dict[str, list[tuple[int, int, int, int]]]
 
 
@@ -53,6 +57,8 @@ class DataSet:
     schema: ClassSchema
     areas: Mapping[str, Areas]  # windows by role, by name; of images without a mask none
     code: MaskCode
+    ignored: Sequence[str | int] = ()  # colours and values of pixels that nothing is known of
+    together: Sequence[Sequence[str]] = ()  # names of pairs that show one ground
     cache: BlockCache = field(default_factory=lambda: BlockCache(KEPT_BYTES))  # type: ignore[type-arg]
 
     @property
@@ -63,6 +69,19 @@ class DataSet:
     def scenes(self) -> tuple[ProjectScene, ...]:
         """Return the images as scenes of a project."""
         return tuple(map(self._scene, self.pairs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what it holds as plain values."""
+        sizes = Counter(one.grid.shape for one in self.facts.values())
+        (height, width), count = sizes.most_common(1)[0]
+        return {
+            "layout": self.found.layout.name, "images": len(self.facts),
+            "images_with_mask": sum(one.mask is not None for one in self.pairs),
+            "masks_without_image": len(self.found.lone_masks), "left_out": len(self.damaged),
+            "images_there_twice": sum(len(group) - 1 for group in self.same),
+            "usual_size": [height, width], "images_of_other_size": len(self.facts) - count,
+            "bands": next(iter(self.facts.values())).band_names,
+        }  # fmt: skip
 
     def _scene(self, pair: Pair) -> ProjectScene:
         windows = self.areas.get(pair.name, {})
@@ -93,10 +112,18 @@ class DataSet:
         known = mask.name in self.schema.names
         return OneClass(self.schema.names.index(mask.name) if known else IGNORE, grid, self.schema)
 
-    def digest(self, image: Path, mask: Path, block: Block) -> str:
-        """Return a text that changes with the contents of a piece."""
+    def warn_of_unknown(self) -> None:
+        """Warn of how many pixels of no class were left out of the masks read so far."""
+        found = self.code.unknown_px
+        if found:
+            pixels, masks = number_of(sum(found.values()), "pixel"), number_of(len(found), "mask")
+            warnings.warn(f"{pixels} of no class were left out, in {masks}.", CrispmapWarning, stacklevel=2)
+
+    def digest(self, image: Path, mask: Path) -> str:
+        """Return a text that changes with the contents of an image and its mask, and with how they are read."""
+        how = self.section.model_dump_json(exclude={"path", "split", "layout"})
         labels = mask.name if self.found.layout.class_folders else content_key(mask)
-        return f"{content_key(image)} {labels} {block} {self.section.model_dump_json(exclude={'path'})}"
+        return f"{content_key(image)} {labels} {how} {self.schema.to_json()}"
 
 
 def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: int) -> DataSet:
@@ -118,12 +145,15 @@ def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: in
     used = [one for one in found.pairs if one.name in facts]
     _tell(section, found, facts)
     same = duplicates(used)
-    areas = _areas(section, found, used, facts, same, seed)
+    boxes = boxes_of(facts)
+    ground = list(overlapping(boxes, facts))
+    areas = _areas(section, found, used, facts, (same, ground, boxes), seed)
     tolerance = found.layout.tolerance if section.tolerance is None else section.tolerance
     options = LabelOptions(unknown=section.unknown, tolerance=tolerance)
     masks = [one.mask for one in used if one.mask is not None]
-    code = MaskCode(masks, schema, [*ignored, *section.ignored], options, skip=skip)
-    return DataSet(section, found, facts, damaged, same, schema, areas, code)
+    unknown = list(dict.fromkeys([*ignored, *section.ignored]))
+    code = MaskCode(masks, schema, unknown, options, skip=skip)
+    return DataSet(section, found, facts, damaged, same, schema, areas, code, unknown, [*same, *ground])
 
 
 def _check_folders(section: DatasetSection, found: FoundPairs, schema: ClassSchema) -> None:
@@ -174,12 +204,11 @@ def _tell(section: DatasetSection, found: FoundPairs, facts: Mapping[str, ImageF
 
 
 def _areas(
-    section: DatasetSection, found: FoundPairs, used: Sequence[Pair], facts: Mapping[str, ImageFacts],
-    same: Sequence[Sequence[str]], seed: int,
+    section: DatasetSection, found: FoundPairs, used: Sequence[Pair], facts: Mapping[str, ImageFacts], shown: _Shown,
+    seed: int,
 ) -> dict[str, Areas]:  # fmt: skip
     """Return what every image with a mask is for."""
-    boxes = boxes_of(facts)
-    ground = list(overlapping(boxes, facts))
+    same, ground, boxes = shown
     members: dict[str, Members] = section.split.members
     labelled = [one for one in used if one.mask is not None]
     if section.split.by == "within":

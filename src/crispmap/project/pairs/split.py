@@ -53,6 +53,11 @@ def split_pairs(
             if by_name.setdefault(name, role) != role:
                 raise _two_roles(name, role, by_name[name])
     roles |= by_name
+    if sum(shares.values()) >= 1:
+        raise ProjectError(
+            f"The shares of the split sum up to {sum(shares.values()):g}: nothing is left to train the coarse network.",
+            expected="shares that sum up to less than 1", remedy="Lower them.",
+        )  # fmt: skip
     if not members:
         shares = {role: share for role, share in DEFAULT_SHARES.items() if role not in roles.values()}
     groups = _groups([one.name for one in labelled], together)
