@@ -158,6 +158,9 @@ def _missing_for_coarse(method: Method, project: Project) -> str:
 def project_of(method: Method, project: Project) -> Project:
     """Return the project as if it named this method; its other settings are kept where they apply."""
     refiner = project.refiner
+    lacking = refiner is None and method.refiner is not None
+    if lacking and project.has_reference and project.has_area("refiner"):  # as of a classifier of squares
+        refiner = RefinerSection.default()
     if refiner is not None and method.refiner is not None:
         refiner = _refiner_section(refiner_rows()[method.refiner], refiner)
     return replace(project, coarse=_coarse_section(method.coarse, project.coarse), refiner=refiner)
