@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from crispmap.metrics import ConfusionMatrix
-from crispmap.project.results import COARSE, evaluate_project
-from crispmap.project.run import predict_project, train_project
+from crispmap.project.results import evaluate_project
+from crispmap.project.run import COARSE, predict_project, train_project
 
 DEEPGLOBE = Path(__file__).resolve().parents[2] / "shared" / "data" / "deepglobe"
 CLASSIFIERS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import warnings
 
 import numpy as np
@@ -11,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
-from crispmap.errors import GridError, LabelError, SchemaError
-from crispmap.metrics import ConfusionMatrix, mean_defined, ratio
+from crispmap.errors import GridError, InputError, LabelError, SchemaError
+from crispmap.metrics import ConfusionMatrix, ImageDice, mean_defined, ratio
 from crispmap.types import IGNORE
 
 NAMES = ("background", "building", "road")
@@ -105,6 +107,8 @@ def test_equals_scikit_learn(seed, classes):
     assert matrix.recall == pytest.approx(sk.recall_score(truth, guess, average=None))
     assert matrix.f1 == pytest.approx(sk.f1_score(truth, guess, average=None))
     assert matrix.mean_f1 == pytest.approx(sk.f1_score(truth, guess, average="macro"))
+    assert matrix.dice == pytest.approx(sk.f1_score(truth, guess, average=None))
+    assert matrix.mean_dice == pytest.approx(sk.f1_score(truth, guess, average="macro"))
     assert matrix.kappa == pytest.approx(sk.cohen_kappa_score(truth, guess))
 
 
@@ -186,3 +190,76 @@ def test_ratio_and_mean_of_nothing():
     assert np.array_equal(ratio(np.array([1, 0]), np.array([2, 0])), [0.5, np.nan], equal_nan=True)
     assert np.isnan(mean_defined(np.full(3, np.nan)))
     assert mean_defined(np.array([np.nan, 0.25, 0.75])) == 0.5
+
+
+def dice_of(pairs) -> ImageDice:
+    return ImageDice.of((confusion(*pair) for pair in pairs), len(NAMES))
+
+
+@given(st.lists(map_pairs(), max_size=6), st.integers(0, 6))
+@settings(deadline=None, max_examples=60)
+def test_dice_of_images_is_that_of_each_image_by_itself(pairs, cut):
+    by_class, means = [[] for _ in NAMES], []
+    for predicted, reference in pairs:
+        valid = (predicted != IGNORE) & (reference != IGNORE)
+        own = []
+        for k, found in enumerate(by_class):
+            ours, theirs = (predicted == k) & valid, (reference == k) & valid
+            if ours.any() or theirs.any():
+                own.append(2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()))
+                found.append(own[-1])
+        if own:
+            means.append(np.mean(own))
+    dice = dice_of(pairs)
+    assert dice.images == len(means)
+    assert dice.class_images == tuple(map(len, by_class))
+    assert dice.mean == pytest.approx(np.mean(means) if means else np.nan, nan_ok=True)
+    assert dice.by_class == pytest.approx([np.mean(one) if one else np.nan for one in by_class], nan_ok=True)
+    total = dice_of(pairs[:cut]) + dice_of(pairs[cut:])
+    assert (total.images, total.class_images) == (dice.images, dice.class_images)
+    assert total.class_sums == pytest.approx(dice.class_sums)
+    assert total.mean_sum == pytest.approx(dice.mean_sum)
+    assert ImageDice.from_dict(json.loads(json.dumps(dice.to_dict())), len(NAMES)) == dice
+
+
+def test_dice_of_images_equals_torchmetrics():
+    torch = pytest.importorskip("torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        segmentation = pytest.importorskip("torchmetrics.functional.segmentation")
+    pairs = [random_maps(seed) for seed in range(4)]
+    for one in itertools.chain(*pairs):
+        one[one == IGNORE] = 0
+    guess, truth = (torch.from_numpy(np.stack(maps).astype(np.int64)) for maps in zip(*pairs, strict=True))
+    options = {"num_classes": 3, "input_format": "index"}
+    theirs = segmentation.dice_score(guess, truth, average="macro", **options)
+    assert dice_of(pairs).mean == pytest.approx(float(theirs.mean()), abs=1e-6)
+    each = segmentation.dice_score(guess, truth, average=None, **options)
+    assert dice_of(pairs).by_class == pytest.approx(each.mean(0).numpy(), abs=1e-6)
+
+
+def test_a_small_image_weighs_like_a_large_one_and_a_class_nobody_has_not_at_all():
+    large, small = np.zeros((30, 30), np.uint8), np.ones((2, 2), np.uint8)
+    dice = dice_of([(large, large), (1 - small, small)])
+    assert dice.mean == pytest.approx((1 + 0) / 2)
+    assert dice.by_class[:2] == pytest.approx([0.5, 0])
+    assert np.isnan(dice.by_class[2])
+
+
+GOOD_DICE = {"images": 2, "mean_sum": 1.0, "class_images": [2, 1, 0], "class_sums": [1.0, 0.5, 0.0]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": -1}, {"images": 1.5}, {"images": "2"}, {"mean_sum": 3.0}, {"mean_sum": -1.0}, {"mean_sum": "x"},
+        {"mean_sum": float("nan")}, {"class_images": [2, 1]}, {"class_images": [3, 1, 0]}, {"class_images": None},
+        {"class_sums": [1.0, 0.5, 0.1]}, {"class_sums": [1.0, 0.5]}, {"class_sums": [[1.0], [0.5], [0.0]]},
+        {"mean_sum": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_sums_that_cannot_be_are_refused(change):
+    assert ImageDice.from_dict(GOOD_DICE, 3).mean == 0.5
+    with pytest.raises(InputError):
+        ImageDice.from_dict({**GOOD_DICE, **change}, 3)

@@ -17,8 +17,11 @@ status 2. Warnings a person should see derive from CrispmapWarning. No message s
 address holds.
 """
 
+import difflib
 import re
+from collections.abc import Iterable
 
+_COMPARED_CHARACTERS = 80
 _USER = re.compile(r"(?<=:/)(/?)[^/\s@]+(?:@[^/\s@]+)*@")
 _SECRET = re.compile(
     r"([?&][\w.~-]*(?:sig|token|secret|key|passw|pwd|auth|credential)[\w.~-]*=)[^&\s'\"<>]*", re.IGNORECASE
@@ -33,6 +36,12 @@ def without_secrets(text: str) -> str:
 def number_of(count: int, noun: str) -> str:
     """Return a number with its noun for a message: ``1 class``, ``2 classes``, ``0 bands``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a guess at which known word was meant, as a remedy; empty where none is close."""
+    close = difflib.get_close_matches(word[:_COMPARED_CHARACTERS].lower(), list(known), n=1)
+    return f"Did you mean {close[0]}?" if close else ""
 
 
 class CrispmapError(Exception):

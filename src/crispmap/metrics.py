@@ -6,7 +6,9 @@ depends on how a scene was cut. A figure that is 0/0 is NaN, without a warning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -141,14 +143,18 @@ class ConfusionMatrix:
         return ratio(np.diagonal(self.counts), self.reference_px)
 
     @property
-    def f1(self) -> DoubleArray:
-        """(class,) harmonic mean of precision and recall (the Dice coefficient); NaN where IoU is NaN."""
+    def dice(self) -> DoubleArray:
+        """(class,) Dice coefficient, 0..1: the F1 score, mean of precision and recall; NaN where IoU is NaN."""
         return ratio(2 * np.diagonal(self.counts), self.reference_px + self.predicted_px)
 
+    f1 = dice
+
     @property
-    def mean_f1(self) -> float:
-        """Mean F1 over the classes present in the reference or in the prediction; NaN if none is."""
-        return mean_defined(self.f1)
+    def mean_dice(self) -> float:
+        """Mean Dice over the classes present in the reference or in the prediction; NaN if none is."""
+        return mean_defined(self.dice)
+
+    mean_f1 = mean_dice
 
     @property
     def kappa(self) -> float:
@@ -183,6 +189,73 @@ class ConfusionMatrix:
                 expected="class_names, counts and unmapped as written by crispmap",
             ) from error
         return matrix
+
+
+@dataclass(frozen=True)
+class ImageDice:
+    """Dice coefficients of images, each by itself, summed: their means weigh a small image like a large one.
+
+    In an image a class counts where its map or its reference has it; an image without a valid pixel does not count.
+    """
+
+    images: int  # that count
+    mean_sum: float  # of each image's mean over its classes
+    class_images: tuple[int, ...]  # (class,) images in which the class counts
+    class_sums: tuple[float, ...]  # (class,) of its Dice coefficients in them
+
+    @classmethod
+    def of(cls, matrices: Iterable[ConfusionMatrix], classes: int) -> ImageDice:
+        """Return the sums over images of which each has a matrix."""
+        found = np.array([one.dice for one in matrices], np.float64).reshape(-1, classes)
+        found = found[~np.isnan(found).all(axis=1)]
+        counts, sums = (~np.isnan(found)).sum(axis=0), np.nan_to_num(found).sum(axis=0)
+        return cls(len(found), float(np.nanmean(found, axis=1).sum()), tuple(counts.tolist()), tuple(sums.tolist()))
+
+    def __add__(self, other: ImageDice) -> ImageDice:
+        return ImageDice(
+            self.images + other.images,
+            self.mean_sum + other.mean_sum,
+            tuple(map(operator.add, self.class_images, other.class_images)),
+            tuple(map(operator.add, self.class_sums, other.class_sums)),
+        )
+
+    @property
+    def mean(self) -> float:
+        """Mean over the images of each image's mean over its classes, 0..1; NaN without an image."""
+        return float(ratio(self.mean_sum, self.images))
+
+    @property
+    def by_class(self) -> DoubleArray:
+        """(class,) mean over the images in which the class counts, 0..1; NaN where it is in none."""
+        return ratio(np.array(self.class_sums), np.array(self.class_images))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sums as plain values, read back by ``from_dict``."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any], classes: int) -> ImageDice:
+        """Return the sums that ``to_dict`` wrote.
+
+        Raises:
+            InputError: If the entries are not such sums.
+        """
+        try:
+            counts = counts_from([entries["images"], *entries["class_images"]], (1 + classes,)).tolist()
+            sums = np.array([entries["mean_sum"], *entries["class_sums"]])
+            if sums.shape != (1 + classes,) or sums.dtype.kind not in "iuf" or not _within(sums, counts):
+                raise ValueError(f"expected sums of shares of {classes} classes, not {sums.tolist()!r:.80}")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"Not Dice coefficients of images: {error!r}.", expected="sums and counts as written by crispmap"
+            ) from error
+        mean_sum, *class_sums = map(float, sums)
+        return cls(counts[0], mean_sum, tuple(counts[1:]), tuple(class_sums))
+
+
+def _within(sums: NDArray[Any], counts: Sequence[int]) -> bool:
+    """Return whether sums can be of so many shares within 0..1, each but for rounding."""
+    return bool(((sums >= 0) & (sums <= np.array(counts) * (1 + 1e-9))).all() and max(counts) <= counts[0])
 
 
 def check_labels(predicted: LabelArray, reference: LabelArray) -> None:

@@ -15,16 +15,18 @@ from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
 from crispmap.models.registry import architectures
 from crispmap.models.scaling import Scaling, scaled_input
+from crispmap.refiners.bayes.refiner import BayesRefiner
 from crispmap.refiners.crf.refiner import CrfRefiner
 from crispmap.refiners.hand_written import HandWrittenRefiner
 from whole_refined import every_iteration
 
 REFINERS: dict[str, HandWrittenRefiner] = {
+    "bayes": BayesRefiner(3, 3, window_px=5),
     "crf": CrfRefiner(3, 3, iterations=2, theta_alpha_px=1.5, theta_beta=1.0),
     **{
         name: one.build(classes=3, bands=3, iterations=2, substeps=2)
         for name, one in architectures("refiner").items()
-        if one.learner == "grid-fit" and name != "crf"
+        if one.learner == "grid-fit" and name not in ("bayes", "crf")
     },
 }
 

@@ -386,7 +386,8 @@ def _write_models(folder: Path) -> None:
     torch.manual_seed(0)
     for kind, name, options in (
         ("coarse", "fcn-rnn", {}), ("coarse", "svm", {"vectors": 7}), ("refiner", "rnn", {"iterations": 2}),
-        ("refiner", "geodesic", {}), ("refiner", "crf", {}), ("refiner", "wide", {"iterations": 2}),
+        ("refiner", "geodesic", {}), ("refiner", "crf", {}), ("refiner", "bayes", {}),
+        ("refiner", "wide", {"iterations": 2}),
     ):  # fmt: skip
         network = architectures(kind)[name].build(bands=2, classes=3, **options)
         card = ModelCard(

@@ -80,7 +80,7 @@ def test_all_eight_symmetries_occur_equally_and_none_when_switched_off():
         (a, b) for p, q in ((1, 50), (50, 1)) for a in (p, -p) for b in (q, -q)
     }
     assert counts.min() > 60
-    plain = sampler_of(flip_and_rotate=False, margin_px=0).batch(0, 50).image[:, 0]
+    plain = sampler_of(augmentation="none", margin_px=0).batch(0, 50).image[:, 0]
     assert np.all(np.diff(plain, axis=2) == 1)
 
 

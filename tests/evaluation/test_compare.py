@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -40,7 +41,7 @@ from crispmap.evaluation.files import ScoringRules, evaluate_file, pixels_to_sco
 from crispmap.evaluation.readers import AreaComplement, AreaUnion, ArrayLabels, ArrayMask
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Block, Grid
-from crispmap.metrics import ConfusionMatrix
+from crispmap.metrics import ConfusionMatrix, ImageDice
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE
 from recorder import Recorder
@@ -124,7 +125,11 @@ def test_ground_off_the_area_is_as_good_as_unknown(pair, data):
     assert evaluate_arrays(predicted, reference, (1.0, 1.0), SCHEMA, area=area) == expected
     parts = [ArrayMask(area & (np.arange(area.shape[1]) % 2 == side)) for side in (0, 1)]
     maps = ArrayLabels(predicted), ArrayLabels(reference), plain_grid(predicted.shape), SCHEMA
-    assert evaluate_blocks(*maps, area=AreaUnion(parts), block_px=7) == expected
+    in_parts = evaluate_blocks(*maps, area=AreaUnion(parts), block_px=7)
+    by_image = [ConfusionMatrix(SCHEMA.names) for _ in parts]
+    for matrix, part in zip(by_image, parts, strict=True):
+        matrix.update(predicted[part.array], reference[part.array])
+    assert in_parts == replace(expected, images=ImageDice.of(by_image, 3))
     assert evaluate_blocks(*maps, area=AreaComplement(ArrayMask(~area))) == expected
 
 
@@ -136,7 +141,24 @@ def test_evaluations_of_pieces_far_apart_add_up():
         evaluate_arrays(predicted[:, part], reference[:, part], (0.5, 0.5), SCHEMA, widths_m=(1.0,))
         for part in (slice(40), slice(40, None))
     )
-    assert left + right == evaluate_arrays(*joined, (0.5, 0.5), SCHEMA, widths_m=(1.0,))
+    total, whole = left + right, evaluate_arrays(*joined, (0.5, 0.5), SCHEMA, widths_m=(1.0,))
+    assert replace(total, images=whole.images) == whole
+    assert (total.images.images, whole.images.images) == (2, 1)
+    assert total.dice_per_image == pytest.approx((left.mean_dice + right.mean_dice) / 2)
+    assert whole.dice_per_image == pytest.approx(whole.mean_dice)
+    assert total.mean_dice == whole.mean_dice
+
+
+def test_figures_from_before_there_was_dice_are_read_and_bad_ones_refused():
+    entries = evaluate_arrays(*random_pair(), (0.5, 0.5), SCHEMA, widths_m=(1.0,)).to_dict()
+    del entries["counts"]["images"]
+    old = Evaluation.from_dict(entries)
+    assert old.images.images == 0
+    assert np.isnan(old.dice_per_image)
+    assert np.isfinite(old.mean_dice)
+    for bad in (7, [], {"images": 1}):
+        with pytest.raises(InputError):
+            Evaluation.from_dict({**entries, "counts": {**entries["counts"], "images": bad}})
 
 
 def test_json_holds_every_figure_with_null_where_there_is_none():
@@ -151,6 +173,10 @@ def test_json_holds_every_figure_with_null_where_there_is_none():
     assert entries["unmapped_px"] == 12
     assert entries["unmapped_share"] == evaluation.unmapped_share == 12 / 144
     assert [one["width_m"] for one in entries["boundary"]] == [1.0, 3.0] == list(evaluation.widths_m)
+    assert entries["mean_dice"] == entries["mean_f1"] == evaluation.mean_dice
+    assert (entries["dice_per_image"], entries["images"]) == (evaluation.dice_per_image, 1)
+    assert entries["classes"]["building"]["dice"] == evaluation.dice[1] == pytest.approx(24 / 32)
+    assert (entries["classes"]["road"]["dice_per_image"], entries["classes"]["road"]["images"]) == (None, 0)
     assert entries["boundary"][0]["mean_f1"] == evaluation.boundary_f1[0]
     assert entries["classes"]["road"]["iou"] is None
     assert entries["classes"]["road"]["boundary"][0]["f1"] is None

@@ -46,7 +46,7 @@ def test_settings_come_back_from_plain_values_and_say_how_patches_are_drawn(name
     plan = PatchPlan.of(settings, 10, 4)
     assert (plan.patch_px, plan.margin_px, plan.stride_px) == (settings.patch_px, 10, 4)
     assert (plan.sampling, plan.seed) == (settings.sampling, settings.seed)
-    assert plan.flip_and_rotate == (settings.augmentation == "flips-and-rotations")
+    assert plan.augmentation == settings.augmentation
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,9 @@ def test_settings_come_back_from_plain_values_and_say_how_patches_are_drawn(name
         {"label_smoothing": 1.0},
         {"sampling": "fair"},
         {"augmentation": "mirrors"},
+        {"augmentation": ""},
+        {"augmentation": "none+blur"},
+        {"augmentation": "blur+noise+blur"},
         {"class_weights": "some"},
         {"precision": "float16"},
         {"learning_rate": 0.0},

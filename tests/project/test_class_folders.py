@@ -12,8 +12,8 @@ from crispmap.errors import CrispmapWarning, LabelError, SceneError, TrainingErr
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
-from crispmap.project.results import COARSE, evaluate_project
-from crispmap.project.run import predict_project, train_project
+from crispmap.project.results import evaluate_project
+from crispmap.project.run import COARSE, predict_project, train_project
 
 LOOKS = {"forest": 40, "sand": 200, "water": 90}
 COUNT = 10

@@ -463,6 +463,6 @@ def test_the_verb_prints_tables_json_and_markdown(compared: tuple[Path, Comparis
     assert told["best"] == best["name"]
     assert f"{100 * best['mean_iou']['value']:.2f}" in plain.stdout
     markdown = run("compare", compared[0], "--methods", names, "--markdown").stdout
-    assert markdown.count("| svm, re-thresholded |") == 3
+    assert markdown.count("| svm, re-thresholded |") == 4
     schema: ClassSchema = load_project(compared[0]).schema
     assert all(f"IoU {name}" in markdown for name in schema.names)

@@ -265,6 +265,34 @@ class TestGood:
             if one.learner == "gradient":
                 assert section.settings(7) == one.presets[section.preset].settings.but(seed=7)
 
+    @pytest.mark.parametrize(
+        ("given", "names"),
+        [
+            ("none", "none"), ("flips-and-rotations", "flips-and-rotations"), ("[elastic, noise]", "elastic+noise"),
+            ("scale+colour", "scale+colour"), ("[blur]", "blur"),
+        ],
+    )  # fmt: skip
+    def test_augmentation_is_a_list_or_a_text(self, given: str, names: str, load: Callable[[str], Project]) -> None:
+        project = load(TEXT.replace("  max_steps: 500", f"  max_steps: 500\n  augmentation: {given}"))
+        assert project.refiner is not None
+        assert project.refiner.settings(0).augmentation == names
+        assert project.refiner.as_kind("wide").settings(0).augmentation == names
+        again = type(project.refiner).from_values(project.refiner.chosen())
+        assert again.augmentation == names
+
+    @pytest.mark.parametrize(
+        ("given", "remedy"),
+        [
+            ("[elastic, blurr]", "Did you mean blur?"), ("flips", ""), ("[]", ""), ("[1]", ""), ("7", ""),
+            ("[none, blur]", ""), ("blur+blur", ""), ("true", ""), ("{blur: 2}", ""),
+        ],
+    )  # fmt: skip
+    def test_other_augmentation_is_refused(self, given: str, remedy: str, load: Callable[[str], Project]) -> None:
+        with pytest.raises(ProjectError, match=r"line \d+: refiner\.augmentation is") as refused:
+            load(TEXT.replace("  max_steps: 500", f"  max_steps: 500\n  augmentation: {given}"))
+        assert "elastic" in refused.value.expected
+        assert remedy in refused.value.remedy
+
     def test_a_file_of_format_1_is_read(self, load: Callable[[str], Project]) -> None:
         before = (
             TEXT.replace("crispmap: 2", "crispmap: 1")

@@ -70,7 +70,7 @@ def test_shares_are_those_of_the_masks_and_oddities_are_told(tmp_path: Path) -> 
     assert "1 of 6 pairs" in warned
     notes = " ".join(made.notes)
     assert "No pixel of ice" in notes
-    assert "6_sat.jpg" in notes
+    assert "6_sat.jpg" in warned
     assert "4 pixels of no class in 1 mask" in notes  # dark grey is nearest to what is ignored
     ids = np.stack([np.where(town(n)[1] == 3, 99, town(n)[1]) for n in (1, 2, 3, 4)])
     ids[3, 50:52, 3:6] = 99

@@ -19,8 +19,8 @@ from crispmap.polygons.vectorize import vectorize_file
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
-from crispmap.project.results import COARSE, evaluate_project
-from crispmap.project.run import predict_project, train_project
+from crispmap.project.results import evaluate_project
+from crispmap.project.run import COARSE, predict_project, train_project
 from recorder import Recorder
 
 SIDE, ROWS, COLS = 64, 8, 6

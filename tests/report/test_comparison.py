@@ -80,7 +80,7 @@ class TestTables:
     def test_without_an_interval_none_is_shown(self) -> None:
         lone = dataclasses.replace(rows()[0], mean_iou=Interval(0.5, math.nan, math.nan), ahead=None)
         assert verdict([lone], OWN) == "Best by mean IoU: svm, 50.00 %."
-        ((_, cells),) = comparison_tables([lone])[2].rows
+        ((_, cells),) = comparison_tables([lone])[3].rows
         assert [cell.text for cell in cells[1:]] == ["", ""]
         nothing = dataclasses.replace(lone, mean_iou=Interval(math.nan, math.nan, math.nan))
         assert verdict([nothing], OWN) == "No map has a mean IoU."
@@ -89,6 +89,7 @@ class TestTables:
         for row in rows():
             read = json.loads(json.dumps(row.to_dict(), allow_nan=False))
             assert read["iou"]["road"] == pytest.approx(row.evaluation.iou[2])
+            assert (read["mean_dice"], read["dice_per_image"]) == (row.evaluation.mean_dice, row.evaluation.images.mean)
         assert missing()[0].to_dict() == {"name": "mnih", "skipped": "names no <i>labels</i>"}
         lone = dataclasses.replace(rows()[0], auc=math.nan, mean_iou=Interval(0.5, math.nan, math.nan))
         assert lone.to_dict()["auc"] is None

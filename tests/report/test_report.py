@@ -22,7 +22,7 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError, OutputError, SchemaError
 from crispmap.evaluation.boundary import BoundaryRule
 from crispmap.evaluation.evaluation import Evaluation
-from crispmap.metrics import ConfusionMatrix
+from crispmap.metrics import ConfusionMatrix, ImageDice
 from crispmap.report.pages.report import render_report, write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
 from crispmap.report.pictures.strip import compare_strip
@@ -44,7 +44,8 @@ def evaluation(
     matrix = ConfusionMatrix(schema.names)
     matrix.update(predicted, reference)
     boundary, relaxed = BoundaryRule(len(schema), (0.5, 0.5), widths_m).count(predicted, reference)
-    return Evaluation(confusion=matrix, boundary=boundary, relaxed=relaxed, gsd_m=(0.5, 0.5))
+    images = ImageDice.of([matrix], len(schema))
+    return Evaluation(confusion=matrix, boundary=boundary, relaxed=relaxed, images=images, gsd_m=(0.5, 0.5))
 
 
 def town(side: int, seed: int = 0) -> LabelArray:
@@ -78,7 +79,7 @@ def report_data(
         "schema": schema,
         "coarse": MethodResult("Coarse map", results[0]),
         "rethresholded": MethodResult("Re-thresholded map", results[1]),
-        "refined": MethodResult("Refined map", results[2]),
+        "final": MethodResult("Refined map", results[2]),
         "curve": [evaluation(labels, reference, schema).confusion for labels in maps],
         "crops": [
             Crop(
@@ -91,7 +92,11 @@ def report_data(
             )
             for number in range(crop_count)
         ],
-        "overview": Overview(image, reference, maps[0], rethresholded, maps[-1]),
+        "overview": Overview(
+            image,
+            reference,
+            {"Coarse map": maps[0], "Re-thresholded map": rethresholded, "Refined map": maps[-1]},
+        ),
         "settings": {"seed": 7, "coarse": {"optimizer": {"momentum": 0.9}, "classes": [{"id": 1}, {"id": 2}]}},
         "provenance": {"crispmap": "0.1.0", "machine": {"cores": 2}},
         "timings": {"train": 1234.5, "map": 6.0},
@@ -279,25 +284,26 @@ def test_small_pictures_keep_square_pixels() -> None:
 
 def test_tables_hold_every_map_and_class(page: Page) -> None:
     data = report_data()
-    refined = data.refined.evaluation
+    refined = data.final.evaluation
     rows = [row for row in page.rows if row and row[0] == "Refined map"]
-    assert len(rows) == 2 + len(SCHEMA)
+    assert len(rows) == 3 + len(SCHEMA)
     expected = [refined.confusion.overall_accuracy, refined.confusion.mean_iou, *refined.confusion.iou]
     expected += [float(np.nanmean(refined.boundary.f1[width])) for width in range(2)]
     assert rows[0][1:] == [f"{100 * value:.2f}" for value in expected]
     road = [row[2] for row in (refined.confusion.iou, refined.confusion.precision, refined.confusion.recall)]
     road += [refined.confusion.f1[2], *refined.boundary.f1[:, 2], *refined.boundary.iou[:, 2]]
     road += [refined.relaxed.precision[2], refined.relaxed.recall[2]]
-    assert rows[4][1:] == [f"{100 * value:.2f}" for value in road]
+    assert rows[1][1:] == [f"{100 * value:.2f}" for value in (refined.mean_dice, *refined.dice)]
+    assert rows[5][1:] == [f"{100 * value:.2f}" for value in road]
     for name in ("Coarse map", "Re-thresholded map"):
-        assert sum(row[:1] == [name] for row in page.rows) == 2 + len(SCHEMA)
+        assert sum(row[:1] == [name] for row in page.rows) == 3 + len(SCHEMA)
     for name in ("Boundary F1", "Boundary IoU", "Relaxed, 3 px", "1 m", "2 m", *SCHEMA.names):
         assert name in page.text
 
 
 def test_confusion_matrix_shows_counts_and_shares() -> None:
     result = MethodResult("Refined map", evaluation_of([[9000, 1000, 0], [1, 3, 0], [0, 0, 0]]))
-    page = Page(render_report(report_data(refined=result)))
+    page = Page(render_report(report_data(final=result)))
     assert ["background", "9\u202f00090.0 %", "1\u202f00010.0 %", "00.0 %"] in page.rows
     assert ["building", "125.0 %", "375.0 %", "00.0 %"] in page.rows
     assert ["road", f"0{DASH}", f"0{DASH}", f"0{DASH}"] in page.rows
@@ -307,14 +313,14 @@ def test_confusion_matrix_shows_counts_and_shares() -> None:
 def test_best_of_each_column_is_bold(html: str) -> None:
     table = html[html.index('id="figures"') : html.index("</table>")]
     bold = re.findall(r"<strong>([\d.]+)</strong>", table)
-    refined = report_data().refined.evaluation.confusion
+    refined = report_data().final.evaluation.confusion
     assert bold[:2] == [f"{100 * refined.overall_accuracy:.2f}", f"{100 * refined.mean_iou:.2f}"]
     assert len(bold) == 2 + len(SCHEMA) + 2
 
 
 def test_nothing_is_best_where_all_are_equal() -> None:
     same = evaluation_of([[5, 1, 0], [1, 5, 0], [0, 0, 5]])
-    methods = {name: MethodResult(name, same) for name in ("coarse", "rethresholded", "refined")}
+    methods = {name: MethodResult(name, same) for name in ("coarse", "rethresholded", "final")}
     text = render_report(report_data(**methods, crop_count=0))
     assert "<strong>" not in text
 
@@ -378,7 +384,7 @@ def test_result_is_said_in_words(coarse: float, rival: float, refined: float, wo
             report_data(
                 coarse=with_mean_iou("Coarse map", coarse),
                 rethresholded=with_mean_iou("Re-thresholded map", rival),
-                refined=with_mean_iou("Refined map", refined),
+                final=with_mean_iou("Refined map", refined),
             )
         )
     ).text
@@ -387,7 +393,7 @@ def test_result_is_said_in_words(coarse: float, rival: float, refined: float, wo
 
 def test_figures_that_are_not_there_are_dashes() -> None:
     nothing = MethodResult("Refined map", evaluation_of([[0] * 3] * 3))
-    text = render_report(report_data(refined=nothing))
+    text = render_report(report_data(final=nothing))
     page = Page(text)
     assert ["Refined map", *[DASH] * 7] in page.rows
     assert "There is no mean IoU" in page.text
@@ -402,9 +408,9 @@ def test_missing_rival_figure_is_not_spoken_of() -> None:
 
 
 def test_holes_of_a_map_are_shown() -> None:
-    result = report_data().refined.evaluation
+    result = report_data().final.evaluation
     result.confusion.unmapped[1] = 1234
-    text = Page(render_report(report_data(refined=MethodResult("Refined map", result)))).text
+    text = Page(render_report(report_data(final=MethodResult("Refined map", result)))).text
     assert "Refined map: 1 234 labelled pixels" in text
 
 
@@ -421,7 +427,7 @@ def test_every_text_is_escaped() -> None:
         title=evil,
         coarse=named,
         rethresholded=named,
-        refined=named,
+        final=named,
         others=[named],
         crops=[dataclasses.replace(data.crops[0], title=evil)],
         settings={evil: evil, "group": {evil: [evil]}, evil * 2: {"a": evil}},
@@ -461,7 +467,7 @@ def test_one_class_alone_on_the_ground() -> None:
     flat = np.zeros((20, 20), np.uint8)
     same = MethodResult("Refined map", evaluation(flat, flat))
     page = Page(
-        render_report(report_data(coarse=same, rethresholded=same, refined=same, curve=[same.evaluation.confusion] * 2))
+        render_report(report_data(coarse=same, rethresholded=same, final=same, curve=[same.evaluation.confusion] * 2))
     )
     assert ["Refined map", "100.00", "100.00", "100.00", *[DASH] * 4] in page.rows
     assert "no pixel of: building, road" in page.text
@@ -470,7 +476,7 @@ def test_one_class_alone_on_the_ground() -> None:
 def test_boundaries_compared_at_no_width_have_no_column() -> None:
     flat = town(20)
     same = MethodResult("Map", evaluation(flat, flat, widths_m=()))
-    text = Page(render_report(report_data(coarse=same, rethresholded=same, refined=same))).text
+    text = Page(render_report(report_data(coarse=same, rethresholded=same, final=same))).text
     assert "Boundary" not in text
     assert "Relaxed, 3 px" in text
 
@@ -489,7 +495,9 @@ def crop_with(**changes: Any) -> Callable[[], Crop]:
         crop_with(rethresholded=np.zeros((3, 3), np.uint8)),
         crop_with(heat={"road": [np.zeros((32, 32), np.float32)]}),
         crop_with(heat={"road": [np.zeros((31, 32), np.float32)] * 4}),
-        lambda: Overview(np.zeros((3, 2, 2), np.uint8), *[np.zeros((2, 3), np.uint8)] * 4),
+        lambda: Overview(
+            np.zeros((3, 2, 2), np.uint8), np.zeros((2, 3), np.uint8), {"map": np.zeros((2, 3), np.uint8)}
+        ),
     ],
 )
 def test_pictures_that_do_not_fit_together_are_refused(make: Callable[[], object]) -> None:

@@ -75,9 +75,28 @@ def test_a_file_that_knows_only_ascii_gets_escapes():
     assert rb"geb\xe4ude" in raw.getvalue()
 
 
+def test_dice_stands_after_the_summary_and_per_image_only_where_there_are_several():
+    head, _, refined = rows_of(plain(MAPS))[4:7]
+    assert head == ["Map", "Mean Dice", "Dice background", "Dice building", "Dice [road]"]
+    one = MAPS["refined"]
+    assert refined == ["refined", *(f"{100 * share:.2f}" for share in (one.mean_dice, *one.dice[:2])), "-"]
+    other = scored(7, holes=16)
+    two = {name: one + other for name, one in MAPS.items()}
+    head, _, refined = rows_of(plain(two))[4:7]
+    assert head[:3] == ["Map", "Mean Dice", "Dice per image"]
+    expected = (one.mean_dice + other.mean_dice) / 2
+    assert refined[2] == f"{100 * expected:.2f}" != refined[1]
+    by_class = class_table(list(two.items()))
+    assert [head.text for head in by_class.heads].index("Dice per image") == 4
+    assert by_class.sections[1].rows[1][1][4].text == f"{50 * (one.dice[1] + other.dice[1]):.2f}"
+    for width in (80, 120):
+        text = plain(two, force_terminal=True, color_system=None, width=width)
+        assert max(map(len, text.splitlines())) <= width
+
+
 def test_boundary_f1_stands_beside_that_of_a_random_map():
     rows = rows_of(plain(MAPS))
-    head, coarse, refined = rows[4:7]
+    head, coarse, refined = rows[8:11]
     assert head == ["Map", *(f"At {w} m {name}" for w in (1, 3) for name in ("F1", "by chance", "above chance"))]
     for name, row in (("coarse [1]", coarse), ("refined", refined)):
         one = MAPS[name]
@@ -107,7 +126,7 @@ def test_no_figure_is_cut_in_a_narrow_terminal(width):
 def test_names_break_between_words_alone(width):
     maps = {"coarse map": scored(4), "re-thresholded coarse map": scored(2), "refined map": scored(1)}
     text = plain(maps, force_terminal=True, color_system=None, width=width)
-    assert len(re.findall(r"re-thresholded( coarse map)? ", text)) == 8
+    assert len(re.findall(r"re-thresholded( coarse map)? ", text)) == 9
     assert max(map(len, text.splitlines())) <= width
     assert len(re.findall("background ", text)) >= 3
 

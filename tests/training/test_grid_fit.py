@@ -21,6 +21,7 @@ from crispmap.geo.grid import Block
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.registry import architectures
 from crispmap.raster.scene import cut_reflected
+from crispmap.refiners.bayes.refiner import BayesRefiner
 from crispmap.refiners.crf.refiner import CrfRefiner
 from crispmap.refiners.hand_written import HandWrittenRefiner
 from crispmap.refiners.pde.refiner import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
@@ -100,6 +101,7 @@ def test_a_fitted_refiner_beats_biases_alone_and_its_record_is_true(fitted: Fit)
     ("name", "chosen"),
     [
         ("crf", {"appearance", "theta_alpha_px", "theta_beta", "smoothness", "theta_gamma_px"}),
+        ("bayes", {"smoothness", "window_px", "neigh_fraction"}),
         ("heat", {"iterations"}),
         ("geodesic", {"iterations", "kappa", "sigma_px"}),
     ],
@@ -142,7 +144,7 @@ def test_of_much_ground_some_tiles_are_tried_and_every_class_is_among_them(
     fitted: Fit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit, "MOST_PX", 100)
-    for one in (CrfRefiner, HeatRefiner, EdgeStoppedRefiner, AnisotropicRefiner, GeodesicRefiner):
+    for one in (BayesRefiner, CrfRefiner, HeatRefiner, EdgeStoppedRefiner, AnisotropicRefiner, GeodesicRefiner):
         monkeypatch.setattr(one, "fit_plan", replace(one.fit_plan, tile_px=10))
     scores, image, labels = ground()
     labels[labels == 2] = 0

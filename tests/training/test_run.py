@@ -29,6 +29,7 @@ import torch
 from crispmap.data.patches import ArrayPatches
 from crispmap.errors import LabelError, ModelError, OutputError, TrainingError
 from crispmap.models.registry import architectures
+from crispmap.models.settings import AUGMENTATIONS
 from crispmap.refiners.rnn.refiner import VARIANTS, RecurrentRefiner
 from crispmap.training import loop
 from crispmap.training.checkpoint import load_tree, load_weights, save_tree
@@ -43,6 +44,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def run(task: SegmentationTask, folder: Path, **arguments):
     return tiny.train(task, [tiny.ground(0)], [tiny.ground(1)], folder, **arguments)
+
+
+EVERY_WAY = "+".join(AUGMENTATIONS)
 
 
 def stop_at(step: int, error: type[BaseException] = KeyboardInterrupt):
@@ -87,6 +91,8 @@ class TestResume:
             (tiny.coarse_task, {}),
             (tiny.coarse_task, {"precision": "bfloat16"}),
             (tiny.coarse_task, {"optimizer": "adagrad", "schedule": "cosine", "gradient_clip": 0.0}),
+            (tiny.coarse_task, {"augmentation": EVERY_WAY}),
+            (tiny.refiner_task, {"augmentation": EVERY_WAY}),
             (tiny.refiner_task, {}),
             (tiny.refiner_task, {"optimizer": "sgd", "schedule": "constant", "sampling": "uniform"}),
         ],
@@ -370,9 +376,11 @@ class TestResult:
         code = "import sys, crispmap.training.run; sys.exit('lightning.pytorch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
-    def test_workers_change_nothing(self, tmp_path):
-        run(tiny.coarse_task(max_steps=6), tmp_path / "none")
-        run(tiny.coarse_task(max_steps=6), tmp_path / "one", options=TrainerOptions(workers=1))
+    @pytest.mark.parametrize("augmentation", ["flips-and-rotations", EVERY_WAY])
+    def test_workers_change_nothing(self, augmentation, tmp_path):
+        changes = {"max_steps": 6, "augmentation": augmentation}
+        run(tiny.coarse_task(**changes), tmp_path / "none")
+        run(tiny.coarse_task(**changes), tmp_path / "one", options=TrainerOptions(workers=1))
         assert_same_state(tmp_path / "none", tmp_path / "one")
 
 

@@ -39,7 +39,7 @@ def evaluate(
     area: str | Path | tuple[int, int, int, int] | None = None,
     **where: Unpack[Georeference],
 ) -> Evaluation:
-    """Return how well a class map agrees with a reference: ``mean_iou``, ``iou``, ``boundary_f1``, ``to_dict()``.
+    """Return how well a class map agrees with a reference: ``mean_iou``, ``mean_dice``, ``boundary_f1``, ``to_dict()``.
 
     Args:
         predicted: Class ids, 255 where the map has none: a file, an array (row, col), or a DataArray.

@@ -41,7 +41,7 @@ def train(
     Args:
         data: A project file or its folder, or a dataset. The other arguments but ``options`` are for a dataset.
         out: The folder; a project names its own.
-        coarse: The keys of the project file's section ``coarse``, such as ``{"kind": "fcn-rnn", "max_steps": 500}``.
+        coarse: The keys of the project file's section ``coarse``, such as ``{"kind": "unet-lite0", "max_steps": 500}``.
         refiner: Likewise of ``refiner``; None: no refiner is trained.
         **options: See ``TrainOptions``.
 
@@ -76,7 +76,7 @@ def train(
         if settings is not None and (not isinstance(settings, Mapping) or "scores" in settings):
             raise InputError(
                 f"{name} is {settings!r}.",
-                expected="settings of a network, such as {'kind': 'fcn-rnn', 'max_steps': 500}",
+                expected="settings of a network, such as {'kind': 'unet-lite0', 'max_steps': 500}",
             )
     section = None if refiner is None else RefinerSection.from_values(refiner)
     network = CoarseSection.from_values(coarse or {})

@@ -47,8 +47,8 @@ def compare(
     """Train and score every method on a project, side by side, and write a report.
 
     Methods are coarse networks alone (svm, mnih, the project's own) and the project's network with each refiner (dense
-    CRF, four equations, the recurrent network and its variants). All are scored only on the test areas. Finished
-    methods are skipped; a method that fails is reported, and the others go on.
+    CRF, Bayesian smoothing, four equations, the recurrent network and its variants). All are scored only on the test
+    areas. Finished methods are skipped; a method that fails is reported, and the others go on.
     """
     begun = time.perf_counter()
     from crispmap.project.compare.comparison import compare_methods

@@ -14,18 +14,23 @@ from crispmap.cli.progress import TerminalProgress
 
 
 @grouped
-def train(
+def train(  # noqa: PLR0913 - its options
     project: ProjectArgument = Path("project.yaml"),
     *,
     stage: Annotated[
-        Literal["coarse", "refiner"] | None, typer.Option(help="Train only the coarse network, or only the refiner.")
+        Literal["coarse", "finetuned", "refiner"] | None,
+        typer.Option(help="Train only the coarse network, only fine-tune it, or train only the refiner."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Model file of a trained network that the coarse network goes on from."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a training that was interrupted.")] = False,
     force: ForceOption = False,
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs share a training.")] = 1,
     trainer: TrainerFlags,
 ) -> None:
-    """Train the coarse network on a project's labels, then the refiner on its precise area.
+    """Train the coarse network on a project's labels, then fine-tune it, or train the refiner, on its precise area.
 
     The models go to the project's output folder. --resume continues a training that was interrupted.
     """
@@ -33,8 +38,9 @@ def train(
 
     begun = time.perf_counter()
     written = train_project(
-        project, stage=stage, resume=resume, force=force, trainer=trainer.options(devices), events=TerminalProgress()
-    )
+        project, stage=stage, start=start, resume=resume, force=force, trainer=trainer.options(devices),
+        events=TerminalProgress(),
+    )  # fmt: skip
     notify_written(written, since=begun)
     if stage is None:
         notify(f"Next: crispmap predict {quoted(project)}")

@@ -200,11 +200,11 @@ def area_on_demand(
     _check_inside(block, image, scaling)
 
     def known(part: Block) -> LabelArray:
-        return np.where(image.read(part)[1], _labels_of(labels, part), np.uint8(IGNORE))[None]
+        return np.where(image.read_valid(part), _labels_of(labels, part), np.uint8(IGNORE))[None]
 
     return StoredPatches(
         image.band_count, block.shape, None, scaling, DemandLayer(block, lambda part: image.read(part)[0]),
-        DemandLayer(block, lambda part: image.read(part)[1][None]), DemandLayer(block, known), None, digest,
+        DemandLayer(block, lambda part: image.read_valid(part)[None]), DemandLayer(block, known), None, digest,
     )  # fmt: skip
 
 

@@ -14,11 +14,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from crispmap.data.augmentation import PatchDraws, warped, warped_labels
 from crispmap.data.patches import PatchSource, count_classes, label_strips
 from crispmap.errors import LabelError, TrainingError
 from crispmap.geo.grid import Block
 from crispmap.geo.squares import Squares
-from crispmap.models.settings import Sampling, TrainingSettings, Weighting
+from crispmap.models.settings import (
+    FLIPS_AND_ROTATIONS,
+    Sampling,
+    TrainingSettings,
+    Weighting,
+    augmentation_names,
+)
 from crispmap.types import IGNORE, CountArray, DoubleArray, FloatArray, LabelArray
 
 POSITIONS_PER_CLASS = 50_000
@@ -52,7 +59,7 @@ class PatchPlan:
     margin_px: int  # context m around it, reflected where it leaves the piece
     stride_px: int = 1  # the network's stride; P is a multiple of it
     sampling: Sampling = "uniform"
-    flip_and_rotate: bool = True  # whether each patch is turned in one of the 8 ways of a square
+    augmentation: str = FLIPS_AND_ROTATIONS  # how each is varied, see ``TrainingSettings``
     min_labelled: float = 0.05
     seed: int = 0  # 0 to 2**63 - 1
     squares: Squares | None = None  # that have one class each; their side is the stride
@@ -72,6 +79,12 @@ class PatchPlan:
             )
         if self.sampling not in ("uniform", "balanced"):
             raise TrainingError(f"sampling {self.sampling!r}.", expected="'uniform' or 'balanced'")
+        _ = self.ways
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The names of the ways in which each patch is varied."""
+        return augmentation_names(self.augmentation)
 
     @classmethod
     def of(cls, settings: TrainingSettings, margin_px: int, stride_px: int = 1, squares: Squares | None = None) -> Self:
@@ -81,7 +94,7 @@ class PatchPlan:
             margin_px=margin_px,
             stride_px=stride_px,
             sampling=settings.sampling,
-            flip_and_rotate=settings.augmentation == "flips-and-rotations",
+            augmentation=settings.augmentation,
             min_labelled=settings.min_labelled,
             seed=settings.seed,
             squares=squares,
@@ -126,13 +139,25 @@ class PatchSampler:
         for i in range(count):
             rng = np.random.Generator(np.random.Philox(key=[self.plan.seed, first + i]))
             place, block = self._place(rng, first + i)
-            turns = int(rng.integers(8)) if self.plan.flip_and_rotate else 0
-            piece, around = self.pieces[place], block.padded(self.plan.margin_px)
-            image[i] = _turned(piece.read_image(around), turns)
-            labels[i] = _turned(self._labels(place, block), turns)
+            turns = int(rng.integers(8)) if FLIPS_AND_ROTATIONS in self.plan.ways else 0
+            draws = PatchDraws(self.plan.ways, self.plan.seed, first + i)
+            pixels, ids, coarse = self._cut(self.pieces[place], block, draws.warp(context))
+            image[i] = draws.recoloured(_turned(pixels, turns))
+            labels[i] = _turned(ids if self.plan.squares is None else self.plan.squares.ids(ids), turns)
             if scores is not None:
-                scores[i] = _turned(piece.read_scores(around), turns)
+                scores[i] = _turned(coarse, turns)
         return Patches(image, labels, scores)
+
+    def _cut(self, piece: PatchSource, block: Block, at: DoubleArray | None) -> tuple[Any, LabelArray, Any]:
+        """Return image, labels and scores of a patch, moved by ``at`` unless that would leave it without a label."""
+        margin = self.plan.margin_px
+        around, scored = block.padded(margin), piece.score_classes is not None
+        if at is not None:
+            labels = warped_labels(piece, block, at[(..., *Block(margin, margin, *block.shape).slices)] - margin)
+            if (labels != IGNORE).any():
+                scores = warped(piece.read_scores, around, at) if scored else None
+                return warped(piece.read_image, around, at), labels, scores
+        return piece.read_image(around), piece.read_labels(block), piece.read_scores(around) if scored else None
 
     def batch_bytes(self, count: int) -> int:
         """Return the memory that a batch of so many patches takes as tensors."""
@@ -258,7 +283,7 @@ def class_weights(counts: CountArray, kind: Weighting) -> FloatArray | None:
     return weights
 
 
-def _turned(array: NDArray[np.generic], turns: int) -> NDArray[np.generic]:
+def _turned(array: NDArray[Any], turns: int) -> NDArray[Any]:
     """Return a view of (…, row, col), flipped or rotated in one of the 8 ways of a square; 0 leaves it."""
     turned = np.rot90(array, turns % 4, axes=(-2, -1))
     return turned[..., ::-1] if turns >= 4 else turned

@@ -20,7 +20,7 @@ from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.readers import AreaMask, AreaUnion, ArrayLabels, ArrayMask, LabelSource
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.grid import Block, Grid
-from crispmap.metrics import ConfusionMatrix
+from crispmap.metrics import ConfusionMatrix, ImageDice
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 BLOCK_PX = 1024
@@ -125,6 +125,7 @@ class MapComparison:
             LabelError: If nothing is labelled there, the map covers none of it, or an id is no class.
         """
         confusion = ConfusionMatrix(self.schema.names)
+        images = [(area, ConfusionMatrix(self.schema.names)) for area in self._images]
         boundary, relaxed = self.rule.empty_counts()
         with progress(events, "evaluation", self.whole.height * self.whole.width) as running:
             for block in self.whole.pieces(block_px):
@@ -133,12 +134,19 @@ class MapComparison:
                 reference = self._reference_in(outer, core)
                 if reference is not None:
                     predicted = self.predicted.read(outer)
-                    confusion.update(predicted[core.slices], reference[core.slices])
+                    _count(confusion, images, predicted[core.slices], reference[core.slices], block)
                     at_edges, near = self.rule.count(predicted, reference, core)
                     boundary, relaxed = boundary + at_edges, relaxed + near
                 running.advance(block.height * block.width)
         self._refuse_empty(confusion)
-        return Evaluation(confusion, boundary, relaxed, self.rule.gsd_m)
+        by_image = [matrix for _, matrix in images] or [confusion]
+        return Evaluation(confusion, boundary, relaxed, ImageDice.of(by_image, len(self.schema)), self.rule.gsd_m)
+
+    @property
+    def _images(self) -> Sequence[AreaMask]:
+        """The areas that are images of their own; none where all pixels are those of one."""
+        areas = self.chosen.pieces if isinstance(self.chosen, AreaUnion) else ()
+        return areas if len(areas) > 1 else ()
 
     def _reference_in(self, outer: Block, core: Block) -> LabelArray | None:
         """Return the reference of a block, 255 where it is not scored; None if its core has nothing to score."""
@@ -165,3 +173,18 @@ class MapComparison:
             expected="a reference that overlaps the scored area",
             remedy="Check the CRS of the reference, and the area.",
         )
+
+
+def _count(
+    whole: ConfusionMatrix,
+    images: Sequence[tuple[AreaMask, ConfusionMatrix]],
+    predicted: LabelArray,
+    reference: LabelArray,
+    block: Block,
+) -> None:
+    """Add the pixels of a block to the matrix of all and to those of the images that have some of them."""
+    whole.update(predicted, reference)
+    for area, matrix in images:
+        mask = area.mask(block)
+        if mask.any():
+            matrix.update(predicted[mask], reference[mask])

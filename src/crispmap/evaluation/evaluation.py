@@ -13,7 +13,7 @@ import numpy as np
 from crispmap.errors import CrispmapWarning, GridError, InputError
 from crispmap.evaluation.boundary import BoundaryCounts, RelaxedCounts
 from crispmap.evaluation.chance import above_chance, chance_f1
-from crispmap.metrics import ConfusionMatrix, mean_defined
+from crispmap.metrics import ConfusionMatrix, ImageDice, mean_defined
 from crispmap.types import DoubleArray
 
 _SAME_GSD = (
@@ -32,6 +32,7 @@ class Evaluation:
     confusion: ConfusionMatrix  # pixels by reference and predicted class
     boundary: BoundaryCounts  # boundary pixels and inner boundary regions, at every width
     relaxed: RelaxedCounts  # pixels of each class near a pixel of it in the other map
+    images: ImageDice  # Dice coefficients of each test area, or whole map, by itself
     # ground sampling distance (between rows y, between columns x) the map was compared at, in metres
     gsd_m: tuple[float, float]
 
@@ -54,6 +55,24 @@ class Evaluation:
     def iou(self) -> DoubleArray:
         """(class,) intersection over union, 0..1; NaN for a class that neither map has."""
         return self.confusion.iou
+
+    @property
+    def dice(self) -> DoubleArray:
+        """(class,) Dice coefficient over all pixels, 0..1, which is the F1 score; NaN where IoU is NaN."""
+        return self.confusion.dice
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean Dice over the classes present in the reference or in the map, 0..1."""
+        return self.confusion.mean_dice
+
+    @property
+    def dice_per_image(self) -> float:
+        """Mean over the images of each image's mean Dice, 0..1: an image's mean leaves out classes it does not have.
+
+        An image is a test area or, where there is none, a map.
+        """
+        return self.images.mean
 
     @property
     def kappa(self) -> float:
@@ -103,21 +122,24 @@ class Evaluation:
                 expected="one ground sampling distance",
             )
         return Evaluation(
-            self.confusion + other.confusion, self.boundary + other.boundary, self.relaxed + other.relaxed, self.gsd_m
-        )
+            self.confusion + other.confusion, self.boundary + other.boundary, self.relaxed + other.relaxed,
+            self.images + other.images, self.gsd_m,
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure, as shares 0..1 with None where undefined, and the counts behind them.
 
         The result is safe for JSON; ``from_dict`` reads its ``counts`` back.
         """
-        names = ("overall_accuracy", "mean_iou", "mean_f1", "kappa", "valid_px", "unmapped_px")
+        names = ("overall_accuracy", "mean_iou", "mean_f1", "mean_dice", "kappa", "valid_px", "unmapped_px")
         at_edges = {
             "mean_f1": self.boundary_f1, "mean_iou": self.boundary_iou, "chance_f1": self.boundary_chance,
             "f1_above_chance": self.boundary_above_chance,
         }  # fmt: skip
         figures = {
             **{name: getattr(self.confusion, name) for name in names},
+            "dice_per_image": self.dice_per_image,
+            "images": self.images.images,
             "unmapped_share": self.unmapped_share,
             "boundary": [
                 {"width_m": width, **{name: float(values[index]) for name, values in at_edges.items()}}
@@ -125,7 +147,7 @@ class Evaluation:
             ],
             "classes": {name: self._class_figures(index) for index, name in enumerate(self.class_names)},
         }
-        parts: dict[str, Any] = {"confusion": self.confusion, "boundary": self.boundary, "relaxed": self.relaxed}
+        parts = {name: getattr(self, name) for name in ("confusion", "boundary", "relaxed", "images")}
         counts = {name: part.to_dict() for name, part in parts.items()} | {"gsd_m": list(self.gsd_m)}
         return {**_plain(figures), "counts": counts}
 
@@ -134,7 +156,9 @@ class Evaluation:
         at_edges = {name: getattr(self.boundary, name) for name in ("precision", "recall", "f1", "iou")}
         at_edges |= {"chance_f1": self.chance_f1, "f1_above_chance": above_chance(self.boundary.f1, self.chance_f1)}
         return {
-            **{name: getattr(matrix, name)[class_id] for name in ("iou", "precision", "recall", "f1")},
+            **{name: getattr(matrix, name)[class_id] for name in ("iou", "precision", "recall", "f1", "dice")},
+            "dice_per_image": self.images.by_class[class_id],
+            "images": self.images.class_images[class_id],
             "reference_px": int(matrix.reference_px[class_id]),
             "predicted_px": int(matrix.predicted_px[class_id]),
             "unmapped_px": int(matrix.unmapped[class_id]),
@@ -159,14 +183,15 @@ class Evaluation:
             counts = entries["counts"]
             gsd_y, gsd_x = (float(value) for value in counts["gsd_m"])
             parts = counts["confusion"], counts["boundary"], counts["relaxed"]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            images = counts.get("images")  # figures written before there were such have none
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"Not an evaluation: {error!r}.", expected="figures as written by crispmap") from error
+        confusion = ConfusionMatrix.from_dict(parts[0])
+        classes = len(confusion.class_names)
         return cls(
-            ConfusionMatrix.from_dict(parts[0]),
-            BoundaryCounts.from_dict(parts[1]),
-            RelaxedCounts.from_dict(parts[2]),
-            (gsd_y, gsd_x),
-        )
+            confusion, BoundaryCounts.from_dict(parts[1]), RelaxedCounts.from_dict(parts[2]),
+            ImageDice.of((), classes) if images is None else ImageDice.from_dict(images, classes), (gsd_y, gsd_x),
+        )  # fmt: skip
 
 
 def chance_note(evaluations: Mapping[str, Evaluation]) -> str:

@@ -25,7 +25,7 @@ class IterationMaps:
     """Scores and class maps of a scene after 0, 1, .. iterations of a refiner, computed when asked for."""
 
     def __init__(self, image: SceneReader, scores: SceneReader, refiner: RefinerModel, device: str = "auto") -> None:
-        self._classes, self._count = scores.band_count, refiner.network.iterations + 1
+        self._classes, self.count = scores.band_count, refiner.network.iterations + 1
         engine = EngineChoice("torch", device=device)
         self._scores = refined_scores(scores, image, refiner, engine=engine, every_iteration=True)
 
@@ -35,14 +35,14 @@ class IterationMaps:
         A pixel is known where both image and coarse scores are; elsewhere the class id is 255.
         """
         values, valid = self._scores.read(block)
-        parts = values.reshape(self._count, self._classes, *block.shape)
+        parts = values.reshape(self.count, self._classes, *block.shape)
         return [(part, class_map(part, valid)) for part in parts]
 
     def curve(
         self, areas: Sequence[Area], reference: LabelSource, names: Sequence[str], events: Events = SILENT
     ) -> list[ConfusionMatrix]:
         """Return the confusion matrix on some areas after every iteration, the coarse map's first."""
-        counts = [ConfusionMatrix(names) for _ in range(self._count)]
+        counts = [ConfusionMatrix(names) for _ in range(self.count)]
         chosen = AreaUnion(areas)
         # Over the box of all areas, not area by area: the boxes of two polygons may overlap.
         box = box_of(areas)

@@ -30,6 +30,7 @@ from crispmap.types import IGNORE, BoolArray, LabelArray
 
 _SAMPLED_MASKS = 16
 _STRIP_PX = 512
+_LARGE_PX = 1_000_000
 _UNSEEN = -2
 
 
@@ -241,12 +242,13 @@ def opened_mask(path: Path) -> Iterator[tuple[DatasetReader, palette.MaskTraits]
 
 
 def _codes_in(path: Path) -> tuple[Hashable, set[int]]:
-    """Return of which kind a mask is, and its codes."""
+    """Return of which kind a mask is, and its codes, of a large one those of every second row and column."""
     with opened_mask(path) as (dataset, traits):
         found: dict[int, int] = {}
+        step = 1 if dataset.height * dataset.width <= _LARGE_PX else 2
         for strip in _strips(Block(0, 0, dataset.height, dataset.width)):
             codes, valid = read_codes(dataset, traits, _window(strip))
-            count_codes(codes[valid], found)
+            count_codes(codes[::step, ::step][valid[::step, ::step]], found)
     return _kind(traits), set(found)
 
 

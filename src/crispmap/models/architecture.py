@@ -37,6 +37,8 @@ class Preset:
 
     settings: TrainingSettings | None = None  # the training; None for learners that do not train in steps
     scaling: ScalingKind = "measured"  # how images are scaled
+    # the training by which it goes on with precise labels; None: a comparison or a project must ask for it
+    finetuning: TrainingSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Architecture:
     learner: str | None = "gradient"
     presets: Mapping[str, Preset] = field(default_factory=dict)  # ways to train it by name; the first is the default
     patch_multiple: int = 1  # sides of training patches are multiples of it: the network's stride
+    made_for_gsd_m: float | None = None  # the pixel size its layers were made for; None: works at any
     encoder: bool = False  # whether it has an encoder, which may start from trained weights and learn at its own rate
     tile_px: int = 512  # side of the tiles it runs fastest on, on a CPU
     default: bool = False  # whether a project that names none gets this one; true of one of each kind

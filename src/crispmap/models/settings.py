@@ -6,9 +6,8 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
-from crispmap.errors import TrainingError
+from crispmap.errors import TrainingError, did_you_mean
 
-Augmentation = Literal["none", "flips-and-rotations"]
 Sampling = Literal["uniform", "balanced"]
 Weighting = Literal["none", "inverse", "inverse-sqrt"]
 Optimizer = Literal["sgd", "adagrad", "adamw"]
@@ -20,11 +19,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
     "sampling": get_args(Sampling),
-    "augmentation": get_args(Augmentation),
     "class_weights": get_args(Weighting),
 }
 LOSS_NAMES = ("cross-entropy", "overlap", "dice", "focal", "lovasz", "boundary")
 """Losses that may be summed, such as ``cross-entropy+0.5*dice``; see ``crispmap.training.losses``."""
+FLIPS_AND_ROTATIONS = "flips-and-rotations"
+AUGMENTATIONS = (FLIPS_AND_ROTATIONS, "scale", "elastic", "colour", "brightness", "blur", "noise")
+"""Ways in which patches may be varied, joined by +; see ``crispmap.data.augmentation``."""
 _WHOLE = ("max_steps", "batch", "patch_px", "validate_every", "validate_tile_px", "log_every")
 _NOT_NEGATIVE = ("momentum", "weight_decay", "gradient_clip")
 
@@ -55,8 +56,8 @@ class TrainingSettings:
     deep_supervision: float = 0.0
     sampling: Sampling = "uniform"  # "uniform" or "balanced" patches, see ``PatchPlan``
     class_weights: Weighting = "none"  # weights in the loss, see ``class_weights``
-    # "flips-and-rotations" shows every patch under one of the 8 symmetries of the square
-    augmentation: Augmentation = "flips-and-rotations"
+    # "none", or names of AUGMENTATIONS joined by +
+    augmentation: str = FLIPS_AND_ROTATIONS
     min_labelled: float = 0.05  # least share of labelled pixels in a patch
     validate_every: int = 500  # steps between two validations; each writes a checkpoint
     keep_last: bool = False  # whether to keep the last weights instead of those best on the validation area
@@ -82,7 +83,7 @@ class TrainingSettings:
         for name in _NOT_NEGATIVE:
             self._require(name, 0 <= getattr(self, name) < math.inf, "a finite number of 0 or more")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "a share of 0 or more, below 1")
-        _ = self.loss_terms
+        _ = self.loss_terms, augmentation_names(self.augmentation)
         self._require("deep_supervision", 0 <= self.deep_supervision <= 1, "a share within 0..1")
         self._require("min_labelled", 0 <= self.min_labelled <= 1, "a share within 0..1")
         self._require("seed", 0 <= self.seed < 2**63, "a whole number within 0..2**63-1")
@@ -143,3 +144,20 @@ def loss_terms(text: str) -> dict[str, float]:
             )
         terms[name] = value
     return terms
+
+
+def augmentation_names(text: str) -> tuple[str, ...]:
+    """Return the ways of varying patches that a text joins by +; empty for "none".
+
+    Raises:
+        TrainingError: If it names another way, or one twice.
+    """
+    names = tuple(part.strip() for part in text.split("+")) if text != "none" else ()
+    for index, name in enumerate(names):
+        if name not in AUGMENTATIONS or name in names[:index]:
+            raise TrainingError(
+                f"augmentation is {text!r}.",
+                expected=f"none, or {', '.join(AUGMENTATIONS)}, each once, joined by +",
+                remedy=did_you_mean(name, (*AUGMENTATIONS, "none")) if name not in AUGMENTATIONS else "",
+            )
+    return names

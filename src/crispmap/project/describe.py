@@ -69,6 +69,7 @@ class ProjectFacts:
             **({} if project.data_set is None else {"data_set": project.data_set.to_dict()}),
             "areas": {role: count for role, count in counts.items() if count},
             "coarse": None if project.scores_given or project.models else coarse,
+            "finetune": None if project.finetune is None else project.finetune.model_dump(exclude_none=True),
             "refiner": None if project.refiner is None else project.refiner.model_dump(exclude_none=True),
             "output_folder": project.output_folder,
         }

@@ -53,6 +53,11 @@ class SceneInputs:
         self._images: dict[float, Scene] = {}
         self._readers: dict[tuple[bool, int], LabelReader] = {}
 
+    @property
+    def schema(self) -> ClassSchema:
+        """The classes of its labels."""
+        return self._project.schema
+
     def image_at(self, gsd_m: float | None) -> Scene:
         """Return the scene at another ground sampling distance; None: the working one."""
         if gsd_m is None:

@@ -45,6 +45,17 @@ class TrainingPreflight:
         with _errors_about(f"{project.coarse.kind} cannot be trained on areas: coarse: of {project.path.name}."):
             _check_network(project, *self._coarse(project))
 
+    def check_finetuning(self, project: Project) -> None:
+        """Check that the coarse network can be fine-tuned."""
+        from crispmap.project.training import finetuning_settings
+
+        gsd_m = project.coarse.gsd_m or self._data.gsd_m
+        pieces, _ = learned_and_held_out(self._data, "refiner", gsd_m=gsd_m)
+        with _errors_about(f"The network cannot be fine-tuned on areas: refiner: of {project.path.name}."):
+            counts = checked_counts(_counted(pieces), project.schema.names)
+            learner = _learner(project.coarse.architecture)
+            learner.check(finetuning_settings(project), _shapes(pieces), counts, project.schema)
+
     def check_refiner(self, project: Project) -> None:
         """Check that the refiner can be trained."""
         # torch takes a second to import, and maps of scores need none of it.

@@ -36,15 +36,16 @@ from crispmap.models.model import RefinerModel
 from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import SceneInputs, Sources, open_sources
 from crispmap.project.preflight import require_precise
-from crispmap.project.run import Products, SceneMaps, load_refiner
+from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, SceneMaps, load_refiner
 from crispmap.project.scored import ScoredScene, iteration_curve, titled_crops
 from crispmap.raster.scores import open_scores
+from crispmap.report.pages.page_pictures import step_names
 from crispmap.report.pages.report import write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
 from crispmap.report.pictures.views import Crop, Overview
 from crispmap.types import FloatArray, LabelArray
 
-COARSE, RETHRESHOLDED, REFINED = "coarse map", "re-thresholded coarse map", "refined map"
+RETHRESHOLDED = "re-thresholded coarse map"
 _OVERVIEW_PX = 4_000_000  # the report shows only crops of test areas above this size
 
 
@@ -52,10 +53,9 @@ _OVERVIEW_PX = 4_000_000  # the report shows only crops of test areas above this
 class Results:
     """The figures of a project's maps on its test areas."""
 
-    # by name: the coarse map and, where the project has a refiner, the re-thresholded one and the refined one
-    methods: Mapping[str, Evaluation]
-    steps: Sequence[ConfusionMatrix]  # after every refinement step, the coarse map's first; none without a refiner
-    biases: Sequence[float]  # of the re-thresholded map, fitted on the refiner's area; none without a refiner
+    methods: Mapping[str, Evaluation]  # by name: the coarse map, the re-thresholded one, and those that came of it
+    steps: Sequence[ConfusionMatrix] = ()  # after every refinement step, first of the map that is refined
+    biases: Sequence[float] = ()  # of the re-thresholded map, fitted on the precise piece
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure as plain values, safe for JSON."""
@@ -85,8 +85,7 @@ def evaluate_project(
     check_free(products.report, force=force)
     with ExitStack() as stack:
         sources = stack.enter_context(open_sources(project))
-        refiner = load_refiner(products, project) if project.refines else None
-        scored = _ScoredProject(sources, refiner, stack)
+        scored = _ScoredProject(sources, stack)
         results = scored.results(events)
         data = scored.report(results, story or Story(project.name))
     warn_of_chance(results.methods)
@@ -97,20 +96,22 @@ def evaluate_project(
 
 def _check_mapped(project: Project, products: Products) -> None:
     require_precise(project, ["test"], remedy="without them there is nothing to score the map against")
-    if not project.refines and project.data_set is None and project.coarse.squares is None:
-        raise ProjectError(
-            f"{project.path.name} names no refiner, so there is no refined map to score.",
-            expected="models: with coarse and refiner",
-            remedy="add the refiner, or give the map: crispmap evaluate map.tif --reference",
-        )
     maps = [products.maps(project, scene) for scene in project.scenes if "test" in scene.areas]
-    made = [path for one in maps for path in (one.coarse_map, one.coarse_scores)]
-    made += [one.refined_map for one in maps if project.refines]
-    for needed in made:
+    made = {name: [one.files[name] for one in maps] for name in _map_names(project)}
+    for needed in (path for paths in made.values() for path in paths):
         if not needed.exists():
             remedy = f"run: crispmap predict {shlex.quote(str(project.path))}"
             raise ProjectError(f"{needed} does not exist.", expected="the maps of this project", remedy=remedy)
-    _check_made_with(products.models, made, project)
+    first = products.finetuned_model if project.finetune is not None else products.coarse_model
+    _check_made_with({"coarse": products.coarse_model}, made[COARSE], project)
+    last = {"coarse": first, "refiner": products.refiner_model}
+    _check_made_with(last, [path for name, paths in made.items() if name != COARSE for path in paths], project)
+
+
+def _map_names(project: Project) -> list[str]:
+    """Return the names of the maps that a project has of every scene, in the order they are made."""
+    sharper = [(FINETUNED, project.finetune is not None), (REFINED, project.refines)]
+    return [COARSE, *(name for name, there in sharper if there)]
 
 
 def _check_made_with(models: Mapping[str, Path], maps: Sequence[Path], project: Project) -> None:
@@ -133,86 +134,127 @@ class _ScoredMaps(ScoredScene):
     """A scene's test areas with the maps that are compared on them, and the map after every iteration."""
 
     def __init__(
-        self, inputs: SceneInputs, files: SceneMaps, project: Project, refiner: RefinerModel | None, stack: ExitStack
+        self, inputs: SceneInputs, files: SceneMaps, names: Sequence[str], recalibrated: _Recalibrated
     ) -> None:
+        schema, stack, refiner = inputs.schema, recalibrated.stack, recalibrated.refiner
         squares = squares_of_map(files.coarse_map) if refiner is None else None
-        gsd_m = read_card(Products.of(project).coarse_model).gsd_m if squares is not None else 0.0
-        super().__init__(inputs, None if squares is None else (squares, gsd_m))
-        schema = project.schema if refiner is None else refiner.card.schema
-        self.scores = stack.enter_context(open_scores(files.coarse_scores, kind="logit"))
-        self.maps: dict[str, LabelSource] = {COARSE: open_labels(files.coarse_map, schema, self.grid)}
-        self.steps: IterationMaps | None = None
-        if refiner is not None:
-            self.steps = IterationMaps(self.image, self.scores, refiner)
-            self.maps[RETHRESHOLDED] = BiasedLabels(self.scores, np.asarray(refiner.card.class_biases))
-            self.maps[REFINED] = open_labels(files.refined_map, schema, self.grid)
+        super().__init__(inputs, None if squares is None else (squares, recalibrated.coarse_gsd_m))
+        self.maps: dict[str, LabelSource] = {}
+        self.scores = {
+            name: stack.enter_context(open_scores(files.scores[name], kind="logit"))
+            for name in names
+            if name != REFINED
+        }
+        for name in names:
+            self.maps[name] = open_labels(files.files[name], schema, self.grid)
+            if name == COARSE and recalibrated.biases:
+                self.maps[RETHRESHOLDED] = BiasedLabels(self.scores[COARSE], np.asarray(recalibrated.biases))
+        *_, last = self.scores.values()
+        self.steps = None if refiner is None else IterationMaps(self.image, last, refiner)
 
     def compared(self, block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
-        """Return reference, coarse map and the map the project ends with of a block."""
-        maps = list(self.maps.values())
-        return self.reference.read(block), maps[0].read(block), maps[-1].read(block)
+        """Return reference, coarse and final map of a block."""
+        *_, final = self.maps.values()
+        return self.reference.read(block), self.maps[COARSE].read(block), final.read(block)
 
-    def over(self, block: Block) -> list[tuple[FloatArray, LabelArray]]:
-        """Return scores and class ids of a block after every iteration, the coarse map's first."""
-        if self.steps is not None:
-            return self.steps.over(block)
-        return [(self.scores.read(block)[0], self.maps[COARSE].read(block))]
+    def step_by_step(self, block: Block) -> list[tuple[str, FloatArray, LabelArray]]:
+        """Return name, scores and class ids of a block from the coarse map to the final one."""
+        shown = {COARSE: "coarse", FINETUNED: "fine-tuned"}
+        found = [(shown[name], one.read(block)[0], self.maps[name].read(block)) for name, one in self.scores.items()]
+        if self.steps is None:
+            return found
+        (_, *steps), (_, *names) = self.steps.over(block), step_names(self.steps.count)
+        return [*found, *((name, *step) for name, step in zip(names, steps, strict=True))]
+
+
+@dataclass(frozen=True)
+class _Recalibrated:
+    """What the maps of a project are recalibrated and refined with."""
+
+    biases: Sequence[float]  # of the re-thresholded map; empty where there is none
+    refiner: RefinerModel | None
+    stack: ExitStack  # closes what is opened
+    coarse_gsd_m: float  # pixel size the coarse network works at; 0 where scores are given
 
 
 class _ScoredProject:
     """A project's maps, scored on the test areas of all its scenes."""
 
-    def __init__(self, sources: Sources, refiner: RefinerModel | None, stack: ExitStack) -> None:
-        self.sources, self.card = sources, None if refiner is None else refiner.card
+    def __init__(self, sources: Sources, stack: ExitStack) -> None:
+        self.sources = sources
         self.project, self.schema = sources.project, sources.project.schema
         self.products = Products.of(sources.project)
-        self.biases = () if refiner is None else refiner.card.class_biases
+        self.refiner = load_refiner(self.products, self.project) if self.project.refines else None
+        self.biases = self._biases()
+        gsd_m = 0.0 if self.project.scores_given else read_card(self.products.coarse_model).gsd_m
+        shared = _Recalibrated(self.biases, self.refiner, stack, gsd_m)
         self.scenes = [
-            _ScoredMaps(one, self.products.maps(self.project, one.scene), self.project, refiner, stack)
+            _ScoredMaps(one, self.products.maps(self.project, one.scene), _map_names(self.project), shared)
             for one in sources.scenes
             if one.areas.get("test")
         ]
 
+    def _biases(self) -> Sequence[float]:
+        """Return what recalibrates the coarse map; nothing where no map is sharper."""
+        if self.project.finetune is not None:
+            return read_card(self.products.finetuned_model).class_biases
+        return () if self.refiner is None else self.refiner.card.class_biases
+
     def results(self, events: Events) -> Results:
-        """Return the figures of every map and of every step, summed over the scenes."""
+        """Return the figures of all maps and of every step, summed over the scenes."""
         methods: dict[str, Evaluation] = {}
-        total = sum(math.prod(one.grid.shape) * len(one.maps) for one in self.scenes)
+        names = list(self.scenes[0].maps)
+        total = sum(math.prod(one.grid.shape) * len(names) for one in self.scenes)
         with progress(events, "evaluation", total) as running:
-            for name in self.scenes[0].maps:
+            for name in names:
                 first, *others = [one.evaluate(one.maps[name], self.schema, running) for one in self.scenes]
                 methods[name] = sum(others, first)
         parts = [(one.steps, one.areas, one.reference) for one in self.scenes if one.steps is not None]
-        curve = iteration_curve(parts, self.schema.names, events) if parts else []
+        curve = iteration_curve(parts, self.schema.names, events) if parts else ()
         return Results(methods, curve, self.biases)
 
     def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""
-        named = {name: MethodResult(name, evaluation) for name, evaluation in results.methods.items()}
+        named = [MethodResult(name, evaluation) for name, evaluation in results.methods.items()]
+        coarse, *others = named
+        rethresholded, between, final = None, list[MethodResult](), None
+        if others:
+            rethresholded, *between, final = others
         return ReportData(
-            title=story.title, schema=self.schema, coarse=named[COARSE], rethresholded=named.get(RETHRESHOLDED),
-            refined=named.get(REFINED), curve=results.steps,
+            title=story.title, schema=self.schema, coarse=coarse, rethresholded=rethresholded,
+            final=final, others=between, sharpening=self._sharpening(), curve=results.steps,
             crops=[self._crop(*crop) for crop in titled_crops(self.scenes, _ScoredMaps.compared, self.sources)],
             overview=_overview([(one, area.block) for one in self.scenes for area in one.areas]),
             settings=self._settings(results), provenance=_provenance(self.sources),
             timings=story.timings or self._training_times(), notes=story.notes,
         )  # fmt: skip
 
+    def _sharpening(self) -> str:
+        if self.project.finetune is None:
+            return "Refinement"
+        return "Fine-tuning, then refinement," if self.project.refines else "Fine-tuning"
+
     def _crop(self, title: str, scene: _ScoredMaps, block: Block) -> Crop:
-        steps = scene.over(block)
-        shares: list[FloatArray] = [softmax(scores, axis=0) for scores, _ in steps]
-        names = enumerate(self.schema.names[1:], 1)
+        steps = scene.step_by_step(block)
+        shares: list[FloatArray] = [softmax(scores, axis=0) for _, scores, _ in steps]
+        rethresholded = scene.maps.get(RETHRESHOLDED)
         return Crop(
             title=title, image=scene.picture(block), reference=scene.reference.read(block),
-            steps=[labels for _, labels in steps],
-            heat={name: [share[class_id] for share in shares] for class_id, name in names},
-            rethresholded=scene.maps[RETHRESHOLDED].read(block) if RETHRESHOLDED in scene.maps else None,
+            steps=[labels for *_, labels in steps], names=[name for name, *_ in steps],
+            heat={name: [share[index] for share in shares] for index, name in enumerate(self.schema.names) if index},
+            rethresholded=None if rethresholded is None else rethresholded.read(block),
         )  # fmt: skip
 
     def _cards(self) -> dict[str, ModelCard]:
-        coarse_model = self.products.coarse_model
-        trained = not self.project.scores_given and coarse_model.exists()
-        cards = {"coarse network": read_card(coarse_model)} if trained else {}
-        return cards | ({} if self.card is None else {"refiner": self.card})
+        """Return the cards of the project's models, by what the report calls them."""
+        models = self.products.models
+        wanted = {
+            "coarse network": not self.project.scores_given and models["coarse"].exists(),
+            "fine-tuned network": self.project.finetune is not None,
+            "refiner": self.project.refines,
+        }
+        made = zip(wanted.items(), models.values(), strict=True)
+        return {name: read_card(path) for (name, there), path in made if there}
 
     def _training_times(self) -> dict[str, float]:
         return {
@@ -227,7 +269,7 @@ class _ScoredProject:
                    "influence radius (px)": card.radius_px, **card.provenance.get("settings", {})}
             for name, card in self._cards().items()
         }  # fmt: skip
-        if self.card is None:
+        if not results.biases:
             return settings
         biases = dict(zip(self.schema.names, results.biases, strict=True))
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
@@ -238,9 +280,8 @@ def _overview(places: Sequence[tuple[_ScoredMaps, Block]]) -> Overview | None:
     scene, block = max(places, key=lambda place: place[1].height * place[1].width)
     if block.height * block.width > _OVERVIEW_PX:
         return None
-    return Overview(
-        scene.picture(block), scene.reference.read(block), *(one.read(block) for one in scene.maps.values())
-    )
+    maps = {name: one.read(block) for name, one in scene.maps.items()}
+    return Overview(scene.picture(block), scene.reference.read(block), maps)
 
 
 def _provenance(sources: Sources) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The stages of a project's training, in order.
 
     coarse            the coarse network, on imprecise labels
+    fine-tuning       the coarse network goes on with the precise piece, where the project asks for it
     initial refiner   a refiner on the precise piece only            | where the project asks
     correction        the coarse area's labels moved to its scores   | for corrected labels
     folds             coarse networks that did not learn there       | and the coarse network is overfitted
@@ -28,7 +29,14 @@ from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project, RefinerSection
 from crispmap.project.folds import FOLDS, OVERFITTED, fold_scores, loss_on
-from crispmap.project.training import ExtraTrainingData, patches_of, refiner_section, train_coarse, train_refiner
+from crispmap.project.training import (
+    ExtraTrainingData,
+    finetune_coarse,
+    patches_of,
+    refiner_section,
+    train_coarse,
+    train_refiner,
+)
 from crispmap.training.options import TrainingRun
 
 CORRECTED_LABELS = "corrected_labels.tif"
@@ -41,7 +49,7 @@ class Training:
 
     data: TrainingData
     project: Project
-    models: Mapping[str, Path]  # the files of "coarse" and "refiner"
+    models: Mapping[str, Path]  # the files of "coarse", "finetuned" and "refiner"
     run: TrainingRun
     initial: RefinerModel | None = None
     losses: tuple[float, float] = (0.0, 0.0)  # of the coarse network, on its training data and on held-out data
@@ -51,8 +59,9 @@ class Training:
 
     @cached_property
     def coarse(self) -> CoarseScores:
-        """The coarse scores: those given, or those of the trained network."""
-        return CoarseScores(self.project, self.models["coarse"], self.run.device)
+        """The coarse scores: those given, or those of the trained network, fine-tuned where it is."""
+        name = "coarse" if self.project.finetune is None else "finetuned"
+        return CoarseScores(self.project, self.models[name], self.run.device)
 
     @cached_property
     def coarse_pieces(self) -> tuple[list[Piece], list[Piece]]:
@@ -76,7 +85,7 @@ class Stage:
     """One stage of a training."""
 
     name: str
-    makes: str  # the model it serves: "coarse" or "refiner"
+    makes: str  # the model it serves: "coarse", "finetuned" or "refiner"
     needed: Callable[[Project], bool]
     work: Callable[[Training], None]
 
@@ -87,6 +96,11 @@ def _corrects_labels(project: Project) -> bool:
 
 def _coarse(training: Training) -> None:
     train_coarse(training.data, training.project, training.models["coarse"], training.run)
+
+
+def _finetune(training: Training) -> None:
+    models = training.models
+    finetune_coarse(training.data, training.project, models["coarse"], models["finetuned"], training.run)
 
 
 def _initial_refiner(training: Training) -> None:
@@ -149,6 +163,7 @@ def _extra_data(training: Training) -> ExtraTrainingData:
 
 STAGES = (
     Stage("coarse network", "coarse", lambda project: not project.scores_given, _coarse),
+    Stage("fine-tuning", "finetuned", lambda project: project.finetune is not None, _finetune),
     Stage("initial refiner", "refiner", _corrects_labels, _initial_refiner),
     Stage("label correction", "refiner", _corrects_labels, _correct_labels),
     Stage("folds", "refiner", _corrects_labels, _folds),
@@ -161,7 +176,7 @@ def train_stages(
 ) -> None:
     """Run the stages of a project's training that serve the models ``makes``, such as "refiner".
 
-    Both model files are named, by "coarse" and "refiner": the refiner learns from the scores of the coarse network.
+    All model files are named, those that are made by others too: one model learns from the scores of another.
     """
     training = Training(data, project, models, run)
     for stage in STAGES:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 
@@ -16,17 +16,18 @@ from crispmap.data.patches import PatchSource, area_on_demand, few_of, load_trai
 from crispmap.data.scaling import measure_scaling
 from crispmap.data.statistics import class_shares, measure_statistics
 from crispmap.data.training_data import Piece, TrainingData, by_image, learned_and_held_out
-from crispmap.errors import TrainingError
+from crispmap.errors import ModelError, TrainingError
 from crispmap.evaluation.readers import AreaUnion
 from crispmap.evaluation.recalibration import fit_biases_on
+from crispmap.inference.coarse import check_bands
 from crispmap.inference.familiarity import SHARES, STATISTICS
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.card import ModelCard
-from crispmap.models.file import save_model
-from crispmap.models.model import Model, RefinerModel
+from crispmap.models.file import load_model, model_hash, save_model
+from crispmap.models.model import CoarseModel, Model, RefinerModel
 from crispmap.models.scaling import Scaling, paper_scaling
 from crispmap.models.settings import TrainingSettings
-from crispmap.project.coarse import CoarseScores
+from crispmap.project.coarse import CoarseScores, check_classes
 from crispmap.project.file import Project, RefinerSection
 from crispmap.raster.scene import Scene
 from crispmap.training.learners import Lesson, learner_of
@@ -71,6 +72,13 @@ def coarse_settings(project: Project) -> TrainingSettings | None:
     return section.settings(project.seed) if section.architecture.learner == "gradient" else None
 
 
+def finetuning_settings(project: Project) -> TrainingSettings:
+    """Return how a project's coarse network is fine-tuned; TrainingError where it is not."""
+    if project.finetune is None:
+        raise TrainingError(f"{project.path.name} fine-tunes nothing.", expected="finetune: with its settings")
+    return project.finetune.settings(project.coarse, project.seed)
+
+
 def refiner_settings(project: Project) -> TrainingSettings | None:
     """Return how a project's refiner is trained; None where it is not trained in steps.
 
@@ -93,6 +101,19 @@ def refiner_section(project: Project) -> RefinerSection:
     return project.refiner
 
 
+@dataclass(frozen=True)
+class _Course:
+    """What a coarse network learns from, and how."""
+
+    role: Literal["coarse", "refiner"]  # of the pieces it learns from
+    settings: TrainingSettings | None
+    gsd_m: float
+    start: CoarseModel | None = None  # the trained network that learns on
+    name: str = ""  # of the folder of its training
+    choose: Callable[[Sequence[Piece]], list[Piece]] = list  # which of the pieces it learns from
+    facts: _Facts = field(default_factory=dict)  # for its card
+
+
 def train_coarse(
     data: TrainingData,
     project: Project,
@@ -111,22 +132,61 @@ def train_coarse(
         stop_after: The step whose weights are kept; None: those that do best on the validation data.
     """
     section = project.coarse
-    gsd_m = section.gsd_m or data.gsd_m
-    step_px = 1 if section.squares is None else section.squares.side_px
-    pieces, held = learned_and_held_out(data, "coarse", gsd_m=gsd_m, step_px=step_px)
-    pieces = choose(pieces)
-    scaling = _scaling(pieces, section.architecture.presets[section.preset].scaling)
-    budget = run.budget()
+    start = None if section.start is None else _starting_model(section.start, project)
     settings = coarse_settings(project)
     if settings is not None and stop_after is not None:
         settings = settings.but(stop_after=min(stop_after, settings.max_steps), keep_last=True)
+    gsd_m = section.gsd_m or (data.gsd_m if start is None else start.card.gsd_m)
+    facts = {} if section.start is None else {"started_from": model_hash(section.start)}
+    return _train_network(data, project, path, run, _Course("coarse", settings, gsd_m, start, "", choose, facts))
+
+
+def finetune_coarse(data: TrainingData, project: Project, coarse: Path, path: Path, run: TrainingRun) -> ModelCard:
+    """Train a coarse network on, from its model file, on the precise piece; write the model file and return its card.
+
+    The card has the class biases that recalibrate the network as it was before: what fine-tuning is to be ahead of.
+    """
+    start = _starting_model(coarse, project)
+    scores = CoarseScores(project, coarse, run.device)
+    biases = fit_biases(scores, data.pieces("refiner", gsd_m=data.gsd_m), project.seed)
+    facts = {"finetuned_from": model_hash(coarse), "class_biases": biases.tolist()}
+    settings = finetuning_settings(project)
+    course = _Course("refiner", settings, start.card.gsd_m, start, "finetuned", facts=facts)
+    return _train_network(data, project, path, run, course)
+
+
+def _starting_model(path: Path, project: Project) -> CoarseModel:
+    """Return a trained network that a project's coarse network goes on from."""
+    model = load_model(path, kind="coarse")
+    check_classes(model.card, project, path)
+    if model.card.architecture != project.coarse.kind:
+        raise ModelError(
+            f"{path} has the architecture {model.card.architecture}.",
+            expected=f"{project.coarse.kind}, which {project.path.name} trains",
+            remedy=f"set coarse: {{kind: {model.card.architecture}}}, or start from another model",
+        )
+    return model
+
+
+def _train_network(data: TrainingData, project: Project, path: Path, run: TrainingRun, course: _Course) -> ModelCard:
+    section, start = project.coarse, course.start
+    step_px = 1 if section.squares is None else section.squares.side_px
+    pieces, held = learned_and_held_out(data, course.role, gsd_m=course.gsd_m, step_px=step_px)
+    pieces = course.choose(pieces)
+    if start is None:
+        scaling = _scaling(pieces, section.architecture.presets[section.preset].scaling)
+    else:
+        check_bands(pieces[0].image, start.card)
+        scaling = start.card.scaling
+    budget = run.budget()
     lesson = Lesson(
-        section.architecture, section.options, settings, project.schema, patches_of(pieces, scaling, budget),
-        patches_of(held, scaling, budget), project.seed,
+        section.architecture, section.options, course.settings, project.schema, patches_of(pieces, scaling, budget),
+        patches_of(held, scaling, budget), project.seed, start, course.name,
     )  # fmt: skip
     learned = learner_of(section.architecture).learn(lesson, run)
-    facts = {**learned.facts, **_learned_from([*pieces, *held], [*lesson.pieces, *lesson.validation], project)}
-    card = _model_card(learned.network, project, pieces[0].image, scaling, gsd_m, facts)
+    facts = {**learned.facts, **course.facts}
+    facts |= _learned_from([*pieces, *held], [*lesson.pieces, *lesson.validation], project)
+    card = _model_card(learned.network, project, pieces[0].image, scaling, course.gsd_m, facts)
     save_model(path, learned.network, card, force=True)
     return card
 

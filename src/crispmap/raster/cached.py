@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -32,6 +32,7 @@ class _Sized(Protocol):
 
 
 V = TypeVar("V", bound=_Sized)
+_Slices = tuple[slice, slice]
 
 
 class BlockCache(Generic[V]):
@@ -102,16 +103,26 @@ class CachedScene(Scene):
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Return one block that lies inside the grid."""
-        image, valid = np.empty((self.band_count, *block.shape), np.float32), np.ones(block.shape, np.bool_)
+        image = np.empty((self.band_count, *block.shape), np.float32)
+        for held, here, there in self._held(block):
+            image[:, *here] = held.image[:, *there]
+        return image, self.read_valid(block)
+
+    def read_valid(self, block: Block) -> BoolArray:
+        """Return the valid pixels of a block inside the scene, without its values."""
+        valid = np.ones(block.shape, np.bool_)
+        for held, here, there in self._held(block):
+            if held.valid is not None:
+                valid[here] = held.valid[there]
+        return valid
+
+    def _held(self, block: Block) -> Iterator[tuple[_Decoded, _Slices, _Slices]]:
+        """Yield what is decoded of a block, with where it lies in the block and in what is decoded."""
         for part in parts_of(block, self._side_px, self.grid.shape):
             key = self._ref.files, self._ref.bands, part.row, part.col
             held = self._cache.get(key, lambda part=part: self._decoded(part))  # type: ignore[misc]
             shared = part.intersection(block)
-            here, there = shared.relative_to(block).slices, shared.relative_to(part).slices
-            image[:, *here] = held.image[:, *there]
-            if held.valid is not None:
-                valid[here] = held.valid[there]
-        return image, valid
+            yield held, shared.relative_to(block).slices, shared.relative_to(part).slices
 
     def _decoded(self, part: Block) -> _Decoded:
         try:

@@ -82,6 +82,10 @@ class Scene(ABC):
         # One axis after the other: over both at once numpy is three times as slow.
         return image.take(rows, axis=1).take(cols, axis=2), valid.take(rows, axis=0).take(cols, axis=1)
 
+    def read_valid(self, block: Block) -> BoolArray:
+        """Return the valid pixels (row, col) of one block inside the scene, as ``read`` does."""
+        return self.read(block)[1]
+
     @abstractmethod
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Return one block that lies inside the grid, as ``read`` does."""

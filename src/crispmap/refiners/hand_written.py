@@ -20,10 +20,12 @@ class Range:
     start: float  # where the search starts
     low: float  # least value, above 0
     high: float  # largest value
+    odd: bool = False  # whether it takes odd whole numbers only; then all three are such
 
     def moved(self, value: float, factor: float) -> float:
-        """Return the value times the factor, clipped to the range."""
-        return min(self.high, max(self.low, value * factor))
+        """Return the value times the factor, clipped to the range, as the nearest value it takes."""
+        moved = min(self.high, max(self.low, value * factor))
+        return 2 * round((moved - 1) / 2) + 1 if self.odd else moved
 
 
 @dataclass(frozen=True)

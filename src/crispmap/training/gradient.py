@@ -33,8 +33,11 @@ class GradientLearner:
             if isinstance(network, CoarseNetwork)
             else RefinerTask(network, settings, lesson.schema)
         )
-        task.title = f"{task.title} {run.part}".rstrip()
-        result = train(task, lesson.pieces, lesson.validation, run.below(lesson.architecture.kind, run.part))
+        title = "fine-tuning" if lesson.name == "finetuned" else task.title
+        task.title = f"{title} {run.part}".rstrip()
+        result = train(
+            task, lesson.pieces, lesson.validation, run.below(lesson.name or lesson.architecture.kind, run.part)
+        )
         facts = {
             "settings": settings.to_dict(),
             "steps": result.steps,

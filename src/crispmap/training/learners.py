@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from crispmap.data.patches import PatchSource
 from crispmap.errors import TrainingError
 from crispmap.models.architecture import Architecture
 from crispmap.models.base import CoarseNetwork, Refiner
+from crispmap.models.model import CoarseModel
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.options import TrainingRun
 from crispmap.types import CountArray
@@ -37,6 +39,8 @@ class Lesson:
     pieces: Sequence[PatchSource]  # training data; a refiner's have coarse scores
     validation: Sequence[PatchSource]  # what the result is scored on, and weights may be chosen by; may be empty
     seed: int  # of everything random
+    start: CoarseModel | None = None  # a trained network that learns on; None: one with random weights
+    name: str = ""  # of the folder of its training; by default its kind
 
     @property
     def training(self) -> TrainingSettings:
@@ -46,7 +50,9 @@ class Lesson:
         return self.settings
 
     def build(self, **arguments: Any) -> CoarseNetwork | Refiner:
-        """Return the network for these data, or with some arguments changed."""
+        """Return the network for these data, or with some arguments changed; a copy of the one it starts from."""
+        if self.start is not None:
+            return copy.deepcopy(self.start.network)
         bands = self.pieces[0].bands if self.pieces else 1
         return self.architecture.build(**{"bands": bands, "classes": len(self.schema), **self.options, **arguments})
 

@@ -18,8 +18,8 @@ ARCHITECTURES = (
         builder="crispmap.models.fcn.network:fcn_rnn",
         options=_Options,
         patch_multiple=4,
+        made_for_gsd_m=1.0,
         presets={"fast": fast_preset(), "paper": paper_preset(1e-2, 64)},
-        default=True,
     ),
     Architecture(
         name="fcn-igarss",
@@ -28,6 +28,7 @@ ARCHITECTURES = (
         builder="crispmap.models.fcn.network:fcn_igarss",
         options=PublishedOptions,
         patch_multiple=4,
+        made_for_gsd_m=1.0,
         presets={"fast": fast_preset(), "paper": paper_preset(1e-4, 16)},
     ),
 )

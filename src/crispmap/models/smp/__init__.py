@@ -63,9 +63,10 @@ _FAST = TrainingSettings(
     validate_every=50,
     precision="bfloat16",
 )
+_LONG = _FAST.but(max_steps=3000, batch=16, patch_px=256, validate_every=250)
 _PRESETS = {
-    "fast": Preset(_FAST),
-    "long": Preset(_FAST.but(max_steps=3000, batch=16, patch_px=256, validate_every=250)),
+    "fast": Preset(_FAST, finetuning=_FAST.but(max_steps=80, learning_rate=5e-4, validate_every=40)),
+    "long": Preset(_LONG, finetuning=_LONG.but(max_steps=600, learning_rate=5e-4, validate_every=100)),
 }
 
 
@@ -87,7 +88,7 @@ def _architecture(
 
 
 ARCHITECTURES = (
-    _architecture("unet-lite0", "a U-Net whose EfficientNet-lite0 encoder knows ImageNet", _Lite0Options),
+    _architecture("unet-lite0", "a U-Net whose EfficientNet-lite0 encoder knows ImageNet", _Lite0Options, default=True),
     _architecture("unet-resnet50", "a U-Net with a ResNet50 encoder", _Resnet50Options),
     _architecture("deeplabv3-resnet50", "DeepLabV3 on a ResNet50", _Resnet50Options, stride_px=8),
     _architecture("smp", "any decoder and encoder of segmentation-models-pytorch", _Options),

@@ -37,7 +37,8 @@ ARCHITECTURES = (
                     precision="bfloat16",
                 )
             ),
-            # Ronneberger et al.: large tiles in place of large batches, and a high momentum for a batch of one.
+            # Ronneberger et al.: large tiles in place of large batches, a high momentum for a batch of one, and
+            # elastic deformations, "the key concept to train a segmentation network with very few" images.
             "paper": Preset(
                 TrainingSettings(
                     optimizer="sgd",
@@ -46,6 +47,7 @@ ARCHITECTURES = (
                     max_steps=60_000,
                     batch=1,
                     patch_px=384,
+                    augmentation="flips-and-rotations+elastic",
                 )
             ),
         },

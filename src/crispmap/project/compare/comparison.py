@@ -22,7 +22,7 @@ from crispmap.files.dataset import few_blocks_kept
 from crispmap.models.file import load_model, model_hash, read_card
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare import record as records
-from crispmap.project.compare.learning import learn, models_of, opened_coarse, parameters_of
+from crispmap.project.compare.learning import learn, mapped_with, models_of, opened_coarse, parameters_of
 from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart
 from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods, project_of
 from crispmap.project.compare.record import Record, check_identity
@@ -125,7 +125,7 @@ class _Bench:
     def prepare(self, methods: Sequence[Method], *, force: bool) -> None:
         """Write into every method's folder what it is made from, after checking that it holds nothing else."""
         wanted = [one for one in methods if not missing_for(one, self.project)]
-        folders = dict.fromkeys([*wanted, *(one.alone for one in wanted)])
+        folders = dict.fromkeys([*wanted, *(need for one in wanted for need in one.needs)])
         if not force:
             for method in folders:
                 check_identity(self.root / method.name, self._identity(method))
@@ -180,21 +180,21 @@ class _Bench:
         models = _hashes(models_of(method, self.root))
         if record.models == models:
             return record
-        if record.models.get("coarse") != models.get("coarse"):  # the refiner learned on other scores
+        *needed, own = models_of(method, self.root)
+        if any(record.models.get(name) != models.get(name) for name in needed):  # it learned from others
             shutil.rmtree(self.root / method.name / "training", ignore_errors=True)
-            if method.refiner is not None:
-                (self.root / method.name / "refiner.safetensors").unlink(missing_ok=True)
+            (self.root / method.name / f"{own}.safetensors").unlink(missing_ok=True)
         return None
 
     def _made(self, method: Method) -> Record:
-        if method.coarse in self._failed_coarse and method.refiner is not None:
+        if method.coarse in self._failed_coarse and method.needs:
             raise LabelError(f"Its coarse network failed: {self._failed_coarse[method.coarse]}")
         self._events.note(f"{method.name}: training")
         models = self._learned(method)
         folder = self.root / method.name
         with scratch_folder(folder / "scores") as scratch:
             self._events.note(f"{method.name}: mapping and scoring the test areas")
-            texts = {name: str(path.absolute()) for name, path in models.items()}
+            texts = {name: str(path.absolute()) for name, path in mapped_with(models).items()}
             mapping = map_apart(MapOrder(str(self.project.path.absolute()), texts, str(scratch), self._device))
             with few_blocks_kept(), opened_coarse(method, self.project, self.root, self._device) as (sources, coarse):
                 tested = TestAreas(sources)
@@ -208,7 +208,7 @@ class _Bench:
         seconds = {name: float(read_card(path).provenance.get("seconds", 0.0)) for name, path in models.items()}
         record = Record(
             scores=base, rethresholded=second, biases=biases, training_s=seconds,
-            parameters={name: parameters_of(path) for name, path in models.items()},
+            parameters={name: parameters_of(path) for name, path in mapped_with(models).items()},
             mapping=mapping, steps=steps, models=_hashes(models), note=" ".join(filter(None, (note, mapping.blended))),
         )  # fmt: skip
         records.write_record(folder, record)
@@ -226,7 +226,7 @@ class _Bench:
         self, method: Method, tested: TestAreas, sources: Sources, scores: tuple[Sequence[BoxScores], CoarseScores]
     ) -> tuple[Scores | None, tuple[float, ...], str]:
         """Return the figures of a coarse network's map with biases, the biases, and why there are none."""
-        if method.refiner is not None:
+        if method.needs:
             return None, (), ""
         on_test, everywhere = scores
         try:
@@ -276,13 +276,14 @@ def _preflight_failures(methods: Sequence[Method], project: Project, root: Path)
 
 
 def _failure_of(method: Method, project: Project, checks: TrainingPreflight, root: Path) -> str:
-    mine, check = project_of(method, project), {"coarse": checks.check_coarse, "refiner": checks.check_refiner}
+    mine = project_of(method, project)
+    check = {"coarse": checks.check_coarse, "finetuned": checks.check_finetuning, "refiner": checks.check_refiner}
     for name, path in models_of(method, root).items():
         try:
             if not path.exists():
                 check[name](mine)
         except Exception as error:  # an error of one method must not stop the others
-            its_coarse = name == "coarse" and method.refiner is not None
+            its_coarse = name == "coarse" and bool(method.needs)
             return f"Its coarse network failed: {_reason_of(error)}" if its_coarse else _reason_of(error)
     return ""
 

@@ -17,9 +17,20 @@ from crispmap.training.options import TrainerOptions, TrainingRun
 
 
 def models_of(method: Method, root: Path) -> dict[str, Path]:
-    """Return the model files that a method has by "coarse" and "refiner", whether they exist yet or not."""
-    models = {} if method.coarse == GIVEN else {"coarse": root / method.coarse / "coarse.safetensors"}
-    return models if method.refiner is None else {**models, "refiner": root / method.name / "refiner.safetensors"}
+    """Return the model files of a method by "coarse", "finetuned" and "refiner", whether they exist yet or not."""
+    models = {}
+    for one in (*method.needs, method):
+        made = "refiner" if one.refiner is not None else "finetuned" if one.finetuned else "coarse"
+        if one.coarse != GIVEN or made == "refiner":
+            models[made] = root / one.name / f"{made}.safetensors"
+    return models
+
+
+def mapped_with(models: dict[str, Path]) -> dict[str, Path]:
+    """Return the models that a method's map is computed with, by "coarse" and "refiner"."""
+    coarse = models.get("finetuned", models.get("coarse"))
+    found = {"coarse": coarse, "refiner": models.get("refiner")}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def learn(
@@ -28,12 +39,12 @@ def learn(
     """Train or fit the models a method lacks, resuming what was interrupted; return its model files."""
     models = models_of(method, root)
     mine = project_of(method, project)
-    both = {name: root / f"{name}.safetensors" for name in ("coarse", "refiner")} | models
+    every = {name: root / f"{name}.safetensors" for name in ("coarse", "finetuned", "refiner")} | models
     for makes, model in models.items():
         if not model.exists():
             run = TrainingRun(model.parent / "training", resume=True, trainer=trainer, events=events)
             with open_sources(mine) as sources:
-                train_stages(sources, mine, both, run, [makes])
+                train_stages(sources, mine, every, run, [makes])
     return models
 
 
@@ -49,4 +60,4 @@ def opened_coarse(method: Method, project: Project, root: Path, device: str) -> 
     """Open a project's inputs and a method's coarse scores."""
     mine = project_of(method, project)
     with open_sources(mine) as sources:
-        yield sources, CoarseScores(mine, models_of(method, root).get("coarse"), device)
+        yield sources, CoarseScores(mine, mapped_with(models_of(method, root)).get("coarse"), device)

@@ -1,4 +1,4 @@
-"""The methods of comparisons: coarse networks, alone or with a refiner on their scores."""
+"""The methods of comparisons: coarse networks, alone or fine-tuned, and refiners on their scores."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crispmap.errors import InputError
+from crispmap.errors import InputError, did_you_mean
 from crispmap.models.architecture import Architecture
-from crispmap.models.registry import architectures
-from crispmap.project.file import CoarseSection, Project, RefinerSection
-from crispmap.project.file.findings import did_you_mean
+from crispmap.models.registry import architectures, default_architecture
+from crispmap.project.file import CoarseSection, FinetuneSection, Project, RefinerSection
 
 GIVEN = "given"
 """The coarse "network" of a project whose scores another tool gave."""
+FINETUNE = "finetune"
+"""What stands in the name of a method whose network goes on with the precise piece."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,32 @@ def coarse_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Method:
-    """A coarse network, alone or with a refiner."""
+    """A coarse network, fine-tuned or not, alone or with a refiner."""
 
     coarse: str  # one of coarse_names, or GIVEN
     refiner: str | None = None  # one of refiner_rows, or None
+    finetuned: bool = False  # whether the network goes on with the precise piece
 
     @property
     def name(self) -> str:
-        """Its name in tables, options and folders, such as "fcn-rnn+crf"."""
-        return self.coarse if self.refiner is None else f"{self.coarse}+{self.refiner}"
+        """Its name in tables, options and folders, such as "fcn-rnn+crf" or "unet-lite0+finetune+rnn"."""
+        parts = (self.coarse, FINETUNE if self.finetuned else None, self.refiner)
+        return "+".join(part for part in parts if part is not None)
 
     @property
     def alone(self) -> Method:
-        """Its coarse network without a refiner."""
+        """Its coarse network, neither fine-tuned nor with a refiner."""
         return Method(self.coarse)
+
+    @property
+    def before(self) -> Method:
+        """The method whose scores it goes on from: without its refiner, or without its fine-tuning."""
+        return replace(self, refiner=None) if self.refiner is not None else self.alone
+
+    @property
+    def needs(self) -> list[Method]:
+        """The methods whose models it goes on from, first to last; itself not."""
+        return [] if self.before == self else [*self.before.needs, self.before]
 
 
 def coarse_name(project: Project) -> str:
@@ -78,27 +91,37 @@ def coarse_name(project: Project) -> str:
 
 def own_method(project: Project) -> Method:
     """Return the method a project trains and predicts with, which the others are compared with."""
+    finetuned = project.finetune is not None
+    if finetuned and project.refiner is None:
+        return Method(coarse_name(project), None, finetuned)
     section = project.refiner or RefinerSection.default()
     for name, row in refiner_rows().items():
         if row.kind == section.kind and all(getattr(section, key) == value for key, value in row.values.items()):
-            return Method(coarse_name(project), name)
-    return Method(coarse_name(project), section.kind)
+            return Method(coarse_name(project), name, finetuned)
+    return Method(coarse_name(project), section.kind, finetuned)
 
 
 def default_methods(project: Project) -> list[Method]:
-    """Return the methods of a full comparison: the baselines, the project's network alone and with every refiner."""
+    """Return the methods of a full comparison.
+
+    The baselines, the project's network alone, with every refiner, fine-tuned, and with the default refiner on that.
+    """
     own = coarse_name(project)
     baselines = [name for name, one in architectures("coarse", trainable=True).items() if one.baseline]
     alone = [Method(name) for name in dict.fromkeys((*baselines, own))]
     # Labels are corrected by the scores of a coarse network of the project's own.
     refiners = [name for name, row in refiner_rows().items() if own != GIVEN or not row.corrects_labels]
-    return [*alone, *(Method(own, refiner) for refiner in refiners)]
+    methods = [*alone, *(Method(own, refiner) for refiner in refiners)]
+    if own != GIVEN and project.coarse.architecture.learner == "gradient":
+        methods += [Method(own, None, True), Method(own, default_architecture("refiner").name, True)]
+    return list(dict.fromkeys([*methods, own_method(project)]))
 
 
 def parse_methods(names: Iterable[str], project: Project) -> list[Method]:
     """Return methods by name, each once, in the order given.
 
-    A name is a coarse network, a refiner on the project's own scores, or both joined by a plus.
+    A name is a coarse network, or a refiner on the project's own scores, or several parts joined by a plus: network,
+    "finetune", refiner.
     """
     methods = list(dict.fromkeys(_parsed(name.strip(), project) for name in names if name.strip()))
     if not methods:
@@ -108,11 +131,12 @@ def parse_methods(names: Iterable[str], project: Project) -> list[Method]:
 
 def _parsed(name: str, project: Project) -> Method:
     refiners, networks = refiner_rows(), coarse_names()
-    if name in refiners:
-        return Method(coarse_name(project), name)
-    coarse, plus, refiner = name.partition("+")
-    if coarse in (*networks, GIVEN) and (refiner in refiners if plus else True):
-        return Method(coarse, refiner or None)
+    parts = name.split("+")
+    coarse = parts.pop(0) if parts[0] in (*networks, GIVEN) else coarse_name(project)
+    finetuned = parts[:1] == [FINETUNE]
+    rest = parts[1:] if finetuned else parts
+    if not rest or (len(rest) == 1 and rest[0] in refiners):
+        return Method(coarse, rest[0] if rest else None, finetuned)
     raise InputError(
         f"There is no method {name!r}.", expected=_known(project),
         remedy=did_you_mean(name, (*networks, *refiners, *(one.name for one in default_methods(project)))),
@@ -122,14 +146,27 @@ def _parsed(name: str, project: Project) -> Method:
 def _known(project: Project) -> str:
     networks = (GIVEN,) if project.scores_given else coarse_names()
     refiners = ", ".join(refiner_rows())
+    own = coarse_name(project)
     return (
-        f"a coarse network ({', '.join(networks)}), a refiner ({refiners}), or both, such as {coarse_name(project)}+crf"
+        f"a coarse network ({', '.join(networks)}), a refiner ({refiners}), or both, such as {own}+crf, and "
+        f"{FINETUNE} between them, such as {own}+{FINETUNE} or {own}+{FINETUNE}+rnn"
     )
 
 
 def missing_for(method: Method, project: Project) -> str:
     """Return what the method needs and the project lacks, as a sentence; empty where it lacks nothing."""
-    return _missing_for_coarse(method, project) or _missing_for_refiner(method, project)
+    return (
+        _missing_for_coarse(method, project) or _missing_for_finetuning(method) or _missing_for_refiner(method, project)
+    )
+
+
+def _missing_for_finetuning(method: Method) -> str:
+    if not method.finetuned:
+        return ""
+    if method.coarse == GIVEN:
+        return "The project gives coarse scores of another tool; there is no network to fine-tune."
+    learner = architectures("coarse")[method.coarse].learner
+    return "" if learner == "gradient" else f"{method.coarse} is fitted, not trained in steps: it cannot be fine-tuned."
 
 
 def _missing_for_refiner(method: Method, project: Project) -> str:
@@ -158,12 +195,11 @@ def _missing_for_coarse(method: Method, project: Project) -> str:
 def project_of(method: Method, project: Project) -> Project:
     """Return the project as if it named this method; its other settings are kept where they apply."""
     refiner = project.refiner
-    lacking = refiner is None and method.refiner is not None
-    if lacking and project.has_reference and project.has_area("refiner"):  # as of a classifier of squares
-        refiner = RefinerSection.default()
-    if refiner is not None and method.refiner is not None:
-        refiner = _refiner_section(refiner_rows()[method.refiner], refiner)
-    return replace(project, coarse=_coarse_section(method.coarse, project.coarse), refiner=refiner)
+    if method.refiner is not None:
+        refiner = _refiner_section(refiner_rows()[method.refiner], refiner or RefinerSection.default())
+    finetune = (project.finetune or FinetuneSection()) if method.finetuned else None
+    coarse = _coarse_section(method.coarse, project.coarse)
+    return replace(project, coarse=coarse, finetune=finetune, refiner=refiner)
 
 
 def _refiner_section(row: RefinerRow, section: RefinerSection) -> RefinerSection:
@@ -191,4 +227,6 @@ def settings_of(method: Method, project: Project) -> dict[str, Any]:
     settings: dict[str, Any] = {"coarse": mine.coarse.chosen()}
     if method.refiner is not None and mine.refiner is not None:
         settings["refiner"] = mine.refiner.chosen()
+    if mine.finetune is not None:
+        settings["finetune"] = mine.finetune.model_dump(mode="json", exclude_defaults=True)
     return settings

@@ -36,7 +36,7 @@ class Record:
     scores: Scores
     rethresholded: Scores | None  # of a coarse network's map with class biases, where they can be fitted
     biases: tuple[float, ...]
-    parameters: dict[str, int]  # numbers learned, by "coarse" and "refiner"
+    parameters: dict[str, int]  # numbers learned, by "coarse", "finetuned" and "refiner"
     training_s: dict[str, float]  # seconds of training, likewise
     mapping: Mapping
     steps: dict[str, list[float]]  # mean IoU after 0, 1, .. steps, by "test" and "training"; empty without a refiner

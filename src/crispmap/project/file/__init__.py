@@ -6,8 +6,16 @@ expected and the remedy; all errors of a file are reported at once.
 """
 
 from crispmap.project.file.classes_file import load_classes
-from crispmap.project.file.networks import CoarseSection, RefinerSection
+from crispmap.project.file.networks import CoarseSection, FinetuneSection, RefinerSection
 from crispmap.project.file.project import Project, load_project
 from crispmap.project.file.scenes import ProjectScene
 
-__all__ = ["CoarseSection", "Project", "ProjectScene", "RefinerSection", "load_classes", "load_project"]
+__all__ = [
+    "CoarseSection",
+    "FinetuneSection",
+    "Project",
+    "ProjectScene",
+    "RefinerSection",
+    "load_classes",
+    "load_project",
+]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from crispmap.project.file.findings import Finding, did_you_mean, named
+from crispmap.errors import did_you_mean
+from crispmap.project.file.findings import Finding, named
 from crispmap.project.file.marked_yaml import Location
 from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene
@@ -23,6 +24,7 @@ def contradictions(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterato
     yield from _of_several(file)
     if file.models is None:
         yield from _of_coarse_scores(file, scenes)
+        yield from _of_finetuning(file, scenes)
         yield from _of_refiner(file, scenes)
     else:
         yield from _of_models(file, file.models, scenes)
@@ -138,7 +140,7 @@ def _of_models(file: ProjectFile, models: ModelsSection, scenes: Sequence[Projec
         given = "models.coarse is missing" if models.coarse is None else "models.coarse is given beside coarse scores"
         expected = "a finished coarse network, or coarse scores of every scene"
         yield Finding(("models",), given, expected, "Add models: {coarse: ...}, or scores; not both.")
-    given_keys: list[Location] = [(name,) for name in ("labels", "refiner") if getattr(file, name) is not None]
+    given_keys: list[Location] = [(name,) for name in ("labels", "finetune", "refiner") if getattr(file, name)]
     if "coarse" in file.model_fields_set:
         given_keys += [("coarse", name) for name in sorted(file.coarse.model_fields_set - {"scores"})]
     for one in scenes:
@@ -149,6 +151,19 @@ def _of_models(file: ProjectFile, models: ModelsSection, scenes: Sequence[Projec
             at, f"{named(at)} is given beside models, which are finished", "models, or what they are trained with",
             f"Remove {named(at)}, or models.",
         )  # fmt: skip
+
+
+def _of_finetuning(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
+    if not file.finetune:
+        return
+    if any(one.scores is not None for one in scenes):
+        given = "finetune is given, but the coarse scores are those of another tool"
+        yield Finding(("finetune",), given, "a coarse network of its own", "Remove finetune, or scores.")
+    elif file.coarse.architecture.learner != "gradient":
+        given = f"finetune is given, but {file.coarse.kind} is fitted at once"
+        yield Finding(("finetune",), given, "a network that is trained in steps", "Remove finetune.")
+    if all(one.reference is None for one in scenes):
+        yield _without_reference(("finetune",))
 
 
 def _of_refiner(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ Sections are pydantic models; an error shows the description of the innermost fi
 
 from __future__ import annotations
 
-import difflib
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from crispmap.errors import ProjectError
+from crispmap.errors import ProjectError, did_you_mean
 from crispmap.project.file.marked_yaml import Location, MarkedYaml
 
 _SHOWN_FINDINGS = 8
@@ -86,12 +85,6 @@ def _remedy(at: Location, kind: str, value: object, expected: str) -> str:
     if kind == "literal_error" and isinstance(value, str):
         return did_you_mean(value, expected.rpartition(": ")[2].replace(" or ", ", ").split(", "))
     return ""
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a guess at which known word was meant, as a remedy; empty where none is close."""
-    close = difflib.get_close_matches(word[:_SHOWN_CHARACTERS].lower(), list(known), n=1)
-    return f"Did you mean {close[0]}?" if close else ""
 
 
 def shown(value: object) -> str:

@@ -6,27 +6,44 @@ training in steps where it has one, and its own options.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
 
-from crispmap.errors import InputError, TrainingError
+from crispmap.errors import InputError, TrainingError, did_you_mean
 from crispmap.geo.squares import Squares
 from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.registry import architectures, default_architecture
-from crispmap.models.settings import LOSS_NAMES, Augmentation, Sampling, TrainingSettings, Weighting, loss_terms
-from crispmap.project.file.findings import bad_value, did_you_mean, findings_of
-from crispmap.project.file.sections import GSD, SCORES, Count, Positive, ScoreSource, Section, key
+from crispmap.models.settings import (
+    AUGMENTATIONS,
+    LOSS_NAMES,
+    Sampling,
+    TrainingSettings,
+    Weighting,
+    augmentation_names,
+    loss_terms,
+)
+from crispmap.project.file.findings import bad_value, findings_of
+from crispmap.project.file.sections import GSD, SCORES, Count, InputPath, Positive, ScoreSource, Section, key
 
 
-def _checked_loss(text: str) -> str:
-    try:
-        loss_terms(text)
-    except TrainingError as error:
-        raise bad_value(f"is {text!r}", error.expected) from error
-    return text
+def _checked_by(check: Callable[[str], object]) -> AfterValidator:
+    def checked(text: str) -> str:
+        try:
+            check(text)
+        except TrainingError as error:
+            raise bad_value(f"is {text!r}", error.expected, error.remedy) from error
+        return text
+
+    return AfterValidator(checked)
+
+
+def _joined(value: object) -> object:
+    """Return a list of names as one text."""
+    names = isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)
+    return "+".join(cast(Sequence[str], value)) if names else value
 
 
 class TrainingKeys(Section):
@@ -38,13 +55,15 @@ class TrainingKeys(Section):
     patch_px: Count | None = key("side of a patch, in pixels: a whole number above 0")
     sampling: Sampling | None = key("how patches are drawn: uniform or balanced")
     class_weights: Weighting | None = key("weight of a class in the loss: none, inverse or inverse-sqrt")
-    loss: Annotated[str, AfterValidator(_checked_loss)] | None = key(
+    loss: Annotated[str, _checked_by(loss_terms)] | None = key(
         f"what is minimised: {', '.join(LOSS_NAMES)}, joined by +, such as cross-entropy+0.5*dice"
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = key(
         "share of the cross-entropy's target that all classes get alike: a number of 0 or more, below 1"
     )
-    augmentation: Augmentation | None = key("how patches are varied: none or flips-and-rotations")
+    augmentation: Annotated[str, BeforeValidator(_joined), _checked_by(augmentation_names)] | None = key(
+        f"how patches are varied: none, or a list of {', '.join(AUGMENTATIONS)}"
+    )
 
 
 class EncoderKeys(Section):
@@ -125,14 +144,7 @@ class NetworkSection(Section):
         preset = self.architecture.presets[self.preset].settings
         if preset is None:
             raise TrainingError(f"{self.kind} is not trained in steps.", expected="a network that is")
-        names = (*TrainingKeys.model_fields, *EncoderKeys.model_fields)
-        keys = {name: getattr(self, name, None) for name in names}
-        changes = {name: value for name, value in keys.items() if value is not None}
-        if self.squares is not None:
-            changes.setdefault("patch_px", self.squares.side_px)
-        if "max_steps" in changes:
-            changes["validate_every"] = min(preset.validate_every, max(1, changes["max_steps"] // 5))
-        return preset.but(seed=seed, **changes)
+        return _changed(preset, self, seed)
 
     def as_kind(self, kind: str, **values: Any) -> Self:
         """Return the section of another architecture, with the values of this one for the keys that both have."""
@@ -145,12 +157,42 @@ class NetworkSection(Section):
         return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
+def _changed(preset: TrainingSettings, section: Section, seed: int) -> TrainingSettings:
+    """Return settings with what a section sets otherwise."""
+    keys = {name: getattr(section, name, None) for name in (*TrainingKeys.model_fields, *EncoderKeys.model_fields)}
+    changes = {name: value for name, value in keys.items() if value is not None}
+    squares = section.squares if isinstance(section, NetworkSection) else None
+    if squares is not None:
+        changes.setdefault("patch_px", squares.side_px)
+    if "max_steps" in changes:
+        changes["validate_every"] = min(preset.validate_every, max(1, changes["max_steps"] // 5))
+    return preset.but(seed=seed, **changes)
+
+
 class CoarseSection(NetworkSection):
     """The coarse network, or the scores another tool gave in its place."""
 
     role: ClassVar[Kind] = "coarse"
     gsd_m: Positive | None = key(f"pixel size the network works at, that of the map by default, {GSD}")
+    start: InputPath | None = key("trained network of the same kind that learns on: the path of a model file")
     scores: ScoreSource | None = key(SCORES)
+
+
+class FinetuneSection(TrainingKeys, EncoderKeys):
+    """How the coarse network goes on with precise labels, where otherwise than its preset says."""
+
+    def settings(self, coarse: CoarseSection, seed: int) -> TrainingSettings:
+        """Return the settings; without such a preset, half of the network's steps at a fifth of its learning rate.
+
+        Raises:
+            TrainingError: If the network is not trained in steps.
+        """
+        preset = coarse.architecture.presets[coarse.preset].finetuning
+        if preset is None:
+            first = coarse.settings(seed)
+            steps, rate = max(1, first.max_steps // 2), first.learning_rate / 5
+            preset = first.but(max_steps=steps, learning_rate=rate, validate_every=min(first.validate_every, steps))
+        return _changed(preset, self, seed)
 
 
 class RefinerSection(NetworkSection):
@@ -217,3 +259,10 @@ def _validator(base: type[NetworkSection]) -> BeforeValidator:
 
 CoarseField = Annotated[CoarseSection, _validator(CoarseSection)]
 RefinerField = Annotated[RefinerSection, _validator(RefinerSection)]
+
+
+def _finetune_validated(value: object) -> object:
+    return FinetuneSection() if value is True else value
+
+
+FinetuneField = Annotated[FinetuneSection | Literal[False], BeforeValidator(_finetune_validated)]

@@ -15,7 +15,7 @@ from crispmap.project.file.contradictions import contradictions
 from crispmap.project.file.findings import Finding, findings_of, project_error, shown
 from crispmap.project.file.marked_yaml import MarkedYaml, read_marked_yaml
 from crispmap.project.file.migration import migrated
-from crispmap.project.file.networks import CoarseSection, RefinerSection
+from crispmap.project.file.networks import CoarseSection, FinetuneSection, RefinerSection
 from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene, scenes_of
 from crispmap.project.file.sections import FORMAT, ClassEntry
@@ -42,6 +42,7 @@ class Project:
     output_folder: Path  # may not exist yet
     # files of finished models by "coarse" and "refiner"; where there are any, nothing is trained
     models: Mapping[str, Path] = field(default_factory=dict)
+    finetune: FinetuneSection | None = None  # how the coarse network goes on with the reference; None: it does not
     data_set: DataSet | None = None  # what the scenes are images of, where they are those of a data set
 
     @property
@@ -57,6 +58,11 @@ class Project:
     def refines(self) -> bool:
         """Whether it has a refiner: one to train, or a finished one."""
         return self.refiner is not None or "refiner" in self.models
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether the coarse map is followed by another: a fine-tuned network's, or a refined one."""
+        return self.finetune is not None or self.refines
 
     @property
     def has_labels(self) -> bool:
@@ -99,26 +105,38 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
     if schema is None:
         raise project_error([Finding(("classes",), "classes is missing", _CLASSES, "Add classes.")], marked, path)
     models = {} if file.models is None else file.models.model_dump(exclude_none=True)
+    finetune = _finetune(file, scenes)
     return Project(
         path=path, name=file.name, seed=file.seed, scenes=scenes,
         gsd_m=file.gsd_m if file.scene is None else file.scene.gsd_m, schema=schema, coarse=file.coarse,
-        refiner=_refiner_of(file, scenes), output_folder=file.output.folder or path.parent / file.name, models=models,
-        data_set=data_set,
+        refiner=_refiner_of(file, scenes, finetune), finetune=finetune, models=models, data_set=data_set,
+        output_folder=file.output.folder or path.parent / file.name,
     )  # fmt: skip
 
 
-def _refiner_of(file: ProjectFile, scenes: Sequence[ProjectScene]) -> RefinerSection | None:
-    """Return the refiner to train; a data set has one only where images are for it: its masks may be precise enough.
-
-    Maps of squares are refined only where that is asked for: a refiner's map is of pixels.
-    """
-    if file.refiner is None and file.coarse.squares is not None:
-        return None
+def _precise(file: ProjectFile, scenes: Sequence[ProjectScene]) -> bool:
+    """Return whether there is something to train on precise labels: of a data set only where images are for it."""
     if file.models is not None or all(one.reference is None for one in scenes):
+        return False
+    return file.dataset is None or any("refiner" in one.areas for one in scenes)
+
+
+def _finetune(file: ProjectFile, scenes: Sequence[ProjectScene]) -> FinetuneSection | None:
+    """Return how a file's coarse network is fine-tuned: as it says, or where the preset of the network says how."""
+    if not _precise(file, scenes) or any(one.scores is not None for one in scenes) or file.finetune is False:
         return None
-    if file.dataset is not None and not any("refiner" in one.areas for one in scenes):
-        return None
-    return file.refiner or RefinerSection.default()
+    preset = file.coarse.architecture.presets.get(file.coarse.preset)
+    by_default = preset is not None and preset.finetuning is not None
+    return file.finetune or (FinetuneSection() if by_default else None)
+
+
+def _refiner_of(
+    file: ProjectFile, scenes: Sequence[ProjectScene], finetune: FinetuneSection | None
+) -> RefinerSection | None:
+    """Return the refiner to train: the one the file names, or the default one where nothing is fine-tuned."""
+    if not _precise(file, scenes) or (file.refiner is None and file.coarse.squares is not None):
+        return None  # maps of squares are refined only where that is asked for: a refiner's map is of pixels
+    return file.refiner or (RefinerSection.default() if finetune is None else None)
 
 
 def _parse(marked: MarkedYaml, path: Path, check_files: bool) -> ProjectFile:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from crispmap.project.file import sections
 from crispmap.project.file.dataset_section import DatasetSection
-from crispmap.project.file.networks import CoarseField, CoarseSection, RefinerField
+from crispmap.project.file.networks import CoarseField, CoarseSection, FinetuneField, RefinerField
 from crispmap.project.file.sections import FORMAT, GSD, AreasSection, Name, Positive, Section, key
 
 
@@ -36,8 +36,10 @@ class ProjectFile(Section):
     labels: sections.LabelSection | None = key(sections.LABELS)
     reference: sections.ReferenceSection | None = key(sections.REFERENCE)
     areas: AreasSection = key(sections.AREAS, AreasSection())
-    coarse: CoarseField = key(
-        "the coarse network: a mapping such as {kind: fcn-rnn, gsd_m: 1.0}", CoarseSection.default()
+    coarse: CoarseField = key("the coarse network: a mapping such as {kind: unet-lite0}", CoarseSection.default())
+    finetune: FinetuneField | None = key(
+        "whether the coarse network goes on with the reference, by default where its preset says how: true, false, or "
+        "a mapping such as {max_steps: 80}"
     )
     refiner: RefinerField | None = key("the refiner: a mapping such as {kind: rnn, iterations: 5}")
     models: sections.ModelsSection | None = key(

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
 
 from crispmap.classes import ROAD_WIDTH_M, ClassDef, TagRule
-from crispmap.errors import CrispmapError, ProjectError
+from crispmap.errors import CrispmapError, ProjectError, did_you_mean
 from crispmap.files.address import is_address, typed
 from crispmap.geo.area_pieces import AREA_ROLES, AreaPiece, parse_crs
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
 from crispmap.labels.reader import SCENE_COORDINATES
-from crispmap.project.file.findings import bad_value, did_you_mean, shown
+from crispmap.project.file.findings import bad_value, shown
 from crispmap.raster.refs import SceneRef
 
 FORMAT = 2

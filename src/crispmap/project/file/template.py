@@ -24,7 +24,6 @@ from crispmap.models.architecture import Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.project.file.sections import FORMAT
 
-COARSE_GSD_M = 1.0  # the pixel size, in metres, of the papers' coarse networks
 _SHARES = (0.6, 0.8)  # where the refiner's and the test area begin along the longer side of the scene
 
 
@@ -230,18 +229,27 @@ areas:
 
 
 def _learning_sections(size: SceneSize, *, commented: bool) -> str:
-    finer = size.gsd_m is not None and size.georeferenced and size.gsd_m < 0.9 * COARSE_GSD_M
-    gsd = f"  {'' if finer else '# '}gsd_m: {COARSE_GSD_M}  # the network works at this ground sampling distance"
-    refiner = f"refiner:\n{_network_lines('refiner')}"
+    refiner = (
+        "# finetune: false  # the network goes on with the reference, unless this says that it does not\n"
+        f"# refiner:  # sharpens the scores of the network\n{_commented(_network_lines('refiner'))}"
+    )
     return f"""\
 coarse:
-{_network_lines("coarse")}{gsd}
+{_network_lines("coarse")}{_gsd_line(size)}
   # scores: {{path: coarse.tif}}  # the scores of another tool, in place of kind, gsd_m and preset
 
 {_commented(refiner) if commented else refiner}
 output:
   folder: out  # where results go
 """
+
+
+def _gsd_line(size: SceneSize) -> str:
+    """Return the line of the pixel size that the network works at: commented out where it works at any."""
+    made_for = default_architecture("coarse").made_for_gsd_m
+    known = size.gsd_m is not None and size.georeferenced
+    finer = made_for is not None and known and (size.gsd_m or 0) < 0.9 * made_for
+    return f"  {'' if finer else '# '}gsd_m: {made_for or 1.0}  # the network works at this ground sampling distance"
 
 
 def _network_lines(role: Kind) -> str:
@@ -252,7 +260,8 @@ def _network_lines(role: Kind) -> str:
         f"{'# ' if field.default is False else ''}{name}: {str(field.default).lower()}  # {field.description}"
         for name, field in default.options.model_fields.items()
     ]
-    lines.append(f"preset: {next(iter(default.presets))}  # minutes on a CPU; paper: as published, hours")
+    first, *rest = default.presets
+    lines.append(f"preset: {first}  # minutes on a CPU; {' or '.join(rest)}: hours")
     return "".join(f"  {line}\n" for line in lines)
 
 

@@ -198,9 +198,19 @@ def _tell(section: DatasetSection, found: FoundPairs, facts: Mapping[str, ImageF
             f"{number_of(len(unplaced), 'image')} like {unplaced[0]} have no georeference: a pixel counts as one metre."
         )
         warnings.warn(f"{text} Give its side under dataset: as assume_gsd_m.", GeoreferenceWarning, stacklevel=4)
+    alone = [one for one in found.pairs if one.mask is None and one.part == "coarse"]
+    if alone:
+        given = f"{number_of(len(alone), 'image')} without a mask"
+        warnings.warn(
+            f"{given}, mapped only: {_first_of([one.image for one in alone])}.", CrispmapWarning, stacklevel=4
+        )
     if found.lone_masks:
-        given = f"{number_of(len(found.lone_masks), 'mask')} without an image: {found.lone_masks[0]}"
-        warnings.warn(f"{given}{' and so on' if len(found.lone_masks) > 1 else ''}.", CrispmapWarning, stacklevel=4)
+        given = f"{number_of(len(found.lone_masks), 'mask')} without an image"
+        warnings.warn(f"{given}: {_first_of(found.lone_masks)}.", CrispmapWarning, stacklevel=4)
+
+
+def _first_of(paths: Sequence[Path]) -> str:
+    return f"{paths[0]}{' and others' if len(paths) > 1 else ''}"
 
 
 def _areas(
@@ -305,11 +315,11 @@ def _tell_of_moves(same: Sequence[Sequence[str]], ground: Sequence[tuple[str, st
     """Warn of images that are there twice, or show one ground, and got one role."""
     if same:
         twice = sum(len(group) - 1 for group in same)
-        text = f"{number_of(twice, 'image')} are there twice, such as {' and '.join(same[0][:2])}."
+        text = f"The same file twice: {number_of(twice, 'image')}, such as {' and '.join(same[0][:2])}."
         warnings.warn(f"{text} They have one role.", CrispmapWarning, stacklevel=5)
     if ground:
-        text = f"{number_of(len(ground), 'pair')} of images show one ground, such as {' and '.join(ground[0])}."
+        text = f"The same ground twice: {number_of(len(ground), 'pair')} of images, such as {' and '.join(ground[0])}."
         warnings.warn(f"{text} They have one role.", CrispmapWarning, stacklevel=5)
     if moved:
-        text = f"{number_of(len(moved), 'image')} like {moved[0]} were moved to the role of what shows the same ground."
+        text = f"Moved to the role of what shows the same ground: {number_of(len(moved), 'image')}, such as {moved[0]}."
         warnings.warn(text, CrispmapWarning, stacklevel=5)

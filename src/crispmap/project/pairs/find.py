@@ -61,7 +61,8 @@ def find_pairs(folder: Path, layout: str | None, patterns: _Patterns = ()) -> Fo
     if not folder.is_dir():
         given = f"{folder} is {'not a folder' if folder.exists() else 'no folder: it does not exist'}."
         raise InputError(given, expected="the folder of a data set", remedy="Check the path.")
-    chosen = [LAYOUTS[layout]] if layout is not None else [one for one in LAYOUTS.values() if one.patterns or patterns]
+    layout = layout or ("pairs" if patterns else None)
+    chosen = [LAYOUTS[layout]] if layout is not None else [one for one in LAYOUTS.values() if one.patterns]
     every = [_found(folder, one, patterns if one.name == "pairs" else one.patterns) for one in chosen]
     found = max(every, key=lambda one: len(one.labelled))
     if not found.labelled:

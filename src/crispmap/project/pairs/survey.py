@@ -60,9 +60,10 @@ class Survey:
     def notes(self) -> Iterator[str]:
         """Yield what a person should know of the set before training on it."""
         facts, pairs = self.data_set.to_dict(), self.data_set.pairs
-        without = [one for one in pairs if one.mask is None]
+        without = [one for one in pairs if one.mask is None and one.part != "coarse"]
         if without:
-            yield f"{number_of(len(without), 'image')} without a mask, such as {without[0].image}: to be mapped only."
+            images = number_of(len(without), "image")
+            yield f"{images} in folders without masks, mapped only: {without[0].image.parent}."
         if facts["images_of_other_size"]:
             yield f"{number_of(facts['images_of_other_size'], 'image')} of another size than most."
         for name, share in self.shares().items():

@@ -9,7 +9,7 @@ from crispmap.report.pages.html import Picture, picture
 from crispmap.report.pages.report_data import ReportData
 from crispmap.report.pictures.maps import class_map_png, error_map_png, heat_png
 from crispmap.report.pictures.photos import every, photo_jpeg
-from crispmap.report.pictures.views import Crop, Overview, Strip
+from crispmap.report.pictures.views import Crop, Strip
 from crispmap.types import LabelArray
 
 CROP_SIDE_PX = 320
@@ -22,7 +22,7 @@ def overview_pictures(data: ReportData) -> list[Picture]:
     area = data.overview
     if area is None:
         return []
-    maps = {"Reference": area.reference} | _maps(data, area)
+    maps = {"Reference": area.reference, **area.maps}
     photo = photo_jpeg(area.image, max_side_px=_OVERVIEW_SIDE_PX)
     return [picture(photo, "Image", "Image of the whole area")] + [
         picture(class_map_png(every(labels, _OVERVIEW_SIDE_PX), data.schema), name, f"{name}, whole area")
@@ -36,7 +36,7 @@ def overview_thinning(data: ReportData) -> int:
 
 
 def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
-    """Return, for each class but the background, the error maps of the maps; none without an overview."""
+    """Return, for each class but the background, the error maps of all maps; none without an overview."""
     area = data.overview
     if area is None:
         return []
@@ -46,25 +46,24 @@ def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
         content = error_map_png(every(labels, _ERROR_SIDE_PX), reference, class_id)
         return picture(content, name, f"{name}: hits, misses and false alarms of {data.schema[class_id].name}")
 
-    maps = _maps(data, area)
     return [
-        (one.name, [errors(labels, name, class_id) for name, labels in maps.items()])
+        (one.name, [errors(labels, name, class_id) for name, labels in area.maps.items()])
         for class_id, one in enumerate(data.schema)
         if class_id > 0
     ]
 
 
-def _maps(data: ReportData, area: Overview) -> dict[str, LabelArray]:
-    methods = ((data.coarse, area.coarse), (data.rethresholded, area.rethresholded), (data.refined, area.refined))
-    return {one.name: labels for one, labels in methods if one is not None and labels is not None}
+def step_names(count: int) -> list[str]:
+    """Return the names of maps after 0, 1, .. steps of refinement."""
+    names = ["coarse", *(f"step {step}" for step in range(1, count))]
+    if count > 1:
+        names[-1] += ", refined"
+    return names
 
 
 def crop_view(crop: Crop, schema: ClassSchema) -> dict[str, Any]:
     """Return one crop's pictures: class maps in a row, heat maps of each class below."""
-    last = len(crop.steps) - 1
-    names = ["coarse", *(f"step {step}" for step in range(1, last + 1))]
-    if last:
-        names[last] += ", refined"
+    names = list(crop.names) or step_names(len(crop.steps))
     before = {"reference": crop.reference}
     if crop.rethresholded is not None:
         before["re-thresholded"] = crop.rethresholded

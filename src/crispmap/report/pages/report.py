@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file about a coarse, a re-thresholded and a refined map.
+"""The report: one self-contained HTML file about a project's maps.
 
 The same data give the same bytes.
 """
@@ -20,7 +20,7 @@ from crispmap.report.pages.listing import groups_of
 from crispmap.report.pages.page_pictures import crop_view, error_pictures, overview_pictures, overview_thinning
 from crispmap.report.pages.report_data import ReportData
 from crispmap.report.pictures.maps import ERROR_COLOURS, HEAT_LEVELS, heat_png
-from crispmap.report.tables.evaluations import chance_tables, class_table, summary_table
+from crispmap.report.tables.evaluations import chance_tables, class_table, dice_table, summary_table
 from crispmap.report.tables.model import DASH
 
 _SECTIONS = (
@@ -59,8 +59,9 @@ def render_report(data: ReportData) -> str:
         "overview": overview_pictures(data),
         "thinned": overview_thinning(data),
         "summary": summary_table(data.evaluations),
+        "dice": dice_table(data.evaluations),
         "chance": chance_tables(data.evaluations),
-        "has_boundaries": bool(data.last.evaluation.widths_m),
+        "has_boundaries": bool(data.best.evaluation.widths_m),
         "warnings": _warnings(data),
         "charts": _charts(data),
         "crops": [crop_view(crop, data.schema) for crop in data.crops],
@@ -70,30 +71,30 @@ def render_report(data: ReportData) -> str:
             (name, f"rgb({r} {g} {b} / {alpha / 255:.2f})") for name, (r, g, b, alpha) in ERROR_COLOURS.items()
         ],
         "per_class": class_table(data.evaluations),
-        "confusion": _confusion(data.last.evaluation.confusion),
+        "confusion": _confusion(data.best.evaluation.confusion),
+        "final": data.best.name,
+        "rethresholded": data.rethresholded is not None,
         "timings": _timings(data.timings),
         "settings": groups_of(data.settings),
         "provenance": groups_of(data.provenance),
         "notes": list(data.notes),
-        "last": data.last.name,
-        "refined": data.refined is not None,
     }
     return render_page("report.html.j2", view | {"sections": sections_of(view, _SECTIONS)})
 
 
 def _conclusion(data: ReportData) -> list[str]:
-    """Return the result in words: the effect of refinement, then the comparison with recalibration alone."""
-    if data.refined is None or data.rethresholded is None:
-        share = 100 * data.coarse.evaluation.mean_iou
-        return [f"Mean IoU is {share:.1f} %."] if math.isfinite(share) else [_NOTHING]
-    methods = (data.coarse, data.rethresholded, data.refined)
-    coarse, rival, refined = (100 * method.evaluation.mean_iou for method in methods)
-    if not (math.isfinite(coarse) and math.isfinite(refined)):
-        return [_NOTHING]
-    first = f"Refinement {_change(coarse, refined)}"
+    """Return the result in words: what sharpening did, then the comparison with recalibration alone."""
+    coarse, final = (100 * one.evaluation.mean_iou for one in (data.coarse, data.best))
+    if not (math.isfinite(coarse) and math.isfinite(final)):
+        return ["There is no mean IoU: the reference and the maps have no pixel in common."]
+    if data.final is None or data.rethresholded is None:
+        return [f"The map reaches a mean IoU of {coarse:.1f} %."]
+    rival = 100 * data.rethresholded.evaluation.mean_iou
+    first = f"{data.sharpening} {_change(coarse, final)}"
     if not math.isfinite(rival):
         return [first + "."]
-    return [f"{first}; re-thresholding alone reaches {rival:.1f} %.", _verdict(round(refined, 1) - round(rival, 1))]
+    verdict = _verdict(data.sharpening, round(final, 1) - round(rival, 1))
+    return [f"{first}; re-thresholding alone reaches {rival:.1f} %.", verdict]
 
 
 def _change(before: float, after: float) -> str:
@@ -103,11 +104,11 @@ def _change(before: float, after: float) -> str:
     return f"{'raised' if change > 0 else 'lowered'} mean IoU from {before:.1f} to {after:.1f} %"
 
 
-def _verdict(ahead: float) -> str:
+def _verdict(sharpening: str, ahead: float) -> str:
     if ahead == 0:
-        return "Here refinement does no more than recalibration alone can do."
+        return f"Here {sharpening[0].lower()}{sharpening[1:]} does no more than recalibration alone can do."
     place = "ahead of" if ahead > 0 else "behind"
-    return f"Refinement is {abs(ahead):.1f} points {place} what recalibration alone can do."
+    return f"{sharpening} is {abs(ahead):.1f} points {place} what recalibration alone can do."
 
 
 def _warnings(data: ReportData) -> list[str]:
@@ -118,7 +119,7 @@ def _warnings(data: ReportData) -> list[str]:
             pixels = _count(one.confusion.unmapped_px)
             have = "labelled pixel has" if one.confusion.unmapped_px == 1 else "labelled pixels have"
             out.append(f"{name}: {pixels} {have} no class in the map. The figures leave them out.")
-    absent = np.flatnonzero(data.last.evaluation.confusion.reference_px == 0)
+    absent = np.flatnonzero(data.best.evaluation.confusion.reference_px == 0)
     if absent.size:
         names = ", ".join(data.schema[int(index)].name for index in absent)
         out.append(f"The reference has no pixel of: {names}.")

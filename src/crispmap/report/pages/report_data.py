@@ -1,4 +1,4 @@
-"""The data of the report of a coarse map, and of a re-thresholded and a refined map where there is a refiner."""
+"""The data of the report of a project's maps: the coarse one, and those that came of it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ class ReportData:
     """The data of a report.
 
     Raises:
-        InputError: If maps were compared at different widths or slack, or one of refined and re-thresholded is missing.
+        InputError: If maps were compared at different widths or slack, or a final map has no re-thresholded rival.
         SchemaError: If figures are of different classes.
     """
 
     title: str
     schema: ClassSchema  # the classes of every map in the report
     coarse: MethodResult  # figures of the coarse map
-    # figures of the coarse map with class biases fitted on the refiner's training piece: the honest rival of the
-    # refined map, so a report on a refiner is not made without it; None without a refiner
+    # figures of the coarse map with class biases fitted on the precise piece: the honest rival of the final map, so a
+    # report of such a map is not made without it
     rethresholded: MethodResult | None = None
-    refined: MethodResult | None = None  # figures of the refined map; None without a refiner
-    others: Sequence[MethodResult] = ()  # further rows of the table, shown before the refined map
+    final: MethodResult | None = None  # figures of the final map, refined or fine-tuned; None: the coarse map is final
+    others: Sequence[MethodResult] = ()  # further rows of the table, shown before the final map
+    sharpening: str = "Refinement"  # what led from the coarse to the final map, as the subject of a sentence
     # confusion matrix after each step, the coarse map's first; empty for no chart
     curve: Sequence[ConfusionMatrix] = ()
     crops: Sequence[Crop] = ()  # pieces of the scene to look at closely
@@ -50,8 +51,11 @@ class ReportData:
     notes: Sequence[str] = ()  # paragraphs of text
 
     def __post_init__(self) -> None:
-        if (self.rethresholded is None) != (self.refined is None):
-            raise InputError("A report shows a refined or a re-thresholded map alone.", expected="both, or neither")
+        if self.final is not None and self.rethresholded is None:
+            raise InputError(
+                f"The report of a {self.final.name} has no re-thresholded map.",
+                expected="the coarse map with class biases fitted on the precise piece",
+            )
         for matrix in (*(method.evaluation.confusion for method in self.methods), *self.curve):
             if tuple(matrix.class_names) != self.schema.names:
                 raise SchemaError(
@@ -62,14 +66,14 @@ class ReportData:
 
     @property
     def methods(self) -> tuple[MethodResult, ...]:
-        """The rows of the table: coarse, re-thresholded, others, refined, as far as there are."""
-        rows = (self.coarse, self.rethresholded, *self.others, self.refined)
+        """The rows of the table: coarse, re-thresholded, others, final."""
+        rows = (self.coarse, self.rethresholded, *self.others, self.final)
         return tuple(one for one in rows if one is not None)
 
     @property
-    def last(self) -> MethodResult:
-        """The map the project ends with: the refined one, else the coarse one."""
-        return self.refined or self.coarse
+    def best(self) -> MethodResult:
+        """The final map, or the coarse one where there is no other."""
+        return self.final or self.coarse
 
     @property
     def evaluations(self) -> list[tuple[str, Evaluation]]:

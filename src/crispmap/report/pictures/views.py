@@ -20,11 +20,12 @@ class Crop:
     title: str
     image: NDArray[np.uint8]  # uint8 (3, row, col), see ``photos.rgb_preview``
     reference: LabelArray  # uint8 (row, col) class ids
-    steps: Sequence[LabelArray]  # class ids after each step, the coarse map first, the refined map last
+    steps: Sequence[LabelArray]  # class ids after each step, the coarse map first, the final map last
     # for any number of classes, by name: the probability (row, col), 0..1, after each step, as many as ``steps``
     heat: Mapping[str, Sequence[FloatArray]] = field(default_factory=dict)
     # uint8 (row, col) class ids of the re-thresholded coarse map, if it is shown
     rethresholded: LabelArray | None = None
+    names: Sequence[str] = ()  # of the steps; by default the coarse map, numbers, and the refined map
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -42,17 +43,14 @@ class Crop:
 
 @dataclass(frozen=True)
 class Overview:
-    """The whole scored area: a picture uint8 (3, row, col) and two to four class maps uint8 (row, col)."""
+    """The whole scored area."""
 
-    image: NDArray[np.uint8]
-    reference: LabelArray
-    coarse: LabelArray
-    rethresholded: LabelArray | None = None
-    refined: LabelArray | None = None
+    image: NDArray[np.uint8]  # uint8 (3, row, col)
+    reference: LabelArray  # class ids uint8 (row, col)
+    maps: Mapping[str, LabelArray]  # class ids uint8 (row, col) by the name of the map
 
     def __post_init__(self) -> None:
-        maps = (self.reference, self.coarse, self.rethresholded, self.refined)
-        _check_shapes("The overview", self.image, [one for one in maps if one is not None])
+        _check_shapes("The overview", self.image, (self.reference, *self.maps.values()))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from crispmap.errors import InputError
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.intervals import Interval
-from crispmap.report.tables.evaluations import boundary_f1_columns, chance_tables, iou_columns
+from crispmap.report.tables.evaluations import boundary_f1_columns, chance_tables, dice_table, iou_columns
 from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
 
 
@@ -44,6 +44,8 @@ class Row:
             "name": self.name,
             "overall_accuracy": _ends(self.accuracy),
             "mean_iou": _ends(self.mean_iou),
+            "mean_dice": _known(one.mean_dice),
+            "dice_per_image": _known(one.dice_per_image),
             "mean_iou_ahead": None if self.ahead is None else _ends(self.ahead),
             "iou": {name: _known(float(value)) for name, value in zip(one.class_names, one.iou, strict=True)},
             "boundary_f1": [
@@ -80,7 +82,7 @@ class Missing:
 
 
 def comparison_tables(rows: Sequence[Row], own: str = "") -> list[FigureTable]:
-    """Return the tables of quality, of boundary F1 beside chance, of intervals and, if known, of costs.
+    """Return the tables of quality, of Dice, of boundary F1 beside chance, of intervals and, if known, of costs.
 
     Args:
         own: The name of the method the others are compared with, for the heading.
@@ -90,8 +92,8 @@ def comparison_tables(rows: Sequence[Row], own: str = "") -> list[FigureTable]:
     """
     check_rows(rows)
     priced = [(row.name, row.cost) for row in rows if row.cost is not None]
-    chance = chance_tables([(row.name, row.evaluation) for row in rows])
-    tables = [_quality(rows), *chance, _intervals(rows, own)]
+    named = [(row.name, row.evaluation) for row in rows]
+    tables = [_quality(rows), dice_table(named), *chance_tables(named), _intervals(rows, own)]
     return [*tables, table_of("What methods take", "Method", _COST_COLUMNS, priced)] if priced else tables
 
 

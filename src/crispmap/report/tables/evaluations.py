@@ -11,7 +11,7 @@ from crispmap.report.tables.model import Column, FigureTable, Head, section_of, 
 
 Evaluations = Sequence[tuple[str, Evaluation]]  # the names of maps and their figures, in the order of the rows
 
-_ColumnsOf = Callable[[Evaluation, int], list[Column[Evaluation]]]
+_ColumnsOf = Callable[[Evaluations, int], list[Column[Evaluation]]]
 
 
 def summary_table(evaluations: Evaluations, *, most_classes: int | None = None) -> FigureTable:
@@ -20,7 +20,7 @@ def summary_table(evaluations: Evaluations, *, most_classes: int | None = None) 
     With more classes than ``most_classes``, none of them has a column.
     """
     first = evaluations[0][1]
-    names = first.class_names if most_classes is None or len(first.class_names) <= most_classes else ()
+    names = _shown(first.class_names, most_classes)
     columns: list[Column[Evaluation]] = [
         Column(Head("Overall accuracy"), lambda e: e.overall_accuracy),
         Column(Head("Mean IoU"), lambda e: e.mean_iou),
@@ -30,6 +30,27 @@ def summary_table(evaluations: Evaluations, *, most_classes: int | None = None) 
     if any(one.unmapped_share for _, one in evaluations):
         columns.append(Column(Head("Not mapped"), lambda e: e.unmapped_share, best=None))
     return table_of("Figures of each map", "Map", columns, evaluations)
+
+
+def dice_table(evaluations: Evaluations, *, most_classes: int | None = None) -> FigureTable:
+    """Return one row per map: Dice over all pixels, mean and of each class, and per image where there are several.
+
+    With more classes than ``most_classes``, none of them has a column.
+    """
+    names = _shown(evaluations[0][1].class_names, most_classes)
+    columns: list[Column[Evaluation]] = [Column(Head("Mean Dice"), lambda e: e.mean_dice)]
+    if _several_images(evaluations):
+        columns.append(Column(Head("Dice per image"), lambda e: e.dice_per_image))
+    columns += [_figure("Dice", name, lambda e, k: e.dice[k], index) for index, name in enumerate(names)]
+    return table_of("Dice coefficients; over all pixels they are F1 scores", "Map", columns, evaluations)
+
+
+def _shown(class_names: Sequence[str], most: int | None) -> Sequence[str]:
+    return class_names if most is None or len(class_names) <= most else ()
+
+
+def _several_images(evaluations: Evaluations) -> bool:
+    return any(one.images.images > 1 for _, one in evaluations)
 
 
 def iou_columns(class_names: Sequence[str]) -> list[Column[Evaluation]]:
@@ -62,7 +83,7 @@ def chance_tables(evaluations: Evaluations) -> list[FigureTable]:
 
 
 def area_table(evaluations: Evaluations) -> FigureTable:
-    """Return one row per map for every class: IoU, precision, recall and F1."""
+    """Return one row per map for every class: IoU, precision, recall, F1, and Dice where there are several images."""
     return _table_by_class(evaluations, _area_columns)
 
 
@@ -78,23 +99,28 @@ def class_table(evaluations: Evaluations) -> FigureTable:
 
 def _table_by_class(evaluations: Evaluations, columns_of: _ColumnsOf) -> FigureTable:
     first = evaluations[0][1]
+    by_class = [columns_of(evaluations, class_id) for class_id in range(len(first.class_names))]
     sections = [
-        section_of(columns_of(first, class_id), evaluations, name) for class_id, name in enumerate(first.class_names)
+        section_of(columns, evaluations, name) for columns, name in zip(by_class, first.class_names, strict=True)
     ]
-    heads = [column.head for column in columns_of(first, 0)]
+    heads = [column.head for column in by_class[0]]
     return FigureTable("Figures of each class", "Map", heads, sections, "Class")
 
 
-def _area_columns(_: Evaluation, class_id: int) -> list[Column[Evaluation]]:
-    return [
+def _area_columns(evaluations: Evaluations, class_id: int) -> list[Column[Evaluation]]:
+    columns = [
         _figure("", "IoU", lambda e, k: e.iou[k], class_id),
         _figure("", "Precision", lambda e, k: e.confusion.precision[k], class_id),
         _figure("", "Recall", lambda e, k: e.confusion.recall[k], class_id),
         _figure("", "F1", lambda e, k: e.confusion.f1[k], class_id),
     ]
+    if _several_images(evaluations):
+        columns.append(_figure("", "Dice per image", lambda e, k: e.images.by_class[k], class_id))
+    return columns
 
 
-def _boundary_columns(one: Evaluation, class_id: int) -> list[Column[Evaluation]]:
+def _boundary_columns(evaluations: Evaluations, class_id: int) -> list[Column[Evaluation]]:
+    one = evaluations[0][1]
     widths = [(index, f"{width:g} m") for index, width in enumerate(one.widths_m)]
     relaxed = f"Relaxed, {one.relaxed.slack_px:g} px"
     return [

@@ -17,6 +17,7 @@ from crispmap.report.tables.evaluations import (
     boundary_table,
     chance_tables,
     check_comparable,
+    dice_table,
     summary_table,
 )
 from crispmap.report.tables.model import Cell, FigureTable
@@ -37,8 +38,8 @@ def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | 
     named = list(evaluations.items())
     check_comparable(named)
     console = console or Console(highlight=False)
-    summary = summary_table(named, most_classes=_CLASSES_IN_SUMMARY)
-    for table in (summary, *chance_tables(named), area_table(named), boundary_table(named)):
+    overall = [make(named, most_classes=_CLASSES_IN_SUMMARY) for make in (summary_table, dice_table)]
+    for table in (*overall, *chance_tables(named), area_table(named), boundary_table(named)):
         print_table(table, console)
 
 
