@@ -167,10 +167,11 @@ class TestProjectFile:
         from crispmap.project.file import load_project
 
         projects = [body for body in blocks(GUIDE, "yaml") if body.startswith("crispmap:")]
-        assert len(projects) == 2
+        assert len(projects) == 3
         for whole in projects:
             (tmp_path / "project.yaml").write_text(whole, encoding="utf-8")
-            assert load_project(tmp_path, check_files=False).refines
+            project = load_project(tmp_path, check_files=False)
+            assert project.refines or project.coarse.squares
 
     def test_keys_spoken_of_in_passing_exist(self) -> None:
         known = {key.replace("[]", "") for key, _, _ in make_tables.schema_keys()}

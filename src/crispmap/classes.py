@@ -7,6 +7,7 @@ class takes a feature when any of its rules matches; where features of two class
 
 from __future__ import annotations
 
+import colorsys
 import json
 import math
 import re
@@ -243,3 +244,9 @@ class _Entry(BaseModel):
 
 
 _ENTRIES = TypeAdapter(list[_Entry])
+
+
+def class_colour(index: int) -> str:
+    """Return the colour of a class by its number, for classes that come without colours: grey for the first."""
+    shades = (0.8, 0.8, 0.8) if index == 0 else colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.75, 0.85)
+    return "#" + "".join(f"{round(255 * shade):02x}" for shade in shades)

@@ -162,11 +162,21 @@ def test_bands_on_different_grids_are_both_named(place: Path) -> None:
     refused("item.json", r"red\.tif .*nir\.tif", r"item\.json#red' or 'item\.json#nir'")
 
 
-@pytest.mark.parametrize(("scene_bands", "model_bands"), [(1, 3), (13, 3), (3, 4), (3, 1)])
+@pytest.mark.parametrize(("scene_bands", "model_bands"), [(1, 3), (13, 3), (3, 4)])
 def test_a_scene_of_other_bands_than_the_models_is_told(place: Path, scene_bands: int, model_bands: int) -> None:
     write_models(place, bands=model_bands)
     write_raster(Path("scene.tif"), image(scene_bands))
     refused("scene.tif", f"{scene_bands} bands?\\b", str(model_bands), "bands")
+
+
+def test_bands_that_a_scene_has_beyond_the_models_are_told(place: Path) -> None:
+    write_models(place, bands=1)
+    write_raster(Path("scene.tif"), image(3))
+    result = run("predict", "scene.tif", *PREDICT.split())
+    assert result.exit_code == 0, result.output
+    assert re.search(
+        r"warning: .*3 bands; those of the model are read by their names: red\. .*--bands, as 1", result.stderr
+    )
 
 
 def test_a_block_that_is_damaged_is_named_and_no_map_appears(place: Path) -> None:

@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from crispmap.models.base import CoarseNetwork, bilinear_kernel
+from crispmap.models.cerranet.network import cerranet
 from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
 from crispmap.models.patch_network.network import PatchNetwork
 from crispmap.models.registry import architectures
 from crispmap.models.smp.network import smp, unet_lite0
 from crispmap.models.svm.network import svm, svm_texture
+from crispmap.models.timm_classifier.network import timm_classifier
 from crispmap.models.unet.network import unet
 
 LITE0_RADIUS_PX, RESNET_RADIUS_PX = 56, 72  # of three levels
@@ -27,8 +29,12 @@ NETWORKS = {
     "mnih, 4 classes": lambda: PatchNetwork(1, 4),
     "unet, of one filter": lambda: unet(2, 2, width=1),
     "unet, of three filters, 3 classes": lambda: unet(1, 3, width=3),
+    "cerranet, of four filters": lambda: cerranet(2, 3, square_px=64, width=4),
+    "cerranet, context of 8 pixels": lambda: cerranet(1, 2, square_px=64, context_px=8, width=4),
     "unet-lite0, shallow": lambda: unet_lite0(4, 2, depth=3, radius_px=LITE0_RADIUS_PX),
     "smp, shallow": lambda: smp(2, 3, encoder="resnet18", depth=3, radius_px=RESNET_RADIUS_PX),
+    "timm, a small one": lambda: timm_classifier(4, 3, square_px=32, model="test_convnext"),
+    "timm, context of 8 pixels": lambda: timm_classifier(1, 2, square_px=32, context_px=8, model="test_efficientnet"),
     "svm": lambda: random_machine(svm(3, 2, vectors=40)),
     "svm-texture, 4 classes": lambda: random_machine(svm_texture(2, 4, vectors=70)),
 }

@@ -382,7 +382,7 @@ BAD_VALUES = [
     ("  validation: [{window: [600, 0, 64, 64]}]", "  validation: []", 28, "validation is \\[\\]", "list of pieces"),
     ("  validation:", "  valid:", 28, "areas.valid is not a known key", "Did you mean validation"),
     ("fcn-igarss", "fcn-igars", 30, "'fcn-igars'", "Did you mean fcn-igarss"),
-    ("fcn-igarss", "svm", 33, "coarse.max_steps is not a known key", "a key of unet-lite0, fcn-rnn, fcn-igarss, mnih"),
+    ("fcn-igarss", "svm", 33, "coarse.max_steps is not a known key", "a key of unet-lite0, cerranet, fcn-rnn"),
     ("preset: paper", "preset: papr", 32, "'papr'", "Did you mean paper"),
     ("max_steps: 1000", "max_steps: 1e3", 33, "coarse.max_steps is 1000.0", "whole number"),
     ("batch: 64", "batch: 0", 34, "coarse.batch is 0", "above 0"),

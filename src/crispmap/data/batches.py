@@ -13,12 +13,13 @@ from crispmap.data.patches import PatchSource, on_demand
 from crispmap.data.sampling import PatchSampler
 from crispmap.errors import TrainingError
 from crispmap.geo.grid import Block
-from crispmap.types import IGNORE, LabelArray
+from crispmap.geo.squares import Squares
+from crispmap.types import IGNORE, CountArray, LabelArray
 
 _MOST_TILED_PX = 16_000_000
 Batch = dict[str, Tensor]
-"""``image`` float32 (B, band, P+2m, P+2m), ``labels`` int64 (B, P, P) and, where there are any, ``scores``
-float32 (B, class, P+2m, P+2m)."""
+"""``image`` float32 (B, band, P+2m, P+2m), ``labels`` int64 (B, P, P), or one a square of a classifier of squares, and,
+where there are any, ``scores`` float32 (B, class, P+2m, P+2m)."""
 
 
 class PatchBatches(Dataset[Batch]):
@@ -53,15 +54,23 @@ class PieceTiles(Dataset[Batch]):
     """Tiles that cover every piece once, each a batch of one with its context.
 
     Tiles begin at multiples of ``tile_px``, itself one of the stride, in their piece; beyond it they show its
-    reflection, with labels IGNORE. Of data read on demand, up to ``_MOST_TILED_PX`` are covered, spread evenly.
+    reflection, with labels IGNORE. Of data read on demand, up to ``_MOST_TILED_PX`` are covered, spread evenly. With
+    squares, labels are those of the tile's squares.
     """
 
-    def __init__(self, pieces: Sequence[PatchSource], tile_px: int, margin_px: int, stride_px: int = 1) -> None:
+    def __init__(
+        self,
+        pieces: Sequence[PatchSource],
+        tile_px: int,
+        margin_px: int,
+        stride_px: int = 1,
+        squares: Squares | None = None,
+    ) -> None:
         if tile_px < 1 or tile_px % stride_px:
             raise TrainingError(
                 f"Tiles of {tile_px} pixels were asked for.", expected=f"a positive multiple of {stride_px}"
             )
-        self._margin_px = margin_px
+        self._margin_px, self._squares = margin_px, squares
         self._tiles = [
             (piece, Block(row, col, tile_px, tile_px))
             for piece in pieces
@@ -78,12 +87,22 @@ class PieceTiles(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         piece, block = self._tiles[index]
-        around = block.padded(self._margin_px)
+        around, labels = block.padded(self._margin_px), self._labels(piece, block)
+        scores = None if piece.score_classes is None else piece.read_scores(around)[None]
+        return _tensors(piece.read_image(around)[None], labels[None], scores)
+
+    def count_labels(self) -> CountArray:
+        """Return the number of labels of each id, int64 (256,)."""
+        counts = np.zeros(IGNORE + 1, np.int64)
+        for piece, block in self._tiles:
+            counts += np.bincount(self._labels(piece, block).ravel(), minlength=IGNORE + 1)
+        return counts
+
+    def _labels(self, piece: PatchSource, block: Block) -> LabelArray:
         labels: LabelArray = np.full(block.shape, IGNORE, np.uint8)
         inside = block.intersection(Block(0, 0, *piece.shape))
         labels[inside.relative_to(block).slices] = piece.read_labels(inside)
-        scores = None if piece.score_classes is None else piece.read_scores(around)[None]
-        return _tensors(piece.read_image(around)[None], labels[None], scores)
+        return labels if self._squares is None else self._squares.ids(labels)
 
 
 def in_order(dataset: Dataset[Batch], *, workers: int = 0, pinned: bool = False) -> DataLoader[Batch]:

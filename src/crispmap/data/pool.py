@@ -58,14 +58,17 @@ class PooledSampler(PatchSampler):
         pool = self.pool(index)
         return self._block_of(pool[int(rng.integers(len(pool)))], rng)
 
-    def _near_class(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
+    def _draw_class(self, rng: np.random.Generator, index: int) -> int | None:
+        classes = np.unique(np.concatenate([self._positions_in(piece)[:, 0] for piece in self.pool(index)]))
+        return int(classes[int(rng.integers(len(classes)))]) if classes.size else None
+
+    def _near_class(self, rng: np.random.Generator, index: int, class_id: int | None = None) -> tuple[int, Block]:
         """Return a block around a pixel drawn evenly from a class of the pieces in use; anywhere if they have none."""
         pool = self.pool(index)
         found = [self._positions_in(piece) for piece in pool]
-        classes = np.unique(np.concatenate([one[:, 0] for one in found]))
-        if not classes.size:
+        class_id = self._draw_class(rng, index) if class_id is None else class_id
+        if class_id is None:
             return self._anywhere(rng, index)
-        class_id = classes[int(rng.integers(len(classes)))]
         having = [(piece, one[one[:, 0] == class_id]) for piece, one in zip(pool, found, strict=True)]
         totals = np.array([one[0, 3] if len(one) else 0 for _, one in having], np.float64)
         piece, positions = having[int(np.searchsorted(np.cumsum(totals) / totals.sum(), rng.random(), side="right"))]

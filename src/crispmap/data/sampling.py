@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from crispmap.data.augmentation import PatchDraws, warped, warped_labels
 from crispmap.data.patches import PatchSource, count_classes, label_strips
-from crispmap.errors import TrainingError
+from crispmap.errors import LabelError, TrainingError
 from crispmap.geo.grid import Block
+from crispmap.geo.squares import Squares
 from crispmap.models.settings import (
     FLIPS_AND_ROTATIONS,
     Sampling,
@@ -29,6 +30,7 @@ from crispmap.types import IGNORE, CountArray, DoubleArray, FloatArray, LabelArr
 
 POSITIONS_PER_CLASS = 50_000
 _REDRAWS = 10
+_SQUARES_TRIED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Patches:
     """Patches of side P with a context of m pixels, stacked along a first axis."""
 
     image: FloatArray  # (patch, band, P+2m, P+2m)
-    labels: LabelArray  # (patch, P, P), of the middle of the image
+    labels: LabelArray  # (patch, P, P), of the middle of the image; of a classifier of squares one a square
     scores: FloatArray | None  # (patch, class, P+2m, P+2m), or None where the source has none
 
 
@@ -45,7 +47,9 @@ class PatchPlan:
     """How patches are drawn.
 
     Uniform sampling draws every place alike; balanced sampling draws a class, all alike, then a pixel of it. Patches
-    with a smaller share of labelled pixels than ``min_labelled`` are drawn again, at most 10 times.
+    with a smaller share of labelled pixels, or squares, than ``min_labelled`` are drawn again, at most 10 times. Of a
+    classifier of squares, patches are whole squares at any place, and the pixel of a class is the middle of one that is
+    of this class where 10 draws find such a one.
 
     Raises:
         TrainingError: If a value is out of its range.
@@ -58,6 +62,7 @@ class PatchPlan:
     augmentation: str = FLIPS_AND_ROTATIONS  # how each is varied, see ``TrainingSettings``
     min_labelled: float = 0.05
     seed: int = 0  # 0 to 2**63 - 1
+    squares: Squares | None = None  # that have one class each; their side is the stride
 
     def __post_init__(self) -> None:
         stride = max(1, self.stride_px)
@@ -82,8 +87,8 @@ class PatchPlan:
         return augmentation_names(self.augmentation)
 
     @classmethod
-    def of(cls, settings: TrainingSettings, margin_px: int, stride_px: int = 1) -> Self:
-        """Return how a training draws patches for a network of this margin and stride."""
+    def of(cls, settings: TrainingSettings, margin_px: int, stride_px: int = 1, squares: Squares | None = None) -> Self:
+        """Return how a training draws patches for a network of this margin and stride, and these squares."""
         return cls(
             patch_px=settings.patch_px,
             margin_px=margin_px,
@@ -92,7 +97,13 @@ class PatchPlan:
             augmentation=settings.augmentation,
             min_labelled=settings.min_labelled,
             seed=settings.seed,
+            squares=squares,
         )
+
+    @property
+    def labels_px(self) -> int:
+        """Labels along a side of a patch."""
+        return self.patch_px if self.squares is None else self.patch_px // self.squares.side_px
 
 
 class PatchSampler:
@@ -100,11 +111,11 @@ class PatchSampler:
 
     Raises:
         TrainingError: If there is no piece, one is smaller than a patch, or only some have scores.
-        LabelError: If a class has no pixel, or a label is no class's id.
+        LabelError: If a class has no pixel, or labels no square, or a label is no class's id.
     """
 
     def __init__(self, pieces: Sequence[PatchSource], class_names: Sequence[str], plan: PatchPlan) -> None:
-        self.pieces = tuple(pieces)
+        self.pieces, self._class_names = tuple(pieces), tuple(class_names)
         self.plan = plan
         _check_pieces(self.pieces, plan)
         self.class_counts = count_classes(self.pieces, class_names)
@@ -115,12 +126,13 @@ class PatchSampler:
     def _prepare(self) -> None:
         """Look up where patches can be drawn around pixels of each class."""
         self._positions = [self._positions_of(k) for k in range(len(self.class_counts))]
+        self._check_squares()
 
     def batch(self, first: int, count: int) -> Patches:
         """Return patches ``first .. first+count-1``, stacked along a new first axis."""
         context, some = self.plan.patch_px + 2 * self.plan.margin_px, self.pieces[0]
         image = np.empty((count, some.bands, context, context), np.float32)
-        labels = np.empty((count, self.plan.patch_px, self.plan.patch_px), np.uint8)
+        labels = np.empty((count, self.plan.labels_px, self.plan.labels_px), np.uint8)
         scores = None
         if some.score_classes is not None:
             scores = np.empty((count, some.score_classes, context, context), np.float32)
@@ -131,7 +143,7 @@ class PatchSampler:
             draws = PatchDraws(self.plan.ways, self.plan.seed, first + i)
             pixels, ids, coarse = self._cut(self.pieces[place], block, draws.warp(context))
             image[i] = draws.recoloured(_turned(pixels, turns))
-            labels[i] = _turned(ids, turns)
+            labels[i] = _turned(ids if self.plan.squares is None else self.plan.squares.ids(ids), turns)
             if scores is not None:
                 scores[i] = _turned(coarse, turns)
         return Patches(image, labels, scores)
@@ -154,14 +166,41 @@ class PatchSampler:
 
     def _place(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
         """Return the piece and block of one patch."""
-        draw = self._near_class if self.plan.sampling == "balanced" else self._anywhere
+        wanted = self._draw_class(rng, index) if self._by_class else None
         for _ in range(1 + _REDRAWS):
-            piece, block = draw(rng, index)
-            labelled = np.count_nonzero(self.pieces[piece].read_labels(block) != IGNORE)
-            if labelled and labelled >= self.plan.min_labelled * self.plan.patch_px**2:
+            balanced = self.plan.sampling == "balanced"
+            piece, block = self._near_class(rng, index, wanted) if balanced else self._anywhere(rng, index)
+            labels = self._labels(piece, block)
+            labelled = np.count_nonzero(labels != IGNORE)
+            if labelled and labelled >= self.plan.min_labelled * labels.size and (wanted is None or wanted in labels):
                 return piece, block
         # The pieces are labelled too thinly for the share asked for: at least one labelled pixel then.
-        return self._near_class(rng, index)
+        return self._near_class(rng, index, wanted)
+
+    def _check_squares(self) -> None:
+        """Refuse a class whose pixels label no square: it would never be learned."""
+        if self.plan.squares is None:
+            return
+        for class_id, name in enumerate(self._class_names):
+            rng = np.random.default_rng([self.plan.seed, class_id])
+            tried = (self._labels(*self._near_class(rng, 0, class_id)) for _ in range(_SQUARES_TRIED))
+            if not any(class_id in labels for labels in tried):
+                raise LabelError(
+                    f"No square of {self.plan.squares.side_px} pixels in the training area is of class {name!r}: its "
+                    f"pixels are nowhere the {self.plan.squares.label}.",
+                    expected="squares of every class",
+                    remedy="choose smaller squares with square_px, another label, or leave the class out",
+                )
+
+    @property
+    def _by_class(self) -> bool:
+        """Whether a patch without its class is drawn again: a square near a pixel of a class may be of another."""
+        return self.plan.sampling == "balanced" and self.plan.squares is not None
+
+    def _labels(self, piece: int, block: Block) -> LabelArray:
+        """Return what a network learns of a block: the labels of its pixels or of its squares."""
+        labels = self.pieces[piece].read_labels(block)
+        return labels if self.plan.squares is None else self.plan.squares.ids(labels)
 
     def _anywhere(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
         """Return a block drawn evenly from a piece drawn by its area."""
@@ -174,16 +213,24 @@ class PatchSampler:
         row, col = rng.integers(height - side + 1), rng.integers(width - side + 1)
         return piece, Block(int(row), int(col), side, side)
 
-    def _near_class(self, rng: np.random.Generator, index: int) -> tuple[int, Block]:
-        """Return a block, drawn evenly, around a pixel drawn evenly from a class drawn evenly."""
-        positions = self._positions[int(rng.integers(len(self._positions)))]
+    def _draw_class(self, rng: np.random.Generator, index: int) -> int | None:
+        """Return one of the classes that patch ``index`` may be drawn around, all alike; None without any."""
+        return int(rng.integers(len(self._positions)))
+
+    def _near_class(self, rng: np.random.Generator, index: int, class_id: int | None = None) -> tuple[int, Block]:
+        """Return a block, drawn evenly, around a pixel drawn evenly from a class, by default one drawn evenly."""
+        positions = self._positions[int(rng.integers(len(self._positions))) if class_id is None else class_id]
         piece, row, col = positions[int(rng.integers(len(positions)))].tolist()
         return piece, self._block_around(piece, row, col, rng)
 
     def _block_around(self, piece: int, row: int, col: int, rng: np.random.Generator) -> Block:
         """Return a block of a piece, drawn evenly, that has a pixel."""
         height, width = self.pieces[piece].shape
-        side = self.plan.patch_px
+        side, squares = self.plan.patch_px, self.plan.squares
+        if squares is not None:  # the pixel in the middle of one of the patch's squares
+            top, left = rng.integers(side // squares.side_px, size=2) * squares.side_px + squares.side_px // 2
+            row, col = np.clip(row - top, 0, height - side), np.clip(col - left, 0, width - side)
+            return Block(int(row), int(col), side, side)
         top = rng.integers(max(0, row - side + 1), min(row, height - side) + 1)
         left = rng.integers(max(0, col - side + 1), min(col, width - side) + 1)
         return Block(int(top), int(left), side, side)
@@ -245,10 +292,12 @@ def _turned(array: NDArray[Any], turns: int) -> NDArray[Any]:
 def check_patch(shape: tuple[int, int], patch_px: int, stride_px: int = 1) -> None:
     """Raise TrainingError if a piece (height, width) is smaller than a patch."""
     if min(shape) < patch_px:
+        largest = min(shape) // stride_px * stride_px
+        smaller = f"set patch_px to {largest} or less" if largest else "choose smaller squares with square_px"
         raise TrainingError(
             f"A training area of {shape[0]} x {shape[1]} pixels is smaller than a patch of {patch_px} pixels.",
             expected=f"an area of at least {patch_px} x {patch_px} pixels",
-            remedy=f"enlarge the area, or set patch_px to {min(shape) // stride_px * stride_px} or less",
+            remedy=f"enlarge the area, or {smaller}",
         )
 
 

@@ -68,12 +68,12 @@ class TrainingData(Protocol):
 
 
 def learned_and_held_out(
-    data: TrainingData, role: Literal["coarse", "refiner"], *, gsd_m: float, hold_out: bool = True
+    data: TrainingData, role: Literal["coarse", "refiner"], *, gsd_m: float, hold_out: bool = True, step_px: int = 1
 ) -> tuple[list[Piece], list[Piece]]:
     """Return the pieces to learn from and those to validate on.
 
-    The latter are the data's own, or a strip held out of every piece; without ``hold_out`` there are none. A piece too
-    small for a strip is a ProjectError.
+    The latter are the data's own, or a strip held out of every piece, whole steps of ``step_px`` wide; without
+    ``hold_out`` there are none. A piece too small for a strip is a ProjectError.
     """
     pieces = data.pieces(role, gsd_m=gsd_m)
     if not hold_out:
@@ -81,7 +81,7 @@ def learned_and_held_out(
     own = data.pieces("coarse validation" if role == "coarse" else "refiner validation", gsd_m=gsd_m)
     if own:
         return pieces, own
-    cut = [(piece, *hold_out_strip(piece.area)) for piece in pieces]
+    cut = [(piece, *hold_out_strip(piece.area, step_px=step_px)) for piece in pieces]
     return [piece.within(kept) for piece, kept, _ in cut], [piece.within(strip) for piece, _, strip in cut]
 
 

@@ -21,6 +21,7 @@ from crispmap.geo.area_pieces import AreaPiece, resolve_areas
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions, LabelReader
+from crispmap.labels.squares import opened_reference, squares_of_map
 from crispmap.raster.files import read_grid
 from crispmap.raster.scores import ScoreKind, open_scores
 from crispmap.raster.writer import read_class_schema
@@ -78,6 +79,9 @@ def evaluate_file(
 ) -> Evaluation:
     """Return how well a class map, or any mask, agrees with vectors or a mask as reference, on the map's grid.
 
+    Of a map of squares, each square counts once, with the label that training would give it: of its centre, or of most
+    of its labelled pixels.
+
     Raises:
         InputError: If a width is not above 0, or the slack is below 0.
         LabelError: If a file cannot be read as labels, the two do not overlap, or no pixel is labelled.
@@ -89,7 +93,8 @@ def evaluate_file(
     grid = read_grid(map_path)
     with few_blocks_kept(), ExitStack() as stack:
         predicted = stack.enter_context(closing(open_labels(map_path, schema, grid)))
-        reference = stack.enter_context(closing(open_labels(reference_path, schema, grid, options=rules.options)))
+        squares = squares_of_map(map_path)
+        reference = stack.enter_context(opened_reference(reference_path, schema, grid, squares, rules.options))
         return rules.comparison(predicted, reference, grid, schema).run(events=events)
 
 
@@ -124,10 +129,10 @@ def evaluate_coarse_file(
         scores = stack.enter_context(
             open_scores(scores_path, kind=rules.kind, full_scale=rules.full_scale, class_names=schema.names)
         )
-        grid = scores.grid
+        grid, squares = scores.grid, squares_of_map(scores_path)
 
         def labels(path: str | Path) -> LabelReader:
-            return stack.enter_context(closing(open_labels(path, schema, grid, options=rules.options)))
+            return stack.enter_context(opened_reference(path, schema, grid, squares, rules.options))
 
         reference = labels(reference_path)
         if recalibration.biases is None:

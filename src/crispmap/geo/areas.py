@@ -98,11 +98,11 @@ def check_apart(one: Area, other: Area) -> None:
         )
 
 
-def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Area]:
+def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE, *, step_px: int = 1) -> tuple[Area, Area]:
     """Return the area in two parts that share no pixel: one for training, one held out.
 
     The part held out is a strip at the end of the longer side: the narrowest with at least ``share`` of the area's
-    pixels that leaves a row (or column) for training.
+    pixels, whole steps of ``step_px`` wide where it has room, that leaves a step for training.
 
     Raises:
         ProjectError: If the share is not between 0 and 1, or the area is too small to split.
@@ -111,15 +111,17 @@ def hold_out_strip(area: Area, share: float = HOLD_OUT_SHARE) -> tuple[Area, Are
         raise ProjectError(f"The share to hold out is {share}.", expected="a number between 0 and 1")
     profile = _pixels_by_line(area)
     lines = np.flatnonzero(profile)
-    if len(lines) < 2:
+    if not len(lines) or lines[-1] - lines[0] + 1 < 2 * step_px:
+        least = "two rows or columns of pixels" if step_px == 1 else f"{2 * step_px} rows or columns, two squares"
         raise ProjectError(
             f"{area.origin} is too small to hold out a strip for validation.",
-            expected="an area of at least two rows or columns of pixels",
+            expected=f"an area of at least {least}",
             remedy="Make the area larger, or give areas: validation yourself.",
         )
     kept = np.cumsum(profile)
     cut = int(np.searchsorted(kept, (1 - share) * kept[-1], side="right"))
-    cut = min(max(cut, int(lines[0]) + 1), int(lines[-1]))
+    first, stop = int(lines[0]), int(lines[-1]) + 1
+    cut = max(stop - -(-(stop - min(cut, stop - 1)) // step_px) * step_px, first + step_px)
     train, strip = area.cut_across([0, cut, len(profile)])
     return train, strip
 

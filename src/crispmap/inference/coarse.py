@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -16,12 +19,13 @@ from crispmap.inference.engines import Engine, EngineChoice, open_engine
 from crispmap.inference.plan import STRIP_PX, TILE_PX, Cut, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.card import ModelCard
-from crispmap.models.model import CoarseModel
+from crispmap.models.model import CoarseModel, RefinerModel
 from crispmap.models.scaling import scaled_input
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import SceneReader
 from crispmap.types import FloatArray
 
+_NAMELESS = re.compile(r"band[ _]?\d+")  # what a band is called that has no name
 _SAME_GSD = 0.01
 _RATIOS = (0.25, 64.0)
 """Model over scene pixel size: below, pixels are invented by the dozen; above, nothing of the scene is left."""
@@ -78,6 +82,26 @@ def check_bands(image: SceneReader, card: ModelCard) -> None:
             CrispmapWarning,
             stacklevel=2,
         )
+
+
+def bands_by_name(image: SceneReader, models: Sequence[CoarseModel | RefinerModel]) -> tuple[int, ...]:
+    """Return the numbers of the bands that models were trained on, of a scene that has more; a warning tells them.
+
+    There are none where the scene has no more bands, does not have each name once, or names that say nothing.
+    """
+    names = models[0].card.band_names if models else ()
+    counts = Counter(image.band_names)
+    if image.band_count <= len(names) or any(counts[one] != 1 or _NAMELESS.fullmatch(one) for one in names):
+        return ()
+    numbers = tuple(image.band_names.index(one) + 1 for one in names)
+    if numbers:
+        warnings.warn(
+            f"{image.path} has {number_of(image.band_count, 'band')}; those of the model are read by their names: "
+            f"{', '.join(names)}. To choose others give their numbers with bands=, as {','.join(map(str, numbers))}.",
+            CrispmapWarning,
+            stacklevel=4,
+        )
+    return numbers
 
 
 def gsd_ratio(image: SceneReader, gsd_m: float) -> tuple[float, float]:

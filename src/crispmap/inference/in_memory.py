@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from crispmap.inference.pipeline import available_cores
 from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.products import class_map
 from crispmap.inference.scores import ScoreModels, score_work
+from crispmap.inference.squares import map_work
+from crispmap.inference.work import ScoreWork
 from crispmap.raster.scene import Scene
 from crispmap.raster.targets import check_paths
 from crispmap.raster.writer import class_map_writer
@@ -27,6 +29,7 @@ def map_in_memory(
 ) -> tuple[LabelArray, FloatArray | None]:
     """Return class ids uint8 (row, col), 255 where invalid, and the scores (class, row, col) where wanted, NaN there.
 
+    They are on the image's pixels, those of a classifier of squares too.
     The last of the models gives the result. ``given`` are scores in the place of a coarse network.
 
     Raises:
@@ -36,7 +39,7 @@ def map_in_memory(
     """
     labels = np.full(scene.grid.shape, IGNORE, np.uint8)
     scores = np.full((len(models.all[0].classes), *scene.grid.shape), np.nan, np.float32) if with_scores else None
-    for block, values, valid in _computed(scene, models, given, device):
+    for block, values, valid in _computed(_work(score_work, scene, models, given, device)):
         labels[block.slices] = class_map(values, valid)
         if scores is not None:
             scores[:, *block.slices] = np.where(valid, values, np.float32(np.nan))
@@ -51,22 +54,26 @@ def write_map(scene: Scene, models: ScoreModels, out: Path, *, device: str = "au
         OutputError: If the file is the scene's, exists and ``force`` is not given, or cannot be written.
     """
     check_paths([out], [scene.path])
-    with class_map_writer(out, scene.grid, models.all[0].classes, force=force) as writer:
-        for block, values, valid in _computed(scene, models, None, device):
+    work = _work(map_work, scene, models, None, device)
+    with class_map_writer(out, work.grid, models.all[0].classes, tags=models.squares_tag, force=force) as writer:
+        for block, values, valid in _computed(work):
             writer.write(block, class_map(values, valid))
     warn_of_strange_file(out, models)
     return out
 
 
-def _computed(
-    scene: Scene, models: ScoreModels, given: Scene | None, device: str
-) -> Iterator[tuple[Block, FloatArray, BoolArray]]:
-    """Yield scores and valid pixels of a scene block by block; blocks without a valid pixel are left out."""
+def _work(
+    work_of: Callable[..., ScoreWork], scene: Scene, models: ScoreModels, given: Scene | None, device: str
+) -> ScoreWork:
     warn_of_strange_scene(scene, models)
-    work = score_work(scene, models, given, engine=EngineChoice(device=device, threads=available_cores()))
-    side = -(-BLOCK_PX // work.tile_px) * work.tile_px
+    return work_of(scene, models, given, engine=EngineChoice(device=device, threads=available_cores()))
+
+
+def _computed(work: ScoreWork) -> Iterator[tuple[Block, FloatArray, BoolArray]]:
+    """Yield scores and valid pixels block by block; blocks without a valid pixel are left out."""
+    side = -(-BLOCK_PX // (work.square_px * work.tile_px)) * work.tile_px
     with ThreadPoolExecutor(available_cores()) as pool:
-        for block in scene.grid.blocks(side):
+        for block in work.grid.blocks(side):
             layers = work.compute(block, pool)
             if layers is not None:
                 yield block, *layers[0]

@@ -9,10 +9,12 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-from crispmap.inference.coarse import gsd_ratio
+from crispmap.geo.squares import Squares
+from crispmap.inference.coarse import bands_by_name, gsd_ratio
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.plan import Cut
 from crispmap.inference.scores import ScoreModels, score_work
+from crispmap.inference.squares import map_work
 from crispmap.inference.work import ScoreWork
 from crispmap.models.file import load_model, model_hash
 from crispmap.raster.files import open_scene
@@ -58,7 +60,7 @@ class LoadedModels(ScoreModels):
     @property
     def tags(self) -> dict[str, str]:
         """What a map's tags have about its making: the version, and architecture, hash and pixel size of its models."""
-        tags = {"CRISPMAP_VERSION": version("crispmap")}
+        tags = {"CRISPMAP_VERSION": version("crispmap"), **self.squares_tag}
         for (role, sha256), model in zip(self.hashes.items(), self.all, strict=True):
             tags[f"CRISPMAP_{role.upper()}"] = model.card.architecture
             tags[f"CRISPMAP_{role.upper()}_SHA256"] = sha256
@@ -78,6 +80,7 @@ class MapJob:
     models_gsd_m: float | None = None  # that models work at, by default that each was trained at
     engine: EngineChoice = EngineChoice()
     tile_px: int | None = None  # by default what suits engine and models
+    by_square: bool = True  # whether a classifier of squares gives a score a square, or a pixel
 
     def absolute(self) -> MapJob:
         """Return the job with files that are found from any folder, as for a process elsewhere."""
@@ -89,14 +92,19 @@ class MapJob:
     def opened(self, models: LoadedModels | None = None) -> Iterator[OpenJob]:
         """Open the scene and the scores, and load the models where they are not given.
 
+        Of a scene with more bands than the models were trained on, theirs are read where it has all by name.
         A file that cannot be read is a SceneError or a ModelError.
         """
         with ExitStack() as stack:
             image = stack.enter_context(open_scene(self.scene, gsd_m=self.gsd_m))
             if models is None:
                 models = LoadedModels.load(self.model, self.refiner, self.models_gsd_m)
+            job, numbers = self, () if self.scene.bands is not None else bands_by_name(image, models.all)
+            if numbers:
+                job = replace(self, scene=self.scene.choosing(bands=numbers))
+                image = stack.enter_context(open_scene(job.scene, gsd_m=self.gsd_m))
             given = None if self.scores is None else stack.enter_context(self._given(self.scores))
-            yield OpenJob(self, image, models, given)
+            yield OpenJob(job, image, models, given)
 
     def _given(self, scores: GivenScores) -> Scene:
         return open_scores(
@@ -115,6 +123,11 @@ class OpenJob:
     given: Scene | None
 
     @property
+    def by_square(self) -> Squares | None:
+        """The squares that its scores are of; None where they are of pixels."""
+        return self.models.squares if self.job.by_square else None
+
+    @property
     def pixel_sizes(self) -> str:
         """The pixel sizes of models that work at others than the scene's, in words; empty where all work at its own."""
         other = [one for one in self.models.all if gsd_ratio(self.image, one.card.gsd_m) != (1.0, 1.0)]
@@ -124,6 +137,6 @@ class OpenJob:
         return f"{each}; the scene has pixels of {self.image.grid.mean_gsd_m():.3g} m"
 
     def work(self, engine: EngineChoice | None = None, *, shifted: bool = False) -> ScoreWork:
-        """Return work that is ready to compute any block, by default with the job's engine; see ``score_work``."""
-        cut = Cut(self.job.tile_px, shifted=shifted)
-        return score_work(self.image, self.models, self.given, engine=engine or self.job.engine, cut=cut)
+        """Return work that is ready to compute any block, by default with the job's engine; see ``map_work``."""
+        cut, work_of = Cut(self.job.tile_px, shifted=shifted), map_work if self.job.by_square else score_work
+        return work_of(self.image, self.models, self.given, engine=engine or self.job.engine, cut=cut)

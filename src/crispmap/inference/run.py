@@ -118,12 +118,12 @@ def make_maps(
         identity["precision"] = facts[PRECISION_TAG]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     if keep_made and is_made(files) and all(_tags(one.path).get(JOB_TAG) == digest for one in files):
-        with progress(events, "map", math.prod(work.grid.shape)):
+        with progress(events, "map", math.prod(opened.image.grid.shape)):
             return MapResult(tuple(one.path for one in files), 0, 0, work.engine)
     warn_of_strange_scene(opened.image, opened.models)
     tags = {**opened.models.tags, **facts, JOB_TAG: digest}
     specs = [one.product.spec(one.path, work.grid, schema, tags) for one in files]
-    side = -(-options.block_px // work.tile_px) * work.tile_px
+    side = -(-options.block_px // (work.square_px * work.tile_px)) * work.tile_px
     with BlockStore.open(
         specs, identity=identity, block_px=side, force=options.force, restart=options.restart
     ) as store:
@@ -154,7 +154,7 @@ def _made(run: _Run, events: Events) -> MapResult:
     """Compute what is missing, check the seams, and finish the files, which takes minutes for large scenes."""
     blocks = list(visit_blocks(run.work.grid.shape, run.store.block_px))
     finished, seams = list(run.store.finished), None
-    with progress(events, "map", _pixels(blocks), done=_pixels(finished)) as running:
+    with progress(events, "map", _pixels(run, blocks), done=_pixels(run, finished)) as running:
         _fill(run, blocks, running)
         if not run.store.has_pixels:
             run.store.discard()
@@ -171,8 +171,9 @@ def _made(run: _Run, events: Events) -> MapResult:
     return MapResult(tuple(paths), len(finished), len(blocks), run.work.engine, seams, run.opened.pixel_sizes)
 
 
-def _pixels(blocks: Iterable[Block]) -> int:
-    return sum(block.height * block.width for block in blocks)
+def _pixels(run: _Run, blocks: Iterable[Block]) -> int:
+    """Return the pixels of the scene, as the model sees it, in some blocks of a map."""
+    return sum(block.height * block.width for block in blocks) * run.work.square_px**2
 
 
 def _settled(opened: OpenJob, options: PredictOptions, folder: Path) -> tuple[OpenJob, ScoreWork, dict[str, str]]:
@@ -210,6 +211,8 @@ def _tried_precision(opened: OpenJob, engine: EngineChoice) -> tuple[Precision, 
     if grid.height * grid.width < _TRIED_PX:
         return "float32", "float32; the scene is too small for a trial of others to pay"
     side = _TRIED_SIDE_PX
+    if opened.by_square is not None:
+        grid, side = opened.by_square.grid(grid), max(1, side // opened.by_square.side_px)
     blocks = [block for block in grid.blocks(side) if block.shape == (side, side)]
     sample = blocks[:: max(1, len(blocks) // _TRIED_BLOCKS)]
     with ThreadPoolExecutor(engine.threads) as pool:
@@ -236,7 +239,7 @@ def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:
     missing = [block for block in blocks if block not in run.store.finished]
 
     def done(block: Block) -> None:
-        running.advance(block.height * block.width)
+        running.advance(_pixels(run, [block]))
 
     def deliver(block: Block, arrays: Sequence[NDArray[Any]] | None) -> None:
         run.store.write(block, arrays)

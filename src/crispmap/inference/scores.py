@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
 from crispmap.errors import CrispmapWarning, ModelError
+from crispmap.geo.squares import SQUARES_TAG, Squares
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio
 from crispmap.inference.engines import EngineChoice
@@ -69,6 +70,16 @@ class ScoreModels:
             f"{' and '.join(unbounded)} cannot be tiled exactly: every pixel depends on the whole input. Overlapping "
             f"tiles were blended; the map is not that of the whole scene at once."
         )
+
+    @property
+    def squares(self) -> Squares | None:
+        """The squares that maps are of, one class each; None where they are of pixels, as with any refiner."""
+        return None if self.coarse is None or self.refiner is not None else self.coarse.network.squares
+
+    @property
+    def squares_tag(self) -> dict[str, str]:
+        """The tag of a map of squares, which tells what its pixels are; empty where they are those of a scene."""
+        return {} if self.squares is None else {SQUARES_TAG: self.squares.to_json()}
 
     def direct(self, image: SceneReader) -> bool:
         """Return whether they can run as one graph on tiles of the scene."""

@@ -33,6 +33,7 @@ class ScoreWork(Protocol):
     grid: Grid
     layers: tuple[Layer, ...]  # which scores ``compute`` gives, in its order
     tile_px: int  # blocks whose sides and origins are multiples of it cost no pixel twice
+    square_px: int  # pixels a model sees that one pixel of the grid is wide: 1, or the side of its squares
     classes: int  # number of score maps of every layer
     engine: str  # what computes them, in words
     blended: str  # why they are not those of the models on the whole scene, or empty where they are
@@ -50,6 +51,8 @@ class DirectScores:
 
     ``scores``, on the image's grid, are given where the network only refines.
     """
+
+    square_px = 1
 
     def __init__(
         self,
@@ -130,6 +133,8 @@ class DirectScores:
 
 class StackedScores:
     """Scores read from rasters on one grid that are computed when they are read, ``tile_px`` pieces in parallel."""
+
+    square_px = 1
 
     def __init__(
         self, layers: Sequence[tuple[Layer, SceneReader]], tile_px: int, engine: str, blended: str = ""

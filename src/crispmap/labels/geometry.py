@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Geometries: TypeAlias = NDArray[np.object_]  # an array of shapely geometries, None where one is missing
 
+_POINT = 0
 _POLYGON_TYPES = (3, 6)
 _LINE_TYPES = (1, 2, 5)
 _COLLECTION = 7
@@ -25,19 +26,26 @@ def is_line(geometries: Geometries) -> NDArray[np.bool_]:
     return np.isin(shapely.get_type_id(geometries), _LINE_TYPES)
 
 
-def single_parts(geometries: Geometries) -> tuple[Geometries, NDArray[np.int64]]:
+def is_point(geometries: Geometries) -> NDArray[np.bool_]:
+    """Return which geometries are single points."""
+    return np.asarray(shapely.get_type_id(geometries) == _POINT)
+
+
+def single_parts(geometries: Geometries, *, points: bool = False) -> tuple[Geometries, NDArray[np.int64]]:
     """Return the polygons and lines among geometries, valid, plane and single-part, and the index each comes from.
 
-    Missing, empty and non-finite geometries and points are dropped. An invalid polygon is repaired
-    (``shapely.make_valid``) and only polygons of the repair are kept: a spike is not a road.
+    Missing, empty and non-finite geometries are dropped; points too, unless ``points`` and there is nothing else. An
+    invalid polygon is repaired (``shapely.make_valid``) and only polygons of the repair are kept: a spike is no road.
     """
     geometries = shapely.force_2d(geometries)
     source = np.flatnonzero(~(shapely.is_missing(geometries) | shapely.is_empty(geometries)))
     parts, source = _explode(geometries[source], source)
-    points, place = shapely.get_coordinates(parts, return_index=True)
+    corners, place = shapely.get_coordinates(parts, return_index=True)
     finite = np.ones(len(parts), np.bool_)
-    finite[place[~np.isfinite(points).all(axis=1)]] = False
+    finite[place[~np.isfinite(corners).all(axis=1)]] = False
     wanted = finite & (is_polygon(parts) | is_line(parts))
+    if points and not wanted.any():
+        return parts[finite], source[finite]
     parts, source = parts[wanted], source[wanted]
 
     broken = is_polygon(parts) & ~shapely.is_valid(parts)

@@ -31,6 +31,7 @@ IN_ARCHIVES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".gml", ".kml", ".t
 _TABLE = "None"  # the type of a layer without geometry
 _WKT_COLUMNS = ("wkt", "geometry", "geom", "the_geom", "geometry_wkt", "wkt_geom", "_wkt")
 _OSM_LAYERS = ("lines", "multipolygons")
+_POINT_TYPES = ("point", "multipoint", "2.5d point", "2.5d multipoint", "3d point", "3d multipoint")
 _DRAWN_TYPES = ("polygon", "linestring", "curve", "surface", "unknown", "geometrycollection", "geometry")
 _DRAWN_PREFIXES = (
     *_DRAWN_TYPES,
@@ -70,10 +71,13 @@ class VectorLayer:
         return shown(self.path)
 
 
-def drawn_layers(path: Path, layer: str | None = None, encoding: str | None = None) -> list[VectorLayer]:
+def drawn_layers(
+    path: Path, layer: str | None = None, encoding: str | None = None, *, points: bool = False
+) -> list[VectorLayer]:
     """Return the layers with polygons or lines, or the one layer asked for.
 
     Args:
+        points: Whether layers of points do where there is no other.
         encoding: Of the text, such as ``ISO-8859-1``; by default as the file says.
 
     Raises:
@@ -96,7 +100,7 @@ def drawn_layers(path: Path, layer: str | None = None, encoding: str | None = No
         with reading(path):
             types = {str(name): str(kind) for name, kind in pyogrio.list_layers(vector_name(path))}
             code = None if encoding is None else codecs.lookup(encoding).name  # GDAL does not know every alias
-            return [_describe(path, name, code) for name in _choose(path, types, layer)]
+            return [_describe(path, name, code) for name in _choose(path, types, layer, points=points)]
     except (UnicodeError, LookupError) as error:
         raise _undecodable(path, encoding, error) from error
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, CRSError) as error:
@@ -193,7 +197,7 @@ def grid_box(grid: Grid, crs: CRS | None, margin_m: float = 0.0) -> Box | None:
     return (left, bottom, right, top) if np.isfinite((left, bottom, right, top)).all() and left <= right else None
 
 
-def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
+def _choose(path: Path, types: dict[str, str], layer: str | None, *, points: bool) -> list[str]:
     """Return the names of the layers to read."""
     if layer is not None:
         if layer not in types:
@@ -208,6 +212,8 @@ def _choose(path: Path, types: dict[str, str], layer: str | None) -> list[str]:
     if set(_OSM_LAYERS) <= set(types) and "other_relations" in types:
         return list(_OSM_LAYERS)
     drawn = [name for name, kind in types.items() if kind.lower().startswith(_DRAWN_PREFIXES)]
+    if points and not drawn:
+        drawn = [name for name, kind in types.items() if kind.lower() in _POINT_TYPES]
     if not drawn:
         held = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "no layer"
         if types and set(types.values()) == {_TABLE}:

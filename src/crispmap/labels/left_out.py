@@ -18,6 +18,7 @@ class Reason(StrEnum):
     NO_GEOMETRY = "without usable polygon or line"
     NOT_REPROJECTED = "that cannot be reprojected"
     ELSEWHERE = "elsewhere"
+    OUTSIDE = "outside the scene"  # points: of polygons and lines part of a file is usually elsewhere
 
 
 _AS_ASKED = (Reason.NO_CLASS, Reason.ELSEWHERE)  # what rules and the scene leave out on purpose

@@ -74,12 +74,15 @@ def open_labels(
     try:
         if not is_vector_file(path):
             return MaskLabels(path, schema, grid, options=options)
-        features = read_vectors(path, schema, grid=grid, options=options)
+        features = read_vectors(path, schema, grid=grid, options=options, points=True)
     except LabelError as error:
         if is_vector_file(path) or not isinstance(error.__cause__, SceneError):
             raise
         features = _read_as_vectors(path, schema, grid, options, error)
-    return VectorLabels(features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched)
+    return VectorLabels(
+        features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched,
+        point_px=options.point_px,
+    )  # fmt: skip
 
 
 def _read_as_vectors(
@@ -87,10 +90,10 @@ def _read_as_vectors(
 ) -> GeoDataFrame:
     """Return the vectors of a file that is no raster and whose name does not show what it is, else raise its error."""
     try:
-        drawn_layers(path)
+        drawn_layers(path, points=True)
     except LabelError:
         raise error from None
-    return read_vectors(path, schema, grid=grid, options=options)
+    return read_vectors(path, schema, grid=grid, options=options, points=True)
 
 
 def is_vector_file(path: Path) -> bool:

@@ -23,7 +23,7 @@ from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.draw import affine_points, crossed
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import LocalPlane
-from crispmap.labels.geometry import Geometries, is_line
+from crispmap.labels.geometry import Geometries, is_line, is_point
 from crispmap.labels.left_out import LeftOut, Reason
 from crispmap.labels.reader import LabelReader
 from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
@@ -45,14 +45,16 @@ class VectorLabels:
 
     Where features overlap, the class of higher id wins; IGNORE wins over all. A pixel belongs to a polygon that
     contains its centre. A line is drawn as the area within half its total width, with rounded ends, so that consecutive
-    ways of a road join without gaps.
+    ways of a road join without gaps. A point labels ``point_px`` x ``point_px`` pixels about it; where all features are
+    points, nothing is known of the other pixels, and elsewhere they are of the first class.
 
     Args:
-        features: Columns geometry (polygons and lines), class_id and width_m, as from ``read_vectors``.
+        features: Columns geometry (polygons, lines or points), class_id and width_m, as from ``read_vectors``.
         grid: Where to draw. Features in another CRS are reprojected.
         schema: The classes; their width_m is the total width of lines without their own.
         road_width_m: Total width in metres of every line, instead of its own and its class's.
         all_touched: Draw every pixel that overlaps a feature.
+        point_px: Side of what a point labels, in pixels.
 
     Raises:
         LabelError: If an id is not of the schema, or only one of features and grid has a CRS.
@@ -67,6 +69,7 @@ class VectorLabels:
         *,
         road_width_m: float | None = None,
         all_touched: bool = False,
+        point_px: int = 1,
     ) -> None:
         self.grid = grid
         self.schema = schema
@@ -75,6 +78,9 @@ class VectorLabels:
         order = np.argsort(areas["class_id"].to_numpy(), kind="stable")
         self._ids = areas["class_id"].to_numpy()[order].astype(np.uint8)
         self._shapes = _to_pixels(areas.geometry.to_numpy()[order], grid)
+        points = is_point(self._shapes)
+        self._elsewhere = IGNORE if len(points) and points.all() else 0
+        self._shapes[points] = _squares_about(self._shapes[points], point_px)
         self._index = shapely.STRtree(self._shapes)
 
     def read(self, block: Block) -> LabelArray:
@@ -88,7 +94,9 @@ class VectorLabels:
         window = shapely.box(block.col, block.row, block.col_stop, block.row_stop)
         hits = np.sort(self._index.query(window))
         if block.is_empty or not len(hits):
-            return np.zeros(block.shape, dtype=np.uint8)
+            return np.full(block.shape, self._elsewhere, dtype=np.uint8)
+        if self._elsewhere:
+            return _drawn(self._shapes[hits], self._ids[hits], block, self._elsewhere)
         draw = _touched if self._all_touched else _drawn
         return draw(self._shapes[hits], self._ids[hits], block)
 
@@ -96,13 +104,24 @@ class VectorLabels:
         """Do nothing: the features are in memory."""
 
 
-def _drawn(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
+def _squares_about(points: Geometries, side_px: int) -> Geometries:
+    """Return the squares of whole pixels about points in pixel positions, the middle pixel holding the point.
+
+    Of the two in the middle of an even number it is the first: then those squares of this side whose own middle pixel
+    (``Squares``) is in it are those that hold the point.
+    """
+    corners = np.floor(shapely.get_coordinates(points)) - (side_px - 1) // 2
+    return np.asarray(shapely.box(*corners.T, *(corners + side_px).T), dtype=object)
+
+
+def _drawn(shapes: Geometries, ids: LabelArray, block: Block, elsewhere: int = 0) -> LabelArray:
     """Return the ids (row, col) of shapes on the pixels whose centres they contain; the last shape wins."""
     drawn: LabelArray = rasterio.features.rasterize(
         zip(shapes, ids.tolist(), strict=True),
         out_shape=block.shape,
         transform=Affine.translation(block.col, block.row),
         dtype=np.uint8,
+        fill=elsewhere,
     )
     return drawn
 

@@ -41,6 +41,7 @@ class LabelOptions:
     assume_crs: str | None = None  # the CRS of a file without one, or SCENE_COORDINATES
     all_as: str | None = None  # the class of every vector feature, overriding its columns
     road_width_m: float | None = None  # total width of every line, overriding its own and its class's
+    point_px: int = 1  # side of the square of pixels that a point labels
     all_touched: bool = False  # draw every pixel that a vector touches, not only those whose centre it contains
     unknown: Literal["error", "ignore"] = "error"  # what to do with values of no class
     tolerance: int = 16  # how far each channel of a mask's colour may be from a class colour (lossy compression)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
@@ -18,9 +19,10 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import LabelError
 from crispmap.files.address import suffix_of
 from crispmap.geo.crs import transformer
+from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Grid
 from crispmap.labels import tags
-from crispmap.labels.geometry import is_line, single_parts
+from crispmap.labels.geometry import is_line, is_point, single_parts
 from crispmap.labels.layers import Box, VectorLayer, drawn_layers, grid_box, layer_box
 from crispmap.labels.left_out import LeftOut, Reason
 from crispmap.labels.nearby import NearFeatures, read_near
@@ -42,7 +44,12 @@ class LabelFeatures:
 
 
 def read_vectors(
-    path: str | Path, schema: ClassSchema, *, grid: Grid | None = None, options: LabelOptions | None = None
+    path: str | Path,
+    schema: ClassSchema,
+    *,
+    grid: Grid | None = None,
+    options: LabelOptions | None = None,
+    points: bool = False,
 ) -> gpd.GeoDataFrame:
     """Return the polygons and lines of a file that belong to a class, one part per row, in the grid's CRS.
 
@@ -59,6 +66,7 @@ def read_vectors(
             Without a grid all features are returned, in the CRS of the first layer.
         options: Those of vectors and ``unknown`` apply. The file's own CRS wins over the assumed one, unless it says
             degrees and its coordinates cannot be.
+        points: Whether the points of a file that has nothing else do as well; those outside the grid are left out.
 
     Returns:
         Columns geometry (Polygon or LineString), class_id (int), width_m (float: a line's total width by its own tags,
@@ -72,18 +80,23 @@ def read_vectors(
     Warns:
         CrispmapWarning: If features are left out that neither the rules nor the grid leave out; see ``LeftOut``.
     """
-    found = read_features(path, schema, grid=grid, options=options)
+    found = read_features(path, schema, grid=grid, options=options, points=points)
     found.left_out.warn()
     return found.frame
 
 
 def read_features(
-    path: str | Path, schema: ClassSchema, *, grid: Grid | None = None, options: LabelOptions | None = None
+    path: str | Path,
+    schema: ClassSchema,
+    *,
+    grid: Grid | None = None,
+    options: LabelOptions | None = None,
+    points: bool = False,
 ) -> LabelFeatures:
     """Return what ``read_vectors`` does and what was left out, without a warning."""
     path, options = Path(path), options or LabelOptions()
     fixed_id = None if options.all_as is None else schema.id_of(options.all_as)
-    layers = drawn_layers(path, options.layer, options.encoding)
+    layers = drawn_layers(path, options.layer, options.encoding, points=points)
     assumed = parse_crs(options.assume_crs)
     target = grid.crs if grid is not None else source_crs(layers[0], assumed, grid)
     near = NearFeatures.joined([read_near(one, schema, source_crs(one, assumed, grid), target, grid) for one in layers])
@@ -92,11 +105,24 @@ def read_features(
     ids, ways = _class_ids(near, schema, fixed_id, options.unknown, left_out)
     _require_class(ids, layers, schema)
     near.outline(ways)
-    features = _features(near, ids, target, left_out)
-    left_out.add(Reason.ELSEWHERE, near.elsewhere)
+    features = _features(near, ids, target, left_out, points=points)
+    _require_on_grid(features, grid, layers, assumed, points=points)
+    pointed = bool(is_point(features.geometry.to_numpy()).all())
+    left_out.add(Reason.OUTSIDE if pointed else Reason.ELSEWHERE, near.elsewhere)
+    if pointed and grid is not None:
+        features = _inside(features, grid, left_out)
+        if features.empty:
+            raise _off_scene(layers, grid, assumed)
     _log.info("%s", left_out)
-    _require_on_grid(features, grid, layers, assumed)
     return LabelFeatures(features, left_out)
+
+
+def _inside(points: gpd.GeoDataFrame, grid: Grid, left_out: LeftOut) -> gpd.GeoDataFrame:
+    """Return the points on a grid, and count the others."""
+    cols, rows = affine_points(~grid.transform, shapely.get_coordinates(points.geometry.to_numpy())).T
+    inside = (rows >= 0) & (rows < grid.height) & (cols >= 0) & (cols < grid.width)
+    left_out.add(Reason.OUTSIDE, int((~inside).sum()))
+    return points[inside].reset_index(drop=True)
 
 
 def source_crs(layer: VectorLayer, assumed: CRS | str | None, grid: Grid | None) -> CRS | None:
@@ -209,10 +235,12 @@ def _unknown_error(
     )
 
 
-def _features(near: NearFeatures, ids: NDArray[np.int64], crs: CRS | None, left_out: LeftOut) -> gpd.GeoDataFrame:
+def _features(
+    near: NearFeatures, ids: NDArray[np.int64], crs: CRS | None, left_out: LeftOut, *, points: bool
+) -> gpd.GeoDataFrame:
     """Return the parts of features with a class, and count those that have no part."""
     kept = np.flatnonzero(ids != tags.NO_CLASS)
-    parts, source = single_parts(near.geometry[kept])
+    parts, source = single_parts(near.geometry[kept], points=points)
     gone = np.setdiff1d(kept, kept[source])
     near.count(left_out, Reason.NOT_REPROJECTED, gone[near.lost[gone]])
     near.count(left_out, Reason.NO_GEOMETRY, gone[~near.lost[gone]])
@@ -250,13 +278,13 @@ def _require_class(ids: np.ndarray, layers: list[VectorLayer], schema: ClassSche
 
 
 def _require_on_grid(
-    features: gpd.GeoDataFrame, grid: Grid | None, layers: list[VectorLayer], assumed: CRS | str | None
+    features: gpd.GeoDataFrame, grid: Grid | None, layers: list[VectorLayer], assumed: CRS | str | None, *, points: bool
 ) -> None:
     if features.empty:
         raise LabelError(
-            f"{layers[0].file} holds no polygon or line of any class.",
-            expected="polygons or lines",
-            remedy="Draw outlines: points have no area.",
+            f"{layers[0].file} holds no polygon{', line or point' if points else ' or line'} of any class.",
+            expected="polygons, lines or points" if points else "polygons or lines",
+            remedy="" if points else "Draw outlines: points have no area.",
         )
     if grid is None:
         return

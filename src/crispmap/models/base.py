@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crispmap.geo.squares import Squares
+
 
 class CoarseNetwork(nn.Module):
     """A network from image bands to one score map per class, exact on any part of a scene.
@@ -22,11 +24,12 @@ class CoarseNetwork(nn.Module):
     bands: int  # of the image
     classes: int  # score maps
     train_margin_px: int  # context ``forward`` takes on every side of its scores; 0 for networks that pad
-    # Context inference reads on every side of a tile: at least the radius; a multiple of the stride if it is more than
-    # train_margin_px
+    # Context inference reads on every side of a tile: as far as any pixel outside the tile changes a score in it; a
+    # multiple of the stride if it is more than train_margin_px
     halo_px: int
     stride_px: int  # height, width and origin of any window of scores are multiples of it
     radius_px: int | None  # influence radius: the furthest an input pixel can change an output pixel; None if unbounded
+    squares: Squares | None = None  # the squares that have one class each, their side the stride; None: every pixel has
 
     @property
     def encoder(self) -> nn.Module | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from html import escape
@@ -12,7 +11,7 @@ from typing import Any, Self, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.classes import ClassDef, ClassSchema
+from crispmap.classes import ClassDef, ClassSchema, class_colour
 from crispmap.data.training_data import Piece, Role, TrainingData
 from crispmap.errors import InputError, LabelError
 from crispmap.evaluation.readers import ArrayLabels
@@ -189,9 +188,4 @@ def schema_of(classes: Sequence[str] | ClassSchema) -> ClassSchema:
     if not isinstance(classes, list | tuple):
         expected = "a list of names, such as ['background', 'building']"
         raise InputError(f"The classes are {classes!r}.", expected=expected)
-    return ClassSchema(tuple(ClassDef(str(name), _colour(index)) for index, name in enumerate(classes)))
-
-
-def _colour(index: int) -> str:
-    shades = (0.8, 0.8, 0.8) if index == 0 else colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.75, 0.85)
-    return "#" + "".join(f"{round(255 * shade):02x}" for shade in shades)
+    return ClassSchema(tuple(ClassDef(str(name), class_colour(index)) for index, name in enumerate(classes)))

@@ -137,7 +137,10 @@ class SceneInputs:
         data_set = self._project.data_set
         if data_set is not None:
             return data_set.open_mask(section.path, self.file_grid, grid)
-        reader = open_labels(section.path, self._project.schema, grid, options=label_options(section))
+        squares = self._project.coarse.squares
+        point_px = 1 if squares is None else squares.point_px
+        options = replace(label_options(section), point_px=point_px)
+        reader = open_labels(section.path, self._project.schema, grid, options=options)
         self._stack.callback(reader.close)
         return reader
 

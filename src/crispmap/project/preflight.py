@@ -38,7 +38,7 @@ class TrainingPreflight:
 
     def __init__(self, data: TrainingData) -> None:
         self._data = data
-        self._coarse_pieces: dict[float, tuple[list[Piece], CountArray]] = {}
+        self._coarse_pieces: dict[tuple[float, int], tuple[list[Piece], CountArray]] = {}  # by pixel size and step
 
     def check_coarse(self, project: Project) -> None:
         """Check that the coarse network can be trained."""
@@ -88,11 +88,12 @@ class TrainingPreflight:
 
     def _coarse(self, project: Project) -> tuple[list[Piece], CountArray]:
         """Return what the coarse network learns from, and its pixels of each id."""
-        gsd_m = project.coarse.gsd_m or self._data.gsd_m
-        if gsd_m not in self._coarse_pieces:
-            pieces, _ = learned_and_held_out(self._data, "coarse", gsd_m=gsd_m)
-            self._coarse_pieces[gsd_m] = pieces, _counted(pieces)
-        return self._coarse_pieces[gsd_m]
+        gsd_m, squares = project.coarse.gsd_m or self._data.gsd_m, project.coarse.squares
+        key = gsd_m, 1 if squares is None else squares.side_px
+        if key not in self._coarse_pieces:
+            pieces, _ = learned_and_held_out(self._data, "coarse", gsd_m=gsd_m, step_px=key[1])
+            self._coarse_pieces[key] = pieces, _counted(pieces)
+        return self._coarse_pieces[key]
 
     @cached_property
     def _refiner_counts(self) -> CountArray:

@@ -28,6 +28,7 @@ from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Block
 from crispmap.inference.iterations import IterationMaps
 from crispmap.labels.mask import open_labels
+from crispmap.labels.squares import squares_of_map
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.card import ModelCard, read_card
 from crispmap.models.file import model_hash
@@ -135,8 +136,9 @@ class _ScoredMaps(ScoredScene):
     def __init__(
         self, inputs: SceneInputs, files: SceneMaps, names: Sequence[str], recalibrated: _Recalibrated
     ) -> None:
-        super().__init__(inputs)
         schema, stack, refiner = inputs.schema, recalibrated.stack, recalibrated.refiner
+        squares = squares_of_map(files.coarse_map) if refiner is None else None
+        super().__init__(inputs, None if squares is None else (squares, recalibrated.coarse_gsd_m))
         self.maps: dict[str, LabelSource] = {}
         self.scores = {
             name: stack.enter_context(open_scores(files.scores[name], kind="logit"))
@@ -172,6 +174,7 @@ class _Recalibrated:
     biases: Sequence[float]  # of the re-thresholded map; empty where there is none
     refiner: RefinerModel | None
     stack: ExitStack  # closes what is opened
+    coarse_gsd_m: float  # pixel size the coarse network works at; 0 where scores are given
 
 
 class _ScoredProject:
@@ -183,7 +186,8 @@ class _ScoredProject:
         self.products = Products.of(sources.project)
         self.refiner = load_refiner(self.products, self.project) if self.project.refines else None
         self.biases = self._biases()
-        shared = _Recalibrated(self.biases, self.refiner, stack)
+        gsd_m = 0.0 if self.project.scores_given else read_card(self.products.coarse_model).gsd_m
+        shared = _Recalibrated(self.biases, self.refiner, stack, gsd_m)
         self.scenes = [
             _ScoredMaps(one, self.products.maps(self.project, one.scene), _map_names(self.project), shared)
             for one in sources.scenes

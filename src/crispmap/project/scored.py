@@ -13,23 +13,38 @@ from crispmap.evaluation.readers import AreaUnion, LabelSource
 from crispmap.events import Events, progress
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block
+from crispmap.geo.squares import Squares
 from crispmap.inference.iterations import IterationMaps
+from crispmap.labels.reader import LabelReader
+from crispmap.labels.squares import SquareLabels
 from crispmap.metrics import ConfusionMatrix
 from crispmap.project.inputs import SceneInputs, Sources
+from crispmap.raster.resample import ResampledScene
 from crispmap.report.crops import choose_crops
 from crispmap.report.pictures.photos import rgb_preview
 from crispmap.types import LabelArray
 
 
 class ScoredScene:
-    """The test areas of one scene with their reference, on the working grid."""
+    """The test areas of one scene with their reference, on the working grid, or on the grid of a map's squares.
 
-    def __init__(self, inputs: SceneInputs) -> None:
+    Args:
+        squares: The squares that its map is of, with the pixel size of the model they are counted in; None: of pixels.
+    """
+
+    def __init__(self, inputs: SceneInputs, squares: tuple[Squares, float] | None = None) -> None:
         self.inputs, self.name, self.image = inputs, inputs.scene.name, inputs.image
+        if squares is not None:
+            each, gsd_m = squares
+            self.image = ResampledScene(inputs.image_at(gsd_m), each.side_px, each.side_px)
         self.grid = self.image.grid
-        self.areas = inputs.areas["test"]
+        self.areas = inputs.areas_on(self.grid)["test"]
         self.pixels, self.box = AreaUnion(self.areas), box_of(self.areas)
-        self.reference = inputs.reference(self.grid)
+        self.reference: LabelReader
+        if squares is None:
+            self.reference = inputs.reference(self.grid)
+        else:
+            self.reference = SquareLabels(inputs.reference(each.pixels(self.grid)), self.grid, each)
 
     def evaluate(self, labels: LabelSource, schema: ClassSchema, events: Events) -> Evaluation:
         """Return how well a map of the scene agrees with the reference."""

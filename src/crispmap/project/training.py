@@ -170,7 +170,8 @@ def _starting_model(path: Path, project: Project) -> CoarseModel:
 
 def _train_network(data: TrainingData, project: Project, path: Path, run: TrainingRun, course: _Course) -> ModelCard:
     section, start = project.coarse, course.start
-    pieces, held = learned_and_held_out(data, course.role, gsd_m=course.gsd_m)
+    step_px = 1 if section.squares is None else section.squares.side_px
+    pieces, held = learned_and_held_out(data, course.role, gsd_m=course.gsd_m, step_px=step_px)
     pieces = course.choose(pieces)
     if start is None:
         scaling = _scaling(pieces, section.architecture.presets[section.preset].scaling)

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
@@ -24,7 +23,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.multiprocessing.spawn import ProcessException
 
 from crispmap.data.batches import PieceTiles
-from crispmap.data.patches import PatchSource, few_of, fingerprint, label_strips
+from crispmap.data.patches import PatchSource, few_of, fingerprint
 from crispmap.data.pool import sampler_of
 from crispmap.data.sampling import PatchPlan, class_weights
 from crispmap.errors import CrispmapWarning, TrainingError, number_of
@@ -35,7 +34,6 @@ from crispmap.training.loop import LoopData, run_steps
 from crispmap.training.options import TrainerOptions, TrainingRun
 from crispmap.training.state import HistoryRow
 from crispmap.training.task import RefinerTask, SegmentationTask
-from crispmap.types import IGNORE
 
 _SIGTERM_STATUS = 128 + 15
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -74,8 +72,11 @@ def train(
         KeyboardInterrupt: On Ctrl-C; the state of a minute ago at most is kept.
     """
     settings, options, folder = task.settings, run.trainer, run.folder
-    sampler = sampler_of(pieces, task.schema.names, PatchPlan.of(settings, task.margin_px, task.stride_px))
-    _check_fit(task, pieces, validation)
+    plan = PatchPlan.of(settings, task.margin_px, task.stride_px, task.squares)
+    sampler = sampler_of(pieces, task.schema.names, plan)
+    _check_fit(task, [*pieces, *validation])
+    if validation:
+        _check_validation(task, _tiles_of(task, few_of(validation)))
     task.weigh_classes(class_weights(sampler.class_counts, settings.class_weights))
     options.check(settings.batch, sampler.batch_bytes(settings.batch))
     kept = TrainingFolder(folder, _identity(task, sampler.pieces, validation))
@@ -83,8 +84,7 @@ def train(
     step = 0 if state is None else state.global_step
     if step < settings.last_step:
         kept.check_room(task.network, settings.optimizer)
-        side = -(-settings.validate_tile_px // task.stride_px) * task.stride_px
-        data = LoopData(sampler, PieceTiles(validation, side, task.margin_px, task.stride_px), options.workers)
+        data = LoopData(sampler, _tiles_of(task, validation), options.workers)
         # TensorBoard's log loses the steps that a resumed training does again.
         logger = TensorBoardLogger(folder, name="", version=TENSORBOARD_NAME, purge_step=step + 1)
         with (
@@ -105,6 +105,11 @@ def train(
         seconds=ended.seconds,
         history=tuple(ended.history),
     )
+
+
+def _tiles_of(task: SegmentationTask, validation: Sequence[PatchSource]) -> PieceTiles:
+    side = -(-task.settings.validate_tile_px // task.stride_px) * task.stride_px
+    return PieceTiles(validation, side, task.margin_px, task.stride_px, task.squares)
 
 
 def _run(fabric: Fabric, *arguments: Any) -> None:
@@ -203,17 +208,18 @@ def _identity(
     return {
         **settings,
         "network": f"{type(task.network).__name__} {json.dumps(shapes)}",
+        **({} if task.squares is None else {"squares": task.squares.to_json()}),
         "classes": list(task.schema.names),
         "training data": [fingerprint(piece) for piece in pieces],
         "validation data": [fingerprint(piece) for piece in validation],
     }
 
 
-def _check_fit(task: SegmentationTask, pieces: Sequence[PatchSource], validation: Sequence[PatchSource]) -> None:
-    """Refuse data that the network cannot read, or that validate nothing; warn of those that validate not all."""
+def _check_fit(task: SegmentationTask, pieces: Sequence[PatchSource]) -> None:
+    """Refuse data that the network cannot read."""
     bands = task.network.bands
     scores = len(task.schema) if isinstance(task, RefinerTask) else None
-    for piece in (*pieces, *validation):
+    for piece in pieces:
         if piece.bands != bands:
             raise TrainingError(
                 f"The data have {number_of(piece.bands, 'band')}.", expected=f"the {bands} of the network"
@@ -224,26 +230,22 @@ def _check_fit(task: SegmentationTask, pieces: Sequence[PatchSource], validation
                 expected=f"scores of the {scores} classes, for a refiner to sharpen",
                 remedy="map the area with the coarse network first",
             )
-    if validation:
-        _check_validation(task, validation)
 
 
-def _check_validation(task: SegmentationTask, validation: Sequence[PatchSource]) -> None:
+def _check_validation(task: SegmentationTask, validation: PieceTiles) -> None:
     """Refuse validation data without labels, and warn of classes they lack where weights are chosen by their score."""
-    pixels = np.zeros(IGNORE + 1, np.int64)
-    for piece in few_of(validation):
-        for _, labels in label_strips(piece):
-            pixels += np.bincount(labels.ravel(), minlength=IGNORE + 1)
-    missing = [name for name, count in zip(task.schema.names, pixels, strict=False) if not count]
+    what = "pixel" if task.squares is None else "square"
+    labels = validation.count_labels()
+    missing = [name for name, count in zip(task.schema.names, labels, strict=False) if not count]
     if len(missing) == len(task.schema):
         raise TrainingError(
-            "The validation data have no labelled pixel.",
+            f"The validation data have no labelled {what}.",
             expected="labels to choose the best weights by",
             remedy="choose another validation area, or none",
         )
     if missing and not task.settings.keep_last:
         warnings.warn(
-            f"The validation data of the {task.title} have no labelled pixel of {' and '.join(missing)}: its best "
+            f"The validation data of the {task.title} have no labelled {what} of {' and '.join(missing)}: its best "
             f"weights are chosen by a score that knows nothing of {'it' if len(missing) == 1 else 'them'}. Name areas "
             f"that have all classes under areas: validation.",
             CrispmapWarning, stacklevel=2,

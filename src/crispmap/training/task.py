@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 from crispmap.classes import ClassSchema
 from crispmap.data.batches import Batch
 from crispmap.errors import TrainingError, number_of
+from crispmap.geo.squares import Squares
 from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.losses import LossChoice, weighted_loss
@@ -21,7 +22,8 @@ from crispmap.types import FloatArray
 class SegmentationTask(nn.Module, ABC):
     """What the training of a coarse network and of a refiner have in common.
 
-    Patches have a context of ``margin_px`` on every side; patch and tile sides are multiples of ``stride_px``.
+    Patches have a context of ``margin_px`` on every side; patch and tile sides are multiples of ``stride_px``. Where
+    there are ``squares``, scores and labels are one a square.
     """
 
     title: str  # what a person calls it
@@ -37,11 +39,12 @@ class SegmentationTask(nn.Module, ABC):
             )
         self.network, self.settings, self.schema = network, settings, schema
         self.margin_px, self.stride_px = margin_px, 1
+        self.squares: Squares | None = None
         self.register_buffer("class_weights", None, persistent=False)
 
     @abstractmethod
     def scores(self, batch: Batch) -> Tensor:
-        """Return the network's scores (batch, class, P, P) of a batch of patches."""
+        """Return the network's scores (batch, class, row, col) of a batch of patches, a score a label."""
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch, a scalar."""
@@ -72,7 +75,7 @@ class CoarseTask(SegmentationTask):
 
     def __init__(self, network: CoarseNetwork, settings: TrainingSettings, schema: ClassSchema) -> None:
         super().__init__(network, settings, schema, network.train_margin_px)
-        self.stride_px = network.stride_px
+        self.stride_px, self.squares = network.stride_px, network.squares
         if network.encoder is None and (settings.encoder_rate != 1 or settings.frozen_steps):
             raise TrainingError(
                 f"encoder_rate is {settings.encoder_rate} and frozen_steps {settings.frozen_steps}; "
@@ -90,7 +93,7 @@ class CoarseTask(SegmentationTask):
     def scores(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
         # Bands innermost: a step of the paper's network takes 15 % less time on a CPU (2 cores, measured).
         scores: Tensor = self.network(batch["image"].contiguous(memory_format=torch.channels_last))
-        return scores
+        return scores if self.squares is None else scores[..., :: self.stride_px, :: self.stride_px]
 
 
 class RefinerTask(SegmentationTask):

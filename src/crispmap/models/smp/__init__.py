@@ -15,7 +15,7 @@ Decoder = Literal[
     "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "PAN", "DeepLabV3", "DeepLabV3Plus", "UPerNet",
     "Segformer",
 ]  # fmt: skip
-_WEIGHTS = (
+WEIGHTS = (
     "weights the encoder starts from: random, imagenet-lite0 (of tf_efficientnet_lite0, which comes along), imagenet "
     "(from the Hugging Face hub), or the path of a file"
 )
@@ -38,17 +38,17 @@ class _Options(ArchitectureOptions):
         LITE0,
         description="the encoder: a name of segmentation-models-pytorch or timm, such as resnet50 or convnext_tiny",
     )
-    weights: Weights = Field("random", description=_WEIGHTS)
+    weights: Weights = Field("random", description=WEIGHTS)
     depth: Depth = Field(5, description="levels of the encoder; fewer see less far around: 3, 4 or 5")
 
 
 class _Lite0Options(ArchitectureOptions):
-    weights: Weights = Field("imagenet-lite0", description=_WEIGHTS)
+    weights: Weights = Field("imagenet-lite0", description=WEIGHTS)
     depth: Depth = Field(5, description="levels of the encoder; fewer see less far around: 3, 4 or 5")
 
 
 class _Resnet50Options(ArchitectureOptions):
-    weights: Weights = Field("random", description=_WEIGHTS)
+    weights: Weights = Field("random", description=WEIGHTS)
 
 
 _FAST = TrainingSettings(

@@ -118,7 +118,7 @@ def map_here(order: MapOrder) -> Mapping:
     found = []
     for scene in project.scenes:
         if scene.name in areas:
-            job = replace(map_job(project, scene, models, gsd_m), engine=engine)
+            job = replace(map_job(project, scene, models, gsd_m), engine=engine, by_square=False)
             with few_blocks_kept(), job.opened() as opened:
                 found.append(_mapped(opened.work(), areas[scene.name], Path(order.folder) / scene.name))
     pixels = sum(one.pixels for one in found)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
 
 from crispmap.errors import InputError, TrainingError, did_you_mean
+from crispmap.geo.squares import Squares
 from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.registry import architectures, default_architecture
 from crispmap.models.settings import (
@@ -132,8 +133,14 @@ class NetworkSection(Section):
         """What is chosen of the architecture: arguments of its builder."""
         return {name: getattr(self, name) for name in self.architecture.options.model_fields}
 
+    @property
+    def squares(self) -> Squares | None:
+        """The squares that a classifier of squares gives one class each; None for others."""
+        options = self.options
+        return Squares(options["square_px"], options["label"]) if "square_px" in options else None
+
     def settings(self, seed: int) -> TrainingSettings:
-        """Return how it is trained: its preset, with what the file sets otherwise."""
+        """Return how it is trained: its preset, with what the file sets otherwise; a patch of squares is one square."""
         preset = self.architecture.presets[self.preset].settings
         if preset is None:
             raise TrainingError(f"{self.kind} is not trained in steps.", expected="a network that is")
@@ -154,6 +161,9 @@ def _changed(preset: TrainingSettings, section: Section, seed: int) -> TrainingS
     """Return settings with what a section sets otherwise."""
     keys = {name: getattr(section, name, None) for name in (*TrainingKeys.model_fields, *EncoderKeys.model_fields)}
     changes = {name: value for name, value in keys.items() if value is not None}
+    squares = section.squares if isinstance(section, NetworkSection) else None
+    if squares is not None:
+        changes.setdefault("patch_px", squares.side_px)
     if "max_steps" in changes:
         changes["validate_every"] = min(preset.validate_every, max(1, changes["max_steps"] // 5))
     return preset.but(seed=seed, **changes)

@@ -134,8 +134,8 @@ def _refiner_of(
     file: ProjectFile, scenes: Sequence[ProjectScene], finetune: FinetuneSection | None
 ) -> RefinerSection | None:
     """Return the refiner to train: the one the file names, or the default one where nothing is fine-tuned."""
-    if not _precise(file, scenes):
-        return None
+    if not _precise(file, scenes) or (file.refiner is None and file.coarse.squares is not None):
+        return None  # maps of squares are refined only where that is asked for: a refiner's map is of pixels
     return file.refiner or (RefinerSection.default() if finetune is None else None)
 
 

@@ -6,9 +6,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from crispmap.classes import ClassDef, ClassSchema
+from crispmap.classes import ClassDef, ClassSchema, class_colour
 from crispmap.errors import SchemaError
 from crispmap.labels.palette import colour_code
+from crispmap.project.pairs.find import classified
 from crispmap.project.pairs.layout import CLASS_FILE, PARTS, UNKNOWN_NAMES, Layout
 
 
@@ -33,6 +34,9 @@ def classes_of(
     if file is not None:
         classes, unknown = read_class_file(file)
         return classes, unknown or layout.ignored
+    if layout.class_folders:
+        names = sorted({one.class_name for one in classified(folder)})
+        return tuple(ClassDef(name, class_colour(index)) for index, name in enumerate(names)), ()
     if not layout.classes:
         raise NoClassesError(
             f"{folder} has no {CLASS_FILE}, and the layout {layout.name} no classes of its own.",

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import CrispmapWarning, GeoreferenceWarning, ProjectError, number_of
+from crispmap.errors import CrispmapWarning, GeoreferenceWarning, LabelError, ProjectError, number_of
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.geo.grid import Grid
 from crispmap.labels.coded import CodedMask, MaskCode
+from crispmap.labels.one_class import OneClass
 from crispmap.labels.reader import LabelOptions, LabelReader
 from crispmap.project.file.dataset_section import DatasetSection
 from crispmap.project.file.scenes import ProjectScene
@@ -34,6 +35,7 @@ from crispmap.project.pairs.find import FoundPairs, Pair, find_pairs
 from crispmap.project.pairs.split import Members, cut_roles, ground_cells, ids_of, split_pairs
 from crispmap.raster.cached import KEPT_BYTES, BlockCache, CachedScene
 from crispmap.raster.refs import SceneRef
+from crispmap.types import IGNORE
 
 _LABELS_FOR = {"coarse", "validation"}
 _REFERENCE_FOR = {"refiner", "validation", "test"}
@@ -105,7 +107,10 @@ class DataSet:
 
     def open_mask(self, mask: Path, own: Grid, grid: Grid) -> LabelReader:
         """Return a mask on a grid over its image, whose own grid is ``own``."""
-        return CodedMask(mask, self.code, own, grid, self.cache)
+        if not self.found.layout.class_folders:
+            return CodedMask(mask, self.code, own, grid, self.cache)
+        known = mask.name in self.schema.names
+        return OneClass(self.schema.names.index(mask.name) if known else IGNORE, grid, self.schema)
 
     def warn_of_unknown(self) -> None:
         """Warn of how many pixels of no class were left out of the masks read so far."""
@@ -117,7 +122,8 @@ class DataSet:
     def digest(self, image: Path, mask: Path) -> str:
         """Return a text that changes with the contents of an image and its mask, and with how they are read."""
         how = self.section.model_dump_json(exclude={"path", "split", "layout"})
-        return f"{content_key(image)} {content_key(mask)} {how} {self.schema.to_json()}"
+        labels = mask.name if self.found.layout.class_folders else content_key(mask)
+        return f"{content_key(image)} {labels} {how} {self.schema.to_json()}"
 
 
 def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: int) -> DataSet:
@@ -132,6 +138,7 @@ def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: in
     found = find_pairs(section.path, section.layout, patterns_of(section))
     own, ignored = classes_of(section.path, found.layout, given=None if classes is None else classes.classes)
     schema = ClassSchema(own)
+    _check_folders(section, found, schema)
     facts, damaged = facts_of(found.pairs, partial(ref_of, section, found))
     skip = section.damaged == "skip"
     refuse_or_skip(damaged, len(found.pairs), skip=skip)
@@ -147,6 +154,19 @@ def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: in
     unknown = list(dict.fromkeys([*ignored, *section.ignored]))
     code = MaskCode(masks, schema, unknown, options, skip=skip)
     return DataSet(section, found, facts, damaged, same, schema, areas, code, unknown, [*same, *ground])
+
+
+def _check_folders(section: DatasetSection, found: FoundPairs, schema: ClassSchema) -> None:
+    """Refuse folders of no class, or warn of them where such labels are ignored."""
+    images = Counter(one.class_name for one in found.pairs if one.class_name not in ("", *schema.names))
+    if not images:
+        return
+    first = ", ".join(f"{name} ({number_of(count, 'image')})" for name, count in sorted(images.items()))
+    given = f"{section.path} has folders that are no class: {first}."
+    if section.unknown == "error":
+        expected = f"folders of {', '.join(schema.names)}"
+        raise LabelError(given, expected=expected, remedy="Add the classes, or give unknown: ignore.")
+    warnings.warn(f"{given} They are left out.", CrispmapWarning, stacklevel=3)
 
 
 def patterns_of(section: DatasetSection) -> list[tuple[str, str]]:

@@ -67,7 +67,7 @@ def _read(pair: Pair, ref: SceneRef) -> ImageFacts:
         warnings.simplefilter("ignore", GeoreferenceWarning)  # told of once, for all
         with FileScene(ref) as image:
             facts = ImageFacts(image.grid, image.band_names)
-    if pair.mask is not None:
+    if pair.mask is not None and not pair.class_name:
         try:
             with open_dataset(pair.mask) as mask:
                 shape = mask.height, mask.width

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from crispmap.errors import InputError, number_of
-from crispmap.project.pairs.layout import LAYOUTS, Layout
+from crispmap.errors import InputError, LabelError, number_of
+from crispmap.project.pairs.layout import LAYOUTS, PARTS, Layout
 from crispmap.raster.resolve import SIDECARS
 
 T = TypeVar("T")
+_IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 _Patterns = Sequence[tuple[str, str]]
 
 
@@ -24,8 +25,13 @@ class Pair:
     id: str  # what the patterns leave open in the names of its files
     name: str  # different for every pair: its id, after its folders where several have the id
     image: Path
-    mask: Path | None  # None: an image to map only
+    mask: Path | None  # what labels it: a file, or the folder of its class; None: an image to map only
     part: str  # the role of the folder of PARTS it lies in
+
+    @property
+    def class_name(self) -> str:
+        """The class of the whole image; empty where a mask labels it."""
+        return self.mask.name if self.mask is not None and self.mask.is_dir() else ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ def find_pairs(folder: Path, layout: str | None, patterns: _Patterns = ()) -> Fo
 
 
 def _found(folder: Path, layout: Layout, patterns: _Patterns) -> FoundPairs:
+    if layout.class_folders:
+        return FoundPairs(layout, tuple(_named(folder, list(classified(folder)))), ())
     pairs, lone = list[Pair](), set[Path]()
     for part, role in layout.parts.items():
         for image_pattern, mask_pattern in patterns:
@@ -84,6 +92,31 @@ def _found(folder: Path, layout: Layout, patterns: _Patterns) -> FoundPairs:
     pairs = _joined(pairs)
     used = {path for one in pairs for path in (one.image, one.mask)}
     return FoundPairs(layout, tuple(_named(folder, pairs)), tuple(sorted(lone - used)))
+
+
+def classified(folder: Path) -> Iterator[Pair]:
+    """Yield the images of folders of classes, in folders of PARTS where there are any.
+
+    Raises:
+        LabelError: If there are not two classes, or a class has no image.
+    """
+    parts = {part: role for part, role in PARTS.items() if part and (folder / part).is_dir()}
+    for part, role in (parts or {"": "coarse"}).items():
+        folders = sorted(one for one in (folder / part).iterdir() if one.is_dir() and not one.name.startswith("."))
+        if len(folders) < 2:
+            raise _no_classes(f"{folder / part} has {number_of(len(folders), 'folder')} of images.")
+        for own in folders:
+            images = sorted(one for one in own.iterdir() if one.suffix.lower() in _IMAGES)
+            if not images:
+                raise _no_classes(f"{own} has no image ({', '.join(_IMAGES)}).")
+            yield from (Pair(one.stem, one.stem, one, own, role) for one in images)
+
+
+def _no_classes(given: str) -> LabelError:
+    return LabelError(
+        given, expected="a folder for each of two classes or more, with its images, such as water/1.tif",
+        remedy="Put images in it, remove it, or name the folder that holds the folders of the classes.",
+    )  # fmt: skip
 
 
 def _by_id(folder: Path, pattern: Path) -> dict[str, list[Path]]:

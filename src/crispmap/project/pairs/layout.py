@@ -28,6 +28,7 @@ class Layout:
     classes: tuple[ClassDef, ...] = ()  # where neither the project nor a class file names them
     ignored: tuple[str, ...] = ()  # colours of pixels that nothing is known of
     gsd_m: float | None = None  # of images without georeference
+    class_folders: bool = False  # whether the folder of an image is its class, in place of a mask
     tolerance: int = 16  # how far colours may be from those of classes, in each channel
 
 
@@ -65,6 +66,9 @@ LAYOUTS = {
                 ClassDef("water", "#2b83ba"), ClassDef("road", "#fdae61"),
             ),
             gsd_m=0.25,
+        ),
+        Layout(
+            "class-folders", "images of one class in a folder of its name, such as water/1.tif", class_folders=True
         ),
         Layout("pairs", "any folders, by the patterns under images and masks", parts={"": "coarse"}),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,8 @@ def split_pairs(
         shares = {role: share for role, share in DEFAULT_SHARES.items() if role not in roles.values()}
     groups = _groups([one.name for one in labelled], together)
     moved = _unite(roles, groups)
-    _draw(roles, groups, {role: share for role, share in shares.items() if share > 0}, seed)
+    drawn = {role: share for role, share in shares.items() if share > 0}
+    _draw(roles, groups, drawn, seed, {one.name: one.class_name for one in labelled})
     lacking = [role for role in ("coarse", *members) if role not in roles.values() and shares.get(role, 1.0) > 0]
     if lacking:
         raise ProjectError(
@@ -175,11 +177,26 @@ def _unite(roles: dict[str, str], groups: Sequence[Sequence[str]]) -> list[str]:
     return moved
 
 
-def _draw(roles: dict[str, str], groups: Sequence[Sequence[str]], shares: Mapping[str, float], seed: int) -> None:
-    """Give shares of all that are still for the coarse network other roles, group by group, at random."""
+def _draw(
+    roles: dict[str, str], groups: Sequence[Sequence[str]], shares: Mapping[str, float], seed: int,
+    classes: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Give shares of all that are still for the coarse network other roles, group by group, at random.
+
+    Of images that are of one class each the shares are of every class.
+    """
     free = [group for group in groups if roles[group[0]] == "coarse"]
     total = sum(map(len, free))
+    sizes, ranks = Counter(classes[group[0]] for group in free), Counter[str]()
     order = [free[index] for index in np.random.default_rng([seed, len(free)]).permutation(len(free))]
+
+    def place(group: Sequence[str]) -> float:
+        """Return how far among those of its class it comes."""
+        name = classes[group[0]]
+        ranks[name] += 1
+        return (ranks[name] - 0.5) / sizes[name]
+
+    order.sort(key=place)  # which of one class keeps the order
     for role in ROLES:
         wanted = max(1, round(shares[role] * total)) if role in shares else 0
         while wanted > 0 and len(order) > 1:
