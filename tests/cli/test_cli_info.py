@@ -214,7 +214,8 @@ class TestProjects:
         ]
         assert values["areas"] == {"coarse": 1, "refiner": 1, "test": 1}
         assert values["coarse"]["kind"] == "unet-lite0"
-        assert values["refiner"]["iterations"] == 5
+        assert values["finetune"] == {}
+        assert values["refiner"] is None
         assert "  - for labels, path" in run(folder).stdout
 
     def test_a_project_with_scores_of_another_tool(self, folder: Path) -> None:
@@ -223,6 +224,8 @@ class TestProjects:
             path.read_text()
             .replace("  kind: unet-lite0", "  scores: {path: c.tif}\n  #")
             .replace("  preset: fast  #", "  #")
+            .replace("  weights: imagenet-lite0  #", "  #")
+            .replace("  depth: 5  #", "  #")
         )
         path.write_text(text)
         values = facts(path)

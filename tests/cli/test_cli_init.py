@@ -63,7 +63,7 @@ class TestWrites:
         assert project.name == "my project"
         assert project.schema.names == ("background", "building", "road")
         assert project.schema[2].osm == OSM_PRESETS["road"]
-        assert project.coarse.gsd_m == 1.0
+        assert project.coarse.gsd_m is None
         assert project.scenes[0].labels is not None
         assert project.scenes[0].labels.path.samefile(labels)
         assert project.output_folder == folder / "out"
@@ -99,7 +99,8 @@ class TestWrites:
             (tmp_path / name).touch()
         project = load_project(tmp_path)
         assert set(project.scenes[0].areas) == {"coarse", "refiner", "test"}
-        assert project.refiner is not None
+        assert project.finetune is not None
+        assert project.refiner is None
         assert "placeholders" in (tmp_path / "project.yaml").read_text()
 
     def test_what_is_proposed_for_labels_in_comments_is_understood(self, inputs: Path, tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ class TestWrites:
                 grid = opened.grid
         areas = resolve_areas(project.scenes[0].areas, grid, grid)
         assert sum(ones[0].pixel_count for ones in areas.values()) == height * width
-        assert project.coarse.gsd_m == (1.0 if gsd_m < 0.9 else None)
+        assert project.coarse.gsd_m is None  # the default network works at any
 
     @settings(deadline=None, max_examples=60)
     @given(

@@ -10,24 +10,32 @@ import crispmap.project.demo as demo_module
 from crispmap.errors import OutputError
 from crispmap.project.demo import run_demo
 from crispmap.project.file import load_project
-from crispmap.project.results import REFINED
+from crispmap.project.results import RETHRESHOLDED
+from crispmap.project.run import COARSE, FINETUNED, REFINED
 from recorder import Recorder
 
 
-def test_the_demo_leaves_a_project_a_person_can_go_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurried = demo_module._PROJECT.replace(
-        "gsd_m: 1.0, preset: fast", "gsd_m: 1.0, max_steps: 4, batch: 2, patch_px: 32"
-    )
+@pytest.mark.parametrize("papers", [False, True])
+def test_the_demo_leaves_a_project_a_person_can_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, papers: bool
+) -> None:
+    short = "max_steps: 4, batch: 2, patch_px: 32"
+    default = demo_module._DEFAULT.replace("preset: fast", f"depth: 3, {short}").replace("true", "{max_steps: 2}")
+    hurried = demo_module._PAPERS.replace("1.0, preset: fast", f"1.0, {short}")
     hurried = hurried.replace("iterations: 5, preset: fast", "iterations: 2, max_steps: 4, batch: 2, patch_px: 24")
-    monkeypatch.setattr(demo_module, "_PROJECT", hurried)
+    monkeypatch.setattr(demo_module, "_DEFAULT", default)
+    monkeypatch.setattr(demo_module, "_PAPERS", hurried)
     recorder = Recorder()
-    made = run_demo(tmp_path / "demo", size_px=(320, 800), events=recorder)
+    made = run_demo(tmp_path / "demo", papers=papers, size_px=(320, 800), events=recorder)
     assert len(recorder.notes) >= 5
-    assert [task.title for task in recorder.tasks] == ["coarse network", "refiner", "map", "evaluation", "iterations"]
-    assert list(made.timings) == [
-        "generate the town", "train the coarse network", "train the refiner", "map the town"
-    ]  # fmt: skip
-    assert 0 < made.results.methods[REFINED].mean_iou < 1
+    titles = [task.title for task in recorder.tasks]
+    second, final = ("refiner", REFINED) if papers else ("fine-tuning", FINETUNED)
+    assert titles[:2] == ["coarse network", second]
+    assert titles.count("evaluation") == 1
+    stages = ["train the coarse network", "train the refiner" if papers else "fine-tune the network"]
+    assert list(made.timings) == ["generate the town", *stages, "map the town"]
+    assert list(made.results.methods) == [COARSE, RETHRESHOLDED, final]
+    assert 0 < made.results.methods[final].mean_iou < 1
     assert made.products.report.stat().st_size > 50_000
     project = load_project(tmp_path / "demo")
     assert set(project.scenes[0].areas) == {"coarse", "refiner", "validation", "test"}

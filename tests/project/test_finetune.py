@@ -16,6 +16,7 @@ from crispmap.project.compare.methods import Method, default_methods, missing_fo
 from crispmap.project.file import FinetuneSection, load_project
 from crispmap.project.results import RETHRESHOLDED, evaluate_project
 from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, predict_project, train_project
+from crispmap.project.training import coarse_settings, finetuning_settings
 from small_project import PROJECT, make_project
 
 AREAS = PROJECT.replace(
@@ -212,3 +213,18 @@ class TestComparison:
 
     def test_what_is_fitted_at_once_is_not_fine_tuned(self, project: Path) -> None:
         assert "cannot be fine-tuned" in missing_for(Method("svm", None, True), load_project(project))
+
+
+def test_patches_of_a_padded_network_fit_in_the_smallest_piece(tmp_path: Path) -> None:
+    def sides(text: str, shapes: list[tuple[int, int]]) -> tuple[int, int]:
+        project = load_project(project_in(tmp_path, text))
+        first = coarse_settings(project, shapes)
+        assert first is not None
+        return first.patch_px, finetuning_settings(project, shapes).patch_px
+
+    lite0 = "coarse: {kind: unet-lite0}\n"
+    assert sides(lite0, [(500, 400)]) == (192, 192)
+    assert sides(lite0, [(500, 400), (300, 170)]) == (160, 160)
+    assert sides(lite0, [(20, 400)]) == (32, 32)  # refused by the check of the piece
+    assert sides("coarse: {kind: unet-lite0, patch_px: 96}\nfinetune: {patch_px: 64}\n", [(40, 40)]) == (96, 64)
+    assert sides(NETWORK.replace(", patch_px: 16", "") + "finetune: true\n", [(40, 40)]) == (64, 64)

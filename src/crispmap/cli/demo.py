@@ -13,16 +13,19 @@ from crispmap.cli.progress import TerminalProgress
 
 
 @grouped
-def demo(
+def demo(  # noqa: PLR0913 - its options
     out: Annotated[Path, typer.Option(help="The folder for all results.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes another town.")] = 0,
+    papers: Annotated[
+        bool, typer.Option("--papers", help="Train the network and the refiner of the papers instead.")
+    ] = False,
     force: ForceOption = False,
     show: Annotated[bool, typer.Option("--open", help="Open the report in a browser, where there is one.")] = False,
     as_json: SharesOption = False,
     *,
     trainer: TrainerFlags,
 ) -> None:
-    """Generate a town, train on its imprecise map, map it, refine the map, and report the gain.
+    """Generate a town, train on its imprecise map, map it, sharpen the map, and report the gain.
 
     Takes a few minutes on two cores. The folder then holds a project like your own: scene, labels,
     reference, project file, models, maps and the report.
@@ -30,13 +33,13 @@ def demo(
     from crispmap.project.demo import run_demo
     from crispmap.report.tables.terminal import print_evaluations
 
-    made = run_demo(out, seed=seed, force=force, trainer=trainer.options(), events=TerminalProgress())
+    made = run_demo(out, seed=seed, papers=papers, force=force, trainer=trainer.options(), events=TerminalProgress())
     if as_json:
         print_json(made.results.to_dict() | {"seconds": made.timings})
     else:
         print_evaluations(made.results.methods)
     notify(f"Report: {made.products.report}")
-    notify(f"Map for QGIS: {made.products.refined_map}")
+    notify(f"Map for QGIS: {made.products.refined_map if papers else made.products.finetuned_map}")
     if show:
         _open(made.products.report)
 

@@ -54,7 +54,7 @@ class TrainingPreflight:
         with _errors_about(f"The network cannot be fine-tuned on areas: refiner: of {project.path.name}."):
             counts = checked_counts(_counted(pieces), project.schema.names)
             learner = _learner(project.coarse.architecture)
-            learner.check(finetuning_settings(project), _shapes(pieces), counts, project.schema)
+            learner.check(finetuning_settings(project, _shapes(pieces)), _shapes(pieces), counts, project.schema)
 
     def check_refiner(self, project: Project) -> None:
         """Check that the refiner can be trained."""
@@ -120,7 +120,7 @@ def _check_network(project: Project, pieces: Sequence[Piece], labelled: CountArr
 
     counts = checked_counts(labelled, project.schema.names)
     learner = _learner(project.coarse.architecture)
-    learner.check(coarse_settings(project), _shapes(pieces), counts, project.schema)
+    learner.check(coarse_settings(project, _shapes(pieces)), _shapes(pieces), counts, project.schema)
 
 
 def _shapes(pieces: Sequence[Piece]) -> list[tuple[int, int]]:

@@ -28,9 +28,9 @@ from crispmap.models.model import CoarseModel, Model, RefinerModel
 from crispmap.models.scaling import Scaling, paper_scaling
 from crispmap.models.settings import TrainingSettings
 from crispmap.project.coarse import CoarseScores, check_classes
-from crispmap.project.file import Project, RefinerSection
+from crispmap.project.file import CoarseSection, FinetuneSection, Project, RefinerSection
 from crispmap.raster.scene import Scene
-from crispmap.training.learners import Lesson, learner_of
+from crispmap.training.learners import Lesson, Shapes, learner_of
 from crispmap.training.options import TrainingRun
 from crispmap.types import DoubleArray
 
@@ -66,17 +66,34 @@ class ExtraTrainingData:
         return settings if steps >= settings.max_steps else settings.but(max_steps=steps)
 
 
-def coarse_settings(project: Project) -> TrainingSettings | None:
-    """Return how a project's coarse network is trained; None where it is not trained in steps."""
+def coarse_settings(project: Project, shapes: Shapes) -> TrainingSettings | None:
+    """Return how a project's coarse network is trained on pieces; None where it is not trained in steps."""
     section = project.coarse
-    return section.settings(project.seed) if section.architecture.learner == "gradient" else None
+    if section.architecture.learner != "gradient":
+        return None
+    return _fitted(section.settings(project.seed), project, section, shapes)
 
 
-def finetuning_settings(project: Project) -> TrainingSettings:
-    """Return how a project's coarse network is fine-tuned; TrainingError where it is not."""
+def finetuning_settings(project: Project, shapes: Shapes) -> TrainingSettings:
+    """Return how a project's coarse network is fine-tuned on pieces; TrainingError where it is not."""
     if project.finetune is None:
         raise TrainingError(f"{project.path.name} fine-tunes nothing.", expected="finetune: with its settings")
-    return project.finetune.settings(project.coarse, project.seed)
+    return _fitted(project.finetune.settings(project.coarse, project.seed), project, project.finetune, shapes)
+
+
+def _fitted(
+    settings: TrainingSettings, project: Project, section: CoarseSection | FinetuneSection, shapes: Shapes
+) -> TrainingSettings:
+    """Return settings with patches that fit in the smallest piece, where the project leaves their size open.
+
+    Only networks that pad take any size: those of valid convolutions are trained at that of their preset.
+    """
+    architecture = project.coarse.architecture
+    if "patch_px" in section.model_fields_set or not architecture.encoder or not shapes:
+        return settings
+    step = architecture.patch_multiple
+    side = max(step, min(min(shape) for shape in shapes) // step * step)
+    return settings if side >= settings.patch_px else settings.but(patch_px=side)
 
 
 def refiner_settings(project: Project) -> TrainingSettings | None:
@@ -105,11 +122,10 @@ def refiner_section(project: Project) -> RefinerSection:
 class _Course:
     """What a coarse network learns from, and how."""
 
-    role: Literal["coarse", "refiner"]  # of the pieces it learns from
-    settings: TrainingSettings | None
+    role: Literal["coarse", "refiner"]  # of the pieces it learns from: the precise piece is for fine-tuning
     gsd_m: float
     start: CoarseModel | None = None  # the trained network that learns on
-    name: str = ""  # of the folder of its training
+    stop_after: int | None = None  # the step whose weights are kept; None: those best on the validation data
     choose: Callable[[Sequence[Piece]], list[Piece]] = list  # which of the pieces it learns from
     facts: _Facts = field(default_factory=dict)  # for its card
 
@@ -133,12 +149,9 @@ def train_coarse(
     """
     section = project.coarse
     start = None if section.start is None else _starting_model(section.start, project)
-    settings = coarse_settings(project)
-    if settings is not None and stop_after is not None:
-        settings = settings.but(stop_after=min(stop_after, settings.max_steps), keep_last=True)
     gsd_m = section.gsd_m or (data.gsd_m if start is None else start.card.gsd_m)
     facts = {} if section.start is None else {"started_from": model_hash(section.start)}
-    return _train_network(data, project, path, run, _Course("coarse", settings, gsd_m, start, "", choose, facts))
+    return _train_network(data, project, path, run, _Course("coarse", gsd_m, start, stop_after, choose, facts))
 
 
 def finetune_coarse(data: TrainingData, project: Project, coarse: Path, path: Path, run: TrainingRun) -> ModelCard:
@@ -150,9 +163,7 @@ def finetune_coarse(data: TrainingData, project: Project, coarse: Path, path: Pa
     scores = CoarseScores(project, coarse, run.device)
     biases = fit_biases(scores, data.pieces("refiner", gsd_m=data.gsd_m), project.seed)
     facts = {"finetuned_from": model_hash(coarse), "class_biases": biases.tolist()}
-    settings = finetuning_settings(project)
-    course = _Course("refiner", settings, start.card.gsd_m, start, "finetuned", facts=facts)
-    return _train_network(data, project, path, run, course)
+    return _train_network(data, project, path, run, _Course("refiner", start.card.gsd_m, start, facts=facts))
 
 
 def _starting_model(path: Path, project: Project) -> CoarseModel:
@@ -178,10 +189,14 @@ def _train_network(data: TrainingData, project: Project, path: Path, run: Traini
     else:
         check_bands(pieces[0].image, start.card)
         scaling = start.card.scaling
+    shapes, tunes = [piece.shape for piece in pieces], course.role == "refiner"
+    settings = finetuning_settings(project, shapes) if tunes else coarse_settings(project, shapes)
+    if settings is not None and course.stop_after is not None:
+        settings = settings.but(stop_after=min(course.stop_after, settings.max_steps), keep_last=True)
     budget = run.budget()
     lesson = Lesson(
-        section.architecture, section.options, course.settings, project.schema, patches_of(pieces, scaling, budget),
-        patches_of(held, scaling, budget), project.seed, start, course.name,
+        section.architecture, section.options, settings, project.schema, patches_of(pieces, scaling, budget),
+        patches_of(held, scaling, budget), project.seed, start, "finetuned" if tunes else "",
     )  # fmt: skip
     learned = learner_of(section.architecture).learn(lesson, run)
     facts = {**learned.facts, **course.facts}
