@@ -11,11 +11,13 @@ import numpy as np
 from crispmap.evaluation.readers import ArrayLabels
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
+from crispmap.inference.exactness import blended_tags, halo_tags
 from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_map, warn_of_strange_scene
 from crispmap.inference.pipeline import available_cores
 from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.products import class_map
 from crispmap.inference.scores import ScoreModels, score_work
+from crispmap.inference.work import ScoreWork
 from crispmap.raster.scene import Scene
 from crispmap.raster.targets import check_paths
 from crispmap.raster.writer import class_map_writer
@@ -36,7 +38,8 @@ def map_in_memory(
     """
     labels = np.full(scene.grid.shape, IGNORE, np.uint8)
     scores = np.full((len(models.all[0].classes), *scene.grid.shape), np.nan, np.float32) if with_scores else None
-    for block, values, valid in _computed(scene, models, given, device):
+    work, _ = _work(scene, models, given, device)
+    for block, values, valid in _computed(work):
         labels[block.slices] = class_map(values, valid)
         if scores is not None:
             scores[:, *block.slices] = np.where(valid, values, np.float32(np.nan))
@@ -51,22 +54,27 @@ def write_map(scene: Scene, models: ScoreModels, out: Path, *, device: str = "au
         OutputError: If the file is the scene's, exists and ``force`` is not given, or cannot be written.
     """
     check_paths([out], [scene.path])
-    with class_map_writer(out, scene.grid, models.all[0].classes, force=force) as writer:
-        for block, values, valid in _computed(scene, models, None, device):
+    work, tags = _work(scene, models, None, device)
+    with class_map_writer(out, scene.grid, models.all[0].classes, tags=tags, force=force) as writer:
+        for block, values, valid in _computed(work):
             writer.write(block, class_map(values, valid))
     warn_of_strange_file(out, models)
     return out
 
 
-def _computed(
-    scene: Scene, models: ScoreModels, given: Scene | None, device: str
-) -> Iterator[tuple[Block, FloatArray, BoolArray]]:
-    """Yield scores and valid pixels of a scene block by block; blocks without a valid pixel are left out."""
+def _work(scene: Scene, models: ScoreModels, given: Scene | None, device: str) -> tuple[ScoreWork, dict[str, str]]:
+    """Return the work, and what the tags of its map have to say; warnings say the same."""
     warn_of_strange_scene(scene, models)
-    work = score_work(scene, models, given, engine=EngineChoice(device=device, threads=available_cores()))
+    engine = EngineChoice(device=device, threads=available_cores())
+    work = score_work(scene, models, given, engine=engine)
+    return work, {**blended_tags(work), **halo_tags(scene, models, given, work, engine)}
+
+
+def _computed(work: ScoreWork) -> Iterator[tuple[Block, FloatArray, BoolArray]]:
+    """Yield scores and valid pixels of a scene block by block; blocks without a valid pixel are left out."""
     side = -(-BLOCK_PX // work.tile_px) * work.tile_px
     with ThreadPoolExecutor(available_cores()) as pool:
-        for block in scene.grid.blocks(side):
+        for block in work.grid.blocks(side):
             layers = work.compute(block, pool)
             if layers is not None:
                 yield block, *layers[0]

@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from crispmap.errors import InputError, ModelError, OutputError, ProjectError
@@ -140,8 +141,8 @@ def predict_project(
     with open_sources(project) as sources:  # shows what is wrong with the project's areas before any work
         gsd_m = sources.gsd_m if len(project.scenes) > 1 else project.gsd_m
         total = sum(math.prod(one.image.grid.shape) for one in sources.scenes)
-    models = _models(project, products)
-    jobs = [map_job(project, scene, models.files, gsd_m) for scene in project.scenes]
+    models = _models(project, products, options.halo_px)
+    jobs = [replace(map_job(project, scene, models.files, gsd_m), halo_px=options.halo_px) for scene in project.scenes]
     results = []
     with progress(events, f"{len(jobs)} maps", total) if len(jobs) > 1 else nullcontext(events) as running:
         for job, files, done in zip(jobs, outputs, made, strict=True):
@@ -160,14 +161,14 @@ def _outputs(maps: SceneMaps, project: Project) -> list[Output]:
     return outputs
 
 
-def _models(project: Project, products: Products) -> LoadedModels:
+def _models(project: Project, products: Products, halo_px: int | None) -> LoadedModels:
     """Return the models a project's maps are computed with, sure that they know its classes."""
     coarse = None if project.scores_given else products.coarse_model
     refiner = products.refiner_model if project.refines else None
     for path, what in ((coarse, "a trained coarse network"), (refiner, "a trained refiner")):
         if path is not None:
             _check_model(path, what, project)
-    models = LoadedModels.load(coarse, refiner)
+    models = LoadedModels.load(coarse, refiner, halo_px=halo_px)
     for model, path in zip(models.all, models.files.values(), strict=True):
         check_classes(model.card, project, path)
     return models
