@@ -155,6 +155,8 @@ def _made(run: _Run, events: Events) -> MapResult:
     finished, seams = list(run.store.finished), None
     with progress(events, "map", _pixels(blocks), done=_pixels(finished)) as running:
         opened = run.opened
+        if opened.models.exact is not None:
+            running.note("Measuring what the smaller halo costs")
         tags = halo_tags(opened.image, opened.models, opened.given, run.work, opened.job.engine)
         _fill(run, blocks, running)
         if not run.store.has_pixels:
