@@ -18,7 +18,7 @@ TILE_PX = 512  # longest side of a tile: large beside the halo of the networks, 
 MOST_COMPUTED = 2.5
 """Pixels computed for each one kept, from which on tiles grow with a wide context .."""
 WINDOW_PX = 3072
-""".. up to this side of what is computed at once: a U-Net of 5 levels then takes 3 to 5 GiB a core in OpenVINO."""
+""".. up to this side of what is computed at once: a U-Net of 5 levels then takes 1 to 3 GiB a core in OpenVINO."""
 BLOCK_PX = 1024  # default side of the blocks in which maps are read and written
 STRIP_PX = 4096  # width of the strips in which blocks are visited; bounds what must be kept between two rows of blocks
 
