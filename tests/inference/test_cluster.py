@@ -10,13 +10,15 @@ from dataclasses import replace
 
 import distributed
 import pytest
-from map_jobs import SCHEMA, make_maps, small_job
+from map_jobs import SCHEMA, card, make_maps, small_job
 
 from crispmap.errors import ClusterError, SceneError
 from crispmap.inference import cluster
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import Output
+from crispmap.models.file import save_model
+from crispmap.models.smp.network import unet_lite0
 from crispmap.raster.refs import SceneRef
 from recorder import Recorder
 
@@ -56,6 +58,15 @@ def expected(job, tmp_path_factory):
 def test_workers_give_the_same_bytes(job, tmp_path, options, expected):
     assert made(job, tmp_path / "a", options) == expected
     assert made(job, tmp_path / "b", replace(options, block_px=128)) == expected
+
+
+@pytest.mark.parametrize("halo_px", [None, 8])
+@pytest.mark.filterwarnings("ignore:The map is not exact")
+def test_workers_give_the_same_bytes_of_networks_that_pad(job, tmp_path, options, halo_px):
+    network = unet_lite0(3, 3, depth=3, radius_px=56)
+    model = save_model(tmp_path / "padded.safetensors", network, card("coarse", network, stride_px=8))
+    job = replace(job, model=model, refiner=None, halo_px=halo_px, tile_px=128)
+    assert made(job, tmp_path / "a", options) == made(job, tmp_path / "b", replace(MEANS, block_px=256))
 
 
 def test_local_workers_give_the_same_bytes(job, tmp_path, expected):

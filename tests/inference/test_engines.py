@@ -16,13 +16,16 @@ from crispmap.geo.grid import Block
 from crispmap.inference.engines import PRECISIONS, Array, Engine, EngineChoice, Precision, open_engine
 from crispmap.inference.engines.interface import PrecisionError
 from crispmap.inference.network import MapNetwork, reflected_places
+from crispmap.models.base import CoarseNetwork
 from crispmap.models.fcn.network import fcn_igarss, fcn_rnn
 from crispmap.models.model import Model
+from crispmap.models.smp.network import smp, unet_lite0
 from crispmap.refiners.rnn.refiner import VARIANTS, RecurrentRefiner
 
 BANDS, CLASSES, SIDE_PX = 4, 3, 24
 REFINERS = [f"{variant}, {features}" for variant in VARIANTS for features in ("image", "derivatives")]
-NETWORKS = ["fcn-rnn", "fcn-igarss", "fused", *REFINERS]
+PADDED = ["lite0", "resnet"]
+NETWORKS = ["fcn-rnn", "fcn-igarss", "fused", *PADDED, *REFINERS]
 # Every export to ONNX takes seconds.
 QUICK_ONNX = {"fused", "fcn-igarss"}
 CASES = [
@@ -43,8 +46,16 @@ def module(name: str) -> nn.Module:
             Model(fcn_rnn(BANDS, CLASSES), coarse_card()),
             Model(RecurrentRefiner(CLASSES, BANDS, iterations=2, filters=4, hidden=6), refiner_card()),
         )
+    if name in PADDED:
+        return padded(name).for_inference()
     variant, features = name.split(", ")
     return refiner(variant, features).for_inference()
+
+
+def padded(name: str) -> CoarseNetwork:
+    if name == "lite0":
+        return unet_lite0(BANDS, CLASSES, depth=3, radius_px=56).eval()
+    return smp(BANDS, CLASSES, encoder="resnet18", depth=3, radius_px=72).eval()
 
 
 def refiner(variant: str, features: str) -> RecurrentRefiner:
@@ -63,6 +74,8 @@ def example(name: str, seed: int = 0) -> tuple[Array, ...]:
 
     if name.startswith("fcn"):
         return (maps(BANDS, module(name).halo_px),)
+    if name in PADDED:
+        return (maps(BANDS, padded(name).halo_px),)
     if name != "fused":
         margin_px = refiner(*name.split(", ")).margin_px
         return maps(CLASSES, margin_px), maps(BANDS, margin_px)

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from crispmap.errors import InputError
 from crispmap.geo.grid import Block
-from crispmap.inference.plan import TilePlan, plan_tiles, visit_blocks
+from crispmap.inference.plan import (
+    MOST_COMPUTED,
+    WINDOW_PX,
+    TilePlan,
+    computed_px,
+    fitted_tile_px,
+    plan_tiles,
+    visit_blocks,
+)
 
 sides = st.integers(1, 700)
 
@@ -79,3 +87,28 @@ def test_tiles_kept_are_never_more_than_there_are():
 def test_a_block_size_below_one_is_refused(block_px):
     with pytest.raises(InputError, match="block size"):
         list(visit_blocks((10, 10), block_px))
+
+
+@settings(deadline=None)
+@given(
+    height=st.integers(1, 9000), width=st.integers(1, 9000), halo=st.integers(0, 80),
+    stride_px=st.sampled_from([8, 32]), least_px=st.sampled_from([256, 1024]),
+)  # fmt: skip
+def test_a_tile_with_a_wide_halo_suits_raster_and_memory(height, width, halo, stride_px, least_px):
+    context_px, shape = halo * stride_px, (height, width)
+    side = fitted_tile_px(shape, context_px=context_px, stride_px=stride_px, least_px=least_px)
+    assert side % stride_px == 0
+    assert side < max(shape) + stride_px, "no tile is larger than the raster"
+    assert side <= max(least_px, WINDOW_PX - 2 * context_px + stride_px)
+    assert computed_px(shape, side, context_px) >= height * width
+    largest = fitted_tile_px((10**6, 10**6), context_px=context_px, stride_px=stride_px, least_px=least_px)
+    assert computed_px(shape, side, context_px) <= computed_px(shape, largest, context_px)
+    if max(shape) <= largest:
+        assert computed_px(shape, side, context_px) <= (max(shape) + stride_px + 2 * context_px) ** 2
+    if largest + 2 * context_px < WINDOW_PX - stride_px:
+        assert (largest + 2 * context_px) ** 2 <= MOST_COMPUTED * 1.05 * largest**2
+
+
+def test_small_rasters_are_not_computed_in_large_tiles():
+    assert fitted_tile_px((600, 600), context_px=544, stride_px=32, least_px=1024) == 608
+    assert fitted_tile_px((10_000, 10_000), context_px=544, stride_px=32, least_px=1024) == 1696

@@ -16,6 +16,7 @@ from crispmap.models.card import FORMAT, ModelCard
 from crispmap.models.fcn.network import fcn_igarss
 from crispmap.models.file import load_model, model_hash, read_card, save_model
 from crispmap.models.scaling import Scaling
+from crispmap.models.smp.network import smp
 from crispmap.models.svm.network import svm
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
 
@@ -54,6 +55,33 @@ def test_a_refiner_survives_the_round_trip(tmp_path: Path, features: str) -> Non
     scores, image = torch.randn(1, 2, 8 + 2 * margin, 8 + 2 * margin), torch.randn(1, 3, 8 + 2 * margin, 8 + 2 * margin)
     assert card_again == card
     assert torch.equal(again(scores, image), refiner(scores, image))
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "test_resnet",
+        "test_efficientnet",
+        "test_convnext",
+        pytest.param("mit_b0", id="cannot be built on the meta device"),
+        pytest.param("tiny_vit_5m_224", id="has constants that are in no file"),
+    ],
+)
+def test_networks_of_any_encoder_survive_the_round_trip(tmp_path: Path, encoder: str) -> None:
+    network = smp(3, 2, encoder=encoder, depth=3 if encoder == "test_resnet" else 5, radius_px=None).eval()
+    before = torch.random.get_rng_state()
+    again = load_model(save_model(tmp_path / "m.safetensors", network, card_of(network, "coarse"))).network
+    assert torch.equal(torch.random.get_rng_state(), before)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(again(image), network(image), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", ["test_vit", "swin_tiny_patch4_window7_224"])
+def test_encoders_without_levels_or_of_one_size_are_refused(encoder: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        smp(3, 2, encoder=encoder)
+    assert encoder in caught.value.given
 
 
 def test_the_card_is_read_without_the_weights(model: Path) -> None:

@@ -31,6 +31,7 @@ class MapOptions(Georeference, total=False):
     out: str | Path | None  # the class map to write, of a file or address
     output: Literal["classes", "scores"]  # of an array; "classes" by default
     working_gsd_m: float | None  # pixel size that models work at, by default that each was trained at
+    halo_px: int | None  # context that a network which pads reads, by default all that it depends on
     device: str  # "auto" (the default), "cpu" or "cuda"
     force: bool  # replace a file that exists
     nodata: float | None  # the value of pixels without data, in place of the image's own; NaN for none
@@ -50,9 +51,11 @@ def predict(
         refiner: A refiner, likewise.
         **options: ``out``, the class map to write, of a file or address; ``output``, "classes" or "scores", of an
             array; ``working_gsd_m``, the pixel size that models work at, by default that each was trained at, to which
-            the image is resampled; ``device``, "auto", "cpu" or "cuda"; ``force``, to replace a file; of numpy arrays
-            ``gsd_m``, the side of a pixel in metres, or ``transform`` and ``crs``; ``nodata``, the value of pixels
-            without data in place of the image's own, and ``nodata_tolerance``, how far from it all bands may be.
+            the image is resampled; ``halo_px``, the context that a network which pads reads, by default all that it
+            depends on: less is faster and not exact; ``device``, "auto", "cpu" or "cuda"; ``force``, to replace a file;
+            of numpy arrays ``gsd_m``, the side of a pixel in metres, or ``transform`` and ``crs``; ``nodata``, the
+            value of pixels without data in place of the image's own, and ``nodata_tolerance``, how far from it all
+            bands may be.
 
     Returns:
         For a path, the path of the class map. Else an array or DataArray: class ids uint8 (row, col), 255 where the
@@ -60,7 +63,8 @@ def predict(
 
     Raises:
         ModelError: If a model cannot be read, is of the wrong kind, or was made for other bands or classes.
-        InputError: If an array has another rank or type or no georeference, or ``out`` is missing or out of place.
+        InputError: If an array has another rank or type or no georeference, ``out`` is missing or out of place, or the
+            network cannot read such a halo.
         SceneError: If a scene cannot be read, or its pixels are far from the model's.
     """
     where, read, (out, output), how = _split(options)
@@ -70,7 +74,7 @@ def predict(
     target = target_of(out, output)
     if isinstance(model, Model) or isinstance(refiner, Model):
         with open_scene(image, **read) as scene:
-            models = _models(model, refiner).working_at(how.gsd_m)
+            models = _models(model, refiner).working_at(how.gsd_m).reading(how.halo_px)
             return write_map(scene, models, target, device=how.device, force=how.force)
     predict_scenes(
         resolve_scenes([image], **read), model=Path(path_of(model, "coarse model")),
@@ -137,7 +141,7 @@ def _split(options: MapOptions) -> tuple[Georeference, SceneChoices, tuple[str |
     goal = cast("str | Path | None", rest.pop("out", None)), str(rest.pop("output", "classes"))
     how = PredictOptions(
         device=str(rest.pop("device", "auto")), gsd_m=cast("float | None", rest.pop("working_gsd_m", None)),
-        force=bool(rest.pop("force", False)),
+        halo_px=cast("int | None", rest.pop("halo_px", None)), force=bool(rest.pop("force", False)),
     )  # fmt: skip
     read = {"assume_gsd_m": rest.get("gsd_m")}
     read |= {name: rest.pop(name) for name in ("nodata", "nodata_tolerance") if name in rest}
@@ -154,7 +158,7 @@ def _mapped(
     """Return the map or the scores of a scene as the kind of array the image is."""
     if output not in ("classes", "scores"):
         raise InputError(f"output is {output!r}.", expected="'classes' or 'scores'")
-    models = models.working_at(how.gsd_m)
+    models = models.working_at(how.gsd_m).reading(how.halo_px)
     labels, scores = map_in_memory(scene, models, given, device=how.device, with_scores=output == "scores")
     classes, back = models.all[0].classes, AS_STORED if image is scene else scene.turn.inverse
     if scores is not None:

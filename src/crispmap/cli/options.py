@@ -107,6 +107,15 @@ class PredictFlags:
             help="The pixel size models work at; by default that each was trained at, to which the scene is resampled.",
         ),
     ] = None
+    halo: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="PX",
+            help="Context that a network which pads reads around its tiles; by default all that it depends on. Less is "
+            "faster and not exact: the map's tags tell what it costs.",
+        ),
+    ] = None
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Distribute the blocks to N processes of this machine.")
     ] = None
@@ -123,7 +132,7 @@ class PredictFlags:
     def options(self) -> PredictOptions:
         """Return them as the library takes them."""
         values = dict(vars(self))
-        return PredictOptions(block_px=values.pop("block"), **values)
+        return PredictOptions(block_px=values.pop("block"), halo_px=values.pop("halo"), **values)
 
 
 @dataclass(frozen=True)

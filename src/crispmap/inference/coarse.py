@@ -16,10 +16,11 @@ from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
 from crispmap.inference.engines import Engine, EngineChoice, open_engine
-from crispmap.inference.plan import STRIP_PX, TILE_PX, Cut, plan_tiles
+from crispmap.inference.plan import STRIP_PX, TILE_PX, Cut, fitted_tile_px, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.card import ModelCard
 from crispmap.models.model import CoarseModel, RefinerModel
+from crispmap.models.registry import architectures
 from crispmap.models.scaling import scaled_input
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import SceneReader
@@ -51,9 +52,13 @@ def coarse_scores(
     check_bands(image, card)
     ratio = gsd_ratio(image, card.gsd_m)
     seen = image if ratio == (1.0, 1.0) else ResampledScene(image, *ratio)
-    side = min(cut.tile_px or TILE_PX, max(_MIN_TILE_PX, int(_SOURCE_PX / max(ratio))))
     stride = network.stride_px
     overlap = 0 if network.radius_px is not None else math.ceil(OVERLAP_PX / stride) * stride
+    side = min(cut.tile_px or suited_tile_px(model), max(_MIN_TILE_PX, int(_SOURCE_PX / max(ratio))))
+    if network.halo_px > network.train_margin_px:
+        side = cut.tile_px or fitted_tile_px(
+            seen.grid.shape, context_px=network.halo_px, stride_px=stride, least_px=side
+        )  # fmt: skip
     plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=stride, shifted=cut.shifted, overlap_px=overlap)
     keep = plan.tiles_to_keep((cut.block_px / ratio[0], cut.block_px / ratio[1]), STRIP_PX / ratio[1])
     blank = np.zeros((1, network.bands, *(length + 2 * network.halo_px for length in plan.window_shape)), np.float32)
@@ -62,6 +67,12 @@ def coarse_scores(
     kind = BlendedScores if overlap else TiledScores
     scores = kind(seen, card.schema.names, plan, compute, keep=keep)
     return ScoresOnScene(scores, image, ratio, opened.text)
+
+
+def suited_tile_px(model: CoarseModel | RefinerModel) -> int:
+    """Return the side of the tiles that the architecture of a model runs fastest on."""
+    known = architectures().get(model.card.architecture)
+    return TILE_PX if known is None else known.tile_px
 
 
 def check_bands(image: SceneReader, card: ModelCard) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from crispmap.evaluation.readers import ArrayLabels
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
+from crispmap.inference.exactness import blended_tags, halo_tags
 from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_map, warn_of_strange_scene
 from crispmap.inference.pipeline import available_cores
 from crispmap.inference.plan import BLOCK_PX
@@ -39,7 +40,8 @@ def map_in_memory(
     """
     labels = np.full(scene.grid.shape, IGNORE, np.uint8)
     scores = np.full((len(models.all[0].classes), *scene.grid.shape), np.nan, np.float32) if with_scores else None
-    for block, values, valid in _computed(_work(score_work, scene, models, given, device)):
+    work, _ = _work(score_work, scene, models, given, device)
+    for block, values, valid in _computed(work):
         labels[block.slices] = class_map(values, valid)
         if scores is not None:
             scores[:, *block.slices] = np.where(valid, values, np.float32(np.nan))
@@ -54,8 +56,9 @@ def write_map(scene: Scene, models: ScoreModels, out: Path, *, device: str = "au
         OutputError: If the file is the scene's, exists and ``force`` is not given, or cannot be written.
     """
     check_paths([out], [scene.path])
-    work = _work(map_work, scene, models, None, device)
-    with class_map_writer(out, work.grid, models.all[0].classes, tags=models.squares_tag, force=force) as writer:
+    work, tags = _work(map_work, scene, models, None, device)
+    tags |= models.squares_tag
+    with class_map_writer(out, work.grid, models.all[0].classes, tags=tags, force=force) as writer:
         for block, values, valid in _computed(work):
             writer.write(block, class_map(values, valid))
     warn_of_strange_file(out, models)
@@ -64,9 +67,12 @@ def write_map(scene: Scene, models: ScoreModels, out: Path, *, device: str = "au
 
 def _work(
     work_of: Callable[..., ScoreWork], scene: Scene, models: ScoreModels, given: Scene | None, device: str
-) -> ScoreWork:
+) -> tuple[ScoreWork, dict[str, str]]:
+    """Return the work, and what the tags of its map have to say; warnings say the same."""
     warn_of_strange_scene(scene, models)
-    return work_of(scene, models, given, engine=EngineChoice(device=device, threads=available_cores()))
+    engine = EngineChoice(device=device, threads=available_cores())
+    work = work_of(scene, models, given, engine=engine)
+    return work, {**blended_tags(work), **halo_tags(scene, models, given, work, engine)}
 
 
 def _computed(work: ScoreWork) -> Iterator[tuple[Block, FloatArray, BoolArray]]:

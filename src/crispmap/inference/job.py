@@ -40,17 +40,20 @@ class LoadedModels(ScoreModels):
     files: Mapping[str, Path] = field(default_factory=dict)  # by role: "coarse", "refiner"
 
     @classmethod
-    def load(cls, coarse: Path | None, refiner: Path | None, gsd_m: float | None = None) -> LoadedModels:
+    def load(
+        cls, coarse: Path | None, refiner: Path | None, gsd_m: float | None = None, halo_px: int | None = None
+    ) -> LoadedModels:
         """Return the models of two files; ModelError if one is missing, damaged or of the wrong kind.
 
-        ``gsd_m`` is the pixel size they work at, by default that each was trained at.
+        ``gsd_m`` is the pixel size they work at, by default that each was trained at; ``halo_px`` is the context that
+        the coarse network reads, by default all that it depends on.
         """
         models = cls(
             None if coarse is None else load_model(coarse, kind="coarse"),
             None if refiner is None else load_model(refiner, kind="refiner"),
-            {role: path for role, path in (("coarse", coarse), ("refiner", refiner)) if path is not None},
+            files={role: path for role, path in (("coarse", coarse), ("refiner", refiner)) if path is not None},
         )
-        return models.working_at(gsd_m)
+        return models.working_at(gsd_m).reading(halo_px)
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -78,6 +81,7 @@ class MapJob:
     scores: GivenScores | None = None  # in the place of a coarse network
     gsd_m: float | None = None  # ground sampling distance to work at; by default the scene's own
     models_gsd_m: float | None = None  # that models work at, by default that each was trained at
+    halo_px: int | None = None  # context that the coarse network reads, by default all that it depends on
     engine: EngineChoice = EngineChoice()
     tile_px: int | None = None  # by default what suits engine and models
     by_square: bool = True  # whether a classifier of squares gives a score a square, or a pixel
@@ -98,7 +102,7 @@ class MapJob:
         with ExitStack() as stack:
             image = stack.enter_context(open_scene(self.scene, gsd_m=self.gsd_m))
             if models is None:
-                models = LoadedModels.load(self.model, self.refiner, self.models_gsd_m)
+                models = LoadedModels.load(self.model, self.refiner, self.models_gsd_m, self.halo_px)
             job, numbers = self, () if self.scene.bands is not None else bands_by_name(image, models.all)
             if numbers:
                 job = replace(self, scene=self.scene.choosing(bands=numbers))

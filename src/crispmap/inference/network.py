@@ -34,8 +34,8 @@ class MapNetwork(nn.Module):
         self.scaling, self.classes = model.scaling, model.network.classes
         self.stride_px = 1 if coarse is None else coarse.network.stride_px
         self._reach_px = 0 if refiner is None else refiner.network.margin_px
-        self.halo_px = math.ceil(self._reach_px / self.stride_px) * self.stride_px
-        self.margin_px = self.halo_px + (0 if coarse is None else coarse.network.halo_px)
+        self.margin_px = context_px(coarse, refiner)
+        self.halo_px = self.margin_px - (0 if coarse is None else coarse.network.halo_px)
         self.network = None if coarse is None else coarse.network.for_inference()
         self.refiner = None if refiner is None else refiner.network.for_inference()
 
@@ -64,6 +64,14 @@ class MapNetwork(nn.Module):
             raise ValueError("there is no refiner")
         refined: Tensor = self.refiner(scores, image)
         return refined
+
+
+def context_px(coarse: CoarseModel | None, refiner: RefinerModel | None) -> int:
+    """Return the pixels of the image that are read beyond a tile on every side: the refiner's and the network's."""
+    reach = 0 if refiner is None else refiner.network.margin_px
+    if coarse is None:
+        return reach
+    return math.ceil(reach / coarse.network.stride_px) * coarse.network.stride_px + coarse.network.halo_px
 
 
 def reflected_places(tile: Block, halo_px: int, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,8 +15,8 @@ AUTO = "auto"
 class PredictOptions:
     """How maps are made.
 
-    ``gsd_m`` changes what networks see, engine and precision may change the last digits of scores; nothing else here
-    changes a byte.
+    ``gsd_m`` and ``halo_px`` change what networks see, engine and precision may change the last digits of scores;
+    nothing else here changes a byte.
 
     Raises:
         InputError: If workers and scheduler are both given, or a number is out of range.
@@ -27,6 +27,8 @@ class PredictOptions:
     device: str = AUTO  # "auto", "cpu", "cuda" or "cuda:N"
     # pixel size on the ground, in metres, that models work at; None for that each was trained at
     gsd_m: float | None = None
+    # context, in pixels, that a network which pads reads around its tiles; None for all that it depends on
+    halo_px: int | None = None
     block_px: int = BLOCK_PX  # side of the blocks read and written; rounded up to whole tiles
     workers: int | None = None  # local processes to share the blocks out to, or None to compute in this one
     scheduler: str | None = None  # address of a Dask scheduler, or None
@@ -44,6 +46,8 @@ class PredictOptions:
             )
         if self.gsd_m is not None and not 0 < self.gsd_m < math.inf:
             raise InputError(f"Models are to work at {self.gsd_m} m.", expected="a finite number of metres above 0")
+        if self.halo_px is not None and (type(self.halo_px) is not int or self.halo_px < 0):
+            raise InputError(f"The halo is {self.halo_px!r} pixels.", expected="a whole number, 0 or more")
         if self.block_px < 1:
             raise InputError(f"The block size is {self.block_px} pixels.", expected="at least 1, such as 1024")
         if self.workers is not None and self.workers < 1:

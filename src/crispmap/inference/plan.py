@@ -15,6 +15,10 @@ from crispmap.errors import InputError
 from crispmap.geo.grid import Block
 
 TILE_PX = 512  # longest side of a tile: large beside the halo of the networks, small beside memory
+MOST_COMPUTED = 2.5
+"""Pixels computed for each one kept, from which on tiles grow with a wide context .."""
+WINDOW_PX = 3072
+""".. up to this side of what is computed at once: a U-Net of 5 levels then takes 1 to 3 GiB a core in OpenVINO."""
 BLOCK_PX = 1024  # default side of the blocks in which maps are read and written
 STRIP_PX = 4096  # width of the strips in which blocks are visited; bounds what must be kept between two rows of blocks
 
@@ -87,6 +91,25 @@ def plan_tiles(
     )
     plan = TilePlan(shape, (height, width), overlap_px=overlap_px)
     return plan.shifted(stride_px) if shifted else plan
+
+
+def fitted_tile_px(shape: tuple[int, int], *, context_px: int, stride_px: int, least_px: int) -> int:
+    """Return the side of the tiles in which a network that reads a wide context computes a raster.
+
+    Tiles are as large as it takes to compute at most ``MOST_COMPUTED`` pixels for each one kept, within ``WINDOW_PX``,
+    and may be ``least_px`` in any case. Of these sides down to half of the largest, the one counts by which the fewest
+    pixels are computed for a raster of this shape: a small raster is not computed in a large tile.
+    """
+    wanted = math.ceil(2 * context_px / (math.sqrt(MOST_COMPUTED) - 1))
+    most = min(max(least_px, min(wanted, WINDOW_PX - 2 * context_px)), max(shape))
+    most = math.ceil(most / stride_px) * stride_px
+    sides = range(most, most // 2, -stride_px)
+    return min(sides, key=lambda side: computed_px(shape, side, context_px))
+
+
+def computed_px(shape: tuple[int, int], tile_px: int, context_px: int) -> int:
+    """Return how many pixels are computed for a raster, with the context around every tile."""
+    return math.prod(math.ceil(length / tile_px) for length in shape) * (tile_px + 2 * context_px) ** 2
 
 
 def visit_blocks(shape: tuple[int, int], block_px: int, strip_px: int = STRIP_PX) -> Iterator[Block]:

@@ -79,7 +79,7 @@ def predict_scenes(
         InputError: If engine, precision or device are not available.
         ClusterError: If workers or scheduler cannot be reached, or are lost.
     """
-    jobs = [MapJob(ref, model, refiner, models_gsd_m=options.gsd_m) for ref in scenes]
+    jobs = [MapJob(ref, model, refiner, models_gsd_m=options.gsd_m, halo_px=options.halo_px) for ref in scenes]
     several = len(scenes) > 1 or outputs.out.is_dir()
     files_of = [outputs.files(ref.name if several else None, refiner) for ref in scenes]
     folders = [one.path.parent for files in files_of[:1] for one in files] if several else []
@@ -87,7 +87,7 @@ def predict_scenes(
         made = [several and not options.force and is_made(files) for files in files_of]
         for job, files, done in zip(jobs, files_of, made, strict=True):
             _check_outputs(files, [*job.scene.paths, model, refiner], force=options.force or done)
-        models = LoadedModels.load(model, refiner, options.gsd_m)
+        models = LoadedModels.load(model, refiner, options.gsd_m, options.halo_px)
         _check_same(models)
         opened = [kept.enter_context(job.opened(models)) for job in jobs[:_KEPT_OPEN]]
         pixels = [_checked_pixels(one) for one in opened]
@@ -134,7 +134,7 @@ def refine_scene(
         )
     files = outputs.files(None, refiner)
     _check_outputs(files, [scores.path, *scenes[0].paths, refiner], force=options.force)
-    job = MapJob(scenes[0], refiner=refiner, scores=scores, models_gsd_m=options.gsd_m)
+    job = MapJob(scenes[0], refiner=refiner, scores=scores, models_gsd_m=options.gsd_m, halo_px=options.halo_px)
     with job.opened() as opened:
         card = opened.models.all[0].card
         if opened.given is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,16 +16,17 @@ from typing import Any, cast
 from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import CrispmapWarning, ModelError, OutputError, SceneError, number_of
+from crispmap.errors import ModelError, OutputError, SceneError, number_of
 from crispmap.events import SILENT, Events, Progress, progress
 from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.engines.interface import PrecisionError
+from crispmap.inference.exactness import blended_tags, halo_tags
 from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_scene
 from crispmap.inference.job import OpenJob
 from crispmap.inference.options import AUTO, PredictOptions
-from crispmap.inference.pipeline import available_cores, work_through
+from crispmap.inference.pipeline import UNDER_WAY, available_cores, work_through
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.precision import choose_precision
 from crispmap.inference.products import ClassMap, Product
@@ -41,7 +41,6 @@ from crispmap.raster.refs import SceneRef
 JOB_TAG = "CRISPMAP_JOB"  # the tag with the hash of all a map depends on
 PRECISION_TAG = "CRISPMAP_PRECISION"  # the tag with the reason why a map was computed in its precision
 ENGINE_TAG = "CRISPMAP_ENGINE"  # the tag with the engine that computed a map, and its precision
-BLENDED_TAG = "CRISPMAP_BLENDED"  # the tag of a map that is not that of its models on the whole scene, with the reason
 SEAM_TAG = "CRISPMAP_SEAM_CHECK"  # the tag with the findings of a seam check
 _TRIED_PX = 16_000_000  # pixels of a scene below which a trial of other precisions takes longer than it can save
 _TRIED_BLOCKS, _TRIED_SIDE_PX = 8, 256
@@ -155,6 +154,10 @@ def _made(run: _Run, events: Events) -> MapResult:
     blocks = list(visit_blocks(run.work.grid.shape, run.store.block_px))
     finished, seams = list(run.store.finished), None
     with progress(events, "map", _pixels(run, blocks), done=_pixels(run, finished)) as running:
+        opened = run.opened
+        if opened.models.exact is not None:
+            running.note("Measuring what the smaller halo costs")
+        tags = halo_tags(opened.image, opened.models, opened.given, run.work, opened.job.engine)
         _fill(run, blocks, running)
         if not run.store.has_pixels:
             run.store.discard()
@@ -166,7 +169,8 @@ def _made(run: _Run, events: Events) -> MapResult:
         if run.options.verify_seams:
             running.note("Checking seams")
             seams = check_seams(run.opened, run.work, run.options.verify_seams, seed=run.options.seed)
-        tags = {} if seams is None else {SEAM_TAG: seams.text}
+        if seams is not None:
+            tags[SEAM_TAG] = seams.text
         paths = run.store.finish(tags, on_file_start=lambda path: running.note(f"Writing {path.name}"))
     return MapResult(tuple(paths), len(finished), len(blocks), run.work.engine, seams, run.opened.pixel_sizes)
 
@@ -189,11 +193,7 @@ def _settled(opened: OpenJob, options: PredictOptions, folder: Path) -> tuple[Op
         precision = cast(Precision, options.precision)
     opened = replace(opened, job=replace(opened.job, engine=replace(engine, precision=precision)))
     work = opened.work()
-    facts[ENGINE_TAG] = work.engine
-    if work.blended:
-        facts[BLENDED_TAG] = work.blended
-        warnings.warn(work.blended, CrispmapWarning, stacklevel=3)
-    return opened, work, facts
+    return opened, work, {**facts, ENGINE_TAG: work.engine, **blended_tags(work)}
 
 
 def _begun_precision(folder: Path) -> tuple[Precision, str] | None:
@@ -211,6 +211,7 @@ def _tried_precision(opened: OpenJob, engine: EngineChoice) -> tuple[Precision, 
     if grid.height * grid.width < _TRIED_PX:
         return "float32", "float32; the scene is too small for a trial of others to pay"
     side = _TRIED_SIDE_PX
+    opened = _for_trial(opened)
     if opened.by_square is not None:
         grid, side = opened.by_square.grid(grid), max(1, side // opened.by_square.side_px)
     blocks = [block for block in grid.blocks(side) if block.shape == (side, side)]
@@ -226,8 +227,20 @@ def _tried_precision(opened: OpenJob, engine: EngineChoice) -> tuple[Precision, 
         try:
             choice = choose_precision(open_at)
         except PrecisionError:
-            return "float32", "float32; the network works at another pixel size than the scene's"
+            why = "works at another pixel size than the scene's" if not opened.models.blended else "is blended"
+            return "float32", f"float32; the network {why}"
     return choice.precision, choice.tag
+
+
+def _for_trial(opened: OpenJob) -> OpenJob:
+    """Return the job without a wide halo: a trial is of the arithmetic, and would compute it many times."""
+    coarse = opened.models.coarse
+    if coarse is None or coarse.network.halo_px == coarse.network.train_margin_px:
+        return opened
+    coarse = replace(coarse, network=coarse.network.reading(0))
+    return replace(
+        opened, job=replace(opened.job, tile_px=_TRIED_SIDE_PX), models=replace(opened.models, coarse=coarse)
+    )
 
 
 def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:
@@ -251,12 +264,15 @@ def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:
     try:
         with _cluster(run.options) as client:
             if client is None:
-                work_through(missing, compute, threads=run.opened.job.engine.threads, done=done)
+                threads = run.opened.job.engine.threads
+                # Where a block is one large tile, each thread has a block of its own.
+                under_way = max(UNDER_WAY, 1 + math.ceil(threads / (run.store.block_px // run.work.tile_px) ** 2))
+                work_through(missing, compute, threads=threads, done=done, under_way=under_way)
             else:
                 from crispmap.inference.cluster import work_on_cluster
 
-                threads = None if run.options.workers is None else max(1, available_cores() // run.options.workers)
-                work_on_cluster(client, run.opened.job.absolute(), encode, missing, threads=threads, deliver=deliver)
+                each = None if run.options.workers is None else max(1, available_cores() // run.options.workers)
+                work_on_cluster(client, run.opened.job.absolute(), encode, missing, threads=each, deliver=deliver)
     except (KeyboardInterrupt, SystemExit) as stop:
         kept = len(run.store.finished)
         if kept:
@@ -297,6 +313,8 @@ def _identity(opened: OpenJob, work: ScoreWork, outputs: Sequence[Output]) -> di
     }
     if job.models_gsd_m is not None:
         settings["models_gsd_m"] = job.models_gsd_m
+    if opened.models.exact is not None and opened.models.coarse is not None:
+        settings["halo_px"] = opened.models.coarse.network.halo_px
     found = {
         "scene": fingerprint(job.scene),
         "engine": work.engine,

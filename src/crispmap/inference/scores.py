@@ -10,18 +10,17 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
 
-from crispmap.errors import CrispmapWarning, ModelError
+from crispmap.errors import CrispmapWarning, InputError, ModelError
 from crispmap.geo.squares import SQUARES_TAG, Squares
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
-from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio
+from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio, suited_tile_px
 from crispmap.inference.engines import EngineChoice
-from crispmap.inference.network import MapNetwork
-from crispmap.inference.plan import TILE_PX, Cut
+from crispmap.inference.network import MapNetwork, context_px
+from crispmap.inference.plan import TILE_PX, Cut, fitted_tile_px
 from crispmap.inference.refine import check_refiner, refined_scores
 from crispmap.inference.tiled import TiledScores
 from crispmap.inference.work import DirectScores, Layer, ScoreWork, StackedScores
 from crispmap.models.model import CoarseModel, RefinerModel
-from crispmap.models.registry import architectures
 from crispmap.raster.scene import Scene, SceneReader
 
 ScoreRaster: TypeAlias = ScoresOnScene | TiledScores
@@ -36,6 +35,7 @@ class ScoreModels:
 
     coarse: CoarseModel | None = None
     refiner: RefinerModel | None = None
+    exact: CoarseModel | None = None  # the coarse network as it is, where less context is read than it depends on
 
     @property
     def all(self) -> list[CoarseModel | RefinerModel]:
@@ -59,6 +59,32 @@ class ScoreModels:
                 )  # fmt: skip
         coarse = None if self.coarse is None else self.coarse.working_at(gsd_m)
         return replace(self, coarse=coarse, refiner=None if self.refiner is None else self.refiner.working_at(gsd_m))
+
+    def reading(self, halo_px: int | None) -> Self:
+        """Return the models with a coarse network that reads less context than it depends on, rounded up to its stride.
+
+        None leaves what it reads, and so does what is rounded up to that.
+
+        Raises:
+            InputError: If there is no coarse network whose context may be cut, or it depends on less.
+        """
+        if halo_px is None:
+            return self
+        if self.coarse is None:
+            raise _wrong_halo("A halo is given without a coarse network", "a coarse network that pads its input")
+        network, name = self.coarse.network, self.coarse.card.architecture
+        if network.radius_px is None:
+            raise _wrong_halo(f"{name} has no halo: every pixel depends on the whole input", "a network with a radius")
+        if network.halo_px <= network.train_margin_px:
+            given = f"{name} does not pad its input: it cannot work without its margin of {network.halo_px} pixels"
+            raise _wrong_halo(given, "a halo of networks that pad, such as unet-lite0")
+        if not network.train_margin_px <= halo_px <= network.radius_px:
+            limits = f"{network.train_margin_px} to {network.radius_px}, the radius of {name}"
+            raise _wrong_halo(f"A halo of {halo_px} pixels is asked for", limits)
+        other = network.reading(halo_px)
+        if other.halo_px == network.halo_px:
+            return self
+        return replace(self, coarse=replace(self.coarse, network=other), exact=self.coarse)
 
     @property
     def blended(self) -> str:
@@ -88,11 +114,19 @@ class ScoreModels:
         bounded = all(model.network.radius_px is not None for model in self.all)
         return bounded and len({model.scaling for model in self.all}) == 1
 
-    def tile_px(self, engine: EngineChoice) -> int:
-        """Return the side of the tiles that all models run fast on."""
-        if engine.on_cuda:
-            return DEVICE_TILE_PX
-        return min((_tile_px(model) for model in self.all), default=TILE_PX)
+    def tile_px(self, engine: EngineChoice, image: SceneReader) -> int:
+        """Return the side of the tiles that all models run fast on; with a wide halo, of those that suit the scene."""
+        least = DEVICE_TILE_PX if engine.on_cuda else min(map(suited_tile_px, self.all), default=TILE_PX)
+        if self.coarse is None or not (self.exact or self.coarse.network.halo_px > self.coarse.network.train_margin_px):
+            return least
+        return fitted_tile_px(
+            image.grid.shape, context_px=self.context_px, stride_px=self.coarse.network.stride_px, least_px=least
+        )
+
+    @property
+    def context_px(self) -> int:
+        """The pixels of the image that are read beyond a tile on every side."""
+        return context_px(self.coarse, self.refiner)
 
     def check(self, image: SceneReader, given: SceneReader | None) -> None:
         """Raise ModelError unless there are scores, and models are made for the bands and scores they get."""
@@ -124,7 +158,7 @@ def score_work(
         InputError: If the engine cannot do what is asked for.
     """
     models.check(image, given)
-    cut = replace(cut, tile_px=cut.tile_px or models.tile_px(engine))
+    cut = replace(cut, tile_px=cut.tile_px or models.tile_px(engine, image))
     scores = None if given is None else scores_on_scene(given, image)
     if models.all and models.direct(image):
         return DirectScores(image, scores, MapNetwork(models.coarse, models.refiner), engine, cut)
@@ -161,7 +195,7 @@ def _rasters(
         raise _nothing_given()
     layers: list[tuple[Layer, ScoreRaster]] = [("coarse", scores)]
     if models.refiner is not None:
-        cut = Cut(_tile_px(models.refiner), shifted=shifted)
+        cut = Cut(suited_tile_px(models.refiner), shifted=shifted)
         layers.insert(0, ("refined", refined_scores(scores, image, models.refiner, engine=engine, cut=cut)))
     return layers
 
@@ -170,6 +204,5 @@ def _nothing_given() -> ModelError:
     return ModelError("There is neither a coarse network nor scores.", expected="a model, or scores of another tool")
 
 
-def _tile_px(model: CoarseModel | RefinerModel) -> int:
-    known = architectures().get(model.card.architecture)
-    return TILE_PX if known is None else known.tile_px
+def _wrong_halo(given: str, expected: str) -> InputError:
+    return InputError(f"{given}.", expected=expected, remedy="leave out halo_px=")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,8 @@ class CoarseNetwork(nn.Module):
     bands: int  # of the image
     classes: int  # score maps
     train_margin_px: int  # context ``forward`` takes on every side of its scores; 0 for networks that pad
-    # Context inference reads on every side of a tile: as far as any pixel outside the tile changes a score in it; a
-    # multiple of the stride if it is more than train_margin_px
+    # Context inference reads on every side of a tile: as far as any pixel outside the tile changes a score in it, or
+    # less where ``reading`` asked for it; a multiple of the stride if it is more than train_margin_px
     halo_px: int
     stride_px: int  # height, width and origin of any window of scores are multiples of it
     radius_px: int | None  # influence radius: the furthest an input pixel can change an output pixel; None if unbounded
@@ -43,6 +44,12 @@ class CoarseNetwork(nn.Module):
             image: (batch, band, row + 2 train_margin_px, col + 2 train_margin_px), scaled as the model card says.
         """
         raise NotImplementedError
+
+    def reading(self, context_px: int) -> Self:
+        """Return the network with the same weights that reads at least so much context around a tile in inference."""
+        other, more = copy.copy(self), max(0, context_px - self.train_margin_px)
+        other.halo_px = self.train_margin_px + math.ceil(more / self.stride_px) * self.stride_px
+        return other
 
     def for_inference(self) -> nn.Module:
         """Return a module from an image with ``halo_px`` on every side to its scores, in the fastest form for engines.

@@ -81,10 +81,11 @@ def _built(card: ModelCard, weights: Mapping[str, Tensor], path: Path) -> Coarse
     architecture = known[card.architecture]
     try:
         _check_options(architecture, card.arguments)
-        # On the meta device a false claim of a huge layer costs nothing: shapes are compared before any allocation.
-        with torch.device("meta"):
-            network = architecture.build(**card.arguments)
+        network = _without_values(architecture, card)
         network.load_state_dict(weights, strict=True, assign=True)
+        if _has_meta(network):  # constants that are in no file
+            network = _with_values(architecture, card)
+            network.load_state_dict(weights, strict=True, assign=True)
     except (RuntimeError, TypeError, ValueError, KeyError, ArithmeticError) as error:
         raise ModelError(
             f"{path}: the weights do not fit the architecture {card.architecture!r}: {str(error).splitlines()[0]}",
@@ -92,6 +93,33 @@ def _built(card: ModelCard, weights: Mapping[str, Tensor], path: Path) -> Coarse
             remedy="the file is damaged; train or fetch the model again",
         ) from error
     return network
+
+
+def _without_values(architecture: Architecture, card: ModelCard) -> CoarseNetwork | Refiner:
+    """Return the network that a card describes, on the meta device where it can be built there.
+
+    A false claim of a huge layer then costs nothing, for shapes are compared before any allocation. Elsewhere the card
+    must have a name for every band and class.
+    """
+    try:
+        with torch.device("meta"):
+            return architecture.build(**card.arguments)
+    except (RuntimeError, ModelError):
+        counts = len(card.band_names), len(card.schema)
+        if (card.arguments.get("bands"), card.arguments.get("classes")) != counts:
+            raise
+        return _with_values(architecture, card)
+
+
+def _with_values(architecture: Architecture, card: ModelCard) -> CoarseNetwork | Refiner:
+    with torch.random.fork_rng(devices=[]):  # what is drawn afterwards does not depend on whether a model was loaded
+        return architecture.build(**card.arguments)
+
+
+def _has_meta(network: nn.Module) -> bool:
+    """Return whether a tensor of a network, buffer or plain attribute, has no values."""
+    values = [value for part in network.modules() for value in (*part.__dict__.values(), *part.buffers(recurse=False))]
+    return any(value.is_meta for value in values if isinstance(value, Tensor))
 
 
 def _check_options(architecture: Architecture, arguments: Mapping[str, Any]) -> None:

@@ -163,7 +163,7 @@ def predict_project(
     with open_sources(project) as sources:  # shows what is wrong with the project's areas before any work
         gsd_m = sources.gsd_m if len(project.scenes) > 1 else project.gsd_m
         total = sum(math.prod(one.image.grid.shape) for one in sources.scenes if one.scene.mapped)
-    loaded = [_models(one, project) for one in passes]
+    loaded = [_models(one, project, options.halo_px) for one in passes]
     results = []
     count = len(passes) * len(project.mapped)
     with progress(events, f"{count} maps", len(passes) * total) if count > 1 else nullcontext(events) as running:
@@ -172,7 +172,8 @@ def predict_project(
                 files = one.files[index]
                 made = count > 1 and not options.force and is_made(files)
                 files[0].path.parent.mkdir(parents=True, exist_ok=True)
-                with map_job(project, scene, models.files, gsd_m).opened(models) as opened:
+                job = replace(map_job(project, scene, models.files, gsd_m), halo_px=options.halo_px)
+                with job.opened(models) as opened:
                     results.append(
                         make_maps(opened, files, project.schema, options=options, events=running, keep_made=made)
                     )
@@ -217,12 +218,12 @@ def _check_free(outputs: list[list[Output]], options: PredictOptions) -> None:
             _refuse_existing([one.path for one in files], "give force=True to replace the maps")
 
 
-def _models(one: _Pass, project: Project) -> LoadedModels:
+def _models(one: _Pass, project: Project, halo_px: int | None) -> LoadedModels:
     """Return the models of a pass, sure that they know the project's classes."""
     for path, what in ((one.coarse, "a trained network"), (one.refiner, "a trained refiner")):
         if path is not None:
             _check_model(path, what, project)
-    models = LoadedModels.load(one.coarse, one.refiner)
+    models = LoadedModels.load(one.coarse, one.refiner, halo_px=halo_px)
     for model, path in zip(models.all, models.files.values(), strict=True):
         check_classes(model.card, project, path)
     return models

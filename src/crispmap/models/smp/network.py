@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
+from crispmap.errors import ModelError
 from crispmap.models.base import CoarseNetwork
 from crispmap.models.radius import measured_radius
 from crispmap.models.smp.names import LITE0, library_name
@@ -33,7 +35,8 @@ class SmpNetwork(CoarseNetwork):
         radius_px: The influence radius; "measured" where it is not known yet.
 
     Raises:
-        ModelError: If the weights cannot be read or are those of another encoder.
+        ModelError: If encoder and decoder do not go together, or not with images of any size; if the weights cannot be
+            read or are those of another encoder.
         ValueError: If the radius is out of its range.
     """
 
@@ -44,15 +47,19 @@ class SmpNetwork(CoarseNetwork):
         self.architecture = architecture
         self.bands, self.classes = arguments["bands"], arguments["classes"]
         decoder, encoder, depth = parts
-        model: Any = _model(self.bands, self.classes, decoder, encoder, depth)
-        self.train_margin_px, self.stride_px = 0, int(model.encoder.output_stride)
-        _interpolate_alike_everywhere(model)
-        if radius_px == "measured":
-            radius_px = measured_radius(model, self.bands, self.stride_px)
+        try:
+            model: Any = _model(self.bands, self.classes, decoder, encoder, depth)
+            self.train_margin_px, self.stride_px = 0, int(model.encoder.output_stride)
+            _interpolate_alike_everywhere(model)
+            if radius_px == "measured":
+                _check_sizes(model, self.bands, self.stride_px)
+                radius_px = measured_radius(model, self.bands, self.stride_px)
+        except Exception as error:  # as many kinds as there are encoders: of sizes, of levels, of weights by name
+            raise _unusable(f"{decoder} on {encoder} of {depth} levels", error) from error
         if radius_px is not None and not (type(radius_px) is int and 0 <= radius_px <= _MOST_RADIUS_PX):
             raise ValueError(f"radius_px is {radius_px!r}")
         self.radius_px = radius_px
-        self.halo_px = 0 if radius_px is None else math.ceil(radius_px / self.stride_px) * self.stride_px
+        self.halo_px = math.ceil((radius_px or 0) / self.stride_px) * self.stride_px
         self.arguments = {**arguments, "radius_px": radius_px}
         self.started_from = start_encoder(model.encoder, encoder, weights, self.bands)
         self.model: Any = model
@@ -105,6 +112,24 @@ def deeplabv3_resnet50(
     """DeepLabV3 on a ResNet50: Chen et al. 2017, "Rethinking Atrous Convolution". Its influence has no bound."""
     arguments = {"bands": bands, "classes": classes}
     return SmpNetwork("deeplabv3-resnet50", arguments, ("DeepLabV3", "resnet50", 5), weights, radius_px)
+
+
+def _check_sizes(model: nn.Module, bands: int, stride_px: int) -> None:
+    """Raise whatever a network raises that takes images of one size only."""
+    model.eval()
+    with torch.no_grad():
+        for rows, cols in ((2, 3), (5, 4)):
+            model(torch.zeros(1, bands, rows * stride_px, cols * stride_px))
+    model.train()
+
+
+def _unusable(what: str, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ModelError(
+        f"{what} cannot be used: {reason.rstrip('.')}.",
+        expected="an encoder with features at several levels that takes images of any size, and a decoder for them",
+        remedy="name another encoder, such as resnet34, or another decoder or depth",
+    )
 
 
 def _model(bands: int, classes: int, decoder: str, encoder: str, depth: int) -> Any:
