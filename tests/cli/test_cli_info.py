@@ -214,7 +214,7 @@ class TestProjects:
         ]
         assert values["areas"] == {"coarse": 1, "refiner": 1, "test": 1}
         assert values["coarse"]["kind"] == "unet-lite0"
-        assert values["finetune"] == {}
+        assert values["finetune"] == {"preset": "fast"}
         assert values["refiner"] is None
         assert "  - for labels, path" in run(folder).stdout
 

@@ -39,7 +39,7 @@ def demo(  # noqa: PLR0913 - its options
     else:
         print_evaluations(made.results.methods)
     notify(f"Report: {made.products.report}")
-    notify(f"Map for QGIS: {made.products.refined_map if papers else made.products.finetuned_map}")
+    notify(f"Map for QGIS: {made.products.refined_map}")
     if show:
         _open(made.products.report)
 

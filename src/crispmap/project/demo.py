@@ -41,7 +41,8 @@ output: {{folder: results}}
 """
 _DEFAULT = """\
 coarse: {kind: unet-lite0, preset: fast}    # a U-Net whose encoder knows ImageNet
-finetune: true                              # it goes on with the precise piece"""
+finetune: true                              # it goes on with the precise piece
+refiner: {kind: rnn, preset: fast}          # sharpens its scores along the edges of the image"""
 _PAPERS = """\
 coarse: {kind: fcn-rnn, gsd_m: 1.0, preset: fast}
 refiner: {kind: rnn, variant: class-specific, iterations: 5, preset: fast}"""
@@ -101,10 +102,12 @@ def run_demo(  # noqa: PLR0913 - what a person may choose
         project.write_text(_project_text(size_px, seed, _PAPERS if papers else _DEFAULT), encoding="utf-8")
     with stage("train the coarse network", "Training the coarse network on the imprecise map"):
         train_project(project, stage="coarse", force=force, trainer=trainer, events=events)
-    makes, text = ("refiner", "Training the refiner") if papers else ("finetuned", "Fine-tuning the network")
-    with stage("train the refiner" if papers else "fine-tune the network", f"{text} on the precise piece"):
-        train_project(project, stage=makes, force=force, trainer=trainer, events=events)
-    with stage("map the town", "Mapping the whole town, before and after it"):
+    if not papers:
+        with stage("fine-tune the network", "Fine-tuning the network on the precise piece"):
+            train_project(project, stage="finetuned", force=force, trainer=trainer, events=events)
+    with stage("train the refiner", "Training the refiner on the precise piece"):
+        train_project(project, stage="refiner", force=force, trainer=trainer, events=events)
+    with stage("map the town", "Mapping the whole town, before and after refinement"):
         predict_project(project, options=PredictOptions(device=trainer.device, force=force), events=events)
     events.note("Scoring the maps on the test area")
     story = Story("A generated town, mapped from an imprecise map", timings, _NOTES)

@@ -47,6 +47,11 @@ class ProjectFacts:
             found |= {f"{name}{end}": section.path for name, section in sections.items() if section is not None}
         return found | self._models
 
+    def _finetuning(self) -> dict[str, Any] | None:
+        """Return how the network is fine-tuned: the preset, and what is set otherwise."""
+        finetune, preset = self.project.finetune, self.project.coarse.preset
+        return None if finetune is None else {"preset": preset, **finetune.model_dump(exclude_none=True)}
+
     @property
     def _models(self) -> dict[str, Path]:
         return {f"{name} model": path for name, path in self.project.models.items()}
@@ -69,7 +74,7 @@ class ProjectFacts:
             **({} if project.data_set is None else {"data_set": project.data_set.to_dict()}),
             "areas": {role: count for role, count in counts.items() if count},
             "coarse": None if project.scores_given or project.models else coarse,
-            "finetune": None if project.finetune is None else project.finetune.model_dump(exclude_none=True),
+            "finetune": self._finetuning(),
             "refiner": None if project.refiner is None else project.refiner.model_dump(exclude_none=True),
             "output_folder": project.output_folder,
         }
