@@ -7,6 +7,7 @@ import json
 import math
 import platform
 import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from crispmap.errors import ProjectError
+from crispmap.errors import CrispmapWarning, ProjectError, TrainingError
 from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
 from crispmap.evaluation.readers import LabelSource
 from crispmap.evaluation.recalibration import BiasedLabels
@@ -39,10 +40,12 @@ from crispmap.project.preflight import require_precise
 from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, SceneMaps, load_refiner
 from crispmap.project.scored import ScoredScene, iteration_curve, titled_crops
 from crispmap.raster.scores import open_scores
+from crispmap.report.charts.training import TrainingCurve
 from crispmap.report.pages.page_pictures import step_names
 from crispmap.report.pages.report import write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
 from crispmap.report.pictures.views import Crop, Overview
+from crispmap.training.folder import read_history
 from crispmap.types import FloatArray, LabelArray
 
 RETHRESHOLDED = "re-thresholded coarse map"
@@ -225,7 +228,7 @@ class _ScoredProject:
             final=final, others=between, sharpening=self._sharpening(), curve=results.steps,
             crops=[self._crop(*crop) for crop in titled_crops(self.scenes, _ScoredMaps.compared, self.sources)],
             overview=_overview([(one, area.block) for one in self.scenes for area in one.areas]),
-            settings=self._settings(results), provenance=_provenance(self.sources),
+            trainings=self._trainings(), settings=self._settings(results), provenance=_provenance(self.sources),
             timings=story.timings or self._training_times(), notes=story.notes,
         )  # fmt: skip
 
@@ -256,6 +259,12 @@ class _ScoredProject:
         made = zip(wanted.items(), models.values(), strict=True)
         return {name: read_card(path) for (name, there), path in made if there}
 
+    def _trainings(self) -> dict[str, TrainingCurve]:
+        """Return the courses of the trainings that the models come from, of those that leave a history."""
+        folders = {"coarse network": "coarse", "fine-tuned network": "finetuned", "refiner": "refiner"}
+        paths = {name: self.products.training / folder / "history.csv" for name, folder in folders.items()}
+        return {name: _training_curve(paths[name], card) for name, card in self._cards().items()}
+
     def _training_times(self) -> dict[str, float]:
         return {
             f"train the {name}": card.provenance["seconds"]
@@ -273,6 +282,22 @@ class _ScoredProject:
             return settings
         biases = dict(zip(self.schema.names, results.biases, strict=True))
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
+
+
+def _training_curve(path: Path, card: ModelCard) -> TrainingCurve:
+    """Return what the history of a model's training tells; nothing, with a warning, where it cannot be read."""
+    try:
+        rows = read_history(path)
+    except TrainingError as error:
+        warnings.warn(f"The report has no chart of a training. {error}", CrispmapWarning, stacklevel=2)
+        return TrainingCurve()
+    # The folder may hold a later training that is not finished, or that of a network since replaced by another model.
+    if not rows or rows[-1]["step"] != card.provenance.get("steps"):
+        return TrainingCurve()
+    loss, mean_iou = (
+        [(int(row["step"]), row[figure]) for row in rows if figure in row] for figure in ("loss", "val_mean_iou")
+    )
+    return TrainingCurve(loss, mean_iou)
 
 
 def _overview(places: Sequence[tuple[_ScoredMaps, Block]]) -> Overview | None:

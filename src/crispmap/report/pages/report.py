@@ -15,6 +15,7 @@ import numpy as np
 from crispmap.evaluation.evaluation import chance_note
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.charts.steps import Curve, steps_svg
+from crispmap.report.charts.training import training_svg
 from crispmap.report.pages.html import chart_markup, data_uri, render_page, sections_of, write_page
 from crispmap.report.pages.listing import groups_of
 from crispmap.report.pages.page_pictures import crop_view, error_pictures, overview_pictures, overview_thinning
@@ -30,6 +31,7 @@ _SECTIONS = (
     ("crops", "crops", "Step by step"),
     ("errors", "errors", "Where the maps err"),
     ("per_class", "classes", "Class by class"),
+    ("trainings", "training", "Over the training"),
     ("timings", "time", "Time taken"),
     ("settings", "settings", "Settings"),
     ("provenance", "provenance", "Provenance"),
@@ -74,6 +76,11 @@ def render_report(data: ReportData) -> str:
         "confusion": _confusion(data.best.evaluation.confusion),
         "final": data.best.name,
         "rethresholded": data.rethresholded is not None,
+        "trainings": [
+            (name, chart_markup(training_svg(curve, title=f"Training of the {name}")))
+            for name, curve in data.trainings.items()
+            if not curve.is_empty
+        ],
         "timings": _timings(data.timings),
         "settings": groups_of(data.settings),
         "provenance": groups_of(data.provenance),
