@@ -134,6 +134,22 @@ class TestFigures:
             card = read_card(compared[1].root / method.coarse / "coarse.safetensors")
             assert record.training_s["coarse"] == card.provenance["seconds"]
 
+    def test_the_report_shows_how_probable_each_network_finds_each_class(
+        self, compared: tuple[Path, Comparison], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: list[Any] = []
+        monkeypatch.setattr(report, "write_comparison", lambda path, data, force: given.append(data))
+        write_comparison_report(compared[1], table_of(compared[1]))
+        assert given[0].strips
+        for strip in given[0].strips:
+            assert list(strip.activations) == ["svm", "fcn-rnn"]  # a refiner's are those of its network
+            for name, by_class in strip.activations.items():
+                shares = np.stack(list(by_class.values()))
+                assert list(by_class) == list(given[0].schema.names)
+                np.testing.assert_allclose(shares.sum(axis=0), 1, atol=1e-5)
+                # Engines round differently: a few pixels may change sides.
+                assert (shares.argmax(axis=0) == strip.maps[name]).mean() > 0.99
+
     def test_the_table_has_a_row_a_map_and_a_difference_to_the_own_method(
         self, compared: tuple[Path, Comparison]
     ) -> None:

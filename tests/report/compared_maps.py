@@ -90,7 +90,14 @@ def report() -> ComparisonReport:
         blocks=(16, 24.0),
         rocs={name: lines for name in SCHEMA.names},
         steps={OWN: [Curve("test", [0.5, 0.6, 0.65], "#d55e00", 0.55), Curve("learned from", [0.5, 0.7, 0.8])]},
-        strips=[Strip("Piece 1 <b>", np.full((3, SIDE, SIDE), 99, np.uint8), {"reference": reference(), **maps()})],
+        strips=[
+            Strip(
+                "Piece 1 <b>",
+                np.full((3, SIDE, SIDE), 99, np.uint8),
+                {"reference": reference(), **maps()},
+                {"fcn <rnn>": {name: np.full((SIDE, SIDE), 0.25, np.float32) for name in SCHEMA.names}},
+            )
+        ],
         banks=[FilterBank("M, on the score of house & barn", filters)],
         settings={"scene": "a<b>.tif", "seed": 3},
         notes=["A note & more."],

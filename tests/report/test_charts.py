@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from crispmap.report.charts.roc import RocLine, roc_svg, style_of
 from crispmap.report.charts.steps import Curve, steps_svg
+from crispmap.report.charts.training import TrainingCurve, training_svg
 
 
 def read(text: str) -> ET.Element:
@@ -138,3 +139,37 @@ def test_figures_without_a_page_load_no_matplotlib() -> None:
     code = f"import sys, {modules}, crispmap.report.pages.comparison; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_training_is_drawn_with_loss_above_and_score_below() -> None:
+    curve = TrainingCurve(loss=[(25, 0.9), (50, 0.5), (75, 0.4)], mean_iou=[(50, 0.7), (75, 0.6)])
+    root = read(training_svg(curve, title="Training of the coarse network"))
+    assert tips(root) == [
+        "loss, step 25: 0.9", "loss, step 50: 0.5", "loss, step 75: 0.4", "mean IoU, %, step 50: 70",
+        "mean IoU, %, step 75: 60",
+    ]  # fmt: skip
+    loss, score = points(root)[:3], points(root)[3:]
+    assert [x for x, _ in loss[1:]] == pytest.approx([x for x, _ in score], abs=0.11)  # one axis of steps
+    assert max(y for _, y in loss) < min(y for _, y in score)
+    assert {"loss, 0.4 after step 75", "mean IoU of validation, highest 70.0 after step 50"} <= set(texts(root))
+    assert "highest 70.0 after step 50" in root.attrib["aria-label"]
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.lists(st.floats(0, 1e6), max_size=90),
+    st.lists(st.floats(0, 1), max_size=90),
+)
+def test_trainings_of_any_length_stay_inside(loss: list[float], scores: list[float]) -> None:
+    curve = TrainingCurve(list(enumerate(loss, 1)), list(enumerate(scores, 1)))
+    assert curve.is_empty == (not loss and not scores)
+    if curve.is_empty:
+        return
+    root = read(training_svg(curve, title="t"))
+    width, height = map(float, root.attrib["viewBox"].split()[2:])
+    assert len(points(root)) == sum(len(values) for values in (loss, scores) if len(values) <= 60)
+    for x, y in points(root):
+        assert 0 <= x <= width
+        assert -0.5 <= y <= height
+    assert sum(text.startswith("loss,") for text in texts(root)) == bool(loss)
+    assert sum(text.startswith("mean IoU of") for text in texts(root)) == bool(scores)

@@ -136,6 +136,11 @@ class TestPage:
             assert raw not in page
         assert "house &amp; barn" in page
 
+    def test_every_class_has_an_activation_map_of_each_network(self) -> None:
+        page = render_comparison(report())
+        assert re.findall(r"probability of each class, <strong>(.*?)</strong>", page) == ["fcn &lt;rnn&gt;"]
+        assert page.count('alt="Piece 1 &lt;b&gt;: probability of ') == len(SCHEMA)
+
     def test_the_same_data_give_the_same_page(self) -> None:
         assert render_comparison(report()) == render_comparison(report())
 

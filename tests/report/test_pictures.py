@@ -24,7 +24,7 @@ from crispmap.report.pictures.maps import (
     error_map_png,
     heat_png,
 )
-from crispmap.report.pictures.photos import UNKNOWN_GREY, every, photo_jpeg, rgb_preview
+from crispmap.report.pictures.photos import UNKNOWN_GREY, averaged, every, every_nth, photo_jpeg, rgb_preview
 from crispmap.report.pictures.strip import strip_png
 from crispmap.types import IGNORE
 
@@ -127,6 +127,19 @@ def test_nothing_is_thinned_without_need() -> None:
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     np.testing.assert_array_equal(every(labels, 4), labels)
     np.testing.assert_array_equal(every(np.arange(9)[None], 3), [[1, 4, 7]])
+
+
+@SETTINGS
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 9))
+def test_averaged_images_keep_their_mean_and_the_size_of_thinned_maps(height: int, width: int, n: int) -> None:
+    image = np.random.default_rng(height).integers(0, 255, (2, height, width), dtype=np.uint8)
+    means = averaged(image, n)
+    assert means.shape == every_nth(image, n).shape
+    whole = image[:, : height // n * n, : width // n * n]
+    inner = means[:, : height // n, : width // n]
+    np.testing.assert_allclose(inner.sum((1, 2)) * n * n, whole.astype(np.float64).sum((1, 2)), rtol=1e-4)
+    assert (means >= image.min() - 1e-3).all()
+    assert (means <= image.max() + 1e-3).all()
 
 
 def test_photo_keeps_its_colours() -> None:

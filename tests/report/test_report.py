@@ -23,6 +23,7 @@ from crispmap.errors import InputError, OutputError, SchemaError
 from crispmap.evaluation.boundary import BoundaryRule
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix, ImageDice
+from crispmap.report.charts.training import TrainingCurve
 from crispmap.report.pages.report import render_report, write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
 from crispmap.report.pictures.strip import compare_strip
@@ -558,3 +559,15 @@ def test_script_adds_swipe_and_enlarging_and_narrow_pages_do_not_overflow(tmp_pa
     assert shown.count("<option") == 2 * 5
     assert shown.count('class="zoom"') == html.count("<figure><img") + html.count('<figure class="heat"><img')
     assert "<title>true</title>" in shown
+
+
+# --- trainings ---------------------------------------------------------------------------------------------------
+
+
+def test_every_training_that_left_a_history_has_a_chart() -> None:
+    curve = TrainingCurve([(1, 0.5)], [(1, 0.25)])
+    trainings = {"coarse network": curve, "refiner": TrainingCurve(), "<b>": TrainingCurve(mean_iou=[(3, 0.5)])}
+    page = Page(render_report(report_data(steps=0, trainings=trainings)))
+    assert len(page.all("svg")) == 2
+    assert "Over the training" in page.text
+    assert "Over the training" not in Page(render_report(report_data(trainings={"refiner": TrainingCurve()}))).text

@@ -7,12 +7,15 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError
 from crispmap.evaluation.compare import evaluate_arrays
 from crispmap.report.tables.evaluations import class_table, summary_table
+from crispmap.report.tables.images import ends, image_table, ranked
 from crispmap.report.tables.terminal import print_evaluations
 from crispmap.types import IGNORE
 
@@ -185,3 +188,30 @@ def test_maps_that_cannot_stand_side_by_side():
         print_evaluations({"one": scored(1), "two": scored(1, widths_m=(2.0,))})
     with pytest.raises(InputError, match="slack"):
         print_evaluations({"one": scored(1), "two": scored(1, slack_px=2)})
+
+
+@given(st.integers(0, 30), st.integers(1, 6))
+def test_the_ends_of_a_ranking_name_none_twice(count, most):
+    best, worst = ends(range(count), most)
+    assert [*best, *worst] == sorted({*range(count)[:most], *range(count)[-most:]})
+    assert len(best) == min(most, count)
+
+
+def test_images_are_listed_from_the_best_to_the_worst():
+    images = ranked((f"i{shift}", scored(shift)) for shift in (3, 1, 7, 5, 2))
+    assert list(images) == ["i1", "i2", "i3", "i5", "i7"]
+    table, between = image_table(list(images.items()), 2)
+    assert between == 1
+    assert [(section.name, [name for name, _ in section.rows]) for section in table.sections] == [
+        ("Best", ["i1", "i2"]),
+        ("Worst", ["i5", "i7"]),
+    ]
+    mean_iou, mean_dice, *_, absent = table.rows[0][1]
+    assert (mean_iou.text, mean_dice.text) == tuple(
+        f"{100 * one:.2f}" for one in (scored(1).mean_iou, scored(1).mean_dice)
+    )
+    assert absent.text == ""
+    assert not any(cell.best for _, cells in table.rows for cell in cells)
+    table, between = image_table(list(images.items()), 3)
+    assert (between, [name for name, _ in table.rows]) == (0, list(images))
+    assert len(table.sections) == 1

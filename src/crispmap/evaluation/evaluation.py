@@ -151,6 +151,14 @@ class Evaluation:
         counts = {name: part.to_dict() for name, part in parts.items()} | {"gsd_m": list(self.gsd_m)}
         return {**_plain(figures), "counts": counts}
 
+    def area_figures(self) -> dict[str, Any]:
+        """Return the figures of area alone, as shares 0..1 with None where undefined; safe for JSON."""
+        by_class = zip(self.class_names, self.iou.tolist(), self.dice.tolist(), strict=True)
+        classes = {name: {"iou": iou, "dice": dice} for name, iou, dice in by_class}
+        names = ("overall_accuracy", "mean_iou", "mean_dice")
+        figures: dict[str, Any] = _plain({name: getattr(self, name) for name in names} | {"classes": classes})
+        return figures
+
     def _class_figures(self, class_id: int) -> dict[str, Any]:
         matrix, relaxed = self.confusion, self.relaxed
         at_edges = {name: getattr(self.boundary, name) for name in ("precision", "recall", "f1", "iou")}

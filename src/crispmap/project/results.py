@@ -7,45 +7,41 @@ import json
 import math
 import platform
 import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from scipy.special import softmax
 
-from crispmap.errors import ProjectError
+from crispmap.errors import CrispmapWarning, ProjectError, TrainingError
 from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
-from crispmap.evaluation.readers import LabelSource
-from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.events import SILENT, Events, progress
 from crispmap.files.address import file_name
 from crispmap.files.atomic import check_free, write_atomically
 from crispmap.files.dataset import open_dataset
 from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Block
-from crispmap.inference.iterations import IterationMaps
-from crispmap.labels.mask import open_labels
-from crispmap.labels.squares import squares_of_map
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.card import ModelCard, read_card
 from crispmap.models.file import model_hash
-from crispmap.models.model import RefinerModel
 from crispmap.project.file import Project, load_project
-from crispmap.project.inputs import SceneInputs, Sources, open_sources
+from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.preflight import require_precise
-from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, SceneMaps, load_refiner
-from crispmap.project.scored import ScoredScene, iteration_curve, titled_crops
-from crispmap.raster.scores import open_scores
-from crispmap.report.pages.page_pictures import step_names
+from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, load_refiner
+from crispmap.project.scored import iteration_curve, titled_crops
+from crispmap.project.scored_maps import RETHRESHOLDED, Recalibrated, ScoredMaps
+from crispmap.report.charts.training import TrainingCurve
 from crispmap.report.pages.report import write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
-from crispmap.report.pictures.views import Crop, Overview
-from crispmap.types import FloatArray, LabelArray
+from crispmap.report.pictures.views import Crop, Overview, Strip
+from crispmap.report.tables.images import ends, panel_title, ranked
+from crispmap.training.folder import read_history
+from crispmap.types import FloatArray
 
-RETHRESHOLDED = "re-thresholded coarse map"
+_PANELS = 2  # best images, and worst images, that are shown
 _OVERVIEW_PX = 4_000_000  # the report shows only crops of test areas above this size
 
 
@@ -56,6 +52,8 @@ class Results:
     methods: Mapping[str, Evaluation]  # by name: the coarse map, the re-thresholded one, and those that came of it
     steps: Sequence[ConfusionMatrix] = ()  # after every refinement step, first of the map that is refined
     biases: Sequence[float] = ()  # of the re-thresholded map, fitted on the precise piece
+    # of a data set, the final map of each test image by the image's name, from the highest mean IoU to the lowest
+    images: Mapping[str, Evaluation] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure as plain values, safe for JSON."""
@@ -63,6 +61,7 @@ class Results:
             "methods": {name: evaluation.to_dict() for name, evaluation in self.methods.items()},
             "mean_iou_by_step": [matrix.mean_iou for matrix in self.steps],
             "class_biases": list(self.biases),
+            "images": {name: evaluation.area_figures() for name, evaluation in self.images.items()},
         }
 
 
@@ -130,53 +129,6 @@ def _check_made_with(models: Mapping[str, Path], maps: Sequence[Path], project: 
                 )
 
 
-class _ScoredMaps(ScoredScene):
-    """A scene's test areas with the maps that are compared on them, and the map after every iteration."""
-
-    def __init__(
-        self, inputs: SceneInputs, files: SceneMaps, names: Sequence[str], recalibrated: _Recalibrated
-    ) -> None:
-        schema, stack, refiner = inputs.schema, recalibrated.stack, recalibrated.refiner
-        squares = squares_of_map(files.coarse_map) if refiner is None else None
-        super().__init__(inputs, None if squares is None else (squares, recalibrated.coarse_gsd_m))
-        self.maps: dict[str, LabelSource] = {}
-        self.scores = {
-            name: stack.enter_context(open_scores(files.scores[name], kind="logit"))
-            for name in names
-            if name != REFINED
-        }
-        for name in names:
-            self.maps[name] = open_labels(files.files[name], schema, self.grid)
-            if name == COARSE and recalibrated.biases:
-                self.maps[RETHRESHOLDED] = BiasedLabels(self.scores[COARSE], np.asarray(recalibrated.biases))
-        *_, last = self.scores.values()
-        self.steps = None if refiner is None else IterationMaps(self.image, last, refiner)
-
-    def compared(self, block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
-        """Return reference, coarse and final map of a block."""
-        *_, final = self.maps.values()
-        return self.reference.read(block), self.maps[COARSE].read(block), final.read(block)
-
-    def step_by_step(self, block: Block) -> list[tuple[str, FloatArray, LabelArray]]:
-        """Return name, scores and class ids of a block from the coarse map to the final one."""
-        shown = {COARSE: "coarse", FINETUNED: "fine-tuned"}
-        found = [(shown[name], one.read(block)[0], self.maps[name].read(block)) for name, one in self.scores.items()]
-        if self.steps is None:
-            return found
-        (_, *steps), (_, *names) = self.steps.over(block), step_names(self.steps.count)
-        return [*found, *((name, *step) for name, step in zip(names, steps, strict=True))]
-
-
-@dataclass(frozen=True)
-class _Recalibrated:
-    """What the maps of a project are recalibrated and refined with."""
-
-    biases: Sequence[float]  # of the re-thresholded map; empty where there is none
-    refiner: RefinerModel | None
-    stack: ExitStack  # closes what is opened
-    coarse_gsd_m: float  # pixel size the coarse network works at; 0 where scores are given
-
-
 class _ScoredProject:
     """A project's maps, scored on the test areas of all its scenes."""
 
@@ -187,9 +139,9 @@ class _ScoredProject:
         self.refiner = load_refiner(self.products, self.project) if self.project.refines else None
         self.biases = self._biases()
         gsd_m = 0.0 if self.project.scores_given else read_card(self.products.coarse_model).gsd_m
-        shared = _Recalibrated(self.biases, self.refiner, stack, gsd_m)
+        shared = Recalibrated(self.biases, self.refiner, stack, gsd_m)
         self.scenes = [
-            _ScoredMaps(one, self.products.maps(self.project, one.scene), _map_names(self.project), shared)
+            ScoredMaps(one, self.products.maps(self.project, one.scene), _map_names(self.project), shared)
             for one in sources.scenes
             if one.areas.get("test")
         ]
@@ -207,11 +159,13 @@ class _ScoredProject:
         total = sum(math.prod(one.grid.shape) * len(names) for one in self.scenes)
         with progress(events, "evaluation", total) as running:
             for name in names:
-                first, *others = [one.evaluate(one.maps[name], self.schema, running) for one in self.scenes]
-                methods[name] = sum(others, first)
+                each = [one.evaluate(one.maps[name], self.schema, running) for one in self.scenes]
+                methods[name] = sum(each[1:], each[0])
         parts = [(one.steps, one.areas, one.reference) for one in self.scenes if one.steps is not None]
         curve = iteration_curve(parts, self.schema.names, events) if parts else ()
-        return Results(methods, curve, self.biases)
+        finals = zip([one.name for one in self.scenes], each, strict=True)
+        images = {} if self.project.data_set is None else ranked(finals)
+        return Results(methods, curve, self.biases, images)
 
     def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""
@@ -223,18 +177,25 @@ class _ScoredProject:
         return ReportData(
             title=story.title, schema=self.schema, coarse=coarse, rethresholded=rethresholded,
             final=final, others=between, sharpening=self._sharpening(), curve=results.steps,
-            crops=[self._crop(*crop) for crop in titled_crops(self.scenes, _ScoredMaps.compared, self.sources)],
+            crops=[self._crop(*crop) for crop in titled_crops(self.scenes, ScoredMaps.compared, self.sources)],
             overview=_overview([(one, area.block) for one in self.scenes for area in one.areas]),
-            settings=self._settings(results), provenance=_provenance(self.sources),
+            images=list(results.images.items()), panels=self._panels(results.images),
+            trainings=self._trainings(), settings=self._settings(results), provenance=_provenance(self.sources),
             timings=story.timings or self._training_times(), notes=story.notes,
         )  # fmt: skip
+
+    def _panels(self, images: Mapping[str, Evaluation]) -> list[Strip]:
+        """Return the maps of the images that are mapped best and worst."""
+        scenes = {one.name: one for one in self.scenes}
+        best, worst = ends(list(images.items()), _PANELS)
+        return [scenes[name].strip(panel_title(name, evaluation)) for name, evaluation in (*best, *worst)]
 
     def _sharpening(self) -> str:
         if self.project.finetune is None:
             return "Refinement"
         return "Fine-tuning, then refinement," if self.project.refines else "Fine-tuning"
 
-    def _crop(self, title: str, scene: _ScoredMaps, block: Block) -> Crop:
+    def _crop(self, title: str, scene: ScoredMaps, block: Block) -> Crop:
         steps = scene.step_by_step(block)
         shares: list[FloatArray] = [softmax(scores, axis=0) for _, scores, _ in steps]
         rethresholded = scene.maps.get(RETHRESHOLDED)
@@ -256,6 +217,12 @@ class _ScoredProject:
         made = zip(wanted.items(), models.values(), strict=True)
         return {name: read_card(path) for (name, there), path in made if there}
 
+    def _trainings(self) -> dict[str, TrainingCurve]:
+        """Return the courses of the trainings that the models come from, of those that leave a history."""
+        folders = {"coarse network": "coarse", "fine-tuned network": "finetuned", "refiner": "refiner"}
+        paths = {name: self.products.training / folder / "history.csv" for name, folder in folders.items()}
+        return {name: _training_curve(paths[name], card) for name, card in self._cards().items()}
+
     def _training_times(self) -> dict[str, float]:
         return {
             f"train the {name}": card.provenance["seconds"]
@@ -275,7 +242,23 @@ class _ScoredProject:
         return settings | {"re-thresholding": {f"bias of {name}": round(value, 3) for name, value in biases.items()}}
 
 
-def _overview(places: Sequence[tuple[_ScoredMaps, Block]]) -> Overview | None:
+def _training_curve(path: Path, card: ModelCard) -> TrainingCurve:
+    """Return what the history of a model's training tells; nothing, with a warning, where it cannot be read."""
+    try:
+        rows = read_history(path)
+    except TrainingError as error:
+        warnings.warn(f"The report has no chart of a training. {error}", CrispmapWarning, stacklevel=2)
+        return TrainingCurve()
+    # The folder may hold a later training that is not finished, or that of a network since replaced by another model.
+    if not rows or rows[-1]["step"] != card.provenance.get("steps"):
+        return TrainingCurve()
+    loss, mean_iou = (
+        [(int(row["step"]), row[figure]) for row in rows if figure in row] for figure in ("loss", "val_mean_iou")
+    )
+    return TrainingCurve(loss, mean_iou)
+
+
+def _overview(places: Sequence[tuple[ScoredMaps, Block]]) -> Overview | None:
     """Return the maps of the largest test area, if it is not too large to show."""
     scene, block = max(places, key=lambda place: place[1].height * place[1].width)
     if block.height * block.width > _OVERVIEW_PX:

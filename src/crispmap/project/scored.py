@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+from scipy.special import softmax
+
 from crispmap.classes import ClassSchema
 from crispmap.evaluation.compare import evaluate_maps
 from crispmap.evaluation.evaluation import Evaluation
@@ -20,9 +23,10 @@ from crispmap.labels.squares import SquareLabels
 from crispmap.metrics import ConfusionMatrix
 from crispmap.project.inputs import SceneInputs, Sources
 from crispmap.raster.resample import ResampledScene
+from crispmap.raster.scene import SceneReader
 from crispmap.report.crops import choose_crops
-from crispmap.report.pictures.photos import rgb_preview
-from crispmap.types import LabelArray
+from crispmap.report.pictures.photos import every_nth, rgb_preview
+from crispmap.types import FloatArray, LabelArray
 
 
 class ScoredScene:
@@ -54,6 +58,14 @@ class ScoredScene:
         """Return a block as a picture, uint8 (row, col, 3)."""
         pixels, valid = self.image.read(block)
         return rgb_preview(pixels, valid=valid)
+
+
+def probabilities(scores: SceneReader, block: Block, n: int = 1) -> FloatArray:
+    """Return the probability of each class (class, row, col) on every n-th pixel of a block, NaN without scores."""
+    values, valid = scores.read(block)
+    shares: FloatArray = softmax(every_nth(values, n), axis=0)
+    shares[:, ~every_nth(valid, n)] = np.nan
+    return shares
 
 
 S = TypeVar("S", bound=ScoredScene)

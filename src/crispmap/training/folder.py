@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,33 @@ class TrainingFolder:
         if type(step) is not int or step < 1:
             raise not_ours(self.best, f"its weights are of the step {step!r}")
         return step
+
+
+def read_history(path: Path) -> list[HistoryRow]:
+    """Return the rows of a history, each with the finite figures it has; none where there is no file.
+
+    Raises:
+        TrainingError: If the file is no history, or cannot be read.
+    """
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            read = [
+                {name: float(text) for name, text in row.items() if name in _COLUMNS and text}
+                for row in csv.DictReader(file, strict=True)
+            ]
+        rows = [{name: value for name, value in row.items() if math.isfinite(value)} for row in read]
+        steps = [int(row["step"]) for row in rows]
+        if steps != sorted(steps):
+            raise ValueError("its steps do not rise")
+    except (OSError, csv.Error, KeyError, ValueError) as error:
+        raise TrainingError(
+            f"{path} cannot be read: {error!r}.",
+            expected="the history of a training, as crispmap writes it",
+            remedy="remove it, or train again with force=True",
+        ) from error
+    return rows
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:

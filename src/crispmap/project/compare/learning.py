@@ -60,4 +60,9 @@ def opened_coarse(method: Method, project: Project, root: Path, device: str) -> 
     """Open a project's inputs and a method's coarse scores."""
     mine = project_of(method, project)
     with open_sources(mine) as sources:
-        yield sources, CoarseScores(mine, mapped_with(models_of(method, root)).get("coarse"), device)
+        yield sources, coarse_scores(method, project, root, device)
+
+
+def coarse_scores(method: Method, project: Project, root: Path, device: str) -> CoarseScores:
+    """Return a method's scores before refinement."""
+    return CoarseScores(project_of(method, project), mapped_with(models_of(method, root)).get("coarse"), device)

@@ -22,12 +22,12 @@ from crispmap.models.file import load_model
 from crispmap.models.scaling import scaled_input
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.comparison import Comparison, map_of
-from crispmap.project.compare.learning import models_of, opened_coarse
+from crispmap.project.compare.learning import coarse_scores, models_of, opened_coarse
 from crispmap.project.compare.methods import Method, own_method
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.rows import Table
 from crispmap.project.inputs import Sources
-from crispmap.project.scored import ScoredScene, scored_scenes, titled_crops
+from crispmap.project.scored import ScoredScene, probabilities, scored_scenes, titled_crops
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve
@@ -58,7 +58,11 @@ def _report(comparison: Comparison, table: Table) -> ComparisonReport:
         scenes = scored_scenes(sources)
         gsd_m = scenes[0].grid.mean_gsd_m()
         crops = _crops(comparison, scenes, shown, sources)
-        strips = [_strip(comparison, scene, block, title) for title, scene, block in crops]
+        activations = _activations(comparison, [(scene, block) for _, scene, block in crops])
+        strips = [
+            _strip(comparison, scene, block, (title, by_network))
+            for (title, scene, block), by_network in zip(crops, activations, strict=True)
+        ]
         if "refiner" in models and crops:
             banks = _banks(coarse, models["refiner"], *crops[0][1:])
     return ComparisonReport(
@@ -121,10 +125,28 @@ def _labels_of(comparison: Comparison, method: Method, scene: ScoredScene, block
         return labels.read(block.relative_to(scene.box))
 
 
-def _strip(comparison: Comparison, scene: ScoredScene, block: Block, title: str) -> Strip:
+def _activations(
+    comparison: Comparison, places: Sequence[tuple[ScoredScene, Block]]
+) -> list[dict[str, dict[str, FloatArray]]]:
+    """Return for every place the probability of each class by every network, before refinement."""
+    found: list[dict[str, dict[str, FloatArray]]] = [{} for _ in places]
+    for method in comparison.finished:
+        if method.refiner is not None:
+            continue
+        scores = coarse_scores(method, comparison.project, comparison.root, comparison.device)
+        for by_network, (scene, block) in zip(found, places, strict=True):
+            shares = probabilities(scores.on(scene.image, scene.inputs.given_scores), block)
+            by_network[method.name] = dict(zip(comparison.project.schema.names, shares, strict=True))
+    return found
+
+
+def _strip(
+    comparison: Comparison, scene: ScoredScene, block: Block, shown: tuple[str, dict[str, dict[str, FloatArray]]]
+) -> Strip:
     maps = {"reference": scene.reference.read(block)}
     maps |= {method.name: _labels_of(comparison, method, scene, block) for method in comparison.finished}
-    return Strip(title, scene.picture(block), maps)
+    title, activations = shown
+    return Strip(title, scene.picture(block), maps, activations)
 
 
 def _banks(coarse: CoarseScores, path: Path, scene: ScoredScene, block: Block) -> list[FilterBank]:

@@ -103,7 +103,11 @@ def add_legend(figure: Figure, entries: Sequence[tuple[Artist, str]], columns: i
 
 def empty_axes(figure: Figure, x_label: str, y_label: str) -> Axes:
     """Return a figure's axes with names."""
-    axes = figure.subplots()
+    return bare_axes(figure.subplots(), x_label, y_label)
+
+
+def bare_axes(axes: Axes, x_label: str, y_label: str) -> Axes:
+    """Return axes with names, without a ground of their own."""
     axes.patch.set_visible(False)
     axes.set_axisbelow(True)
     axes.set_xlabel(x_label)

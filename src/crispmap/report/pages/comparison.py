@@ -11,7 +11,7 @@ from crispmap.report.filters import counted
 from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
 from crispmap.report.pages.html import Picture, chart_markup, picture, render_page, sections_of, write_page
 from crispmap.report.pages.listing import text_of
-from crispmap.report.pages.page_pictures import CROP_SIDE_PX, strip_view
+from crispmap.report.pages.page_pictures import CROP_SIDE_PX, heat_ramp, strip_view
 from crispmap.report.pictures.maps import diverging_png
 from crispmap.report.pictures.photos import every
 from crispmap.report.tables.comparison import comparison_tables, verdict
@@ -58,6 +58,7 @@ def render_comparison(data: ComparisonReport) -> str:
             (name, chart_markup(steps_svg(curves, title=f"Mean IoU over the steps of {name}", value_name=_MEAN_IOU)))
             for name, curves in data.steps.items()
         ],
+        "ramp": heat_ramp(),
         "strips": [strip_view(strip, data.schema) for strip in data.strips],
         "banks": [_bank(bank) for bank in data.banks],
         "settings": [(name, text_of(value)) for name, value in data.settings.items()],

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from crispmap.classes import ClassSchema
-from crispmap.report.pages.html import Picture, picture
+from crispmap.report.pages.html import Picture, data_uri, picture
 from crispmap.report.pages.report_data import ReportData
-from crispmap.report.pictures.maps import class_map_png, error_map_png, heat_png
+from crispmap.report.pictures.maps import HEAT_LEVELS, class_map_png, error_map_png, heat_png
 from crispmap.report.pictures.photos import every, photo_jpeg
 from crispmap.report.pictures.views import Crop, Strip
 from crispmap.types import LabelArray
 
 CROP_SIDE_PX = 320
+STRIP_SIDE_PX = 480
+_ACTIVATION_SIDE_PX = 240
 _OVERVIEW_SIDE_PX = 1024
 _ERROR_SIDE_PX = 640
 
@@ -89,11 +93,30 @@ def crop_view(crop: Crop, schema: ClassSchema) -> dict[str, Any]:
 
 
 def strip_view(strip: Strip, schema: ClassSchema) -> dict[str, Any]:
-    """Return the pictures of a strip: the image, then every map."""
-    photo = picture(photo_jpeg(strip.image, max_side_px=CROP_SIDE_PX), "image", f"{strip.title}: image")
-    maps = [_class_map(labels, schema, name, strip.title) for name, labels in strip.maps.items()]
-    return {"title": strip.title, "pictures": [photo, *maps]}
+    """Return the pictures of a strip: the image and every map; below, by network, the probability of each class."""
+    photo = picture(photo_jpeg(strip.image, max_side_px=STRIP_SIDE_PX), "image", f"{strip.title}: image")
+    maps = [_class_map(labels, schema, name, strip.title, STRIP_SIDE_PX) for name, labels in strip.maps.items()]
+    activations = [
+        {
+            "name": network,
+            "pictures": [
+                picture(
+                    heat_png(every(plane, _ACTIVATION_SIDE_PX)),
+                    name,
+                    f"{strip.title}: probability of {name}, {network}",
+                )
+                for name, plane in by_class.items()
+            ],
+        }
+        for network, by_class in strip.activations.items()
+    ]
+    return {"title": strip.title, "pictures": [photo, *maps], "activations": activations}
 
 
-def _class_map(labels: LabelArray, schema: ClassSchema, name: str, title: str) -> Picture:
-    return picture(class_map_png(every(labels, CROP_SIDE_PX), schema), name, f"{title}: {name}")
+def heat_ramp() -> str:
+    """Return the colours of probabilities from 0 to 1, as an address."""
+    return data_uri(heat_png(np.linspace(0, 1, HEAT_LEVELS, dtype=np.float32)[None]))
+
+
+def _class_map(labels: LabelArray, schema: ClassSchema, name: str, title: str, side_px: int = CROP_SIDE_PX) -> Picture:
+    return picture(class_map_png(every(labels, side_px), schema), name, f"{title}: {name}")

@@ -15,27 +15,39 @@ import numpy as np
 from crispmap.evaluation.evaluation import chance_note
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.charts.steps import Curve, steps_svg
-from crispmap.report.pages.html import chart_markup, data_uri, render_page, sections_of, write_page
+from crispmap.report.charts.training import training_svg
+from crispmap.report.pages.html import chart_markup, render_page, sections_of, write_page
 from crispmap.report.pages.listing import groups_of
-from crispmap.report.pages.page_pictures import crop_view, error_pictures, overview_pictures, overview_thinning
+from crispmap.report.pages.page_pictures import (
+    crop_view,
+    error_pictures,
+    heat_ramp,
+    overview_pictures,
+    overview_thinning,
+    strip_view,
+)
 from crispmap.report.pages.report_data import ReportData
-from crispmap.report.pictures.maps import ERROR_COLOURS, HEAT_LEVELS, heat_png
+from crispmap.report.pictures.maps import ERROR_COLOURS
 from crispmap.report.tables.evaluations import chance_tables, class_table, dice_table, summary_table
+from crispmap.report.tables.images import image_table
 from crispmap.report.tables.model import DASH
 
 _SECTIONS = (
     ("overview", "area", "The whole area"),
     ("summary", "figures", "Figures"),
+    ("images", "images", "Image by image"),
     ("charts", "steps", "Over the steps"),
     ("crops", "crops", "Step by step"),
     ("errors", "errors", "Where the maps err"),
     ("per_class", "classes", "Class by class"),
+    ("trainings", "training", "Over the training"),
     ("timings", "time", "Time taken"),
     ("settings", "settings", "Settings"),
     ("provenance", "provenance", "Provenance"),
     ("notes", "notes", "Notes"),
 )
 
+_MOST_IMAGES = 5  # best images, and worst images, in the list
 _NOTHING = "There is no mean IoU: the reference and the maps have no pixel in common."
 
 
@@ -62,10 +74,12 @@ def render_report(data: ReportData) -> str:
         "dice": dice_table(data.evaluations),
         "chance": chance_tables(data.evaluations),
         "has_boundaries": bool(data.best.evaluation.widths_m),
+        "images": image_table(data.images, _MOST_IMAGES) if data.images else None,
+        "panels": [strip_view(panel, data.schema) for panel in data.panels],
         "warnings": _warnings(data),
         "charts": _charts(data),
         "crops": [crop_view(crop, data.schema) for crop in data.crops],
-        "ramp": data_uri(heat_png(np.linspace(0, 1, HEAT_LEVELS, dtype=np.float32)[None])),
+        "ramp": heat_ramp(),
         "errors": error_pictures(data),
         "error_colours": [
             (name, f"rgb({r} {g} {b} / {alpha / 255:.2f})") for name, (r, g, b, alpha) in ERROR_COLOURS.items()
@@ -74,6 +88,11 @@ def render_report(data: ReportData) -> str:
         "confusion": _confusion(data.best.evaluation.confusion),
         "final": data.best.name,
         "rethresholded": data.rethresholded is not None,
+        "trainings": [
+            (name, chart_markup(training_svg(curve, title=f"Training of the {name}")))
+            for name, curve in data.trainings.items()
+            if not curve.is_empty
+        ],
         "timings": _timings(data.timings),
         "settings": groups_of(data.settings),
         "provenance": groups_of(data.provenance),
@@ -86,7 +105,7 @@ def _conclusion(data: ReportData) -> list[str]:
     """Return the result in words: what sharpening did, then the comparison with recalibration alone."""
     coarse, final = (100 * one.evaluation.mean_iou for one in (data.coarse, data.best))
     if not (math.isfinite(coarse) and math.isfinite(final)):
-        return ["There is no mean IoU: the reference and the maps have no pixel in common."]
+        return [_NOTHING]
     if data.final is None or data.rethresholded is None:
         return [f"The map reaches a mean IoU of {coarse:.1f} %."]
     rival = 100 * data.rethresholded.evaluation.mean_iou

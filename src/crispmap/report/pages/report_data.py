@@ -10,7 +10,8 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.metrics import ConfusionMatrix
-from crispmap.report.pictures.views import Crop, Overview
+from crispmap.report.charts.training import TrainingCurve
+from crispmap.report.pictures.views import Crop, Overview, Strip
 from crispmap.report.tables.evaluations import check_comparable
 
 
@@ -42,6 +43,9 @@ class ReportData:
     sharpening: str = "Refinement"  # what led from the coarse to the final map, as the subject of a sentence
     # confusion matrix after each step, the coarse map's first; empty for no chart
     curve: Sequence[ConfusionMatrix] = ()
+    images: Sequence[tuple[str, Evaluation]] = ()  # of a data set, the final map of each image, the best first
+    panels: Sequence[Strip] = ()  # whole images
+    trainings: Mapping[str, TrainingCurve] = field(default_factory=dict)  # by what was trained; empty for no chart
     crops: Sequence[Crop] = ()  # pieces of the scene to look at closely
     overview: Overview | None = None  # the whole scored area, or None
     settings: Mapping[str, Any] = field(default_factory=dict)  # nested mappings of anything printable

@@ -71,14 +71,25 @@ def _stretched(band: NDArray[np.float64], valid: BoolArray | np.bool_) -> ByteAr
 
 def every(array: NDArray[Any], max_side_px: int) -> NDArray[Any]:
     """Return an array (..., row, col) thinned to every n-th pixel, with the smallest n that bounds its sides."""
-    height, width = array.shape[-2:]
-    n = _factor((height, width), max_side_px)
-    rows, cols = (np.minimum(np.arange(-(-side // n)) * n + n // 2, side - 1) for side in (height, width))
+    return every_nth(array, thinning(array.shape[-2:], max_side_px))
+
+
+def every_nth(array: NDArray[Any], n: int) -> NDArray[Any]:
+    """Return the middle ones of each n pixels along both sides of an array (..., row, col), one of fewer at an end."""
+    rows, cols = (np.minimum(np.arange(-(-side // n)) * n + n // 2, side - 1) for side in array.shape[-2:])
     return array if n == 1 else array[..., rows[:, None], cols[None, :]]
 
 
-def _factor(shape: tuple[int, int], max_side_px: int) -> int:
-    """Return how many pixels along a side become one."""
+def averaged(image: NDArray[Any], n: int) -> NDArray[np.float32]:
+    """Return the means of n x n pixels of an image (band, row, col); at the ends its last row and column count on."""
+    height, width = (side + -side % n for side in image.shape[-2:])
+    whole = np.pad(image, ((0, 0), (0, height - image.shape[1]), (0, width - image.shape[2])), "edge")
+    means: NDArray[np.float32] = whole.reshape(-1, height // n, n, width // n, n).mean((2, 4), dtype=np.float32)
+    return means
+
+
+def thinning(shape: tuple[int, ...], max_side_px: int) -> int:
+    """Return how many pixels along a side become one, so that no side is longer."""
     return max(1, -(-max(shape) // max_side_px))
 
 
@@ -95,7 +106,7 @@ def photo_jpeg(rgb: ByteArray, *, max_side_px: int = 1 << 16, quality: int = 85)
             remedy="make one from any image with rgb_preview",
         )
     picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(rgb, 0, -1)))
-    n = _factor(rgb.shape[1:], max_side_px)
+    n = thinning(rgb.shape[1:], max_side_px)
     buffer = io.BytesIO()
     (picture.reduce(n) if n > 1 else picture).save(buffer, "JPEG", quality=quality, optimize=True)
     return buffer.getvalue()

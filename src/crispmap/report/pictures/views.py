@@ -55,11 +55,17 @@ class Overview:
 
 @dataclass(frozen=True)
 class Strip:
-    """A small piece of the scene as every method maps it."""
+    """A small piece of the scene, or a whole image, as every method maps it."""
 
     title: str
     image: NDArray[np.uint8]  # uint8 (3, row, col)
     maps: Mapping[str, LabelArray]  # class ids uint8 (row, col) by name, the reference first
+    # for any number of networks, by name: the probability (row, col), 0..1, of each class by name
+    activations: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        planes = [plane for by_class in self.activations.values() for plane in by_class.values()]
+        _check_shapes(f"Strip {self.title!r}", self.image, [*self.maps.values(), *planes])
 
 
 def _check_shapes(what: str, image: NDArray[np.uint8], planes: Sequence[NDArray[Any]]) -> None:

@@ -1,0 +1,107 @@
+"""The maps of a scene of a project on its test areas: as they are, step by step, and as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.evaluation.readers import LabelSource
+from crispmap.evaluation.recalibration import BiasedLabels
+from crispmap.geo.grid import Block
+from crispmap.inference.iterations import IterationMaps
+from crispmap.labels.mask import open_labels
+from crispmap.labels.squares import squares_of_map
+from crispmap.models.model import RefinerModel
+from crispmap.project.inputs import SceneInputs
+from crispmap.project.run import COARSE, FINETUNED, REFINED, SceneMaps
+from crispmap.project.scored import ScoredScene, probabilities
+from crispmap.raster.scores import open_scores
+from crispmap.report.pages.page_pictures import STRIP_SIDE_PX, step_names
+from crispmap.report.pictures.photos import averaged, every_nth, rgb_preview, thinning
+from crispmap.report.pictures.views import Strip
+from crispmap.types import FloatArray, LabelArray
+
+RETHRESHOLDED = "re-thresholded coarse map"
+_SHOWN = {COARSE: "coarse", FINETUNED: "fine-tuned", REFINED: "refined"}
+_PART_PX = 512
+
+A = TypeVar("A", bound=NDArray[Any])
+
+
+@dataclass(frozen=True)
+class Recalibrated:
+    """What the maps of a project are recalibrated and refined with."""
+
+    biases: Sequence[float]  # of the re-thresholded map; empty where there is none
+    refiner: RefinerModel | None
+    stack: ExitStack  # closes what is opened
+    coarse_gsd_m: float  # pixel size the coarse network works at; 0 where scores are given
+
+
+class ScoredMaps(ScoredScene):
+    """A scene's test areas with the maps that are compared on them, and the map after every iteration."""
+
+    def __init__(self, inputs: SceneInputs, files: SceneMaps, names: Sequence[str], recalibrated: Recalibrated) -> None:
+        self.schema, stack, refiner = inputs.schema, recalibrated.stack, recalibrated.refiner
+        squares = squares_of_map(files.coarse_map) if refiner is None else None
+        super().__init__(inputs, None if squares is None else (squares, recalibrated.coarse_gsd_m))
+        self.maps: dict[str, LabelSource] = {}
+        self.scores = {
+            name: stack.enter_context(open_scores(files.scores[name], kind="logit"))
+            for name in names
+            if name != REFINED
+        }
+        for name in names:
+            self.maps[name] = open_labels(files.files[name], self.schema, self.grid)
+            if name == COARSE and recalibrated.biases:
+                self.maps[RETHRESHOLDED] = BiasedLabels(self.scores[COARSE], np.asarray(recalibrated.biases))
+        *_, self._last = self.scores.items()
+        self.steps = None if refiner is None else IterationMaps(self.image, self._last[1], refiner)
+        if refiner is not None and files.refined_scores.exists():
+            self._last = REFINED, stack.enter_context(open_scores(files.refined_scores, kind="logit"))
+
+    def compared(self, block: Block) -> tuple[LabelArray, LabelArray, LabelArray]:
+        """Return reference, coarse and final map of a block."""
+        *_, final = self.maps.values()
+        return self.reference.read(block), self.maps[COARSE].read(block), final.read(block)
+
+    def step_by_step(self, block: Block) -> list[tuple[str, FloatArray, LabelArray]]:
+        """Return name, scores and class ids of a block from the coarse map to the final one."""
+        found = [(_SHOWN[name], one.read(block)[0], self.maps[name].read(block)) for name, one in self.scores.items()]
+        if self.steps is None:
+            return found
+        (_, *steps), (_, *names) = self.steps.over(block), step_names(self.steps.count)
+        return [*found, *((name, *step) for name, step in zip(names, steps, strict=True))]
+
+    def strip(self, title: str) -> Strip:
+        """Return the whole test ground, thinned: every network's map, and the probability of each class by the last."""
+        n = thinning(self.box.shape, STRIP_SIDE_PX)
+        sources = {"reference": self.reference} | {
+            _SHOWN[name]: self.maps[name] for name in _SHOWN if name in self.maps
+        }
+        maps = {name: _in_parts(partial(_labels, one, n), self.box, n) for name, one in sources.items()}
+        name, last = self._last
+        planes = _in_parts(partial(probabilities, last, n=n), self.box, n)
+        known = _in_parts(lambda part: every_nth(self.image.read(part)[1], n), self.box, n)
+        pixels = _in_parts(lambda part: averaged(self.image.read(part)[0], n), self.box, n)
+        by_class = dict(zip(self.schema.names, planes, strict=True))
+        return Strip(title, rgb_preview(pixels, valid=known), maps, {_SHOWN[name]: by_class})
+
+
+def _labels(source: LabelSource, n: int, block: Block) -> LabelArray:
+    return every_nth(source.read(block), n)
+
+
+def _in_parts(read: Callable[[Block], A], block: Block, n: int) -> A:
+    """Return what is read of a block (.., row, col), one pixel in n along each side, without the whole in memory."""
+    side = max(1, _PART_PX // n) * n
+    parts = [read(part) for part in block.pieces(side)]
+    beside = -(-block.width // side)
+    rows = [np.concatenate(parts[first : first + beside], axis=-1) for first in range(0, len(parts), beside)]
+    return np.concatenate(rows, axis=-2)  # type: ignore[return-value]
