@@ -349,6 +349,11 @@ def test_models_train_from_arrays(folder: Path, tmp_path: Path) -> None:
     first = made["coarse"].network.state_dict()
     assert all(bool((again[name] == first[name]).all()) for name in first)
     crispmap.predict(image, made["coarse"], made["refiner"], gsd_m=1.0)
+    start = tmp_path / "models" / "coarse.safetensors"
+    after = crispmap.train(data, tmp_path / "on", coarse=network, finetune={"max_steps": 2}, start=start)
+    assert list(after) == ["coarse", "finetuned"]
+    assert after["coarse"].card.provenance["started_from"]
+    assert after["finetuned"].card.provenance["settings"]["max_steps"] == 2
 
 
 def test_a_dataset_and_a_model_show_what_they_are(folder: Path, models: tuple[Any, Any]) -> None:
@@ -413,6 +418,9 @@ D = Callable[[Path, Any], object]
         (lambda f, m: crispmap.train(f, "models"), InputError, "beside a project"),
         (lambda f, m: crispmap.train([f]), InputError, "list"),
         (lambda f, m: crispmap.train(f, seed=4), InputError, "beside a project"),
+        (lambda f, m: crispmap.train(f, finetune=True), InputError, "beside a project"),
+        (lambda f, m: crispmap.train(dataset([IMAGE], [MASK]), f, finetune=3), InputError, "finetune is 3"),
+        (lambda f, m: crispmap.train(dataset([IMAGE], [MASK]), f, finetune={"a": 1}), InputError, "finetune"),
         (lambda f, m: crispmap.train(dataset([IMAGE], [MASK]), f, coarse="fcn-rnn"), InputError, "fcn-rnn"),
         (lambda f, m: crispmap.train(dataset([IMAGE], [MASK]), f, coarse={"scores": {}}), InputError, "scores"),
         (lambda f, m: crispmap.train(dataset([IMAGE], [MASK]), f, seed=1.5), InputError, "1.5"),

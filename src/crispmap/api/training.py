@@ -6,19 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from pydantic import ValidationError
+
 from crispmap.api.given import path_of
 from crispmap.errors import InputError
 from crispmap.events import SILENT, Listener
 from crispmap.models.file import load_model
 from crispmap.models.model import CoarseModel, RefinerModel
 from crispmap.project.dataset import Dataset
-from crispmap.project.file import CoarseSection, Project, RefinerSection
+from crispmap.project.file import CoarseSection, FinetuneSection, Project, RefinerSection
 from crispmap.project.run import Products, train_project
 
 
 class TrainOptions(TypedDict, total=False):
     """How a training runs."""
 
+    # whether the coarse network of a dataset goes on with its precise labels, or the settings of that
+    finetune: bool | Mapping[str, Any]
+    start: str | Path  # a trained network of the same kind that the coarse network goes on from
     device: str  # "auto" (the default), "cpu" or "cuda"
     force: bool  # replace models that exist
     resume: bool  # continue a training that was interrupted
@@ -34,7 +39,9 @@ def train(
     seed: int | None = None,
     **options: Unpack[TrainOptions],
 ) -> dict[str, CoarseModel | RefinerModel]:
-    """Train a coarse network, and a refiner where there is one to train; return the models by "coarse" and "refiner".
+    """Train a coarse network, fine-tune it, and train a refiner, as far as that is asked for.
+
+    The models are returned by "coarse", "finetuned" and "refiner".
 
     Model files, checkpoints and logs are written to a folder. The same data, settings and seed give the same models.
 
@@ -60,6 +67,7 @@ def train(
         raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}; known are {known}")
     trainer, events = TrainerOptions(options.get("device", "auto")), options.get("events", SILENT)
     force, resume = options.get("force", False), options.get("resume", False)
+    start = None if options.get("start") is None else Path(path_of(options["start"], "start"))
     if not isinstance(data, Dataset):
         path = Path(path_of(data, "project"))
         if any(one is not None for one in (out, coarse, refiner, seed)):
@@ -67,7 +75,9 @@ def train(
                 "out, coarse, refiner or seed is given beside a project.",
                 expected="a project alone, or a Dataset with them", remedy="set them in the project file",
             )  # fmt: skip
-        written = train_project(path, trainer=trainer, events=events, force=force, resume=resume)
+        if "finetune" in options:
+            raise InputError("finetune is given beside a project.", expected="finetune: in the project file")
+        written = train_project(path, start=start, trainer=trainer, events=events, force=force, resume=resume)
         return {path.stem: load_model(path) for path in written}
     if out is None:
         raise InputError("No folder is given for the models.", expected="out=, such as out='models'")
@@ -79,14 +89,31 @@ def train(
                 expected="settings of a network, such as {'kind': 'unet-lite0', 'max_steps': 500}",
             )
     section = None if refiner is None else RefinerSection.from_values(refiner)
-    network = CoarseSection.from_values(coarse or {})
+    network = CoarseSection.from_values(coarse or {}).model_copy(update={"start": start})
+    finetune = _finetune_section(options.get("finetune", False))
     project = Project(
-        folder / "dataset", folder.name, _checked_seed(seed), (), None, data.schema, network, section, folder
-    )
-    products, makes = Products(folder), ["coarse"] if refiner is None else ["coarse", "refiner"]
+        folder / "dataset", folder.name, _checked_seed(seed), (), None, data.schema, network, section, folder,
+        finetune=finetune,
+    )  # fmt: skip
+    wanted = {"coarse": True, "finetuned": finetune is not None, "refiner": refiner is not None}
+    products, makes = Products(folder), [name for name, there in wanted.items() if there]
     run = TrainingRun(products.training, trainer=trainer, events=events, force=force, resume=resume)
     train_stages(data, project, products.models, run, makes)
     return {name: load_model(products.models[name]) for name in makes}
+
+
+def _finetune_section(given: bool | Mapping[str, Any]) -> FinetuneSection | None:
+    """Return how the network is fine-tuned; None where it is not."""
+    if given is False:
+        return None
+    try:
+        return FinetuneSection.model_validate({} if given is True else given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"finetune is {given!r}: {first['msg']}.",
+            expected="True, False, or settings such as {'max_steps': 80}",
+        ) from error
 
 
 def _checked_seed(seed: int | None) -> int:
