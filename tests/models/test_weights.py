@@ -169,3 +169,22 @@ def test_a_file_read_is_what_was_written(tmp_path: Path) -> None:
     tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(1)}
     torch.save(tensors, tmp_path / "a.pt")
     assert read_weights(tmp_path / "a.pt").keys() == tensors.keys()
+
+
+@pytest.mark.parametrize(("decoder", "depth"), [("PSPNet", 3), ("PSPNet", 5), ("FPN", 5), ("Linknet", 4)])
+def test_every_pixel_gets_a_score_at_any_depth(decoder: str, depth: int) -> None:
+    network = smp(3, 2, decoder=decoder, encoder="resnet18", depth=depth, radius_px=None).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(1, 3, 64, 96)).shape == (1, 2, 64, 96)
+
+
+def test_a_decoder_that_leaves_pixels_without_a_score_is_refused_when_it_is_built() -> None:
+    with pytest.raises(ModelError):
+        smp(3, 2, decoder="FPN", encoder="resnet18", depth=3)
+
+
+def test_the_suffix_of_a_file_may_be_written_large(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "A.SAFETENSORS")
+    assert read_weights(tmp_path / "A.SAFETENSORS").keys() == {"a"}
+    with pytest.raises(ValueError, match="weights"):
+        checked_weights("~nobody-of-this-name/x.pth", tmp_path)

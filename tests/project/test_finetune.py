@@ -228,3 +228,23 @@ def test_patches_of_a_padded_network_fit_in_the_smallest_piece(tmp_path: Path) -
     assert sides(lite0, [(20, 400)]) == (32, 32)  # refused by the check of the piece
     assert sides("coarse: {kind: unet-lite0, patch_px: 96}\nfinetune: {patch_px: 64}\n", [(40, 40)]) == (96, 64)
     assert sides(NETWORK.replace(", patch_px: 16", "") + "finetune: true\n", [(40, 40)]) == (64, 64)
+
+
+def test_patches_of_squares_stay_as_large_as_a_square(tmp_path: Path) -> None:
+    project = load_project(project_in(tmp_path, "coarse: {kind: timm, square_px: 224, label: majority}\n"))
+    settings = coarse_settings(project, [(250, 250)])
+    assert settings is not None
+    assert settings.patch_px == 224
+
+
+def test_another_network_of_a_comparison_starts_from_its_own_weights(finetuned: Path, tmp_path: Path) -> None:
+    model = Products(finetuned / "hamlet").coarse_model
+    project = load_project(project_in(tmp_path, f"coarse: {{kind: unet-lite0, start: {model}}}\n"))
+    others = [project_of(Method(name), project).coarse for name in ("fcn-rnn", "unet-resnet50", "unet-lite0")]
+    assert [one.start for one in others] == [None, None, model]
+    assert [getattr(one, "weights", None) for one in others] == [None, "random", "imagenet-lite0"]
+
+
+def test_a_start_is_refused_where_no_coarse_network_is_trained(finetuned: Path) -> None:
+    with pytest.raises(InputError):
+        train_project(finetuned, stage="refiner", start=Products(finetuned / "hamlet").coarse_model)

@@ -28,11 +28,11 @@ TERMINATED = 143
 _ARGUMENT = re.compile(
     r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|classes|device|encoding|fit_area|force|"
     r"full_scale|gsd_m|halo_px|kind|max_shift_m|memory_bytes|nodata|nodata_tolerance|out|recalibrated|refiner|restart|resume|"
-    r"scene|scheduler|threshold|tolerance|unknown|verify_seams|workers)"
+    r"scene|scheduler|start|threshold|tolerance|unknown|verify_seams|workers)"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""
-_OTHER_NAMES = {"block_px": "block", "halo_px": "halo", "memory_bytes": "memory"}
+_OTHER_NAMES = {"block_px": "block", "halo_px": "halo", "memory_bytes": "memory", "start": "from"}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 

@@ -9,6 +9,7 @@ is therefore cut in parts, and each part is scored by a network trained on the o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def fold_scores(
     has its own folder, and one that is finished is not trained again.
     """
     pieces, _ = learned_and_held_out(data, "coarse", gsd_m=data.gsd_m)
+    # A network to start from may have learned where it is to be without knowledge.
+    project = replace(project, coarse=project.coarse.model_copy(update={"start": None}))
     folds, seconds = [], 0.0
     stop_after = None if scores.card is None else scores.card.provenance.get("best_step")
     for index in range(FOLDS):

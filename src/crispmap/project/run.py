@@ -88,6 +88,12 @@ def train_project(  # noqa: PLR0913 - what a person may choose
     from crispmap.project.stages import train_stages
 
     project = load_project(path)
+    if start is not None and (stage in ("finetuned", "refiner") or project.scores_given):
+        raise InputError(
+            "A network to start from is given, and no coarse network is trained.",
+            expected="a stage that trains it",
+            remedy="leave out start=",
+        )
     if start is not None:
         project = replace(project, coarse=project.coarse.model_copy(update={"start": start}))
     products = Products.of(project)

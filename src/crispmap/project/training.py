@@ -86,10 +86,12 @@ def _fitted(
 ) -> TrainingSettings:
     """Return settings with patches that fit in the smallest piece, where the project leaves their size open.
 
-    Only networks that pad take any size: those of valid convolutions are trained at that of their preset.
+    Only encoder-decoder networks take any size: others are trained at that of their preset, classifiers of squares at
+    that of a square.
     """
     architecture = project.coarse.architecture
-    if "patch_px" in section.model_fields_set or not architecture.encoder or not shapes:
+    whole = not architecture.encoder or project.coarse.squares is not None
+    if whole or "patch_px" in section.model_fields_set or not shapes:
         return settings
     step = architecture.patch_multiple
     side = max(step, min(min(shape) for shape in shapes) // step * step)

@@ -115,11 +115,14 @@ def deeplabv3_resnet50(
 
 
 def _check_sizes(model: nn.Module, bands: int, stride_px: int) -> None:
-    """Raise whatever a network raises that takes images of one size only."""
+    """Raise ValueError, or what the network raises, unless each pixel of an image of any size gets a score."""
     model.eval()
     with torch.no_grad():
         for rows, cols in ((2, 3), (5, 4)):
-            model(torch.zeros(1, bands, rows * stride_px, cols * stride_px))
+            image = torch.zeros(1, bands, rows * stride_px, cols * stride_px)
+            given = tuple(model(image).shape[-2:])
+            if given != image.shape[-2:]:
+                raise ValueError(f"an image of {tuple(image.shape[-2:])} pixels gets {given} scores")
     model.train()
 
 
@@ -138,6 +141,8 @@ def _model(bands: int, classes: int, decoder: str, encoder: str, depth: int) -> 
     options: dict[str, Any] = {"encoder_name": library_name(encoder), "encoder_depth": depth, "encoder_weights": None}
     if decoder in ("Unet", "UnetPlusPlus", "MAnet"):
         options["decoder_channels"] = (256, 128, 64, 32, 16)[:depth]
+    if decoder == "PSPNet":
+        options["upsampling"] = 2**depth
     model: Any = getattr(library, decoder)(in_channels=bands, classes=classes, **options)
     _leave_out_unused(model.encoder, depth)
     return model

@@ -21,8 +21,8 @@ def start_encoder(encoder: nn.Module, name: str, source: str, bands: int) -> dic
     """Give an encoder the weights of a source; return what a model card tells of it.
 
     Tensors are found by name, whatever prefix they have; every one of the encoder must be there. A first convolution
-    for another number of bands than three gets the weights of red, green and blue in turn, scaled so that its sums keep
-    their size. What the source has besides, such as a classifier, is left out and counted.
+    for one band gets the sum of the weights of red, green and blue; for other numbers than three it gets them in turn,
+    times 3 / bands. What the source has besides, such as a classifier, is left out and counted.
 
     Args:
         name: The encoder's, as in project files.

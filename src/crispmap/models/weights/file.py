@@ -28,7 +28,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"There is no file {path}.", expected="a file of weights", remedy="check the path")
     try:
-        found: Any = load_file(path) if path.suffix == ".safetensors" else _state_dict(path)
+        found: Any = load_file(path) if path.suffix.lower() == ".safetensors" else _state_dict(path)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} holds other objects than tensors, or is damaged; nothing of it was run.",

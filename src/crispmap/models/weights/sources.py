@@ -17,7 +17,10 @@ def checked_weights(value: str, folder: Path | None) -> str:
     """
     if value in NAMES:
         return value
-    path = Path(folder or ".") / Path(value).expanduser()
+    try:
+        path = Path(folder or ".") / Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"weights is {value!r}: {error}") from error
     if path.suffix.lower() in SUFFIXES:
         return str(path)
     near = difflib.get_close_matches(value, NAMES, n=1)

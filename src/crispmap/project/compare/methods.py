@@ -213,12 +213,15 @@ def _refiner_section(row: RefinerRow, section: RefinerSection) -> RefinerSection
 def _coarse_section(name: str, section: CoarseSection) -> CoarseSection:
     if name in (GIVEN, section.kind) and (name == GIVEN) == (section.scores is not None):
         return section
-    changes: dict[str, Any] = {"scores": None}
+    changes: dict[str, Any] = {"scores": None, "start": None}
     step = architectures("coarse")[name].patch_multiple
     patch_px = getattr(section, "patch_px", None)
     if patch_px is not None and step > 1:
         changes["patch_px"] = -(-patch_px // step) * step
-    return section.as_kind(name, **changes)
+    other = section.as_kind(name, **changes)
+    # Weights are of one encoder: another network starts from its own.
+    own = other.architecture.options.model_fields.get("weights")
+    return other if own is None else other.model_copy(update={"weights": own.default})
 
 
 def settings_of(method: Method, project: Project) -> dict[str, Any]:
