@@ -17,7 +17,7 @@ from crispmap.project.file import load_project
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "deepglobe-from-its-folder.md"
 COLOURS = np.array([(0, 255, 255), (255, 255, 0), (0, 255, 0)], np.uint8)
 CLASSES = "name,r,g,b\nurban_land,0,255,255\nagriculture_land,255,255,0\nforest_land,0,255,0\nunknown,0,0,0\n"
-STEPS = "max_steps: 1, batch: 1, patch_px: 32"
+STEPS = "max_steps: 1, batch: 2, patch_px: 32"
 
 
 @pytest.fixture
