@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import tiny
+import torch
 
 from crispmap.errors import TrainingError
 from crispmap.models.smp.network import unet_lite0
@@ -40,3 +41,10 @@ def test_it_learns_at_a_share_of_the_rate() -> None:
 def test_a_network_without_an_encoder_refuses(changes: dict[str, float]) -> None:
     with pytest.raises(TrainingError):
         CoarseTask(tiny.TinyNetwork(), tiny.coarse_settings(**changes), tiny.SCHEMA)
+
+
+def test_a_batch_too_small_to_normalise_is_told() -> None:
+    task = CoarseTask(unet_lite0(2, 3, depth=5, radius_px=0), tiny.coarse_settings(), tiny.SCHEMA)
+    task.train()
+    with pytest.raises(TrainingError):
+        task.scores({"image": torch.zeros(1, 2, 32, 32)})

@@ -92,7 +92,14 @@ class CoarseTask(SegmentationTask):
 
     def scores(self, batch: Batch) -> Tensor:  # noqa: D102 - as the base class
         # Bands innermost: a step of the paper's network takes 15 % less time on a CPU (2 cores, measured).
-        scores: Tensor = self.network(batch["image"].contiguous(memory_format=torch.channels_last))
+        try:
+            scores: Tensor = self.network(batch["image"].contiguous(memory_format=torch.channels_last))
+        except ValueError as error:  # PyTorch's batch normalisation of a single number
+            raise TrainingError(
+                f"Batches of {len(batch['image'])} patches are too small for {self.network.architecture}: {error}.",
+                expected="two patches a device or more, or patches larger than the network's stride",
+                remedy="set a larger batch, or larger patches",
+            ) from error
         return scores if self.squares is None else scores[..., :: self.stride_px, :: self.stride_px]
 
 
