@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapError, CrispmapWarning, InputError, OutputError
 from crispmap.project.file import load_project
+from crispmap.project.inputs import open_sources
 from crispmap.project.new import create_data_set_project
 from crispmap.project.run import train_project
 
@@ -24,7 +25,7 @@ def quick(path: Path) -> Path:
     text = path.read_text()
     assert "  preset: fast  #" in text
     path.write_text(
-        text.replace("  preset: fast  #", "  max_steps: 2\n  batch: 2\n  patch_px: 16\n  preset: fast  #", 1)
+        text.replace("  preset: fast  #", "  max_steps: 2\n  batch: 2\n  patch_px: 32\n  preset: fast  #", 1)
     )
     return path
 
@@ -129,3 +130,34 @@ def test_options_that_do_not_go_together(tmp_path: Path, more: list[str]) -> Non
     assert result.exit_code == 2
     with pytest.raises(InputError):
         create_data_set_project(tmp_path / "new", tmp_path / "data", [("a.png", "{id}.png")])
+
+
+@pytest.mark.parametrize("found", [(0, 1, 3, 4), (0, 1, 3), (1, 2)])
+def test_masks_of_ids_mean_what_they_meant_where_a_class_has_no_pixel(tmp_path: Path, found: tuple[int, ...]) -> None:
+    for number in range(3):
+        image, ids = town(number)
+        write_raster(tmp_path / f"data/images/{number}.tif", image.transpose(2, 0, 1))
+        write_raster(
+            tmp_path / f"data/masks/{number}.tif", np.array([*found, 4, 4])[ids % len(found)][None].astype("u1")
+        )
+    made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    names = ("background", "building", "woodland", "water", "road")[: max(found) + 1]
+    project = load_project(made.path)
+    assert project.schema.names == names
+    assert sum("keeps its place" in note for note in made.notes) == len(names) - len(found)
+    with open_sources(project) as sources:
+        for piece in sources.pieces("coarse"):
+            assert set(np.unique(piece.read_labels(piece.area.block))) <= set(found)
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_classes_without_a_pixel_are_left_out_of_masks_of_colours(tmp_path: Path, palette: bool) -> None:
+    write_deepglobe(tmp_path / "data", 3)
+    (tmp_path / "data/class_dict.csv").write_text(
+        "name,r,g,b\ngrass,0,255,0\nice,9,9,200\nhouse,255,0,0\nwater,0,0,255\n"
+    )
+    for number in range(1, 4):
+        mask = Image.fromarray(COLOURS[np.minimum(town(number)[1], 2)])
+        (mask.quantize() if palette else mask).save(tmp_path / f"data/{number}_mask.png")
+    made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    assert load_project(made.path).schema.names == ("grass", "house", "water")

@@ -13,12 +13,15 @@ import numpy as np
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import CrispmapWarning, LabelError, ProjectError, SceneError, number_of
 from crispmap.geo.grid import Block
+from crispmap.labels.coded import MaskCode
 from crispmap.labels.propose import proposed_classes
+from crispmap.labels.reader import LabelOptions
 from crispmap.project.file.dataset_section import DatasetSection
 from crispmap.project.pairs.classes import NoClassesError, classes_of
 from crispmap.project.pairs.expand import DataSet, open_data_set, patterns_of
 from crispmap.project.pairs.find import Pair, find_pairs
 from crispmap.project.pairs.split import DEFAULT_SHARES, cut_roles, split_pairs
+from crispmap.raster.cached import KEPT_BYTES, BlockCache
 from crispmap.types import CountArray
 
 _LOOKED_AT = 64  # masks that are looked through; more, until every class is found
@@ -47,10 +50,31 @@ class Survey:
         pixels: CountArray = np.sum(list(self.counts.values()), axis=0)[: len(self.schema)]
         return pixels
 
-    @property
-    def found(self) -> list[ClassDef]:
-        """The classes of which there is a pixel."""
-        return [one for one, count in zip(self.schema, self.pixels, strict=True) if count]
+    @cached_property
+    def kept(self) -> list[ClassDef]:
+        """The classes that a project needs: those found, and where masks hold ids those before them too."""
+        found = np.flatnonzero(self.pixels)
+        classes = tuple(self.schema.classes[index] for index in found)
+        return list(classes if self._mean_the_same(classes) else self.schema.classes[: found[-1] + 1])
+
+    def _mean_the_same(self, classes: tuple[ClassDef, ...]) -> bool:
+        """Return whether masks mean the same with only the classes found; ids would then be those of others."""
+        found = np.flatnonzero(self.pixels)
+        if not len(found) or len(found) == found[-1] + 1 or self.data_set.found.layout.class_folders:
+            return True
+        masks = [one.mask for one in self.data_set.pairs if one.mask is not None]
+        name = max(self.counts, key=lambda name: np.flatnonzero(self.counts[name][: len(self.schema)]).tolist()[::-1])
+        pair = next(one for one in self.data_set.pairs if one.name == name)
+        options = LabelOptions(tolerance=self.data_set.code.options.tolerance)
+        code = MaskCode(masks, ClassSchema(classes), self.data_set.ignored, options, skip=True)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CrispmapWarning)  # of ids that are no class any more
+                again = replace(self.data_set, code=code, cache=BlockCache(KEPT_BYTES))
+                counts = _counts(again, pair, again.facts[name].grid.block)
+        except LabelError:
+            return False
+        return bool((counts[: len(found)] == self.counts[name][found]).all())
 
     def shares(self) -> dict[str, float]:
         """Return the share of each class among the labelled pixels looked at."""
@@ -66,8 +90,11 @@ class Survey:
             yield f"{images} in folders without masks, mapped only: {without[0].image.parent}."
         if facts["images_of_other_size"]:
             yield f"{number_of(facts['images_of_other_size'], 'image')} of another size than most."
+        kept = [one.name for one in self.kept]
         for name, share in self.shares().items():
-            if not share:
+            if not share and name in kept:
+                yield f"No pixel of {name} was found: it keeps its place as masks hold ids, and cannot be learned."
+            elif not share:
                 yield f"No pixel of {name} was found: the class is left out."
             elif share < _RARE:
                 yield f"{name} is rare: {100 * share:.2g} % of the labelled pixels."
