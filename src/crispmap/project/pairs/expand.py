@@ -110,7 +110,7 @@ class DataSet:
         if not self.found.layout.class_folders:
             return CodedMask(mask, self.code, own, grid, self.cache)
         known = mask.name in self.schema.names
-        return OneClass(self.schema.names.index(mask.name) if known else IGNORE, grid, self.schema)
+        return OneClass(mask, self.schema.names.index(mask.name) if known else IGNORE, grid, self.schema)
 
     def warn_of_unknown(self) -> None:
         """Warn of how many pixels of no class were left out of the masks read so far."""
