@@ -161,3 +161,15 @@ def test_classes_without_a_pixel_are_left_out_of_masks_of_colours(tmp_path: Path
         (mask.quantize() if palette else mask).save(tmp_path / f"data/{number}_mask.png")
     made = create_data_set_project(tmp_path / "new", tmp_path / "data")
     assert load_project(made.path).schema.names == ("grass", "house", "water")
+
+
+def test_few_images_of_one_ground_are_not_split_within(tmp_path: Path) -> None:
+    write_deepglobe(tmp_path / "data", 4)
+    for kind in ("sat.jpg", "mask.png"):
+        (tmp_path / f"data/7_{kind}").write_bytes((tmp_path / f"data/1_{kind}").read_bytes())
+    with pytest.warns(CrispmapWarning, match="same file twice"):
+        made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    with pytest.warns(CrispmapWarning, match="same file twice"):
+        roles = {one.name: set(one.areas) for one in load_project(made.path).scenes}
+    assert roles["1"] == roles["7"]
+    assert set.union(*roles.values()) == {"coarse", "validation", "test"}

@@ -186,7 +186,7 @@ def _counts(data_set: DataSet, pair: Pair, block: Block) -> CountArray:
 def _with_split(survey: Survey, labelled: Sequence[Pair]) -> Survey:
     """Return the survey with a split that leaves every class to the images that train, where one is found."""
     wanted = survey.pixels > 0
-    if len(labelled) < _FEW_IMAGES:
+    if len(labelled) < _FEW_IMAGES and not survey.data_set.together:
         counts = [_counts(survey.data_set, one, _first_part(survey.data_set, one)) for one in labelled]
         if (np.sum(counts, axis=0)[: len(wanted)] > 0)[wanted].all():
             return replace(survey, split={"by": "within", **DEFAULT_SHARES})
