@@ -173,3 +173,17 @@ def test_few_images_of_one_ground_are_not_split_within(tmp_path: Path) -> None:
         roles = {one.name: set(one.areas) for one in load_project(made.path).scenes}
     assert roles["1"] == roles["7"]
     assert set.union(*roles.values()) == {"coarse", "validation", "test"}
+
+
+def test_lists_of_a_set_are_kept_where_every_image_has_one_role(tmp_path: Path) -> None:
+    for number in range(8):
+        image, ids = town(number)
+        write_raster(tmp_path / f"data/images/{number}.tif", image.transpose(2, 0, 1))
+        write_raster(tmp_path / f"data/masks/{number}.tif", ids[None])
+    lists = {"train": (0, 1, 2), "val": (3, 4), "test": (5, 6, 7)}
+    for name, members in lists.items():
+        (tmp_path / f"data/{name}.txt").write_text("".join(f"{one}\n" for one in members))
+    made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    roles = {one.name: set(one.areas) for one in load_project(made.path).scenes}
+    named = {"train": "coarse", "val": "validation", "test": "test"}
+    assert roles == {str(one): {named[name]} for name, members in lists.items() for one in members}

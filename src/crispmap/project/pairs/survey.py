@@ -118,7 +118,7 @@ def survey_data_set(section: DatasetSection, classes: Sequence[str] | None = Non
     labelled = [one for one in data_set.pairs if one.mask is not None]
     counts = _counted(data_set, labelled)
     survey = Survey(data_set, counts, {}, 0)
-    if any(one.part != "coarse" for one in labelled) or any(len(areas) > 1 for areas in data_set.areas.values()):
+    if data_set.listed or any(one.part != "coarse" for one in labelled):
         return survey
     return _with_split(survey, labelled)
 
