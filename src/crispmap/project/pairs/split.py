@@ -200,7 +200,7 @@ def _draw(
     for role in ROLES:
         wanted = max(1, round(shares[role] * total)) if role in shares else 0
         while wanted > 0 and len(order) > 1:
-            group = next((one for one in order if len(one) <= wanted), min(order, key=len))
+            group = next((one for one in order if len(one) <= wanted), None) or min(order, key=len)
             order.remove(group)
             roles |= dict.fromkeys(group, role)
             wanted -= len(group)
