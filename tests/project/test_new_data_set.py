@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from crispmap.cli.main import app
-from crispmap.errors import CrispmapError, CrispmapWarning, InputError, OutputError
+from crispmap.errors import CrispmapError, CrispmapWarning, GeoreferenceWarning, InputError, OutputError
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.new import create_data_set_project
@@ -187,3 +187,20 @@ def test_lists_of_a_set_are_kept_where_every_image_has_one_role(tmp_path: Path) 
     roles = {one.name: set(one.areas) for one in load_project(made.path).scenes}
     named = {"train": "coarse", "val": "validation", "test": "test"}
     assert roles == {str(one): {named[name]} for name, members in lists.items() for one in members}
+
+
+def test_colours_that_a_class_file_calls_unknown_are_ignored_in_every_layout(tmp_path: Path) -> None:
+    for number in range(3):
+        image, ids = town(number)
+        write_raster(tmp_path / f"data/photo/{number}.png", image.transpose(2, 0, 1))
+        write_raster(tmp_path / f"data/lab/{number}.png", COLOURS[ids].transpose(2, 0, 1))
+    rows = ("grass,0,255,0", "house,255,0,0", "water,0,0,255", "void,0,0,0")
+    (tmp_path / "data/class_dict.csv").write_text("\n".join(["name,r,g,b", *rows]))
+    for names in (None, ["a", "b", "c"]):
+        patterns = [("photo/*.png", "lab/{id}.png")]
+        with pytest.warns(GeoreferenceWarning):
+            made = create_data_set_project(tmp_path / "new", tmp_path / "data", patterns, classes=names, force=True)
+        assert not any("no class" in note for note in made.notes)
+        data_set = load_project(made.path).data_set
+        assert data_set is not None
+        assert data_set.ignored == ["#000000"]

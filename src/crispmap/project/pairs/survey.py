@@ -113,8 +113,9 @@ def survey_data_set(section: DatasetSection, classes: Sequence[str] | None = Non
     Raises:
         CrispmapError: If it has no pairs, or shows no classes.
     """
-    section = section.model_copy(update={"damaged": "skip"})
-    data_set = open_data_set(section, _schema(section, classes), 0)
+    schema, unknown = _schema(section, classes)
+    section = section.model_copy(update={"damaged": "skip", "ignored": (*unknown, *section.ignored)})
+    data_set = open_data_set(section, schema, 0)
     labelled = [one for one in data_set.pairs if one.mask is not None]
     counts = _counted(data_set, labelled)
     survey = Survey(data_set, counts, {}, 0)
@@ -123,21 +124,22 @@ def survey_data_set(section: DatasetSection, classes: Sequence[str] | None = Non
     return _with_split(survey, labelled)
 
 
-def _schema(section: DatasetSection, names: Sequence[str] | None) -> ClassSchema | None:
-    """Return the classes that masks show where neither a class file nor the layout has them; None where one does."""
+def _schema(section: DatasetSection, names: Sequence[str] | None) -> tuple[ClassSchema, tuple[str, ...]]:
+    """Return the classes of the class file or the layout, else those that masks show, and colours of no class."""
     found = find_pairs(section.path, section.layout, patterns_of(section))
     try:
-        own = classes_of(section.path, found.layout)[0]
+        own, unknown = classes_of(section.path, found.layout)
     except NoClassesError:
+        unknown = ()
         own = _shown([one.mask for one in found.labelled if one.mask is not None])
     if names is None:
-        return ClassSchema(own)
+        return ClassSchema(own), unknown
     if len(names) != len(own):
         raise ProjectError(
             f"{number_of(len(names), 'name')} are given for {number_of(len(own), 'class')}.",
             expected=f"a name for each of {', '.join(one.name for one in own)}", remedy="Give as many names.",
         )  # fmt: skip
-    return ClassSchema(tuple(ClassDef(name, one.colour) for name, one in zip(names, own, strict=True)))
+    return ClassSchema(tuple(ClassDef(name, one.colour) for name, one in zip(names, own, strict=True))), unknown
 
 
 def _shown(masks: Sequence[Path]) -> tuple[ClassDef, ...]:
