@@ -204,3 +204,13 @@ def test_colours_that_a_class_file_calls_unknown_are_ignored_in_every_layout(tmp
         data_set = load_project(made.path).data_set
         assert data_set is not None
         assert data_set.ignored == ["#000000"]
+
+
+def test_images_too_small_to_be_split_within_are_split_by_file(tmp_path: Path) -> None:
+    write_deepglobe(tmp_path / "data", 5)
+    for number in range(1, 6):
+        for name, pixels in ((f"{number}_sat.jpg", town(number)[0]), (f"{number}_mask.png", COLOURS[town(number)[1]])):
+            Image.fromarray(pixels[20:30, 60:70]).save(tmp_path / "data" / name)
+    made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    roles = [role for one in load_project(made.path).scenes for role in one.areas]
+    assert sorted(roles) == ["coarse"] * 3 + ["test", "validation"]

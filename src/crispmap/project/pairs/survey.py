@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -189,9 +190,10 @@ def _with_split(survey: Survey, labelled: Sequence[Pair]) -> Survey:
     """Return the survey with a split that leaves every class to the images that train, where one is found."""
     wanted = survey.pixels > 0
     if len(labelled) < _FEW_IMAGES and not survey.data_set.together:
-        counts = [_counts(survey.data_set, one, _first_part(survey.data_set, one)) for one in labelled]
-        if (np.sum(counts, axis=0)[: len(wanted)] > 0)[wanted].all():
-            return replace(survey, split={"by": "within", **DEFAULT_SHARES})
+        with suppress(ProjectError):  # images too small to be split within
+            counts = [_counts(survey.data_set, one, _first_part(survey.data_set, one)) for one in labelled]
+            if (np.sum(counts, axis=0)[: len(wanted)] > 0)[wanted].all():
+                return replace(survey, split={"by": "within", **DEFAULT_SHARES})
     for seed in range(_SEEDS):
         try:
             roles = split_pairs(labelled, DEFAULT_SHARES, survey.data_set.together, seed).roles
