@@ -50,6 +50,7 @@ def project(tmp_path):
             write(tmp_path / f"images/{name}/{number}.tif", shape, value=value, seed=number)
     (tmp_path / "images/readme.txt").write_text("x")
     (tmp_path / "images/water/notes.txt").write_text("x")
+    (tmp_path / "images/water/._1.tif").write_text("x")
     (tmp_path / "images/.hidden").mkdir()
     path = tmp_path / "project.yaml"
     path.write_text(PROJECT)

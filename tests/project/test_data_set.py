@@ -359,6 +359,13 @@ def test_what_has_no_partner_is_told_of(folder: Path, change, told: str, left: i
     assert roles_of(project).get("3", "") == ""
 
 
+def test_hidden_files_are_no_images(folder: Path) -> None:
+    for kind in ("sat.jpg", "mask.png"):
+        (folder / f"data/._1_{kind}").write_bytes(b"\0\5\x16\7")
+    write_project(folder)
+    assert set(roles_of(load_project(folder))) == set("123456")
+
+
 def smaller_mask(data: Path) -> None:
     Image.fromarray(COLOURS[np.zeros((10, 20), int)]).save(data / "3_mask.png")
 
