@@ -539,3 +539,20 @@ def test_lists_of_tiles_that_are_wrong(tmp_path: Path) -> None:
         (tmp_path / "data/test.txt").write_text(text)
         with pytest.raises(ProjectError, match=offending):
             load_project(tmp_path)
+
+
+def test_lists_of_ids_that_several_images_have(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        for name in ("a", "b" if part == "train" else "c"):
+            image, ids = town(ord(name) + len(part))
+            write_raster(tmp_path / f"data/{part}/images/{name}.tif", image.transpose(2, 0, 1))
+            write_raster(tmp_path / f"data/{part}/masks/{name}.tif", np.minimum(ids, 2)[None])
+    write_project(tmp_path, "layout: landcover-ai")
+    (tmp_path / "data/val.txt").write_text("c\n")
+    for text in ("a\n", "a_0\n"):
+        (tmp_path / "data/train.txt").write_text(text)
+        with pytest.raises(ProjectError, match=f"several; the first: train.txt: {text.strip()}"):
+            load_project(tmp_path)
+    (tmp_path / "data/train.txt").write_text("train-images-a\nb\n")
+    roles = roles_of(load_project(tmp_path))
+    assert roles == {"train-images-a": "coarse", "b": "coarse", "c": "validation", "val-images-a": ""}

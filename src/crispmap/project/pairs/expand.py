@@ -32,7 +32,7 @@ from crispmap.project.pairs.facts import (
     refuse_or_skip,
 )
 from crispmap.project.pairs.find import FoundPairs, Pair, find_pairs
-from crispmap.project.pairs.split import Members, cut_roles, ground_cells, ids_of, split_pairs
+from crispmap.project.pairs.split import Members, cut_roles, ground_cells, ids_of, known_as, split_pairs
 from crispmap.raster.cached import KEPT_BYTES, BlockCache, CachedScene
 from crispmap.raster.refs import SceneRef
 from crispmap.types import IGNORE
@@ -256,7 +256,8 @@ def _refuse_shared(same: Sequence[Sequence[str]], ground: Sequence[tuple[str, st
 def _tiles(folder: Path, found: FoundPairs, used: Sequence[Pair], facts: Mapping[str, ImageFacts]) -> dict[str, Areas]:
     """Return the windows that the data set's own lists of tiles give to each role; none without lists."""
     lists = {role: folder / name for role, name in found.layout.lists.items() if (folder / name).is_file()}
-    by_id = {one.id: one for one in used if one.mask is not None}
+    known = known_as([one for one in used if one.mask is not None])
+    by_id = {key: pairs[0] for key, pairs in known.items() if len(pairs) == 1}
     areas: dict[str, Areas] = {}
     unknown = Counter[str]()
     taken: dict[tuple[str, tuple[int, int, int, int]], str] = {}
@@ -272,8 +273,8 @@ def _tiles(folder: Path, found: FoundPairs, used: Sequence[Pair], facts: Mapping
             areas.setdefault(placed[0], {}).setdefault(role, []).append(placed[1])
     if unknown:
         raise ProjectError(
-            f"{number_of(len(unknown), 'name')} of the lists in {folder} are no image and no tile of one; the first: "
-            f"{next(iter(unknown))}.",
+            f"{number_of(len(unknown), 'name')} of the lists in {folder} are no image or tile of one, or of several; "
+            f"the first: {next(iter(unknown))}.",
             expected="names of images, or NAME_k for tile k of an image", remedy="Correct the lists, or give split:.",
         )  # fmt: skip
     return areas

@@ -117,10 +117,7 @@ def ground_cells(centres: Mapping[str, tuple[float, float]]) -> list[list[str]]:
 def _named(pairs: Sequence[Pair], given: tuple[str, ...] | Path, role: str) -> list[str]:
     """Return the names of the pairs that ids stand for."""
     ids = given if isinstance(given, tuple) else ids_of(given)
-    known: dict[str, list[str]] = {}
-    for one in pairs:
-        for key in {one.id, one.name}:
-            known.setdefault(key, []).append(one.name)
+    known = known_as(pairs)
     unknown = [one for one in ids if len(known.get(one, ())) != 1]
     if unknown:
         what = "several images have" if unknown[0] in known else "is no image with a mask"
@@ -130,7 +127,16 @@ def _named(pairs: Sequence[Pair], given: tuple[str, ...] | Path, role: str) -> l
             expected=f"ids such as {', '.join(repr(one.name) for one in pairs[:3])}",
             remedy="Correct the list.",
         )  # fmt: skip
-    return [known[one][0] for one in ids]
+    return [known[one][0].name for one in ids]
+
+
+def known_as(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Return the pairs that each id or name stands for; of several a list cannot mean one."""
+    known: dict[str, list[Pair]] = {}
+    for one in pairs:
+        for key in {one.id, one.name}:
+            known.setdefault(key, []).append(one)
+    return known
 
 
 def ids_of(path: Path) -> list[str]:
