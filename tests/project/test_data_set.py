@@ -33,7 +33,7 @@ from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.pairs.facts import content_key, duplicates
 from crispmap.project.pairs.find import Pair, find_pairs
-from crispmap.project.pairs.split import ROLES, split_pairs
+from crispmap.project.pairs.split import ROLES, ground_cells, split_pairs
 from crispmap.project.results import evaluate_project
 from crispmap.project.run import predict_project, train_project
 from crispmap.types import IGNORE
@@ -155,6 +155,15 @@ def test_of_two_roles_of_one_ground_the_one_that_is_held_out_wins(roles, pair) -
     assert all(split.roles[name] == role for name, role in zip(names, expected, strict=True) if name in kept)
     assert len(split.moved) == (first != second and roles[first] != roles[second])
     assert members
+
+
+@given(points=st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=2, max_size=90))
+def test_cells_on_the_ground_hold_neighbours(points) -> None:
+    centres = {str(number): place for number, place in enumerate(points)}
+    cells = ground_cells(centres)
+    assert sorted(itertools.chain(*cells)) == sorted(centres)
+    assert min(map(len, cells)) >= 2
+    assert max(map(len, cells)) <= max(3, len(points) // 20)
 
 
 def test_tens_of_thousands_of_images_are_split_at_once() -> None:

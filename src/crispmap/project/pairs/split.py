@@ -99,8 +99,11 @@ def cut_roles(length: int, members: Mapping[str, Members]) -> dict[str, tuple[in
 
 
 def ground_cells(centres: Mapping[str, tuple[float, float]]) -> list[list[str]]:
-    """Return names in cells of neighbours: all, halved across the longer side of where they lie until few are left."""
-    most = max(1, len(centres) // 20)
+    """Return names in cells of neighbours: all, halved across the longer side of where they lie until few are left.
+
+    Of two names or more no cell has one alone, which would have no neighbour in its role.
+    """
+    most = max(3, len(centres) // 20)
 
     def halved(names: list[str]) -> list[list[str]]:
         if len(names) <= most:
