@@ -105,3 +105,13 @@ def test_an_area_on_demand_reads_what_its_scene_has() -> None:
     np.testing.assert_array_equal(around[:, 0], around[:, 5])
     other = area_on_demand(scene, area, lambda block: labels[block.slices], paper_scaling(3), "other content")
     assert fingerprint(found) != fingerprint(other)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "balanced"])
+def test_every_patch_has_a_label_where_few_pieces_have_any(sampling: str) -> None:
+    plan = PatchPlan(patch_px=4, margin_px=1, seed=3, sampling=sampling)
+    pieces = [piece(value, labels=None if value == 11 else IGNORE) for value in range(60)]
+    found = PooledSampler(pieces, ("a", "b"), plan).batch(0, 60 * PATCHES_A_TURN)
+    assert (found.labels != IGNORE).any(axis=(1, 2)).all()
+    part = PooledSampler(pieces, ("a", "b"), plan).batch(300, 20)
+    np.testing.assert_array_equal(part.image, found.image[300:320])

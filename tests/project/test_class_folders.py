@@ -9,6 +9,7 @@ from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
 from crispmap.errors import CrispmapWarning, LabelError, SceneError, TrainingError
+from crispmap.project import inputs as inputs_module
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.preflight import TrainingPreflight
@@ -49,6 +50,7 @@ def project(tmp_path):
             write(tmp_path / f"images/{name}/{number}.tif", shape, value=value, seed=number)
     (tmp_path / "images/readme.txt").write_text("x")
     (tmp_path / "images/water/notes.txt").write_text("x")
+    (tmp_path / "images/water/._1.tif").write_text("x")
     (tmp_path / "images/.hidden").mkdir()
     path = tmp_path / "project.yaml"
     path.write_text(PROJECT)
@@ -81,6 +83,16 @@ def test_a_classifier_learns_from_folders_and_is_scored_by_the_square(project):
     with open_sources(load_project(project)) as sources:
         shapes = [piece.image.grid.shape for piece in sources.pieces("test")]
     assert confusion.valid_px == sum(((h + 31) // 64) * ((w + 31) // 64) for h, w in shapes)
+
+
+def test_large_folders_are_read_on_demand_and_know_their_contents(project, monkeypatch):
+    monkeypatch.setattr(inputs_module, "MOST_LOADED_PX", 1)
+    with open_sources(load_project(project)) as sources:
+        digests = [piece.digest for piece in sources.pieces("coarse")]
+    assert len(set(digests)) == len(digests) == 7 * len(LOOKS)
+    assert None not in digests
+    project.write_text(project.read_text().replace("max_steps: 150", "max_steps: 2"))
+    train_project(project)
 
 
 def test_folders_for_training_and_test_keep_their_roles(project):

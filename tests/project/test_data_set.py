@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 import warnings
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.pairs.facts import content_key, duplicates
 from crispmap.project.pairs.find import Pair, find_pairs
-from crispmap.project.pairs.split import ROLES, split_pairs
+from crispmap.project.pairs.split import ROLES, ground_cells, split_pairs
 from crispmap.project.results import evaluate_project
 from crispmap.project.run import predict_project, train_project
 from crispmap.types import IGNORE
@@ -154,6 +155,23 @@ def test_of_two_roles_of_one_ground_the_one_that_is_held_out_wins(roles, pair) -
     assert all(split.roles[name] == role for name, role in zip(names, expected, strict=True) if name in kept)
     assert len(split.moved) == (first != second and roles[first] != roles[second])
     assert members
+
+
+@given(points=st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=2, max_size=90))
+def test_cells_on_the_ground_hold_neighbours(points) -> None:
+    centres = {str(number): place for number, place in enumerate(points)}
+    cells = ground_cells(centres)
+    assert sorted(itertools.chain(*cells)) == sorted(centres)
+    assert min(map(len, cells)) >= 2
+    assert max(map(len, cells)) <= max(3, len(points) // 20)
+
+
+def test_tens_of_thousands_of_images_are_split_at_once() -> None:
+    pairs = [Pair(str(one), str(one), Path("image"), Path("mask"), "coarse") for one in range(40_000)]
+    start = time.process_time()
+    roles = list(split_pairs(pairs, {}, [], 0).roles.values())
+    assert time.process_time() - start < 4  # seconds; where each draw looked at all of them, some 20
+    assert (roles.count("test"), roles.count("validation")) == (8_000, 4_000)
 
 
 def test_the_folders_of_a_set_are_its_roles(tmp_path: Path) -> None:
@@ -350,6 +368,13 @@ def test_what_has_no_partner_is_told_of(folder: Path, change, told: str, left: i
     assert roles_of(project).get("3", "") == ""
 
 
+def test_hidden_files_are_no_images(folder: Path) -> None:
+    for kind in ("sat.jpg", "mask.png"):
+        (folder / f"data/._1_{kind}").write_bytes(b"\0\5\x16\7")
+    write_project(folder)
+    assert set(roles_of(load_project(folder))) == set("123456")
+
+
 def smaller_mask(data: Path) -> None:
     Image.fromarray(COLOURS[np.zeros((10, 20), int)]).save(data / "3_mask.png")
 
@@ -523,3 +548,20 @@ def test_lists_of_tiles_that_are_wrong(tmp_path: Path) -> None:
         (tmp_path / "data/test.txt").write_text(text)
         with pytest.raises(ProjectError, match=offending):
             load_project(tmp_path)
+
+
+def test_lists_of_ids_that_several_images_have(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        for name in ("a", "b" if part == "train" else "c"):
+            image, ids = town(ord(name) + len(part))
+            write_raster(tmp_path / f"data/{part}/images/{name}.tif", image.transpose(2, 0, 1))
+            write_raster(tmp_path / f"data/{part}/masks/{name}.tif", np.minimum(ids, 2)[None])
+    write_project(tmp_path, "layout: landcover-ai")
+    (tmp_path / "data/val.txt").write_text("c\n")
+    for text in ("a\n", "a_0\n"):
+        (tmp_path / "data/train.txt").write_text(text)
+        with pytest.raises(ProjectError, match=f"several; the first: train.txt: {text.strip()}"):
+            load_project(tmp_path)
+    (tmp_path / "data/train.txt").write_text("train-images-a\nb\n")
+    roles = roles_of(load_project(tmp_path))
+    assert roles == {"train-images-a": "coarse", "b": "coarse", "c": "validation", "val-images-a": ""}

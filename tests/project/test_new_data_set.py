@@ -11,8 +11,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from crispmap.cli.main import app
-from crispmap.errors import CrispmapError, CrispmapWarning, InputError, OutputError
+from crispmap.errors import CrispmapError, CrispmapWarning, GeoreferenceWarning, InputError, OutputError
 from crispmap.project.file import load_project
+from crispmap.project.inputs import open_sources
 from crispmap.project.new import create_data_set_project
 from crispmap.project.run import train_project
 
@@ -24,7 +25,7 @@ def quick(path: Path) -> Path:
     text = path.read_text()
     assert "  preset: fast  #" in text
     path.write_text(
-        text.replace("  preset: fast  #", "  max_steps: 2\n  batch: 2\n  patch_px: 16\n  preset: fast  #", 1)
+        text.replace("  preset: fast  #", "  max_steps: 2\n  batch: 2\n  patch_px: 32\n  preset: fast  #", 1)
     )
     return path
 
@@ -129,3 +130,87 @@ def test_options_that_do_not_go_together(tmp_path: Path, more: list[str]) -> Non
     assert result.exit_code == 2
     with pytest.raises(InputError):
         create_data_set_project(tmp_path / "new", tmp_path / "data", [("a.png", "{id}.png")])
+
+
+@pytest.mark.parametrize("found", [(0, 1, 3, 4), (0, 1, 3), (1, 2)])
+def test_masks_of_ids_mean_what_they_meant_where_a_class_has_no_pixel(tmp_path: Path, found: tuple[int, ...]) -> None:
+    for number in range(3):
+        image, ids = town(number)
+        write_raster(tmp_path / f"data/images/{number}.tif", image.transpose(2, 0, 1))
+        write_raster(
+            tmp_path / f"data/masks/{number}.tif", np.array([*found, 4, 4])[ids % len(found)][None].astype("u1")
+        )
+    made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    names = ("background", "building", "woodland", "water", "road")[: max(found) + 1]
+    project = load_project(made.path)
+    assert project.schema.names == names
+    assert sum("keeps its place" in note for note in made.notes) == len(names) - len(found)
+    with open_sources(project) as sources:
+        for piece in sources.pieces("coarse"):
+            assert set(np.unique(piece.read_labels(piece.area.block))) <= set(found)
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_classes_without_a_pixel_are_left_out_of_masks_of_colours(tmp_path: Path, palette: bool) -> None:
+    write_deepglobe(tmp_path / "data", 3)
+    (tmp_path / "data/class_dict.csv").write_text(
+        "name,r,g,b\ngrass,0,255,0\nice,9,9,200\nhouse,255,0,0\nwater,0,0,255\n"
+    )
+    for number in range(1, 4):
+        mask = Image.fromarray(COLOURS[np.minimum(town(number)[1], 2)])
+        (mask.quantize() if palette else mask).save(tmp_path / f"data/{number}_mask.png")
+    made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    assert load_project(made.path).schema.names == ("grass", "house", "water")
+
+
+def test_few_images_of_one_ground_are_not_split_within(tmp_path: Path) -> None:
+    write_deepglobe(tmp_path / "data", 4)
+    for kind in ("sat.jpg", "mask.png"):
+        (tmp_path / f"data/7_{kind}").write_bytes((tmp_path / f"data/1_{kind}").read_bytes())
+    with pytest.warns(CrispmapWarning, match="same file twice"):
+        made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    with pytest.warns(CrispmapWarning, match="same file twice"):
+        roles = {one.name: set(one.areas) for one in load_project(made.path).scenes}
+    assert roles["1"] == roles["7"]
+    assert set.union(*roles.values()) == {"coarse", "validation", "test"}
+
+
+def test_lists_of_a_set_are_kept_where_every_image_has_one_role(tmp_path: Path) -> None:
+    for number in range(8):
+        image, ids = town(number)
+        write_raster(tmp_path / f"data/images/{number}.tif", image.transpose(2, 0, 1))
+        write_raster(tmp_path / f"data/masks/{number}.tif", ids[None])
+    lists = {"train": (0, 1, 2), "val": (3, 4), "test": (5, 6, 7)}
+    for name, members in lists.items():
+        (tmp_path / f"data/{name}.txt").write_text("".join(f"{one}\n" for one in members))
+    made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    roles = {one.name: set(one.areas) for one in load_project(made.path).scenes}
+    named = {"train": "coarse", "val": "validation", "test": "test"}
+    assert roles == {str(one): {named[name]} for name, members in lists.items() for one in members}
+
+
+def test_colours_that_a_class_file_calls_unknown_are_ignored_in_every_layout(tmp_path: Path) -> None:
+    for number in range(3):
+        image, ids = town(number)
+        write_raster(tmp_path / f"data/photo/{number}.png", image.transpose(2, 0, 1))
+        write_raster(tmp_path / f"data/lab/{number}.png", COLOURS[ids].transpose(2, 0, 1))
+    rows = ("grass,0,255,0", "house,255,0,0", "water,0,0,255", "void,0,0,0")
+    (tmp_path / "data/class_dict.csv").write_text("\n".join(["name,r,g,b", *rows]))
+    for names in (None, ["a", "b", "c"]):
+        patterns = [("photo/*.png", "lab/{id}.png")]
+        with pytest.warns(GeoreferenceWarning):
+            made = create_data_set_project(tmp_path / "new", tmp_path / "data", patterns, classes=names, force=True)
+        assert not any("no class" in note for note in made.notes)
+        data_set = load_project(made.path).data_set
+        assert data_set is not None
+        assert data_set.ignored == ["#000000"]
+
+
+def test_images_too_small_to_be_split_within_are_split_by_file(tmp_path: Path) -> None:
+    write_deepglobe(tmp_path / "data", 5)
+    for number in range(1, 6):
+        for name, pixels in ((f"{number}_sat.jpg", town(number)[0]), (f"{number}_mask.png", COLOURS[town(number)[1]])):
+            Image.fromarray(pixels[20:30, 60:70]).save(tmp_path / "data" / name)
+    made = create_data_set_project(tmp_path / "new", tmp_path / "data")
+    roles = [role for one in load_project(made.path).scenes for role in one.areas]
+    assert sorted(roles) == ["coarse"] * 3 + ["test", "validation"]

@@ -63,12 +63,14 @@ class PooledSampler(PatchSampler):
         return int(classes[int(rng.integers(len(classes)))]) if classes.size else None
 
     def _near_class(self, rng: np.random.Generator, index: int, class_id: int | None = None) -> tuple[int, Block]:
-        """Return a block around a pixel drawn evenly from a class of the pieces in use; anywhere if they have none."""
+        """Return a block around a pixel drawn evenly from a class of the pieces in use.
+
+        If they have no labels, those of the first later turn that has some stand for them.
+        """
+        while class_id is None and (class_id := self._draw_class(rng, index)) is None:
+            index += PATCHES_A_TURN
         pool = self.pool(index)
         found = [self._positions_in(piece) for piece in pool]
-        class_id = self._draw_class(rng, index) if class_id is None else class_id
-        if class_id is None:
-            return self._anywhere(rng, index)
         having = [(piece, one[one[:, 0] == class_id]) for piece, one in zip(pool, found, strict=True)]
         totals = np.array([one[0, 3] if len(one) else 0 for _, one in having], np.float64)
         piece, positions = having[int(np.searchsorted(np.cumsum(totals) / totals.sum(), rng.random(), side="right"))]

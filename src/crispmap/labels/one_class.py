@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from crispmap.types import LabelArray
 class OneClass:
     """One class on all pixels of a grid, or IGNORE; a ``LabelReader``."""
 
+    path: Path  # the folder of the class
     class_id: int
     grid: Grid
     schema: ClassSchema

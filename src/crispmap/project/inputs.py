@@ -22,6 +22,7 @@ from crispmap.inference.coarse import gsd_ratio
 from crispmap.labels.coded import CodedMask
 from crispmap.labels.mask import is_vector_file, open_labels
 from crispmap.labels.noise import LabelNoise, simulate_noise
+from crispmap.labels.one_class import OneClass
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
@@ -181,7 +182,7 @@ class Sources:
     def _digest(self, piece: Piece) -> str:
         """Return what stands for the content of a piece of a data set."""
         data_set = self.project.data_set
-        if data_set is None or not isinstance(piece.labels, CodedMask):
+        if data_set is None or not isinstance(piece.labels, CodedMask | OneClass):
             raise TypeError("only images and masks of a data set have a digest")
         return f"{data_set.digest(piece.image.path, piece.labels.path)} {piece.area.block}"
 

@@ -110,7 +110,7 @@ def create_data_set_project(
         keys["split"] = survey.split
     summary = f"{number_of(facts['images'], 'image')}, {facts['images_with_mask']} with a mask, most of "
     summary += f"{facts['usual_size'][0]} x {facts['usual_size'][1]} pixels"
-    kept = [(one, shares[one.name]) for one in survey.found]
+    kept = [(one, shares[one.name]) for one in survey.kept]
     proposal = DataSetProposal(keys, data_set, kept, survey.seed, max(one.mean_gsd_m() for one in grids), summary)
     write_atomically(target, data_set_text(target, proposal).encode())
     return NewDataSetProject(target, f"{found.layout.name}: {summary}", shares, tuple(survey.notes()))

@@ -32,7 +32,7 @@ from crispmap.project.pairs.facts import (
     refuse_or_skip,
 )
 from crispmap.project.pairs.find import FoundPairs, Pair, find_pairs
-from crispmap.project.pairs.split import Members, cut_roles, ground_cells, ids_of, split_pairs
+from crispmap.project.pairs.split import Members, cut_roles, ground_cells, ids_of, known_as, split_pairs
 from crispmap.raster.cached import KEPT_BYTES, BlockCache, CachedScene
 from crispmap.raster.refs import SceneRef
 from crispmap.types import IGNORE
@@ -59,6 +59,7 @@ class DataSet:
     code: MaskCode
     ignored: Sequence[str | int] = ()  # colours and values of pixels that nothing is known of
     together: Sequence[Sequence[str]] = ()  # names of pairs that show one ground
+    listed: bool = False  # whether roles are those of the set's own lists
     cache: BlockCache = field(default_factory=lambda: BlockCache(KEPT_BYTES))  # type: ignore[type-arg]
 
     @property
@@ -110,7 +111,7 @@ class DataSet:
         if not self.found.layout.class_folders:
             return CodedMask(mask, self.code, own, grid, self.cache)
         known = mask.name in self.schema.names
-        return OneClass(self.schema.names.index(mask.name) if known else IGNORE, grid, self.schema)
+        return OneClass(mask, self.schema.names.index(mask.name) if known else IGNORE, grid, self.schema)
 
     def warn_of_unknown(self) -> None:
         """Warn of how many pixels of no class were left out of the masks read so far."""
@@ -147,13 +148,15 @@ def open_data_set(section: DatasetSection, classes: ClassSchema | None, seed: in
     same = duplicates(used)
     boxes = boxes_of(facts)
     ground = list(overlapping(boxes, facts))
-    areas = _areas(section, found, used, facts, (same, ground, boxes), seed)
+    own_split = section.split.by == "within" or section.split.members
+    listed = {} if own_split else _tiles(section.path, found, used, facts)
+    areas = listed or _areas(section, used, facts, (same, ground, boxes), seed)
     tolerance = found.layout.tolerance if section.tolerance is None else section.tolerance
     options = LabelOptions(unknown=section.unknown, tolerance=tolerance)
     masks = [one.mask for one in used if one.mask is not None]
     unknown = list(dict.fromkeys([*ignored, *section.ignored]))
     code = MaskCode(masks, schema, unknown, options, skip=skip)
-    return DataSet(section, found, facts, damaged, same, schema, areas, code, unknown, [*same, *ground])
+    return DataSet(section, found, facts, damaged, same, schema, areas, code, unknown, [*same, *ground], bool(listed))
 
 
 def _check_folders(section: DatasetSection, found: FoundPairs, schema: ClassSchema) -> None:
@@ -214,19 +217,15 @@ def _first_of(paths: Sequence[Path]) -> str:
 
 
 def _areas(
-    section: DatasetSection, found: FoundPairs, used: Sequence[Pair], facts: Mapping[str, ImageFacts], shown: _Shown,
-    seed: int,
-) -> dict[str, Areas]:  # fmt: skip
-    """Return what every image with a mask is for."""
+    section: DatasetSection, used: Sequence[Pair], facts: Mapping[str, ImageFacts], shown: _Shown, seed: int
+) -> dict[str, Areas]:
+    """Return what every image with a mask is for where no lists of the set say it."""
     same, ground, boxes = shown
     members: dict[str, Members] = section.split.members
     labelled = [one for one in used if one.mask is not None]
     if section.split.by == "within":
         _refuse_shared(same, ground)
         return {one.name: _cut(facts[one.name].grid.shape, members) for one in labelled}
-    tiles = {} if members else _tiles(section.path, found, labelled, facts)
-    if tiles:
-        return tiles
     cells = []
     if section.split.by == "ground":
         cells = ground_cells(_centres(labelled, boxes))
@@ -254,12 +253,11 @@ def _refuse_shared(same: Sequence[Sequence[str]], ground: Sequence[tuple[str, st
         )  # fmt: skip
 
 
-def _tiles(
-    folder: Path, found: FoundPairs, labelled: Sequence[Pair], facts: Mapping[str, ImageFacts]
-) -> dict[str, Areas]:
+def _tiles(folder: Path, found: FoundPairs, used: Sequence[Pair], facts: Mapping[str, ImageFacts]) -> dict[str, Areas]:
     """Return the windows that the data set's own lists of tiles give to each role; none without lists."""
     lists = {role: folder / name for role, name in found.layout.lists.items() if (folder / name).is_file()}
-    by_id = {one.id: one for one in labelled}
+    known = known_as([one for one in used if one.mask is not None])
+    by_id = {key: pairs[0] for key, pairs in known.items() if len(pairs) == 1}
     areas: dict[str, Areas] = {}
     unknown = Counter[str]()
     taken: dict[tuple[str, tuple[int, int, int, int]], str] = {}
@@ -275,8 +273,8 @@ def _tiles(
             areas.setdefault(placed[0], {}).setdefault(role, []).append(placed[1])
     if unknown:
         raise ProjectError(
-            f"{number_of(len(unknown), 'name')} of the lists in {folder} are no image and no tile of one; the first: "
-            f"{next(iter(unknown))}.",
+            f"{number_of(len(unknown), 'name')} of the lists in {folder} are no image or tile of one, or of several; "
+            f"the first: {next(iter(unknown))}.",
             expected="names of images, or NAME_k for tile k of an image", remedy="Correct the lists, or give split:.",
         )  # fmt: skip
     return areas

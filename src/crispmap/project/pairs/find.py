@@ -106,7 +106,7 @@ def classified(folder: Path) -> Iterator[Pair]:
         if len(folders) < 2:
             raise _no_classes(f"{folder / part} has {number_of(len(folders), 'folder')} of images.")
         for own in folders:
-            images = sorted(one for one in own.iterdir() if one.suffix.lower() in _IMAGES)
+            images = sorted(one for one in own.iterdir() if one.suffix.lower() in _IMAGES and not _is_hidden(one))
             if not images:
                 raise _no_classes(f"{own} has no image ({', '.join(_IMAGES)}).")
             yield from (Pair(one.stem, one.stem, one, own, role) for one in images)
@@ -127,9 +127,14 @@ def _by_id(folder: Path, pattern: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.glob(text.replace("{id}", "*"))):
         match = re.fullmatch(shape, path.relative_to(folder).as_posix())
-        if match and path.is_file() and not path.name.lower().endswith(SIDECARS):
+        if match and path.is_file() and not _is_hidden(path) and not path.name.lower().endswith(SIDECARS):
             found.setdefault(match[1], []).append(path)
     return found
+
+
+def _is_hidden(path: Path) -> bool:
+    """Return whether a file is one that a system keeps beside others, such as ``._1.tif``."""
+    return path.name.startswith(".")
 
 
 def _only(files: Sequence[T], name: str, what: str) -> T:

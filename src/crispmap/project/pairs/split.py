@@ -99,8 +99,11 @@ def cut_roles(length: int, members: Mapping[str, Members]) -> dict[str, tuple[in
 
 
 def ground_cells(centres: Mapping[str, tuple[float, float]]) -> list[list[str]]:
-    """Return names in cells of neighbours: all, halved across the longer side of where they lie until few are left."""
-    most = max(1, len(centres) // 20)
+    """Return names in cells of neighbours: all, halved across the longer side of where they lie until few are left.
+
+    Of two names or more no cell has one alone, which would have no neighbour in its role.
+    """
+    most = max(3, len(centres) // 20)
 
     def halved(names: list[str]) -> list[list[str]]:
         if len(names) <= most:
@@ -117,10 +120,7 @@ def ground_cells(centres: Mapping[str, tuple[float, float]]) -> list[list[str]]:
 def _named(pairs: Sequence[Pair], given: tuple[str, ...] | Path, role: str) -> list[str]:
     """Return the names of the pairs that ids stand for."""
     ids = given if isinstance(given, tuple) else ids_of(given)
-    known: dict[str, list[str]] = {}
-    for one in pairs:
-        for key in {one.id, one.name}:
-            known.setdefault(key, []).append(one.name)
+    known = known_as(pairs)
     unknown = [one for one in ids if len(known.get(one, ())) != 1]
     if unknown:
         what = "several images have" if unknown[0] in known else "is no image with a mask"
@@ -130,7 +130,16 @@ def _named(pairs: Sequence[Pair], given: tuple[str, ...] | Path, role: str) -> l
             expected=f"ids such as {', '.join(repr(one.name) for one in pairs[:3])}",
             remedy="Correct the list.",
         )  # fmt: skip
-    return [known[one][0] for one in ids]
+    return [known[one][0].name for one in ids]
+
+
+def known_as(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Return the pairs that each id or name stands for; of several a list cannot mean one."""
+    known: dict[str, list[Pair]] = {}
+    for one in pairs:
+        for key in {one.id, one.name}:
+            known.setdefault(key, []).append(one)
+    return known
 
 
 def ids_of(path: Path) -> list[str]:
@@ -200,7 +209,7 @@ def _draw(
     for role in ROLES:
         wanted = max(1, round(shares[role] * total)) if role in shares else 0
         while wanted > 0 and len(order) > 1:
-            group = next((one for one in order if len(one) <= wanted), min(order, key=len))
+            group = next((one for one in order if len(one) <= wanted), None) or min(order, key=len)
             order.remove(group)
             roles |= dict.fromkeys(group, role)
             wanted -= len(group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,15 @@ import numpy as np
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import CrispmapWarning, LabelError, ProjectError, SceneError, number_of
 from crispmap.geo.grid import Block
+from crispmap.labels.coded import MaskCode
 from crispmap.labels.propose import proposed_classes
+from crispmap.labels.reader import LabelOptions
 from crispmap.project.file.dataset_section import DatasetSection
 from crispmap.project.pairs.classes import NoClassesError, classes_of
 from crispmap.project.pairs.expand import DataSet, open_data_set, patterns_of
 from crispmap.project.pairs.find import Pair, find_pairs
 from crispmap.project.pairs.split import DEFAULT_SHARES, cut_roles, split_pairs
+from crispmap.raster.cached import KEPT_BYTES, BlockCache
 from crispmap.types import CountArray
 
 _LOOKED_AT = 64  # masks that are looked through; more, until every class is found
@@ -47,10 +51,31 @@ class Survey:
         pixels: CountArray = np.sum(list(self.counts.values()), axis=0)[: len(self.schema)]
         return pixels
 
-    @property
-    def found(self) -> list[ClassDef]:
-        """The classes of which there is a pixel."""
-        return [one for one, count in zip(self.schema, self.pixels, strict=True) if count]
+    @cached_property
+    def kept(self) -> list[ClassDef]:
+        """The classes that a project needs: those found, and where masks hold ids those before them too."""
+        found = np.flatnonzero(self.pixels)
+        classes = tuple(self.schema.classes[index] for index in found)
+        return list(classes if self._mean_the_same(classes) else self.schema.classes[: found[-1] + 1])
+
+    def _mean_the_same(self, classes: tuple[ClassDef, ...]) -> bool:
+        """Return whether masks mean the same with only the classes found; ids would then be those of others."""
+        found = np.flatnonzero(self.pixels)
+        if not len(found) or len(found) == found[-1] + 1 or self.data_set.found.layout.class_folders:
+            return True
+        masks = [one.mask for one in self.data_set.pairs if one.mask is not None]
+        name = max(self.counts, key=lambda name: np.flatnonzero(self.counts[name][: len(self.schema)]).tolist()[::-1])
+        pair = next(one for one in self.data_set.pairs if one.name == name)
+        options = LabelOptions(tolerance=self.data_set.code.options.tolerance)
+        code = MaskCode(masks, ClassSchema(classes), self.data_set.ignored, options, skip=True)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CrispmapWarning)  # of ids that are no class any more
+                again = replace(self.data_set, code=code, cache=BlockCache(KEPT_BYTES))
+                counts = _counts(again, pair, again.facts[name].grid.block)
+        except LabelError:
+            return False
+        return bool((counts[: len(found)] == self.counts[name][found]).all())
 
     def shares(self) -> dict[str, float]:
         """Return the share of each class among the labelled pixels looked at."""
@@ -66,8 +91,11 @@ class Survey:
             yield f"{images} in folders without masks, mapped only: {without[0].image.parent}."
         if facts["images_of_other_size"]:
             yield f"{number_of(facts['images_of_other_size'], 'image')} of another size than most."
+        kept = [one.name for one in self.kept]
         for name, share in self.shares().items():
-            if not share:
+            if not share and name in kept:
+                yield f"No pixel of {name} was found: it keeps its place as masks hold ids, and cannot be learned."
+            elif not share:
                 yield f"No pixel of {name} was found: the class is left out."
             elif share < _RARE:
                 yield f"{name} is rare: {100 * share:.2g} % of the labelled pixels."
@@ -86,31 +114,33 @@ def survey_data_set(section: DatasetSection, classes: Sequence[str] | None = Non
     Raises:
         CrispmapError: If it has no pairs, or shows no classes.
     """
-    section = section.model_copy(update={"damaged": "skip"})
-    data_set = open_data_set(section, _schema(section, classes), 0)
+    schema, unknown = _schema(section, classes)
+    section = section.model_copy(update={"damaged": "skip", "ignored": (*unknown, *section.ignored)})
+    data_set = open_data_set(section, schema, 0)
     labelled = [one for one in data_set.pairs if one.mask is not None]
     counts = _counted(data_set, labelled)
     survey = Survey(data_set, counts, {}, 0)
-    if any(one.part != "coarse" for one in labelled) or any(len(areas) > 1 for areas in data_set.areas.values()):
+    if data_set.listed or any(one.part != "coarse" for one in labelled):
         return survey
     return _with_split(survey, labelled)
 
 
-def _schema(section: DatasetSection, names: Sequence[str] | None) -> ClassSchema | None:
-    """Return the classes that masks show where neither a class file nor the layout has them; None where one does."""
+def _schema(section: DatasetSection, names: Sequence[str] | None) -> tuple[ClassSchema, tuple[str, ...]]:
+    """Return the classes of the class file or the layout, else those that masks show, and colours of no class."""
     found = find_pairs(section.path, section.layout, patterns_of(section))
     try:
-        own = classes_of(section.path, found.layout)[0]
+        own, unknown = classes_of(section.path, found.layout)
     except NoClassesError:
+        unknown = ()
         own = _shown([one.mask for one in found.labelled if one.mask is not None])
     if names is None:
-        return ClassSchema(own)
+        return ClassSchema(own), unknown
     if len(names) != len(own):
         raise ProjectError(
             f"{number_of(len(names), 'name')} are given for {number_of(len(own), 'class')}.",
             expected=f"a name for each of {', '.join(one.name for one in own)}", remedy="Give as many names.",
         )  # fmt: skip
-    return ClassSchema(tuple(ClassDef(name, one.colour) for name, one in zip(names, own, strict=True)))
+    return ClassSchema(tuple(ClassDef(name, one.colour) for name, one in zip(names, own, strict=True))), unknown
 
 
 def _shown(masks: Sequence[Path]) -> tuple[ClassDef, ...]:
@@ -159,10 +189,11 @@ def _counts(data_set: DataSet, pair: Pair, block: Block) -> CountArray:
 def _with_split(survey: Survey, labelled: Sequence[Pair]) -> Survey:
     """Return the survey with a split that leaves every class to the images that train, where one is found."""
     wanted = survey.pixels > 0
-    if len(labelled) < _FEW_IMAGES:
-        counts = [_counts(survey.data_set, one, _first_part(survey.data_set, one)) for one in labelled]
-        if (np.sum(counts, axis=0)[: len(wanted)] > 0)[wanted].all():
-            return replace(survey, split={"by": "within", **DEFAULT_SHARES})
+    if len(labelled) < _FEW_IMAGES and not survey.data_set.together:
+        with suppress(ProjectError):  # images too small to be split within
+            counts = [_counts(survey.data_set, one, _first_part(survey.data_set, one)) for one in labelled]
+            if (np.sum(counts, axis=0)[: len(wanted)] > 0)[wanted].all():
+                return replace(survey, split={"by": "within", **DEFAULT_SHARES})
     for seed in range(_SEEDS):
         try:
             roles = split_pairs(labelled, DEFAULT_SHARES, survey.data_set.together, seed).roles
