@@ -89,19 +89,38 @@ def test_train_defaults(calls: Calls) -> None:
         (
             "train_project",
             (Path("project.yaml"),),
-            {"stage": None, "resume": False, "force": False, "trainer": TrainerOptions()},
+            {"stage": None, "start": None, "resume": False, "force": False, "trainer": TrainerOptions()},
         )
     ]
 
 
 def test_train_with_everything(calls: Calls) -> None:
-    args = ["--stage", "refiner", "--resume", "--force", "--device", "cuda", "--devices", "2", "--memory", "2GB"]
+    args = [
+        "--stage",
+        "refiner",
+        "--from",
+        "c.safetensors",
+        "--resume",
+        "--force",
+        "--device",
+        "cuda",
+        "--devices",
+        "2",
+        "--memory",
+        "2GB",
+    ]
     assert run("train", "x/p.yaml", *args).exit_code == 0
     assert calls.made == [
         (
             "train_project",
             (Path("x/p.yaml"),),
-            {"stage": "refiner", "resume": True, "force": True, "trainer": TrainerOptions("cuda", 2, 0, 2 * 10**9)},
+            {
+                "stage": "refiner",
+                "start": Path("c.safetensors"),
+                "resume": True,
+                "force": True,
+                "trainer": TrainerOptions("cuda", 2, 0, 2 * 10**9),
+            },
         )
     ]
 
