@@ -20,11 +20,12 @@ def test_the_demo_leaves_a_project_a_person_can_go_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, papers: bool
 ) -> None:
     short = "max_steps: 4, batch: 2, patch_px: 32"
-    default = demo_module._DEFAULT.replace("preset: fast", f"depth: 3, {short}").replace("true", "{max_steps: 2}")
+    default = demo_module._DEFAULT.replace("lite0, preset: fast", f"lite0, depth: 3, {short}")
     refiner = "rnn, iterations: 2, max_steps: 4, batch: 2, patch_px: 24"
     hurried = demo_module._PAPERS.replace("1.0, preset: fast", f"1.0, {short}")
     hurried = hurried.replace("rnn, variant: class-specific, iterations: 5, preset: fast", refiner)
-    monkeypatch.setattr(demo_module, "_DEFAULT", default.replace("rnn, preset: fast", refiner))
+    default = default.replace("true", "{max_steps: 2}").replace("rnn, preset: fast", refiner)
+    monkeypatch.setattr(demo_module, "_DEFAULT", default)
     monkeypatch.setattr(demo_module, "_PAPERS", hurried)
     recorder = Recorder()
     made = run_demo(tmp_path / "demo", papers=papers, size_px=(320, 800), events=recorder)
