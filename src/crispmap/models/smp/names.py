@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 
 LITE0 = "tf_efficientnet_lite0"
 _KNOWN = (LITE0, "resnet18", "resnet34", "resnet50", "resnet101")  # checked without importing what knows all names
@@ -31,5 +32,10 @@ def library_name(name: str) -> str:
     if timm.is_model(plain):
         return _TIMM + plain
     names = [one for one in own if not one.startswith("timm-")] + timm.list_models()
+    raise ValueError(f"there is no encoder {name!r}{nearest(name, names)}")
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """Return a question after the nearest of some names, to end a message with; empty where none is near."""
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    raise ValueError(f"there is no encoder {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    return f"; did you mean {' or '.join(near)}?" if near else ""

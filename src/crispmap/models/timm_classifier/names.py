@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
-from crispmap.models.smp.names import LITE0
+from crispmap.models.smp.names import LITE0, nearest
 
 _KNOWN = (LITE0, "resnet18", "resnet34", "resnet50")  # checked without importing what knows all names
 
@@ -21,5 +19,4 @@ def checked_model(name: str) -> str:
 
     if timm.is_model(name):
         return name
-    near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
-    raise ValueError(f"timm has no model {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    raise ValueError(f"timm has no model {name!r}{nearest(name, timm.list_models())}")

