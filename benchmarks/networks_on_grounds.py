@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +23,10 @@ HERE = Path(__file__).resolve().parent
 WORK = HERE / ".work" / "networks"
 PAPERS = {"banepa": 1.0, "kampala": 0.6, "zanzibar": 0.6, "nairobi": 0.6}  # pixel size of the papers' network
 METHODS = ("unet-lite0", "finetune", "rnn", "finetune+rnn")
+AS_IT_IS = "kind: unet-lite0"
 # What each choice brings, one at a time: the sections of the project file.
 CHOICES = {
-    "as it is": ("kind: unet-lite0", ""),
+    "as it is": (AS_IT_IS, ""),
     "random start": ("kind: unet-lite0, weights: random", ""),
     "cross-entropy alone": ("kind: unet-lite0, loss: cross-entropy", "loss: cross-entropy"),
     "no augmentation": ("kind: unet-lite0, augmentation: none", "augmentation: none"),
@@ -32,10 +34,11 @@ CHOICES = {
                         "augmentation: [flips-and-rotations, brightness]"),
     "with scale and brightness": ("kind: unet-lite0, augmentation: [flips-and-rotations, scale, brightness]",
                                   "augmentation: [flips-and-rotations, scale, brightness]"),
-    "fine-tuned at 0.0002": ("kind: unet-lite0", "learning_rate: 0.0002"),
-    "fine-tuned at 0.001": ("kind: unet-lite0", "learning_rate: 0.001"),
-    "fine-tuned for 40 steps": ("kind: unet-lite0", "max_steps: 40"),
-    "fine-tuned for 160 steps": ("kind: unet-lite0", "max_steps: 160"),
+    "fine-tuned at 0.0002": (AS_IT_IS, "learning_rate: 0.0002"),
+    "fine-tuned at 0.001": (AS_IT_IS, "learning_rate: 0.001"),
+    "fine-tuned for 40 steps": (AS_IT_IS, "max_steps: 40"),
+    "fine-tuned for 160 steps": (AS_IT_IS, "max_steps: 160"),
+    "fine-tuned, last weights kept": (AS_IT_IS, "keep_last: true"),
     "encoder frozen at first": ("kind: unet-lite0, frozen_steps: 50", "frozen_steps: 30"),
     "encoder at a tenth of the rate": ("kind: unet-lite0, encoder_rate: 0.1", "encoder_rate: 0.1"),
     "encoder of 4 levels": ("kind: unet-lite0, depth: 4", ""),
@@ -85,6 +88,13 @@ def methods_table(grounds: Sequence[str], seeds: int) -> None:
             print_table_row(ground, name, spread(values))
 
 
+def reuse_coarse(made: Path, folder: Path) -> None:
+    """Put a finished coarse network into the folder of another comparison, which then goes on from it."""
+    kept = folder / "compare" / "unet-lite0"
+    if not kept.exists():
+        shutil.copytree(made / "compare" / "unet-lite0", kept)
+
+
 def choices_table(grounds: Sequence[str], seeds: int) -> None:
     """Print what each choice brings: the mean IoU before and after fine-tuning."""
     print_table_head("choice", *(f"{ground}, {what}" for ground in grounds for what in ("imprecise", "fine-tuned")))
@@ -97,6 +107,8 @@ def choices_table(grounds: Sequence[str], seeds: int) -> None:
                 sections = f"coarse: {{{coarse}}}\nfinetune: {{{finetune}}}\n"
                 path = project_of(ground, name, sections)
                 network = coarse.split(",")[0].removeprefix("kind: ")
+                if coarse == AS_IT_IS and choice != "as it is":  # only the fine-tuning differs
+                    reuse_coarse(WORK / f"{ground}-as-it-is-{seed}", WORK / f"{ground}-{name}")
                 found.append(list(mean_iou(path, (network, "finetune"), seed).values()))
             cells += [spread(values) for values in zip(*found, strict=True)]
         print_table_row(choice, *cells)
