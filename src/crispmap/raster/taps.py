@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.types import BoolArray, DoubleArray, FloatArray
+from crispmap.types import BoolArray, FloatArray
 
 Interpolation = Literal["bilinear", "cubic", "nearest", "average"]
 _CUBIC = -0.5  # of Keys 1981: the cubic convolution that reproduces parabolas
@@ -57,7 +57,7 @@ class Axis:
         """Return the taps of some output pixels; those off the inputs take the nearest."""
         if method == "average":
             return self._average(start, count)
-        centre: DoubleArray = self.offset + (np.arange(start, start + count) + 0.5) * self.ratio
+        centre = self.offset + (np.arange(start, start + count) + 0.5) * self.ratio
         if method == "nearest":
             pixel = np.clip(np.floor(centre), self.in_start, self.in_start + self.in_count - 1).astype(np.intp)
             return Taps(pixel[:, None], np.ones((count, 1), np.float32))
@@ -76,14 +76,14 @@ class Axis:
         weight: FloatArray = (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
         return Taps(self._within(pixel), weight)
 
-    def _linear(self, centre: DoubleArray) -> Taps:
+    def _linear(self, centre: NDArray[np.floating]) -> Taps:
         """Return the taps that interpolate linearly at positions counted from the first input pixel's centre."""
         centre = np.clip(centre, self.in_start, self.in_start + self.in_count - 1)
         left = np.floor(centre).astype(np.intp)
         share = (centre - left).astype(np.float32)
         return Taps(self._within(np.stack([left, left + 1], axis=1)), np.stack([1 - share, share], axis=1))
 
-    def _cubic(self, centre: DoubleArray) -> Taps:
+    def _cubic(self, centre: NDArray[np.floating]) -> Taps:
         """Return the taps of cubic convolution (Keys 1981); beyond the border the border pixel repeats."""
         first = np.floor(centre).astype(np.intp) - 1
         pixel = first[:, None] + np.arange(4)
