@@ -27,8 +27,8 @@ TERMINATED = 143
 
 _ARGUMENT = re.compile(
     r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|classes|device|encoding|fit_area|force|"
-    r"full_scale|gsd_m|halo_px|kind|max_shift_m|memory_bytes|nodata|nodata_tolerance|out|recalibrated|refiner|restart|resume|"
-    r"scene|scheduler|start|threshold|tolerance|unknown|verify_seams|workers)"
+    r"full_scale|gsd_m|halo_px|kind|max_shift_m|memory_bytes|method|nodata|nodata_tolerance|out|pan_band|recalibrated|refiner|"
+    r"restart|resume|scene|scheduler|start|threshold|tolerance|unknown|verify_seams|weights|workers)"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""
