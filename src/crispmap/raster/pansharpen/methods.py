@@ -37,7 +37,7 @@ class Injection:
     pan_offset: float = 0.0
 
     def fused(self, bands: FloatArray, pan: FloatArray, low: FloatArray | None = None) -> FloatArray:
-        """Return the fused bands (band, row, col) of pixels; each depends on the values of that pixel alone.
+        """Put detail into bands (band, row, col), in place, and return them; a pixel depends on its own values alone.
 
         Where a multiplying method has an intensity of 0 or below, a pixel keeps its bands as they are.
 
@@ -50,9 +50,12 @@ class Injection:
             detail = pan * np.float32(self.pan_scale)
             detail += np.float32(self.pan_offset)
             detail -= self._intensity(bands)
-            return np.stack([band + np.float32(gain) * detail for band, gain in zip(bands, self.gains, strict=True)])
+            for place, gain in enumerate(self.gains):
+                bands[place] += np.float32(gain) * detail
+            return bands
         below = self._intensity(bands) if low is None else low
-        return np.asarray(bands * np.divide(pan, below, out=np.ones_like(pan), where=below > 0))
+        bands *= np.divide(pan, below, out=np.ones_like(pan), where=below > 0)
+        return bands
 
     def _intensity(self, bands: FloatArray) -> FloatArray:
         """Return the weighted sum of the bands, always added in one order."""
