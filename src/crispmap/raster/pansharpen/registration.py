@@ -119,17 +119,15 @@ class _Compared:
         return read_together(self._multispectral, SceneOnGrid(self._pan, there, "average"), block)
 
     def whole_pixels(self) -> tuple[int, int]:
-        """Return where the phase correlation of all windows is greatest, to whole pixels."""
-        windows = [self._read(block, (0, 0)) for block in self._blocks]
-        weights = _fitted([_flat(values, valid) for values, valid in windows])
+        """Return where the phase correlation of all windows and bands is greatest, to whole pixels."""
         total = np.zeros((2 * REACH_PX + 1,) * 2)
-        for values, valid in windows:
-            bands = np.tensordot(weights, values[:-1].astype(np.float64), 1)
-            one, other = (fft.fft2(_tapered(image, valid)) for image in (bands, values[-1].astype(np.float64)))
-            product = other * np.conj(one)
+        for block in self._blocks:
+            values, valid = self._read(block, (0, 0))
+            spectra = np.stack([fft.fft2(_tapered(image, valid)) for image in values.astype(np.float64)])
+            product = spectra[-1] * np.conj(spectra[:-1])
             size = np.abs(product)
             np.divide(product, size, out=product, where=size > 1e-12 * size.max())
-            surface = fft.ifft2(product).real
+            surface = fft.ifft2(product.sum(axis=0)).real
             total += np.roll(surface, (REACH_PX, REACH_PX), (0, 1))[: len(total), : len(total)]
         row, col = np.unravel_index(int(total.argmax()), total.shape)
         return int(col) - REACH_PX, int(row) - REACH_PX
