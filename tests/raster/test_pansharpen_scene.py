@@ -113,7 +113,7 @@ def test_a_plane_is_given_back_whatever_ratio_and_offset(gsd: float, x: float, y
     assert valid.all()
     # A pixel off would be 1e-2. Half covered pixels of the border enter the statistics of all others.
     expected = spectrum * plane(scene.grid.window(inner))
-    np.testing.assert_allclose(image, expected, rtol=1e-3 if method == "hpm" else 3e-3)
+    np.testing.assert_allclose(image, expected, rtol=1e-3 if method == "hpm" else 6e-3)
 
 
 def test_pixels_are_invalid_where_either_scene_is() -> None:
