@@ -16,6 +16,7 @@ from crispmap.geo.grid import Block, Grid
 if TYPE_CHECKING:
     from crispmap.api.figures import area, evaluate, vectorize
     from crispmap.api.maps import predict, refine
+    from crispmap.api.pansharpening import pansharpen
     from crispmap.api.training import train
     from crispmap.models.file import load_model
     from crispmap.models.model import Model
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "load_model",
     "open_scene",
+    "pansharpen",
     "predict",
     "refine",
     "train",
@@ -53,6 +55,7 @@ _HOMES = {
     "evaluate": "crispmap.api.figures",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",
+    "pansharpen": "crispmap.api.pansharpening",
     "predict": "crispmap.api.maps",
     "refine": "crispmap.api.maps",
     "train": "crispmap.api.training",
