@@ -57,7 +57,7 @@ _TABLE = (
      "vectorize map.tif --out map.gpkg --classes building,road"),
     ("offset", "Measure how far vectors are from a scene, and move them back.",
      "offset osm.gpkg --against scene.tif --out moved.gpkg"),
-    ("pansharpen", "Put the detail of a panchromatic scene into a multispectral one.",
+    ("pansharpen", "Sharpen bands with a panchromatic scene.",
      "pansharpen multispectral.tif panchromatic.tif --out sharp.tif --register"),
     ("import-caffe", "Convert a network trained with Caffe to a model file.",
      "import-caffe inria_mlp.caffemodel --out inria_mlp.safetensors"),
