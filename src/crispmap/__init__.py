@@ -14,6 +14,7 @@ from crispmap.errors import CrispmapError
 from crispmap.geo.grid import Block, Grid
 
 if TYPE_CHECKING:
+    from crispmap.api.chips import chips
     from crispmap.api.figures import area, evaluate, vectorize
     from crispmap.api.maps import predict, refine
     from crispmap.api.pansharpening import pansharpen
@@ -34,6 +35,7 @@ __all__ = [
     "Model",
     "__version__",
     "area",
+    "chips",
     "coarse_model",
     "evaluate",
     "load_model",
@@ -51,6 +53,7 @@ _HOMES = {
     "Dataset": "crispmap.project.dataset",
     "Model": "crispmap.models.model",
     "area": "crispmap.api.figures",
+    "chips": "crispmap.api.chips",
     "coarse_model": "crispmap.models.own_module",
     "evaluate": "crispmap.api.figures",
     "load_model": "crispmap.models.file",

@@ -14,8 +14,8 @@ from crispmap.errors import InputError
 from crispmap.geo.grid import Grid
 from crispmap.raster.arrays import ArrayScene, Georeference, RasterLike, check_keywords, is_data_array, like, scene_of
 from crispmap.raster.pansharpen.methods import DEFAULT_METHOD, PansharpenMethod
-from crispmap.raster.pansharpen.run import PansharpenOptions, pansharpen_files, pansharpen_pair, stacked
-from crispmap.raster.resolve import resolve_scenes
+from crispmap.raster.pansharpen.run import PansharpenOptions, pansharpen_files, pansharpen_pair
+from crispmap.raster.resolve import resolve_scenes, stacked
 from crispmap.raster.scene import Scene
 from crispmap.raster.scene_file import StoredType, WriteOptions
 

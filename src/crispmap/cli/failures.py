@@ -26,13 +26,20 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 _ARGUMENT = re.compile(
-    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|classes|device|encoding|fit_area|force|"
-    r"full_scale|gsd_m|halo_px|kind|max_shift_m|memory_bytes|method|nodata|nodata_tolerance|out|pan_band|recalibrated|refiner|"
-    r"restart|resume|scene|scheduler|start|threshold|tolerance|unknown|verify_seams|weights|workers)"
+    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|balance|bands|block_px|buffer_m|classes|device|encoding|fit_area|force|format|"
+    r"full_scale|gsd_m|halo_px|kind|max_nodata|max_shift_m|memory_bytes|method|nodata|nodata_tolerance|out|pan_band|recalibrated|refiner|"
+    r"restart|resume|scene|scheduler|size_px|split_block_px|start|threshold|tolerance|unknown|verify_seams|weights|workers)"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""
-_OTHER_NAMES = {"block_px": "block", "halo_px": "halo", "memory_bytes": "memory", "start": "from"}
+_OTHER_NAMES = {
+    "block_px": "block",
+    "halo_px": "halo",
+    "memory_bytes": "memory",
+    "size_px": "size",
+    "split_block_px": "split-block",
+    "start": "from",
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 

@@ -59,6 +59,8 @@ _TABLE = (
      "offset osm.gpkg --against scene.tif --out moved.gpkg"),
     ("pansharpen", "Sharpen bands with a panchromatic scene.",
      "pansharpen multispectral.tif panchromatic.tif --out sharp.tif --register"),
+    ("chips", "Cut a scene and its labels into patches and masks.",
+     "chips scene.tif --labels osm.gpkg --out chips --size 256 --test 0.2"),
     ("import-caffe", "Convert a network trained with Caffe to a model file.",
      "import-caffe inria_mlp.caffemodel --out inria_mlp.safetensors"),
     ("info", "Show what a scene, map, model, label or project file holds.", "info scene.tif"),

@@ -66,8 +66,7 @@ class ReadFlags:
     def scenes(self, files: list[str]) -> tuple[SceneRef, SceneRef]:
         """Return the multispectral scene and the panchromatic one, which is named last."""
         from crispmap.cli.options import parse_bands
-        from crispmap.raster.pansharpen.run import stacked
-        from crispmap.raster.resolve import resolve_scenes
+        from crispmap.raster.resolve import resolve_scenes, stacked
 
         found = resolve_scenes(files, nodata=self.nodata)
         if len(found) < 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -112,14 +111,6 @@ def pansharpen_files(
 def undone(shift: Shift | None) -> Shift | None:
     """Return a shift that is to be undone: one that is found and sure."""
     return shift if shift is not None and shift.is_sure else None
-
-
-def stacked(scenes: Sequence[SceneRef]) -> SceneRef:
-    """Return scenes on one grid as one, whose bands follow each other."""
-    if len(scenes) == 1:
-        return scenes[0]
-    names = tuple(name for scene in scenes for name in scene.band_names)
-    return SceneRef(scenes[0].name, tuple(file for scene in scenes for file in scene.files), names)
 
 
 def figures_of(made: Pansharpened) -> dict[str, object]:
