@@ -248,3 +248,15 @@ def test_another_network_of_a_comparison_starts_from_its_own_weights(finetuned: 
 def test_a_start_is_refused_where_no_coarse_network_is_trained(finetuned: Path) -> None:
     with pytest.raises(InputError):
         train_project(finetuned, stage="refiner", start=Products(finetuned / "hamlet").coarse_model)
+
+
+def test_the_card_tells_what_the_encoder_started_from_and_the_fine_tuned_one_what_it_goes_on_from(
+    tmp_path: Path,
+) -> None:
+    steps = "{max_steps: 1, batch: 1, patch_px: 32}"
+    text = f"coarse: {{kind: unet-lite0, depth: 3, {steps[1:-1]}}}\nfinetune: {steps}\n"
+    train_project(project_in(tmp_path, text))
+    coarse, after = (read_card(tmp_path / f"hamlet/{name}.safetensors") for name in ("coarse", "finetuned"))
+    told = coarse.provenance["encoder"]
+    assert (told["weights"], told["weights_used"] > 50) == ("imagenet-lite0", True)
+    assert "encoder" not in after.provenance
