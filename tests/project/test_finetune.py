@@ -147,6 +147,38 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path, text: str) ->
         load_project(project_in(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "given", "expected"),
+    [
+        ("{learning_rat: 1}", "finetune.learning_rat is not a known key", "learning_rate"),
+        ("3", "finetune is 3", "true, false, or a mapping of settings"),
+        ("{precision: half}", "finetune.precision is 'half'", "bfloat16"),
+    ],
+)
+def test_the_error_names_the_key_as_it_is_in_the_file(tmp_path: Path, text: str, given: str, expected: str) -> None:
+    with pytest.raises(ProjectError) as error:
+        load_project(project_in(tmp_path, NETWORK + f"finetune: {text}\n"))
+    assert error.value.given.endswith(f"{given}.")
+    assert expected in error.value.expected
+
+
+def test_refiners_take_no_precision(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError):
+        load_project(project_in(tmp_path, NETWORK + "refiner: {precision: bfloat16}\n"))
+
+
+def test_a_precision_that_is_given_is_that_of_both_coarse_trainings(tmp_path: Path) -> None:
+    train_project(project_in(tmp_path, STEPS), precision="float32")
+    products = Products(tmp_path / "hamlet")
+    for path in (products.coarse_model, products.finetuned_model):
+        provenance = read_card(path).provenance
+        assert (provenance["precision"], provenance["settings"]["precision"]) == ("float32", "float32")
+    (tmp_path / "given").mkdir()
+    given = "coarse: {scores: {path: imprecise.tif}}\nrefiner: {max_steps: 1}\n"
+    with pytest.raises(InputError):
+        train_project(project_in(tmp_path / "given", given), precision="float32")
+
+
 def test_a_training_starts_from_a_trained_network(finetuned: Path, tmp_path: Path) -> None:
     model = Products(finetuned / "hamlet").coarse_model
     slow = NETWORK.replace("max_steps: 6", "max_steps: 1, learning_rate: 1e-9")
