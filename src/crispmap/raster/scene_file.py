@@ -59,14 +59,15 @@ def scene_spec(scene: Scene, path: str | Path, dtype: StoredType, tags: Mapping[
 def stored_values(image: FloatArray, valid: BoolArray, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return an image as a file of ``scene_spec`` holds it.
 
-    Whole numbers are rounded and kept within their type; a valid 0, which would read as nodata, becomes 1.
+    Whole numbers are rounded and kept within their type; a valid pixel that is 0 in all bands, which would read as
+    nodata (decision 0008), becomes 1.
     """
     if dtype.kind == "f":
         return np.where(valid, image, np.float32(np.nan)).astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     wide = image.astype(np.float64) if dtype.itemsize > 2 else image
     values = np.clip(np.rint(wide), limits.min, limits.max).astype(dtype)
-    np.copyto(values, dtype.type(1), where=values == 0)
+    np.copyto(values, dtype.type(1), where=~values.any(axis=0))
     np.copyto(values, dtype.type(0), where=~valid)
     return values
 

@@ -24,6 +24,7 @@ from crispmap.data.chips.survey import Chip, balanced, mask_of, survey
 from crispmap.errors import CrispmapWarning, SceneError
 from crispmap.events import SILENT, Events, progress
 from crispmap.files.atomic import scratch_folder
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.grid import Block
 from crispmap.labels.mask import open_labels, schema_of_labels
 from crispmap.labels.reader import LabelOptions, LabelReader
@@ -153,7 +154,7 @@ def chip_files(
     Raises:
         CrispmapError: As ``open_scene``, ``open_labels`` and ``write_chips``.
     """
-    with open_scene(scene) as opened:
+    with few_blocks_kept(), open_scene(scene) as opened:
         how = LabelOptions(unknown=options.unknown, turn=opened.turn)
         reader = open_labels(labels, schema or schema_of_labels(labels), opened.grid, options=how)
         with closing(reader):

@@ -60,8 +60,9 @@ def split_chips(chips: Sequence[Chip], grid: Grid, split: ChipSplit) -> list[Chi
     lacking = [role for role in ("train", *split.shares) if role not in there]
     if lacking:
         raise InputError(
-            f"The split leaves no chip for {' and '.join(lacking)}: blocks of {side} pixels, a buffer of "
-            f"{split.buffer_m:g} m, chips of {size} pixels.",
+            f"The split leaves no chip for {' and '.join(lacking)}: of {len(chips)} chips "
+            f"{sum(one.dropped == 'buffer' for one in placed)} are too near to ground of another role, with blocks of "
+            f"{side} pixels, a buffer of {split.buffer_m:g} m and chips of {size} pixels.",
             expected="chips for every role", remedy="Give a smaller buffer_m= or other split_block_px=.",
         )  # fmt: skip
     return placed

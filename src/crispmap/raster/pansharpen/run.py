@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crispmap.errors import CrispmapWarning
 from crispmap.events import SILENT, Events
+from crispmap.files.dataset import few_blocks_kept
 from crispmap.raster.files import open_scene
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.pansharpen.assess import assess, assess_degraded
@@ -24,6 +25,7 @@ from crispmap.raster.targets import check_paths, check_raster_target
 
 METHOD_TAG = "CRISPMAP_PANSHARPENED"  # the tag of a pansharpened image with its method
 SHIFT_TAG = "CRISPMAP_SHIFT_PX"  # the tag with the shift undone, columns and rows of multispectral pixels
+_CACHE_BYTES = 96 * 2**20  # room for a row of blocks of striped files 20,000 pixels wide, which are decoded in rows
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def pansharpen_files(
     """
     check_paths([Path(out)], [*multispectral.paths, *pan.paths])
     check_raster_target(out, force=write.force)
-    with open_scene(multispectral) as bands, open_scene(pan) as sharp:
+    with few_blocks_kept(_CACHE_BYTES), open_scene(multispectral) as bands, open_scene(pan) as sharp:
         scene, shift = pansharpen_pair(bands, sharp, options, events)
         tags: dict[str, str] = {METHOD_TAG: options.method}
         if (moved := undone(shift)) is not None:
