@@ -33,12 +33,12 @@ from crispmap.errors import CrispmapWarning
 from crispmap.geo.grid import Block
 from crispmap.raster.files import open_scene
 from crispmap.raster.pansharpen.assess import assess, assess_degraded, degraded
+from crispmap.raster.pansharpen.grids import ratio_of as pixel_ratio
 from crispmap.raster.pansharpen.methods import METHODS
 from crispmap.raster.pansharpen.quality import AgreementSums
 from crispmap.raster.pansharpen.registration import MovedScene, estimate_shift
 from crispmap.raster.pansharpen.run import undone
 from crispmap.raster.pansharpen.scene import open_pansharpened
-from crispmap.raster.pansharpen.scene import ratio_of as pixel_ratio
 from crispmap.raster.pipeline import work_through
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resample import SceneOnGrid

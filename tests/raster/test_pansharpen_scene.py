@@ -249,11 +249,11 @@ def test_weights_are_checked_before_anything_is_read() -> None:
 @given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 300), st.integers(1, 9))
 @settings(deadline=None, max_examples=50)
 def test_samples_are_distinct_blocks_spread_over_the_grid(height: int, width: int, side: int, across: int) -> None:
-    grid = grid_at((height, width), 1.0)
-    found = sample_blocks(grid, side, across)
+    area = Block(7, 30, height, width)
+    found = sample_blocks(area, side, across)
     assert len(set(found)) == len(found) == min(across, -(-height // side)) * min(across, -(-width // side))
-    assert all(one.row % side == one.col % side == 0 for one in found)
-    assert all(one.intersection(grid.block) == one and not one.is_empty for one in found)
+    assert all((one.row - 7) % side == (one.col - 30) % side == 0 for one in found)
+    assert all(one.intersection(area) == one and not one.is_empty for one in found)
 
 
 def test_the_degrading_filter_keeps_a_share_of_the_finest_pattern() -> None:
@@ -312,6 +312,20 @@ def test_scenes_that_show_different_things_are_left_where_they_are() -> None:
         _, shift = pansharpen_pair(multispectral, other, PansharpenOptions(register=True))
     assert shift is not None
     assert not shift.is_sure
+
+
+@pytest.mark.parametrize("side", [8, 16, 24, 34, 48, 50])
+def test_small_scenes_are_compared_or_said_to_be_too_small(side: int) -> None:
+    shift = estimate_shift(*pair(2 * side))
+    assert shift.reliable or "too little" in shift.note
+    assert shift.reliable == (side > 48)
+
+
+def test_a_shift_is_found_where_the_scenes_overlap_only_in_part() -> None:
+    multispectral, pan = pair(512)
+    part = scene_at(pan.image[:, 200:300, 380:], 1.0, x=381.0, y=200.0)
+    shift = estimate_shift(multispectral, part)
+    assert (shift.cols_px, shift.rows_px) == pytest.approx((-0.5, 0), abs=0.03)
 
 
 @pytest.mark.parametrize("spoil", ["constant", "invalid"])

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from crispmap.geo.grid import Block
+from crispmap.raster.pansharpen.grids import overlap, ratio_of
 from crispmap.raster.pansharpen.methods import PansharpenMethod
 from crispmap.raster.pansharpen.quality import Agreement, AgreementSums, NoReference, NoReferenceSums
 from crispmap.raster.pansharpen.registration import MovedScene, Shift
-from crispmap.raster.pansharpen.scene import PansharpenedScene, open_pansharpened, ratio_of
+from crispmap.raster.pansharpen.scene import PansharpenedScene, open_pansharpened
 from crispmap.raster.pansharpen.statistics import read_together, sample_blocks
 from crispmap.raster.resample import SceneOnGrid, TappedScene
 from crispmap.raster.scene import SceneReader
@@ -70,7 +71,7 @@ def assess_degraded(
         degraded(multispectral, ratio), SceneOnGrid(pan, multispectral.grid, "average"), method, weights=weights
     )
     sums = AgreementSums(math.sqrt(ratio[0] * ratio[1]))
-    for block in sample_blocks(scene.grid, _WINDOW_PX, _WINDOWS_ACROSS):
+    for block in sample_blocks(scene.grid.block, _WINDOW_PX, _WINDOWS_ACROSS):
         fused, valid = scene.read(block)
         reference, known = multispectral.read(_moved(block, scene.inside))
         sums.add(reference, fused, valid & known)
@@ -81,10 +82,11 @@ def assess(scene: PansharpenedScene) -> NoReference:
     """Return how well a pansharpened scene keeps what both its sources show, in up to 4 x 4 windows of 512 pixels."""
     sums = NoReferenceSums()
     averaged = SceneOnGrid(scene.pan, scene.multispectral.grid, "average")
-    for block in sample_blocks(scene.multispectral.grid, _WINDOW_PX // 2, _WINDOWS_ACROSS):
+    area = overlap(scene.pan.grid, scene.multispectral.grid)
+    for block in sample_blocks(area, _WINDOW_PX // 2, _WINDOWS_ACROSS):
         values, valid = read_together(scene.multispectral, averaged, block)
         sums.add_coarse(values[:-1], values[-1], valid)
-    for block in sample_blocks(scene.grid, _WINDOW_PX, _WINDOWS_ACROSS):
+    for block in sample_blocks(scene.grid.block, _WINDOW_PX, _WINDOWS_ACROSS):
         fused, valid = scene.read(block)
         (pan,), _ = scene.pan.read(_moved(block, scene.inside))
         sums.add_fine(fused, pan, valid)

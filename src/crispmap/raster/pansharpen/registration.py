@@ -18,6 +18,7 @@ from affine import Affine
 from scipy import fft, ndimage
 
 from crispmap.geo.grid import Block, Grid
+from crispmap.raster.pansharpen.grids import overlap
 from crispmap.raster.pansharpen.statistics import read_together, sample_blocks
 from crispmap.raster.resample import SceneOnGrid
 from crispmap.raster.scene import Scene, SceneReader
@@ -33,6 +34,7 @@ _ERRORS = 2.0  # standard errors that a shift must exceed
 _REWEIGHTED = 3
 _USUAL = 0.9  # share of pixels that fit well: at the residual of the next one a pixel counts half
 _DIGITS = 4  # of a shift: the last bits, which a processor's arithmetic decides, change no image
+_TOO_LITTLE = "The scenes share too little with data to be compared."
 
 _Window = tuple[DoubleArray, DoubleArray]  # values (variable, pixel) and the panchromatic band of the same pixels
 
@@ -85,6 +87,8 @@ def estimate_shift(multispectral: SceneReader, pan: SceneReader) -> Shift:
     where the scene shows too little, or where it is beyond ``REACH_PX``.
     """
     compared = _Compared(multispectral, pan)
+    if compared.is_empty:
+        return Shift(0.0, 0.0, math.inf, False, _TOO_LITTLE)
     start = compared.whole_pixels()
     place, moves = np.array(start, np.float64), np.zeros((0, 2))
     step = np.full(2, math.inf)
@@ -105,12 +109,14 @@ class _Compared:
     def __init__(self, multispectral: SceneReader, pan: SceneReader) -> None:
         self._multispectral, self._pan = multispectral, pan
         least, most = _WINDOW_PX
-        side = min(max(min(multispectral.grid.shape) // _WINDOWS_ACROSS, least), most)
-        self._blocks = [
-            block
-            for block in sample_blocks(multispectral.grid, side, _WINDOWS_ACROSS)
-            if min(block.shape) >= least // 2
-        ]
+        area = overlap(pan.grid, multispectral.grid)
+        side = min(max(min(area.shape) // _WINDOWS_ACROSS, least), most)
+        self._blocks = [one for one in sample_blocks(area, side, _WINDOWS_ACROSS) if min(one.shape) > 2 * REACH_PX]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the scenes are too small to be compared."""
+        return not self._blocks
 
     def _read(self, block: Block, place: Sequence[float]) -> tuple[FloatArray, BoolArray]:
         """Return the bands of a block, the panchromatic one averaged ``place`` away from it, and the valid pixels."""
@@ -218,7 +224,7 @@ def _jackknife_error(values: DoubleArray) -> float:
 def _doubt(place: DoubleArray, step: DoubleArray, error: float) -> str:
     """Return the reason against a shift, or an empty text."""
     if not np.isfinite(step).all() or math.isinf(error):
-        return "The scenes share too little with data to be compared."
+        return _TOO_LITTLE
     if np.abs(place).max() > REACH_PX or np.abs(step).max() >= _SETTLED_PX:
         return f"No shift up to {REACH_PX} multispectral pixels brings them together."
     if error > _LARGEST_ERROR_PX:

@@ -6,12 +6,11 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from affine import Affine
 
 from crispmap.errors import CrispmapWarning, GridError, SceneError
 from crispmap.events import SILENT, Events
-from crispmap.geo.grid import Block, Grid
-from crispmap.geo.turns import turn_to
+from crispmap.geo.grid import Block
+from crispmap.raster.pansharpen.grids import overlap, ratio_of
 from crispmap.raster.pansharpen.methods import (
     DEFAULT_METHOD,
     Injection,
@@ -114,7 +113,12 @@ def open_pansharpened(
         multispectral = MovedScene(multispectral, shift.applied(multispectral.grid))
     moments = None
     if needs_moments(method, weights):
-        moments = scene_moments(multispectral, SceneOnGrid(pan, multispectral.grid, "average"), events)
+        moments = scene_moments(
+            multispectral,
+            SceneOnGrid(pan, multispectral.grid, "average"),
+            overlap(pan.grid, multispectral.grid),
+            events,
+        )
         if moments.count <= multispectral.band_count + 1:
             raise SceneError(
                 f"{multispectral.path} and {pan.path} have data together in {moments.count} pixels.",
@@ -152,39 +156,3 @@ def check_pair(multispectral: SceneReader, pan: SceneReader) -> None:
             f"{pan.path} covers {share:.0%} of {multispectral.path}: only that part is pansharpened.",
             CrispmapWarning, stacklevel=3,
         )  # fmt: skip
-
-
-def ratio_of(multispectral: Grid, pan: Grid) -> tuple[float, float]:
-    """Return the height and width of a multispectral pixel in panchromatic ones."""
-    relative = ~pan.transform @ multispectral.transform
-    return float(np.hypot(relative.b, relative.e)), float(np.hypot(relative.a, relative.d))
-
-
-def overlap(multispectral: Grid, pan: Grid) -> Block:
-    """Return the panchromatic pixels whose centres lie on the multispectral scene.
-
-    Raises:
-        GridError: If there are none.
-    """
-    turn = turn_to(multispectral.transform.c, pan.transform.c, pan.crs)
-    relative = ~pan.transform @ Affine.translation(turn, 0) @ multispectral.transform
-    left, top = relative @ (0, 0)
-    right, bottom = relative @ (multispectral.width, multispectral.height)
-    row, col = max(0, _first(top)), max(0, _first(left))
-    height, width = min(pan.height, _first(bottom)) - row, min(pan.width, _first(right)) - col
-    if height <= 0 or width <= 0:
-        raise GridError(
-            f"The scenes do not overlap.\n  multispectral: bounds {_bounds(multispectral)}\n"
-            f"  panchromatic: bounds {_bounds(pan)}",
-            expected="scenes of one area",
-        )
-    return Block(row, col, height, width)
-
-
-def _first(edge: float) -> int:
-    """Return the first pixel whose centre is at an edge or beyond, but for rounding."""
-    return int(np.ceil(edge - 0.5 - 1e-6))
-
-
-def _bounds(grid: Grid) -> str:
-    return ", ".join(f"{value:.10g}" for value in grid.bounds)

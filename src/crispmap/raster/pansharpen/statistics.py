@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crispmap.events import SILENT, Events, progress
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Block
 from crispmap.raster.scene import SceneReader
 from crispmap.types import BoolArray, DoubleArray, FloatArray
 
@@ -53,17 +53,18 @@ def moments_of(values: FloatArray, valid: BoolArray) -> Moments:
     return Moments(count, mean, covariance)
 
 
-def scene_moments(multispectral: SceneReader, pan: SceneReader, events: Events = SILENT) -> Moments:
-    """Return the moments of a scene, of up to 8 x 8 tiles spread evenly over it; of all of it where few are valid.
+def scene_moments(multispectral: SceneReader, pan: SceneReader, area: Block, events: Events = SILENT) -> Moments:
+    """Return the moments of a part of a scene, of up to 8 x 8 tiles spread evenly; of all where few are valid.
 
     They do not depend on the blocks in which the scene is read otherwise.
 
     Args:
         multispectral: The bands.
         pan: The panchromatic band on the same pixels.
+        area: Where both lie.
         events: What progress is reported to.
     """
-    for tiles in (sample_blocks(multispectral.grid, TILE_PX, TILES_ACROSS), list(multispectral.grid.blocks(TILE_PX))):
+    for tiles in (sample_blocks(area, TILE_PX, TILES_ACROSS), list(area.pieces(TILE_PX))):
         total = moments_of(np.zeros((multispectral.band_count + 1, 0, 0), np.float32), np.zeros((0, 0), np.bool_))
         read_px = sum(tile.height * tile.width for tile in tiles)
         with progress(events, "statistics", read_px) as running:
@@ -82,11 +83,13 @@ def read_together(multispectral: SceneReader, pan: SceneReader, block: Block) ->
     return np.concatenate([bands, sharp]), valid & valid_pan
 
 
-def sample_blocks(grid: Grid, side_px: int, across: int) -> list[Block]:
-    """Return at most ``across`` x ``across`` of a grid's blocks of a side, spread evenly over it, row by row."""
-    rows, cols = (list(_spread(-(-size // side_px), across)) for size in grid.shape)
+def sample_blocks(area: Block, side_px: int, across: int) -> list[Block]:
+    """Return at most ``across`` x ``across`` of an area's blocks of a side, spread evenly over it, row by row."""
+    rows, cols = (list(_spread(-(-size // side_px), across)) for size in area.shape)
     return [
-        Block(row * side_px, col * side_px, side_px, side_px).intersection(grid.block) for row in rows for col in cols
+        Block(area.row + row * side_px, area.col + col * side_px, side_px, side_px).intersection(area)
+        for row in rows
+        for col in cols
     ]
 
 
