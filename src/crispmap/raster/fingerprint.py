@@ -7,7 +7,6 @@ import json
 import re
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
@@ -18,6 +17,7 @@ from rasterio.io import DatasetReader
 from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.files.address import is_plain_file, web_address
 from crispmap.files.dataset import open_dataset
+from crispmap.files.quiet import ignoring
 from crispmap.geo.grid import Block
 from crispmap.raster.files import FileScene
 from crispmap.raster.refs import SceneRef
@@ -50,8 +50,7 @@ def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
         GridError: If its files do not lie on one grid.
     """
     ref = source if isinstance(source, SceneRef) else SceneRef.of(source)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GeoreferenceWarning)  # raised when the scene is opened
+    with ignoring(GeoreferenceWarning):  # raised when the scene is opened
         scene = FileScene(ref)
     with scene:
         grid = [
