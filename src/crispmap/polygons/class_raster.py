@@ -16,6 +16,7 @@ from crispmap.errors import SceneError, SchemaError
 from crispmap.files.dataset import GDAL_ERRORS, open_dataset
 from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Grid
+from crispmap.labels.warped import WarpedRaster
 from crispmap.polygons.corners import NOTHING, Values
 from crispmap.raster.files import read_grid
 from crispmap.raster.spec import SCORES_TAG
@@ -53,6 +54,10 @@ class ClassRaster:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    def on(self, grid: Grid) -> WarpedRaster:
+        """Return a view of it on another grid, by nearest neighbour; both have a CRS. Closing is for the caller."""
+        return WarpedRaster(self._file, self.grid, grid)
 
     def name_of(self, class_id: int) -> str:
         """Return the name of a class, or its id if it has none."""
