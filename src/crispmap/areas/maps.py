@@ -77,13 +77,15 @@ def strips_of(raster: ClassRaster, schema: ClassSchema) -> Iterator[Strip]:
     for values in raster.strips(None, background=True, rows=max(1, _STRIP_PIXELS // raster.grid.width)):
         block = Block(top, 0, *values.shape)
         top = block.row_stop
-        ids = np.where((values == NOTHING) | (values == IGNORE), size, values).astype(np.int64)
-        if ids.min() < 0 or ids.max() > size:
+        known = (values != NOTHING) & (values != IGNORE)
+        wrong = values[known & ((values < 0) | (values >= size))]
+        if len(wrong):
             raise AreaError(
-                f"{raster.path} holds the value {int(ids.min()) if ids.min() < 0 else int(ids.max())}, of no class.",
+                f"{raster.path} holds the value {wrong[0]}, of no class.",
                 expected=f"0 to {size - 1} ({', '.join(schema.names)}), or {IGNORE} where unknown",
                 remedy="Give the classes of the map: classes=project.yaml",
             )
+        ids = np.where(known, values, size).astype(np.int64)
         yield Strip(block, ids, size, raster.grid.pixel_areas_m2(block))
 
 

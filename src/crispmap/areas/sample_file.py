@@ -166,16 +166,17 @@ def read_sample(path: str | Path, schema: ClassSchema) -> LabelledSample:
 
 def _read_places(path: Path) -> tuple[gpd.GeoDataFrame, set[str]]:
     """Return the features of a sample, and the names of all layers of the file."""
-    with reading(path):
-        layers = {str(name) for name, _ in pyogrio.list_layers(vector_name(path))} if path.exists() else set()
-    layer = drawn_layers(path, SAMPLE if SAMPLE in layers else None, points=True)[0]
-    if REFERENCE not in layer.columns:
+    found = drawn_layers(path, points=True)
+    layer = next((one for one in found if REFERENCE in one.columns), None)
+    if layer is None:
         raise AreaError(
-            f"{shown(path)} has no column {REFERENCE!r}; its columns: {', '.join(layer.columns) or 'none'}.",
+            f"{shown(path)} has no column {REFERENCE!r}; its columns: {', '.join(found[0].columns) or 'none'}.",
             expected=f"a sample of crispmap, or points with the class of each in a column {REFERENCE}",
             remedy="Rename the column that holds it.",
         )
     frame = read_layer(layer, ("id", REFERENCE), None).reset_index(drop=True)
+    with reading(path):
+        layers = {str(name) for name, _ in pyogrio.list_layers(vector_name(path))} if layer.name is not None else set()
     return frame[~(frame.geometry.isna() | frame.geometry.is_empty)], layers
 
 

@@ -19,7 +19,7 @@ from crispmap.geo.grid import Block
 from crispmap.polygons.polygons import Geometries
 from crispmap.types import CountArray, DoubleArray
 
-_NOTHING = 1e-12  # a smaller share is rounding
+_NOTHING = 1e-10  # what a share differs by from none or all is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +86,10 @@ def shares_in(edges: Edges, block: Block) -> Shares:
     following = np.where(np.append(line[1:] == line[:-1], False), np.append(column[1:], 0), block.width)
     region, row = np.divmod(line, block.height)
     pixel, length = row * block.width + column, following - column - 1
-    border, run = share > _NOTHING, (share > 0.5) & (length > 0)
-    return Shares(region[border], pixel[border], share[border], region[run], pixel[run] + 1, length[run])
+    run = (share > 1 - _NOTHING) & (length > 0)
+    # An edge that runs along a row leaves pixels without a piece of an outline that are covered in part.
+    border, part = _spread(pixel, pixel + np.where(share > _NOTHING, 1 + np.where(run, 0, length), 0))
+    return Shares(region[border], part, share[border], region[run], pixel[run] + 1, length[run])
 
 
 def _pieces(edges: Edges, block: Block) -> tuple[CountArray, CountArray, CountArray, DoubleArray, DoubleArray]:

@@ -98,8 +98,8 @@ def area(
     from crispmap.report.tables.area_files import check_area_targets, write_areas
 
     targets = tables.out or []
-    check_area_targets(targets, force=tables.force)
     options = AreaOptions(**vars(regions), **vars(dates), **vars(accuracy))
+    check_area_targets(targets, accuracy=any(vars(accuracy).values()), force=tables.force)
     table = areas_of(maps, options, schema=named_classes(tables.classes), events=TerminalProgress())
     if as_json:
         print_json(table.to_dict())

@@ -36,15 +36,16 @@ class ClassBar:
 def periods_svg(periods: Sequence[str], regions: Sequence[str], km2: DoubleArray, *, title: str) -> str:
     """Return areas (period, region) as bars over time, the largest regions one on the other, as an SVG element."""
     order = np.argsort(-km2.sum(axis=0), kind="stable")
-    shown = [(regions[one], km2[:, one]) for one in order[:_MOST_REGIONS]]
+    shown = [(regions[one], class_colour(one + 1), km2[:, one]) for one in sorted(order[:_MOST_REGIONS].tolist())]
     if len(order) > _MOST_REGIONS:
-        shown.append((f"{len(order) - _MOST_REGIONS} others", km2[:, order[_MOST_REGIONS:]].sum(axis=1)))
+        others = km2[:, order[_MOST_REGIONS:]].sum(axis=1)
+        shown.append((f"{len(order) - _MOST_REGIONS} others", class_colour(0), others))
 
     def draw(figure: Figure) -> Tips:
         axes, base, entries, tips = bare_axes(figure.subplots(), "", "km2"), np.zeros(len(periods)), [], {}
         places = np.arange(len(periods))
-        for index, (name, values) in enumerate(shown):
-            bars = axes.bar(places, values, bottom=base, color=class_colour(index + 1), width=0.8)
+        for index, (name, colour, values) in enumerate(shown):
+            bars = axes.bar(places, values, bottom=base, color=colour, width=0.8)
             for period, bar, value in zip(periods, bars, values.tolist(), strict=True):
                 bar.set_gid(f"bar-{index}-{period}")
                 tips[f"bar-{index}-{period}"] = [f"{name}, {period}: {value:.6g} km2"]

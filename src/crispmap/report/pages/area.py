@@ -26,12 +26,12 @@ def render_areas(table: AreaTable) -> str:
 
 
 def _lede(table: AreaTable) -> str:
-    seen = float(table.area_m2.sum()) / KM2
     where = f"{len(table.regions)} regions" if len(table.regions) > 1 else table.regions[0]
-    when = f", {table.periods[0]} to {table.periods[-1]}" if len(table.periods) > 1 else ""
-    if table.is_dated and not when:
-        when = f", {table.periods[0]}"
-    return f"{where}{when}: {len(table.schema)} classes on {seen:,.6g} km2.".replace(",", "\u202f", 0)
+    classes = f"{len(table.schema)} classes"
+    if len(table.periods) > 1:
+        return f"{where}, {table.periods[0]} to {table.periods[-1]}, {classes}."
+    when = f", {table.periods[0]}" if table.is_dated else ""
+    return f"{where}{when}: {classes} on {float(table.area_m2.sum()) / KM2:.6g} km2."
 
 
 def _charts(table: AreaTable) -> list[tuple[str, str]]:

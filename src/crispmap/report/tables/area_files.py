@@ -25,9 +25,14 @@ _SHEET_LETTERS = 31  # that Excel allows in the name of a sheet
 _ACCURACY = ("class", "figure", "value", "standard_error", "margin_95")
 
 
-def check_area_targets(paths: Sequence[Path], *, force: bool = False) -> None:
-    """Raise OutputError unless tables can be written to these files."""
-    for path in paths:
+def check_area_targets(paths: Sequence[Path], *, accuracy: bool = False, force: bool = False) -> None:
+    """Raise OutputError unless tables can be written to these files.
+
+    Args:
+        accuracy: Whether they will hold what a sample says.
+    """
+    beside = [_beside(path) for path in paths if accuracy and path.suffix.lower() == ".csv"]
+    for path in [*paths, *beside]:
         if path.suffix.lower() not in _RENDERINGS:
             raise OutputError(
                 f"Areas cannot be written to {path}.", expected=f"a name that ends in {', '.join(_RENDERINGS)}",
@@ -50,9 +55,13 @@ def write_areas(path: Path, table: AreaTable) -> list[Path]:
     write_atomically(path, _RENDERINGS[suffix](table))
     if suffix != ".csv" or table.accuracy is None:
         return [path]
-    beside = path.with_name(f"{path.stem}_accuracy{path.suffix}")
+    beside = _beside(path)
     write_atomically(beside, _csv([_ACCURACY, *_accuracy_rows(table)]))
     return [path, beside]
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_accuracy{path.suffix}")
 
 
 def _table_csv(table: AreaTable) -> bytes:
