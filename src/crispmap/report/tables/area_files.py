@@ -17,7 +17,7 @@ from crispmap.report.tables.area import accuracy_table, area_tables
 from crispmap.report.tables.markdown import markdown_table
 
 if TYPE_CHECKING:
-    from openpyxl.worksheet.worksheet import Worksheet  # type: ignore[import-untyped]
+    from openpyxl.worksheet.worksheet import Worksheet
 
 _DECIMALS = 6  # of square kilometres: a square metre
 _SHEET_NAME = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
@@ -105,7 +105,7 @@ def _csv(rows: Sequence[Sequence[str]]) -> bytes:
 
 def _workbook(table: AreaTable) -> bytes:
     """Return a workbook with a sheet for each table; totals are values, so that every program shows them."""
-    from openpyxl import Workbook  # type: ignore[import-untyped]
+    from openpyxl import Workbook
 
     book = Workbook()
     book.remove(book.active)
