@@ -106,6 +106,26 @@ class TestGround:
         assert parts == pytest.approx(areas_of([path], AreaOptions(regions=whole)).area_m2[0, 0], rel=1e-9)
         assert parts == pytest.approx(areas_of([path]).area_m2[0, 0], rel=1e-9)
 
+    @pytest.mark.parametrize("code", [3857, 5880])
+    def test_a_partition_in_another_crs_adds_up_and_leaves_nothing_unseen(self, tmp_path: Path, code: int) -> None:
+        crs, rng = CRS.from_epsg(code), np.random.default_rng(code)
+        x0, y0, x1, y1 = Transformer.from_crs(4326, crs, always_xy=True).transform_bounds(-60, -20, -40, -5)
+        place = Affine((x1 - x0) / 400, 0, x0, 0, (y0 - y1) / 300, y1)
+        path = write_map(tmp_path / "map.tif", ids(300, 400), place, crs)
+        nodes = np.stack(np.meshgrid(np.linspace(-58, -42, 5), np.linspace(-18, -7, 4)), axis=-1)
+        nodes[1:-1, 1:-1] += rng.normal(0, 0.1, nodes[1:-1, 1:-1].shape)
+        parts = [
+            (f"{row}{col}", shapely.Polygon(nodes[[row, row, row + 1, row + 1], [col, col + 1, col + 1, col]]))
+            for row in range(3) for col in range(4)
+        ]  # fmt: skip
+        whole = shapely.union_all([one for _, one in parts])
+        found, expected = (
+            areas_of([path], AreaOptions(regions=write_regions(tmp_path / f"{name}.gpkg", named, "EPSG:4326")))
+            for name, named in (("parts", parts), ("whole", [("all", whole)]))
+        )
+        assert found.area_m2[0].sum(axis=0) == pytest.approx(expected.area_m2[0, 0], rel=1e-9)
+        assert not found.unseen_m2.any()
+
     def test_regions_of_another_crs_are_the_same_ground(self, tmp_path: Path) -> None:
         path = write_map(tmp_path / "map.tif", ids(400, 600))
         outline = shapely.segmentize(box(33.3, 44.4, 555.5, 333.3), 50)

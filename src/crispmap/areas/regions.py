@@ -28,7 +28,9 @@ Overlaps: TypeAlias = Literal["error", "count"]
 """Ground in two regions: refused, or counted in both."""
 
 _SLIVER = 1e-4  # shares of a region that it may have in common with another: two drawings of one border
-_CURVED_PX = 16.0  # edges of another CRS, which may be curved on the map, get a point every so many pixels
+# Edges of another CRS, which may be curved on the map, get a point every kilometre, over which they are straight to some
+# centimetres, but no less and no more than so many pixels apart.
+_CURVED_M, _CURVED_PX = 1000.0, (4.0, 16.0)
 _MOST_POINTS = 4096  # but an outline far larger than the map no more than about these
 _SHOWN = 5
 
@@ -196,11 +198,13 @@ def _united(path: Path, names: Geometries, outlines: Geometries, crs: CRS | None
 
 def _check_overlaps(regions: Regions, overlaps: Overlaps) -> None:
     """Refuse, or say, that ground lies in two regions."""
-    if len(regions.names) < 2 or shapely.coverage_is_valid(regions.outlines):
-        return
     outlines, areas = regions.outlines, shapely.area(regions.outlines)
-    one, other = shapely.STRtree(outlines).query(outlines, predicate="intersects")
-    one, other = one[one < other], other[one < other]
+    odd = np.flatnonzero(~shapely.is_empty(shapely.coverage_invalid_edges(outlines)))  # edges that no neighbour shares
+    if not len(odd):
+        return
+    one, other = shapely.STRtree(outlines).query(outlines[odd], predicate="intersects")
+    one, other = np.unique(np.sort(np.stack([odd[one], other]), axis=0), axis=1)
+    one, other = one[one != other], other[one != other]
     shared = shapely.intersection(outlines[one], outlines[other])
     share = shapely.area(shared) / np.minimum(areas[one], areas[other])
     if not (share > 0).any():
@@ -234,7 +238,11 @@ def _longest_edge(outline: shapely.Geometry, crs: CRS | None, grid: Grid) -> flo
     left, low, right, high = transformer(grid.crs, crs).transform_bounds(*grid.bounds)
     pixel = max(right - left, high - low) / max(grid.shape)
     least = float(shapely.length(outline)) / _MOST_POINTS
-    return max(_CURVED_PX * pixel, least) if np.isfinite(pixel) and pixel > 0 else least
+    return (
+        max(float(np.clip(_CURVED_M / grid.mean_gsd_m(), *_CURVED_PX)) * pixel, least)
+        if np.isfinite(pixel) and pixel > 0
+        else least
+    )
 
 
 def _listed(names: object) -> str:
