@@ -28,8 +28,8 @@ Overlaps: TypeAlias = Literal["error", "count"]
 """Ground in two regions: refused, or counted in both."""
 
 _SLIVER = 1e-4  # shares of a region that it may have in common with another: two drawings of one border
-# Edges of another CRS, which may be curved on the map, get a point every kilometre, over which they are straight to some
-# centimetres, but no less and no more than so many pixels apart.
+# Edges of another CRS, which may be curved on the map, get a point every kilometre, over which they are straight to
+# some centimetres, but no less and no more than so many pixels apart.
 _CURVED_M, _CURVED_PX = 1000.0, (4.0, 16.0)
 _MOST_POINTS = 4096  # but an outline far larger than the map no more than about these
 _SHOWN = 5
