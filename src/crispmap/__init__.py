@@ -14,7 +14,7 @@ from crispmap.errors import CrispmapError
 from crispmap.geo.grid import Block, Grid
 
 if TYPE_CHECKING:
-    from crispmap.api.areas import area, sample
+    from crispmap.api.areas import area, change, sample
     from crispmap.api.figures import evaluate, vectorize
     from crispmap.api.maps import predict, refine
     from crispmap.api.training import train
@@ -34,6 +34,7 @@ __all__ = [
     "Model",
     "__version__",
     "area",
+    "change",
     "coarse_model",
     "evaluate",
     "load_model",
@@ -51,6 +52,7 @@ _HOMES = {
     "Dataset": "crispmap.project.dataset",
     "Model": "crispmap.models.model",
     "area": "crispmap.api.areas",
+    "change": "crispmap.api.areas",
     "coarse_model": "crispmap.models.own_module",
     "evaluate": "crispmap.api.figures",
     "load_model": "crispmap.models.file",

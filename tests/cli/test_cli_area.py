@@ -1,4 +1,4 @@
-"""The verbs ``area`` and ``sample``, as a person calls them."""
+"""The verbs ``area``, ``sample`` and ``change``, as a person calls them."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ def test_a_confusion_matrix(place: Path) -> None:
     assert figures["accuracy"]["points"] == 31
 
 
+def test_change(place: Path) -> None:
+    words = ["change", "m_2022-01.tif", "m_2022-02.tif"]
+    result = run(*words, "--out", "c.tif", "--table", "c.csv", "--table", "c.html")
+    assert result.exit_code == 0, result.output
+    assert "0 of 0.48" in result.stderr
+    assert result.stdout.splitlines()[0] == "Before and after, km2"
+    figures = json.loads(run(*words, "--json").stdout)
+    assert figures["lost_m2"] == {"background": 0, "building": 0, "road": 0}
+    assert sorted(one.name for one in place.glob("c.*")) == ["c.csv", "c.html", "c.tif"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -88,6 +99,9 @@ def test_a_confusion_matrix(place: Path) -> None:
         (["sample", "m_2022-01.tif", "--size", "50", "--out", "s.shp"], ".gpkg"),
         (["sample", "m_2022-01.tif", "--size", "50", "--expected", "much", "--out", "s.gpkg"], "much"),
         (["sample", "m_2022-01.tif", "--size", "50", "--expected", "hut=0.9", "--out", "s.gpkg"], "hut"),
+        (["change", "m_2022-01.tif", "nowhere.tif"], "nowhere.tif"),
+        (["change", "m_2022-01.tif", "m_2022-02.tif", "--out", "m_2022-02.tif"], "m_2022-02.tif"),
+        (["change", "m_2022-01.tif", "m_2022-02.tif", "--table", "c.pdf"], ".csv"),
         (["sample", "m_2022-01.tif", "--standard-error", "2", "--out", "s.gpkg"], "0.5"),
     ],
 )

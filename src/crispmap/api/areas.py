@@ -1,4 +1,4 @@
-"""Areas of maps, and samples to correct them by."""
+"""Areas of maps and their change, and samples to correct them by."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE
 
 if TYPE_CHECKING:
+    from crispmap.areas.change import ChangeTable
     from crispmap.areas.table import AreaTable
     from crispmap.classes import ClassSchema
 
@@ -104,6 +105,49 @@ def _by_class(predicted: RasterLike, schema: ClassSchema | None, where: Georefer
             ids = source.read(block)
             total += np.bincount(ids.ravel(), grid.pixel_areas_m2(block).ravel(), minlength=IGNORE + 1)
     return dict(zip(schema.names, total.tolist(), strict=False))
+
+
+class ChangeChoices(TypedDict, total=False):
+    """What is made of a change; see ``crispmap.change``."""
+
+    confusion: str | Path | None  # a confusion matrix of a sample of the map of changes
+    sample: str | Path | None  # a labelled sample of it
+    force: bool  # replace a map that exists
+
+
+def change(
+    before: str | Path,
+    after: str | Path,
+    out: str | Path | None = None,
+    *,
+    classes: Classes | None = None,
+    **options: Unpack[ChangeChoices],
+) -> ChangeTable:
+    """Return what became of each class between two maps, in square metres, and write the map of changes to ``out``.
+
+    Args:
+        before: The earlier class map.
+        after: The later one, of the same classes; read at the centres of the pixels of the earlier one.
+        out: The map of changes to write.
+        classes: The classes; by default those the maps carry.
+        **options: ``confusion`` or ``sample`` of the map of changes, by which areas are corrected; ``force``, to
+            replace a map that exists.
+
+    Returns:
+        ``known_m2`` (before, after), ``lost_m2``, ``gained_m2``, ``accuracy``, ``to_dict()``.
+
+    Raises:
+        AreaError: If the maps show no common ground, or sample and maps contradict each other.
+        SchemaError: If their classes differ or are not known.
+        SceneError: If one cannot be read.
+        OutputError: If the map of changes exists and ``force`` is not given, or cannot be written.
+    """
+    from crispmap.areas.change import ChangeOptions, change_of
+
+    check_keywords(cast(Any, options), set(ChangeChoices.__annotations__))
+    maps = path_of(before, "earlier map"), path_of(after, "later map")
+    chosen = ChangeOptions(out=out, **options)
+    return change_of(*maps, chosen, schema=None if classes is None else schema_of(classes))
 
 
 class SampleChoices(TypedDict, total=False):

@@ -13,12 +13,12 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import AreaError, SchemaError
-from crispmap.geo.grid import Block
+from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between
 from crispmap.labels.layers import grid_box
 from crispmap.labels.warped import WarpedRaster
 from crispmap.polygons.class_raster import ClassRaster
-from crispmap.polygons.corners import NOTHING
+from crispmap.polygons.corners import NOTHING, Values
 from crispmap.types import IGNORE, BoolArray, CountArray, DoubleArray
 
 Overlap: TypeAlias = Literal["error", "first", "last"]
@@ -77,16 +77,52 @@ def strips_of(raster: ClassRaster, schema: ClassSchema) -> Iterator[Strip]:
     for values in raster.strips(None, background=True, rows=max(1, _STRIP_PIXELS // raster.grid.width)):
         block = Block(top, 0, *values.shape)
         top = block.row_stop
-        known = (values != NOTHING) & (values != IGNORE)
-        wrong = values[known & ((values < 0) | (values >= size))]
-        if len(wrong):
-            raise AreaError(
-                f"{raster.path} holds the value {wrong[0]}, of no class.",
-                expected=f"0 to {size - 1} ({', '.join(schema.names)}), or {IGNORE} where unknown",
-                remedy="Give the classes of the map: classes=project.yaml",
-            )
-        ids = np.where(known, values, size).astype(np.int64)
-        yield Strip(block, ids, size, raster.grid.pixel_areas_m2(block))
+        yield Strip(block, _class_ids(values, raster, schema), size, raster.grid.pixel_areas_m2(block))
+
+
+class MapOn:
+    """A map read on the pixels of another, by the class at their centres; a context manager.
+
+    Raises:
+        AreaError: If their pixels differ and not both have a coordinate reference system.
+    """
+
+    def __init__(self, raster: ClassRaster, grid: Grid) -> None:
+        self._raster = raster
+        self.is_resampled = not raster.grid.has_pixels_of(grid)  # whether the pixels of the two differ
+        self._view: WarpedRaster | None = None
+        if self.is_resampled:
+            _check_placed(raster.path, raster.grid, grid)
+            self._view = raster.on(grid)
+
+    def __enter__(self) -> MapOn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._view is not None:
+            self._view.close()
+
+    def ids(self, block: Block, schema: ClassSchema) -> CountArray:
+        """Return the class ids (row, col) of whole rows; the number of classes where there is none."""
+        if self._view is None:
+            return _class_ids(self._raster.rows(block.row, block.height), self._raster, schema)
+        window = Window(block.col, block.row, block.width, block.height)
+        values: Any = self._view.read([1], window=window)[0].astype(np.int32)
+        there = self._view.dataset_mask(window=window) > 0
+        return _class_ids(np.where(there, values, NOTHING), self._raster, schema)
+
+
+def _class_ids(values: Values, raster: ClassRaster, schema: ClassSchema) -> CountArray:
+    """Return values of a map as class ids, the number of classes where it has none."""
+    known = (values != NOTHING) & (values != IGNORE)
+    wrong = values[known & ((values < 0) | (values >= len(schema)))]
+    if len(wrong):
+        raise AreaError(
+            f"{raster.path} holds the value {wrong[0]}, of no class.",
+            expected=f"0 to {len(schema) - 1} ({', '.join(schema.names)}), or {IGNORE} where unknown",
+            remedy="Give the classes of the map: classes=project.yaml",
+        )
+    return np.where(known, values, len(schema)).astype(np.int64)
 
 
 class OtherMaps:
@@ -140,14 +176,17 @@ def _seen(view: WarpedRaster, block: Block) -> BoolArray:
     return np.asarray((view.dataset_mask(window=window) > 0) & (values != IGNORE))
 
 
+def _check_placed(path: Path, grid: Grid, other: Grid) -> None:
+    if grid.crs is None or other.crs is None:
+        raise AreaError(
+            f"{path} and another map cannot be laid over each other: not both have a coordinate reference system.",
+            expected="maps that say where they are", remedy="Georeference them (gdal_edit.py -a_srs).",
+        )  # fmt: skip
+
+
 def _may_share(one: ClassRaster, other: ClassRaster) -> bool:
     """Return whether the extents of two maps touch."""
-    if one.grid.crs is None or other.grid.crs is None:
-        raise AreaError(
-            f"{one.path} and {other.path} are of one date, and not both have a coordinate reference system.",
-            expected="maps that say where they are, or one map a date",
-            remedy="Georeference them (gdal_edit.py -a_srs).",
-        )  # fmt: skip
+    _check_placed(one.path, one.grid, other.grid)
     box = grid_box(one.grid, other.grid.crs)
     left, low, right, high = other.grid.bounds
     return box is None or (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,6 +11,25 @@ from crispmap.areas.accuracy import MapAccuracy
 from crispmap.classes import ClassSchema
 from crispmap.errors import AreaError
 from crispmap.types import DoubleArray
+
+
+class Tables(Protocol):
+    """What every rendering shows: one table of areas or several and, where known, what a sample says."""
+
+    @property
+    def accuracy(self) -> MapAccuracy | None:
+        """What a sample says, or None."""
+
+    @property
+    def mapped_m2(self) -> DoubleArray:
+        """(1, class) areas of the classes that the sample is of."""
+
+    def sheets(self) -> list[AreaSheet]:
+        """Return the tables."""
+
+    def summary(self) -> str:
+        """Return what they are of, in a sentence."""
+
 
 TOTAL, UNSEEN = "Total", "Not seen"
 KM2 = 1e6  # square metres
@@ -65,6 +84,15 @@ class AreaTable:
             )
             for name, values, summed in [*((*one, True) for one in by_class), (UNSEEN, unseen, False)]
         ]
+
+    def summary(self) -> str:
+        """Return regions, periods and classes in a sentence and, of one period, the area."""
+        where = f"{len(self.regions)} regions" if len(self.regions) > 1 else self.regions[0]
+        classes = f"{len(self.schema)} classes"
+        if len(self.periods) > 1:
+            return f"{where}, {self.periods[0]} to {self.periods[-1]}, {classes}."
+        when = f", {self.periods[0]}" if self.is_dated else ""
+        return f"{where}{when}: {classes} on {float(self.area_m2.sum()) / KM2:.6g} km2."
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, in square metres."""

@@ -13,7 +13,7 @@ from crispmap.cli.options import ClassesOption, ForceOption, JsonOption, grouped
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
-    from crispmap.areas.table import AreaTable
+    from crispmap.areas.table import Tables
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,13 @@ def area(
     if as_json:
         print_json(table.to_dict())
     else:
-        _print(table)
+        print_tables(table)
     for path in targets:
         notify_written(write_areas(path, table))
 
 
-def _print(table: AreaTable) -> None:
+def print_tables(table: Tables) -> None:
+    """Print areas and, where known, accuracies on standard output."""
     from rich.console import Console
 
     from crispmap.report.tables.area import accuracy_table, area_tables

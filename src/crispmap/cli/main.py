@@ -55,6 +55,7 @@ _TABLE = (
      "area burnt_2022-0*.tif --regions biomes.gpkg --by name --date-from filename --out areas.xlsx"),
     ("sample", "Draw places to label, from which areas are corrected.",
      "sample map.tif --standard-error 0.01 --out sample.gpkg"),
+    ("change", "Tell what became of each class between two maps.", "change 2015.tif 2025.tif --out change.tif"),
     ("rasterize", "Draw vectors as a class map on a scene's grid.",
      "rasterize osm.gpkg --like scene.tif --out labels.tif"),
     ("vectorize", "Turn a class map into polygons.",

@@ -105,6 +105,15 @@ class ClassRaster:
                     values[values == 0] = NOTHING
                 yield values
 
+    def rows(self, row: int, height: int) -> Values:
+        """Return the class ids of whole rows, int32 (row, col), NOTHING where there is none.
+
+        Raises:
+            SceneError: As ``strips``.
+        """
+        raw, mask = self._read(row, height)
+        return self._ids(raw, mask != 0)
+
     def _read(self, row: int, height: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Return the stored values of rows, and their mask, 0 where invalid."""
         window = Window(0, row, self.grid.width, height)

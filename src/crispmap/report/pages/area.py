@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crispmap.areas.table import KM2, AreaTable
+from crispmap.areas.table import KM2, AreaTable, Tables
 from crispmap.report.charts.area import ClassBar, classes_svg, periods_svg
 from crispmap.report.pages.html import chart_markup, render_page, sections_of
 from crispmap.report.tables.area import accuracy_table, area_tables
@@ -12,26 +12,19 @@ from crispmap.report.tables.area import accuracy_table, area_tables
 _SECTIONS = (("charts", "charts", "Charts"), ("accuracy", "accuracy", "Accuracy"), ("tables", "areas", "Areas"))
 
 
-def render_areas(table: AreaTable) -> str:
+def render_areas(table: Tables) -> str:
     """Return a page of areas as HTML text; the same areas give the same text."""
+    told = isinstance(table, AreaTable)
     view: dict[str, Any] = {
-        "title": "Areas",
-        "lede": _lede(table),
-        "charts": [(name, chart_markup(svg)) for name, svg in _charts(table)],
+        "title": "Areas" if told else "Change",
+        "lede": table.summary(),
+        "charts": [(name, chart_markup(svg)) for name, svg in (_charts(table) if isinstance(table, AreaTable) else [])],
         "accuracy": accuracy_table(table),
         "tables": area_tables(table),
-        "dated": table.is_dated,
+        "told": told,
+        "dated": isinstance(table, AreaTable) and table.is_dated,
     }
     return render_page("area.html.j2", view | {"sections": sections_of(view, _SECTIONS)})
-
-
-def _lede(table: AreaTable) -> str:
-    where = f"{len(table.regions)} regions" if len(table.regions) > 1 else table.regions[0]
-    classes = f"{len(table.schema)} classes"
-    if len(table.periods) > 1:
-        return f"{where}, {table.periods[0]} to {table.periods[-1]}, {classes}."
-    when = f", {table.periods[0]}" if table.is_dated else ""
-    return f"{where}{when}: {classes} on {float(table.area_m2.sum()) / KM2:.6g} km2."
 
 
 def _charts(table: AreaTable) -> list[tuple[str, str]]:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from crispmap.areas.accuracy import Estimate, MapAccuracy
-from crispmap.areas.table import KM2, AreaSheet, AreaTable
+from crispmap.areas.table import KM2, AreaSheet, Tables
 from crispmap.report.tables.model import Cell, FigureTable, Head, TableSection, percent
 
 NO_LABEL = "\u00a0"  # in place of the dash of a missing figure
 _DIGITS = 4  # of the largest figure of a table, at least
 
 
-def area_tables(table: AreaTable) -> list[FigureTable]:
+def area_tables(table: Tables) -> list[FigureTable]:
     """Return the areas in square kilometres: for maps with dates one table a class, else one of all classes."""
     return [_figures(sheet) for sheet in table.sheets()]
 
 
-def accuracy_table(table: AreaTable) -> FigureTable | None:
+def accuracy_table(table: Tables) -> FigureTable | None:
     """Return mapped and corrected areas with accuracies by class; None without a sample."""
     accuracy = table.accuracy
     if accuracy is None:
@@ -52,7 +54,7 @@ def _cells(one: Estimate, write: Callable[[float], str]) -> list[Cell]:
 
 
 def _figures(sheet: AreaSheet) -> FigureTable:
-    write = _writer(max((abs(value) for _, values in sheet.rows for value in values), default=0.0))
+    write = _writer(float(np.nanmax(np.abs([values for _, values in sheet.rows]))))
     heads = [*(Head(part) for part in sheet.parts[1:]), *(Head(head) for head in sheet.heads)]
     rows = [
         (labels[0], [*(Cell(label or NO_LABEL) for label in labels[1:]), *(Cell(write(value)) for value in values)])
@@ -66,6 +68,8 @@ def _writer(largest: float) -> Callable[[float], str]:
     decimals = max(0, _DIGITS - 1 - (math.floor(math.log10(largest)) if largest > 0 else 0))
 
     def write(value: float) -> str:
+        if not math.isfinite(value):
+            return ""
         text = f"{value:.{decimals}f}"
         return f"<{10**-decimals:.{decimals}f}" if value > 0 and float(text) == 0 else text
 

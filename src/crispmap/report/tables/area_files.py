@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crispmap.areas.table import AreaTable
+from crispmap.areas.table import Tables
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
 from crispmap.raster.targets import check_target
@@ -43,7 +44,7 @@ def check_area_targets(paths: Sequence[Path], *, accuracy: bool = False, force: 
         raise OutputError(f"{twice[0]} is given twice.", expected="another name for each file")
 
 
-def write_areas(path: Path, table: AreaTable) -> list[Path]:
+def write_areas(path: Path, table: Tables) -> list[Path]:
     """Write a table in the format its name says, complete or not at all, and return what was written.
 
     Figures are square kilometres. Beside a CSV file, what a sample says goes to one of its own, ``_accuracy``.
@@ -64,10 +65,10 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}_accuracy{path.suffix}")
 
 
-def _table_csv(table: AreaTable) -> bytes:
+def _table_csv(table: Tables) -> bytes:
     """Return all sheets one below the other, with the class in a column of its own where there are several."""
     sheets, rows = table.sheets(), []
-    first = ["class"] if table.is_dated else []
+    first = ["class"] if len(sheets) > 1 else []
     rows.append([*first, *(part.lower() for part in sheets[0].parts), *sheets[0].heads])
     for sheet in sheets:
         for labels, figures in sheet.rows:
@@ -75,7 +76,7 @@ def _table_csv(table: AreaTable) -> bytes:
     return _csv(rows)
 
 
-def _accuracy_rows(table: AreaTable) -> list[list[str]]:
+def _accuracy_rows(table: Tables) -> list[list[str]]:
     accuracy = table.accuracy
     if accuracy is None:
         return []
@@ -89,8 +90,12 @@ def _accuracy_rows(table: AreaTable) -> list[list[str]]:
 
 
 def _number(value: float) -> str:
-    """Return a number to a square metre, without zeros at the end."""
-    return f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
+    """Return a number to a square metre, without zeros at the end; nothing where there is none."""
+    return "" if math.isnan(value) else f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _exact(value: float | None) -> str:
@@ -103,7 +108,7 @@ def _csv(rows: Sequence[Sequence[str]]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-def _workbook(table: AreaTable) -> bytes:
+def _workbook(table: Tables) -> bytes:
     """Return a workbook with a sheet for each table; totals are values, so that every program shows them."""
     from openpyxl import Workbook
 
@@ -113,7 +118,7 @@ def _workbook(table: AreaTable) -> bytes:
         page = book.create_sheet(_sheet_name(sheet.name, book.sheetnames))
         _append(page, [*sheet.parts, *sheet.heads])
         for labels, values in sheet.rows:
-            _append(page, [*(int(one) if one.isdecimal() else one for one in labels), *values])
+            _append(page, [*(int(one) if one.isdecimal() else one for one in labels), *map(_or_none, values)])
         page.freeze_panes = page.cell(2, len(sheet.parts) + 1)
     if table.accuracy is not None:
         page = book.create_sheet(_sheet_name("Accuracy", book.sheetnames))
@@ -144,17 +149,17 @@ def _sheet_name(name: str, taken: Sequence[str]) -> str:
     return found
 
 
-def _markdown(table: AreaTable) -> bytes:
+def _markdown(table: Tables) -> bytes:
     tables = [*area_tables(table), *([] if (one := accuracy_table(table)) is None else [one])]
     return ("\n\n".join(f"{one.title}:\n\n{markdown_table(one)}" for one in tables) + "\n").encode("utf-8")
 
 
-def _page(table: AreaTable) -> bytes:
+def _page(table: Tables) -> bytes:
     from crispmap.report.pages.area import render_areas
 
     return render_areas(table).encode("utf-8")
 
 
-_RENDERINGS: dict[str, Callable[[AreaTable], bytes]] = {
+_RENDERINGS: dict[str, Callable[[Tables], bytes]] = {
     ".csv": _table_csv, ".xlsx": _workbook, ".md": _markdown, ".html": _page,
 }  # fmt: skip
