@@ -12,6 +12,7 @@ from affine import Affine
 from area_inputs import UTM, box, write_regions
 from pyproj import CRS
 
+from crispmap.areas import placed
 from crispmap.areas.regions import read_regions
 from crispmap.errors import AreaError, CrispmapWarning, LabelError
 from crispmap.geo.grid import Grid
@@ -72,6 +73,26 @@ class TestOutlines:
         with pytest.raises((AreaError, LabelError)):
             read_regions(path)
 
+    def test_polygons_among_other_shapes_are_the_region(self, tmp_path: Path) -> None:
+        mixed = shapely.GeometryCollection([box(0, 0, 1, 1), shapely.Point(0, 0)])
+        path = write_regions(
+            tmp_path / "r.gpkg", [("a", mixed), ("b", shapely.GeometryCollection([shapely.Point(0, 0)]))]
+        )
+        with pytest.warns(CrispmapWarning, match="1 feature .* b"):
+            assert shapely.area(read_regions(path).outlines).tolist() == [100]
+
+    @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_coordinates_that_are_not_finite_are_refused(self, tmp_path: Path, value: float) -> None:
+        path = write_regions(tmp_path / "r.gpkg", [("a", shapely.Polygon([(0, 0), (value, 1), (1, 1), (1, 0)]))])
+        with pytest.raises(AreaError, match="not finite"):
+            read_regions(path)
+
+    def test_a_file_without_features_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "r.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+        with pytest.raises((AreaError, LabelError), match="no feature"):
+            read_regions(tmp_path / "r.geojson")
+
     @pytest.mark.parametrize("outline", [shapely.Point(0, 0), shapely.LineString([(0, 0), (1, 1)])])
     def test_points_and_lines_are_refused(self, tmp_path: Path, outline: Any) -> None:
         path = write_regions(tmp_path / "r.gpkg", [("a", outline)])
@@ -115,8 +136,10 @@ class TestOverlaps:
         assert read_regions(path).names == ("a", "b")
 
 
-def test_a_crs_that_is_not_known_near_the_map_is_refused(tmp_path: Path) -> None:
+def test_what_has_no_place_in_the_crs_of_the_map_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where regions cannot be cut to the surroundings of the map, because these have no box in their CRS."""
+    monkeypatch.setattr(placed, "grid_box", lambda *_: None)
     regions = read_regions(write_regions(tmp_path / "r.gpkg", [("a", shapely.box(-10, -89, 10, 95))], "EPSG:4326"))
     grid = Grid(CRS.from_epsg(3395), Affine(1000, 0, 0, 0, -1000, 1000), (10, 10))
     with pytest.raises(AreaError, match="cannot be expressed"):
-        regions.on(grid)
+        placed.regions_on(regions, grid)

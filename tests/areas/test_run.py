@@ -138,6 +138,13 @@ class TestGround:
         found = [areas_of([path], AreaOptions(regions=one)).area_m2 for one in (own, other)]
         np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
+    def test_a_region_far_larger_than_the_crs_of_the_map_covers_it(self, tmp_path: Path) -> None:
+        path = write_map(tmp_path / "map.tif", ids())
+        regions = write_regions(tmp_path / "r.gpkg", [("world", shapely.box(-180, -90, 180, 90))], "EPSG:4326")
+        found = areas_of([path], AreaOptions(regions=regions))
+        assert found.area_m2[0, 0] == pytest.approx(areas_of([path]).area_m2[0, 0], rel=1e-9)
+        assert found.unseen_m2[0, 0] == pytest.approx(5.1e14, rel=0.01)
+
     def test_turned_maps(self, tmp_path: Path) -> None:
         turned = PLACE @ Affine.rotation(30)
         path = write_map(tmp_path / "map.tif", np.ones((100, 100), np.uint8), turned)

@@ -15,23 +15,17 @@ from pyproj import CRS, Geod
 
 from crispmap.errors import AreaError, CrispmapWarning, did_you_mean, number_of
 from crispmap.files.address import shown
-from crispmap.geo.crs import crs_name, to_lonlat, transformer
-from crispmap.geo.draw import affine_points
+from crispmap.geo.crs import to_lonlat
 from crispmap.geo.grid import Grid
-from crispmap.geo.turns import turns_between, unbroken
-from crispmap.labels.layers import drawn_layers, grid_box, read_layer
+from crispmap.labels.layers import drawn_layers, read_layer
 from crispmap.labels.tags import match_columns
 from crispmap.polygons.polygons import Geometries, PolygonAreas
-from crispmap.types import CountArray, DoubleArray
+from crispmap.types import DoubleArray
 
 Overlaps: TypeAlias = Literal["error", "count"]
 """Ground in two regions: refused, or counted in both."""
 
 _SLIVER = 1e-4  # shares of a region that it may have in common with another: two drawings of one border
-# Edges of another CRS, which may be curved on the map, get a point every kilometre, over which they are straight to
-# some centimetres, but no less and no more than so many pixels apart.
-_CURVED_M, _CURVED_PX = 1000.0, (4.0, 16.0)
-_MOST_POINTS = 4096  # but an outline far larger than the map no more than about these
 _SHOWN = 5
 
 
@@ -50,55 +44,6 @@ class Regions:
         parts = 10_000
         transform = Affine((right - left) / parts, 0, left, 0, (low - high) / parts, high)
         return PolygonAreas(Grid(self.crs, transform, (parts, parts))).of(self.outlines)
-
-    def on(self, grid: Grid) -> tuple[CountArray, Geometries]:
-        """Return the regions near a grid, by number, with outlines in pixel positions (col, row).
-
-        Outer rings turn one way and holes the other. Edges that are straight in another CRS stay what they are on the
-        ground.
-
-        Raises:
-            AreaError: If only one of map and regions has a CRS, or an outline cannot be expressed in that of the map.
-        """
-        if (self.crs is None) != (grid.crs is None):
-            raise AreaError(
-                f"{'The regions have' if self.crs is None else 'The map has'} no coordinate reference system, "
-                f"the {'map' if self.crs is None else 'regions'} {crs_name(self.crs or grid.crs)}.",  # type: ignore[arg-type]
-                expected="a CRS on both sides",
-                remedy="Assign it: ogr2ogr -a_srs EPSG:... for regions, gdal_edit.py -a_srs EPSG:... for a map.",
-            )
-        box = grid_box(grid, self.crs)
-        bounds = shapely.bounds(self.outlines)
-        near = np.arange(len(bounds))
-        if box is not None:
-            near = np.flatnonzero([
-                bool(turns_between((one[0], one[2]), box[::2], self.crs)) and one[1] < box[3] and one[3] > box[1]
-                for one in bounds.tolist()
-            ])  # fmt: skip
-        outlines = shapely.normalize(np.array([self._in_pixels(self.outlines[one], grid) for one in near], np.object_))
-        return near, outlines
-
-    def _in_pixels(self, outline: shapely.Geometry, grid: Grid) -> shapely.Geometry:
-        dense, points = outline, shapely.get_coordinates(outline)
-        if self.crs != grid.crs:
-            dense = shapely.segmentize(outline, _longest_edge(outline, self.crs, grid))
-            x, y = transformer(self.crs, grid.crs).transform(*shapely.get_coordinates(dense).T)
-            points = np.stack([x, y], axis=1)
-            if not np.isfinite(points).all():
-                raise AreaError(
-                    f"A region of {shown(self.path)} near the map cannot be expressed in its CRS, "
-                    f"{crs_name(grid.crs)}.",  # type: ignore[arg-type]
-                    expected="coordinates within the area of use of both",
-                    remedy="Check the CRS of the regions, or cut them to the surroundings of the map.",
-                )
-            points = unbroken(points, grid.crs)  # type: ignore[arg-type]
-        span = float(points[:, 0].min()), float(points[:, 0].max())
-        turns = turns_between(span, grid.bounds[::2], grid.crs) or [0.0]
-        placed = [
-            shapely.set_coordinates(dense, affine_points(~grid.transform, points + np.array([turn, 0.0])))
-            for turn in turns
-        ]
-        return placed[0] if len(placed) == 1 else shapely.MultiPolygon(list(shapely.get_parts(placed)))
 
 
 def read_regions(
@@ -139,6 +84,8 @@ def read_regions(
 def _read(path: Path, by: str, layer: str | None) -> gpd.GeoDataFrame:
     """Return the features of the one layer of polygons with their names as text."""
     layers = drawn_layers(path, layer)
+    if layers and layers[0].features == 0:
+        raise AreaError(f"{shown(path)} holds no feature.", expected="polygons", remedy="Give the file of the regions.")
     if len(layers) > 1:
         raise AreaError(
             f"{shown(path)} has several layers: {', '.join(str(one.name) for one in layers)}.",
@@ -159,26 +106,30 @@ def _read(path: Path, by: str, layer: str | None) -> gpd.GeoDataFrame:
             f"{number_of(nameless, 'feature')} of {shown(path)} without a value in the column {column!r}.",
             expected="a name for every region", remedy="Fill in the column, or name another with by=",
         )  # fmt: skip
-    kinds = {kind for kind in frame.geometry.geom_type.dropna() if kind not in ("Polygon", "MultiPolygon")}
-    if kinds - {"GeometryCollection"}:
+    kinds = set(frame.geometry.geom_type.dropna()) - {"Polygon", "MultiPolygon", "GeometryCollection"}
+    finite = bool(np.isfinite(shapely.get_coordinates(frame.geometry.to_numpy())).all())
+    if kinds or not finite:
         raise AreaError(
-            f"{shown(path)} holds {', '.join(sorted(kinds))}.", expected="polygons", remedy="Draw regions as polygons."
-        )
+            f"{shown(path)} holds {', '.join(sorted(kinds)) if kinds else 'coordinates that are not finite'}.",
+            expected="polygons of finite coordinates", remedy="Draw regions as polygons.",
+        )  # fmt: skip
     return gpd.GeoDataFrame({"name": values.astype(str).str.strip()}, geometry=frame.geometry, crs=frame.crs)
 
 
 def _mended(outlines: Geometries, names: Geometries, file: str) -> Geometries:
     """Return outlines that are valid, as polygons alone."""
+    mixed = shapely.get_type_id(outlines) == shapely.GeometryType.GEOMETRYCOLLECTION
     invalid = ~(shapely.is_valid(outlines) | shapely.is_missing(outlines))
+    outlines = outlines.copy()
+    outlines[mixed | invalid] = [polygons_of(one) for one in shapely.make_valid(outlines[mixed | invalid])]
     if invalid.any():
-        outlines = outlines.copy()
-        outlines[invalid] = [_polygons(one) for one in shapely.make_valid(outlines[invalid])]
         _warn(f"{number_of(int(invalid.sum()), 'outline')} of {file} mended, which crossed or touched itself: "
               f"{_listed(names[invalid])}.")  # fmt: skip
     return outlines
 
 
-def _polygons(geometry: shapely.Geometry) -> shapely.Geometry:
+def polygons_of(geometry: shapely.Geometry) -> shapely.Geometry:
+    """Return the polygons of a geometry of any kind, united; empty where it has none."""
     parts = shapely.get_parts(shapely.get_parts(geometry))
     return shapely.union_all([one for one in parts if one.geom_type == "Polygon"])
 
@@ -228,21 +179,6 @@ def _ground_m2(geometry: shapely.Geometry, crs: CRS | None) -> float:
         return float(shapely.area(geometry))
     lonlat = shapely.transform(geometry, lambda points: np.stack(to_lonlat(crs).transform(*points.T), axis=1))
     return abs(float((crs.get_geod() or Geod(ellps="WGS84")).geometry_area_perimeter(lonlat)[0]))
-
-
-def _longest_edge(outline: shapely.Geometry, crs: CRS | None, grid: Grid) -> float:
-    """Return the longest edge in the CRS of a region that is reprojected without further points.
-
-    It is the same for regions of about one size, so that neighbours get nearly the same points on a common border.
-    """
-    left, low, right, high = transformer(grid.crs, crs).transform_bounds(*grid.bounds)
-    pixel = max(right - left, high - low) / max(grid.shape)
-    least = float(shapely.length(outline)) / _MOST_POINTS
-    return (
-        max(float(np.clip(_CURVED_M / grid.mean_gsd_m(), *_CURVED_PX)) * pixel, least)
-        if np.isfinite(pixel) and pixel > 0
-        else least
-    )
 
 
 def _listed(names: object) -> str:

@@ -14,6 +14,7 @@ from affine import Affine
 from pyproj import CRS
 
 from crispmap.areas.maps import OtherMaps, Overlap, Strip, strips_of
+from crispmap.areas.placed import regions_on
 from crispmap.areas.regions import Regions
 from crispmap.areas.shares import Edges, Shares, shares_in
 from crispmap.classes import ClassSchema
@@ -113,7 +114,7 @@ class _Zones:
     """The regions near a map, on its pixels."""
 
     def __init__(self, regions: Regions, grid: Grid) -> None:
-        self._numbers, self._outlines = regions.on(grid)
+        self._numbers, self._outlines = regions_on(regions, grid)
         bounds = shapely.bounds(self._outlines).reshape(-1, 4)
         self._top, self._bottom = bounds[:, 1], bounds[:, 3]
 
