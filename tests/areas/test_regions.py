@@ -9,7 +9,7 @@ import geopandas as gpd
 import pytest
 import shapely
 from affine import Affine
-from area_inputs import UTM, box, write_regions
+from area_inputs import PLACE, UTM, box, write_regions
 from pyproj import CRS
 
 from crispmap.areas import placed
@@ -129,6 +129,13 @@ class TestOverlaps:
         path = write_regions(tmp_path / "r.gpkg", named)
         with pytest.warns(CrispmapWarning, match="1 pair"):
             read_regions(path)
+
+    def test_the_precision_of_coordinates_is_no_overlap(self, tmp_path: Path) -> None:
+        left = shapely.Polygon([PLACE @ one for one in ((0, 0), (10, 0), (13, 10), (0, 10))])
+        corner = PLACE @ (10 + 3 * 0.3137, 3.137)  # on the border of the other but for rounding
+        right = shapely.Polygon([PLACE @ (10, 0), PLACE @ (20, 0), PLACE @ (20, 10), PLACE @ (13, 10), corner])
+        path = write_regions(tmp_path / "r.gpkg", [("a", left), ("b", right)])
+        assert read_regions(path).names == ("a", "b")
 
     def test_borders_with_other_corners_are_none(self, tmp_path: Path) -> None:
         left = shapely.segmentize(box(0, 0, 10, 10), 7)

@@ -16,10 +16,12 @@ from pyproj import CRS, Geod, Transformer
 
 import crispmap
 from crispmap.areas import maps
+from crispmap.areas.draw import SampleRules, draw_sample
 from crispmap.areas.run import ALL, AreaOptions, areas_of
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import AreaError, CrispmapWarning, LabelError, SceneError, SchemaError
 from crispmap.geo.grid import Grid
+from turned_rasters import ORDERS, twin
 
 IGNORE = 255
 
@@ -63,6 +65,16 @@ class TestShares:
         monkeypatch.setattr(maps, "_STRIP_PIXELS", rows * 60)
         cut = areas_of([path], AreaOptions(regions=regions))
         np.testing.assert_allclose(cut.area_m2, whole.area_m2, rtol=1e-12)
+
+    @pytest.mark.parametrize("name", ORDERS)
+    def test_the_order_in_which_a_map_stores_its_pixels_changes_nothing(self, tmp_path: Path, name: str) -> None:
+        path = write_map(tmp_path / "map.tif", ids())
+        other = twin(path, ORDERS[name], tmp_path / "twin.tif")
+        regions = write_regions(tmp_path / "r.gpkg", [("a", shapely.Point(PLACE @ (30, 20)).buffer(150))])
+        one, two = (areas_of([map_], AreaOptions(regions=regions)) for map_ in (path, other))
+        np.testing.assert_allclose(two.area_m2, one.area_m2, rtol=1e-12)
+        drawn = [draw_sample(map_, SampleRules(size=30, least=10)) for map_ in (path, other)]
+        assert (drawn[0].rows == drawn[1].rows).all()
 
 
 class TestGround:

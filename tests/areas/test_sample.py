@@ -201,6 +201,15 @@ class TestFile:
         assert found is not None
         assert found.to_dict() == expected.to_dict()
 
+    @pytest.mark.filterwarnings("ignore:'crs' was not provided:UserWarning")
+    def test_a_map_without_a_crs_has_samples_too(self, tmp_path: Path) -> None:
+        path = write_map(tmp_path / "map.tif", ids(), crs=None)
+        places = write_sample(tmp_path / "s.gpkg", drawn_from(path))
+        labelled(places)
+        accuracy = areas_of([path], AreaOptions(sample=places)).accuracy
+        assert accuracy is not None
+        assert accuracy.overall.value == 1.0
+
     def test_names_in_any_case_and_ids_are_read(self, written: tuple[Path, Path]) -> None:
         frame = gpd.read_file(written[1], layer="sample")
         labelled(written[1], ["FOREST", " cut ", "2"] * (len(frame) // 3))

@@ -26,6 +26,7 @@ Overlaps: TypeAlias = Literal["error", "count"]
 """Ground in two regions: refused, or counted in both."""
 
 _SLIVER = 1e-4  # shares of a region that it may have in common with another: two drawings of one border
+_ROUNDING = 1e-9  # a smaller share comes of the precision of coordinates
 _SHOWN = 5
 
 
@@ -158,11 +159,11 @@ def _check_overlaps(regions: Regions, overlaps: Overlaps) -> None:
     one, other = one[one != other], other[one != other]
     shared = shapely.intersection(outlines[one], outlines[other])
     share = shapely.area(shared) / np.minimum(areas[one], areas[other])
-    if not (share > 0).any():
+    if not (share > _ROUNDING).any():
         return
     worst = int(np.argmax(share))
-    total = sum(_ground_m2(piece, regions.crs) for piece in shared[share > 0])
-    pairs = number_of(int((share > 0).sum()), "pair")
+    total = sum(_ground_m2(piece, regions.crs) for piece in shared[share > _ROUNDING])
+    pairs = number_of(int((share > _ROUNDING).sum()), "pair")
     said = (f"{pairs} of regions of {shown(regions.path)} overlap, by {total:,.0f} m2 in all; "
             f"most {regions.names[one[worst]]} and {regions.names[other[worst]]}")  # fmt: skip
     if overlaps == "error" and share[worst] > _SLIVER:
