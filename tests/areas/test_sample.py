@@ -315,6 +315,18 @@ class TestOwnPoints:
         assert table.accuracy is not None
         assert table.accuracy.to_dict() == expected.to_dict()
 
+    def test_in_degrees_they_are_the_same_places(self, tmp_path: Path) -> None:
+        path = write_map(tmp_path / "map.tif", ids())
+        names = np.array(SCHEMA.names, object)[np.random.default_rng(0).integers(0, 3, 120)]
+        points = self.points(tmp_path / "points.gpkg", names)
+        gpd.read_file(points).to_crs(4326).to_file(tmp_path / "degrees.geojson", engine="pyogrio")
+        with pytest.warns(CrispmapWarning, match="no design"):
+            one, other = (
+                areas_of([path], AreaOptions(sample=tmp_path / name)).accuracy
+                for name in ("points.gpkg", "degrees.geojson")
+            )
+        assert one == other
+
     def test_without_the_column_they_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "p.gpkg"
         gpd.GeoDataFrame({"class": ["cut"]}, geometry=[shapely.Point(CORNER)], crs=UTM).to_file(path, engine="pyogrio")

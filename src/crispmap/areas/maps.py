@@ -27,6 +27,20 @@ Overlap: TypeAlias = Literal["error", "first", "last"]
 _STRIP_PIXELS = 1 << 21
 
 
+@dataclass(frozen=True)
+class MapFile:
+    """A class map and where its pixels lie; not opened, for there may be more maps than a process can have open."""
+
+    path: Path
+    grid: Grid
+
+    @classmethod
+    def of(cls, path: Path) -> MapFile:
+        """Return what is known of a map, or raise SceneError if it cannot be read."""
+        with ClassRaster(path) as raster:
+            return cls(path, raster.grid)
+
+
 @dataclass(frozen=True, eq=False)
 class Strip:
     """Whole rows of a map."""
@@ -134,9 +148,9 @@ class OtherMaps:
         AreaError: If maps without a CRS cannot be told apart; on leaving, if ground was shared and is refused.
     """
 
-    def __init__(self, rasters: Sequence[ClassRaster], index: int, overlap: Overlap) -> None:
-        self._own, self._overlap = rasters[index], overlap
-        others = rasters[index + 1 :] if overlap == "last" else rasters[:index]
+    def __init__(self, maps: Sequence[MapFile], index: int, overlap: Overlap) -> None:
+        self._own, self._overlap = maps[index], overlap
+        others = maps[index + 1 :] if overlap == "last" else maps[:index]
         self._near = [one for one in others if _may_share(one, self._own)]
         self._shared_m2 = np.zeros(len(self._near))
         self._views: list[WarpedRaster] = []
@@ -144,7 +158,7 @@ class OtherMaps:
     def __enter__(self) -> OtherMaps:
         with ExitStack() as stack:
             for one in self._near:
-                self._views.append(one.on(self._own.grid))
+                self._views.append(stack.enter_context(ClassRaster(one.path)).on(self._own.grid))
                 stack.callback(self._views[-1].close)
             self._opened = stack.pop_all()
         return self
@@ -184,7 +198,7 @@ def _check_placed(path: Path, grid: Grid, other: Grid) -> None:
         )  # fmt: skip
 
 
-def _may_share(one: ClassRaster, other: ClassRaster) -> bool:
+def _may_share(one: MapFile, other: MapFile) -> bool:
     """Return whether the extents of two maps touch."""
     _check_placed(one.path, one.grid, other.grid)
     box = grid_box(one.grid, other.grid.crs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
-from crispmap.areas.maps import OtherMaps, Overlap, Strip, strips_of
+from crispmap.areas.maps import MapFile, OtherMaps, Overlap, Strip, strips_of
 from crispmap.areas.placed import regions_on
 from crispmap.areas.regions import Regions
 from crispmap.areas.shares import Edges, Shares, shares_in
@@ -79,13 +78,12 @@ def summed(
     """
     size = len(schema) + 1
     sums = Sums(np.zeros(size), np.zeros((0 if regions is None else len(regions.names), size)))
-    with few_blocks_kept(), ExitStack() as stack:
-        rasters = [stack.enter_context(ClassRaster(path)) for path in paths]
-        running = stack.enter_context(progress(events, "areas", sum(math.prod(one.grid.shape) for one in rasters)))
-        for index, raster in enumerate(rasters):
-            zones = None if regions is None else _Zones(regions, raster.grid)
-            pixels = None if places is None else places.on(raster.grid)
-            with OtherMaps(rasters, index, overlap) as others:
+    maps = [MapFile.of(path) for path in paths]
+    with few_blocks_kept(), progress(events, "areas", sum(math.prod(one.grid.shape) for one in maps)) as running:
+        for index, one in enumerate(maps):
+            zones = None if regions is None else _Zones(regions, one.grid)
+            pixels = None if places is None else places.on(one.grid)
+            with ClassRaster(one.path) as raster, OtherMaps(maps, index, overlap) as others:
                 for whole in strips_of(raster, schema):
                     strip = others.removed_from(whole)
                     _add(sums, strip, None if zones is None else zones.within(strip.block))
