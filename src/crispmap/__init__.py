@@ -14,7 +14,8 @@ from crispmap.errors import CrispmapError
 from crispmap.geo.grid import Block, Grid
 
 if TYPE_CHECKING:
-    from crispmap.api.figures import area, evaluate, vectorize
+    from crispmap.api.areas import area, change, sample
+    from crispmap.api.figures import evaluate, vectorize
     from crispmap.api.maps import predict, refine
     from crispmap.api.training import train
     from crispmap.models.file import load_model
@@ -33,12 +34,14 @@ __all__ = [
     "Model",
     "__version__",
     "area",
+    "change",
     "coarse_model",
     "evaluate",
     "load_model",
     "open_scene",
     "predict",
     "refine",
+    "sample",
     "train",
     "vectorize",
 ]
@@ -48,13 +51,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "crispmap.project.dataset",
     "Model": "crispmap.models.model",
-    "area": "crispmap.api.figures",
+    "area": "crispmap.api.areas",
+    "change": "crispmap.api.areas",
     "coarse_model": "crispmap.models.own_module",
     "evaluate": "crispmap.api.figures",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",
     "predict": "crispmap.api.maps",
     "refine": "crispmap.api.maps",
+    "sample": "crispmap.api.areas",
     "train": "crispmap.api.training",
     "vectorize": "crispmap.api.figures",
 }
