@@ -17,13 +17,23 @@ from array_scene import ArrayScene
 from crispmap.errors import GridError
 from crispmap.geo.grid import Block
 from crispmap.raster.files import open_scene
-from crispmap.raster.resample import ResampledScene, area_weights, bilinear_weights
+from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene, read_whole
+from crispmap.raster.taps import Axis
 from crispmap.types import BoolArray, FloatArray
 
 Maker = Callable[..., Path]
 RATIOS = st.one_of(st.sampled_from([1.0, 2.0, 3.0, 1.5, 0.5, 0.25]), st.floats(0.2, 8.0))
 COARSER = st.one_of(st.sampled_from([1.0, 2.0, 3.0, 1.5]), st.floats(1.0, 9.0))
+
+
+def area_weights(start: int, count: int, ratio: float, in_start: int, in_count: int) -> FloatArray:
+    return Axis(ratio, in_count, in_start).taps(start, count, "average").dense(in_start, in_count)
+
+
+def bilinear_weights(start: int, count: int, ratio: float, in_start: int, in_count: int) -> FloatArray:
+    """Weights of pixels that are ``ratio`` times finer."""
+    return Axis(1 / ratio, in_count, in_start).taps(start, count, "bilinear").dense(in_start, in_count)
 
 
 def noise(height: int, width: int, seed: int = 0) -> Any:

@@ -1,0 +1,108 @@
+"""Taps: which input pixels make an output pixel along one axis, and their weights.
+
+Taps are computed from global pixel positions in double precision and summed in one order, so that a pixel has the same
+bits in whatever block it is computed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.types import BoolArray, FloatArray
+
+Interpolation = Literal["bilinear", "cubic", "nearest", "average"]
+_CUBIC = -0.5  # of Keys 1981: the cubic convolution that reproduces parabolas
+HALF = 0.5 - 1e-6
+"""Half of a pixel, but for rounding."""
+
+
+class Taps(NamedTuple):
+    """The input pixels of each output pixel of a line."""
+
+    pixel: NDArray[np.intp]  # global input pixel numbers, (out_count, taps), within the input
+    weight: FloatArray  # their weights, float32 (out_count, taps); rows sum to 1
+
+    def dense(self, in_start: int, in_count: int) -> FloatArray:
+        """Return the taps as a matrix (out_count, in_count)."""
+        weights = np.zeros((len(self.pixel), in_count), np.float32)
+        np.add.at(weights, (np.arange(len(self.pixel))[:, None], self.pixel - in_start), self.weight)
+        return weights
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where output pixels lie on a line of input pixels: i covers ``offset + i ratio .. offset + (i + 1) ratio``."""
+
+    ratio: float  # input pixels per output pixel
+    in_count: int  # input pixels
+    in_start: int = 0  # the first of them
+    offset: float = 0.0  # where the first output pixel begins, in input pixels
+
+    def inside(self, start: int, count: int, method: Interpolation) -> BoolArray:
+        """Return which output pixels lie on the inputs: with their centre, or by average with half of their length."""
+        first = self.offset + np.arange(start, start + count) * self.ratio
+        end = self.in_start + self.in_count
+        if method == "average":
+            covered = np.minimum(first + self.ratio, end) - np.maximum(first, self.in_start)
+            return np.asarray(covered >= HALF * self.ratio)
+        centre = first + self.ratio / 2
+        return np.asarray((centre >= self.in_start) & (centre < end))
+
+    def taps(self, start: int, count: int, method: Interpolation) -> Taps:
+        """Return the taps of some output pixels; those off the inputs take the nearest."""
+        if method == "average":
+            return self._average(start, count)
+        centre = self.offset + (np.arange(start, start + count) + 0.5) * self.ratio
+        if method == "nearest":
+            pixel = np.clip(np.floor(centre), self.in_start, self.in_start + self.in_count - 1).astype(np.intp)
+            return Taps(pixel[:, None], np.ones((count, 1), np.float32))
+        return self._linear(centre - 0.5) if method == "bilinear" else self._cubic(centre - 0.5)
+
+    def _average(self, start: int, count: int) -> Taps:
+        """Return the share of each input pixel in each output pixel; parts off the inputs do not count."""
+        edge = self.offset + np.arange(start, start + count + 1)[:, None] * self.ratio
+        first, last = edge[:-1], edge[1:]
+        pixel = np.floor(first).astype(np.intp) + np.arange(math.ceil(self.ratio) + 1)
+        overlap = np.clip(np.minimum(pixel + 1, last) - np.maximum(pixel, first), 0.0, None)
+        overlap[(pixel < self.in_start) | (pixel >= self.in_start + self.in_count)] = 0.0
+        lonely = overlap.sum(axis=1) <= 0.0
+        pixel[lonely, 0] = np.floor((first + last)[lonely, 0] / 2)
+        overlap[lonely, 0] = 1.0
+        weight: FloatArray = (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+        return Taps(self._within(pixel), weight)
+
+    def _linear(self, centre: NDArray[np.floating]) -> Taps:
+        """Return the taps that interpolate linearly at positions counted from the first input pixel's centre."""
+        centre = np.clip(centre, self.in_start, self.in_start + self.in_count - 1)
+        left = np.floor(centre).astype(np.intp)
+        share = (centre - left).astype(np.float32)
+        return Taps(self._within(np.stack([left, left + 1], axis=1)), np.stack([1 - share, share], axis=1))
+
+    def _cubic(self, centre: NDArray[np.floating]) -> Taps:
+        """Return the taps of cubic convolution (Keys 1981); beyond the border the border pixel repeats."""
+        first = np.floor(centre).astype(np.intp) - 1
+        pixel = first[:, None] + np.arange(4)
+        away = np.abs(centre[:, None] - pixel)
+        near = ((_CUBIC + 2) * away - (_CUBIC + 3)) * away**2 + 1
+        far = _CUBIC * (((away - 5) * away + 8) * away - 4)
+        weight = np.where(away <= 1, near, np.where(away < 2, far, 0.0))
+        return Taps(self._within(pixel), weight.astype(np.float32))
+
+    def _within(self, pixel: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.clip(pixel, self.in_start, self.in_start + self.in_count - 1)
+
+
+def weighted(image: FloatArray, rows: Taps, cols: Taps) -> FloatArray:
+    """Return an image (band, row, col) weighted along rows, then along columns."""
+    lines = np.zeros((len(image), len(rows.pixel), image.shape[2]), np.float32)
+    for pixel, weight in zip(rows.pixel.T, rows.weight.T, strict=True):
+        lines += image[:, pixel] * weight[:, None]
+    result = np.zeros((*lines.shape[:2], len(cols.pixel)), np.float32)
+    for pixel, weight in zip(cols.pixel.T, cols.weight.T, strict=True):
+        result += np.take(lines, pixel, axis=2) * weight
+    return result
