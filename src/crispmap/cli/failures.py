@@ -26,9 +26,10 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 _ARGUMENT = re.compile(
-    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|classes|device|encoding|fit_area|force|"
-    r"full_scale|gsd_m|halo_px|kind|max_shift_m|memory_bytes|nodata|nodata_tolerance|out|recalibrated|refiner|restart|resume|"
-    r"scene|scheduler|start|threshold|tolerance|unknown|verify_seams|workers)"
+    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|classes|device|encoding|extent|fit_area|"
+    r"force|full_scale|gsd_m|halo_px|kind|lowest|max_shift_m|memory_bytes|method|nodata|nodata_tolerance|out|out_nodata|"
+    r"recalibrated|refiner|reflectance|restart|resume|scene|scheduler|sensor|start|threshold|tolerance|unknown|"
+    r"verify_seams|workers)"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""

@@ -51,6 +51,8 @@ _TABLE = (
      "evaluate map.tif --reference precise.gpkg"),
     ("compare", "Train and score many methods on a project, side by side.",
      "compare myproject --methods svm,fcn-rnn,crf,rnn"),
+    ("compose", "Make one scene of bands on different grids, and of indices of them.",
+     "compose red=B4.tif green=B3.tif blue=B2.tif --out scene.tif"),
     ("rasterize", "Draw vectors as a class map on a scene's grid.",
      "rasterize osm.gpkg --like scene.tif --out labels.tif"),
     ("vectorize", "Turn a class map into polygons.",

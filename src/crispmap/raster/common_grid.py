@@ -60,7 +60,9 @@ def common_grid(grids: Mapping[str, Grid], extent: Extent, gsd_m: float | None =
             math.floor(right + _WHOLE_PX), math.floor(bottom + _WHOLE_PX),
         )  # fmt: skip
     else:
-        left, top, right, bottom = (pick(side) for pick, side in zip((min, min, max, max), zip(*boxes.values(), strict=True), strict=True))
+        left, top, right, bottom = (
+            pick(side) for pick, side in zip((min, min, max, max), zip(*boxes.values(), strict=True), strict=True)
+        )
         first, last = (math.floor(left + _WHOLE_PX), math.floor(top + _WHOLE_PX)), (
             math.ceil(right - _WHOLE_PX), math.ceil(bottom - _WHOLE_PX),
         )  # fmt: skip
@@ -95,8 +97,8 @@ def check_crs(grids: Mapping[str, Grid]) -> None:
 def with_pixels_of(grid: Grid, gsd_m: float) -> Grid:
     """Return a grid with square pixels of a side in metres over the same ground, from its first corner on.
 
-    Where a unit of the CRS is a metre on the ground, to 1 %, the side counts in units of the CRS; else it is that on the
-    ground at the grid's centre.
+    Where a unit of the CRS is a metre on the ground, to 1 %, the side counts in units of the CRS; else it is that on
+    the ground at the grid's centre.
 
     Raises:
         GridError: If the side is not a finite number above 0.

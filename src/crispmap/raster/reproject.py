@@ -1,8 +1,8 @@
-"""A scene seen on a grid of another coordinate system; the result never depends on how it is cut.
+"""A scene seen on a grid of another CRS, or one turned against its own; the result never depends on how it is cut.
 
-Where a pixel's centre lies on the source is computed exactly at the nodes of a lattice of whole pixels, counted from the
-first of the grid, and interpolated between them. The lattice is so close that this is right to a hundredth of a source
-pixel.
+Where a pixel's centre lies on the source is computed exactly at the nodes of a lattice of whole pixels, counted from
+the first of the grid, and interpolated between them. The lattice is so close that this is right to a hundredth of a
+source pixel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import FULL_TURN
 from crispmap.raster.composition import Method
-from crispmap.raster.onto_grid import SceneOnGrid
+from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene, SceneReader, bounding_block
 from crispmap.raster.taps import HALF
 from crispmap.types import BoolArray, DoubleArray, FloatArray
@@ -42,7 +42,7 @@ class ReprojectedScene(Scene):
         self.grid, self.band_names, self.path = grid, reader.band_names, Path(reader.path)
         ratio = max(1.0, grid.mean_gsd_m() / reader.grid.mean_gsd_m())
         if method in ("auto", "average") and ratio > _COARSER:
-            reader = SceneOnGrid(reader, reader.grid.resampled(ratio, ratio), method="average")
+            reader = ResampledScene(reader, ratio, ratio)
         self._reader = reader
         self._reach = {"nearest": 1, "cubic": 4}.get(method, 2)  # taps along each axis
         self._positions = _Positions(reader.grid, grid)
@@ -106,7 +106,7 @@ class _Positions:
 
     def __init__(self, source: Grid, grid: Grid) -> None:
         self._grid, self._inverse = grid, ~source.transform
-        self._to_source = transformer(grid.crs, source.crs)
+        self._to_source = None if grid.crs == source.crs else transformer(grid.crs, source.crs)
         self._turns = source.crs is not None and source.crs.is_geographic
         self._left = min(x for x, _ in source.corners())
         self._step = _NODES_PX
@@ -127,8 +127,9 @@ class _Positions:
     def _exact(self, cols: DoubleArray, rows: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Return the source positions of positions of the grid."""
         a, b, c, d, e, f = tuple(self._grid.transform)[:6]
-        x, y = self._to_source.transform(a * cols + b * rows + c, d * cols + e * rows + f)
-        x, y = (np.where(np.isfinite(one), one, np.nan) for one in (np.asarray(x), np.asarray(y)))
+        x, y = a * cols + b * rows + c, d * cols + e * rows + f
+        if self._to_source is not None:
+            x, y = (np.where(np.isfinite(one), one, np.nan) for one in self._to_source.transform(x, y))
         if self._turns:  # a position a full turn away is the same place
             x = x - FULL_TURN * np.floor((x - self._left) / FULL_TURN)
         return _applied(self._inverse, x, y)
@@ -154,7 +155,11 @@ def _applied(affine: Affine, x: DoubleArray, y: DoubleArray) -> tuple[DoubleArra
 
 
 def _between(
-    nodes: DoubleArray, down: NDArray[np.intp], across: NDArray[np.intp], share_down: DoubleArray, share_across: DoubleArray
+    nodes: DoubleArray,
+    down: NDArray[np.intp],
+    across: NDArray[np.intp],
+    share_down: DoubleArray,
+    share_across: DoubleArray,
 ) -> DoubleArray:
     """Return values between nodes, linear along both axes."""
     upper, lower = nodes[down], nodes[down + 1]

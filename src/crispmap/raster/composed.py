@@ -1,0 +1,227 @@
+"""A scene computed when it is read: bands of files on different grids, and indices of them, on one grid."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.errors import GeoreferenceWarning
+from crispmap.files.address import shown
+from crispmap.geo.grid import Block, Grid
+from crispmap.raster.common_grid import coverage
+from crispmap.raster.composed_checks import check_reflectance, checked_indices, chosen, common_nodata, target, warn
+from crispmap.raster.composition import Reflectance, SourceBand
+from crispmap.raster.files import FileScene
+from crispmap.raster.indices import INDICES, Index, filled
+from crispmap.raster.nodata import NodataRule, stored_value
+from crispmap.raster.placed import placed
+from crispmap.raster.refs import SceneRef
+from crispmap.raster.scene import Scene
+from crispmap.types import BoolArray, FloatArray
+
+_Read = Mapping[str, tuple[NDArray[Any], BoolArray]]
+"""Values (row, col) and valid pixels of bands by name."""
+
+
+class ComposedScene(Scene):
+    """Bands of files, and indices of them, on one grid.
+
+    Values are of the common type of the bands, ``nodata`` where a band has none: NaN for float32 reflectance and
+    indices. Which pixels are valid follows from these values as from those of a file (decision 0008): ``read`` is that
+    of the file written with ``filled``. Values depend on the pixel alone, never on the block.
+
+    Args:
+        ref: A reference with a composition.
+        grid: Where it is seen; by default what the composition says.
+
+    Attributes:
+        coverage: How the ground of each file and that of the scene fit.
+        nodata: The value of a band without data; None where all have data everywhere.
+
+    Raises:
+        SceneError: If a file cannot be read, a name is given twice or is neither a band nor an index, an index lacks a
+            band, or reflectance is asked for of bands whose product does not state it.
+        GridError: If files share no ground, or one has no CRS while others have one.
+
+    Warns:
+        CrispmapWarning: If types or nodata values of the bands differ, or ground of a file is left out.
+    """
+
+    def __init__(self, ref: SceneRef, *, grid: Grid | None = None) -> None:
+        if ref.composition is None:
+            raise ValueError("the reference has no composition")
+        self.composition = chosen(ref.composition, ref.bands)
+        self.path, self.band_names = ref.path, self.composition.names
+        self._indices = checked_indices(self.composition)
+        self._dates = sorted({one.date for one in self.composition.sources})
+        self._opened = ExitStack()
+        try:
+            files = self._open_files(ref)
+            grids = {shown(file.path): file.grid for file, _ in files}
+            self.grid = grid or target(self.composition, grids)
+            self.coverage = coverage(grids, self.grid)
+            self._files = [(placed(file, self.grid, self.composition.method), bands) for file, bands in files]
+            self._settle(files)
+        except BaseException:
+            self._opened.close()
+            raise
+
+    def _open_files(self, ref: SceneRef) -> list[tuple[FileScene, list[SourceBand]]]:
+        """Open each file of the bands that are read, once, and return it with these."""
+        found = []
+        wanted = [one for one in self.composition.sources if one.name in self._needed]
+        with warnings.catch_warnings():
+            for (file, _), group in groupby(sorted(wanted, key=_place), key=lambda one: (one.file, one.date)):
+                bands = list(group)
+                own = replace(
+                    ref, files=(file,), band_names=(), bands=tuple(one.band for one in bands), composition=None
+                )
+                found.append((self._opened.enter_context(FileScene(own)), bands))
+                warnings.simplefilter("ignore", GeoreferenceWarning)  # told once
+        return found
+
+    @property
+    def _needed(self) -> set[str]:
+        """The names of the bands that are read."""
+        direct = [name for name in self.band_names if name not in self._indices]
+        return {*direct, *(f"{prefix}{band}" for index, prefix in self._indices.values() for band in index.bands)}
+
+    def _settle(self, files: Sequence[tuple[FileScene, list[SourceBand]]]) -> None:
+        """Decide the type of the values and the nodata value."""
+        composition = self.composition
+        dtypes = {one.name: file.dtype for file, bands in files for one in bands}
+        direct = [name for name in self.band_names if name in dtypes]
+        check_reflectance(composition, self._indices, dtypes)
+        self._computed = composition.reflectance or bool(self._indices)
+        kinds = [] if composition.reflectance else [dtypes[name] for name in direct]
+        self._dtype = np.result_type(*kinds, *([np.float32] if self._computed else []))
+        if len(set(kinds)) > 1:
+            warn(f"{', '.join(f'{name} is {dtypes[name]}' for name in direct)}: the scene is {self._dtype}.")
+        lacking = any(file.has_mask for file, _ in files) or any(one.covered < 1 - 1e-9 for one in self.coverage)
+        lacking = lacking or any(not file.copied for file, _ in self._files)
+        declared = [value for file, _ in files for value in file.nodata_values]
+        self.nodata = common_nodata(composition.nodata, declared, self._dtype, self._computed, lacking)
+        same = {stored_value(value, self._dtype) for value in declared} == {stored_value(self.nodata, self._dtype)}
+        self._may_collide = self.nodata is not None and not np.isnan(self.nodata) and not same
+        self._rule = NodataRule.of([self.nodata] * len(self.band_names), [self._dtype] * len(self.band_names))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the values."""
+        return self._dtype
+
+    def filled(self, block: Block) -> NDArray[Any]:
+        """Return the values (band, row, col) of a block inside the grid, ``nodata`` where a band has none."""
+        read = self._read_bands(block)
+        values = np.empty((len(self.band_names), *block.shape), self._dtype)
+        lacks = np.zeros(values.shape, np.bool_)
+        by_name = {one.name: one for one in self.composition.sources}
+        for place, name in enumerate(self.band_names):
+            found, valid = read[name] if name not in self._indices else self._index(*self._indices[name], read)
+            if self.composition.reflectance and name in by_name:
+                found = _as_reflectance(found, by_name[name].reflectance)
+            values[place], lacks[place] = _cast(found, self._dtype), ~valid
+        if self._may_collide:
+            self._avoid_nodata(values, lacks)
+        np.copyto(values, self._dtype.type(0 if self.nodata is None else self.nodata), where=lacks)
+        return values
+
+    def read_stored(self, block: Block) -> tuple[NDArray[Any], BoolArray]:
+        """Return one block that lies inside the grid in the type of the scene, 0 where invalid, and its valid pixels.
+
+        Raises:
+            SceneError: If a file cannot be read there.
+        """
+        values = self.filled(block)
+        valid = self._rule.valid(values)
+        if values.dtype.kind == "f":
+            with np.errstate(over="ignore"):  # beyond float32: becomes infinite, hence invalid
+                valid &= np.isfinite(values.astype(np.float32, copy=False)).all(axis=0)
+        np.copyto(values, 0, where=~valid)
+        return values, valid
+
+    def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        values, valid = self.read_stored(block)
+        return values.astype(np.float32, copy=False), valid
+
+    def _read_bands(self, block: Block) -> _Read:
+        """Return the bands that are needed, of several dates those of that with the lowest index."""
+        dates: dict[int, dict[str, tuple[NDArray[Any], BoolArray]]] = {date: {} for date in self._dates}
+        for file, bands in self._files:
+            values, valid = file.read_stored(block)
+            for place, one in enumerate(bands):
+                dates[one.date][one.name] = values[place], valid
+        if self.composition.lowest is None:
+            return {name: band for bands in dates.values() for name, band in bands.items()}
+        return self._lowest(list(dates.values()))
+
+    def _lowest(self, dates: Sequence[_Read]) -> _Read:
+        index = INDICES[str(self.composition.lowest).upper()]
+        found = [self._index(index, "", bands, date) for bands, date in zip(dates, self._dates, strict=True)]
+        ranked = np.stack([np.where(valid, value, np.inf) for value, valid in found])
+        chosen, known = np.argmin(ranked, axis=0), np.isfinite(ranked).any(axis=0)
+        by_name = {}
+        for name in dates[0]:
+            values = np.select([chosen == place for place in range(len(dates))], [bands[name][0] for bands in dates])
+            valid = np.select([chosen == place for place in range(len(dates))], [bands[name][1] for bands in dates])
+            by_name[name] = values, valid & known
+        return by_name
+
+    def _index(self, index: Index, prefix: str, read: _Read, date: int | None = None) -> tuple[NDArray[Any], BoolArray]:
+        """Return an index of bands that are read, from reflectance where all of them have it."""
+        names = {band: f"{prefix}{band}" for band in index.bands}
+        stated = {
+            one.name: one.reflectance for one in self.composition.sources if date is None or one.date == date
+        }  # of several dates, those of all are stated alike
+        applied = all(stated[name] is not None for name in names.values())
+        bands = {}
+        for band, name in names.items():
+            values = filled(*read[name])
+            how = stated[name] if applied else None
+            bands[band] = values if how is None else values * how.scale + how.offset
+        return index.compute(bands)
+
+    def _avoid_nodata(self, values: NDArray[Any], lacks: BoolArray) -> None:
+        """Move values with data that would read as nodata to the next one, towards the middle of their type."""
+        held = np.asarray(values == self._dtype.type(self.nodata)) & ~lacks
+        if not self._rule.sentinels:  # a value of single bands may be the nodata value: not of all
+            held &= held.all(axis=0)
+        if held.any():
+            nodata = self._dtype.type(self.nodata)
+            limit = np.iinfo(self._dtype).max if self._dtype.kind in "iu" else np.inf
+            beside = (
+                np.nextafter(nodata, self._dtype.type(-limit))
+                if limit == np.inf
+                else nodata + (-1 if nodata == limit else 1)
+            )
+            values[held] = beside
+
+    def close(self) -> None:
+        """Close the files."""
+        self._opened.close()
+
+
+def _place(one: SourceBand) -> tuple[int, str, int]:
+    return one.date, one.file, one.band
+
+
+def _as_reflectance(values: NDArray[Any], how: Reflectance | None) -> FloatArray:
+    """Return stored values as reflectance."""
+    if how is None:
+        raise ValueError("the band has no reflectance")
+    return (values.astype(np.float64) * how.scale + how.offset).astype(np.float32)
+
+
+def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return values in a type; floats become the nearest whole number that it can hold."""
+    if values.dtype.kind == "f" and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max).astype(dtype)
+    return values.astype(dtype, copy=False)
