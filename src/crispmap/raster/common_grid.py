@@ -32,6 +32,7 @@ class Coverage:
     file: str
     left_out: float  # share of the file's ground outside the scene
     covered: float  # share of the scene's ground that the file covers
+    beyond_px: float  # how far the file reaches beyond the scene, in pixels of the scene
 
 
 def common_grid(grids: Mapping[str, Grid], extent: Extent, gsd_m: float | None = None) -> Grid:
@@ -130,7 +131,8 @@ def coverage(grids: Mapping[str, Grid], onto: Grid) -> list[Coverage]:
                 f"{file} ({_place(grid)}) lies nowhere on the scene ({_place(onto)}).",
                 expected="files that share ground with the scene", remedy="Check the files and their CRS.",
             )  # fmt: skip
-        found.append(Coverage(file, 1 - shared / _area(box), shared / (onto.height * onto.width)))
+        beyond = max(-box[0], -box[1], box[2] - onto.width, box[3] - onto.height, 0.0)
+        found.append(Coverage(file, 1 - shared / _area(box), shared / (onto.height * onto.width), beyond))
     return found
 
 

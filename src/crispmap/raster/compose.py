@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,12 @@ class ComposedFile:
 
 
 def write_composed(
-    ref: SceneRef, out: str | Path, *, options: WriteOptions = WriteOptions(), events: Events = SILENT
+    ref: SceneRef,
+    out: str | Path,
+    *,
+    options: WriteOptions = WriteOptions(),
+    tags: Mapping[str, str] | None = None,
+    events: Events = SILENT,
 ) -> ComposedFile:
     """Write a composed scene as a Cloud-Optimized GeoTIFF.
 
@@ -52,7 +57,7 @@ def write_composed(
     with ComposedScene(ref) as scene:
         spec = RasterSpec(
             path, scene.grid, count=scene.band_count, dtype=scene.dtype, nodata=scene.nodata,
-            descriptions=scene.band_names, tags={BANDS_TAG: bands_tag(scene.composition)},
+            descriptions=scene.band_names, tags={**(tags or {}), BANDS_TAG: bands_tag(scene.composition)},
         )  # fmt: skip
 
         def compute(block: Block) -> list[NDArray[Any]] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from crispmap.errors import InputError, SceneError, number_of
 from crispmap.files.address import gdal_name, is_plain_file, name_of
 from crispmap.raster.composition import Composition, Extent, Method, SourceBand
-from crispmap.raster.indices import INDICES
+from crispmap.raster.indices import INDICES, index_named
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.sensors.names import product_bands
@@ -52,7 +52,7 @@ def composed_ref(inputs: Sequence[str | Path], choices: ComposeChoices = Compose
     """
     if not inputs:
         raise InputError("No band is given.", expected="files, or the folder of a product", remedy="Name some.")
-    if choices.lowest is not None and choices.lowest.upper() not in INDICES:
+    if choices.lowest is not None and index_named(choices.lowest) is None:
         raise InputError(
             f"lowest is {choices.lowest!r}.", expected=f"one of {', '.join(one.name for one in INDICES.values())}"
         )
@@ -74,7 +74,7 @@ def _groups(inputs: Sequence[str | Path], *, by_date: bool) -> list[tuple[str, l
     """Return the inputs of each name, of those without one together; by date each alone."""
     pairs = [_split(str(one)) for one in inputs]
     if by_date:
-        return [("", [text]) for _, text in pairs]
+        return [(name, [text]) for name, text in pairs]
     groups: dict[str, list[str]] = {}
     for name, text in pairs:
         groups.setdefault(name, []).append(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
@@ -15,19 +15,16 @@ from numpy.typing import NDArray
 from crispmap.errors import GeoreferenceWarning
 from crispmap.files.address import shown
 from crispmap.geo.grid import Block, Grid
+from crispmap.raster.band_values import BandValues, index_values, of_lowest_date
 from crispmap.raster.common_grid import coverage
 from crispmap.raster.composed_checks import check_reflectance, checked_indices, chosen, common_nodata, target, warn
-from crispmap.raster.composition import Reflectance, SourceBand
+from crispmap.raster.composition import SourceBand
 from crispmap.raster.files import FileScene
-from crispmap.raster.indices import INDICES, Index, filled
 from crispmap.raster.nodata import NodataRule, stored_value
 from crispmap.raster.placed import placed
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
 from crispmap.types import BoolArray, FloatArray
-
-_Read = Mapping[str, tuple[NDArray[Any], BoolArray]]
-"""Values (row, col) and valid pixels of bands by name."""
 
 
 class ComposedScene(Scene):
@@ -59,7 +56,7 @@ class ComposedScene(Scene):
             raise ValueError("the reference has no composition")
         self.composition = chosen(ref.composition, ref.bands)
         self.path, self.band_names = ref.path, self.composition.names
-        self._indices = checked_indices(self.composition)
+        self._indices, self._lowest = checked_indices(self.composition)
         self._dates = sorted({one.date for one in self.composition.sources})
         self._opened = ExitStack()
         try:
@@ -91,7 +88,8 @@ class ComposedScene(Scene):
     def _needed(self) -> set[str]:
         """The names of the bands that are read."""
         direct = [name for name in self.band_names if name not in self._indices]
-        return {*direct, *(f"{prefix}{band}" for index, prefix in self._indices.values() for band in index.bands)}
+        computed = [*self._indices.values(), *([self._lowest] if self._lowest else [])]
+        return {*direct, *(f"{prefix}{band}" for index, prefix in computed for band in index.bands)}
 
     def _settle(self, files: Sequence[tuple[FileScene, list[SourceBand]]]) -> None:
         """Decide the type of the values and the nodata value."""
@@ -109,7 +107,8 @@ class ComposedScene(Scene):
         declared = [value for file, _ in files for value in file.nodata_values]
         self.nodata = common_nodata(composition.nodata, declared, self._dtype, self._computed, lacking)
         same = {stored_value(value, self._dtype) for value in declared} == {stored_value(self.nodata, self._dtype)}
-        self._may_collide = self.nodata is not None and not np.isnan(self.nodata) and not same
+        exact = same and all(file.copied for file, _ in self._files)
+        self._may_collide = self.nodata is not None and not np.isnan(self.nodata) and not exact
         self._rule = NodataRule.of([self.nodata] * len(self.band_names), [self._dtype] * len(self.band_names))
 
     @property
@@ -122,12 +121,10 @@ class ComposedScene(Scene):
         read = self._read_bands(block)
         values = np.empty((len(self.band_names), *block.shape), self._dtype)
         lacks = np.zeros(values.shape, np.bool_)
-        by_name = {one.name: one for one in self.composition.sources}
         for place, name in enumerate(self.band_names):
-            found, valid = read[name] if name not in self._indices else self._index(*self._indices[name], read)
-            if self.composition.reflectance and name in by_name:
-                found = _as_reflectance(found, by_name[name].reflectance)
-            values[place], lacks[place] = _cast(found, self._dtype), ~valid
+            band = index_values(*self._indices[name], read) if name in self._indices else read[name]
+            found = band.reflectance if self.composition.reflectance else band.values
+            values[place], lacks[place] = _cast(found, self._dtype), ~band.valid
         if self._may_collide:
             self._avoid_nodata(values, lacks)
         np.copyto(values, self._dtype.type(0 if self.nodata is None else self.nodata), where=lacks)
@@ -151,42 +148,16 @@ class ComposedScene(Scene):
         values, valid = self.read_stored(block)
         return values.astype(np.float32, copy=False), valid
 
-    def _read_bands(self, block: Block) -> _Read:
+    def _read_bands(self, block: Block) -> dict[str, BandValues]:
         """Return the bands that are needed, of several dates those of that with the lowest index."""
-        dates: dict[int, dict[str, tuple[NDArray[Any], BoolArray]]] = {date: {} for date in self._dates}
+        dates: dict[int, dict[str, BandValues]] = {date: {} for date in self._dates}
         for file, bands in self._files:
             values, valid = file.read_stored(block)
             for place, one in enumerate(bands):
-                dates[one.date][one.name] = values[place], valid
-        if self.composition.lowest is None:
+                dates[one.date][one.name] = BandValues(values[place], valid, one.reflectance)
+        if self._lowest is None:
             return {name: band for bands in dates.values() for name, band in bands.items()}
-        return self._lowest(list(dates.values()))
-
-    def _lowest(self, dates: Sequence[_Read]) -> _Read:
-        index = INDICES[str(self.composition.lowest).upper()]
-        found = [self._index(index, "", bands, date) for bands, date in zip(dates, self._dates, strict=True)]
-        ranked = np.stack([np.where(valid, value, np.inf) for value, valid in found])
-        chosen, known = np.argmin(ranked, axis=0), np.isfinite(ranked).any(axis=0)
-        by_name = {}
-        for name in dates[0]:
-            values = np.select([chosen == place for place in range(len(dates))], [bands[name][0] for bands in dates])
-            valid = np.select([chosen == place for place in range(len(dates))], [bands[name][1] for bands in dates])
-            by_name[name] = values, valid & known
-        return by_name
-
-    def _index(self, index: Index, prefix: str, read: _Read, date: int | None = None) -> tuple[NDArray[Any], BoolArray]:
-        """Return an index of bands that are read, from reflectance where all of them have it."""
-        names = {band: f"{prefix}{band}" for band in index.bands}
-        stated = {
-            one.name: one.reflectance for one in self.composition.sources if date is None or one.date == date
-        }  # of several dates, those of all are stated alike
-        applied = all(stated[name] is not None for name in names.values())
-        bands = {}
-        for band, name in names.items():
-            values = filled(*read[name])
-            how = stated[name] if applied else None
-            bands[band] = values if how is None else values * how.scale + how.offset
-        return index.compute(bands)
+        return of_lowest_date(*self._lowest, list(dates.values()))
 
     def _avoid_nodata(self, values: NDArray[Any], lacks: BoolArray) -> None:
         """Move values with data that would read as nodata to the next one, towards the middle of their type."""
@@ -194,14 +165,10 @@ class ComposedScene(Scene):
         if not self._rule.sentinels:  # a value of single bands may be the nodata value: not of all
             held &= held.all(axis=0)
         if held.any():
-            nodata = self._dtype.type(self.nodata)
-            limit = np.iinfo(self._dtype).max if self._dtype.kind in "iu" else np.inf
-            beside = (
-                np.nextafter(nodata, self._dtype.type(-limit))
-                if limit == np.inf
-                else nodata + (-1 if nodata == limit else 1)
-            )
-            values[held] = beside
+            if self._dtype.kind in "iu":
+                values[held] = int(self.nodata or 0) + (-1 if self.nodata == np.iinfo(self._dtype).max else 1)
+            else:
+                values[held] = np.nextafter(self._dtype.type(self.nodata), self._dtype.type(np.inf))
 
     def close(self) -> None:
         """Close the files."""
@@ -210,13 +177,6 @@ class ComposedScene(Scene):
 
 def _place(one: SourceBand) -> tuple[int, str, int]:
     return one.date, one.file, one.band
-
-
-def _as_reflectance(values: NDArray[Any], how: Reflectance | None) -> FloatArray:
-    """Return stored values as reflectance."""
-    if how is None:
-        raise ValueError("the band has no reflectance")
-    return (values.astype(np.float64) * how.scale + how.offset).astype(np.float32)
 
 
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -46,8 +46,12 @@ def chosen(composition: Composition, numbers: Sequence[int] | None) -> Compositi
     return replace(composition, take=names)
 
 
-def checked_indices(composition: Composition) -> dict[str, tuple[Index, str]]:
-    """Return the indices among the bands of a scene by name, each with what the names of its bands begin with.
+Computed: TypeAlias = tuple[Index, str]
+"""An index, and what the names of its bands begin with."""
+
+
+def checked_indices(composition: Composition) -> tuple[dict[str, Computed], Computed | None]:
+    """Return the indices among the bands of a scene by name, and that by which dates are chosen.
 
     Raises:
         SceneError: If a name is neither a band nor an index, or an index lacks a band.
@@ -66,9 +70,10 @@ def checked_indices(composition: Composition) -> dict[str, tuple[Index, str]]:
             )  # fmt: skip
         _check_bands_of(index[0], index[1], there)
         found[name] = index
-    if composition.lowest is not None:
-        _check_bands_of(INDICES[composition.lowest.upper()], "", there)
-    return found
+    lowest = None if composition.lowest is None else index_named(composition.lowest)
+    if lowest is not None:
+        _check_dates(composition, *lowest)
+    return found, lowest
 
 
 def _check_bands_of(index: Index, prefix: str, there: Sequence[str]) -> None:
@@ -81,8 +86,31 @@ def _check_bands_of(index: Index, prefix: str, there: Sequence[str]) -> None:
         )
 
 
+def _check_dates(composition: Composition, index: Index, prefix: str) -> None:
+    """Raise SceneError unless the dates an index chooses between have the same bands, and values that can be mixed."""
+    dates: dict[int, dict[str, SourceBand]] = {}
+    for one in composition.sources:
+        dates.setdefault(one.date, {})[one.name] = one
+    able = [bands for bands in dates.values() if any(name.startswith(prefix) for name in bands)]
+    for bands in able or [{}]:
+        _check_bands_of(index, prefix, list(bands))
+    for name in {name for bands in able for name in bands}:
+        found = [bands.get(name) for bands in able]
+        if None in found:
+            raise SceneError(
+                f"Some of the {len(able)} dates have no band {name}.", expected="dates with the same bands",
+                remedy="Choose bands that all of them have: bands=red,nir,swir2",
+            )  # fmt: skip
+        mixed = len({one.reflectance for one in found if one}) > 1 and not composition.reflectance
+        if mixed and name in composition.names:
+            raise SceneError(
+                f"The values of {name} mean another reflectance on each date.",
+                expected="values that can stand side by side", remedy="Add reflectance=True.",
+            )  # fmt: skip
+
+
 def check_reflectance(
-    composition: Composition, indices: Mapping[str, tuple[Index, str]], dtypes: Mapping[str, np.dtype[Any]]
+    composition: Composition, indices: Mapping[str, Computed], dtypes: Mapping[str, np.dtype[Any]]
 ) -> None:
     """Raise SceneError if reflectance is needed of bands whose product does not state it; warn of what may lack it."""
     stated = {one.name: one.reflectance for one in composition.sources}
@@ -115,7 +143,7 @@ def target(composition: Composition, grids: Mapping[str, Grid]) -> Grid:
         check_crs({**grids, shown(composition.like): grid})
     else:
         grid = common_grid(grids, composition.extent, composition.gsd_m)
-    lost = [one for one in coverage(grids, grid) if one.left_out > _LOST]
+    lost = [one for one in coverage(grids, grid) if one.left_out > _LOST and one.beyond_px >= 1]
     if lost:
         shares = ", ".join(f"{100 * one.left_out:.1f} % of {Path(one.file).name}" for one in lost)
         warn(

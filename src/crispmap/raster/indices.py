@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crispmap.types import BoolArray, DoubleArray
 
@@ -95,8 +94,3 @@ def index_named(name: str) -> tuple[Index, str] | None:
         if found is not None:
             return found, prefix
     return None
-
-
-def filled(values: NDArray[np.generic], valid: BoolArray) -> DoubleArray:
-    """Return values as float64, NaN where invalid."""
-    return np.where(valid, values, np.nan).astype(np.float64, copy=False)
