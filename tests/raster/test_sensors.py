@@ -20,7 +20,6 @@ from crispmap.raster.composition import Reflectance
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import read_whole
 from crispmap.raster.sensors.names import SENSORS, product_bands
-from crispmap.raster.source_bands import file_bands
 
 LEVEL_1 = "LC08_L1TP_217074_20190114_20200829_02_T1"
 LEVEL_2 = "LC08_L2SP_217074_20190114_20200829_02_T1"
@@ -263,9 +262,12 @@ def test_names_wavelengths_and_reflectance_travel_with_the_file(landsat: Path, t
     raw, done = tmp_path / "raw.tif", tmp_path / "reflectance.tif"
     write_composed(composed_ref([landsat]), raw)
     write_composed(composed_ref([landsat], ComposeChoices(reflectance=True)), done)
-    red = [next(one for one in file_bands(str(path)) if one.name == "red") for path in (raw, done)]
-    assert [one.wavelength_nm for one in red] == [654.5, 654.5]
-    assert red[1].reflectance == Reflectance(1.0, 0.0)
+    for path, how in ((raw, Reflectance(2 * 2e-5, -0.2)), (done, Reflectance(1.0, 0.0))):
+        with ComposedScene(composed_ref([path], ComposeChoices(bands=("red",)))) as scene:
+            (red,) = scene.composition.sources
+        assert (red.name, red.wavelength_nm) == ("red", 654.5)
+        assert red.reflectance is not None
+        assert (red.reflectance.scale, red.reflectance.offset) == pytest.approx((how.scale, how.offset))
     evi = [values_of(path, bands=("EVI",))["EVI"] for path in (str(landsat), str(raw), str(done))]
     assert evi[1] == pytest.approx(evi[0], rel=1e-6)
     assert evi[2] == pytest.approx(evi[0], rel=1e-3)  # of values rounded to float32

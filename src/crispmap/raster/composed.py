@@ -24,6 +24,7 @@ from crispmap.raster.nodata import NodataRule, stored_value
 from crispmap.raster.placed import placed
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
+from crispmap.raster.source_bands import with_facts
 from crispmap.types import BoolArray, FloatArray
 
 
@@ -80,8 +81,12 @@ class ComposedScene(Scene):
                 own = replace(
                     ref, files=(file,), band_names=(), bands=tuple(one.band for one in bands), composition=None
                 )
-                found.append((self._opened.enter_context(FileScene(own)), bands))
+                scene = self._opened.enter_context(FileScene(own))
+                scene.warn_about_pixels()
+                found.append((scene, with_facts(bands, scene)))
                 warnings.simplefilter("ignore", GeoreferenceWarning)  # told once
+        known = tuple(one for _, bands in found for one in bands)
+        self.composition = replace(self.composition, sources=known)
         return found
 
     @property

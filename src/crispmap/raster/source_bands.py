@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -37,9 +37,6 @@ _FACTS = TypeAdapter(list[_BandFacts])
 def file_bands(source: str, name: str = "", date: int = 0) -> Iterator[SourceBand]:
     """Yield the bands of a raster, but alpha, under the names they have, or its own if they have none.
 
-    What the tags of a composed scene say of wavelengths and reflectance is kept; else the scale and the offset that the
-    file declares are those to reflectance.
-
     Args:
         name: The name of a single band; what the names of several begin with.
 
@@ -51,12 +48,31 @@ def file_bands(source: str, name: str = "", date: int = 0) -> Iterator[SourceBan
         scene = FileScene(source)
     with scene:
         alone = len(scene.bands) == 1
-        facts = _facts(scene.tags.get(BANDS_TAG), len(scene.bands))
-        for number, own, known, scaling in zip(scene.bands, scene.band_names, facts, scene.scaling, strict=True):
+        for number, own in zip(scene.bands, scene.band_names, strict=True):
             plain = Path(shown(source)).stem if alone and own == f"band_{number}" else own
             full = plain if not name else name if alone else f"{name}_{plain}"
-            declared = None if scaling == (1.0, 0.0) else Reflectance(*scaling)
-            yield SourceBand(source, full, number, plain, known.wavelength_nm, known.reflectance or declared, date)
+            yield SourceBand(source, full, number, plain, date=date)
+
+
+def with_facts(bands: Sequence[SourceBand], scene: FileScene) -> list[SourceBand]:
+    """Return bands with what their open file says of them, where nothing else is known.
+
+    That is what the tags of a composed scene have of wavelengths and reflectance; else the scale and the offset that
+    the file declares are taken for those to reflectance.
+    """
+    facts = _facts(scene.tags.get(BANDS_TAG))
+    found = []
+    for one, scaling in zip(bands, scene.scaling, strict=True):
+        known = facts[one.band - 1] if one.band <= len(facts) else _BandFacts()
+        declared = None if scaling == (1.0, 0.0) else Reflectance(*scaling)
+        found.append(
+            replace(
+                one,
+                wavelength_nm=one.wavelength_nm or known.wavelength_nm,
+                reflectance=one.reflectance or known.reflectance or declared,
+            )
+        )
+    return found
 
 
 def bands_tag(composition: Composition) -> str:
@@ -75,10 +91,9 @@ def _described(name: str, one: SourceBand | None, as_reflectance: bool) -> _Band
     )
 
 
-def _facts(tag: str | None, count: int) -> list[Any]:
-    """Return what a tag has of each band; nothing where it is none of ours."""
+def _facts(tag: str | None) -> list[_BandFacts]:
+    """Return what a tag has of each band of a file; nothing where it is none of ours."""
     try:
-        found = _FACTS.validate_json(tag or "[]")
+        return _FACTS.validate_json(tag or "[]")
     except ValueError:
-        found = []
-    return found if len(found) == count else [_BandFacts()] * count
+        return []
