@@ -16,6 +16,7 @@ from crispmap.geo.grid import Block, Grid
 if TYPE_CHECKING:
     from crispmap.api.figures import area, evaluate, vectorize
     from crispmap.api.maps import predict, refine
+    from crispmap.api.rasters import compose, resample
     from crispmap.api.training import train
     from crispmap.models.file import load_model
     from crispmap.models.model import Model
@@ -34,11 +35,13 @@ __all__ = [
     "__version__",
     "area",
     "coarse_model",
+    "compose",
     "evaluate",
     "load_model",
     "open_scene",
     "predict",
     "refine",
+    "resample",
     "train",
     "vectorize",
 ]
@@ -50,11 +53,13 @@ _HOMES = {
     "Model": "crispmap.models.model",
     "area": "crispmap.api.figures",
     "coarse_model": "crispmap.models.own_module",
+    "compose": "crispmap.api.rasters",
     "evaluate": "crispmap.api.figures",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",
     "predict": "crispmap.api.maps",
     "refine": "crispmap.api.maps",
+    "resample": "crispmap.api.rasters",
     "train": "crispmap.api.training",
     "vectorize": "crispmap.api.figures",
 }

@@ -99,6 +99,14 @@ class TestCopied:
         np.testing.assert_array_equal(values[1, 2:, 4:], stored(two)[0])
         assert valid.sum() == 4  # a sentinel in any band makes a pixel invalid
 
+    def test_a_union_whose_nodata_value_may_be_measured_is_told(self, make_raster: Maker) -> None:
+        one = make_raster(noise(4, 6), "one.tif", transform=at(2), nodata=0)
+        two = make_raster(noise(6, 8, 1), "two.tif", transform=at(2), nodata=0)
+        with pytest.warns(CrispmapWarning, match="out_nodata=65535"):
+            scene = ComposedScene(ref_of(one, two, extent="union"))
+        with scene:
+            assert read_whole(scene)[1].all()
+
     def test_types_that_differ_become_their_common_type_and_it_is_told(self, make_raster: Maker) -> None:
         one, two = make_raster(noise(4, 6), "one.tif"), make_raster(noise(4, 6, 1, "int16"), "two.tif")
         with pytest.warns(CrispmapWarning, match="the scene is int32"), ComposedScene(ref_of(one, two)) as scene:
@@ -176,7 +184,7 @@ class TestGrid:
             with pytest.raises(GridError) as raised:
                 ComposedScene(ref_of(*files, **choices))
             assert "here.tif" in raised.value.given
-        with ComposedScene(ref_of(here, there, extent="union")) as scene:
+        with ComposedScene(ref_of(here, there, extent="union", out_nodata=65535)) as scene:
             assert scene.grid.shape == (4, 454)
 
     def test_a_file_without_crs_among_others(self, make_raster: Maker) -> None:

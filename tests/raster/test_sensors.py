@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from affine import Affine
 
+import crispmap
 from crispmap.errors import CrispmapWarning, SceneError
 from crispmap.raster.compose import write_composed
 from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
@@ -324,3 +325,18 @@ class TestRealData:
 
     def test_cbers_whose_bands_share_no_ground(self, real_data: Path) -> None:
         assert list(values_of(real_data / "cbers4a", sensor="cbers4a")) == ["blue", "green", "red"]
+
+
+def test_from_python_the_same_scene(landsat: Path, tmp_path: Path) -> None:
+    path = crispmap.compose(landsat, tmp_path / "scene.tif", bands=["red", "NDVI"], gsd_m=60)
+    expected = values_of(landsat, bands=("red", "NDVI"), gsd_m=60)
+    with open_scene(path) as scene:
+        assert scene.grid.shape == (10, 10)
+        found = read_whole(scene)[0][:, 0, 0].tolist()
+    assert dict(zip(scene.band_names, found, strict=True)) == expected
+    coarse = crispmap.resample(path, tmp_path / "coarse.tif", 120)
+    with open_scene(coarse) as scene:
+        assert scene.band_names == ("red", "NDVI")
+        assert scene.grid.shape == (5, 5)
+    with pytest.raises(TypeError):
+        crispmap.compose(landsat, tmp_path / "other.tif", band=["red"])  # type: ignore[call-arg]

@@ -27,6 +27,8 @@ from crispmap.raster.scene import Scene
 from crispmap.raster.source_bands import with_facts
 from crispmap.types import BoolArray, FloatArray
 
+_WHOLE = 0.99  # share of the scene's ground from which on a file counts as covering it
+
 
 class ComposedScene(Scene):
     """Bands of files, and indices of them, on one grid.
@@ -115,6 +117,12 @@ class ComposedScene(Scene):
         exact = same and all(file.copied for file, _ in self._files)
         self._may_collide = self.nodata is not None and not np.isnan(self.nodata) and not exact
         self._rule = NodataRule.of([self.nodata] * len(self.band_names), [self._dtype] * len(self.band_names))
+        if self._rule.plausible and len(direct) > 1 and any(one.covered < _WHOLE for one in self.coverage):
+            warn(
+                f"Some files cover a part of the scene alone, and its nodata value is {self.nodata:g}: where bands are "
+                "missing it reads as their value. out_nodata=65535, or another that no sensor measures, makes such "
+                "pixels invalid."
+            )
 
     @property
     def dtype(self) -> np.dtype[Any]:
