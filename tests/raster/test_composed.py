@@ -14,16 +14,18 @@ import rasterio
 from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyproj import CRS, Transformer
 from rasterio.warp import Resampling, reproject
 
 from crispmap.errors import CrispmapWarning, GridError, InputError, OutputError, SceneError
-from crispmap.geo.grid import Block
+from crispmap.geo.grid import Block, Grid
 from crispmap.raster.compose import write_composed
 from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
 from crispmap.raster.composed import ComposedScene
 from crispmap.raster.files import open_scene
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.refs import SceneRef
+from crispmap.raster.reproject import Positions
 from crispmap.raster.scene import read_whole
 from crispmap.raster.write_computed import WriteOptions
 
@@ -391,3 +393,32 @@ class TestBadInput:
             composed_ref(["nowhere.tif"])
         with pytest.raises(SceneError):
             composed_ref(["red=none*.tif"])
+
+
+PLACES = {
+    32631: (29.0, 500_000.0, 5_000_000.0), 32632: (31.0, 28_400.0, 5_017_500.0), 3857: (41.0, 334_000.0, 5_642_000.0),
+    4326: (3e-4, 3.0, 45.15), 3035: (30.0, 3_771_000.0, 2_470_000.0),
+}  # fmt: skip
+
+
+@given(
+    source=st.sampled_from(sorted(PLACES)), target=st.sampled_from(sorted(PLACES)),
+    scale=st.sampled_from([1.0, 7.0, 40.0]), row=st.integers(0, 900), col=st.integers(0, 900),
+)  # fmt: skip
+@settings(deadline=None, max_examples=25)
+def test_pixel_centres_are_found_to_a_hundredth_of_a_pixel(
+    source: int, target: int, scale: float, row: int, col: int
+) -> None:
+    own, seen = (
+        Grid(CRS.from_epsg(epsg), Affine(scale * gsd, 0, left, 0, -scale * gsd, top), (1000, 1000))
+        for epsg, (gsd, left, top) in ((source, PLACES[source]), (target, PLACES[target]))
+    )
+    block = Block(row, col, 100, 90)
+    cols, rows = Positions(own, seen).of(block)
+    x, y = np.meshgrid(np.arange(col, col + 90) + 0.5, np.arange(row, row + 100) + 0.5)
+    gsd, left, top = PLACES[target]
+    points = left + x * scale * gsd, top - y * scale * gsd
+    there = Transformer.from_crs(target, source, always_xy=True).transform(*points)
+    gsd, left, top = PLACES[source]
+    assert np.abs(cols - (there[0] - left) / (scale * gsd)).max() < 0.01
+    assert np.abs(rows - (top - there[1]) / (scale * gsd)).max() < 0.01

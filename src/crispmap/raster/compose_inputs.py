@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crispmap.errors import InputError, SceneError, number_of
 from crispmap.files.address import gdal_name, is_plain_file, name_of
+from crispmap.raster.composed_checks import chosen, needed
 from crispmap.raster.composition import Composition, Extent, Method, SourceBand
 from crispmap.raster.indices import INDICES, index_named
 from crispmap.raster.refs import SceneRef
@@ -67,7 +68,7 @@ def composed_ref(inputs: Sequence[str | Path], choices: ComposeChoices = Compose
         like=None if choices.like is None else gdal_name(choices.like), gsd_m=choices.gsd_m, method=choices.method,
         reflectance=choices.reflectance, nodata=choices.out_nodata, lowest=choices.lowest,
     )  # fmt: skip
-    return SceneRef.composed(name_of(sources[0].file), composition)
+    return SceneRef.composed(name_of(sources[0].file), needed(chosen(composition, None)))
 
 
 def _groups(inputs: Sequence[str | Path], *, by_date: bool) -> list[tuple[str, list[str]]]:

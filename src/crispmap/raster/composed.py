@@ -17,7 +17,15 @@ from crispmap.files.address import shown
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.band_values import BandValues, index_values, of_lowest_date
 from crispmap.raster.common_grid import coverage
-from crispmap.raster.composed_checks import check_reflectance, checked_indices, chosen, common_nodata, target, warn
+from crispmap.raster.composed_checks import (
+    check_reflectance,
+    checked_indices,
+    chosen,
+    common_nodata,
+    needed,
+    target,
+    warn,
+)
 from crispmap.raster.composition import SourceBand
 from crispmap.raster.files import FileScene
 from crispmap.raster.nodata import NodataRule, stored_value
@@ -76,7 +84,7 @@ class ComposedScene(Scene):
     def _open_files(self, ref: SceneRef) -> list[tuple[FileScene, list[SourceBand]]]:
         """Open each file of the bands that are read, once, and return it with these."""
         found = []
-        wanted = [one for one in self.composition.sources if one.name in self._needed]
+        wanted = needed(self.composition).sources
         with warnings.catch_warnings():
             for (file, _), group in groupby(sorted(wanted, key=_place), key=lambda one: (one.file, one.date)):
                 bands = list(group)
@@ -90,13 +98,6 @@ class ComposedScene(Scene):
         known = tuple(one for _, bands in found for one in bands)
         self.composition = replace(self.composition, sources=known)
         return found
-
-    @property
-    def _needed(self) -> set[str]:
-        """The names of the bands that are read."""
-        direct = [name for name in self.band_names if name not in self._indices]
-        computed = [*self._indices.values(), *([self._lowest] if self._lowest else [])]
-        return {*direct, *(f"{prefix}{band}" for index, prefix in computed for band in index.bands)}
 
     def _settle(self, files: Sequence[tuple[FileScene, list[SourceBand]]]) -> None:
         """Decide the type of the values and the nodata value."""

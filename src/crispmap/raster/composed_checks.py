@@ -76,6 +76,18 @@ def checked_indices(composition: Composition) -> tuple[dict[str, Computed], Comp
     return found, lowest
 
 
+def needed(composition: Composition) -> Composition:
+    """Return a composition without the bands that neither it has nor an index of it needs.
+
+    Raises:
+        SceneError: As ``checked_indices``.
+    """
+    indices, lowest = checked_indices(composition)
+    computed = [*indices.values(), *([lowest] if lowest else [])]
+    names = {*composition.names, *(f"{prefix}{band}" for index, prefix in computed for band in index.bands)}
+    return replace(composition, sources=tuple(one for one in composition.sources if one.name in names))
+
+
 def _check_bands_of(index: Index, prefix: str, there: Sequence[str]) -> None:
     missing = [f"{prefix}{band}" for band in index.bands if f"{prefix}{band}" not in there]
     if missing:

@@ -81,8 +81,12 @@ def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
 
 def _of_composition(ref: SceneRef, composition: Composition, times: bool) -> str:
     """Return the fingerprint of a composed scene: of its files, and of what is made of them."""
+    sources = {one.file for one in composition.sources}  # of another file, its grid is taken
     content = {
-        file: fingerprint(replace(ref, files=(file,), bands=None, composition=None), times=times) for file in ref.files
+        file: fingerprint(
+            replace(ref, files=(file,), bands=None, composition=None) if file in sources else file, times=times
+        )
+        for file in ref.files
     }
     facts = [_VERSION, asdict(composition.renamed(lambda file: content[file])), ref.bands]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

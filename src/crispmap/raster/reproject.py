@@ -45,7 +45,7 @@ class ReprojectedScene(Scene):
             reader = ResampledScene(reader, ratio, ratio)
         self._reader = reader
         self._reach = {"nearest": 1, "cubic": 4}.get(method, 2)  # taps along each axis
-        self._positions = _Positions(reader.grid, grid)
+        self._positions = Positions(reader.grid, grid)
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Return one block that lies inside the grid, computed piece by piece."""
@@ -101,7 +101,7 @@ class ReprojectedScene(Scene):
             self._reader.close()
 
 
-class _Positions:
+class Positions:
     """Where the pixel centres of a grid lie on another, in its pixel positions."""
 
     def __init__(self, source: Grid, grid: Grid) -> None:
@@ -135,18 +135,17 @@ class _Positions:
         return _applied(self._inverse, x, y)
 
     def _error(self, step: int) -> float:
-        """Return how far positions midway between nodes are off, at most, of some places spread over the grid."""
+        """Return a bound of how far positions between nodes are off, of places spread over the grid."""
         height, width = self._grid.shape
-        nodes_y = np.unique(np.linspace(0, max(height // step, 0), _TRIED).astype(int)) * step + 0.5
-        nodes_x = np.unique(np.linspace(0, max(width // step, 0), _TRIED).astype(int)) * step + 0.5
+        nodes_y = np.unique(np.linspace(0, height // step, _TRIED).astype(int)) * step + 0.5
+        nodes_x = np.unique(np.linspace(0, width // step, _TRIED).astype(int)) * step + 0.5
         cols, rows = np.meshgrid(nodes_x, nodes_y)
-        corners = [self._exact(cols + dx, rows + dy) for dy in (0, step) for dx in (0, step)]
-        middle = self._exact(cols + step / 2, rows + step / 2)
-        off = [
-            np.abs(sum(corner[axis] for corner in corners) / 4 - middle[axis]).ravel() for axis in (0, 1)
-        ]  # NaN where a corner is nowhere
-        worst = np.nanmax(np.concatenate([*off, [0.0]]))
-        return float(worst)
+        here = self._exact(cols, rows)
+        worst = np.zeros_like(cols)
+        for across, down in ((step, 0), (0, step)):  # midway along either side of a cell; inside, both add up
+            there, middle = self._exact(cols + across, rows + down), self._exact(cols + across / 2, rows + down / 2)
+            worst += np.maximum(*(np.abs((a + b) / 2 - m) for a, b, m in zip(here, there, middle, strict=True)))
+        return float(np.nanmax([0.0, *worst.ravel()]))  # NaN where a place is nowhere
 
 
 def _applied(affine: Affine, x: DoubleArray, y: DoubleArray) -> tuple[DoubleArray, DoubleArray]:

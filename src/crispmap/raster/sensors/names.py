@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from crispmap.errors import SceneError, did_you_mean
+from crispmap.files.address import gdal_name
 from crispmap.raster.composition import SourceBand
 from crispmap.raster.sensors import cbers, landsat, sentinel2
 from crispmap.raster.sensors.product import BandFile, Channel, Family
@@ -44,7 +45,7 @@ def product_bands(
     stated = family.reflectance(sensor, list(files.values()))
     bands = [
         SourceBand(
-            str(files[own].path), f"{prefix}{channel.name}", 1, own, channel.wavelength_nm, stated.get(own), date
+            gdal_name(files[own].path), f"{prefix}{channel.name}", 1, own, channel.wavelength_nm, stated.get(own), date
         )
         for own, channel in channels.items()
         if own in files
