@@ -51,7 +51,7 @@ _TABLE = (
      "evaluate map.tif --reference precise.gpkg"),
     ("compare", "Train and score many methods on a project, side by side.",
      "compare myproject --methods svm,fcn-rnn,crf,rnn"),
-    ("compose", "Make one scene of bands on different grids, and of indices of them.",
+    ("compose", "Make one scene of bands on different grids.",
      "compose red=B4.tif green=B3.tif blue=B2.tif --out scene.tif"),
     ("resample", "Write an image or a class map at another pixel size.",
      "resample scene.tif --gsd-m 10 --out coarser.tif"),

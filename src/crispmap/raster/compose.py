@@ -55,6 +55,7 @@ def write_composed(
     check_paths([path], ref.paths)
     check_raster_target(path, force=options.force)
     with ComposedScene(ref) as scene:
+        scene.warn_about_pixels()
         spec = RasterSpec(
             path, scene.grid, count=scene.band_count, dtype=scene.dtype, nodata=scene.nodata,
             descriptions=scene.band_names, tags={**(tags or {}), BANDS_TAG: bands_tag(scene.composition)},

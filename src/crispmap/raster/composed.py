@@ -35,7 +35,7 @@ from crispmap.raster.scene import Scene
 from crispmap.raster.source_bands import with_facts
 from crispmap.types import BoolArray, FloatArray
 
-_WHOLE = 0.99  # share of the scene's ground from which on a file counts as covering it
+_DIFFERENT = 0.01  # share of the scene's ground by which files may differ in what they cover
 
 
 class ComposedScene(Scene):
@@ -72,6 +72,7 @@ class ComposedScene(Scene):
         self._opened = ExitStack()
         try:
             files = self._open_files(ref)
+            self._scenes = [file for file, _ in files]
             grids = {shown(file.path): file.grid for file, _ in files}
             self.grid = grid or target(self.composition, grids)
             self.coverage = coverage(grids, self.grid)
@@ -92,7 +93,6 @@ class ComposedScene(Scene):
                     ref, files=(file,), band_names=(), bands=tuple(one.band for one in bands), composition=None
                 )
                 scene = self._opened.enter_context(FileScene(own))
-                scene.warn_about_pixels()
                 found.append((scene, with_facts(bands, scene)))
                 warnings.simplefilter("ignore", GeoreferenceWarning)  # told once
         known = tuple(one for _, bands in found for one in bands)
@@ -118,7 +118,8 @@ class ComposedScene(Scene):
         exact = same and all(file.copied for file, _ in self._files)
         self._may_collide = self.nodata is not None and not np.isnan(self.nodata) and not exact
         self._rule = NodataRule.of([self.nodata] * len(self.band_names), [self._dtype] * len(self.band_names))
-        if self._rule.plausible and len(direct) > 1 and any(one.covered < _WHOLE for one in self.coverage):
+        shares = [one.covered for one in self.coverage]
+        if self._rule.plausible and len(direct) > 1 and max(shares) - min(shares) > _DIFFERENT:
             warn(
                 f"Some files cover a part of the scene alone, and its nodata value is {self.nodata:g}: where bands are "
                 "missing it reads as their value. out_nodata=65535, or another that no sensor measures, makes such "
@@ -183,6 +184,11 @@ class ComposedScene(Scene):
                 values[held] = int(self.nodata or 0) + (-1 if self.nodata == np.iinfo(self._dtype).max else 1)
             else:
                 values[held] = np.nextafter(self._dtype.type(self.nodata), self._dtype.type(np.inf))
+
+    def warn_about_pixels(self) -> None:
+        """Warn about files whose pixels are probably not what they seem; see ``crispmap.raster.band_checks``."""
+        for scene in self._scenes:
+            scene.warn_about_pixels()
 
     def close(self) -> None:
         """Close the files."""

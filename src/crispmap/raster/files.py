@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene
 from crispmap.raster.stack import NAMELESS, gdal_source
 from crispmap.types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from crispmap.raster.composed import ComposedScene
 
 _GSD_TOLERANCE = 0.01
 _QUICK_BLOCK_PX = 512
@@ -76,8 +79,14 @@ def open_scene(
                 expected="a finite distance above 0 metres",
                 remedy="Give the side of a pixel on the ground, such as 0.5.",
             )
-    scene = _opened(ref)
+    if ref.composition is None:
+        scene: FileScene | ComposedScene = FileScene(ref)
+    else:
+        from crispmap.raster.composed import ComposedScene  # which is made of files
+
+        scene = ComposedScene(ref)
     try:
+        scene.warn_about_pixels()
         return scene if gsd_m is None else _at_distance(scene, gsd_m)
     except BaseException:
         scene.close()
@@ -105,21 +114,6 @@ def read_turn(path: str | Path) -> Turn:
     """
     with open_dataset(path) as dataset:
         return as_stored(dataset)[1]
-
-
-def _opened(ref: SceneRef) -> Scene:
-    """Return a scene, warning of pixels of a file that are probably not what they seem."""
-    if ref.composition is not None:
-        from crispmap.raster.composed import ComposedScene  # which is made of files
-
-        return ComposedScene(ref)
-    scene = FileScene(ref)
-    try:
-        scene.warn_about_pixels()
-    except BaseException:
-        scene.close()
-        raise
-    return scene
 
 
 def _at_distance(scene: Scene, gsd_m: float) -> Scene:
