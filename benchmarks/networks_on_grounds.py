@@ -38,7 +38,6 @@ CHOICES = {
     "fine-tuned at 0.001": (AS_IT_IS, "learning_rate: 0.001"),
     "fine-tuned for 40 steps": (AS_IT_IS, "max_steps: 40"),
     "fine-tuned for 160 steps": (AS_IT_IS, "max_steps: 160"),
-    "fine-tuned, last weights kept": (AS_IT_IS, "keep_last: true"),
     "encoder frozen at first": ("kind: unet-lite0, frozen_steps: 50", "frozen_steps: 30"),
     "encoder at a tenth of the rate": ("kind: unet-lite0, encoder_rate: 0.1", "encoder_rate: 0.1"),
     "encoder of 4 levels": ("kind: unet-lite0, depth: 4", ""),

@@ -147,6 +147,38 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path, text: str) ->
         load_project(project_in(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "given", "expected"),
+    [
+        ("{learning_rat: 1}", "finetune.learning_rat is not a known key", "learning_rate"),
+        ("3", "finetune is 3", "true, false, or a mapping of settings"),
+        ("{precision: half}", "finetune.precision is 'half'", "bfloat16"),
+    ],
+)
+def test_the_error_names_the_key_as_it_is_in_the_file(tmp_path: Path, text: str, given: str, expected: str) -> None:
+    with pytest.raises(ProjectError) as error:
+        load_project(project_in(tmp_path, NETWORK + f"finetune: {text}\n"))
+    assert error.value.given.endswith(f"{given}.")
+    assert expected in error.value.expected
+
+
+def test_refiners_take_no_precision(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError):
+        load_project(project_in(tmp_path, NETWORK + "refiner: {precision: bfloat16}\n"))
+
+
+def test_a_precision_that_is_given_is_that_of_both_coarse_trainings(tmp_path: Path) -> None:
+    train_project(project_in(tmp_path, STEPS), precision="float32")
+    products = Products(tmp_path / "hamlet")
+    for path in (products.coarse_model, products.finetuned_model):
+        provenance = read_card(path).provenance
+        assert (provenance["precision"], provenance["settings"]["precision"]) == ("float32", "float32")
+    (tmp_path / "given").mkdir()
+    given = "coarse: {scores: {path: imprecise.tif}}\nrefiner: {max_steps: 1}\n"
+    with pytest.raises(InputError):
+        train_project(project_in(tmp_path / "given", given), precision="float32")
+
+
 def test_a_training_starts_from_a_trained_network(finetuned: Path, tmp_path: Path) -> None:
     model = Products(finetuned / "hamlet").coarse_model
     slow = NETWORK.replace("max_steps: 6", "max_steps: 1, learning_rate: 1e-9")
@@ -248,3 +280,15 @@ def test_another_network_of_a_comparison_starts_from_its_own_weights(finetuned: 
 def test_a_start_is_refused_where_no_coarse_network_is_trained(finetuned: Path) -> None:
     with pytest.raises(InputError):
         train_project(finetuned, stage="refiner", start=Products(finetuned / "hamlet").coarse_model)
+
+
+def test_the_card_tells_what_the_encoder_started_from_and_the_fine_tuned_one_what_it_goes_on_from(
+    tmp_path: Path,
+) -> None:
+    steps = "{max_steps: 1, batch: 1, patch_px: 32}"
+    text = f"coarse: {{kind: unet-lite0, depth: 3, {steps[1:-1]}}}\nfinetune: {steps}\n"
+    train_project(project_in(tmp_path, text))
+    coarse, after = (read_card(tmp_path / f"hamlet/{name}.safetensors") for name in ("coarse", "finetuned"))
+    told = coarse.provenance["encoder"]
+    assert (told["weights"], told["weights_used"] > 50) == ("imagenet-lite0", True)
+    assert "encoder" not in after.provenance

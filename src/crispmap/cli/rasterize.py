@@ -65,12 +65,12 @@ def rasterize(
     from crispmap.labels.osm import default_schema
     from crispmap.labels.rasterize import rasterize_file
     from crispmap.labels.reader import LabelOptions
-    from crispmap.raster.files import read_grid
+    from crispmap.raster.files import read_grid, read_turn
     from crispmap.raster.targets import check_paths, check_raster_target
 
     check_paths([out], [labels, like])
     check_raster_target(out, force=force)
-    options = dict(vars(draw))
+    options = {**vars(draw), "turn": read_turn(like)}
     schema, grid = named_classes(options.pop("classes")) or default_schema(draw.all_as), read_grid(like)
     with closing(open_labels(labels, schema, grid, options=LabelOptions(**options))) as reader:
         drawn = rasterize_file(reader, out, force=force, events=TerminalProgress())

@@ -25,6 +25,10 @@ def train(  # noqa: PLR0913 - its options
         Path | None,
         typer.Option("--from", help="Model file of a trained network that the coarse network goes on from."),
     ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"] | None,
+        typer.Option(help="Precision of the coarse trainings; by default that of the project or preset."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a training that was interrupted.")] = False,
     force: ForceOption = False,
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs share a training.")] = 1,
@@ -38,8 +42,8 @@ def train(  # noqa: PLR0913 - its options
 
     begun = time.perf_counter()
     written = train_project(
-        project, stage=stage, start=start, resume=resume, force=force, trainer=trainer.options(devices),
-        events=TerminalProgress(),
+        project, stage=stage, start=start, precision=precision, resume=resume, force=force,
+        trainer=trainer.options(devices), events=TerminalProgress(),
     )  # fmt: skip
     notify_written(written, since=begun)
     if stage is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
 from crispmap.labels.reader import LabelOptions, LabelReader
 from crispmap.labels.squares import opened_reference, squares_of_map
-from crispmap.raster.files import read_grid
+from crispmap.raster.files import read_grid, read_turn
 from crispmap.raster.scores import ScoreKind, open_scores
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import DoubleArray
@@ -94,7 +94,8 @@ def evaluate_file(
     with few_blocks_kept(), ExitStack() as stack:
         predicted = stack.enter_context(closing(open_labels(map_path, schema, grid)))
         squares = squares_of_map(map_path)
-        reference = stack.enter_context(opened_reference(reference_path, schema, grid, squares, rules.options))
+        options = replace(rules.options, turn=read_turn(map_path))
+        reference = stack.enter_context(opened_reference(reference_path, schema, grid, squares, options))
         return rules.comparison(predicted, reference, grid, schema).run(events=events)
 
 

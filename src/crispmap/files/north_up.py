@@ -158,6 +158,21 @@ def north_up(stored: DatasetReader) -> Any:
     return stored if turn == AS_STORED else NorthUp(stored, turn)
 
 
+def in_order_of(dataset: Any, turn: Turn) -> Any:
+    """Return an open raster that says nothing of its place, in the order in which another one's pixels are read.
+
+    Args:
+        dataset: What ``north_up`` returned.
+        turn: How the pixels of the other are turned, which are stored in the order of this one's.
+    """
+    if turn == AS_STORED or dataset.crs:
+        return dataset
+    ordered = NorthUp(dataset, turn)
+    if dataset.transform.is_identity:
+        ordered.transform = dataset.transform  # no place, in any order
+    return ordered
+
+
 def as_stored(dataset: Any) -> tuple[DatasetReader, Turn]:
     """Return an open raster in the order in which its pixels are stored, and how they are turned as they are read."""
     return (dataset.stored, dataset.turn) if isinstance(dataset, NorthUp) else (dataset, AS_STORED)

@@ -39,7 +39,8 @@ def coarse_scores(
 ) -> ScoresOnScene:
     """Return a network's scores on a scene as a raster on the scene's grid, computed when read.
 
-    However it is read, its values are those of the network applied to the whole scene at once. Where the scene's
+    However it is read, its values are those of the network applied to the whole scene at once; those of a network
+    whose influence has no bound are blended from overlapping tiles instead, and depend on their size. Where the scene's
     ground sampling distance differs from the model's by more than 1 %, the image is averaged by area to the model's,
     the network runs there, and the scores are brought back bilinearly (IGARSS 2016, section 3). Outside the scene the
     network sees the image's reflection; invalid pixels enter it as 0. Scores are valid exactly where the scene is.

@@ -21,6 +21,7 @@ from rasterio.windows import Window
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, GridError, LabelError, SceneError, number_of
 from crispmap.files.dataset import GDAL_ERRORS, gdal_settings, open_dataset, reason
+from crispmap.files.north_up import AS_STORED, Turn, in_order_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import palette
 from crispmap.labels.mask_values import count_codes, read_codes, traits_of
@@ -68,23 +69,26 @@ class MaskCode:
         self._ignored_values = [one for one in ignored if not isinstance(one, str)]
         self._counted: set[tuple[Path, Block]] = set()
 
-    def read(self, path: Path, block: Block) -> LabelArray:
+    def read(self, path: Path, block: Block, turn: Turn = AS_STORED) -> LabelArray:
         """Return the class ids of a block of a mask, IGNORE where nothing is known.
+
+        Args:
+            turn: Of its image's pixels, see ``LabelOptions``.
 
         Raises:
             LabelError: If it cannot be read, or has a code of no class that is an error.
         """
         try:
-            return self._read(path, block)
+            return self._read(path, block, turn)
         except UnreadableMaskError as error:
             if not self._skip:
                 raise
             warnings.warn(f"A mask is left out: {error.given}", CrispmapWarning, stacklevel=2)
             return np.full(block.shape, IGNORE, np.uint8)
 
-    def _read(self, path: Path, block: Block) -> LabelArray:
+    def _read(self, path: Path, block: Block, turn: Turn) -> LabelArray:
         ids: LabelArray = np.empty(block.shape, np.uint8)
-        with opened_mask(path) as (dataset, traits):
+        with opened_mask(path, turn) as (dataset, traits):
             table = self._table(traits, path)
             for strip in _strips(block):
                 codes, valid = read_codes(dataset, traits, _window(strip))
@@ -188,11 +192,14 @@ class CodedMask:
         own: The grid of the image.
         grid: The grid of the labels.
         cache: Of what is decoded.
+        turn: Of the image's pixels, see ``LabelOptions``.
     """
 
-    def __init__(self, path: Path, code: MaskCode, own: Grid, grid: Grid, cache: BlockCache[Any]) -> None:
+    def __init__(
+        self, path: Path, code: MaskCode, own: Grid, grid: Grid, cache: BlockCache[Any], turn: Turn = AS_STORED
+    ) -> None:
         self.path, self.grid, self.schema = path, grid, code.schema
-        self._code, self._own, self._cache = code, own, cache
+        self._code, self._own, self._cache, self._turn = code, own, cache, turn
         self._side_px = side_of_blocks(own.shape, 8)
 
     def read(self, block: Block) -> LabelArray:
@@ -213,7 +220,7 @@ class CodedMask:
         ids: LabelArray = np.empty(block.shape, np.uint8)
         for part in parts_of(block, self._side_px, self._own.shape):
             key = self.path, part.row, part.col
-            held = self._cache.get(key, lambda part=part: self._code.read(self.path, part))  # type: ignore[misc]
+            held = self._cache.get(key, lambda part=part: self._code.read(self.path, part, self._turn))  # type: ignore[misc]
             shared = part.intersection(block)
             ids[shared.relative_to(block).slices] = held[shared.relative_to(part).slices]
         return ids
@@ -223,10 +230,11 @@ class CodedMask:
 
 
 @contextmanager
-def opened_mask(path: Path) -> Iterator[tuple[DatasetReader, palette.MaskTraits]]:
+def opened_mask(path: Path, turn: Turn = AS_STORED) -> Iterator[tuple[DatasetReader, palette.MaskTraits]]:
     """Open a mask, or raise LabelError; so is what goes wrong while it is read."""
     try:
-        with open_dataset(path) as dataset, gdal_settings(str(path)):
+        with open_dataset(path) as opened, gdal_settings(str(path)):
+            dataset = in_order_of(opened, turn)
             traits = traits_of(dataset, str(path))
             if traits is None:
                 raise LabelError(

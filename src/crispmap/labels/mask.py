@@ -32,6 +32,7 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, GeoreferenceWarning, GridError, LabelError, SceneError
 from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
 from crispmap.files.dataset import GDAL_ERRORS, gdal_settings, open_dataset
+from crispmap.files.north_up import in_order_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
@@ -154,13 +155,15 @@ class MaskLabels:
 
     def close(self) -> None:
         """Close the file."""
-        if self._source is not self._file:
+        if isinstance(self._source, WarpedRaster):
             self._source.close()
         self._file.close()
 
     def _on_grid(self) -> DatasetReader | WarpedRaster:
         """Return the file itself if it lies on our grid, else a warped view of it."""
         crs = _crs_of(self._file, self._options.assume_crs, self.grid, self._name)
+        if crs is None:
+            self._file = in_order_of(self._file, self._options.turn)
         shape = (self._file.height, self._file.width)
         if crs is None or self.grid.crs is None:
             self._require_same_pixels(crs)

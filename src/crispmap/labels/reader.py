@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from crispmap.classes import ClassSchema
+from crispmap.files.north_up import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import LabelArray
 
@@ -46,3 +47,4 @@ class LabelOptions:
     unknown: Literal["error", "ignore"] = "error"  # what to do with values of no class
     tolerance: int = 16  # how far each channel of a mask's colour may be from a class colour (lossy compression)
     threshold: float | None = None  # grey values of this or more are class 1, others class 0, of two classes
+    turn: Turn = AS_STORED  # of the scene's pixels, as they are read; a mask without georeference is turned likewise

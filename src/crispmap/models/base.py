@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
@@ -13,9 +15,10 @@ from crispmap.geo.squares import Squares
 
 
 class CoarseNetwork(nn.Module):
-    """A network from image bands to one score map per class, exact on any part of a scene.
+    """A network from image bands to one score map per class.
 
-    A scene may be cut anywhere on the stride grid. Networks of valid convolutions read the same context in training and
+    Where its influence radius has a bound, scores of any part of a scene are those of the whole, wherever on the stride
+    grid it is cut. Networks of valid convolutions read the same context in training and
     inference: then ``train_margin_px`` equals ``halo_px``. Networks that pad train without context; inference reads a
     halo around every tile, as wide as their influence radius, and crops it, so that effects of padding are never kept.
     """
@@ -30,6 +33,7 @@ class CoarseNetwork(nn.Module):
     halo_px: int
     stride_px: int  # height, width and origin of any window of scores are multiples of it
     radius_px: int | None  # influence radius: the furthest an input pixel can change an output pixel; None if unbounded
+    encoder_start: Mapping[str, Any] = MappingProxyType({})  # what its encoder started from, for the card
     squares: Squares | None = None  # the squares that have one class each, their side the stride; None: every pixel has
 
     @property

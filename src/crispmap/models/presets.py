@@ -31,6 +31,7 @@ def fast_preset() -> Preset:
         batch=16,
         patch_px=64,
         validate_every=250,
+        precision="auto",
     )
     return Preset(settings)
 

@@ -19,7 +19,8 @@ def measured_radius(network: nn.Module, bands: int, stride_px: int) -> int | Non
 
     Measured on a copy in evaluation mode whose activations are left out, whose poolings average and whose weights are
     all positive: there no influence cancels, and the gradient of a cell of ``stride_px`` scores reaches exactly as far
-    as the network looks. It is at most ``stride_px - 1`` more than the true radius of a single pixel. A network whose
+    as the network looks along a row; it is taken to look no further along columns. Where poolings take the largest
+    value, the radius is at most ``stride_px - 1`` more than the true one of a single pixel. A network whose
     scores of a window, inside the radius, are not those of the whole image has no bound either: it depends on where it
     is cut.
 

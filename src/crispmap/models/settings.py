@@ -12,7 +12,7 @@ Sampling = Literal["uniform", "balanced"]
 Weighting = Literal["none", "inverse", "inverse-sqrt"]
 Optimizer = Literal["sgd", "adagrad", "adamw"]
 Schedule = Literal["constant", "one-cycle", "cosine"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": get_args(Optimizer),
@@ -64,7 +64,8 @@ class TrainingSettings:
     validate_tile_px: int = 256  # side of the tiles in which the validation area is mapped
     log_every: int = 25  # steps between two entries of the loss
     gradient_clip: float = 0.0  # largest norm of the gradient; 0 does not clip
-    precision: Precision = "float32"  # "float32", or "bfloat16" for the costly operations (weights stay float32)
+    # "float32"; "bfloat16" for the costly operations (weights stay float32); "auto": see crispmap.training.precision
+    precision: Precision = "float32"
     seed: int = 0  # of patches and of layers that are random in training
 
     def __post_init__(self) -> None:

@@ -49,7 +49,7 @@ class SceneInputs:
         self.scene, self._project, self._stack = scene, project, stack
         data_set = project.data_set
         native = stack.enter_context(open_scene(scene.ref) if data_set is None else data_set.open_image(scene.ref))
-        self.file_grid = native.grid  # windows of areas count its pixels
+        self.file_grid, self.file_turn = native.grid, native.turn  # windows of areas count the grid's pixels
         self.image: Scene = native
         self._images: dict[float, Scene] = {}
         self._readers: dict[tuple[bool, int], LabelReader] = {}
@@ -137,10 +137,10 @@ class SceneInputs:
             )  # fmt: skip
         data_set = self._project.data_set
         if data_set is not None:
-            return data_set.open_mask(section.path, self.file_grid, grid)
+            return data_set.open_mask(section.path, self.scene.name, grid)
         squares = self._project.coarse.squares
         point_px = 1 if squares is None else squares.point_px
-        options = replace(label_options(section), point_px=point_px)
+        options = replace(label_options(section), point_px=point_px, turn=self.file_turn)
         reader = open_labels(section.path, self._project.schema, grid, options=options)
         self._stack.callback(reader.close)
         return reader

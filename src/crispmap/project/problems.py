@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,7 @@ def _of_scene(project: Project, scene: ProjectScene) -> Iterator[Problem]:
         return
     try:
         with open_scene(scene.ref) as opened:
-            grid = opened.grid
+            grid, turn = opened.grid, opened.turn
     except CrispmapError as error:
         yield _problem(name, error)
         return
@@ -82,7 +82,8 @@ def _of_scene(project: Project, scene: ProjectScene) -> Iterator[Problem]:
     for section, roles in ((scene.labels, ("coarse",)), (scene.reference, ("refiner", "validation", "test"))):
         if section is not None and _is_here(section.path):
             try:
-                with closing(open_labels(section.path, project.schema, grid, options=label_options(section))) as labels:
+                options = replace(label_options(section), turn=turn)
+                with closing(open_labels(section.path, project.schema, grid, options=options)) as labels:
                     own = {role: areas[role] for role in roles if areas.get(role)}
                     yield from _missing_classes(name, labels, own, areas)
             except CrispmapError as error:

@@ -17,6 +17,7 @@ from crispmap.inference.products import ClassMap, Scores
 from crispmap.inference.run import MapResult, Output, is_made, make_maps
 from crispmap.models.file import load_model
 from crispmap.models.model import RefinerModel
+from crispmap.models.settings import Precision
 from crispmap.project.coarse import check_classes
 from crispmap.project.file import Project, ProjectScene, load_project
 from crispmap.project.inputs import open_sources
@@ -72,6 +73,7 @@ def train_project(  # noqa: PLR0913 - what a person may choose
     *,
     stage: str | None = None,
     start: Path | None = None,
+    precision: Precision | None = None,
     resume: bool = False,
     force: bool = False,
     trainer: TrainerOptions = TrainerOptions(),
@@ -82,6 +84,7 @@ def train_project(  # noqa: PLR0913 - what a person may choose
     Args:
         stage: "coarse", "finetuned" or "refiner": only the model of this name; None for all the project needs.
         start: A trained network that the coarse network goes on from, in place of that of the project file.
+        precision: Of the coarse trainings, in place of that of the project file.
         resume: Continue an interrupted training; what is finished is not done again.
     """
     # Lightning Fabric takes more than a second to import, and maps need none of it.
@@ -96,6 +99,8 @@ def train_project(  # noqa: PLR0913 - what a person may choose
         )
     if start is not None:
         project = replace(project, coarse=project.coarse.model_copy(update={"start": start}))
+    if precision is not None:
+        project = _in_precision(project, precision)
     products = Products.of(project)
     wanted = _stages(project, stage)
     written = [products.models[makes] for makes in wanted]
@@ -112,6 +117,18 @@ def train_project(  # noqa: PLR0913 - what a person may choose
             _check_made_before(makes, project, products)
             train_stages(sources, project, products.models, run, [makes])
     return written
+
+
+def _in_precision(project: Project, precision: Precision) -> Project:
+    """Return the project with the coarse network trained and fine-tuned in a precision."""
+    if "precision" not in type(project.coarse).model_fields or project.scores_given:
+        raise InputError(
+            f"A precision is given, and no coarse network of {project.path.name} is trained in steps.",
+            expected="a project that trains one", remedy="leave out precision=",
+        )  # fmt: skip
+    changed = {"precision": precision}
+    finetune = None if project.finetune is None else project.finetune.model_copy(update=changed)
+    return replace(project, coarse=project.coarse.model_copy(update=changed), finetune=finetune)
 
 
 def _stages(project: Project, stage: str | None) -> list[str]:

@@ -202,6 +202,8 @@ def _train_network(data: TrainingData, project: Project, path: Path, run: Traini
     )  # fmt: skip
     learned = learner_of(section.architecture).learn(lesson, run)
     facts = {**learned.facts, **course.facts}
+    if start is None and isinstance(learned.network, CoarseNetwork) and learned.network.encoder_start:
+        facts["encoder"] = dict(learned.network.encoder_start)
     facts |= _learned_from([*pieces, *held], [*lesson.pieces, *lesson.validation], project)
     card = _model_card(learned.network, project, pieces[0].image, scaling, course.gsd_m, facts)
     save_model(path, learned.network, card, force=True)

@@ -39,7 +39,8 @@ class GradientLearner:
             task, lesson.pieces, lesson.validation, run.below(lesson.name or lesson.architecture.kind, run.part)
         )
         facts = {
-            "settings": settings.to_dict(),
+            "settings": task.settings.to_dict(),
+            "precision": result.precision,
             "steps": result.steps,
             "best_step": result.best_step,
             "seconds": round(result.seconds, 1),

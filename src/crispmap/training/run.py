@@ -32,6 +32,7 @@ from crispmap.training.checkpoint import cannot_write, load_weights
 from crispmap.training.folder import TENSORBOARD_NAME, TrainingFolder
 from crispmap.training.loop import LoopData, run_steps
 from crispmap.training.options import TrainerOptions, TrainingRun
+from crispmap.training.precision import PrecisionChoice, choose_precision
 from crispmap.training.state import HistoryRow
 from crispmap.training.task import RefinerTask, SegmentationTask
 
@@ -51,6 +52,7 @@ class TrainingResult:
     best_step: int  # the step they are of
     steps: int
     seconds: float  # of steps and validations
+    precision: str  # that of the settings, or the one chosen, and why
     history: tuple[HistoryRow, ...]  # step and seconds, with learning_rate, loss since the row before, val_mean_iou, ..
 
 
@@ -78,8 +80,13 @@ def train(
     if validation:
         _check_validation(task, _tiles_of(task, few_of(validation)))
     task.weigh_classes(class_weights(sampler.class_counts, settings.class_weights))
+    precision: str = settings.precision
+    if precision == "auto":
+        choice = (_begun_precision(folder) if run.resume else None) or choose_precision(task, sampler, options)
+        task.settings = settings = settings.but(precision=choice.precision)
+        precision = choice.text
     options.check(settings.batch, sampler.batch_bytes(settings.batch))
-    kept = TrainingFolder(folder, _identity(task, sampler.pieces, validation))
+    kept = TrainingFolder(folder, {**_identity(task, sampler.pieces, validation), "precision": precision})
     state = kept.prepare(resume=run.resume, force=run.force)
     step = 0 if state is None else state.global_step
     if step < settings.last_step:
@@ -104,7 +111,14 @@ def train(
         steps=ended.global_step,
         seconds=ended.seconds,
         history=tuple(ended.history),
+        precision=precision,
     )
+
+
+def _begun_precision(folder: Path) -> PrecisionChoice | None:
+    """Return the precision that was chosen when a training was begun; None where there is none, or it was given."""
+    kept = TrainingFolder(folder, {})
+    return PrecisionChoice.of(str(kept.read_state().identity.get("precision"))) if kept.last.exists() else None
 
 
 def _tiles_of(task: SegmentationTask, validation: Sequence[PatchSource]) -> PieceTiles:

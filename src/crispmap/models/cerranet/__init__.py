@@ -38,6 +38,7 @@ ARCHITECTURES = (
                     patch_px=128,
                     sampling="balanced",
                     validate_every=100,
+                    precision="auto",
                 )
             ),
         },

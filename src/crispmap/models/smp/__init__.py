@@ -61,7 +61,7 @@ _FAST = TrainingSettings(
     patch_px=192,
     loss="cross-entropy+dice",
     validate_every=50,
-    precision="bfloat16",
+    precision="auto",
 )
 _LONG = _FAST.but(max_steps=3000, batch=16, patch_px=256, validate_every=250)
 _PRESETS = {

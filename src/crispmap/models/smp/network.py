@@ -61,7 +61,7 @@ class SmpNetwork(CoarseNetwork):
         self.radius_px = radius_px
         self.halo_px = math.ceil((radius_px or 0) / self.stride_px) * self.stride_px
         self.arguments = {**arguments, "radius_px": radius_px}
-        self.started_from = start_encoder(model.encoder, encoder, weights, self.bands)
+        self.encoder_start = start_encoder(model.encoder, encoder, weights, self.bands)
         self.model: Any = model
 
     @property

@@ -40,6 +40,7 @@ ARCHITECTURES = (
                     patch_px=128,
                     sampling="balanced",
                     validate_every=50,
+                    precision="auto",
                 )
             ),
         },

@@ -38,7 +38,7 @@ class TimmClassifier(SquareClassifier):
             "square_px": squares.side_px, "label": squares.label,
         }  # fmt: skip
         self.features, count = _features(model, bands, squares.side_px + 2 * context_px)
-        self.started_from = start_encoder(self.features, model, weights, bands)
+        self.encoder_start = start_encoder(self.features, model, weights, bands)
         self.dense = nn.Linear(count, classes)
 
     @property

@@ -34,7 +34,7 @@ ARCHITECTURES = (
                     patch_px=128,
                     loss="cross-entropy+overlap",
                     validate_every=100,
-                    precision="bfloat16",
+                    precision="auto",
                 )
             ),
             # Ronneberger et al.: large tiles in place of large batches, a high momentum for a batch of one, and

@@ -91,10 +91,9 @@ def coarse_name(project: Project) -> str:
 
 def own_method(project: Project) -> Method:
     """Return the method a project trains and predicts with, which the others are compared with."""
-    finetuned = project.finetune is not None
-    if finetuned and project.refiner is None:
+    finetuned, section = project.finetune is not None, project.refiner
+    if section is None:
         return Method(coarse_name(project), None, finetuned)
-    section = project.refiner or RefinerSection.default()
     for name, row in refiner_rows().items():
         if row.kind == section.kind and all(getattr(section, key) == value for key, value in row.values.items()):
             return Method(coarse_name(project), name, finetuned)

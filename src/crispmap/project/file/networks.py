@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
@@ -19,13 +20,14 @@ from crispmap.models.registry import architectures, default_architecture
 from crispmap.models.settings import (
     AUGMENTATIONS,
     LOSS_NAMES,
+    Precision,
     Sampling,
     TrainingSettings,
     Weighting,
     augmentation_names,
     loss_terms,
 )
-from crispmap.project.file.findings import bad_value, findings_of
+from crispmap.project.file.findings import bad_value, findings_of, shown
 from crispmap.project.file.sections import GSD, SCORES, Count, InputPath, Positive, ScoreSource, Section, key
 
 
@@ -63,6 +65,14 @@ class TrainingKeys(Section):
     )
     augmentation: Annotated[str, BeforeValidator(_joined), _checked_by(augmentation_names)] | None = key(
         f"how patches are varied: none, or a list of {', '.join(AUGMENTATIONS)}"
+    )
+
+
+class PrecisionKeys(Section):
+    """The precision of a training in steps of a coarse network; refiners are trained in float32."""
+
+    precision: Precision | None = key(
+        "precision of the training: float32, bfloat16, or auto: bfloat16 where it is faster and a trial comes out alike"
     )
 
 
@@ -159,7 +169,8 @@ class NetworkSection(Section):
 
 def _changed(preset: TrainingSettings, section: Section, seed: int) -> TrainingSettings:
     """Return settings with what a section sets otherwise."""
-    keys = {name: getattr(section, name, None) for name in (*TrainingKeys.model_fields, *EncoderKeys.model_fields)}
+    fields = (one.model_fields for one in (TrainingKeys, PrecisionKeys, EncoderKeys))
+    keys = {name: getattr(section, name, None) for name in chain.from_iterable(fields)}
     changes = {name: value for name, value in keys.items() if value is not None}
     squares = section.squares if isinstance(section, NetworkSection) else None
     if squares is not None:
@@ -178,7 +189,7 @@ class CoarseSection(NetworkSection):
     scores: ScoreSource | None = key(SCORES)
 
 
-class FinetuneSection(TrainingKeys, EncoderKeys):
+class FinetuneSection(TrainingKeys, PrecisionKeys, EncoderKeys):
     """How the coarse network goes on with precise labels, where otherwise than its preset says."""
 
     def settings(self, coarse: CoarseSection, seed: int) -> TrainingSettings:
@@ -221,7 +232,8 @@ def _section_of(base: type[NetworkSection], architecture: Architecture) -> Any:
     key = base, architecture.name
     if key not in _classes or _classes[key][0] is not architecture:
         presets = tuple(architecture.presets) or ("fast",)
-        trained = (TrainingKeys,) if architecture.learner == "gradient" else ()
+        keys_of = (TrainingKeys, PrecisionKeys) if base is CoarseSection else (TrainingKeys,)
+        trained = keys_of if architecture.learner == "gradient" else ()
         encoder = (EncoderKeys,) if architecture.encoder else ()
         bases = cast(tuple[type[NetworkSection], ...], (base, *trained, *encoder, architecture.options))
         keys: dict[str, Any] = {
@@ -261,8 +273,12 @@ CoarseField = Annotated[CoarseSection, _validator(CoarseSection)]
 RefinerField = Annotated[RefinerSection, _validator(RefinerSection)]
 
 
-def _finetune_validated(value: object) -> object:
-    return FinetuneSection() if value is True else value
+def _finetune_validated(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, FinetuneSection) or value is False:
+        return value
+    if value is True or isinstance(value, dict):
+        return FinetuneSection.model_validate({} if value is True else value, context=info.context)
+    raise bad_value(f"is {shown(value)}", "true, false, or a mapping of settings", "")
 
 
 FinetuneField = Annotated[FinetuneSection | Literal[False], BeforeValidator(_finetune_validated)]

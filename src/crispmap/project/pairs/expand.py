@@ -106,10 +106,12 @@ class DataSet:
         """Return an image; its file is open only while it is decoded."""
         return CachedScene(ref, self.cache, skip=self.section.damaged == "skip")
 
-    def open_mask(self, mask: Path, own: Grid, grid: Grid) -> LabelReader:
-        """Return a mask on a grid over its image, whose own grid is ``own``."""
+    def open_mask(self, mask: Path, name: str, grid: Grid | None = None) -> LabelReader:
+        """Return a mask on the grid of its image, which has a name, or on another grid over it."""
+        own = self.facts[name]
+        grid = grid or own.grid
         if not self.found.layout.class_folders:
-            return CodedMask(mask, self.code, own, grid, self.cache)
+            return CodedMask(mask, self.code, own.grid, grid, self.cache, own.turn)
         known = mask.name in self.schema.names
         return OneClass(mask, self.schema.names.index(mask.name) if known else IGNORE, grid, self.schema)
 

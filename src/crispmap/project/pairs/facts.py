@@ -15,6 +15,7 @@ from pyproj import CRS
 
 from crispmap.errors import CrispmapError, CrispmapWarning, GeoreferenceWarning, LabelError, SceneError, number_of
 from crispmap.files.dataset import open_dataset
+from crispmap.files.north_up import Turn, in_order_of
 from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Grid
 from crispmap.project.pairs.find import Pair
@@ -27,9 +28,10 @@ _DEGREES = CRS.from_epsg(4326)
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """An image of a data set: where it lies, and its bands."""
+    """An image of a data set: where it lies, how its pixels are turned as they are read, and its bands."""
 
     grid: Grid
+    turn: Turn
     band_names: tuple[str, ...]
 
 
@@ -66,11 +68,11 @@ def _read(pair: Pair, ref: SceneRef) -> ImageFacts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeoreferenceWarning)  # told of once, for all
         with FileScene(ref) as image:
-            facts = ImageFacts(image.grid, image.band_names)
+            facts = ImageFacts(image.grid, image.turn, image.band_names)
     if pair.mask is not None and not pair.class_name:
         try:
             with open_dataset(pair.mask) as mask:
-                shape = mask.height, mask.width
+                shape = in_order_of(mask, facts.turn).shape
         except SceneError as error:
             raise LabelError(error.given, expected=error.expected, remedy=error.remedy) from error
         if shape != facts.grid.shape:

@@ -181,8 +181,7 @@ def _counted(data_set: DataSet, labelled: Sequence[Pair]) -> dict[str, CountArra
 def _counts(data_set: DataSet, pair: Pair, block: Block) -> CountArray:
     if pair.mask is None:
         raise ValueError(f"{pair.name} has no mask")
-    grid = data_set.facts[pair.name].grid
-    ids = data_set.open_mask(pair.mask, grid, grid).read(block)
+    ids = data_set.open_mask(pair.mask, pair.name).read(block)
     return np.bincount(ids.ravel(), minlength=256)
 
 
