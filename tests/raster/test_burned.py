@@ -17,7 +17,7 @@ from crispmap.raster.burned import BurnInputs, BurnRule, map_burned
 from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import read_whole
-from crispmap.raster.write_computed import WriteOptions
+from crispmap.raster.write_computed import ComputeOptions
 from crispmap.raster.writer import read_class_schema
 
 Maker = Callable[..., Path]
@@ -65,7 +65,7 @@ def test_no_value_is_no_class_and_unburned_is_the_background() -> None:
 def test_a_map_with_legend_and_the_dnbr_it_is_made_of(make_raster: Maker, tmp_path: Path) -> None:
     before, after = dated(make_raster, "before.tif", 0), dated(make_raster, "after.tif", 1, hole=3)
     done = map_burned(
-        BurnInputs(before, [after]), tmp_path / "map.tif", dnbr=tmp_path / "dnbr.tif", options=WriteOptions(64)
+        BurnInputs(before, [after]), tmp_path / "map.tif", dnbr=tmp_path / "dnbr.tif", options=ComputeOptions(64)
     )
     expected = nbr(stored(before)) - nbr(stored(after))
     dnbr, ids = stored(tmp_path / "dnbr.tif")[0], stored(tmp_path / "map.tif")[0]

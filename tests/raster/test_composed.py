@@ -27,7 +27,7 @@ from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.reproject import Positions
 from crispmap.raster.scene import read_whole
-from crispmap.raster.write_computed import WriteOptions
+from crispmap.raster.write_computed import ComputeOptions
 
 Maker = Callable[..., Path]
 LEFT, TOP = 500_000.0, 5_000_000.0
@@ -288,7 +288,7 @@ class TestLaws:
         ref, contents = ref_of(*mixed), set()
         for block_px, workers in ((1024, 1), (64, 1), (100, 4)):
             out = tmp_path / f"{block_px}.tif"
-            write_composed(ref, out, options=WriteOptions(block_px, workers))
+            write_composed(ref, out, options=ComputeOptions(block_px, workers))
             contents.add(out.read_bytes())
         assert len(contents) == 1
 
@@ -327,12 +327,12 @@ class TestLaws:
 
         monkeypatch.setattr(ComposedScene, "filled", stopped)
         with pytest.raises(KeyboardInterrupt):
-            write_composed(ref, out, options=WriteOptions(64, 1))
+            write_composed(ref, out, options=ComputeOptions(64, 1))
         assert not out.exists()
         monkeypatch.setattr(ComposedScene, "filled", own)
         with pytest.raises(OutputError):
             write_composed(ref_of(*mixed, gsd_m=3.0), out)
-        assert write_composed(ref, out, options=WriteOptions(64, 2)).run.resumed == 3
+        assert write_composed(ref, out, options=ComputeOptions(64, 2)).run.resumed == 3
         assert out.read_bytes() == whole.read_bytes()
 
 
@@ -372,10 +372,10 @@ class TestBadInput:
         out.write_bytes(b"mine")
         for target in (out, path, tmp_path / "out.png"):
             with pytest.raises(OutputError):
-                write_composed(ref_of(path), target, options=WriteOptions(force=target is path))
+                write_composed(ref_of(path), target, options=ComputeOptions(force=target is path))
         assert out.read_bytes() == b"mine"
         with pytest.raises(InputError):
-            write_composed(ref_of(path), tmp_path / "new.tif", options=WriteOptions(workers=0))
+            write_composed(ref_of(path), tmp_path / "new.tif", options=ComputeOptions(workers=0))
         with pytest.raises(SceneError) as raised:
             write_composed(ref_of(path, out_nodata=-1), tmp_path / "new.tif")
         assert "uint16" in raised.value.given

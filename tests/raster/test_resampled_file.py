@@ -18,7 +18,7 @@ from crispmap.labels.osm import preset_schema
 from crispmap.raster.files import read_grid
 from crispmap.raster.resampled_file import Resampling, resample_file
 from crispmap.raster.spec import CLASSES_TAG
-from crispmap.raster.write_computed import WriteOptions
+from crispmap.raster.write_computed import ComputeOptions
 from crispmap.raster.writer import read_class_schema
 
 Maker = Callable[..., Path]
@@ -55,7 +55,7 @@ def test_modes_and_shares_are_those_of_squares(
     ids = rng.integers(0, 3, (ratio * 6, ratio * 7))
     ids[rng.random(ids.shape) < unknown] = 255
     path = class_map(make_raster, ids)
-    options = WriteOptions(64, force=True)
+    options = ComputeOptions(64, force=True)
     resample_file(path, tmp_path / "share.tif", Resampling(2.0 * ratio, "share"), options=options)
     resample_file(path, tmp_path / "mode.tif", Resampling(2.0 * ratio), options=options)
     expected = shares_by_hand(ids, ratio, 3)
@@ -100,7 +100,7 @@ def test_no_cut_changes_a_byte(make_raster: Maker, tmp_path: Path) -> None:
     contents = set()
     for block_px in (64, 100, 1024):
         out = tmp_path / f"{block_px}.tif"
-        resample_file(path, out, Resampling(3.1), options=WriteOptions(block_px))
+        resample_file(path, out, Resampling(3.1), options=ComputeOptions(block_px))
         contents.add(out.read_bytes())
     assert len(contents) == 1
 
@@ -136,4 +136,4 @@ class TestBadInput:
     def test_the_raster_itself_is_not_replaced(self, make_raster: Maker) -> None:
         path = class_map(make_raster, np.zeros((4, 4)))
         with pytest.raises(OutputError):
-            resample_file(path, path, Resampling(4.0), options=WriteOptions(force=True))
+            resample_file(path, path, Resampling(4.0), options=ComputeOptions(force=True))

@@ -13,7 +13,7 @@ from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
 from crispmap.raster.composition import Extent, Method
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resampled_file import ResampleMethod, Resampling, resample_file
-from crispmap.raster.write_computed import WriteOptions
+from crispmap.raster.write_computed import ComputeOptions
 
 Inputs = str | Path | Sequence[str | Path]
 
@@ -49,7 +49,7 @@ def compose(inputs: Inputs, out: str | Path, *, force: bool = False, **options: 
         GridError: If files share no ground, or one has no CRS while others have one.
         OutputError: If the file exists and ``force`` is not given, or cannot be written.
     """
-    return write_composed(_ref(inputs, options), path_of(out, "scene"), options=WriteOptions(force=force)).path
+    return write_composed(_ref(inputs, options), path_of(out, "scene"), options=ComputeOptions(force=force)).path
 
 
 def _ref(inputs: Inputs, options: SceneOptions) -> SceneRef:
@@ -80,5 +80,5 @@ def resample(
         OutputError: If the file exists and ``force`` is not given, or cannot be written.
     """
     how = Resampling(gsd_m, method, None if classes is None else schema_of(classes))
-    run, _ = resample_file(path_of(raster, "raster"), path_of(out, "output"), how, options=WriteOptions(force=force))
+    run, _ = resample_file(path_of(raster, "raster"), path_of(out, "output"), how, options=ComputeOptions(force=force))
     return run.paths[0]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from crispmap.inference.predict import Outputs
     from crispmap.inference.run import MapResult
     from crispmap.raster.refs import SceneChoices
-    from crispmap.raster.write_computed import WriteOptions
+    from crispmap.raster.write_computed import ComputeOptions
     from crispmap.training.options import TrainerOptions
 
 _BLOCK = "Side of the blocks of work: smaller ones need less memory; the result is the same."
@@ -230,11 +230,11 @@ class ComputeFlags:
     ] = None
     restart: Annotated[bool, typer.Option("--restart", help="Discard an unfinished run, do not resume it.")] = False
 
-    def options(self, force: bool) -> WriteOptions:
+    def options(self, force: bool) -> ComputeOptions:
         """Return them as the library takes them."""
-        from crispmap.raster.write_computed import WriteOptions
+        from crispmap.raster.write_computed import ComputeOptions
 
-        return WriteOptions(self.block, self.workers, force=force, restart=self.restart)
+        return ComputeOptions(self.block, self.workers, force=force, restart=self.restart)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from crispmap.raster.composed import ComposedScene
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.spec import RasterSpec, class_map_spec
 from crispmap.raster.targets import check_paths, check_raster_target
-from crispmap.raster.write_computed import WriteOptions, Written, write_computed
+from crispmap.raster.write_computed import ComputeOptions, Written, write_computed
 from crispmap.types import IGNORE, CountArray, DoubleArray, FloatArray, LabelArray
 
 DNBR = "dNBR"
@@ -103,7 +103,7 @@ def map_burned(
     *,
     rule: BurnRule = BurnRule(),
     dnbr: str | Path | None = None,
-    options: WriteOptions = WriteOptions(),
+    options: ComputeOptions = ComputeOptions(),
     events: Events = SILENT,
 ) -> BurnedArea:
     """Write a class map of burned area and, where ``dnbr`` names a file, the dNBR it was made from.

@@ -19,7 +19,7 @@ from crispmap.raster.refs import SceneRef
 from crispmap.raster.source_bands import BANDS_TAG, bands_tag
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.targets import check_paths, check_raster_target
-from crispmap.raster.write_computed import WriteOptions, Written, write_computed
+from crispmap.raster.write_computed import ComputeOptions, Written, write_computed
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def write_composed(
     ref: SceneRef,
     out: str | Path,
     *,
-    options: WriteOptions = WriteOptions(),
+    options: ComputeOptions = ComputeOptions(),
     tags: Mapping[str, str] | None = None,
     events: Events = SILENT,
 ) -> ComposedFile:

@@ -24,7 +24,7 @@ from crispmap.raster.scene import Scene, SceneReader
 from crispmap.raster.source_bands import file_bands
 from crispmap.raster.spec import CONFIDENCE_TAG, SCORES_TAG, RasterSpec, class_map_spec
 from crispmap.raster.targets import check_paths, check_raster_target
-from crispmap.raster.write_computed import WriteOptions, Written, write_computed
+from crispmap.raster.write_computed import ComputeOptions, Written, write_computed
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE, BoolArray, FloatArray
 
@@ -47,7 +47,7 @@ def resample_file(
     out: str | Path,
     how: Resampling,
     *,
-    options: WriteOptions = WriteOptions(),
+    options: ComputeOptions = ComputeOptions(),
     events: Events = SILENT,
 ) -> tuple[Written, Grid]:
     """Write a raster at another pixel size, over the same ground, from its first corner on.
@@ -85,7 +85,7 @@ def resample_file(
 
 
 def _class_map(
-    ref: SceneRef, out: Path, how: Resampling, options: WriteOptions, events: Events
+    ref: SceneRef, out: Path, how: Resampling, options: ComputeOptions, events: Events
 ) -> tuple[Written, Grid]:
     """Write a class map at another pixel size."""
     schema, method = cast(ClassSchema, how.schema), how.method

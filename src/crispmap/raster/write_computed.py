@@ -27,7 +27,7 @@ Compute = Callable[[Block], "Sequence[ArrayLike | None] | None"]
 
 
 @dataclass(frozen=True)
-class WriteOptions:
+class ComputeOptions:
     """How rasters are computed; the bytes do not depend on block size and workers."""
 
     block_px: int = BLOCK_PX  # side of the blocks of work
@@ -61,7 +61,7 @@ def write_computed(
     compute: Compute,
     identity: Mapping[str, str],
     *,
-    options: WriteOptions,
+    options: ComputeOptions,
     events: Events = SILENT,
     title: str = "scene",
 ) -> Written:
