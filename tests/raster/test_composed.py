@@ -27,7 +27,9 @@ from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.reproject import Positions
 from crispmap.raster.scene import read_whole
+from crispmap.raster.source_bands import BANDS_TAG
 from crispmap.raster.write_computed import ComputeOptions
+from turned_rasters import ORDERS, twin
 
 Maker = Callable[..., Path]
 LEFT, TOP = 500_000.0, 5_000_000.0
@@ -284,6 +286,17 @@ class TestLaws:
             for mine, other in zip(read_whole(computed), read_whole(written), strict=True):
                 np.testing.assert_array_equal(mine, other)
 
+    @pytest.mark.parametrize("order", ["south-up", "turned left"])
+    def test_the_order_in_which_bands_are_stored_changes_no_byte(
+        self, tmp_path: Path, mixed: list[str], order: str
+    ) -> None:
+        write_composed(ref_of(*mixed), tmp_path / "one.tif")
+        for text in mixed:
+            path = Path(text.rpartition("=")[2])
+            twin(path, ORDERS[order], tmp_path / "twin.tif").replace(path)
+        write_composed(ref_of(*mixed), tmp_path / "other.tif")
+        assert (tmp_path / "one.tif").read_bytes() == (tmp_path / "other.tif").read_bytes()
+
     def test_bytes_do_not_depend_on_blocks_and_workers(self, tmp_path: Path, mixed: list[str]) -> None:
         ref, contents = ref_of(*mixed), set()
         for block_px, workers in ((1024, 1), (64, 1), (100, 4)):
@@ -337,6 +350,19 @@ class TestLaws:
 
 
 class TestBadInput:
+    @pytest.mark.parametrize(
+        "text",
+        ["", "{}", "[1]", "[[]]", '[{"name": 3}]', '[{"reflectance": {"scale": NaN, "offset": 0}}]', '[{"band": 1e9}]',
+         '[{"reflectance": {"scale": "1", "offset": 0}}]', "[" * 9000, '[{"wavelength_nm": Infinity}]'],
+    )  # fmt: skip
+    def test_tags_that_are_none_of_ours_say_nothing(self, make_raster: Maker, text: str) -> None:
+        def tagged(dataset: Any) -> None:
+            dataset.update_tags(**{BANDS_TAG: text})
+
+        with ComposedScene(ref_of(make_raster(noise(4, 4), after=tagged))) as scene:
+            (band,) = scene.composition.sources
+        assert (band.reflectance, band.wavelength_nm) == (None, None)
+
     def test_a_name_given_twice(self, make_raster: Maker, tmp_path: Path) -> None:
         (tmp_path / "a").mkdir()
         make_raster(noise(4, 4), "a/B4.tif")

@@ -29,14 +29,18 @@ SAFE = "S2A_MSIL2A_20220201T131241_N0400_R138_T23KPQ_20220201T160000.SAFE"
 CBERS = "CBERS_4A_WPM_20210829_223_129_L4"
 
 
-def band_file(path: Path, value: float = 1000, gsd: float = 30, count: int = 1) -> Path:
+def band_file(
+    path: Path, value: float = 1000, gsd: float = 30, count: int = 1, nodata: float | None = 0, hole: bool = False
+) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = (count, int(600 / gsd), int(600 / gsd))
     with rasterio.open(
-        path, "w", driver="GTiff", count=count, height=shape[1], width=shape[2], dtype="uint16", nodata=0,
+        path, "w", driver="GTiff", count=count, height=shape[1], width=shape[2], dtype="uint16", nodata=nodata,
         crs="EPSG:32723", transform=Affine(gsd, 0, 600_000, 0, -gsd, 7_700_000),
     ) as dataset:  # fmt: skip
-        dataset.write(np.full(shape, value, np.uint16))
+        values = np.full(shape, value, np.uint16)
+        values[:, 1, 1] = 0 if hole else value
+        dataset.write(values)
     return path
 
 
@@ -232,6 +236,16 @@ class TestSentinel2:
         assert values_of(folder, bands=("B8A",)) == {"nir_narrow": 2_020}
         with pytest.raises(SceneError):
             values_of(folder, reflectance=True)
+
+
+@pytest.mark.parametrize("name", [f"{LEVEL_2}_SR_B4.TIF", "T23KPQ_20220201T131241_B04.tif"])
+def test_pixels_without_data_are_those_of_the_product_where_the_file_declares_none(tmp_path: Path, name: str) -> None:
+    path = band_file(tmp_path / name, nodata=None, hole=True)
+    sensor = "landsat8" if "LC08" in name else "sentinel2"
+    with open_scene(composed_ref([path], ComposeChoices(sensor))) as scene:
+        assert (~read_whole(scene)[1]).sum() == 1
+    with open_scene(composed_ref([path], ComposeChoices(sensor, nodata=float("nan")))) as scene:
+        assert read_whole(scene)[1].all()
 
 
 def test_cbers_by_the_names_of_inpe(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class SceneOptions(TypedDict, total=False):
     gsd_m: float | None  # pixel size, by default that of the finest band
     method: Method  # how bands of other pixels are resampled; "auto" by default
     reflectance: bool  # whether values become reflectance, as the product says
+    nodata: float | None  # value of pixels without data in the inputs, in place of their own; NaN for none
     out_nodata: float | None  # the nodata value, by default that of the bands
     lowest: str | None  # an index: each input is a date, and each pixel of that where it is lowest
 

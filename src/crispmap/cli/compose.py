@@ -58,6 +58,12 @@ class ComposeFlags:
     reflectance: Annotated[
         bool, typer.Option("--reflectance", help="Write reflectance, as the product says how values become it.")
     ] = False
+    nodata: Annotated[
+        float | None,
+        typer.Option(
+            metavar="VALUE", help="The value of pixels without data in the inputs, in place of theirs; nan: none."
+        ),
+    ] = None
     out_nodata: Annotated[
         float | None, typer.Option(metavar="VALUE", help="The nodata value to write; by default that of the bands.")
     ] = None

@@ -34,6 +34,7 @@ class ComposeChoices:
     gsd_m: float | None = None
     method: Method = "auto"
     reflectance: bool = False
+    nodata: float | None = None  # value of pixels without data in the inputs, in place of their own; NaN for none
     out_nodata: float | None = None
     lowest: str | None = None  # an index: each input is a date, and each pixel of that with its lowest value
 
@@ -68,7 +69,8 @@ def composed_ref(inputs: Sequence[str | Path], choices: ComposeChoices = Compose
         like=None if choices.like is None else gdal_name(choices.like), gsd_m=choices.gsd_m, method=choices.method,
         reflectance=choices.reflectance, nodata=choices.out_nodata, lowest=choices.lowest,
     )  # fmt: skip
-    return SceneRef.composed(name_of(sources[0].file), needed(chosen(composition, None)))
+    ref = SceneRef.composed(name_of(sources[0].file), needed(chosen(composition, None)))
+    return ref.choosing(nodata=choices.nodata)
 
 
 def _groups(inputs: Sequence[str | Path], *, by_date: bool) -> list[tuple[str, list[str]]]:

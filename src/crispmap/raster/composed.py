@@ -89,9 +89,9 @@ class ComposedScene(Scene):
         with warnings.catch_warnings():
             for (file, _), group in groupby(sorted(wanted, key=_place), key=lambda one: (one.file, one.date)):
                 bands = list(group)
-                own = replace(
-                    ref, files=(file,), band_names=(), bands=tuple(one.band for one in bands), composition=None
-                )
+                nodata = bands[0].nodata if ref.nodata is None else ref.nodata
+                numbers = tuple(one.band for one in bands)
+                own = replace(ref, files=(file,), band_names=(), bands=numbers, nodata=nodata, composition=None)
                 scene = self._opened.enter_context(FileScene(own))
                 found.append((scene, with_facts(bands, scene)))
                 warnings.simplefilter("ignore", GeoreferenceWarning)  # told once

@@ -31,6 +31,9 @@ class SourceBand:
     own_name: str = ""  # what the sensor's product calls it, such as B4
     wavelength_nm: float | None = None  # the centre of what it records
     reflectance: Reflectance | None = None
+    nodata: float | None = (
+        None  # what the product says that pixels without data hold, in place of what the file declares
+    )
     date: int = 0  # bands of one date belong together where ``Composition.lowest`` chooses between dates
 
 

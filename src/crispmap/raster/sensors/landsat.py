@@ -127,4 +127,4 @@ def _number(path: Path, group: Mapping[str, Any], key: str) -> float:
 
 
 SENSORS = {"landsat4": _TM, "landsat5": _TM, "landsat7": _ETM, "landsat8": _OLI, "landsat9": _OLI}
-FAMILY = Family(SENSORS, _parse, _reflectance)
+FAMILY = Family(SENSORS, _parse, _reflectance, nodata=0)

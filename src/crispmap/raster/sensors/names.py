@@ -45,7 +45,8 @@ def product_bands(
     stated = family.reflectance(sensor, list(files.values()))
     bands = [
         SourceBand(
-            gdal_name(files[own].path), f"{prefix}{channel.name}", 1, own, channel.wavelength_nm, stated.get(own), date
+            gdal_name(files[own].path), f"{prefix}{channel.name}", 1, own, channel.wavelength_nm, stated.get(own),
+            family.nodata, date
         )
         for own, channel in channels.items()
         if own in files

@@ -47,6 +47,7 @@ class Family:
     parse: Callable[[Path], BandFile | None]  # a file by its name; None where it is no band
     # how values of each band become reflectance, as far as is known; SceneError where metadata contradict the files
     reflectance: Callable[[str, Sequence[BandFile]], Mapping[str, Reflectance]]
+    nodata: float | None = None  # value of pixels without data, which files need not declare
 
 
 def metadata_text(path: Path) -> str:

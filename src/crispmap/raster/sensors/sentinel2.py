@@ -93,4 +93,4 @@ def _value(path: Path, element: ET.Element) -> float:
 
 
 SENSORS = {"sentinel2": _MSI}
-FAMILY = Family(SENSORS, _parse, _reflectance)
+FAMILY = Family(SENSORS, _parse, _reflectance, nodata=0)
