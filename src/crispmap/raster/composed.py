@@ -118,6 +118,10 @@ class ComposedScene(Scene):
         exact = same and all(file.copied for file, _ in self._files)
         self._may_collide = self.nodata is not None and not np.isnan(self.nodata) and not exact
         self._rule = NodataRule.of([self.nodata] * len(self.band_names), [self._dtype] * len(self.band_names))
+        self._warn_of_missing(direct)
+
+    def _warn_of_missing(self, direct: Sequence[str]) -> None:
+        """Warn if pixels that lack some bands would read as if they had them."""
         shares = [one.covered for one in self.coverage]
         if self._rule.plausible and len(direct) > 1 and max(shares) - min(shares) > _DIFFERENT:
             warn(

@@ -65,35 +65,38 @@ class ReprojectedScene(Scene):
         valid = np.zeros(piece.shape, np.bool_)
         if not inside.any():
             return image, valid
-        (col, col_weight), (row, row_weight) = (self._taps(one[inside]) for one in (cols, rows))
+        where = slice(None) if inside.all() else inside.ravel()
+        (col, col_weight), (row, row_weight) = (self._taps(one.ravel()[where]) for one in (cols, rows))
         col, row = np.clip(col, 0, width - 1), np.clip(row, 0, height - 1)
         source = bounding_block(row, col)
         pixels, known = self._reader.read(source)
-        col, row = col - source.col, row - source.row
+        starts, col = (row - source.row) * source.width, col - source.col
+        flat, whole = pixels.reshape(self.band_count, -1), bool(known.all())
         total, share = np.zeros((self.band_count, col.shape[1]), np.float32), np.zeros(col.shape[1], np.float32)
-        for down in range(len(row)):
+        for down in range(len(starts)):
             for across in range(len(col)):
-                weight = (row_weight[down] * col_weight[across]).astype(np.float32)
-                total += pixels[:, row[down], col[across]] * weight
-                share += known[row[down], col[across]] * weight
+                place, weight = starts[down] + col[across], row_weight[down] * col_weight[across]
+                total += flat.take(place, axis=1) * weight
+                share += weight if whole else known.ravel().take(place) * weight
         kept = share >= HALF
-        total[:, kept] /= share[kept]
+        total /= np.where(kept, share, np.float32(1))
         total[:, ~kept] = 0.0
-        image[:, inside], valid[inside] = total, kept
+        image.reshape(self.band_count, -1)[:, where], valid.ravel()[where] = total, kept
         return image, valid
 
-    def _taps(self, position: DoubleArray) -> tuple[NDArray[np.intp], DoubleArray]:
+    def _taps(self, position: DoubleArray) -> tuple[NDArray[np.intp], FloatArray]:
         """Return the source pixels about each position (tap, n) and their weights."""
         if self._reach == 1:
-            return np.floor(position).astype(np.intp)[None], np.ones((1, len(position)))
-        first = np.floor(position - 0.5)
-        pixel = first + np.arange(self._reach)[:, None] - (self._reach // 2 - 1)
-        away = np.abs(position - 0.5 - pixel)
+            return np.floor(position).astype(np.intp)[None], np.ones((1, len(position)), np.float32)
+        left = np.floor(position - 0.5)
         if self._reach == 2:
-            return pixel.astype(np.intp), 1 - away
+            first, share = left.astype(np.intp), (position - 0.5 - left).astype(np.float32)
+            return np.stack([first, first + 1]), np.stack([1 - share, share])
+        pixel = left + np.arange(-1, 3)[:, None]
+        away = np.abs(position - 0.5 - pixel)
         near = ((_CUBIC + 2) * away - (_CUBIC + 3)) * away**2 + 1
         far = _CUBIC * (((away - 5) * away + 8) * away - 4)
-        return pixel.astype(np.intp), np.where(away <= 1, near, np.where(away < 2, far, 0.0))
+        return pixel.astype(np.intp), np.where(away <= 1, near, np.where(away < 2, far, 0.0)).astype(np.float32)
 
     def close(self) -> None:
         """Close the scene that is seen."""
