@@ -354,3 +354,20 @@ def test_from_python_the_same_scene(landsat: Path, tmp_path: Path) -> None:
         assert scene.grid.shape == (5, 5)
     with pytest.raises(TypeError):
         crispmap.compose(landsat, tmp_path / "other.tif", band=["red"])  # type: ignore[call-arg]
+
+
+def test_assets_of_a_stac_item_on_different_grids(tmp_path: Path) -> None:
+    band_file(tmp_path / "a.tif", 7, gsd=10)
+    band_file(tmp_path / "b.tif", 9, gsd=20)
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "ITEM_1", "geometry": None, "links": [],
+        "properties": {"datetime": "2020-01-01T00:00:00Z"},
+        "assets": {
+            "B04": {"href": "a.tif", "roles": ["data"], "eo:bands": [{"common_name": "red"}]},
+            "B11": {"href": "b.tif", "roles": ["data"], "eo:bands": [{"common_name": "swir1"}]},
+        },
+    }  # fmt: skip
+    path = tmp_path / "item.json"
+    path.write_text(json.dumps(item))
+    assert values_of(f"{path}#B04,B11") == {"red": 7, "swir1": 9}
+    assert values_of(f"before={path}#B04,B11") == {"before_red": 7, "before_swir1": 9}
