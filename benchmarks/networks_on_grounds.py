@@ -3,7 +3,7 @@
 Each figure is the mean IoU on the test ground of an example, of several seeds; figures of one seed are anecdotes on
 grounds of hectares. Every run is kept in ``benchmarks/.work/networks`` and not made again.
 
-Usage: python benchmarks/networks_on_grounds.py {methods,choices} [--grounds banepa,kampala] [--seeds 3] [--choices frozen]
+Usage: python benchmarks/networks_on_grounds.py {methods,choices} [--grounds banepa,kampala] [--seeds 3]
 """
 
 from __future__ import annotations

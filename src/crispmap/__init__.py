@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crispmap.api.areas import area, change, sample
     from crispmap.api.figures import evaluate, vectorize
     from crispmap.api.maps import predict, refine
+    from crispmap.api.rasters import compose, resample
     from crispmap.api.training import train
     from crispmap.models.file import load_model
     from crispmap.models.model import Model
@@ -36,11 +37,13 @@ __all__ = [
     "area",
     "change",
     "coarse_model",
+    "compose",
     "evaluate",
     "load_model",
     "open_scene",
     "predict",
     "refine",
+    "resample",
     "sample",
     "train",
     "vectorize",
@@ -54,11 +57,13 @@ _HOMES = {
     "area": "crispmap.api.areas",
     "change": "crispmap.api.areas",
     "coarse_model": "crispmap.models.own_module",
+    "compose": "crispmap.api.rasters",
     "evaluate": "crispmap.api.figures",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",
     "predict": "crispmap.api.maps",
     "refine": "crispmap.api.maps",
+    "resample": "crispmap.api.rasters",
     "sample": "crispmap.api.areas",
     "train": "crispmap.api.training",
     "vectorize": "crispmap.api.figures",

@@ -13,12 +13,12 @@ from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.exactness import blended_tags, halo_tags
 from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_map, warn_of_strange_scene
-from crispmap.inference.pipeline import available_cores
 from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.products import class_map
 from crispmap.inference.scores import ScoreModels, score_work
 from crispmap.inference.squares import map_work
 from crispmap.inference.work import ScoreWork
+from crispmap.raster.pipeline import available_cores
 from crispmap.raster.scene import Scene
 from crispmap.raster.targets import check_paths
 from crispmap.raster.writer import class_map_writer

@@ -26,7 +26,6 @@ from crispmap.inference.exactness import blended_tags, halo_tags
 from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_scene
 from crispmap.inference.job import OpenJob
 from crispmap.inference.options import AUTO, PredictOptions
-from crispmap.inference.pipeline import UNDER_WAY, available_cores, work_through
 from crispmap.inference.plan import visit_blocks
 from crispmap.inference.precision import choose_precision
 from crispmap.inference.products import ClassMap, Product
@@ -36,6 +35,7 @@ from crispmap.inference.work import Layer, ScoreWork, StackedScores
 from crispmap.raster.block_store import BlockStore, store_folder
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.journal import Journal
+from crispmap.raster.pipeline import UNDER_WAY, available_cores, work_through
 from crispmap.raster.refs import SceneRef
 
 JOB_TAG = "CRISPMAP_JOB"  # the tag with the hash of all a map depends on

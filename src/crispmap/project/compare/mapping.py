@@ -25,12 +25,12 @@ from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.inference.engines import EngineChoice
-from crispmap.inference.pipeline import available_cores
 from crispmap.inference.plan import BLOCK_PX
 from crispmap.inference.work import ScoreWork
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
 from crispmap.project.run import map_job
+from crispmap.raster.pipeline import available_cores
 from crispmap.raster.scene import Scene
 from crispmap.types import BoolArray, FloatArray
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.geo.grid import Block
-from crispmap.inference.pipeline import available_cores, work_through
+from crispmap.raster.pipeline import available_cores, work_through
 
 
 def blocks_of(count):
