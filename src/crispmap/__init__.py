@@ -14,10 +14,12 @@ from crispmap.errors import CrispmapError
 from crispmap.geo.grid import Block, Grid
 
 if TYPE_CHECKING:
+    from crispmap.api.areas import area, change, sample
     from crispmap.api.chips import chips
-    from crispmap.api.figures import area, evaluate, vectorize
+    from crispmap.api.figures import evaluate, vectorize
     from crispmap.api.maps import predict, refine
     from crispmap.api.pansharpening import pansharpen
+    from crispmap.api.rasters import compose, resample
     from crispmap.api.training import train
     from crispmap.models.file import load_model
     from crispmap.models.model import Model
@@ -35,14 +37,18 @@ __all__ = [
     "Model",
     "__version__",
     "area",
+    "change",
     "chips",
     "coarse_model",
+    "compose",
     "evaluate",
     "load_model",
     "open_scene",
     "pansharpen",
     "predict",
     "refine",
+    "resample",
+    "sample",
     "train",
     "vectorize",
 ]
@@ -52,15 +58,19 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "crispmap.project.dataset",
     "Model": "crispmap.models.model",
-    "area": "crispmap.api.figures",
+    "area": "crispmap.api.areas",
+    "change": "crispmap.api.areas",
     "chips": "crispmap.api.chips",
     "coarse_model": "crispmap.models.own_module",
+    "compose": "crispmap.api.rasters",
     "evaluate": "crispmap.api.figures",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",
     "pansharpen": "crispmap.api.pansharpening",
     "predict": "crispmap.api.maps",
     "refine": "crispmap.api.maps",
+    "resample": "crispmap.api.rasters",
+    "sample": "crispmap.api.areas",
     "train": "crispmap.api.training",
     "vectorize": "crispmap.api.figures",
 }

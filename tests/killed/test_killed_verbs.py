@@ -62,6 +62,10 @@ VERBS = {
         "evaluate project.yaml", "", {"results/figures.json": Path.read_bytes, "results/report.html": Path.read_bytes}
     ),
     "vectorize": Verb("vectorize map.tif --out map.gpkg", "", {"map.gpkg": polygons}),
+    "compose": Verb(
+        "compose scene.tif --gsd-m 0.4 --block 64 --workers 2 --out composed.tif", "",
+        {"composed.tif": Path.read_bytes},
+    ),
     "compare": Verb(
         "compare project.yaml --methods fcn-rnn,rnn",
         "",
@@ -158,7 +162,7 @@ def test_a_verb_killed_at_any_moment_ends_as_if_it_never_was(
             if (folder / file).exists():
                 assert read(folder / file) == expected[file]
         done = all((folder / file).exists() for file in verb.files)
-        again = " --force" if done and name in ("evaluate", "vectorize") else verb.again
+        again = " --force" if done and name in ("compose", "evaluate", "vectorize") else verb.again
         assert forks.run(folder, verb.command + again) == 0, errors_of(folder)
         assert {file: read(folder / file) for file, read in verb.files.items()} == expected
         if not hidden(folder) <= left:  # a process that outlived the killed one may have had it in use until now

@@ -7,7 +7,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from crispmap.project.file.sections import SceneFile
+from crispmap.project.file.scene_sections import SceneFile
 
 
 def test_nodata_and_its_tolerance_reach_the_scene() -> None:

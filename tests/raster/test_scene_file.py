@@ -20,7 +20,8 @@ from crispmap.geo.grid import Block, Grid
 from crispmap.raster.block_store import store_folder
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import read_whole
-from crispmap.raster.scene_file import WriteOptions, WrittenScene, scene_spec, stored_values, write_scene
+from crispmap.raster.scene_file import scene_spec, stored_values, write_scene
+from crispmap.raster.write_computed import ComputeOptions, Written
 from crispmap.types import BoolArray, FloatArray
 
 
@@ -50,9 +51,9 @@ def scene(kind: str = "uint16", height: int = 150, width: int = 200) -> WholeNum
     return made
 
 
-def write(made: WholeNumbers, path: Path, **options: Any) -> WrittenScene:
-    how = WriteOptions(**options)
-    return write_scene(made, scene_spec(made, path, how.dtype, {"MADE": "here"}), {"scene": "one"}, how)
+def write(made: WholeNumbers, path: Path, dtype: Any = "same", **options: Any) -> Written:
+    how = ComputeOptions(**options)
+    return write_scene(made, scene_spec(made, path, dtype, {"MADE": "here"}), {"scene": "one"}, how)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_whole_numbers_are_the_nearest_of_their_type_but_nodata(values: list[flo
 
 def test_any_block_gives_the_same_bytes(tmp_path: Path) -> None:
     made = scene()
-    written = [write(made, tmp_path / f"{side}.tif", block_px=side).path.read_bytes() for side in (64, 96, 1024)]
+    written = [write(made, tmp_path / f"{side}.tif", block_px=side).paths[0].read_bytes() for side in (64, 96, 1024)]
     assert written[0] == written[1] == written[2]
 
 

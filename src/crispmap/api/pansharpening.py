@@ -17,7 +17,8 @@ from crispmap.raster.pansharpen.methods import DEFAULT_METHOD, PansharpenMethod
 from crispmap.raster.pansharpen.run import PansharpenOptions, pansharpen_files, pansharpen_pair
 from crispmap.raster.resolve import resolve_scenes, stacked
 from crispmap.raster.scene import Scene
-from crispmap.raster.scene_file import StoredType, WriteOptions
+from crispmap.raster.scene_file import StoredType
+from crispmap.raster.write_computed import ComputeOptions
 
 
 class FileChoices(TypedDict, total=False):
@@ -66,15 +67,17 @@ def pansharpen(
     """
     rest = dict(options)
     check_keywords(options, FileChoices.__annotations__)
-    how = PansharpenOptions(method, None if weights is None else tuple(weights), register)
-    write = WriteOptions(cast(StoredType, rest.pop("dtype", "same")), force=bool(rest.pop("force", False)))
+    how = PansharpenOptions(
+        method, None if weights is None else tuple(weights), register, dtype=cast(StoredType, rest.pop("dtype", "same"))
+    )
+    run = ComputeOptions(force=bool(rest.pop("force", False)))
     where = cast(Georeference, rest)
     if isinstance(multispectral, str | Path | list | tuple):
         check_keywords(where, beside_file=True)
         target = target_of(out, "classes", "sharp.tif")
         files = multispectral if isinstance(multispectral, list | tuple) else [multispectral]
         (sharp,) = resolve_scenes([path_of(pan, "panchromatic scene")])
-        pansharpen_files(stacked(resolve_scenes([path_of(one, "scene") for one in files])), sharp, target, how, write)
+        pansharpen_files(stacked(resolve_scenes([path_of(one, "scene") for one in files])), sharp, target, how, run)
         return target
     no_target(out)
     if isinstance(pan, str | Path):

@@ -26,9 +26,13 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 _ARGUMENT = re.compile(
-    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|balance|bands|block_px|buffer_m|classes|device|encoding|fit_area|force|format|"
-    r"full_scale|gsd_m|halo_px|kind|max_nodata|max_shift_m|memory_bytes|method|nodata|nodata_tolerance|out|pan_band|recalibrated|refiner|"
-    r"restart|resume|scene|scheduler|size_px|split_block_px|start|threshold|tolerance|unknown|verify_seams|weights|workers)"
+    r"(?<![\w.-])("
+    r"against|all_as|assume_crs|assume_gsd_m|balance|bands|block_px|buffer_m|by|classes|date_tag|dates|device|encoding|"
+    r"extent|fit_area|force|format|full_scale|gsd_m|halo_px|kind|layer|lowest|max_nodata|max_shift_m|memory_bytes|method|"
+    r"nodata|nodata_tolerance|out|out_nodata|overlap|overlapping_regions|pan_band|period|recalibrated|refiner|"
+    r"reflectance|restart|resume|scene|scheduler|sensor|size_px|split_block_px|standard_error|start|threshold|tolerance|"
+    r"unknown|verify_seams|weights|workers"
+    r")"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from crispmap.inference.predict import Outputs
     from crispmap.inference.run import MapResult
     from crispmap.raster.refs import SceneChoices
+    from crispmap.raster.write_computed import ComputeOptions
     from crispmap.training.options import TrainerOptions
 
-_BLOCK = "Side of the blocks of work: smaller ones need less memory; the map is the same."
+_BLOCK = "Side of the blocks of work: smaller ones need less memory; the result is the same."
 _BANDS = "Bands of the scene in the order the models were trained on, such as 3,2,1. By default all but alpha."
 _GB = "What training data may take in memory, such as 2GB; the rest stays on disk. By default a quarter of it."
 
@@ -217,6 +218,23 @@ class VectorFlags:
         str | None, typer.Option(metavar="CRS", help="The CRS of a file without one, such as EPSG:4326; or scene.")
     ] = None
     encoding: EncodingOption = None
+
+
+@dataclass(frozen=True)
+class ComputeFlags:
+    """How rasters are computed."""
+
+    block: Annotated[int, typer.Option(min=64, max=16384, metavar="PX", help=_BLOCK)] = 1024
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Threads that compute; by default one a core, up to 8.")
+    ] = None
+    restart: Annotated[bool, typer.Option("--restart", help="Discard an unfinished run, do not resume it.")] = False
+
+    def options(self, force: bool) -> ComputeOptions:
+        """Return them as the library takes them."""
+        from crispmap.raster.write_computed import ComputeOptions
+
+        return ComputeOptions(self.block, self.workers, force=force, restart=self.restart)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from crispmap.cli.console import notify, print_json, print_line
-from crispmap.cli.options import ForceOption, JsonOption, grouped, notify_written, words_of
+from crispmap.cli.options import ComputeFlags, ForceOption, JsonOption, grouped, notify_written, words_of
 from crispmap.cli.progress import TerminalProgress
 from crispmap.errors import InputError
 
 if TYPE_CHECKING:
     from crispmap.raster.pansharpen.run import Pansharpened, PansharpenOptions
     from crispmap.raster.refs import SceneRef
-    from crispmap.raster.scene_file import WriteOptions
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,16 @@ class PansharpenFlags:
         bool, typer.Option("--quality", help="Score the result, as it is and at degraded resolution.")
     ] = False
 
+    dtype: Annotated[
+        Literal["same", "float32"],
+        typer.Option(help="The type of the values: that of the multispectral scene, or this."),
+    ] = "same"
+
     def options(self) -> PansharpenOptions:
         """Return them as the library takes them."""
         from crispmap.raster.pansharpen.run import PansharpenOptions
 
-        return PansharpenOptions(self.method, _numbers(self.weights), self.register, self.quality)
+        return PansharpenOptions(self.method, _numbers(self.weights), self.register, self.quality, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -79,24 +83,10 @@ class ReadFlags:
 
 
 @dataclass(frozen=True)
-class WriteFlags:
-    """How the result is written."""
+class RunFlags(ComputeFlags):
+    """How the image is computed and written."""
 
-    dtype: Annotated[
-        Literal["same", "float32"],
-        typer.Option(help="The type of the values: that of the multispectral scene, or this."),
-    ] = "same"
-    block: Annotated[
-        int, typer.Option(min=64, max=16384, metavar="PX", help="Side of the blocks of work; the file is the same.")
-    ] = 1024
-    restart: Annotated[bool, typer.Option("--restart", help="Discard an unfinished file, do not resume it.")] = False
     force: ForceOption = False
-
-    def options(self) -> WriteOptions:
-        """Return them as the library takes them."""
-        from crispmap.raster.scene_file import WriteOptions
-
-        return WriteOptions(self.dtype, self.block, self.force, self.restart)
 
 
 @grouped
@@ -111,7 +101,7 @@ def pansharpen(
     out: Annotated[Path, typer.Option(help="The image to write, a GeoTIFF on the panchromatic pixels.")],
     how: PansharpenFlags,
     read: ReadFlags,
-    write: WriteFlags,
+    run: RunFlags,
     as_json: JsonOption = False,
 ) -> None:
     """Put the detail of a panchromatic scene into a multispectral one.
@@ -123,7 +113,7 @@ def pansharpen(
 
     began = time.perf_counter()
     multispectral, pan = read.scenes(scenes)
-    made = pansharpen_files(multispectral, pan, out, how.options(), write.options(), TerminalProgress())
+    made = pansharpen_files(multispectral, pan, out, how.options(), run.options(run.force), TerminalProgress())
     if as_json:
         print_json(figures_of(made))
     else:

@@ -24,7 +24,8 @@ from rasterio.windows import Window
 _SIGNS = {"enu": (1, 1), "wsu": (-1, -1), "wnu": (-1, 1), "esu": (1, -1)}  # of east and north, by PROJ's axis order
 _SAME_IN_ANY_ORDER = {
     *("close", "closed", "colorinterp", "colormap", "compression", "count", "crs", "descriptions", "driver", "dtypes"),
-    *("files", "gcps", "indexes", "mask_flag_enums", "name", "nodata", "nodatavals", "rpcs", "subdatasets", "tags"),
+    *("files", "gcps", "indexes", "mask_flag_enums", "name", "nodata", "nodatavals", "offsets", "rpcs", "scales"),
+    *("subdatasets", "tags"),
 }
 
 

@@ -42,7 +42,8 @@ class ProjectFacts:
             return {"data set": self.project.data_set.section.path} | self._models
         for one in self.project.scenes:
             end = "" if len(self.project.scenes) == 1 else f" of {one.name}"
-            found[f"scene{end}"] = one.path
+            composed = one.ref.composition is not None
+            found |= {f"scene{end}{f', {name}' if composed else ''}": path for name, path in one.images.items()}
             sections = {"labels": one.labels, "reference": one.reference, "coarse scores": one.scores}
             found |= {f"{name}{end}": section.path for name, section in sections.items() if section is not None}
         return found | self._models

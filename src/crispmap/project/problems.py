@@ -57,7 +57,7 @@ def _missing(where: str, path: Path) -> Problem:
 
 def _missing_files(scene: ProjectScene) -> Iterator[Problem]:
     sections = {"labels": scene.labels, "reference": scene.reference, "scores": scene.scores}
-    files = {"path": scene.path, **{name: one.path for name, one in sections.items() if one is not None}}
+    files = {**scene.images, **{name: one.path for name, one in sections.items() if one is not None}}
     for name, path in files.items():
         if not _is_here(path):
             yield _missing(f"scene {scene.name}, {name}", path)
@@ -69,7 +69,7 @@ def _is_here(path: Path) -> bool:
 
 def _of_scene(project: Project, scene: ProjectScene) -> Iterator[Problem]:
     name = f"scene {scene.name}"
-    if not _is_here(scene.path):
+    if not all(map(_is_here, scene.images.values())):
         return
     try:
         with open_scene(scene.ref) as opened:

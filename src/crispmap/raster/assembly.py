@@ -24,6 +24,7 @@ from crispmap.raster.targets import check_target, hidden_beside, put_in_place, r
 
 MARK = "finished.json"  # the mark: all files are complete and may be moved
 BUILT = "finished"  # the folder in which files are made
+_OPEN_FILES = 40  # files of blocks that GDAL keeps open, each with a tile in memory: a row of a scene of 40,000 pixels
 
 
 class Assembly:
@@ -66,7 +67,9 @@ class Assembly:
         self.clear()
         home = self._folder / BUILT
         home.mkdir()
-        with rasterio.Env(CPL_TMPDIR=str(home), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        with rasterio.Env(
+            CPL_TMPDIR=str(home), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_MAX_DATASET_POOL_SIZE=_OPEN_FILES
+        ):
             for number, spec in enumerate(self._specs):
                 if on_file_start is not None:
                     on_file_start(spec.path)

@@ -103,7 +103,7 @@ def _write_file(path: Path, values: NDArray[Any], spec: RasterSpec) -> BlockFile
     """Write a GeoTIFF through memory: GDAL does not report a full disk."""
     side = min(_TILE_PX, max(16, -(-max(values.shape[1:]) // 16) * 16))
     options: dict[str, Any] = {"tiled": True, "blockxsize": side, "blockysize": side, "interleave": "band"}
-    if spec.dtype.kind != "f":  # floats hardly compress, and GDAL reads them several times
+    if spec.dtype.itemsize == 1:  # wider values are measured: they hardly compress, and GDAL reads them several times
         options |= {"compress": "deflate", "zlevel": 1}
     with MemoryFile() as memory:
         with memory.open(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene
 from crispmap.raster.stack import NAMELESS, gdal_source
 from crispmap.types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from crispmap.raster.composed import ComposedScene
 
 _GSD_TOLERANCE = 0.01
 _QUICK_BLOCK_PX = 512
@@ -76,7 +79,12 @@ def open_scene(
                 expected="a finite distance above 0 metres",
                 remedy="Give the side of a pixel on the ground, such as 0.5.",
             )
-    scene = FileScene(ref)
+    if ref.composition is None:
+        scene: FileScene | ComposedScene = FileScene(ref)
+    else:
+        from crispmap.raster.composed import ComposedScene  # which is made of files
+
+        scene = ComposedScene(ref)
     try:
         scene.warn_about_pixels()
         return scene if gsd_m is None else _at_distance(scene, gsd_m)
@@ -143,6 +151,7 @@ class FileScene(Scene):
         bands: The band numbers it is read with, 1-based.
         path: The file; the first of several.
         tags: The file's metadata.
+        scaling: Scale and offset that the file declares for each of the bands; 1 and 0 where it declares none.
     """
 
     def __init__(self, source: str | Path | SceneRef, **choices: Unpack[SceneChoices]) -> None:
@@ -158,6 +167,7 @@ class FileScene(Scene):
                 self.grid, self.turn = grid_of(dataset, self.path, ref.assume_gsd_m), as_stored(dataset)[1]
                 self.band_names = _names_of(dataset, self._bands, ref.band_names)
                 self.tags: dict[str, str] = tags_of(dataset)
+                self.scaling = _scaling_of(dataset, self._bands)
                 self.quick_windows = len(ref.files) == 1 and _has_quick_windows(dataset)
         except BaseException:
             self._pool.close()
@@ -167,6 +177,16 @@ class FileScene(Scene):
     def bands(self) -> tuple[int, ...]:
         """The band numbers it is read with, 1-based."""
         return tuple(self._bands)
+
+    @property
+    def nodata_values(self) -> tuple[float | None, ...]:
+        """The nodata value of each band."""
+        return self._masks.values
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether pixels may be invalid whatever their values: by alpha or a mask."""
+        return self._masks.has_mask
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -226,14 +246,15 @@ class _MaskRule:
         dtypes = [dataset.dtypes[band - 1] for band in bands]
         declared = [dataset.nodatavals[band - 1] for band in bands]
         check_nodata(ref.nodata, ref.nodata_tolerance, declared, dtypes)
-        values = declared if ref.nodata is None else [ref.nodata] * len(bands)
+        self.values = tuple(declared if ref.nodata is None else [ref.nodata] * len(bands))
         self.dtype = np.dtype(np.result_type(*dtypes))
-        self.nodata = NodataRule.of(values, dtypes, ref.nodata_tolerance)
+        self.nodata = NodataRule.of(self.values, dtypes, ref.nodata_tolerance)
         self._alpha = alpha
         self._mask_bands = _bands_with_masks(dataset, [band for band in bands if band not in alpha])
         # whether no pixel without data is taken for one with data, as far as a person has said
         denied = ref.nodata is not None and math.isnan(ref.nodata)
-        self.is_exact = bool(alpha or self._mask_bands or ref.nodata_tolerance or denied)
+        self.has_mask = bool(alpha or self._mask_bands)
+        self.is_exact = bool(self.has_mask or ref.nodata_tolerance or denied)
 
     def valid(self, dataset: DatasetReader, raw: Any, window: Window) -> BoolArray:
         """Return the valid pixels (row, col) of a window whose raw values (band, row, col) are given."""
@@ -293,6 +314,11 @@ def _has_quick_windows(dataset: DatasetReader) -> bool:
     """Return whether a raster is a local GeoTIFF of small tiles that are not compressed."""
     plain = is_plain_file(dataset.name) and dataset.driver == "GTiff" and dataset.compression is None
     return plain and max(max(shape) for shape in dataset.block_shapes) <= _QUICK_BLOCK_PX
+
+
+def _scaling_of(dataset: DatasetReader, bands: list[int]) -> tuple[tuple[float, float], ...]:
+    """Return the scale and the offset that a raster declares for bands."""
+    return tuple((dataset.scales[band - 1], dataset.offsets[band - 1]) for band in bands)
 
 
 def _names_of(dataset: DatasetReader, bands: list[int], given: Sequence[str]) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ import json
 import re
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from rasterio.io import DatasetReader
 from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.files.address import is_plain_file, web_address
 from crispmap.files.dataset import open_dataset
+from crispmap.files.quiet import ignoring
 from crispmap.geo.grid import Block
+from crispmap.raster.composition import Composition
 from crispmap.raster.files import FileScene
 from crispmap.raster.refs import SceneRef
 
@@ -50,8 +52,9 @@ def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
         GridError: If its files do not lie on one grid.
     """
     ref = source if isinstance(source, SceneRef) else SceneRef.of(source)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GeoreferenceWarning)  # raised when the scene is opened
+    if ref.composition is not None:
+        return _of_composition(ref, ref.composition, times)
+    with ignoring(GeoreferenceWarning):  # raised when the scene is opened
         scene = FileScene(ref)
     with scene:
         grid = [
@@ -72,6 +75,19 @@ def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
                 facts.append(_server_facts(name) if local is None else _local_facts(local, share, times))
         if None in facts:
             facts.append(_pixel_facts(scene))
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _of_composition(ref: SceneRef, composition: Composition, times: bool) -> str:
+    """Return the fingerprint of a composed scene: of its files, and of what is made of them."""
+    sources = {one.file for one in composition.sources}  # of another file, its grid is taken
+    content = {
+        file: fingerprint(
+            replace(ref, files=(file,), bands=None, composition=None) if file in sources else file, times=times
+        )
+        for file in ref.files
+    }
+    facts = [_VERSION, asdict(composition.renamed(lambda file: content[file])), ref.bands]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

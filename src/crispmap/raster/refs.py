@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from crispmap.files.address import gdal_name, is_plain_file, name_of, shown
+from crispmap.raster.composition import Composition
 
 _FILES_NAMED = 3
 
@@ -23,7 +24,7 @@ class SceneChoices(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class SceneRef:
-    """A scene by its files: one raster, or several on one grid whose bands follow each other.
+    """A scene by its files: one raster, several on one grid whose bands follow each other, or any that are composed.
 
     It can be pickled; ``open_scene`` opens it.
     """
@@ -36,11 +37,17 @@ class SceneRef:
     assume_gsd_m: float | None = None  # side of a pixel in metres, for a scene without georeference
     nodata: float | None = None  # of all bands, in place of what the files declare; NaN for none
     nodata_tolerance: float = 0.0  # how far from nodata all bands of a pixel may be for it to be invalid
+    composition: Composition | None = None  # how bands of the files make the scene, where they are on several grids
 
     @classmethod
     def of(cls, path: str | Path) -> SceneRef:
         """Return the scene of one raster: a file, an address, or any name GDAL opens."""
         return cls(name_of(path), (gdal_name(path),))
+
+    @classmethod
+    def composed(cls, name: str, composition: Composition) -> SceneRef:
+        """Return the scene that bands of several files make."""
+        return cls(name, composition.files, composition=composition)
 
     def choosing(self, **choices: Unpack[SceneChoices]) -> SceneRef:
         """Return the scene read in another way; what is None stays as it is."""
@@ -51,8 +58,12 @@ class SceneRef:
 
     def absolute(self) -> SceneRef:
         """Return the scene with absolute paths, for processes in other folders."""
-        files = (str(Path(file).absolute()) if is_plain_file(file) else file for file in self.files)
-        return replace(self, files=tuple(files))
+
+        def absolute(file: str) -> str:
+            return str(Path(file).absolute()) if is_plain_file(file) else file
+
+        composition = self.composition and self.composition.renamed(absolute)
+        return replace(self, files=tuple(map(absolute, self.files)), composition=composition)
 
     @property
     def path(self) -> Path:

@@ -19,6 +19,7 @@ from crispmap.raster.taps import HALF, Axis, Interpolation, weight_sums, weighte
 from crispmap.types import BoolArray, FloatArray
 
 _SOURCE_PX = 2048  # longest side, in source pixels, of what is read at once; bounds memory at any ratio
+_SOURCE_BANDS = 4  # of more bands, less is read at once
 _SAME_PX = 1e-4  # places this near to each other are one, but for rounding
 
 
@@ -45,7 +46,8 @@ class TappedScene(Scene):
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Return one block that lies inside the grid, computed piece by piece if the source block is large."""
-        step_y, step_x = (max(1, int(_SOURCE_PX / axis.ratio)) for axis in (self._rows, self._cols))
+        side_px = _SOURCE_PX / math.sqrt(max(1, self.band_count / _SOURCE_BANDS))
+        step_y, step_x = (max(1, int(side_px / axis.ratio)) for axis in (self._rows, self._cols))
         if block.height <= step_y and block.width <= step_x:
             return self._piece(block)
         image = np.empty((self.band_count, *block.shape), np.float32)

@@ -1,46 +1,23 @@
-"""Scenes that are computed when read, written to files block by block; a killed run is resumed."""
+"""Scenes that are computed when read, written to files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.errors import SceneError
-from crispmap.events import SILENT, Events, progress, resumable
+from crispmap.events import SILENT, Events
 from crispmap.geo.grid import Block
-from crispmap.raster.block_store import BlockStore
-from crispmap.raster.pipeline import available_cores, work_through
 from crispmap.raster.scene import Scene
 from crispmap.raster.spec import RasterSpec
+from crispmap.raster.write_computed import ComputeOptions, Written, write_computed
 from crispmap.types import BoolArray, FloatArray
 
 StoredType: TypeAlias = Literal["same", "float32"]
 """The type of the values in a file: that of the scene, or float32."""
-
-
-@dataclass(frozen=True)
-class WriteOptions:
-    """How a scene is written."""
-
-    dtype: StoredType = "same"
-    block_px: int = 1024  # side of the blocks of work; the file is the same whatever it is
-    force: bool = False  # replace a file that exists
-    restart: bool = False  # discard what an earlier run has left unfinished
-
-
-@dataclass(frozen=True)
-class WrittenScene:
-    """What writing a scene has come to."""
-
-    path: Path
-    resumed: int  # blocks that an earlier run had finished
-    blocks: int  # in all
 
 
 def scene_spec(scene: Scene, path: str | Path, dtype: StoredType, tags: Mapping[str, str]) -> RasterSpec:
@@ -76,51 +53,18 @@ def write_scene(
     scene: Scene,
     spec: RasterSpec,
     identity: Mapping[str, str],
-    options: WriteOptions = WriteOptions(),
+    options: ComputeOptions = ComputeOptions(),
     events: Events = SILENT,
-) -> WrittenScene:
-    """Write a scene to a file; it appears complete or not at all, and a run that was killed goes on.
-
-    The bytes of the file depend on the pixels and the spec alone.
-
-    Args:
-        identity: All that decides the pixels, by name; see ``BlockStore.open``.
+) -> Written:
+    """Write a scene to a file of ``scene_spec``; see ``write_computed``.
 
     Raises:
-        OutputError: As ``BlockStore``.
+        OutputError: As ``write_computed``.
         SceneError: If the scene cannot be read, or no pixel of it is valid.
     """
-    block_px, force, restart = options.block_px, options.force, options.restart
-    with BlockStore.open([spec], identity=identity, block_px=block_px, force=force, restart=restart) as store:
-        try:
-            return _written(scene, spec, store, events)
-        except BaseException:
-            if not store.finished:  # nothing is lost, so nothing is left
-                store.discard()
-            raise
 
-
-def _written(scene: Scene, spec: RasterSpec, store: BlockStore, events: Events) -> WrittenScene:
-    """Compute the blocks that are missing, and finish the file."""
-    blocks, finished = list(scene.grid.blocks(store.block_px)), set(store.finished)
-
-    def work(block: Block, _: Executor) -> None:
+    def compute(block: Block) -> list[NDArray[Any]] | None:
         image, valid = scene.read(block)
-        store.write(block, [stored_values(image, valid, spec.dtype)] if valid.any() else None)
+        return [stored_values(image, valid, spec.dtype)] if valid.any() else None
 
-    total, done = (sum(block.height * block.width for block in some) for some in (blocks, finished))
-    with progress(events, spec.path.name, total, done=done) as running:
-        with resumable("The finished blocks are kept; the same command goes on from there."):
-            work_through(
-                [block for block in blocks if block not in finished], work, threads=1,
-                done=lambda block: running.advance(block.height * block.width), under_way=available_cores() + 1,
-            )  # fmt: skip
-        if not store.has_pixels:
-            store.discard()
-            raise SceneError(
-                f"{scene.path} has no valid pixel to write.", expected="a scene with data",
-                remedy="Check the nodata values of its files with gdalinfo.",
-            )  # fmt: skip
-        running.note(f"Writing {spec.path.name}")
-        store.finish()
-    return WrittenScene(spec.path, len(finished), len(blocks))
+    return write_computed([spec], compute, identity, options=options, events=events, title=spec.path.name)

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from crispmap.project.file.findings import bad_value, shown
-from crispmap.project.file.sections import InputPath, SceneFile, Section, Text, checked_path, key
+from crispmap.project.file.scene_sections import SceneFile
+from crispmap.project.file.sections import InputPath, Section, Text, checked_path, key
 from crispmap.project.pairs.layout import LAYOUTS
 
 SHARE = "a share such as 0.1, a list of ids, or the path of a text file with an id a line"

@@ -18,6 +18,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from crispmap.errors import ProjectError, did_you_mean
 from crispmap.project.file.marked_yaml import Location, MarkedYaml
 
+UNION_TAG = "<"
+"""How the tags of unions begin: pydantic names them among the keys, and no person does."""
 _SHOWN_FINDINGS = 8
 _SHOWN_CHARACTERS = 80
 
@@ -53,7 +55,7 @@ def findings_of(error: ValidationError, root: type[BaseModel], value: object) ->
 
 
 def _finding_of(error: ErrorDetails, sections: _Sections) -> Finding:
-    at: Location = error["loc"]
+    at: Location = tuple(key for key in error["loc"] if not str(key).startswith(UNION_TAG))
     kind, value = error["type"], error["input"]
     expected = sections.expected(at)
     if kind == "crispmap":

@@ -9,6 +9,7 @@ from pydantic import Field
 from crispmap.project.file import sections
 from crispmap.project.file.dataset_section import DatasetSection
 from crispmap.project.file.networks import CoarseField, CoarseSection, FinetuneField, RefinerField
+from crispmap.project.file.scene_sections import SceneEntry, SceneSection
 from crispmap.project.file.sections import FORMAT, GSD, AreasSection, Name, Positive, Section, key
 
 
@@ -24,8 +25,8 @@ class ProjectFile(Section):
     crispmap: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = Field(description=f"format of the file: {FORMAT}")
     name: Name = Field(description=f"name of the project: {sections.NAME}")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = key("seed of all randomness: a whole number from 0 to 4294967295", 0)
-    scene: sections.SceneSection | None = key("the one scene: a mapping with the key path")
-    scenes: Annotated[tuple[sections.SceneEntry, ...], Field(min_length=1)] | None = key(
+    scene: SceneSection | None = key("the one scene: a mapping with the key path")
+    scenes: Annotated[tuple[SceneEntry, ...], Field(min_length=1)] | None = key(
         "several scenes in place of scene: a list of mappings with the keys path and areas"
     )
     dataset: DatasetSection | None = key("images and masks in folders: a mapping with the key path")

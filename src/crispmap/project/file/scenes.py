@@ -31,6 +31,13 @@ class ProjectScene:
     at: Location = ()  # in the project file
     mapped: bool = True  # whether a map is made of it; of a data set's images that train, none is
 
+    @property
+    def images(self) -> dict[str, Path]:
+        """Its rasters, by what they are: one, or the file of each band."""
+        if self.ref.composition is None:
+            return {"path": self.path}
+        return {one.name: Path(one.file) for one in self.ref.composition.sources}
+
 
 def scenes_of(file: ProjectFile, marked: MarkedYaml, path: Path) -> tuple[tuple[ProjectScene, ...], list[Finding]]:
     """Return the scenes of a project file, and what is wrong with them."""

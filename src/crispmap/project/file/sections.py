@@ -18,7 +18,6 @@ from crispmap.geo.area_pieces import AREA_ROLES, AreaPiece, parse_crs
 from crispmap.labels.osm import OSM_PRESETS, PRESET_WIDTHS_M
 from crispmap.labels.reader import SCENE_COORDINATES
 from crispmap.project.file.findings import bad_value, shown
-from crispmap.raster.refs import SceneRef
 
 FORMAT = 2
 """The format of project files this version writes; it reads format 1 too."""
@@ -120,36 +119,6 @@ class Section(BaseModel):
     """A part of the project file: no unknown keys, no values of another type, no infinities."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class SceneFile(Section):
-    """An image."""
-
-    path: InputPath = Field(description="the image: the path or address of a raster, such as scene.tif")
-    bands: Annotated[tuple[Count, ...], Field(min_length=1)] | None = key(
-        "bands to use, all by default: a list of numbers counted from 1, such as [1, 2, 3]"
-    )
-    assume_gsd_m: Positive | None = key(f"pixel size of a scene without georeference, {GSD}")
-    nodata: float | Literal["nan"] | None = key(
-        "value of pixels without data, in place of the file's own: a number, or nan for no such value"
-    )
-    nodata_tolerance: NotNegative = key(
-        "how far from nodata all bands of a pixel without data may be, for lossy compression: 0 or more", 0.0
-    )
-
-    @property
-    def ref(self) -> SceneRef:
-        """The scene as it is read."""
-        nodata = None if self.nodata is None else float(self.nodata)
-        return SceneRef.of(self.path).choosing(
-            bands=self.bands, assume_gsd_m=self.assume_gsd_m, nodata=nodata, nodata_tolerance=self.nodata_tolerance
-        )
-
-
-class SceneSection(SceneFile):
-    """The image of a project of one scene."""
-
-    gsd_m: Positive | None = key(f"pixel size to work at, the scene's own by default, {GSD}")
 
 
 class ClassEntry(Section):
@@ -261,13 +230,3 @@ LABELS = "imprecise labels, for the coarse network: a mapping with the key path"
 REFERENCE = "precise labels, for refiner and figures: a mapping with the key path"
 AREAS = f"what each area is used for: a mapping of {', '.join(AREA_ROLES)}"
 SCORES = "coarse scores of another tool: a mapping such as {path: coarse.tif, kind: auto}"
-
-
-class SceneEntry(SceneFile):
-    """One scene of several, with its own labels, reference, areas and scores."""
-
-    name: Name | None = key(f"name of the scene in results, by default that of its file: {NAME}")
-    labels: LabelSection | None = key(LABELS)
-    reference: ReferenceSection | None = key(REFERENCE)
-    scores: ScoreSource | None = key(SCORES)
-    areas: AreasSection = key(AREAS, AreasSection())

@@ -21,7 +21,7 @@ from crispmap.types import DoubleArray, FloatArray
 
 PansharpenMethod: TypeAlias = Literal["brovey", "ihs", "gs", "gsa", "pca", "hpm"]
 METHODS: tuple[PansharpenMethod, ...] = get_args(PansharpenMethod)
-DEFAULT_METHOD: PansharpenMethod = "hpm"  # best by the degraded-resolution figures of three sensors; decision 0045
+DEFAULT_METHOD: PansharpenMethod = "hpm"  # best by the degraded-resolution figures of three sensors; decision 0046
 WEIGHTED: tuple[PansharpenMethod, ...] = ("brovey", "ihs", "gs")
 """Methods whose intensity may be given as weights of the bands."""
 

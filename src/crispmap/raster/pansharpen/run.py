@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from crispmap.errors import CrispmapWarning
@@ -20,8 +19,9 @@ from crispmap.raster.pansharpen.registration import Shift, estimate_shift
 from crispmap.raster.pansharpen.scene import PansharpenedScene, check_pair, open_pansharpened
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
-from crispmap.raster.scene_file import WriteOptions, WrittenScene, scene_spec, write_scene
+from crispmap.raster.scene_file import StoredType, scene_spec, write_scene
 from crispmap.raster.targets import check_paths, check_raster_target
+from crispmap.raster.write_computed import ComputeOptions, Written
 
 METHOD_TAG = "CRISPMAP_PANSHARPENED"  # the tag of a pansharpened image with its method
 SHIFT_TAG = "CRISPMAP_SHIFT_PX"  # the tag with the shift undone, columns and rows of multispectral pixels
@@ -36,13 +36,14 @@ class PansharpenOptions:
     weights: tuple[float, ...] | None = None  # of the bands in the intensity, for brovey, ihs and gs
     register: bool = False  # measure how far the multispectral scene lies from the panchromatic one, and undo it
     quality: bool = False  # score the result
+    dtype: StoredType = "same"  # of the file: that of the multispectral scene, or float32
 
 
 @dataclass(frozen=True)
 class Pansharpened:
     """A pansharpened file: how it was made and what it is worth."""
 
-    written: WrittenScene
+    written: Written
     injection: Injection
     shift: Shift | None  # found, where registration was asked for; undone where it is sure
     without_reference: NoReference | None  # figures, where asked for
@@ -78,19 +79,19 @@ def pansharpen_files(
     pan: SceneRef,
     out: str | Path,
     options: PansharpenOptions = PansharpenOptions(),
-    write: WriteOptions = WriteOptions(),
+    run: ComputeOptions = ComputeOptions(),
     events: Events = SILENT,
 ) -> Pansharpened:
     """Write the bands of a multispectral scene with the detail of a panchromatic one, a Cloud-Optimized GeoTIFF.
 
-    The bytes of the file depend on scenes, options and ``write.dtype`` alone. A run that was killed is resumed.
+    The bytes of the file depend on scenes and options alone. A run that was killed is resumed.
 
     Raises:
         InputError, SceneError, GridError: As ``open_pansharpened``; or if a scene cannot be read.
         OutputError: If the file exists without ``force``, is one of the inputs, or cannot be written.
     """
     check_paths([Path(out)], [*multispectral.paths, *pan.paths])
-    check_raster_target(out, force=write.force)
+    check_raster_target(out, force=run.force)
     with few_blocks_kept(_CACHE_BYTES), open_scene(multispectral) as bands, open_scene(pan) as sharp:
         scene, shift = pansharpen_pair(bands, sharp, options, events)
         tags: dict[str, str] = {METHOD_TAG: options.method}
@@ -100,9 +101,8 @@ def pansharpen_files(
             "multispectral": fingerprint(multispectral),
             "panchromatic": fingerprint(pan),
             "settings": json.dumps([options.method, options.weights, options.register]),
-            "crispmap": version("crispmap"),
         }
-        written = write_scene(scene, scene_spec(scene, out, write.dtype, tags), identity, write, events)
+        written = write_scene(scene, scene_spec(scene, out, options.dtype, tags), identity, run, events)
         figures, degraded = None, None
         if options.quality:
             figures = assess(scene)
@@ -118,7 +118,7 @@ def undone(shift: Shift | None) -> Shift | None:
 def figures_of(made: Pansharpened) -> dict[str, object]:
     """Return how a file was made and what it is worth as plain values; what was not measured is left out."""
     found: dict[str, object] = {
-        "path": made.written.path, "method": made.injection.method, "weights": list(made.injection.weights),
+        "path": made.written.paths[0], "method": made.injection.method, "weights": list(made.injection.weights),
         "gains": list(made.injection.gains),
     }  # fmt: skip
     if made.shift is not None:
