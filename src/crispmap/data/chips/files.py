@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,7 +13,6 @@ from typing import Any, Literal, TypeAlias
 
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 
 from crispmap.classes import ClassSchema
 from crispmap.data.chips.survey import Chip
@@ -109,15 +107,10 @@ class ChipFiles:
             profile = {"count": len(values), "height": values.shape[1], "width": values.shape[2], "nodata": gap}
             if self.form == "tif":
                 place["predictor"] = 3 if values.dtype.kind == "f" else 2
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                driver = "GTiff" if self.form == "tif" else "PNG"
-                with rasterio.open(
-                    self.folder / name, "w", driver=driver, dtype=values.dtype, **profile, **place
-                ) as to:
-                    to.write(values)
-                    if gap == IGNORE and name.startswith(MASKS):
-                        to.write_colormap(1, colours)
+            with rasterio.open(self.folder / name, "w", dtype=values.dtype, **profile, **place) as dataset:
+                dataset.write(values)
+                if name.startswith(MASKS):
+                    dataset.write_colormap(1, colours)
 
     def describe(self, chips: Sequence[Chip], grid: Grid, summary: dict[str, Any]) -> None:
         """Write the manifest, lists of ids by role, the classes, the section of a project file, and the summary."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from crispmap.classes import ClassSchema
 from crispmap.data.chips.cut import ChipCut
@@ -196,15 +197,25 @@ def _write_all(scene: Scene, labels: LabelReader, files: ChipFiles, chips: Seque
         (files.folder / part).mkdir(parents=True)
     by_block = {one.block: one for one in chips}
 
+    alone = threading.Lock()  # a mask is one open file, which threads may not share
+
     def work(block: Block, _: Executor) -> None:
-        image, valid, mask = _read(scene, labels, block)
+        image, valid = scene.read(block)
+        with alone:
+            mask = mask_of(scene, labels, block)
         files.write(by_block[block], scene.grid, stored_values(image, valid, spec.dtype), nodata, mask)
 
-    with progress(events, "chips", sum(one.height * one.width for one in by_block)) as running:
+    # Here and not in the threads, which share the filters of warnings.
+    with warnings.catch_warnings(), progress(events, "chips", sum(map(_pixels, by_block))) as running:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         work_through(
-            by_block, work, threads=1, done=lambda block: running.advance(block.height * block.width),
+            by_block, work, threads=1, done=lambda block: running.advance(_pixels(block)),
             under_way=available_cores(),
         )  # fmt: skip
+
+
+def _pixels(block: Block) -> int:
+    return block.height * block.width
 
 
 def _read(scene: Scene, labels: LabelReader, block: Block) -> tuple[Any, Any, Any]:
