@@ -55,6 +55,19 @@ def test_bands_in_one_file_or_several_give_the_same(place: Path) -> None:
         assert dataset.tags()["CRISPMAP_PANSHARPENED"] == "hpm"
 
 
+def test_bands_on_different_grids_are_composed_first(place: Path) -> None:
+    with rasterio.open("ms.tif") as dataset:
+        coarse = dataset.read(3).reshape(64, 2, 64, 2).mean(axis=(1, 3))
+    write(place / "coarse.tif", coarse[None], 4.0)
+    done = run("pansharpen", "red=b1.tif", "swir=coarse.tif", "pan.tif", "--out", "sharp.tif")
+    assert done.exit_code == 0, done.output
+    with rasterio.open("sharp.tif") as dataset:
+        assert dataset.descriptions == ("red", "swir")
+        assert dataset.shape == (256, 256)
+    run("pansharpen", "b1.tif", "pan.tif", "--out", "red.tif")
+    np.testing.assert_array_equal(pixels("sharp.tif")[0], pixels("red.tif")[0])
+
+
 def test_registration_and_figures_are_shown(place: Path) -> None:
     done = run(
         "pansharpen", "off.tif", "pan.tif", "--out", "sharp.tif", "--register", "--quality", "--json", "--method", "gsa"
@@ -85,7 +98,7 @@ def test_bands_blocks_weights_and_type_are_chosen(place: Path) -> None:
     ("words", "said"),
     [
         (["ms.tif"], "One scene is given"),
-        (["ms.tif", "ms.tif"], "One scene is given"),
+        (["ms.tif", "b*.tif"], "3 scenes"),
         (["pan.tif", "b1.tif"], "smaller pixels"),
         (["ms.tif", "two.tif"], "--pan-band"),
         (["ms.tif", "elsewhere.tif"], "do not overlap"),
@@ -93,7 +106,7 @@ def test_bands_blocks_weights_and_type_are_chosen(place: Path) -> None:
         (["ms.tif", "pan.tif", "--method", "ihs", "--weights", "1,2"], "2 weights given for 3"),
         (["ms.tif", "pan.tif", "--method", "ihs", "--weights", "1,x,2"], "separated by commas"),
         (["ms.tif", "pan.tif", "--weights", "1,1,1"], "--method"),
-        (["b1.tif", "off.tif", "pan.tif"], "differ in grid"),
+        (["b1.tif", "b1.tif", "pan.tif"], "b1"),
         (["missing.tif", "pan.tif"], "missing.tif"),
     ],
 )

@@ -12,7 +12,7 @@ from crispmap.data.chips.files import ChipFormat
 from crispmap.data.chips.run import ChipOptions, WrittenChips, chip_files
 from crispmap.data.chips.split import ChipSplit
 from crispmap.project.dataset import schema_of
-from crispmap.raster.resolve import resolve_scenes, stacked
+from crispmap.raster.compose_inputs import one_scene
 
 
 class ChipChoices(TypedDict, total=False):
@@ -43,7 +43,7 @@ def chips(
     """Cut a scene and its labels into patches and masks, and return what was written.
 
     Args:
-        scene: A file, or several of bands on one grid.
+        scene: A file, or several of bands.
         labels: Vectors, or a mask of ids or colours.
         out: The folder to make.
         classes: The classes; by default those a class map of crispmap carries, else building and road.
@@ -69,6 +69,6 @@ def chips(
         choices.get("force", False),
     )  # fmt: skip
     return chip_files(
-        stacked(resolve_scenes([path_of(one, "scene") for one in files])), Path(path_of(labels, "labels")),
+        one_scene([path_of(one, "scene") for one in files]), Path(path_of(labels, "labels")),
         path_of(out, "output"), None if classes is None else schema_of(classes), options,
     )  # fmt: skip

@@ -13,9 +13,10 @@ from crispmap.api.given import no_target, path_of, target_of
 from crispmap.errors import InputError
 from crispmap.geo.grid import Grid
 from crispmap.raster.arrays import ArrayScene, Georeference, RasterLike, check_keywords, is_data_array, like, scene_of
+from crispmap.raster.compose_inputs import one_scene
 from crispmap.raster.pansharpen.methods import DEFAULT_METHOD, PansharpenMethod
 from crispmap.raster.pansharpen.run import PansharpenOptions, pansharpen_files, pansharpen_pair
-from crispmap.raster.resolve import resolve_scenes, stacked
+from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.scene import Scene
 from crispmap.raster.scene_file import StoredType
 from crispmap.raster.write_computed import ComputeOptions
@@ -45,7 +46,7 @@ def pansharpen(
     """Put the detail of a panchromatic image into a multispectral one.
 
     Args:
-        multispectral: The bands: a file or several on one grid, an open scene, a DataArray, or an array (band, row,
+        multispectral: The bands: a file or several, an open scene, a DataArray, or an array (band, row,
             col), which covers the area of the panchromatic array.
         pan: The panchromatic band, with smaller pixels: likewise, files beside files.
         out: The file to write, of files.
@@ -77,7 +78,7 @@ def pansharpen(
         target = target_of(out, "classes", "sharp.tif")
         files = multispectral if isinstance(multispectral, list | tuple) else [multispectral]
         (sharp,) = resolve_scenes([path_of(pan, "panchromatic scene")])
-        pansharpen_files(stacked(resolve_scenes([path_of(one, "scene") for one in files])), sharp, target, how, run)
+        pansharpen_files(one_scene([path_of(one, "scene") for one in files]), sharp, target, how, run)
         return target
     no_target(out)
     if isinstance(pan, str | Path):

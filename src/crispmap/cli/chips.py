@@ -83,7 +83,7 @@ class MaskFlags:
 @grouped
 def chips(
     scenes: Annotated[
-        list[str], typer.Argument(metavar="SCENE...", help="The scene: one file, or files of bands on one grid.")
+        list[str], typer.Argument(metavar="SCENE...", help="The scene: a file, or several of its bands.")
     ],
     *,
     masks: MaskFlags,
@@ -98,10 +98,10 @@ def chips(
     to look at, and the section with which a project file reads them.
     """
     from crispmap.data.chips.run import chip_files
-    from crispmap.raster.resolve import resolve_scenes, stacked
+    from crispmap.raster.compose_inputs import one_scene
 
     made = chip_files(
-        stacked(resolve_scenes(scenes)).choosing(**read.choices()), masks.labels, out, named_classes(masks.classes),
+        one_scene(scenes).choosing(**read.choices()), masks.labels, out, named_classes(masks.classes),
         replace(how.options(), unknown=masks.unknown), TerminalProgress(),
     )  # fmt: skip
     _show(made, as_json)

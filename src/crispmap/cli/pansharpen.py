@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from crispmap.cli.console import notify, print_json, print_line
-from crispmap.cli.options import ComputeFlags, ForceOption, JsonOption, grouped, notify_written, words_of
+from crispmap.cli.options import (
+    ComputeFlags,
+    ForceOption,
+    JsonOption,
+    grouped,
+    notify_written,
+    parse_bands,
+    words_of,
+)
 from crispmap.cli.progress import TerminalProgress
 from crispmap.errors import InputError
 
@@ -69,17 +77,19 @@ class ReadFlags:
 
     def scenes(self, files: list[str]) -> tuple[SceneRef, SceneRef]:
         """Return the multispectral scene and the panchromatic one, which is named last."""
-        from crispmap.cli.options import parse_bands
-        from crispmap.raster.resolve import resolve_scenes, stacked
+        from crispmap.raster.compose_inputs import one_scene
+        from crispmap.raster.resolve import resolve_scenes
 
-        found = resolve_scenes(files, nodata=self.nodata)
-        if len(found) < 2:
+        *bands, last = files
+        pan = resolve_scenes([last], nodata=self.nodata)
+        if not bands or len(pan) > 1:
             raise InputError(
-                "One scene is given.", expected="the multispectral scene or its bands, and then the panchromatic one",
+                "One scene is given." if not bands else f"{last} stands for {len(pan)} scenes.",
+                expected="the multispectral scene or its bands, and then the panchromatic one",
                 remedy="Write both: crispmap pansharpen multispectral.tif panchromatic.tif --out sharp.tif",
-            )  # fmt: skip
-        pan = found[-1].choosing(bands=None if self.pan_band is None else (self.pan_band,))
-        return stacked(found[:-1]).choosing(bands=parse_bands(self.bands), nodata=self.nodata), pan
+            )
+        multispectral = one_scene(bands).choosing(bands=parse_bands(self.bands), nodata=self.nodata)
+        return multispectral, pan[0].choosing(bands=None if self.pan_band is None else (self.pan_band,))
 
 
 @dataclass(frozen=True)
@@ -93,9 +103,7 @@ class RunFlags(ComputeFlags):
 def pansharpen(
     scenes: Annotated[
         list[str],
-        typer.Argument(
-            metavar="MULTISPECTRAL... PAN", help="Multispectral bands on one grid, and the panchromatic one."
-        ),
+        typer.Argument(metavar="MULTISPECTRAL... PAN", help="Multispectral bands, and the panchromatic one."),
     ],
     *,
     out: Annotated[Path, typer.Option(help="The image to write, a GeoTIFF on the panchromatic pixels.")],

@@ -16,7 +16,7 @@ from crispmap.files.dataset import local_error
 from crispmap.raster.refs import SceneChoices, SceneRef
 from crispmap.raster.stac import is_item, item_scenes, split_assets
 
-__all__ = ["SceneRef", "resolve_scenes", "stacked"]
+__all__ = ["SceneRef", "resolve_scenes"]
 
 SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".wld", ".jgw", ".pgw", ".prj")
 """How the names of files end that say something of another file."""
@@ -52,14 +52,6 @@ def resolve_scenes(arguments: Sequence[str | Path], **choices: Unpack[SceneChoic
     for scene in found:
         once.setdefault(_identity(scene), scene)
     return [scene.choosing(**choices) for scene in _distinctly_named(list(once.values()))]
-
-
-def stacked(scenes: Sequence[SceneRef]) -> SceneRef:
-    """Return scenes on one grid as one, whose bands follow each other."""
-    if len(scenes) == 1:
-        return scenes[0]
-    names = tuple(name for scene in scenes for name in scene.band_names)
-    return replace(scenes[0], files=tuple(file for scene in scenes for file in scene.files), band_names=names)
 
 
 def _scenes_of(argument: str) -> list[SceneRef]:

@@ -202,7 +202,7 @@ def _write_all(scene: Scene, labels: LabelReader, files: ChipFiles, chips: Seque
     def work(block: Block, _: Executor) -> None:
         image, valid = scene.read(block)
         with alone:
-            mask = mask_of(scene, labels, block)
+            mask = mask_of(labels, block, valid)
         files.write(by_block[block], scene.grid, stored_values(image, valid, spec.dtype), nodata, mask)
 
     # Here and not in the threads, which share the filters of warnings.
@@ -221,7 +221,7 @@ def _pixels(block: Block) -> int:
 def _read(scene: Scene, labels: LabelReader, block: Block) -> tuple[Any, Any, Any]:
     """Return the image of a block, its valid pixels, and its mask."""
     image, valid = scene.read(block)
-    return image, valid, mask_of(scene, labels, block)
+    return image, valid, mask_of(labels, block, valid)
 
 
 def _spread(chips: Sequence[Chip]) -> list[Chip]:

@@ -14,7 +14,7 @@ from crispmap.events import Events, progress
 from crispmap.geo.grid import Block
 from crispmap.labels.reader import LabelReader
 from crispmap.raster.scene import Scene
-from crispmap.types import IGNORE, CountArray, LabelArray
+from crispmap.types import IGNORE, BoolArray, CountArray, LabelArray
 
 _PRESENT = 0.01  # share of a chip's labelled pixels from which on it holds a class, when chips are balanced
 
@@ -39,10 +39,9 @@ class Chip:
         return [float(one) for one in self.pixels / max(1, int(self.pixels.sum()))]
 
 
-def mask_of(scene: Scene, labels: LabelReader, block: Block) -> LabelArray:
-    """Return the mask of a block: class ids, IGNORE where label or image are unknown."""
-    ids = labels.read(block)
-    return np.where(scene.read_valid(block), ids, np.uint8(IGNORE))
+def mask_of(labels: LabelReader, block: Block, valid: BoolArray) -> LabelArray:
+    """Return the mask of a block with these valid pixels: class ids, IGNORE where label or image are unknown."""
+    return np.where(valid, labels.read(block), np.uint8(IGNORE))
 
 
 def survey(
@@ -59,7 +58,8 @@ def survey(
     found = []
     with progress(events, "survey", sum(one.height * one.width for one in blocks)) as running:
         for block in blocks:
-            counts = np.bincount(mask_of(scene, labels, block).ravel(), minlength=IGNORE + 1)[: len(labels.schema)]
+            mask = mask_of(labels, block, scene.read_valid(block))
+            counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)[: len(labels.schema)]
             chip = Chip(block, counts)
             empty = chip.missing >= 1 or chip.missing > max_missing
             found.append(replace(chip, dropped="nodata") if empty else chip)
