@@ -43,7 +43,7 @@ from crispmap.raster.pipeline import work_through
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resample import SceneOnGrid
 from crispmap.raster.scene import Scene, SceneReader, read_whole
-from processes import THREADS, WORK, measured, use_two_cores
+from processes import HERE, THREADS, WORK, facts_of, measured, use_two_cores
 from side_by_side import in_turns, ratio_of
 from tables import print_table_head, print_table_row
 
@@ -58,6 +58,14 @@ SENSORS = {
 BLOCK_PX = 1024
 BANDS = 4
 EQUAL = (1 / BANDS,) * BANDS
+APART = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from processes import measured
+run = measured(sys.argv[2:])
+assert not run.failure, run.failure
+print(json.dumps({"seconds": run.seconds, "peak_mib": run.peak_mib}))
+"""  # measures a command in a small process: peaks begin at that of the process that starts one
 CRISPMAP = [sys.executable, "-m", "crispmap", "pansharpen"]
 
 
@@ -249,12 +257,10 @@ def bench_memory(work: Path, widths: list[int], height: int) -> None:
         multispectral, pan = made_pair(work, width, height, 2)
         for name, files in (("in one file", [multispectral]), ("composed", single_bands(multispectral))):
             words = [*map(str, files), str(pan), "--force", "--out", str(work / "wide.tif")]
-            run = measured([*CRISPMAP, *words])
-            if run.failure:
-                raise SystemExit(run.failure)
-            rate = width * height / 1e6 / run.seconds
+            run = facts_of(sys.executable, "-c", APART, str(HERE), *CRISPMAP, *words)
+            rate = width * height / 1e6 / run["seconds"]
             print_table_row(
-                f"{width} x {height}", name, f"{run.seconds:.1f}", f"{rate:.1f}", f"{run.peak_mib:.0f}"
+                f"{width} x {height}", name, f"{run['seconds']:.1f}", f"{rate:.1f}", f"{run['peak_mib']:.0f}"
             )  # fmt: skip
     print()
 
