@@ -61,6 +61,23 @@ def test_files_arrays_and_data_arrays_give_the_same(method: Any, tmp_path: Path)
     np.testing.assert_array_equal(opened, array)
 
 
+def test_arrays_keep_their_order() -> None:
+    low, sharp = images()
+    north = crispmap.pansharpen(low, sharp, transform=Affine(GSD, 0, 500_000, 0, -GSD, 5_000_000), crs=32631)
+    up = Affine(GSD, 0, 500_000, 0, GSD, 5_000_000 - 64 * GSD)
+    south = crispmap.pansharpen(low[:, ::-1], sharp[:, ::-1], transform=up, crs=32631)
+    np.testing.assert_array_equal(south[:, ::-1], north)
+
+
+def test_bands_of_files_are_chosen(tmp_path: Path) -> None:
+    low, sharp = images()
+    bands = write(tmp_path / "ms.tif", low, 2 * GSD)
+    pans = write(tmp_path / "pan.tif", np.concatenate([0 * sharp, sharp]), GSD)
+    path = crispmap.pansharpen(bands, pans, tmp_path / "out.tif", bands=[3, 1], pan_band=2)
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.read(), crispmap.pansharpen(low[[2, 0]], sharp, gsd_m=GSD))
+
+
 def test_pixels_without_data_are_nan() -> None:
     low, sharp = images()
     low[:, 3, 4] = np.nan
@@ -85,6 +102,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         lambda: crispmap.pansharpen(low, sharp, gsd_m=GSD, method="hsv"),  # type: ignore[arg-type]
         lambda: crispmap.pansharpen([file, 3], pan, tmp_path / "out.tif"),  # type: ignore[list-item]
         lambda: crispmap.pansharpen(3, sharp, gsd_m=GSD),  # type: ignore[arg-type]
+        lambda: crispmap.pansharpen(low, sharp, gsd_m=GSD, force=True),
+        lambda: crispmap.pansharpen(file, tmp_path / "*.tif", tmp_path / "out.tif"),
     ):
         with pytest.raises(InputError):
             given()
