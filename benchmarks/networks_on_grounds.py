@@ -3,7 +3,7 @@
 Each figure is the mean IoU on the test ground of an example, of several seeds; figures of one seed are anecdotes on
 grounds of hectares. Every run is kept in ``benchmarks/.work/networks`` and not made again.
 
-Usage: python benchmarks/networks_on_grounds.py {methods,choices} [--grounds banepa,kampala] [--seeds 3]
+Usage: python benchmarks/networks_on_grounds.py {methods,choices} [--grounds banepa,kampala] [--seeds 3] [--choices frozen]
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ CHOICES = {
     "fine-tuned for 40 steps": (AS_IT_IS, "max_steps: 40"),
     "fine-tuned for 160 steps": (AS_IT_IS, "max_steps: 160"),
     "encoder frozen at first": ("kind: unet-lite0, frozen_steps: 50", "frozen_steps: 30"),
+    "encoder frozen at first, imprecise labels alone": ("kind: unet-lite0, frozen_steps: 50", ""),
+    "encoder frozen throughout, imprecise labels alone": ("kind: unet-lite0, frozen_steps: 150", ""),
     "encoder at a tenth of the rate": ("kind: unet-lite0, encoder_rate: 0.1", "encoder_rate: 0.1"),
     "encoder of 4 levels": ("kind: unet-lite0, depth: 4", ""),
     "ResNet34, random": ("kind: smp, encoder: resnet34", ""),
@@ -94,11 +96,11 @@ def reuse_coarse(made: Path, folder: Path) -> None:
         shutil.copytree(made / "compare" / "unet-lite0", kept)
 
 
-def choices_table(grounds: Sequence[str], seeds: int) -> None:
-    """Print what each choice brings: the mean IoU before and after fine-tuning."""
+def choices_table(grounds: Sequence[str], seeds: int, names: Sequence[str]) -> None:
+    """Print what each choice of some names brings: the mean IoU before and after fine-tuning."""
     print_table_head("choice", *(f"{ground}, {what}" for ground in grounds for what in ("imprecise", "fine-tuned")))
-    for choice, (coarse, finetune) in CHOICES.items():
-        cells = []
+    for choice in names:
+        (coarse, finetune), cells = CHOICES[choice], []
         for ground in grounds:
             found: list[list[float]] = []
             for seed in range(seeds):
@@ -119,9 +121,14 @@ def main() -> None:
     parser.add_argument("what", choices=("methods", "choices"))
     parser.add_argument("--grounds", default=",".join(PAPERS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--choices", default="", help="only those whose names contain this text")
     chosen = parser.parse_args()
-    table = methods_table if chosen.what == "methods" else choices_table
-    table(chosen.grounds.split(","), chosen.seeds)
+    grounds = chosen.grounds.split(",")
+    if chosen.what == "methods":
+        methods_table(grounds, chosen.seeds)
+    else:
+        wanted = [name for name in CHOICES if name == "as it is" or chosen.choices in name]
+        choices_table(grounds, chosen.seeds, wanted)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_every_error_is_ours_and_documented(kind: type[Exception]) -> None:
 
 def test_the_tree_is_the_one_in_the_docstring() -> None:
     inputs = {kind.__name__ for kind in ERRORS if issubclass(kind, InputError) and kind is not InputError}
-    assert inputs == {"SceneError", "GridError", "LabelError", "SchemaError", "ProjectError", "ModelError"}
+    assert inputs == {"SceneError", "GridError", "LabelError", "SchemaError", "AreaError", "ProjectError", "ModelError"}
     assert not issubclass(OutputError, InputError)
     assert not issubclass(TrainingError, InputError)
     documented = errors.__doc__ or ""

@@ -47,7 +47,10 @@ def test_maps_are_those_of_the_version_before_the_rooms_were_moved(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make_project(tmp_path, PROJECT)
-    for command in (["train", "."], ["predict", ".", "--engine", "torch", "--precision", "float32"]):
+    for command in (
+        ["train", ".", "--precision", "float32"],
+        ["predict", ".", "--engine", "torch", "--precision", "float32"],
+    ):
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, result.output
     found = map_hash(tmp_path / "same/coarse.tif"), map_hash(tmp_path / "same/refined.tif")

@@ -14,7 +14,8 @@ from crispmap.errors import CrispmapError
 from crispmap.geo.grid import Block, Grid
 
 if TYPE_CHECKING:
-    from crispmap.api.figures import area, evaluate, vectorize
+    from crispmap.api.areas import area, change, sample
+    from crispmap.api.figures import evaluate, vectorize
     from crispmap.api.maps import predict, refine
     from crispmap.api.rasters import compose, resample
     from crispmap.api.training import train
@@ -34,6 +35,7 @@ __all__ = [
     "Model",
     "__version__",
     "area",
+    "change",
     "coarse_model",
     "compose",
     "evaluate",
@@ -42,6 +44,7 @@ __all__ = [
     "predict",
     "refine",
     "resample",
+    "sample",
     "train",
     "vectorize",
 ]
@@ -51,7 +54,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "crispmap.project.dataset",
     "Model": "crispmap.models.model",
-    "area": "crispmap.api.figures",
+    "area": "crispmap.api.areas",
+    "change": "crispmap.api.areas",
     "coarse_model": "crispmap.models.own_module",
     "compose": "crispmap.api.rasters",
     "evaluate": "crispmap.api.figures",
@@ -60,6 +64,7 @@ _HOMES = {
     "predict": "crispmap.api.maps",
     "refine": "crispmap.api.maps",
     "resample": "crispmap.api.rasters",
+    "sample": "crispmap.api.areas",
     "train": "crispmap.api.training",
     "vectorize": "crispmap.api.figures",
 }

@@ -6,6 +6,7 @@
     │   ├── GridError         grids or coordinate systems that do not fit together
     │   ├── LabelError        vectors or masks: no overlap, no CRS, no class found
     │   ├── SchemaError       class definitions that contradict each other
+    │   ├── AreaError         regions, dates, maps or samples of areas that contradict each other
     │   ├── ProjectError      a project file: unknown key, wrong type, bad polygon
     │   └── ModelError        a model file: truncated, not ours, newer, wrong bands
     ├── OutputError           a path that exists, cannot be written, or a full disk
@@ -81,6 +82,10 @@ class LabelError(InputError):
 
 class SchemaError(InputError):
     """Class definitions that contradict each other."""
+
+
+class AreaError(InputError):
+    """Regions, dates, maps or samples that contradict each other, or lack what areas need."""
 
 
 class ProjectError(InputError):

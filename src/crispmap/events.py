@@ -8,6 +8,7 @@ running.advance(block.height * block.width)
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -38,7 +39,7 @@ class Listener:
 
 
 class Progress:
-    """A task under way.
+    """A task under way; parts of it may be worked on by several threads.
 
     Attributes:
         done: Units done so far.
@@ -47,16 +48,37 @@ class Progress:
 
     def __init__(self, listener: Listener, total: int) -> None:
         self._listener, self._total = listener, total
+        self._lock = threading.Lock()
         self.done, self.summary = 0, ""
 
     def advance(self, units: int, **figures: float) -> None:
         """Report that so many units more are done."""
-        self.done = min(self.done + max(units, 0), self._total)
-        self._listener.advanced(self.done, **figures)
+        with self._lock:
+            self.done = min(self.done + max(units, 0), self._total)
+            self._listener.advanced(self.done, **figures)
 
     def note(self, text: str) -> None:
         """Report what is going on until more is done."""
-        self._listener.note(text)
+        with self._lock:
+            self._listener.note(text)
+
+
+class _Part(Progress):
+    """A task that is part of a larger one, which counts its units as its own."""
+
+    def __init__(self, whole: Progress, total: int) -> None:
+        super().__init__(SILENT, total)
+        self._whole = whole
+
+    def advance(self, units: int, **figures: float) -> None:
+        """Report that so many units more are done."""
+        before = self.done
+        super().advance(units)
+        self._whole.advance(self.done - before, **figures)
+
+    def note(self, text: str) -> None:
+        """Report what is going on until more is done."""
+        self._whole.note(text)
 
 
 @contextmanager
@@ -88,10 +110,10 @@ def progress(events: Events, title: str, total: int, unit: str = "pixels", done:
         done: Units that an earlier run had done.
     """
     if isinstance(events, Progress):
-        end = events.done + total
-        events.advance(done)
-        yield events
-        events.advance(end - events.done)
+        part = _Part(events, total)
+        part.advance(done)
+        yield part
+        part.advance(total - part.done)
         return
     running = Progress(events, total)
     try:

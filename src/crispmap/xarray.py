@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import xarray
 
-from crispmap.api import figures, maps
+from crispmap.api import areas, figures, maps
 from crispmap.api.given import Classes, ModelLike
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class CrispmapAccessor:
 
     def area(self, classes: Classes) -> dict[str, float]:
         """Return the area of every class of this map in square metres; see ``crispmap.area``."""
-        return figures.area(self._array, classes=classes)
+        return cast("dict[str, float]", areas.area(self._array, classes=classes))
 
     def vectorize(self, classes: Classes, **options: Any) -> GeoDataFrame:
         """Return the regions of this map as polygons; see ``crispmap.vectorize``."""

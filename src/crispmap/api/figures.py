@@ -1,4 +1,4 @@
-"""What maps are worth and what they hold: agreement with a reference, polygons, areas."""
+"""What maps are worth and what they hold: agreement with a reference, and polygons."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-import numpy as np
-
-from crispmap.api.given import Classes, carried_schema, map_of, no_target, target_of
+from crispmap.api.given import Classes, map_of, no_target, target_of
 from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
 from crispmap.evaluation.files import ScoringRules, evaluate_file
 from crispmap.evaluation.readers import ArrayLabels
@@ -20,14 +18,12 @@ from crispmap.labels.mask import open_labels
 from crispmap.polygons.vectorize import PolygonRules, vectorize_file
 from crispmap.project.dataset import labels_of, schema_of
 from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, values_on
-from crispmap.raster.files import read_grid, read_turn
+from crispmap.raster.files import read_turn
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
-
-_READ_PX = 1024
 
 
 def evaluate(
@@ -127,33 +123,3 @@ def vectorize(
             writer.write(grid.block, labels)
         vectorize_file(raster, vectors, rules)
         return geopandas.read_file(vectors)
-
-
-def area(predicted: RasterLike, *, classes: Classes | None = None, **where: Unpack[Georeference]) -> dict[str, float]:
-    """Return the area on the ground of every class of a map, in square metres (a km2 is 1e6), right in any CRS.
-
-    Args:
-        predicted: Class ids: a file, an array (row, col), or a DataArray.
-        classes: The classes; by default those a map of crispmap carries.
-        **where: Of a numpy array: ``gsd_m``, or ``transform`` and ``crs``.
-
-    Raises:
-        SchemaError: If the classes are not known.
-        InputError: If an array has no georeference.
-    """
-    schema = None if classes is None else schema_of(classes)
-    with ExitStack() as stack:
-        source: Any
-        if isinstance(predicted, str | Path):
-            check_keywords(where, beside_file=True)
-            schema = schema or carried_schema(predicted)
-            grid = read_grid(predicted)
-            source = stack.enter_context(closing(open_labels(predicted, schema, grid)))
-        else:
-            labels, grid, schema = map_of(predicted, schema, where)
-            source = ArrayLabels(labels)
-        total = np.zeros(IGNORE + 1)
-        for block in grid.blocks(_READ_PX):
-            ids = source.read(block)
-            total += np.bincount(ids.ravel(), grid.pixel_areas_m2(block).ravel(), minlength=IGNORE + 1)
-    return dict(zip(schema.names, total.tolist(), strict=False))

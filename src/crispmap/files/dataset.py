@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -20,6 +19,7 @@ from crispmap.errors import SceneError
 from crispmap.files.address import gdal_name, is_plain_file, is_remote, reaches_network_only, shown
 from crispmap.files.archive import archive_remedy
 from crispmap.files.north_up import north_up
+from crispmap.files.quiet import ignoring
 
 _CACHE_BYTES = 128_000_000
 """GDAL's block cache: by default it is 5 % of the memory, more than the rest of crispmap uses."""
@@ -45,7 +45,6 @@ REMOTE_OPTIONS = {
 """GDAL's defaults over a network; the environment overrides them."""
 _CACHED_AS_MISSING = "does not exist in the file system"
 """GDAL's message for a file that it takes for missing without a request to the server."""
-_WARNING_FILTERS = threading.Lock()  # held while the process's warning filters are changed, which is not thread-safe
 
 _VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", ".parquet")
 _IN_ARCHIVES = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".vrt")
@@ -67,8 +66,7 @@ def open_dataset(path: str | Path) -> DatasetReader:
         raise error
     if not is_chosen("GDAL_CACHEMAX"):
         _bound_cache()
-    with _WARNING_FILTERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with ignoring(NotGeoreferencedWarning):
         dataset = _opened(name)
     if dataset.count == 0:
         inner = ", ".join(dataset.subdatasets)

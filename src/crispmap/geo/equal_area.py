@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TypeAlias
 
@@ -77,6 +78,7 @@ class Disk:
 EqualAreaPlane: TypeAlias = Cylinder | Disk
 
 
+@functools.lru_cache(maxsize=16)  # making one takes as long as measuring a million pixels; threads may share it
 def equal_area_plane(grid: Grid) -> EqualAreaPlane | None:
     """Return the plane in which areas on a grid are measured; None for a grid without CRS, whose unit is a metre.
 

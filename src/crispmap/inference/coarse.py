@@ -15,7 +15,7 @@ from crispmap.errors import CrispmapWarning, ModelError, SceneError, number_of
 from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
-from crispmap.inference.engines import Engine, EngineChoice, open_engine
+from crispmap.inference.engines import Engine, EngineChoice, KeptEngines
 from crispmap.inference.plan import STRIP_PX, TILE_PX, Cut, fitted_tile_px, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.card import ModelCard
@@ -35,7 +35,12 @@ _MIN_TILE_PX = 64  # tiles shrink with the ratio to about this much of the scene
 
 
 def coarse_scores(
-    image: SceneReader, model: CoarseModel, *, engine: EngineChoice = EngineChoice("torch"), cut: Cut = Cut()
+    image: SceneReader,
+    model: CoarseModel,
+    *,
+    engine: EngineChoice = EngineChoice("torch"),
+    cut: Cut = Cut(),
+    engines: KeptEngines | None = None,
 ) -> ScoresOnScene:
     """Return a network's scores on a scene as a raster on the scene's grid, computed when read.
 
@@ -63,7 +68,7 @@ def coarse_scores(
     plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=stride, shifted=cut.shifted, overlap_px=overlap)
     keep = plan.tiles_to_keep((cut.block_px / ratio[0], cut.block_px / ratio[1]), STRIP_PX / ratio[1])
     blank = np.zeros((1, network.bands, *(length + 2 * network.halo_px for length in plan.window_shape)), np.float32)
-    opened = open_engine(network.for_inference(), (blank,), engine)
+    opened = (engines or KeptEngines()).open("coarse", network.for_inference, (blank,), engine)
     compute = _window_computer(seen, model, opened, blank)
     kind = BlendedScores if overlap else TiledScores
     scores = kind(seen, card.schema.names, plan, compute, keep=keep)

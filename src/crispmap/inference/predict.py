@@ -9,9 +9,11 @@ from pathlib import Path
 
 from crispmap.errors import ModelError, OutputError
 from crispmap.events import SILENT, Events, progress
+from crispmap.files.quiet import FILTERS
 from crispmap.inference.coarse import gsd_ratio
 from crispmap.inference.job import GivenScores, LoadedModels, MapJob, OpenJob
 from crispmap.inference.options import PredictOptions
+from crispmap.inference.pipeline import available_cores, in_order
 from crispmap.inference.products import ClassMap, Confidence, Product, RecalibratedMap, Scores
 from crispmap.inference.run import MapResult, Output, is_made, make_maps
 from crispmap.inference.work import Layer
@@ -94,17 +96,34 @@ def predict_scenes(
         for job in jobs[_KEPT_OPEN:]:
             with job.opened(models) as one:
                 pixels.append(_checked_pixels(one))
-        results = []
         with progress(events, f"{len(jobs)} maps", sum(pixels)) if len(jobs) > 1 else nullcontext(events) as whole:
-            for number, job in enumerate(jobs):
-                with nullcontext(opened[number]) if number < len(opened) else job.opened(models) as one:
-                    results.append(
-                        make_maps(
-                            one, files_of[number], models.all[0].classes,
-                            options=options, events=whole, keep_made=made[number],
-                        )
+
+            def mapped(number: int) -> MapResult:
+                with nullcontext(opened[number]) if number < len(opened) else _opened(jobs[number], models) as one:
+                    return make_maps(
+                        one, files_of[number], models.all[0].classes,
+                        options=options, events=whole, keep_made=made[number],
                     )  # fmt: skip
-        return results
+
+            return in_order(len(jobs), mapped, at_once=_at_once(pixels, options))
+
+
+def _at_once(pixels: Sequence[int], options: PredictOptions) -> int:
+    """Return how many scenes are mapped at a time: one, or of scenes within a block as many as keep the cores busy.
+
+    A cluster has its own workers to keep busy.
+    """
+    alone = options.workers is not None or options.scheduler is not None or len(pixels) == 1
+    return 1 if alone or max(pixels) > options.block_px**2 else available_cores() + 1
+
+
+@contextmanager
+def _opened(job: MapJob, models: LoadedModels) -> Iterator[OpenJob]:
+    """Open a job while no other thread silences a warning that it may raise."""
+    with ExitStack() as stack:
+        with FILTERS:
+            one = stack.enter_context(job.opened(models))
+        yield one
 
 
 def refine_scene(

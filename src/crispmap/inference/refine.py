@@ -14,7 +14,7 @@ from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
 from crispmap.inference.coarse import gsd_ratio
-from crispmap.inference.engines import Engine, EngineChoice, open_engine
+from crispmap.inference.engines import Engine, EngineChoice, KeptEngines
 from crispmap.inference.plan import STRIP_PX, Cut, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.base import Refiner
@@ -29,7 +29,7 @@ TILE_PX = 128
 """Longest side of a refiner's tile: its hidden layers stay in the cache; 512 takes 3 to 5 times as long on a CPU."""
 
 
-def refined_scores(
+def refined_scores(  # noqa: PLR0913 - each is a choice of its own
     scores: SceneReader,
     image: SceneReader,
     model: RefinerModel,
@@ -37,6 +37,7 @@ def refined_scores(
     engine: EngineChoice = EngineChoice("torch"),
     cut: Cut = Cut(),
     every_iteration: bool = False,
+    engines: KeptEngines | None = None,
 ) -> ScoresOnScene | TiledScores:
     """Return the refined scores of a scene as a raster computed when read.
 
@@ -59,7 +60,9 @@ def refined_scores(
     if ratio != (1.0, 1.0):
         scores, resampled = ResampledScene(scores, *ratio), ResampledScene(image, *ratio)
         cut = replace(cut, block_px=math.ceil(cut.block_px / min(ratio)))
-        refined = refined_scores(scores, resampled, model, engine=engine, cut=cut, every_iteration=every_iteration)
+        refined = refined_scores(
+            scores, resampled, model, engine=engine, cut=cut, every_iteration=every_iteration, engines=engines
+        )
         return ScoresOnScene(refined, image, ratio, refined.engine)
     side = cut.tile_px or (TILE_PX if refiner.margin_px <= _WIDE_MARGIN_PX else _WIDE_TILE_PX)
     overlap = OVERLAP_PX if refiner.radius_px is None else 0
@@ -67,8 +70,10 @@ def refined_scores(
     keep = plan.tiles_to_keep((cut.block_px, cut.block_px), STRIP_PX)
     window = [length + 2 * refiner.margin_px for length in plan.window_shape]
     example = [np.zeros((1, count, *window), np.float32) for count in (refiner.classes, refiner.bands)]
-    module = _EveryIteration(refiner) if every_iteration else refiner.for_inference()
-    opened = open_engine(module, tuple(example), engine)
+    role, module = (
+        ("every iteration", lambda: _EveryIteration(refiner)) if every_iteration else ("refiner", refiner.for_inference)
+    )
+    opened = (engines or KeptEngines()).open(role, module, tuple(example), engine)
     names = scores.band_names * (refiner.iterations + 1 if every_iteration else 1)
     compute = _window_computer(scores, image, model, opened, len(names))
     kind = BlendedScores if overlap else TiledScores

@@ -7,14 +7,14 @@ graph on canonical tiles. Otherwise each is a raster computed when read, and the
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeAlias
 
 from crispmap.errors import CrispmapWarning, InputError, ModelError
 from crispmap.geo.squares import SQUARES_TAG, Squares
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio, suited_tile_px
-from crispmap.inference.engines import EngineChoice
+from crispmap.inference.engines import EngineChoice, KeptEngines
 from crispmap.inference.network import MapNetwork, context_px
 from crispmap.inference.plan import TILE_PX, Cut, fitted_tile_px
 from crispmap.inference.refine import check_refiner, refined_scores
@@ -36,6 +36,7 @@ class ScoreModels:
     coarse: CoarseModel | None = None
     refiner: RefinerModel | None = None
     exact: CoarseModel | None = None  # the coarse network as it is, where less context is read than it depends on
+    engines: KeptEngines = field(default_factory=KeptEngines, init=False, repr=False, compare=False)
 
     @property
     def all(self) -> list[CoarseModel | RefinerModel]:
@@ -161,7 +162,7 @@ def score_work(
     cut = replace(cut, tile_px=cut.tile_px or models.tile_px(engine, image))
     scores = None if given is None else scores_on_scene(given, image)
     if models.all and models.direct(image):
-        return DirectScores(image, scores, MapNetwork(models.coarse, models.refiner), engine, cut)
+        return DirectScores(image, scores, MapNetwork(models.coarse, models.refiner), engine, cut, models.engines)
     layers = _rasters(image, models, scores, engine, cut.shifted)
     engines = [raster.engine for _, raster in reversed(layers)]
     text = " and ".join(dict.fromkeys(one for one in engines if one)) or "none"
@@ -190,13 +191,15 @@ def _rasters(
 ) -> list[tuple[Layer, ScoreRaster]]:
     """Return the rasters of scores, computed when read, the last of the models first."""
     if models.coarse is not None:
-        scores = coarse_scores(image, models.coarse, engine=engine, cut=Cut(shifted=shifted))
+        cut = Cut(shifted=shifted)
+        scores = coarse_scores(image, models.coarse, engine=engine, cut=cut, engines=models.engines)
     if scores is None:
         raise _nothing_given()
     layers: list[tuple[Layer, ScoreRaster]] = [("coarse", scores)]
     if models.refiner is not None:
         cut = Cut(suited_tile_px(models.refiner), shifted=shifted)
-        layers.insert(0, ("refined", refined_scores(scores, image, models.refiner, engine=engine, cut=cut)))
+        refined = refined_scores(scores, image, models.refiner, engine=engine, cut=cut, engines=models.engines)
+        layers.insert(0, ("refined", refined))
     return layers
 
 

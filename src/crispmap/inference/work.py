@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.geo.grid import Block, Grid
-from crispmap.inference.engines import EngineChoice, open_engine
+from crispmap.inference.engines import EngineChoice, KeptEngines
 from crispmap.inference.network import MapNetwork, reflected_places
 from crispmap.inference.plan import TILE_PX, Cut, TilePlan
 from crispmap.inference.tiled import Pixels
@@ -61,6 +61,7 @@ class DirectScores:
         network: MapNetwork,
         choice: EngineChoice,
         cut: Cut = Cut(),
+        engines: KeptEngines | None = None,
     ) -> None:
         self.grid, self.classes, self.blended = image.grid, network.classes, ""
         self.tile_px = max(1, (cut.tile_px or TILE_PX) // network.stride_px) * network.stride_px
@@ -68,7 +69,7 @@ class DirectScores:
         self._image, self._scores, self._network = image, scores, network
         plan = TilePlan(self.grid.shape, (self.tile_px, self.tile_px))
         self._plan = plan.shifted(network.stride_px) if cut.shifted else plan
-        self._engine = open_engine(network, self._example(), choice)
+        self._engine = (engines or KeptEngines()).open("map", lambda: network, self._example(), choice)
         self.engine = self._engine.text
 
     def _example(self) -> tuple[NDArray[np.generic], ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -120,9 +121,9 @@ def crop(maps: Tensor, margin_px: int) -> Tensor:
 
 def bilinear_kernel(size: int, stride: int) -> Tensor:
     """Return the (size, size) kernel with which a deconvolution of this stride interpolates bilinearly."""
-    centre = (size - 1) / 2
-    line = (1 - (torch.arange(size) - centre).abs() / stride).clamp(min=0)
-    return line[:, None] * line[None, :]
+    # Not by torch: on the meta device, where models are built before they are loaded, that imports its compiler.
+    line = np.clip(1 - np.abs(np.arange(size) - (size - 1) / 2) / stride, 0, None)
+    return torch.from_numpy(np.outer(line, line).astype(np.float32))
 
 
 def init_fan_in(weight: Tensor, fan_in: int) -> None:

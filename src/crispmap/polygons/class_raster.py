@@ -16,6 +16,7 @@ from crispmap.errors import SceneError, SchemaError
 from crispmap.files.dataset import GDAL_ERRORS, open_dataset
 from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Grid
+from crispmap.labels.warped import WarpedRaster
 from crispmap.polygons.corners import NOTHING, Values
 from crispmap.raster.files import read_grid
 from crispmap.raster.spec import SCORES_TAG
@@ -53,6 +54,10 @@ class ClassRaster:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    def on(self, grid: Grid) -> WarpedRaster:
+        """Return a view of it on another grid, by nearest neighbour; both have a CRS. Closing is for the caller."""
+        return WarpedRaster(self._file, self.grid, grid)
 
     def name_of(self, class_id: int) -> str:
         """Return the name of a class, or its id if it has none."""
@@ -99,6 +104,15 @@ class ClassRaster:
                 elif not background:
                     values[values == 0] = NOTHING
                 yield values
+
+    def rows(self, row: int, height: int) -> Values:
+        """Return the class ids of whole rows, int32 (row, col), NOTHING where there is none.
+
+        Raises:
+            SceneError: As ``strips``.
+        """
+        raw, mask = self._read(row, height)
+        return self._ids(raw, mask != 0)
 
     def _read(self, row: int, height: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Return the stored values of rows, and their mask, 0 where invalid."""

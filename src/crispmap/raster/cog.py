@@ -6,7 +6,6 @@ GDAL does not report a disk that fills up while it closes a file or compresses i
 from __future__ import annotations
 
 import math
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.windows import Window
 
+from crispmap.files.quiet import ignoring
 from crispmap.geo.grid import Block
 from crispmap.raster.spec import RasterSpec
 
@@ -30,8 +30,7 @@ def create_raster(path: Path, spec: RasterSpec, *, driver: str, **options: Any) 
     """Create a raster with the metadata of a spec, without pixels yet; RasterioError if it cannot be created."""
     grid = spec.grid
     crs = None if grid.crs is None else rasterio.crs.CRS.from_wkt(grid.crs.to_wkt())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with ignoring(NotGeoreferencedWarning):
         place = {"height": grid.height, "width": grid.width, "crs": crs, "transform": grid.transform}
         values = {"count": spec.count, "dtype": spec.read_dtype.name, "nodata": spec.nodata}
         dataset: DatasetWriter = rasterio.open(path, "w", driver=driver, **place, **values, **options)
@@ -65,8 +64,7 @@ def write_cog(source: Path, finished: Path, spec: RasterSpec) -> None:
         **_overview_options(spec),
     }
     try:
-        with warnings.catch_warnings(), _gdal():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with ignoring(NotGeoreferencedWarning), _gdal():
             rasterio.shutil.copy(source, finished, driver="COG", **options)
     except Exception as error:  # GDAL's own errors have no public base class
         raise OSError(str(error)) from error
@@ -101,8 +99,7 @@ def checksum(values: NDArray[Any]) -> int:
 
 
 def _opened(path: Path) -> DatasetReader:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with ignoring(NotGeoreferencedWarning):
         return rasterio.open(path)
 
 

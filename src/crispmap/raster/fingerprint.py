@@ -7,7 +7,6 @@ import json
 import re
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from http.client import HTTPException
@@ -19,6 +18,7 @@ from rasterio.io import DatasetReader
 from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.files.address import is_plain_file, web_address
 from crispmap.files.dataset import open_dataset
+from crispmap.files.quiet import ignoring
 from crispmap.geo.grid import Block
 from crispmap.raster.composition import Composition
 from crispmap.raster.files import FileScene
@@ -54,8 +54,7 @@ def fingerprint(source: str | Path | SceneRef, *, times: bool = True) -> str:
     ref = source if isinstance(source, SceneRef) else SceneRef.of(source)
     if ref.composition is not None:
         return _of_composition(ref, ref.composition, times)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GeoreferenceWarning)  # raised when the scene is opened
+    with ignoring(GeoreferenceWarning):  # raised when the scene is opened
         scene = FileScene(ref)
     with scene:
         grid = [

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
+from typing import TypeVar
 
 from crispmap.geo.grid import Block
 
 UNDER_WAY = 3  # blocks under way at a time: one read, one computed, one written
 
+Result = TypeVar("Result")
 Work = Callable[[Block, Executor], None]
 """Reads, computes and hands over one block; the pool is for its arithmetic."""
 
@@ -44,6 +46,17 @@ def work_through(
                 future.result()
                 done(block)
             begin(under_way - len(running))
+
+
+def in_order(count: int, work: Callable[[int], Result], *, at_once: int) -> list[Result]:
+    """Return the results of work on 0 .. count - 1, in this order, some of it at a time.
+
+    Where one fails, no further one is begun, those under way are finished, and the error is raised.
+    """
+    if at_once == 1:
+        return [work(number) for number in range(count)]
+    with _pool(at_once, "scene") as pool:
+        return list(pool.map(work, range(count)))
 
 
 def available_cores() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from crispmap.errors import GeoreferenceWarning, GridError
 from crispmap.files.address import shown
 from crispmap.files.dataset import open_dataset
 from crispmap.files.north_up import as_stored
+from crispmap.files.quiet import ignoring
 from crispmap.files.raster_text import descriptions_of
 from crispmap.geo.grid import Grid
 from crispmap.raster.georeference import grid_of
@@ -52,8 +52,7 @@ def check_one_grid(files: Sequence[str]) -> None:
 
 def _check_grids(datasets: Sequence[DatasetReader], ref: SceneRef) -> None:
     """Raise GridError unless open rasters lie on one grid, their pixels in one order."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GeoreferenceWarning)  # raised once, for the stack
+    with ignoring(GeoreferenceWarning):  # raised once, for the stack
         grids = [
             grid_of(dataset, Path(shown(file)), ref.assume_gsd_m)
             for dataset, file in zip(datasets, ref.files, strict=True)

@@ -2,6 +2,17 @@
 
 from crispmap.inference.engines.choice import ENGINES, PRECISIONS, EngineChoice, EngineName, Precision
 from crispmap.inference.engines.interface import Array, Engine
+from crispmap.inference.engines.kept import KeptEngines
 from crispmap.inference.engines.opening import open_engine
 
-__all__ = ["ENGINES", "PRECISIONS", "Array", "Engine", "EngineChoice", "EngineName", "Precision", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "PRECISIONS",
+    "Array",
+    "Engine",
+    "EngineChoice",
+    "EngineName",
+    "KeptEngines",
+    "Precision",
+    "open_engine",
+]

@@ -16,6 +16,7 @@ from pyproj import CRS
 from crispmap.errors import CrispmapError, CrispmapWarning, GeoreferenceWarning, LabelError, SceneError, number_of
 from crispmap.files.dataset import open_dataset
 from crispmap.files.north_up import Turn, in_order_of
+from crispmap.files.quiet import ignoring
 from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Grid
 from crispmap.project.pairs.find import Pair
@@ -65,10 +66,8 @@ def facts_of(pairs: Sequence[Pair], ref_of: Callable[[Path], SceneRef]) -> tuple
 
 
 def _read(pair: Pair, ref: SceneRef) -> ImageFacts:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GeoreferenceWarning)  # told of once, for all
-        with FileScene(ref) as image:
-            facts = ImageFacts(image.grid, image.turn, image.band_names)
+    with ignoring(GeoreferenceWarning), FileScene(ref) as image:  # told of once, for all
+        facts = ImageFacts(image.grid, image.turn, image.band_names)
     if pair.mask is not None and not pair.class_name:
         try:
             with open_dataset(pair.mask) as mask:

@@ -1,0 +1,76 @@
+"""Areas by class, region and period, and what a sample says of them, as tables of figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from crispmap.areas.accuracy import Estimate, MapAccuracy
+from crispmap.areas.table import KM2, AreaSheet, Tables
+from crispmap.report.tables.model import Cell, FigureTable, Head, TableSection, percent
+
+NO_LABEL = "\u00a0"  # in place of the dash of a missing figure
+_DIGITS = 4  # of the largest figure of a table, at least
+
+
+def area_tables(table: Tables) -> list[FigureTable]:
+    """Return the areas in square kilometres: for maps with dates one table a class, else one of all classes."""
+    return [_figures(sheet) for sheet in table.sheets()]
+
+
+def accuracy_table(table: Tables) -> FigureTable | None:
+    """Return mapped and corrected areas with accuracies by class; None without a sample."""
+    accuracy = table.accuracy
+    if accuracy is None:
+        return None
+    heads = [
+        Head("Mapped, km2"),
+        *(Head(name, "Corrected, km2") for name in ("area", "± 95 %")),
+        *(Head(name, "User's accuracy, %") for name in ("share", "± 95 %")),
+        *(Head(name, "Producer's accuracy, %") for name in ("share", "± 95 %")),
+    ]
+    write = _writer(max(*table.mapped_m2[0].tolist(), *(one.value for one in accuracy.area_m2)) / KM2)
+    rows = [
+        (name, [Cell(write(float(table.mapped_m2[0, k]) / KM2)), *_cells(accuracy.area_m2[k].scaled(1 / KM2), write),
+                *_cells(accuracy.users[k], percent), *_cells(accuracy.producers[k], percent)])
+        for k, name in enumerate(accuracy.class_names)
+    ]  # fmt: skip
+    return FigureTable(accuracy_title(accuracy), "Class", heads, [TableSection("", rows)])
+
+
+def accuracy_title(accuracy: MapAccuracy) -> str:
+    """Return the overall accuracy as a line of text."""
+    overall = accuracy.overall
+    return (
+        f"Overall accuracy {percent(overall.value)} ± {percent(overall.margin)} %, from {accuracy.points} points; "
+        "intervals of 95 %"
+    )
+
+
+def _cells(one: Estimate, write: Callable[[float], str]) -> list[Cell]:
+    return [Cell(write(value) if math.isfinite(value) else "") for value in (one.value, one.margin)]
+
+
+def _figures(sheet: AreaSheet) -> FigureTable:
+    write = _writer(float(np.nanmax(np.abs([values for _, values in sheet.rows]))))
+    heads = [*(Head(part) for part in sheet.parts[1:]), *(Head(head) for head in sheet.heads)]
+    rows = [
+        (labels[0], [*(Cell(label or NO_LABEL) for label in labels[1:]), *(Cell(write(value)) for value in values)])
+        for labels, values in sheet.rows
+    ]
+    return FigureTable(f"{sheet.name}, km2", sheet.parts[0], heads, [TableSection("", rows)])
+
+
+def _writer(largest: float) -> Callable[[float], str]:
+    """Return what writes the figures of a table with as many decimals as its largest needs for some digits."""
+    decimals = max(0, _DIGITS - 1 - (math.floor(math.log10(largest)) if largest > 0 else 0))
+
+    def write(value: float) -> str:
+        if not math.isfinite(value):
+            return ""
+        text = f"{value:.{decimals}f}"
+        return f"<{10**-decimals:.{decimals}f}" if value > 0 and float(text) == 0 else text
+
+    return write
