@@ -13,12 +13,12 @@ from crispmap.files.quiet import FILTERS
 from crispmap.inference.coarse import gsd_ratio
 from crispmap.inference.job import GivenScores, LoadedModels, MapJob, OpenJob
 from crispmap.inference.options import PredictOptions
-from crispmap.inference.pipeline import available_cores, in_order
 from crispmap.inference.products import ClassMap, Confidence, Product, RecalibratedMap, Scores
 from crispmap.inference.run import MapResult, Output, is_made, make_maps
 from crispmap.inference.work import Layer
 from crispmap.models.card import ModelCard, read_card
 from crispmap.raster.block_store import store_folder
+from crispmap.raster.pipeline import available_cores, in_order
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
 from crispmap.raster.spec import ScoreEncoding

@@ -84,7 +84,7 @@ class ComposedScene(Scene):
 
     def _open_files(self, ref: SceneRef) -> list[tuple[FileScene, list[SourceBand]]]:
         """Open each file of the bands that are read, once, and return it with these."""
-        found = []
+        found: list[tuple[FileScene, list[SourceBand]]] = []
         wanted = needed(self.composition).sources
         for (file, _), group in groupby(sorted(wanted, key=_place), key=lambda one: (one.file, one.date)):
             bands = list(group)
