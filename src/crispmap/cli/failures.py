@@ -26,13 +26,10 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 _ARGUMENT = re.compile(
-    r"(?<![\w.-])("
-    r"against|all_as|assume_crs|assume_gsd_m|bands|block_px|by|classes|date_tag|dates|device|encoding|"
-    r"extent|fit_area|force|full_scale|gsd_m|halo_px|kind|layer|lowest|max_shift_m|memory_bytes|method|"
-    r"nodata|nodata_tolerance|out|out_nodata|overlap|overlapping_regions|period|recalibrated|refiner|"
-    r"reflectance|restart|resume|scene|scheduler|sensor|standard_error|start|threshold|tolerance|unknown|"
-    r"verify_seams|workers"
-    r")"
+    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|by|classes|date_tag|dates|device|encoding|"
+    r"extent|fit_area|force|full_scale|gsd_m|halo_px|kind|layer|lowest|max_shift_m|memory_bytes|method|nodata|"
+    r"nodata_tolerance|out|out_nodata|overlap|overlapping_regions|period|precision|recalibrated|refiner|reflectance|"
+    r"restart|resume|scene|scheduler|sensor|standard_error|start|threshold|tolerance|unknown|verify_seams|workers)"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""
