@@ -105,7 +105,7 @@ class TestMap:
     def test_it_is_sampled_and_corrected_like_any_map(self, pair: tuple[Path, Path], tmp_path: Path) -> None:
         out, places = tmp_path / "change.tif", tmp_path / "s.gpkg"
         table = change_of(*pair, ChangeOptions(out=out))
-        write_sample(places, draw_sample(out, SampleRules(size=180, least=20)))
+        write_sample(places, draw_sample([out], SampleRules(size=180, least=20)))
         frame = gpd.read_file(places, layer="sample")
         cols, rows = np.floor((shapely.get_coordinates(frame.geometry) - CORNER) / (10, -10)).astype(int).T
         names = [

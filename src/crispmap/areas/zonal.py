@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
-from crispmap.areas.maps import MapFile, OtherMaps, Overlap, Strip, strips_of
+from crispmap.areas.maps import MapFile, Overlap, Strip, strips_of_maps
 from crispmap.areas.placed import regions_on
 from crispmap.areas.regions import Regions
 from crispmap.areas.shares import Edges, Shares, shares_in
@@ -22,7 +23,6 @@ from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.crs import transformer
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
-from crispmap.polygons.class_raster import ClassRaster
 from crispmap.types import CountArray, DoubleArray
 
 OUTSIDE = -1
@@ -80,16 +80,14 @@ def summed(
     sums = Sums(np.zeros(size), np.zeros((0 if regions is None else len(regions.names), size)))
     maps = [MapFile.of(path) for path in paths]
     with few_blocks_kept(), progress(events, "areas", sum(math.prod(one.grid.shape) for one in maps)) as running:
-        for index, one in enumerate(maps):
-            zones = None if regions is None else _Zones(regions, one.grid)
-            pixels = None if places is None else places.on(one.grid)
-            with ClassRaster(one.path) as raster, OtherMaps(maps, index, overlap) as others:
-                for whole in strips_of(raster, schema):
-                    strip = others.removed_from(whole)
-                    _add(sums, strip, None if zones is None else zones.within(strip.block))
-                    if places is not None and pixels is not None:
-                        places.look_up(pixels, strip)
-                    running.advance(strip.ids.size)
+        for index, strips in groupby(strips_of_maps(maps, schema, overlap), key=lambda pair: pair[0]):
+            zones = None if regions is None else _Zones(regions, maps[index].grid)
+            pixels = None if places is None else places.on(maps[index].grid)
+            for _, strip in strips:
+                _add(sums, strip, None if zones is None else zones.within(strip.block))
+                if places is not None and pixels is not None:
+                    places.look_up(pixels, strip)
+                running.advance(strip.ids.size)
     return sums
 
 
