@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
 _DECIMALS = 6  # of square kilometres: a square metre
+_SHOWN_AS = "#,##0.00####"  # in Excel, which keeps the whole number
 _SHEET_NAME = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
 _SHEET_LETTERS = 31  # that Excel allows in the name of a sheet
 _ACCURACY = ("class", "figure", "value", "standard_error", "margin_95")
@@ -132,11 +133,13 @@ def _workbook(table: Tables) -> bytes:
 
 def _append(page: Worksheet, values: Sequence[str | float | None]) -> None:
     """Append a row; text is never a formula."""
-    page.append([None] * len(values))
-    for cell, value in zip(page[page.max_row] if page.max_row > 1 else page[1], values, strict=False):
-        cell.value = value
+    row = page.max_row + 1 if page["A1"].value is not None else 1
+    for column, value in enumerate(values, 1):
+        cell = page.cell(row, column, value)
         if isinstance(value, str):
             cell.data_type = "s"
+        elif isinstance(value, float):
+            cell.number_format = _SHOWN_AS
 
 
 def _sheet_name(name: str, taken: Sequence[str]) -> str:
