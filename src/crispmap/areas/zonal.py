@@ -93,17 +93,21 @@ def summed(
 
 def _add(sums: Sums, strip: Strip, shares: Shares | None) -> None:
     """Add a strip to the sums."""
-    ids, area = strip.ids.ravel(), strip.area_m2.ravel()
-    size = len(sums.mapped)
-    sums.mapped += np.bincount(ids, area, minlength=size)
+    ids, area, size = strip.ids.ravel(), strip.area_m2.ravel(), len(sums.mapped)
     if shares is None:
+        sums.mapped += np.bincount(ids, area, minlength=size)
         return
-    cells = len(sums.regions) * size
-    border, pixel = shares.border_pixel, shares.run_pixels()
-    inside = np.bincount(
-        shares.border_region * size + ids[border], shares.border_share * area[border], minlength=cells
-    ) + np.bincount(np.repeat(shares.run_region * size, shares.run_length) + ids[pixel], area[pixel], minlength=cells)
-    sums.regions += inside.reshape(-1, size)
+    regions = len(sums.regions)
+    border = shares.border_pixel
+    places, weights = shares.border_region * size + ids[border], shares.border_share * area[border]
+    sums.regions += np.bincount(places, weights, minlength=regions * size).reshape(-1, size)
+    for number, layer in enumerate(shares.layers(len(ids), regions)):
+        layer *= size  # noqa: PLW2901 - it is long, and ours
+        layer += ids  # noqa: PLW2901
+        inside = np.bincount(layer, area, minlength=(regions + 1) * size).reshape(-1, size)
+        sums.regions += inside[:-1]
+        if number == 0:  # it has every pixel once, also those of no region
+            sums.mapped += inside.sum(axis=0)
 
 
 class _Zones:
