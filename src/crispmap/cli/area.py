@@ -116,11 +116,10 @@ def print_tables(table: Tables) -> None:
     """Print areas and, where known, accuracies on standard output."""
     from rich.console import Console
 
-    from crispmap.report.tables.area import accuracy_table, area_tables
+    from crispmap.report.tables.area import accuracy_tables, area_tables
     from crispmap.report.tables.terminal import print_table
 
     console = Console(highlight=False)
-    accuracy = accuracy_table(table)
-    for one in [*area_tables(table), *([] if accuracy is None else [accuracy])]:
+    for one in [*area_tables(table), *accuracy_tables(table)]:
         console.print(one.title, markup=False, soft_wrap=True)
         print_table(one, console)

@@ -14,7 +14,7 @@ from crispmap.areas.table import Tables
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
 from crispmap.raster.targets import check_target
-from crispmap.report.tables.area import accuracy_table, area_tables
+from crispmap.report.tables.area import accuracy_tables, area_tables
 from crispmap.report.tables.markdown import markdown_table
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ def _accuracy_rows(table: Tables) -> list[list[str]]:
     ):
         rows += [(name, "users_accuracy", users), (name, "producers_accuracy", producers)]
         rows.append((name, "area_km2", area.scaled(1e-6)))
+    for figure, estimates in table.corrections().items():
+        rows += [
+            (name, f"{figure.lower()}_km2", one.scaled(1e-6))
+            for name, one in zip(table.schema.names, estimates, strict=True)
+        ]
     return [[name, figure, *(_exact(value) for value in one.to_dict().values())] for name, figure, one in rows]
 
 
@@ -153,7 +158,7 @@ def _sheet_name(name: str, taken: Sequence[str]) -> str:
 
 
 def _markdown(table: Tables) -> bytes:
-    tables = [*area_tables(table), *([] if (one := accuracy_table(table)) is None else [one])]
+    tables = [*area_tables(table), *accuracy_tables(table)]
     return ("\n\n".join(f"{one.title}:\n\n{markdown_table(one)}" for one in tables) + "\n").encode("utf-8")
 
 
