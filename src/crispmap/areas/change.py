@@ -81,7 +81,7 @@ class ChangeTable:
         return ClassSchema((*kept, *map(ClassDef, names, free)))
 
     def corrections(self) -> dict[str, tuple[Estimate, ...]]:
-        """Return what each class lost and gained, and the net of both, corrected for the errors of the map of changes."""
+        """Return what each class lost and gained, and the net, corrected for the errors of the map of changes."""
         if self.accuracy is None:
             return {}
         size = len(self.schema)
