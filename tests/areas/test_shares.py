@@ -30,7 +30,9 @@ def coverage(outlines: list[Any], transform: Affine = SAME, block: Block = BLOCK
     edges = Edges.of(shapely.normalize(np.array(outlines, object)), range(len(outlines)), transform)
     shares = shares_in(edges, block)
     np.add.at(found, (shares.border_region, shares.border_pixel), shares.border_share)
-    found[np.repeat(shares.run_region, shares.run_length), shares.run_pixels()] += 1.0
+    for layer in shares.layers(found.shape[1], len(outlines)):
+        inside = np.flatnonzero(layer < len(outlines))
+        found[layer[inside], inside] += 1.0
     return found.reshape(len(outlines), *block.shape)
 
 
@@ -134,7 +136,19 @@ class TestLaws:
 
     def test_none_covers_none(self) -> None:
         shares = shares_in(Edges.of(np.array([], object), [], Affine.identity()), BLOCK)
-        assert len(shares.border_pixel) == len(shares.run_pixels()) == 0
+        assert len(shares.border_pixel) == len(shares.run_start) == 0
+        assert [layer.tolist() for layer in shares.layers(3, 7)] == [[7, 7, 7]]
+
+    def test_overlapping_outlines_are_in_layers(self) -> None:
+        outlines = [
+            shapely.box(0, 0, 9, 9),
+            shapely.box(2, 2, 12, 8),
+            shapely.box(3, 1, 5, 5),
+            shapely.box(11, 0, 17, 12),
+        ]
+        whole = coverage(outlines)
+        for one, outline in zip(whole, outlines, strict=True):
+            np.testing.assert_allclose(one, coverage([outline])[0], atol=1e-12)
 
     def test_only_pixels_on_an_outline_are_computed_one_by_one(self) -> None:
         circle = shapely.Point(500, 500).buffer(400, 200)

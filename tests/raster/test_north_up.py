@@ -16,7 +16,7 @@ from rasterio.enums import ColorInterp
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GridError
-from crispmap.files.north_up import Turn
+from crispmap.files.turn import Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.mask import MaskLabels
 from crispmap.raster.arrays import scene_of

@@ -160,25 +160,31 @@ class SampleChoices(TypedDict, total=False):
     expected: float  # user's accuracy expected of every class
     expected_of: dict[str, float]  # and of classes by name
     seed: int
+    overlap: Literal["error", "first", "last"]  # ground that two parts show
     squares: bool  # whether to write outlines of pixels rather than their centres
     force: bool  # replace a file that exists
 
 
 def sample(
-    predicted: str | Path, out: str | Path, *, classes: Classes | None = None, **options: Unpack[SampleChoices]
+    predicted: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    classes: Classes | None = None,
+    **options: Unpack[SampleChoices],
 ) -> Path:
     """Write places to label, by which areas can be corrected for the errors of a map, and return the path.
 
     Fill in the column ``reference`` of the layer ``sample``, and give the file to ``crispmap.area(..., sample=)``.
 
     Args:
-        predicted: The class map; its classes are the strata.
+        predicted: The class map, or the parts of one; its classes are the strata.
         out: A GeoPackage.
         classes: The classes; by default those a map of crispmap carries.
         **options: One of ``size``, places in all, and ``standard_error``, that of overall accuracy to reach;
             ``allocation``, "proportional" to area, "equal" or "optimal"; ``least``, places in each class at least;
             ``expected``, the user's accuracy expected, and ``expected_of`` classes by name; ``seed``; ``squares``, for
-            the outlines of pixels rather than their centres; ``force``, to replace a file.
+            the outlines of pixels rather than their centres; ``overlap``, "error", "first" or "last", of parts;
+            ``force``, to replace a file.
 
     Raises:
         AreaError: If the map has no class, or a number is out of range.
@@ -192,8 +198,10 @@ def sample(
     check_keywords(cast(Any, options), set(SampleChoices.__annotations__))
     rest = dict(options)
     force, squares = bool(rest.pop("force", False)), bool(rest.pop("squares", False))
+    overlap, schema = cast(Any, rest.pop("overlap", "error")), None if classes is None else schema_of(classes)
     by_class = tuple(cast("dict[str, float]", rest.pop("expected_of", {})).items())
     rules = SampleRules(**cast(Any, rest), expected_of=by_class)
     target = check_sample_target(path_of(out, "sample"), force=force)
-    drawn = draw_sample(path_of(predicted, "class map"), rules, schema=None if classes is None else schema_of(classes))
+    given = predicted if isinstance(predicted, list | tuple) else [predicted]
+    drawn = draw_sample([path_of(one, "class map") for one in given], rules, schema=schema, overlap=overlap)
     return write_sample(target, drawn, squares=squares, force=force)

@@ -12,7 +12,7 @@ from crispmap.api.given import Classes, map_of, no_target, target_of
 from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
 from crispmap.evaluation.files import ScoringRules, evaluate_file
 from crispmap.evaluation.readers import ArrayLabels
-from crispmap.files.north_up import AS_STORED
+from crispmap.files.turn import AS_STORED
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.labels.mask import open_labels
 from crispmap.polygons.vectorize import PolygonRules, vectorize_file

@@ -9,7 +9,7 @@ import numpy as np
 
 from crispmap.api.given import ModelLike, coarse_of, no_target, path_of, refiner_of, target_of
 from crispmap.errors import InputError
-from crispmap.files.north_up import AS_STORED
+from crispmap.files.turn import AS_STORED
 from crispmap.inference.in_memory import map_in_memory, write_map
 from crispmap.inference.job import GivenScores
 from crispmap.inference.options import PredictOptions

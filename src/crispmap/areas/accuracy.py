@@ -102,6 +102,13 @@ class MapAccuracy:
     users: tuple[Estimate, ...]  # by class: of what the map gives it, the share that is right
     producers: tuple[Estimate, ...]  # by class: of what is of it, the share that the map gives it
     area_m2: tuple[Estimate, ...]  # by class: its area, corrected for the errors of the map
+    area_covariance: tuple[tuple[float, ...], ...]  # (class, class) of these
+
+    def combined(self, weights: Sequence[float]) -> Estimate:
+        """Return the sum of the areas of classes, each times its weight, in square metres."""
+        factors, values = np.array(weights, np.float64), np.array([one.value for one in self.area_m2])
+        variance = float(factors @ np.array(self.area_covariance) @ factors)
+        return Estimate(float(factors @ values), math.sqrt(max(0.0, variance)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values: shares 0..1, areas in square metres."""
@@ -134,7 +141,28 @@ def map_accuracy(sample: ReferenceSample) -> MapAccuracy:
         tuple(_ratio(sample, mapped[k] * reference[k], mapped[k]) for k in range(size)),
         tuple(_ratio(sample, mapped[k] * reference[k], reference[k]) for k in range(size)),
         tuple(_ratio(sample, reference[k], everything).scaled(total) for k in range(size)),
+        tuple(map(tuple, _covariance(sample).tolist())),
     )
+
+
+def _covariance(sample: ReferenceSample) -> DoubleArray:
+    """Return the covariance of the corrected areas (class, class)."""
+    there = sample.area_m2 > 0
+    found = np.zeros((len(sample.class_names),) * 2)
+    for counts, area, unseen in zip(
+        sample.counts[there].sum(axis=1), sample.area_m2[there], _unseen(sample)[there], strict=True
+    ):
+        size, share = counts.sum(), counts / counts.sum()
+        found += area**2 * unseen * (np.diag(share) - np.outer(share, share)) / max(size - 1, 1)
+    return found
+
+
+def _unseen(sample: ReferenceSample) -> DoubleArray:
+    """Return the share of each stratum that was not sampled; 1 where its units are not known."""
+    size = sample.counts.sum(axis=(1, 2))
+    if sample.units is None:
+        return np.ones(len(size))
+    return np.asarray(1 - size / np.maximum(np.maximum(sample.units, size), 1))
 
 
 def _ratio(sample: ReferenceSample, part: DoubleArray, whole: DoubleArray) -> Estimate:
@@ -149,5 +177,5 @@ def _ratio(sample: ReferenceSample, part: DoubleArray, whole: DoubleArray) -> Es
     mean = (counts * rest).sum(axis=(1, 2)) / size
     squares = (counts * (rest - mean[:, np.newaxis, np.newaxis]) ** 2).sum(axis=(1, 2))
     spread = squares / np.maximum(size - 1, 1)
-    unseen = 1.0 if sample.units is None else 1 - size / np.maximum(sample.units[there], size)
-    return Estimate(above / below, math.sqrt(float((area**2 * unseen * spread / size).sum())) / below)
+    variance = float((area**2 * _unseen(sample)[there] * spread / size).sum())
+    return Estimate(above / below, math.sqrt(variance) / below)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from crispmap.areas.accuracy import MapAccuracy
+from crispmap.areas.accuracy import Estimate, MapAccuracy
 from crispmap.areas.maps import MapOn, schema_of_maps, strips_of
 from crispmap.areas.run import AreaOptions, areas_of
 from crispmap.areas.table import KM2, TOTAL, UNSEEN, AreaSheet
@@ -80,6 +80,18 @@ class ChangeTable:
         free = (colour for colour in map(class_colour, range(1, 3 * IGNORE)) if colour not in taken)
         return ClassSchema((*kept, *map(ClassDef, names, free)))
 
+    def corrections(self) -> dict[str, tuple[Estimate, ...]]:
+        """Return what each class lost and gained, and the net, corrected for the errors of the map of changes."""
+        if self.accuracy is None:
+            return {}
+        size = len(self.schema)
+        pairs = np.array([*((one, one) for one in range(size)), *self.changes])
+        changed = pairs[:, 0] != pairs[:, 1]
+        lost, gained = ([((pairs[:, side] == one) & changed).astype(float) for one in range(size)] for side in (0, 1))
+        net = [one - other for one, other in zip(gained, lost, strict=True)]
+        combined = self.accuracy.combined
+        return {name: tuple(map(combined, rows)) for name, rows in ((LOST, lost), (GAINED, gained), (NET, net))}
+
     def summary(self) -> str:
         """Return how much changed, in a sentence."""
         changed, whole = float(self.lost_m2.sum()), float(self.known_m2.sum())
@@ -110,6 +122,10 @@ class ChangeTable:
             "seen_before_only_m2": float(self.area_m2[:-1, -1].sum()),
             "seen_after_only_m2": float(self.area_m2[-1, :-1].sum()),
             "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
+            "corrected_m2": {
+                name.lower(): {one: found.to_dict() for one, found in zip(names, estimates, strict=True)}
+                for name, estimates in self.corrections().items()
+            },
         }
 
 

@@ -1,28 +1,30 @@
-"""Units of a stratified random sample, drawn on a class map of any size.
+"""Units of a stratified random sample, drawn on class maps of any size.
 
-The strata are the classes of the map, the units its pixels. In a stratum every square metre is as likely as any other,
-also where pixels differ in size, as those in degrees do. What is drawn follows from map and seed alone.
+The strata are the classes of the maps, the units their pixels. In a stratum every square metre is as likely as any
+other, also where pixels differ in size, as those in degrees do. What is drawn follows from maps and seed alone.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
+from pyproj import CRS
 
 from crispmap.areas.design import Allocation, allocated, sample_size
-from crispmap.areas.maps import schema_of_maps, strips_of
+from crispmap.areas.maps import MapFile, Overlap, Strip, schema_of_maps, strips_of_maps
 from crispmap.classes import ClassSchema
 from crispmap.errors import AreaError
 from crispmap.events import SILENT, Events, Progress, progress
 from crispmap.files.dataset import few_blocks_kept
+from crispmap.geo.crs import transformer
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Grid
-from crispmap.polygons.class_raster import ClassRaster
 from crispmap.polygons.polygons import Geometries
 from crispmap.types import CountArray, DoubleArray
 
@@ -69,13 +71,19 @@ class SampleRules:
 class DrawnSample:
     """Places to label."""
 
-    grid: Grid  # of the map
+    grids: tuple[Grid, ...]  # of the maps
     schema: ClassSchema
     stratum: CountArray  # (n,) class of the map
-    rows: CountArray  # (n,) of the pixels
+    part: CountArray  # (n,) which of the maps
+    rows: CountArray  # (n,) of the pixels in it
     cols: CountArray  # (n,)
     units: CountArray  # (class,) pixels in all
     area_m2: DoubleArray  # (class,) on the ground
+
+    @property
+    def crs(self) -> CRS | None:
+        """The CRS of places: that of the first map."""
+        return self.grids[0].crs
 
     def by_stratum(self) -> list[dict[str, Any]]:
         """Return name, places, pixels and area of every stratum as plain values."""
@@ -86,61 +94,74 @@ class DrawnSample:
         ]
 
     def outlines(self, *, squares: bool) -> Geometries:
-        """Return the centre of each pixel or, as squares, its outline."""
+        """Return the centre of each pixel or, as squares, its outline, in the CRS of the first map."""
         corners = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)) if squares else ((0.5, 0.5),)
-        positions = np.stack(
-            [np.column_stack([self.cols + right, self.rows + down]) for down, right in corners], axis=1
-        )
-        points = affine_points(self.grid.transform, positions.reshape(-1, 2)).reshape(positions.shape)
+        points = np.zeros((len(self.rows), len(corners), 2))
+        for part, grid in enumerate(self.grids):
+            own = self.part == part
+            for corner, (down, right) in enumerate(corners):
+                positions = np.column_stack([self.cols[own] + right, self.rows[own] + down])
+                places = affine_points(grid.transform, positions)
+                if grid.crs != self.crs:
+                    places = np.stack(transformer(grid.crs, self.crs).transform(*places.T), axis=1)
+                points[own, corner] = places
         return np.asarray(shapely.polygons(points) if squares else shapely.points(points[:, 0]), np.object_)
 
 
 def draw_sample(
-    path: str | Path, rules: SampleRules, *, schema: ClassSchema | None = None, events: Events = SILENT
-) -> DrawnSample:
-    """Return a stratified random sample of the pixels of a map, in random order.
+    paths: Sequence[str | Path], rules: SampleRules, *, schema: ClassSchema | None = None, overlap: Overlap = "error",
+    events: Events = SILENT,
+) -> DrawnSample:  # fmt: skip
+    """Return a stratified random sample of the pixels of maps of one date, in random order.
 
     Args:
-        schema: The classes, in place of those the map carries.
+        paths: Class maps, parts of one.
+        schema: The classes, in place of those the maps carry.
+        overlap: Ground that two maps show: refused, or of the first or last map.
 
     Raises:
-        AreaError: If the map has no class, or a rule is out of range.
-        SchemaError: If the classes are not known.
-        SceneError: If the map cannot be read.
+        AreaError: If no map has a class, two show the same ground, or a rule is out of range.
+        SchemaError: If the classes are not known, or differ.
+        SceneError: If a map cannot be read.
     """
-    schema = schema_of_maps([Path(path)], schema)
-    with few_blocks_kept(), ClassRaster(path) as raster:
-        with progress(events, "sample", 2 * math.prod(raster.grid.shape)) as running:
-            strata = _Strata(raster, schema, running)
-            expected = rules.accuracies(schema)
-            size = rules.size or sample_size(strata.area_m2, expected, rules.standard_error or 0.0)
-            wanted = allocated(
-                size, strata.area_m2, strata.units, by=rules.allocation, least=rules.least, expected=expected
-            )
-            drawn = strata.drawn(wanted, rules.seed)
-        order = np.random.default_rng((rules.seed, len(schema))).permutation(len(drawn))
-        stratum, rows, cols = drawn[order].T
-        return DrawnSample(raster.grid, schema, stratum, rows, cols, strata.units, strata.area_m2)
+    maps = [MapFile.of(Path(path)) for path in paths]
+    schema = schema_of_maps([one.path for one in maps], schema)
+    pixels = sum(math.prod(one.grid.shape) for one in maps)
+    with few_blocks_kept(), progress(events, "sample", 2 * pixels) as running:
+        strata = _Strata(lambda: strips_of_maps(maps, schema, overlap), len(schema), running)
+        expected = rules.accuracies(schema)
+        size = rules.size or sample_size(strata.area_m2, expected, rules.standard_error or 0.0)
+        wanted = allocated(
+            size, strata.area_m2, strata.units, by=rules.allocation, least=rules.least, expected=expected
+        )
+        drawn = strata.drawn(wanted, rules.seed)
+    order = np.random.default_rng((rules.seed, len(schema))).permutation(len(drawn))
+    stratum, part, rows, cols = drawn[order].T
+    return DrawnSample(tuple(one.grid for one in maps), schema, stratum, part, rows, cols, strata.units, strata.area_m2)
 
 
 class _Strata:
-    """The classes of a map with their pixels counted: a pixel of a class is found by its rank, row by row."""
+    """The classes of maps with their pixels counted: a pixel of a class is found by its rank, map by map, row by row.
 
-    def __init__(self, raster: ClassRaster, schema: ClassSchema, running: Progress) -> None:
-        self._raster, self._schema, self._running = raster, schema, running
-        self.area_m2: DoubleArray = np.zeros(len(schema))
+    Args:
+        strips: Gives the strips of all maps, each after the number of its map, as often as it is called.
+    """
+
+    def __init__(self, strips: Callable[[], Iterator[tuple[int, Strip]]], classes: int, running: Progress) -> None:
+        self._strips, self._running = strips, running
+        self.area_m2: DoubleArray = np.zeros(classes)
         self._largest_m2, counts = 0.0, []
-        for strip in strips_of(raster, schema):
+        for _, strip in strips():
             ids, area = strip.ids.ravel(), strip.area_m2.ravel()
-            counts.append(np.bincount(ids, minlength=strip.none + 1)[: strip.none])
-            self.area_m2 += np.bincount(ids, area, minlength=strip.none + 1)[: strip.none]
+            counts.append(np.bincount(ids, minlength=classes + 1)[:classes])
+            self.area_m2 += np.bincount(ids, area, minlength=classes + 1)[:classes]
             self._largest_m2 = max(self._largest_m2, float(area.max()))
             running.advance(ids.size)
-        self._before = np.cumsum([np.zeros(len(schema), np.int64), *counts], axis=0)
+        self._before = np.cumsum([np.zeros(classes, np.int64), *counts], axis=0)
         self.units: CountArray = self._before[-1]
 
     def drawn(self, wanted: CountArray, seed: int) -> CountArray:
-        """Return as many different pixels of each class as are wanted: (class, row, col).
+        """Return as many different pixels of each class as are wanted: (class, map, row, col).
 
         Pixels are taken in random order, each with a chance by its area; a second look at the map is only needed where
         these differ much.
@@ -161,16 +182,16 @@ class _Strata:
         return np.concatenate([found[one] for one in sorted(found)])
 
     def _located(self, ranks: dict[int, CountArray]) -> dict[int, tuple[CountArray, DoubleArray]]:
-        """Return row and column (n, 2) and area (n,) of pixels of classes by their ranks, in the order of these."""
-        pixels = {one: np.zeros((len(rank), 2), np.int64) for one, rank in ranks.items()}
+        """Return map, row and column (n, 3), and area (n,) of pixels of classes in the order of their ranks."""
+        pixels = {one: np.zeros((len(rank), 3), np.int64) for one, rank in ranks.items()}
         areas = {one: np.zeros(len(rank)) for one, rank in ranks.items()}
-        for index, strip in enumerate(strips_of(self._raster, self._schema)):
+        for index, (part, strip) in enumerate(self._strips()):
             for one, rank in ranks.items():
                 first, stop = self._before[index : index + 2, one]
                 here = np.flatnonzero((rank >= first) & (rank < stop))
                 if len(here):
                     rows, cols = np.divmod(np.flatnonzero(strip.ids == one)[rank[here] - first], strip.block.width)
-                    pixels[one][here] = np.column_stack([rows + strip.block.row, cols])
+                    pixels[one][here] = np.column_stack([np.full(len(here), part), rows + strip.block.row, cols])
                     areas[one][here] = strip.area_m2[rows, cols]
             self._running.advance(strip.ids.size)
         return {one: (pixels[one], areas[one]) for one in ranks}

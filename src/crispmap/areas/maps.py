@@ -94,6 +94,19 @@ def strips_of(raster: ClassRaster, schema: ClassSchema) -> Iterator[Strip]:
         yield Strip(block, _class_ids(values, raster, schema), size, raster.grid.pixel_areas_m2(block))
 
 
+def strips_of_maps(maps: Sequence[MapFile], schema: ClassSchema, overlap: Overlap) -> Iterator[tuple[int, Strip]]:
+    """Yield the strips of the maps of one date after the number of each; ground that two show is in one of them.
+
+    Raises:
+        AreaError: As ``OtherMaps`` and ``strips_of``.
+        SceneError: If a map cannot be read.
+    """
+    for index, one in enumerate(maps):
+        with ClassRaster(one.path) as raster, OtherMaps(maps, index, overlap) as others:
+            for strip in strips_of(raster, schema):
+                yield index, others.removed_from(strip)
+
+
 class MapOn:
     """A map read on the pixels of another, by the class at their centres; a context manager.
 

@@ -92,7 +92,7 @@ def write_sample(path: str | Path, drawn: DrawnSample, *, squares: bool = False,
     places = {"id": ids, REFERENCE: np.full(len(ids), None, np.object_)}
     names = np.array(drawn.schema.names, np.object_)
     tables = {
-        SAMPLE: gpd.GeoDataFrame(places, geometry=drawn.outlines(squares=squares), crs=drawn.grid.crs),
+        SAMPLE: gpd.GeoDataFrame(places, geometry=drawn.outlines(squares=squares), crs=drawn.crs),
         DESIGN: pd.DataFrame({"id": ids, "stratum": names[drawn.stratum]}),
         STRATA: pd.DataFrame({"stratum": names, "units": drawn.units, "area_m2": drawn.area_m2}),
     }

@@ -7,7 +7,7 @@ Only pixels on an outline are computed one by one: those between them are runs t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,10 +33,23 @@ class Shares:
     run_start: CountArray  # (m,) the first of neighbouring pixels of a row that lie whole inside it
     run_length: CountArray  # (m,) how many
 
-    def run_pixels(self) -> CountArray:
-        """Return the pixels of all runs, one after the other."""
-        before = np.cumsum(self.run_length) - self.run_length
-        return np.repeat(self.run_start - before, self.run_length) + np.arange(int(self.run_length.sum()))
+    def layers(self, pixels: int, none: int) -> Iterator[CountArray]:
+        """Yield the region that each pixel of the block lies whole inside, ``none`` where there is none.
+
+        One layer holds all, but for regions that overlap: what they share is in a layer each.
+        """
+        order = np.argsort(self.run_start, kind="stable")
+        start, length, region = self.run_start[order], self.run_length[order], self.run_region[order]
+        first = True
+        while first or len(start):
+            first, stop = False, start + length
+            free = start >= np.maximum.accumulate(np.append(0, stop))[:-1]  # begins after all before have ended
+            begins, ends = start[free], stop[free]
+            lengths, labels = np.zeros(2 * len(begins) + 1, np.int64), np.full(2 * len(begins) + 1, none, np.int64)
+            lengths[::2], lengths[1::2] = np.append(begins, pixels) - np.append(0, ends), ends - begins
+            labels[1::2] = region[free]
+            yield np.repeat(labels, lengths)
+            start, length, region = start[~free], length[~free], region[~free]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from crispmap.areas.accuracy import MapAccuracy
+from crispmap.areas.accuracy import Estimate, MapAccuracy
 from crispmap.classes import ClassSchema
 from crispmap.errors import AreaError
 from crispmap.types import DoubleArray
@@ -15,6 +15,10 @@ from crispmap.types import DoubleArray
 
 class Tables(Protocol):
     """What every rendering shows: one table of areas or several and, where known, what a sample says."""
+
+    @property
+    def schema(self) -> ClassSchema:
+        """The classes of the maps."""
 
     @property
     def accuracy(self) -> MapAccuracy | None:
@@ -26,6 +30,9 @@ class Tables(Protocol):
 
     def sheets(self) -> list[AreaSheet]:
         """Return the tables."""
+
+    def corrections(self) -> dict[str, tuple[Estimate, ...]]:
+        """Return what else a sample says of each class of the maps, in square metres, by what it is."""
 
     def summary(self) -> str:
         """Return what they are of, in a sentence."""
@@ -84,6 +91,10 @@ class AreaTable:
             )
             for name, values, summed in [*((*one, True) for one in by_class), (UNSEEN, unseen, False)]
         ]
+
+    def corrections(self) -> dict[str, tuple[Estimate, ...]]:
+        """Return nothing: the accuracy says all."""
+        return {}
 
     def summary(self) -> str:
         """Return regions, periods and classes in a sentence and, of one period, the area."""

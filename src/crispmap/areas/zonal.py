@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
-from crispmap.areas.maps import MapFile, OtherMaps, Overlap, Strip, strips_of
+from crispmap.areas.maps import MapFile, Overlap, Strip, strips_of_maps
 from crispmap.areas.placed import regions_on
 from crispmap.areas.regions import Regions
 from crispmap.areas.shares import Edges, Shares, shares_in
@@ -22,7 +23,6 @@ from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.crs import transformer
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
-from crispmap.polygons.class_raster import ClassRaster
 from crispmap.types import CountArray, DoubleArray
 
 OUTSIDE = -1
@@ -80,32 +80,34 @@ def summed(
     sums = Sums(np.zeros(size), np.zeros((0 if regions is None else len(regions.names), size)))
     maps = [MapFile.of(path) for path in paths]
     with few_blocks_kept(), progress(events, "areas", sum(math.prod(one.grid.shape) for one in maps)) as running:
-        for index, one in enumerate(maps):
-            zones = None if regions is None else _Zones(regions, one.grid)
-            pixels = None if places is None else places.on(one.grid)
-            with ClassRaster(one.path) as raster, OtherMaps(maps, index, overlap) as others:
-                for whole in strips_of(raster, schema):
-                    strip = others.removed_from(whole)
-                    _add(sums, strip, None if zones is None else zones.within(strip.block))
-                    if places is not None and pixels is not None:
-                        places.look_up(pixels, strip)
-                    running.advance(strip.ids.size)
+        for index, strips in groupby(strips_of_maps(maps, schema, overlap), key=lambda pair: pair[0]):
+            zones = None if regions is None else _Zones(regions, maps[index].grid)
+            pixels = None if places is None else places.on(maps[index].grid)
+            for _, strip in strips:
+                _add(sums, strip, None if zones is None else zones.within(strip.block))
+                if places is not None and pixels is not None:
+                    places.look_up(pixels, strip)
+                running.advance(strip.ids.size)
     return sums
 
 
 def _add(sums: Sums, strip: Strip, shares: Shares | None) -> None:
     """Add a strip to the sums."""
-    ids, area = strip.ids.ravel(), strip.area_m2.ravel()
-    size = len(sums.mapped)
-    sums.mapped += np.bincount(ids, area, minlength=size)
+    ids, area, size = strip.ids.ravel(), strip.area_m2.ravel(), len(sums.mapped)
     if shares is None:
+        sums.mapped += np.bincount(ids, area, minlength=size)
         return
-    cells = len(sums.regions) * size
-    border, pixel = shares.border_pixel, shares.run_pixels()
-    inside = np.bincount(
-        shares.border_region * size + ids[border], shares.border_share * area[border], minlength=cells
-    ) + np.bincount(np.repeat(shares.run_region * size, shares.run_length) + ids[pixel], area[pixel], minlength=cells)
-    sums.regions += inside.reshape(-1, size)
+    regions = len(sums.regions)
+    border = shares.border_pixel
+    places, weights = shares.border_region * size + ids[border], shares.border_share * area[border]
+    sums.regions += np.bincount(places, weights, minlength=regions * size).reshape(-1, size)
+    for number, layer in enumerate(shares.layers(len(ids), regions)):
+        layer *= size  # noqa: PLW2901 - it is long, and ours
+        layer += ids  # noqa: PLW2901
+        inside = np.bincount(layer, area, minlength=(regions + 1) * size).reshape(-1, size)
+        sums.regions += inside[:-1]
+        if number == 0:  # it has every pixel once, also those of no region
+            sums.mapped += inside.sum(axis=0)
 
 
 class _Zones:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -14,6 +14,12 @@ from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from crispmap.areas.table import Tables
+
+
+OverlapOption: TypeAlias = Annotated[
+    Literal["error", "first", "last"],
+    typer.Option(help="Ground that two maps of one date show: refused, or of the first or last map given."),
+]
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,7 @@ class DateFlags:
     period: Annotated[
         Literal["day", "month", "year"], typer.Option(help="What areas are told by; maps of one period add up.")
     ] = "month"
-    overlap: Annotated[
-        Literal["error", "first", "last"],
-        typer.Option(help="Ground that two maps of one period show: refused, or of the first or last map given."),
-    ] = "error"
+    overlap: OverlapOption = "error"
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,10 @@ def print_tables(table: Tables) -> None:
     """Print areas and, where known, accuracies on standard output."""
     from rich.console import Console
 
-    from crispmap.report.tables.area import accuracy_table, area_tables
+    from crispmap.report.tables.area import accuracy_tables, area_tables
     from crispmap.report.tables.terminal import print_table
 
     console = Console(highlight=False)
-    accuracy = accuracy_table(table)
-    for one in [*area_tables(table), *([] if accuracy is None else [accuracy])]:
+    for one in [*area_tables(table), *accuracy_tables(table)]:
         console.print(one.title, markup=False, soft_wrap=True)
         print_table(one, console)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from crispmap.cli.area import OverlapOption
 from crispmap.cli.console import notify, print_json, print_line
 from crispmap.cli.options import (
     ClassesOption,
@@ -70,11 +71,15 @@ class SampleFlags:
 
 @grouped
 def sample(
-    class_map: Annotated[Path, typer.Argument(metavar="MAP", help="A class map; its classes are the strata.")],
+    maps: Annotated[
+        list[Path],
+        typer.Argument(metavar="MAP...", help="A class map, or the parts of one; the classes are the strata."),
+    ],
     *,
     file: FileFlags,
     rules: SampleFlags,
     classes: ClassesOption = None,
+    overlap: OverlapOption = "error",
     as_json: JsonOption = False,
 ) -> None:
     """Draw places to label, by which areas can be corrected for the errors of a map.
@@ -87,7 +92,8 @@ def sample(
     from crispmap.areas.sample_file import check_sample_target, write_sample
 
     check_sample_target(file.out, force=file.force)
-    drawn = draw_sample(class_map, rules.rules(), schema=named_classes(classes), events=TerminalProgress())
+    schema = named_classes(classes)
+    drawn = draw_sample(maps, rules.rules(), schema=schema, overlap=overlap, events=TerminalProgress())
     write_sample(file.out, drawn, squares=file.squares, force=file.force)
     _show(drawn, file.out, as_json)
 

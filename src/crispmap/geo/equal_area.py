@@ -106,8 +106,8 @@ def pixel_areas_m2(grid: Grid, block: Block) -> DoubleArray:
     unsure = ~np.isfinite(areas)
     if unsure.any():  # the earth ends here or nearby
         down, right = np.nonzero(unsure)
-        areas[unsure] = _areas_at(plane, grid, rows[down], cols[right])
-    return np.nan_to_num(areas, nan=0.0, posinf=0.0)
+        areas[unsure] = np.nan_to_num(_areas_at(plane, grid, rows[down], cols[right]), nan=0.0, posinf=0.0)
+    return np.ascontiguousarray(areas)
 
 
 def _nodes(grid: Grid, block: Block, plane: EqualAreaPlane) -> tuple[CountArray, CountArray]:

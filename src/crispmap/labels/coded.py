@@ -21,7 +21,8 @@ from rasterio.windows import Window
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, GridError, LabelError, SceneError, number_of
 from crispmap.files.dataset import GDAL_ERRORS, gdal_settings, open_dataset, reason
-from crispmap.files.north_up import AS_STORED, Turn, in_order_of
+from crispmap.files.north_up import in_order_of
+from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels import palette
 from crispmap.labels.mask_values import count_codes, read_codes, traits_of

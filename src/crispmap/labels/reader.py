@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from crispmap.classes import ClassSchema
-from crispmap.files.north_up import AS_STORED, Turn
+from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import LabelArray
 

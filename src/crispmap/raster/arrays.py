@@ -14,7 +14,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from crispmap.errors import GeoreferenceWarning, GridError, InputError
-from crispmap.files.north_up import AS_STORED, Turn
+from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.files import open_scene
 from crispmap.raster.nodata import NodataRule, check_nodata

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -149,12 +149,6 @@ def _check_alone(one: SourceBand) -> None:
 
 def _by_any_name(names: Sequence[str], sources: Sequence[SourceBand]) -> list[str]:
     """Return the names of bands that are asked for by these, or by what the product calls them."""
-    own: Mapping[str, str] = {_own(one): one.name for one in sources}
+    own = {one.own_name: one.name for one in sources}
     standard = {one.name for one in sources}
     return [name if name in standard else own.get(name, name) for name in names]
-
-
-def _own(one: SourceBand) -> str:
-    """Return what a product calls a band, after what the names of its bands begin with."""
-    prefix = next((start for start in ("before_", "after_") if one.name.startswith(start)), "")
-    return f"{prefix}{one.own_name}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from crispmap.errors import GeoreferenceWarning
 from crispmap.files.address import shown
+from crispmap.files.quiet import ignoring
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.band_values import BandValues, index_values, of_lowest_date
 from crispmap.raster.common_grid import coverage
@@ -84,17 +84,16 @@ class ComposedScene(Scene):
 
     def _open_files(self, ref: SceneRef) -> list[tuple[FileScene, list[SourceBand]]]:
         """Open each file of the bands that are read, once, and return it with these."""
-        found = []
+        found: list[tuple[FileScene, list[SourceBand]]] = []
         wanted = needed(self.composition).sources
-        with warnings.catch_warnings():
-            for (file, _), group in groupby(sorted(wanted, key=_place), key=lambda one: (one.file, one.date)):
-                bands = list(group)
-                nodata = bands[0].nodata if ref.nodata is None else ref.nodata
-                numbers = tuple(one.band for one in bands)
-                own = replace(ref, files=(file,), band_names=(), bands=numbers, nodata=nodata, composition=None)
+        for (file, _), group in groupby(sorted(wanted, key=_place), key=lambda one: (one.file, one.date)):
+            bands = list(group)
+            nodata = bands[0].nodata if ref.nodata is None else ref.nodata
+            numbers = tuple(one.band for one in bands)
+            own = replace(ref, files=(file,), band_names=(), bands=numbers, nodata=nodata, composition=None)
+            with ignoring(GeoreferenceWarning) if found else nullcontext():  # told once
                 scene = self._opened.enter_context(FileScene(own))
-                found.append((scene, with_facts(bands, scene)))
-                warnings.simplefilter("ignore", GeoreferenceWarning)  # told once
+            found.append((scene, with_facts(bands, scene)))
         known = tuple(one for _, bands in found for one in bands)
         self.composition = replace(self.composition, sources=known)
         return found

@@ -10,8 +10,8 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
 from crispmap.files.address import typed
 from crispmap.files.dataset import open_dataset
-from crispmap.files.north_up import AS_STORED
 from crispmap.files.raster_text import tags_of
+from crispmap.files.turn import AS_STORED
 from crispmap.geo.crs import crs_name
 from crispmap.geo.grid import Grid
 from crispmap.raster.files import FileScene

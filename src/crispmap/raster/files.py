@@ -16,8 +16,9 @@ from rasterio.windows import Window
 from crispmap.errors import SceneError
 from crispmap.files.address import is_plain_file, is_remote
 from crispmap.files.dataset import GDAL_ERRORS, DatasetPool, open_dataset, reason
-from crispmap.files.north_up import Turn, as_stored
+from crispmap.files.north_up import as_stored
 from crispmap.files.raster_text import descriptions_of, tags_of
+from crispmap.files.turn import Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.band_checks import warn_about_bands, warn_about_border
 from crispmap.raster.georeference import grid_of

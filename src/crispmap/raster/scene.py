@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.files.north_up import AS_STORED, Turn
+from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import BoolArray, FloatArray
 

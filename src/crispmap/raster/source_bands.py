@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from crispmap.errors import GeoreferenceWarning
 from crispmap.files.address import shown
+from crispmap.files.quiet import ignoring
 from crispmap.raster.composition import Composition, Reflectance, SourceBand
 from crispmap.raster.files import FileScene
 
@@ -43,8 +43,7 @@ def file_bands(source: str, name: str = "", date: int = 0) -> Iterator[SourceBan
     Raises:
         SceneError: If it cannot be read.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GeoreferenceWarning)  # told when the scene is opened
+    with ignoring(GeoreferenceWarning):  # told when the scene is opened
         scene = FileScene(source)
     with scene:
         alone = len(scene.bands) == 1

@@ -15,8 +15,9 @@ from pyproj import CRS
 
 from crispmap.errors import CrispmapError, CrispmapWarning, GeoreferenceWarning, LabelError, SceneError, number_of
 from crispmap.files.dataset import open_dataset
-from crispmap.files.north_up import Turn, in_order_of
+from crispmap.files.north_up import in_order_of
 from crispmap.files.quiet import ignoring
+from crispmap.files.turn import Turn
 from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Grid
 from crispmap.project.pairs.find import Pair

@@ -9,7 +9,7 @@ from crispmap.errors import SceneError, did_you_mean
 from crispmap.files.address import gdal_name
 from crispmap.raster.composition import SourceBand
 from crispmap.raster.sensors import cbers, landsat, sentinel2
-from crispmap.raster.sensors.product import BandFile, Channel, Family
+from crispmap.raster.sensors.product import BandFile, Family
 
 _FAMILIES = (landsat.FAMILY, sentinel2.FAMILY, cbers.FAMILY)
 SENSORS: Mapping[str, Family] = {name: family for family in _FAMILIES for name in family.sensors}
@@ -43,19 +43,16 @@ def product_bands(
     if not files:
         raise _no_bands(where, sensor)
     stated = family.reflectance(sensor, list(files.values()))
-    bands = [
-        SourceBand(
-            gdal_name(files[own].path), f"{prefix}{channel.name}", 1, own, channel.wavelength_nm, stated.get(own),
-            family.nodata, date
-        )
-        for own, channel in channels.items()
-        if own in files
-    ]  # fmt: skip
-    return tuple(bands), _usual(bands, channels)
-
-
-def _usual(bands: Sequence[SourceBand], channels: Mapping[str, Channel]) -> tuple[str, ...]:
-    return tuple(one.name for one in bands if channels[one.own_name].usual) or tuple(one.name for one in bands)
+    bands, usual = list[SourceBand](), list[str]()
+    for own, channel in channels.items():
+        if own in files:
+            name, file = f"{prefix}{channel.name}", gdal_name(files[own].path)
+            how = stated.get(own)
+            bands.append(
+                SourceBand(file, name, 1, f"{prefix}{own}", channel.wavelength_nm, how, family.nodata, date)
+            )  # fmt: skip
+            usual += [name] if channel.usual else []
+    return tuple(bands), tuple(usual) or tuple(one.name for one in bands)
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 from crispmap.areas.table import KM2, AreaTable, Tables
 from crispmap.report.charts.area import ClassBar, classes_svg, periods_svg
 from crispmap.report.pages.html import chart_markup, render_page, sections_of
-from crispmap.report.tables.area import accuracy_table, area_tables
+from crispmap.report.tables.area import accuracy_tables, area_tables
 
 _SECTIONS = (("charts", "charts", "Charts"), ("accuracy", "accuracy", "Accuracy"), ("tables", "areas", "Areas"))
 
@@ -19,7 +19,7 @@ def render_areas(table: Tables) -> str:
         "title": "Areas" if told else "Change",
         "lede": table.summary(),
         "charts": [(name, chart_markup(svg)) for name, svg in (_charts(table) if isinstance(table, AreaTable) else [])],
-        "accuracy": accuracy_table(table),
+        "accuracy": accuracy_tables(table),
         "tables": area_tables(table),
         "told": told,
         "dated": isinstance(table, AreaTable) and table.is_dated,

@@ -10,6 +10,7 @@ import numpy as np
 from crispmap.areas.accuracy import Estimate, MapAccuracy
 from crispmap.areas.table import KM2, AreaSheet, Tables
 from crispmap.report.tables.model import Cell, FigureTable, Head, TableSection, percent
+from crispmap.types import DoubleArray
 
 NO_LABEL = "\u00a0"  # in place of the dash of a missing figure
 _DIGITS = 4  # of the largest figure of a table, at least
@@ -20,20 +21,32 @@ def area_tables(table: Tables) -> list[FigureTable]:
     return [_figures(sheet) for sheet in table.sheets()]
 
 
-def accuracy_table(table: Tables) -> FigureTable | None:
-    """Return mapped and corrected areas with accuracies by class; None without a sample."""
-    accuracy = table.accuracy
-    if accuracy is None:
-        return None
+def accuracy_tables(table: Tables) -> list[FigureTable]:
+    """Return mapped and corrected areas with accuracies by class, then other corrected areas; none without a sample."""
+    if table.accuracy is None:
+        return []
+    first, more = _accuracies(table.accuracy, table.mapped_m2[0]), table.corrections()
+    if not more:
+        return [first]
+    write = _writer(max(abs(one.value) for found in more.values() for one in found) / KM2)
+    heads = [Head(name, group) for group in more for name in ("area", "± 95 %")]
+    rows = [
+        (name, [cell for found in more.values() for cell in _cells(found[k].scaled(1 / KM2), write)])
+        for k, name in enumerate(table.schema.names)
+    ]
+    return [first, FigureTable("Corrected, km2", "Class", heads, [TableSection("", rows)])]
+
+
+def _accuracies(accuracy: MapAccuracy, mapped_m2: DoubleArray) -> FigureTable:
     heads = [
         Head("Mapped, km2"),
         *(Head(name, "Corrected, km2") for name in ("area", "± 95 %")),
         *(Head(name, "User's accuracy, %") for name in ("share", "± 95 %")),
         *(Head(name, "Producer's accuracy, %") for name in ("share", "± 95 %")),
     ]
-    write = _writer(max(*table.mapped_m2[0].tolist(), *(one.value for one in accuracy.area_m2)) / KM2)
+    write = _writer(max(*mapped_m2.tolist(), *(one.value for one in accuracy.area_m2)) / KM2)
     rows = [
-        (name, [Cell(write(float(table.mapped_m2[0, k]) / KM2)), *_cells(accuracy.area_m2[k].scaled(1 / KM2), write),
+        (name, [Cell(write(float(mapped_m2[k]) / KM2)), *_cells(accuracy.area_m2[k].scaled(1 / KM2), write),
                 *_cells(accuracy.users[k], percent), *_cells(accuracy.producers[k], percent)])
         for k, name in enumerate(accuracy.class_names)
     ]  # fmt: skip

@@ -14,13 +14,14 @@ from crispmap.areas.table import Tables
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
 from crispmap.raster.targets import check_target
-from crispmap.report.tables.area import accuracy_table, area_tables
+from crispmap.report.tables.area import accuracy_tables, area_tables
 from crispmap.report.tables.markdown import markdown_table
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
 _DECIMALS = 6  # of square kilometres: a square metre
+_SHOWN_AS = "#,##0.00####"  # in Excel, which keeps the whole number
 _SHEET_NAME = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
 _SHEET_LETTERS = 31  # that Excel allows in the name of a sheet
 _ACCURACY = ("class", "figure", "value", "standard_error", "margin_95")
@@ -86,6 +87,11 @@ def _accuracy_rows(table: Tables) -> list[list[str]]:
     ):
         rows += [(name, "users_accuracy", users), (name, "producers_accuracy", producers)]
         rows.append((name, "area_km2", area.scaled(1e-6)))
+    for figure, estimates in table.corrections().items():
+        rows += [
+            (name, f"{figure.lower()}_km2", one.scaled(1e-6))
+            for name, one in zip(table.schema.names, estimates, strict=True)
+        ]
     return [[name, figure, *(_exact(value) for value in one.to_dict().values())] for name, figure, one in rows]
 
 
@@ -132,11 +138,13 @@ def _workbook(table: Tables) -> bytes:
 
 def _append(page: Worksheet, values: Sequence[str | float | None]) -> None:
     """Append a row; text is never a formula."""
-    page.append([None] * len(values))
-    for cell, value in zip(page[page.max_row] if page.max_row > 1 else page[1], values, strict=False):
-        cell.value = value
+    row = page.max_row + 1 if page["A1"].value is not None else 1
+    for column, value in enumerate(values, 1):
+        cell = page.cell(row, column, value)
         if isinstance(value, str):
             cell.data_type = "s"
+        elif isinstance(value, float):
+            cell.number_format = _SHOWN_AS
 
 
 def _sheet_name(name: str, taken: Sequence[str]) -> str:
@@ -150,7 +158,7 @@ def _sheet_name(name: str, taken: Sequence[str]) -> str:
 
 
 def _markdown(table: Tables) -> bytes:
-    tables = [*area_tables(table), *([] if (one := accuracy_table(table)) is None else [one])]
+    tables = [*area_tables(table), *accuracy_tables(table)]
     return ("\n\n".join(f"{one.title}:\n\n{markdown_table(one)}" for one in tables) + "\n").encode("utf-8")
 
 

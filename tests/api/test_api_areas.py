@@ -69,6 +69,7 @@ def test_a_sample(place: Path) -> None:
         (lambda m: crispmap.area([m, 3]), InputError),
         (lambda m: crispmap.area([]), AreaError),
         (lambda m: crispmap.area(VALUES, classes=SCHEMA, period="year"), InputError),
+        (lambda m: crispmap.sample([m, m], "s.gpkg", size=50), AreaError),
         (lambda m: crispmap.sample(m, "s.gpkg", number=5), TypeError),
         (lambda m: crispmap.sample(m, "s.gpkg"), AreaError),
         (lambda m: crispmap.sample(VALUES, "s.gpkg", size=5), InputError),

@@ -115,6 +115,20 @@ class TestLaws:
         assert one.overall.value == pytest.approx(other.overall.value, rel=1e-9)
 
     @few
+    @given(MATRICES, AREAS)
+    def test_sums_of_areas_are_as_sure_as_one_class_of_them_would_be(self, matrix: Any, area: Any) -> None:
+        """Classes taken together in the reference: the same as naming both alike before the estimate."""
+        found = map_accuracy(ReferenceSample.of_matrix("abc", matrix, area))
+        together = np.column_stack([matrix[:, 0] + matrix[:, 1], np.zeros(3, int), matrix[:, 2]])
+        expected = map_accuracy(ReferenceSample.of_matrix("abc", together, area)).area_m2[0]
+        one = found.combined([1, 1, 0])
+        assert (one.value, one.error) == pytest.approx((expected.value, expected.error), rel=1e-6, abs=1e-6)
+        whole = found.combined([1, 1, 1])
+        assert whole.error == pytest.approx(0, abs=1e-5 * area.sum())
+        alone = [found.combined(np.eye(3)[k].tolist()).error for k in range(3)]
+        assert alone == pytest.approx([one.error for one in found.area_m2], rel=1e-6, abs=1e-9)
+
+    @few
     @given(MATRICES)
     def test_a_sample_in_proportion_to_areas_gives_plain_shares(self, matrix: Any) -> None:
         found = map_accuracy(ReferenceSample.of_matrix("abc", matrix, matrix.sum(axis=1).astype(float)))

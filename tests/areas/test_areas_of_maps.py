@@ -73,7 +73,7 @@ class TestShares:
         regions = write_regions(tmp_path / "r.gpkg", [("a", shapely.Point(PLACE @ (30, 20)).buffer(150))])
         one, two = (areas_of([map_], AreaOptions(regions=regions)) for map_ in (path, other))
         np.testing.assert_allclose(two.area_m2, one.area_m2, rtol=1e-12)
-        drawn = [draw_sample(map_, SampleRules(size=30, least=10)) for map_ in (path, other)]
+        drawn = [draw_sample([map_], SampleRules(size=30, least=10)) for map_ in (path, other)]
         assert (drawn[0].rows == drawn[1].rows).all()
 
 

@@ -17,7 +17,7 @@ from area_inputs import CORNER, PLACE, SCHEMA, UTM, ids, write_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from scipy import stats
 
 from crispmap.areas import maps
@@ -91,7 +91,7 @@ class TestDesign:
 
 
 def drawn_from(path: Path, size: int = 90, **rules: Any) -> DrawnSample:
-    return draw_sample(path, SampleRules(size=size, **{"least": 10, **rules}))
+    return draw_sample([path], SampleRules(size=size, **{"least": 10, **rules}))
 
 
 class TestDraw:
@@ -124,9 +124,9 @@ class TestDraw:
         """In degrees from the equator to 75 north, where a pixel is a quarter as large as at the equator."""
         shape, place = (75, 400), Affine(0.01, 0, 0, 0, -1.0, 75)
         path = write_map(tmp_path / "map.tif", np.ones(shape, np.uint8), place, CRS.from_epsg(4326))
-        sample = draw_sample(path, SampleRules(size=3000))
+        sample = draw_sample([path], SampleRules(size=3000))
         bands = np.bincount(sample.rows // 15, minlength=5)
-        expected = sample.grid.pixel_areas_m2(sample.grid.block).sum(axis=1).reshape(5, 15).sum(axis=1)
+        expected = sample.grids[0].pixel_areas_m2(sample.grids[0].block).sum(axis=1).reshape(5, 15).sum(axis=1)
         assert stats.chisquare(bands, 3000 * expected / expected.sum()).pvalue > 0.001
         assert stats.chisquare(np.bincount(sample.cols // 40, minlength=10)).pvalue > 0.001
 
@@ -137,6 +137,30 @@ class TestDraw:
         assert sorted(sample.cols[sample.stratum == 2].tolist()) == [5, 6, 7]
         assert [one["points"] for one in sample.by_stratum()] == [87, 0, 3]
 
+    @pytest.mark.parametrize("squares", [False, True])
+    def test_parts_of_a_map_in_two_crs_are_sampled_as_one(self, tmp_path: Path, squares: bool) -> None:
+        lon, lat = Transformer.from_crs(UTM, 4326, always_xy=True).transform(*(PLACE @ (300, 0)))
+        place = Affine(0.0002, 0, lon, 0, -0.0001, lat)
+        paths = [
+            write_map(tmp_path / "one.tif", ids()),
+            write_map(tmp_path / "two.tif", ids(seed=3), place, CRS.from_epsg(4326)),
+        ]
+        sample = draw_sample(paths, SampleRules(size=200, least=20))
+        assert sample.area_m2 == pytest.approx(areas_of(paths).mapped_m2[0], rel=1e-9)
+        assert 40 < (sample.part == 0).sum() < 160
+        places = write_sample(tmp_path / "s.gpkg", sample, squares=squares)
+        labelled(places, np.array(SCHEMA.names, object)[sample.stratum])
+        accuracy = areas_of(paths, AreaOptions(sample=places)).accuracy
+        assert accuracy is not None
+        assert accuracy.overall.value == 1.0  # every place is found again on the map it was drawn from
+
+    def test_ground_in_two_parts_is_sampled_once(self, tmp_path: Path) -> None:
+        paths = [write_map(tmp_path / f"{n}.tif", np.full((40, 60), n, np.uint8)) for n in (0, 1)]
+        with pytest.raises(AreaError, match="same ground"):
+            draw_sample(paths, SampleRules(size=50, least=2))
+        found = [draw_sample(paths, SampleRules(size=50, least=2), overlap=way).units for way in ("first", "last")]
+        assert [one.tolist() for one in found] == [[2400, 0, 0], [0, 2400, 0]]
+
     def test_a_map_without_a_class_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(AreaError):
             drawn_from(write_map(tmp_path / "map.tif", np.full((4, 4), 255, np.uint8)))
@@ -144,7 +168,7 @@ class TestDraw:
     def test_accuracies_of_unknown_classes_are_refused(self, tmp_path: Path) -> None:
         path = write_map(tmp_path / "map.tif", ids())
         with pytest.raises(SchemaError, match="moor"):
-            draw_sample(path, SampleRules(standard_error=0.05, expected_of=(("moor", 0.9),)))
+            draw_sample([path], SampleRules(standard_error=0.05, expected_of=(("moor", 0.9),)))
 
 
 def labelled(path: Path, names: Any = None) -> None:

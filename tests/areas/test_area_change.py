@@ -25,7 +25,7 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import AreaError, CrispmapWarning, OutputError, SchemaError
 from crispmap.geo.grid import Grid
 from crispmap.report.pages.area import render_areas
-from crispmap.report.tables.area import area_tables
+from crispmap.report.tables.area import accuracy_tables, area_tables
 from crispmap.report.tables.area_files import write_areas
 
 BEFORE, AFTER = ids(seed=1), ids(seed=2)
@@ -105,7 +105,7 @@ class TestMap:
     def test_it_is_sampled_and_corrected_like_any_map(self, pair: tuple[Path, Path], tmp_path: Path) -> None:
         out, places = tmp_path / "change.tif", tmp_path / "s.gpkg"
         table = change_of(*pair, ChangeOptions(out=out))
-        write_sample(places, draw_sample(out, SampleRules(size=180, least=20)))
+        write_sample(places, draw_sample([out], SampleRules(size=180, least=20)))
         frame = gpd.read_file(places, layer="sample")
         cols, rows = np.floor((shapely.get_coordinates(frame.geometry) - CORNER) / (10, -10)).astype(int).T
         names = [
@@ -119,6 +119,21 @@ class TestMap:
         assert accuracy.class_names == table.legend().names
         assert 0.9 < accuracy.overall.value <= 1
         assert accuracy == areas_of([out], AreaOptions(sample=places)).accuracy
+        corrected = change_of(*pair, ChangeOptions(sample=places))
+        found = {name: [one.value for one in estimates] for name, estimates in corrected.corrections().items()}
+        assert list(found) == ["Lost", "Gained", "Net"]
+        assert sum(found["Lost"]) == pytest.approx(sum(found["Gained"]))
+        assert found["Net"] == pytest.approx(np.subtract(found["Gained"], found["Lost"]), abs=1e-6)
+        of_cut = (
+            accuracy.area_m2[table.legend().id_of("cut to forest")],
+            accuracy.area_m2[table.legend().id_of("cut to water")],
+        )
+        assert found["Lost"][1] == pytest.approx(sum(one.value for one in of_cut))
+        assert len(accuracy_tables(corrected)) == 2
+        assert set(corrected.to_dict()["corrected_m2"]) == {"lost", "gained", "net"}
+        write_areas(tmp_path / "t.csv", corrected)
+        assert "cut,lost_km2," in (tmp_path / "t_accuracy.csv").read_text()
+        assert "<h3>Corrected, km2</h3>" in render_areas(corrected)
 
     def test_too_many_changes_are_refused_where_they_are_drawn(self, tmp_path: Path) -> None:
         schema = ClassSchema(tuple(ClassDef(f"c{one}", f"#0000{one:02x}") for one in range(17)))
