@@ -11,7 +11,7 @@ from affine import Affine
 
 from crispmap.api.given import no_target, path_of, target_of
 from crispmap.errors import InputError
-from crispmap.files.north_up import AS_STORED
+from crispmap.files.turn import AS_STORED
 from crispmap.geo.grid import Grid
 from crispmap.raster.arrays import (
     ArrayScene,
