@@ -59,6 +59,7 @@ def test_memory_does_not_grow_with_the_width(tmp_path: Path) -> None:
     assert peaks[1] == pytest.approx(peaks[0], rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_ends_with_the_same_bytes(tmp_path: Path) -> None:
     multispectral = write_wide(tmp_path / "ms.tif", 3, 256, 256, 2.0)
     pan = write_wide(tmp_path / "pan.tif", 1, 512, 512, 1.0)
