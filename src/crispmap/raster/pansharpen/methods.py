@@ -2,7 +2,8 @@
 
 All but Brovey and high-pass modulation add detail: ``band + gain (a pan + b - sum of weight band)``. Those two
 multiply: ``band pan / low``, where low is a weighted sum of the bands, or the panchromatic band as the multispectral
-sensor would blur it. See Vivone et al., 2015 (IEEE Transactions on Geoscience and Remote Sensing 53), whose words are used.
+sensor would blur it. See Vivone et al., 2015 (IEEE Transactions on Geoscience and Remote Sensing 53), whose words are
+used.
 """
 
 from __future__ import annotations
