@@ -32,6 +32,15 @@ def test_figures_and_what_is_left_out_are_shown(place: Path) -> None:
     assert list((place / "chips" / "images").glob("*.png"))
 
 
+def test_vectors_without_columns_are_all_of_one_class(place: Path) -> None:
+    plain = gpd.read_file(place / "osm.gpkg")[["geometry"]]
+    plain.to_file(place / "plain.gpkg")
+    assert run(*CHIPS, "--labels", "plain.gpkg").exit_code == 2
+    done = run(*CHIPS, "--labels", "plain.gpkg", "--all-as", "house", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["class_shares"]["house"] > 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

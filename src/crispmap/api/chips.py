@@ -11,6 +11,7 @@ from crispmap.data.chips.cut import ChipCut
 from crispmap.data.chips.files import ChipFormat
 from crispmap.data.chips.run import ChipOptions, WrittenChips, chip_files
 from crispmap.data.chips.split import ChipSplit
+from crispmap.labels.reader import LabelOptions
 from crispmap.project.dataset import schema_of
 from crispmap.raster.compose.inputs import one_scene
 
@@ -29,6 +30,7 @@ class ChipChoices(TypedDict, total=False):
     balance: Sequence[str]  # classes that equally many training chips show
     format: ChipFormat  # "tif" or "png"
     unknown: Literal["error", "ignore"]  # what to do with values of a mask that are no class
+    all_as: str  # the class of every vector feature, whatever its columns
     force: bool  # replace a folder of chips
 
 
@@ -51,7 +53,7 @@ def chips(
             ``validation`` and ``test``, shares of the chips, ``buffer_m``, the least distance between chips of
             different roles, and ``split_block_px``, the side of the blocks of ground that have one role; ``balance``,
             classes that equally many training chips show; ``seed``; ``format``, "tif" or "png"; ``unknown``,
-            "error" or "ignore" values of no class; ``force``.
+            "error" or "ignore" values of no class; ``all_as``, the class of every vector feature; ``force``.
 
     Raises:
         CrispmapError: If a file cannot be read, a choice is out of range, no chip is left, or the folder is taken.
@@ -65,7 +67,8 @@ def chips(
             choices.get("validation", 0.0), choices.get("test", 0.0), choices.get("buffer_m", 0.0),
             choices.get("split_block_px"), choices.get("seed", 0),
         ),
-        tuple(choices.get("balance", ())), choices.get("format", "tif"), choices.get("unknown", "error"),
+        tuple(choices.get("balance", ())), choices.get("format", "tif"),
+        LabelOptions(unknown=choices.get("unknown", "error"), all_as=choices.get("all_as")),
         choices.get("force", False),
     )  # fmt: skip
     return chip_files(

@@ -10,11 +10,10 @@ import typer
 
 from crispmap.cli.console import notify, print_json, print_line
 from crispmap.cli.options import (
-    ClassesOption,
+    DrawFlags,
     ForceOption,
     JsonOption,
     SceneFlags,
-    UnknownOption,
     grouped,
     named_classes,
     notify_written,
@@ -71,22 +70,14 @@ class ChipFlags:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class MaskFlags:
-    """Where the masks come from."""
-
-    labels: Annotated[Path, typer.Option(help="Labels of the scene: vectors, or a mask of ids or colours.")]
-    classes: ClassesOption = None
-    unknown: UnknownOption = "error"
-
-
 @grouped
-def chips(
+def chips(  # noqa: PLR0913 - its options
     scenes: Annotated[
         list[str], typer.Argument(metavar="SCENE...", help="The scene: a file, or several of its bands.")
     ],
     *,
-    masks: MaskFlags,
+    labels: Annotated[Path, typer.Option(help="Labels of the scene: vectors, or a mask of ids or colours.")],
+    draw: DrawFlags,
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     how: ChipFlags,
     read: SceneFlags,
@@ -101,8 +92,8 @@ def chips(
     from crispmap.raster.compose.inputs import one_scene
 
     made = chip_files(
-        one_scene(scenes).choosing(**read.choices()), masks.labels, out, named_classes(masks.classes),
-        replace(how.options(), unknown=masks.unknown), TerminalProgress(),
+        one_scene(scenes).choosing(**read.choices()), labels, out, named_classes(draw.classes),
+        replace(how.options(), labels=draw.options()), TerminalProgress(),
     )  # fmt: skip
     _show(made, as_json)
 

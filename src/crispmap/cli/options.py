@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
     from crispmap.inference.predict import Outputs
     from crispmap.inference.run import MapResult
+    from crispmap.labels.reader import LabelOptions
     from crispmap.raster.refs import SceneChoices
     from crispmap.raster.write_computed import ComputeOptions
     from crispmap.training.options import TrainerOptions
@@ -218,6 +219,28 @@ class VectorFlags:
         str | None, typer.Option(metavar="CRS", help="The CRS of a file without one, such as EPSG:4326; or scene.")
     ] = None
     encoding: EncodingOption = None
+
+
+@dataclass(frozen=True)
+class DrawFlags(VectorFlags):
+    """How vectors are read and drawn."""
+
+    classes: ClassesOption = None
+    road_width_m: Annotated[
+        float | None, typer.Option(help="Total width on the ground of every line, whatever its tags.")
+    ] = None
+    all_touched: Annotated[
+        bool, typer.Option("--all-touched", help="Draw every pixel touched, not only those whose centre is.")
+    ] = False
+    unknown: UnknownOption = "error"
+    threshold: ThresholdOption = None
+    tolerance: ToleranceOption = 16
+
+    def options(self) -> LabelOptions:
+        """Return how labels are read, as the library takes it."""
+        from crispmap.labels.reader import LabelOptions
+
+        return LabelOptions(**{one.name: getattr(self, one.name) for one in fields(DrawFlags) if one.name != "classes"})
 
 
 @dataclass(frozen=True)

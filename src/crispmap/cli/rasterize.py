@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +11,9 @@ import typer
 
 from crispmap.cli.console import print_json, print_line
 from crispmap.cli.options import (
-    ClassesOption,
+    DrawFlags,
     ForceOption,
     JsonOption,
-    ThresholdOption,
-    ToleranceOption,
-    UnknownOption,
-    VectorFlags,
     grouped,
     named_classes,
     notify_written,
@@ -28,22 +24,6 @@ if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
     from crispmap.geo.grid import Grid
     from crispmap.labels.rasterize import DrawnClasses
-
-
-@dataclass(frozen=True)
-class DrawFlags(VectorFlags):
-    """How vectors are read and drawn."""
-
-    classes: ClassesOption = None
-    road_width_m: Annotated[
-        float | None, typer.Option(help="Total width on the ground of every line, whatever its tags.")
-    ] = None
-    all_touched: Annotated[
-        bool, typer.Option("--all-touched", help="Draw every pixel touched, not only those whose centre is.")
-    ] = False
-    unknown: UnknownOption = "error"
-    threshold: ThresholdOption = None
-    tolerance: ToleranceOption = 16
 
 
 @grouped
@@ -64,15 +44,14 @@ def rasterize(
     from crispmap.labels.mask import open_labels
     from crispmap.labels.osm import default_schema
     from crispmap.labels.rasterize import rasterize_file
-    from crispmap.labels.reader import LabelOptions
     from crispmap.raster.files import read_grid, read_turn
     from crispmap.raster.targets import check_paths, check_raster_target
 
     check_paths([out], [labels, like])
     check_raster_target(out, force=force)
-    options = {**vars(draw), "turn": read_turn(like)}
-    schema, grid = named_classes(options.pop("classes")) or default_schema(draw.all_as), read_grid(like)
-    with closing(open_labels(labels, schema, grid, options=LabelOptions(**options))) as reader:
+    schema, grid = named_classes(draw.classes) or default_schema(draw.all_as), read_grid(like)
+    options = replace(draw.options(), turn=read_turn(like))
+    with closing(open_labels(labels, schema, grid, options=options)) as reader:
         drawn = rasterize_file(reader, out, force=force, events=TerminalProgress())
     _show(out, grid, schema, drawn, as_json)
 

@@ -56,7 +56,7 @@ class MaskCode:
         masks: Sequence[Path],
         schema: ClassSchema,
         ignored: Sequence[str | int] = (),
-        options: LabelOptions = LabelOptions(),  # noqa: B008 - it is frozen
+        options: LabelOptions = LabelOptions(),
         *,
         skip: bool = False,
     ) -> None:

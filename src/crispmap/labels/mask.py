@@ -104,15 +104,15 @@ def is_vector_file(path: Path) -> bool:
     return suffix_of(path) in _VECTOR_SUFFIXES
 
 
-def schema_of_labels(path: Path) -> ClassSchema:
-    """Return the classes that a class map of crispmap carries, else the default ones.
+def schema_of_labels(path: Path, all_as: str | None = None) -> ClassSchema:
+    """Return the classes that a class map of crispmap carries, else the default ones, with the preset ``all_as``.
 
     Raises:
         SceneError: If its classes cannot be read.
     """
     if is_missing(path) or is_vector_file(path):
-        return default_schema()
-    return read_class_schema(path) or default_schema()
+        return default_schema(all_as)
+    return read_class_schema(path) or default_schema(all_as)
 
 
 class MaskLabels:

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -52,7 +52,7 @@ class ChipOptions:
     split: ChipSplit = field(default_factory=ChipSplit)
     balance: tuple[str, ...] = ()  # classes that as many chips for training show; none: all chips
     form: ChipFormat = "tif"
-    unknown: Literal["error", "ignore"] = "error"  # what to do with values of a mask that are no class
+    labels: LabelOptions = LabelOptions()  # how labels are read
     force: bool = False  # replace a folder of chips
 
 
@@ -156,8 +156,8 @@ def chip_files(
         CrispmapError: As ``open_scene``, ``open_labels`` and ``write_chips``.
     """
     with few_blocks_kept(), open_scene(scene) as opened:
-        how = LabelOptions(unknown=options.unknown, turn=opened.turn)
-        reader = open_labels(labels, schema or schema_of_labels(labels), opened.grid, options=how)
+        how = replace(options.labels, turn=opened.turn)
+        reader = open_labels(labels, schema or schema_of_labels(labels, how.all_as), opened.grid, options=how)
         with closing(reader):
             return write_chips(opened, reader, folder, scene.name, options, events)
 
