@@ -15,8 +15,10 @@ from crispmap.geo.grid import Block, Grid
 
 if TYPE_CHECKING:
     from crispmap.api.areas import area, change, sample
+    from crispmap.api.chips import chips
     from crispmap.api.figures import evaluate, vectorize
     from crispmap.api.maps import predict, refine
+    from crispmap.api.pansharpening import pansharpen
     from crispmap.api.rasters import compose, resample
     from crispmap.api.training import train
     from crispmap.models.file import load_model
@@ -36,11 +38,13 @@ __all__ = [
     "__version__",
     "area",
     "change",
+    "chips",
     "coarse_model",
     "compose",
     "evaluate",
     "load_model",
     "open_scene",
+    "pansharpen",
     "predict",
     "refine",
     "resample",
@@ -56,11 +60,13 @@ _HOMES = {
     "Model": "crispmap.models.model",
     "area": "crispmap.api.areas",
     "change": "crispmap.api.areas",
+    "chips": "crispmap.api.chips",
     "coarse_model": "crispmap.models.own_module",
     "compose": "crispmap.api.rasters",
     "evaluate": "crispmap.api.figures",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",
+    "pansharpen": "crispmap.api.pansharpening",
     "predict": "crispmap.api.maps",
     "refine": "crispmap.api.maps",
     "resample": "crispmap.api.rasters",

@@ -96,7 +96,7 @@ class TestResume:
             (tiny.refiner_task, {}),
             (tiny.refiner_task, {"optimizer": "sgd", "schedule": "constant", "sampling": "uniform"}),
         ],
-        ids=str,
+        ids=lambda value: getattr(value, "__name__", str(value)),
     )
     def test_interrupted_and_resumed_equals_uninterrupted(self, make, changes, tmp_path):
         whole = run(make(**changes), tmp_path / "whole")

@@ -26,14 +26,22 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 _ARGUMENT = re.compile(
-    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|bands|block_px|by|classes|date_tag|dates|device|encoding|"
-    r"extent|fit_area|force|full_scale|gsd_m|halo_px|kind|layer|lowest|max_shift_m|memory_bytes|method|nodata|"
-    r"nodata_tolerance|out|out_nodata|overlap|overlapping_regions|period|precision|recalibrated|refiner|reflectance|"
-    r"restart|resume|scene|scheduler|sensor|standard_error|start|threshold|tolerance|unknown|verify_seams|workers)"
+    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|balance|bands|block_px|buffer_m|by|classes|date_tag|dates|"
+    r"device|encoding|extent|fit_area|force|format|full_scale|gsd_m|halo_px|kind|layer|lowest|max_nodata|max_shift_m|"
+    r"memory_bytes|method|nodata|nodata_tolerance|out|out_nodata|overlap|overlapping_regions|pan_band|period|precision|"
+    r"recalibrated|refiner|reflectance|restart|resume|scene|scheduler|sensor|size_px|split_block_px|standard_error|"
+    r"start|threshold|tolerance|unknown|verify_seams|weights|workers)"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )
 """Arguments of the library in remedies, such as ``force=True``, ``bands=3,2,1`` or ``classes=`` without a value."""
-_OTHER_NAMES = {"block_px": "block", "halo_px": "halo", "memory_bytes": "memory", "start": "from"}
+_OTHER_NAMES = {
+    "block_px": "block",
+    "halo_px": "halo",
+    "memory_bytes": "memory",
+    "size_px": "size",
+    "split_block_px": "split-block",
+    "start": "from",
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 

@@ -139,13 +139,13 @@ def gdal_settings(name: str) -> rasterio.Env:
     return rasterio.Env(**{key: value for key, value in options.items() if not is_chosen(key)})
 
 
-def few_blocks_kept() -> rasterio.Env:
-    """Return a context in which GDAL caches at most ONCE_CACHE_BYTES, for work that reads every pixel about once.
+def few_blocks_kept(limit_bytes: int = ONCE_CACHE_BYTES) -> rasterio.Env:
+    """Return a context in which GDAL caches at most so much, for work that reads every pixel about once.
 
     Its peak memory then does not depend on the raster's size. A limit set in the environment or by a surrounding
     ``rasterio.Env`` stays.
     """
-    return rasterio.Env(**({} if is_chosen("GDAL_CACHEMAX") else {"GDAL_CACHEMAX": ONCE_CACHE_BYTES}))
+    return rasterio.Env(**({} if is_chosen("GDAL_CACHEMAX") else {"GDAL_CACHEMAX": limit_bytes}))
 
 
 def is_chosen(option: str) -> bool:

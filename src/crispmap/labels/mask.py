@@ -39,10 +39,12 @@ from crispmap.labels import palette
 from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers, grid_box
 from crispmap.labels.mask_checks import check_threshold, refuse_class_as_nodata, warn_of_black_and_white
 from crispmap.labels.mask_values import count_codes, read_codes, read_grey, traits_of
+from crispmap.labels.osm import default_schema
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.vectors import read_vectors
 from crispmap.labels.warped import WarpedRaster
+from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 _SURVEY_PX = 1024
@@ -100,6 +102,17 @@ def _read_as_vectors(
 def is_vector_file(path: Path) -> bool:
     """Return whether labels in a file of this name are vectors rather than a mask."""
     return suffix_of(path) in _VECTOR_SUFFIXES
+
+
+def schema_of_labels(path: Path) -> ClassSchema:
+    """Return the classes that a class map of crispmap carries, else the default ones.
+
+    Raises:
+        SceneError: If its classes cannot be read.
+    """
+    if is_missing(path) or is_vector_file(path):
+        return default_schema()
+    return read_class_schema(path) or default_schema()
 
 
 class MaskLabels:

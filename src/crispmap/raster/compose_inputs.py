@@ -73,6 +73,19 @@ def composed_ref(inputs: Sequence[str | Path], choices: ComposeChoices = Compose
     return ref.choosing(nodata=choices.nodata)
 
 
+def one_scene(inputs: Sequence[str | Path]) -> SceneRef:
+    """Return the scene of one raster as it is, that of several inputs composed.
+
+    Raises:
+        SceneError, InputError: As ``composed_ref``.
+    """
+    if len(inputs) == 1 and not _split(str(inputs[0]))[0] and not Path(inputs[0]).is_dir():
+        found = resolve_scenes(inputs)
+        if len(found) == 1:
+            return found[0]
+    return composed_ref(inputs)
+
+
 def _groups(inputs: Sequence[str | Path], *, by_date: bool) -> list[tuple[str, list[str]]]:
     """Return the inputs of each name, of those without one together; by date each alone."""
     pairs = [_split(str(one)) for one in inputs]

@@ -15,7 +15,7 @@ from crispmap.errors import GridError
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turn_to
 from crispmap.raster.scene import Scene, SceneReader
-from crispmap.raster.taps import HALF, Axis, Interpolation, weighted
+from crispmap.raster.taps import HALF, Axis, Interpolation, weight_sums, weighted
 from crispmap.types import BoolArray, FloatArray
 
 _SOURCE_PX = 2048  # longest side, in source pixels, of what is read at once; bounds memory at any ratio
@@ -48,6 +48,8 @@ class TappedScene(Scene):
         """Return one block that lies inside the grid, computed piece by piece if the source block is large."""
         side_px = _SOURCE_PX / math.sqrt(max(1, self.band_count / _SOURCE_BANDS))
         step_y, step_x = (max(1, int(side_px / axis.ratio)) for axis in (self._rows, self._cols))
+        if block.height <= step_y and block.width <= step_x:
+            return self._piece(block)
         image = np.empty((self.band_count, *block.shape), np.float32)
         valid = np.empty(block.shape, np.bool_)
         for row in range(0, block.height, step_y):
@@ -67,10 +69,14 @@ class TappedScene(Scene):
         source = Block(row, col, int(taps_y.pixel.max()) - row + 1, int(taps_x.pixel.max()) - col + 1)
         image, valid = self._reader.read(source)
         taps_y, taps_x = taps_y._replace(pixel=taps_y.pixel - row), taps_x._replace(pixel=taps_x.pixel - col)
+        means = weighted(image, taps_y, taps_x)
+        if valid.all():
+            means /= weight_sums(taps_y, taps_x)
+            return means, np.ones(block.shape, np.bool_)
         share = weighted(valid[None].astype(np.float32), taps_y, taps_x)[0]
         kept = share >= HALF
         share[~kept] = 1.0
-        means = weighted(image, taps_y, taps_x) / share
+        means /= share
         means[:, ~kept] = 0.0
         return means, kept
 
@@ -121,8 +127,10 @@ class SceneOnGrid(TappedScene):
         if not inside.any():
             return np.zeros((self.band_count, *block.shape), np.float32), inside
         image, valid = super()._piece(block)
-        image[:, ~inside] = 0.0
-        return image, valid & inside
+        if not inside.all():
+            image[:, ~inside] = 0.0
+            valid &= inside
+        return image, valid
 
 
 def _way(axis: Axis, method: Interpolation) -> Interpolation:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from crispmap.types import BoolArray, FloatArray
 
@@ -19,6 +20,7 @@ Interpolation = Literal["bilinear", "cubic", "nearest", "average"]
 _CUBIC = -0.5  # of Keys 1981: the cubic convolution that reproduces parabolas
 HALF = 0.5 - 1e-6
 """Half of a pixel, but for rounding."""
+_LINES = 64
 
 
 class Taps(NamedTuple):
@@ -32,6 +34,13 @@ class Taps(NamedTuple):
         weights = np.zeros((len(self.pixel), in_count), np.float32)
         np.add.at(weights, (np.arange(len(self.pixel))[:, None], self.pixel - in_start), self.weight)
         return weights
+
+    def sparse(self, in_count: int) -> sparse.csr_array:
+        """Return the taps as a matrix (out_count, in_count) that multiplies tap after tap, in their order."""
+        count, each = self.pixel.shape
+        starts = np.arange(0, count * each + 1, each, dtype=np.int32)
+        taps = self.weight.ravel(), self.pixel.astype(np.int32).ravel(), starts
+        return sparse.csr_array(taps, shape=(count, in_count))
 
 
 @dataclass(frozen=True)
@@ -99,10 +108,24 @@ class Axis:
 
 def weighted(image: FloatArray, rows: Taps, cols: Taps) -> FloatArray:
     """Return an image (band, row, col) weighted along rows, then along columns."""
-    lines = np.zeros((len(image), len(rows.pixel), image.shape[2]), np.float32)
-    for pixel, weight in zip(rows.pixel.T, rows.weight.T, strict=True):
-        lines += image[:, pixel] * weight[:, None]
-    result = np.zeros((*lines.shape[:2], len(cols.pixel)), np.float32)
-    for pixel, weight in zip(cols.pixel.T, cols.weight.T, strict=True):
-        result += np.take(lines, pixel, axis=2) * weight
+    along_rows, along_cols = rows.sparse(image.shape[1]), cols.sparse(image.shape[2])
+    result = np.empty((len(image), len(rows.pixel), len(cols.pixel)), np.float32)
+    for band, out in zip(image, result, strict=True):
+        lines = along_rows @ band
+        for first in range(0, len(lines), _LINES):  # few at a time, so that they are turned in the processor's cache
+            out[first : first + _LINES] = (along_cols @ np.ascontiguousarray(lines[first : first + _LINES].T)).T
     return result
+
+
+def weight_sums(rows: Taps, cols: Taps) -> FloatArray:
+    """Return what ``weighted`` makes of ones, to the last bit: 1 but for rounding."""
+    sums, which = np.unique(_ones_weighted(rows, np.ones(1, np.float32))[0], return_inverse=True)
+    return _ones_weighted(cols, sums)[which]
+
+
+def _ones_weighted(taps: Taps, values: FloatArray) -> FloatArray:
+    """Return lines of each of some values, weighted (value, out_count)."""
+    total = np.zeros((len(values), len(taps.pixel)), np.float32)
+    for weight in taps.weight.T:
+        total += values[:, None] * weight
+    return total
