@@ -67,31 +67,33 @@ def real_fires(data: Path, place: Path) -> None:
 
 
 def dam(place: Path) -> None:
-    """Two months of Landsat, moved by 9 pixels, and CBERS-4A at 8 m: a lake that sinks, and a narrow river."""
+    """Two months of Landsat, moved by 9 pixels, and CBERS-4A at 8 and 2 m: a lake that sinks, and a narrow river."""
     for month, (name, shift) in enumerate((("2019-01", 0), ("2019-02", 9))):
         wet = water(30.0, month)[:, shift : shift + 80]
         profile = PLACE | {"transform": PLACE["transform"] @ Affine.translation(shift, 0)}
         for band, values in mixed(LAND, WATER, wet, seed=month).items():
             write(place / name / f"dam_{name}_L2SP_B{band}.tif", np.rint((values + 0.2) / 2.75e-5), profile)
-    profile = PLACE | {"transform": PLACE["transform"] @ Affine.scale(8 / 30)}
-    for band, values in mixed(LAND, WATER, water(8.0, 1), seed=2).items():
-        if band <= 5:
-            write(place / f"cbers/CBERS_4A_WPM_BAND{band - 1}.tif", np.rint(values * 2000), profile)
+    for gsd_m, bands in ((8.0, {3: 2, 5: 4}), (2.0, {5: 0})):  # of Landsat's bands those of CBERS-4A; 0 is all light
+        profile = PLACE | {"transform": PLACE["transform"] @ Affine.scale(gsd_m / 30)}
+        for band, values in mixed(LAND, WATER, water(gsd_m, 1), seed=2).items():
+            if band in bands:
+                write(place / f"cbers/CBERS_4A_WPM_BAND{bands[band]}.tif", np.rint(values * 2000), profile)
     write_halves(place / "places.gpkg", ("reservoirs", "river"))
 
 
 def real_dam(data: Path, place: Path) -> None:
-    """The months of the page; CBERS-4A is Landsat's second date on pixels of 8 m, for what is there shows no water."""
+    """The months of the page; CBERS-4A is a part of the second on finer pixels, for what is there shows no water."""
+    part = np.s_[100:200, 60:180]
     for name, date in (("2019-01", "before"), ("2019-02", "after")):
         for band in range(2, 8):
             with rasterio.open(data / f"landsat/brumadinho_{date}_L2SP_B{band}.tif") as dataset:
                 values, profile = dataset.read(1), dataset.profile
             write(place / name / f"dam_{name}_L2SP_B{band}.tif", values, profile)
-            if date == "after" and band <= 5:
-                fine = profile | {"transform": profile["transform"] @ Affine.scale(8 / 30)}
-                side = [round(length * 30 / 8) for length in values.shape]
-                index = [(np.arange(length) * 8 + 4) // 30 for length in side]
-                write(place / f"cbers/CBERS_4A_WPM_BAND{band - 1}.tif", values[np.ix_(*index)], fine)
+            corner = profile["transform"] @ Affine.translation(60, 100)
+            for number, gsd_m in {3: [(2, 8)], 5: [(4, 8), (0, 2)]}.get(band, []):
+                fine = values[part].repeat(30 // 2, 0).repeat(30 // 2, 1)[:: gsd_m // 2, :: gsd_m // 2]
+                made = profile | {"transform": corner @ Affine.scale(gsd_m / 30)}
+                write(place / f"cbers/CBERS_4A_WPM_BAND{number}.tif", fine, made)
     middle, left, right = -2_222_685 - 148 * 30, 583_485, 595_485
     outlines = [shapely.box(left, middle, right, -2_222_685), shapely.box(left, -2_231_685, right, middle)]
     frame = gpd.GeoDataFrame({"name": ["reservoirs", "river"]}, geometry=outlines, crs="EPSG:32623")
