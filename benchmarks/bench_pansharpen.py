@@ -32,16 +32,17 @@ from scipy import ndimage
 from crispmap.errors import CrispmapWarning
 from crispmap.geo.grid import Block
 from crispmap.raster.files import open_scene
-from crispmap.raster.pansharpen.assess import assess, assess_degraded, degraded
+from crispmap.raster.pansharpen.assess import assess, assess_degraded
 from crispmap.raster.pansharpen.grids import ratio_of as pixel_ratio
 from crispmap.raster.pansharpen.methods import METHODS
+from crispmap.raster.pansharpen.mtf import degraded
 from crispmap.raster.pansharpen.quality import AgreementSums
 from crispmap.raster.pansharpen.registration import MovedScene, estimate_shift
 from crispmap.raster.pansharpen.run import undone
 from crispmap.raster.pansharpen.scene import open_pansharpened
 from crispmap.raster.pipeline import work_through
 from crispmap.raster.refs import SceneRef
-from crispmap.raster.resample import SceneOnGrid
+from crispmap.raster.resample import ResampledScene, SceneOnGrid
 from crispmap.raster.scene import Scene, SceneReader, read_whole
 from processes import HERE, THREADS, WORK, facts_of, measured, use_two_cores
 from side_by_side import in_turns, ratio_of
@@ -51,7 +52,7 @@ SENSORS = {
     "Landsat 8, Momotombo, 30 / 15 m": (
         [f"landsat/momotombo_L1TP_B{band}.tif" for band in (2, 3, 4)], "landsat/momotombo_L1TP_B8.tif",
     ),
-    "WorldView-2, Rotterdam, 1 / 0.5 m": (["spacenet/rotterdam_ms1.tif"], "spacenet/rotterdam_pan1.tif"),
+    "WorldView-2, Rotterdam, 2 / 0.5 m": (["spacenet/rotterdam_ms1.tif"], "spacenet/rotterdam_pan1.tif"),
     "WorldView-2, Rotterdam 2": (["spacenet/rotterdam_ms2.tif"], "spacenet/rotterdam_pan2.tif"),
     "CBERS-4A WPM, 8 / 2 m": (["cbers4a/MULTISPECTRAL.tif"], "cbers4a/BAND0.tif"),
 }  # fmt: skip
@@ -77,7 +78,8 @@ def opened(data: Path, name: str) -> Iterator[tuple[Scene, Scene]]:
         warnings.simplefilter("ignore", CrispmapWarning)
         ref = SceneRef(name, tuple(str(data / file) for file in files))
         with open_scene(ref, nodata=0) as bands, open_scene(data / pan, nodata=0) as sharp:
-            yield bands, sharp
+            # Rotterdam's pixels of 1 m are the sensor's of 2 m, each four times.
+            yield (ResampledScene(bands, 2, 2) if "Rotterdam" in name else bands), sharp
 
 
 def write_raster(path: Path, reader: SceneReader) -> None:

@@ -131,7 +131,7 @@ def test_what_cannot_be_is_told_and_nothing_is_left(place: Path, command: str, s
 def test_an_unfinished_run_of_other_bands_is_refused_until_it_is_discarded(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from crispmap.raster.composed import ComposedScene
+    from crispmap.raster.compose.scene import ComposedScene
 
     bands()
     own, calls = ComposedScene.filled, [0]

@@ -89,7 +89,14 @@ def test_train_defaults(calls: Calls) -> None:
         (
             "train_project",
             (Path("project.yaml"),),
-            {"stage": None, "start": None, "resume": False, "force": False, "trainer": TrainerOptions()},
+            {
+                "stage": None,
+                "start": None,
+                "precision": None,
+                "resume": False,
+                "force": False,
+                "trainer": TrainerOptions(),
+            },
         )
     ]
 
@@ -100,6 +107,8 @@ def test_train_with_everything(calls: Calls) -> None:
         "refiner",
         "--from",
         "c.safetensors",
+        "--precision",
+        "float32",
         "--resume",
         "--force",
         "--device",
@@ -117,6 +126,7 @@ def test_train_with_everything(calls: Calls) -> None:
             {
                 "stage": "refiner",
                 "start": Path("c.safetensors"),
+                "precision": "float32",
                 "resume": True,
                 "force": True,
                 "trainer": TrainerOptions("cuda", 2, 0, 2 * 10**9),

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crispmap.errors import CrispmapWarning, InputError, OutputError, SceneError
-from crispmap.raster.burned import BurnInputs, BurnRule, map_burned
-from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
+from crispmap.raster.compose.burned import BurnInputs, BurnRule, map_burned
+from crispmap.raster.compose.inputs import ComposeChoices, composed_ref
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import read_whole
 from crispmap.raster.write_computed import ComputeOptions

@@ -19,15 +19,15 @@ from rasterio.warp import Resampling, reproject
 
 from crispmap.errors import CrispmapWarning, GridError, InputError, OutputError, SceneError
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.compose import write_composed
-from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
-from crispmap.raster.composed import ComposedScene
+from crispmap.raster.compose.inputs import ComposeChoices, composed_ref
+from crispmap.raster.compose.scene import ComposedScene
+from crispmap.raster.compose.sources import BANDS_TAG
+from crispmap.raster.compose.write import write_composed
 from crispmap.raster.files import open_scene
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.reproject import Positions
 from crispmap.raster.scene import read_whole
-from crispmap.raster.source_bands import BANDS_TAG
 from crispmap.raster.write_computed import ComputeOptions
 from turned_rasters import ORDERS, twin
 

@@ -14,10 +14,10 @@ from affine import Affine
 
 import crispmap
 from crispmap.errors import CrispmapWarning, SceneError
-from crispmap.raster.compose import write_composed
-from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
-from crispmap.raster.composed import ComposedScene
-from crispmap.raster.composition import Reflectance
+from crispmap.raster.compose.composition import Reflectance
+from crispmap.raster.compose.inputs import ComposeChoices, composed_ref
+from crispmap.raster.compose.scene import ComposedScene
+from crispmap.raster.compose.write import write_composed
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import read_whole
 from crispmap.raster.sensors.names import SENSORS, product_bands

@@ -12,7 +12,7 @@ from crispmap.data.chips.files import ChipFormat
 from crispmap.data.chips.run import ChipOptions, WrittenChips, chip_files
 from crispmap.data.chips.split import ChipSplit
 from crispmap.project.dataset import schema_of
-from crispmap.raster.compose_inputs import one_scene
+from crispmap.raster.compose.inputs import one_scene
 
 
 class ChipChoices(TypedDict, total=False):

@@ -23,7 +23,7 @@ from crispmap.raster.arrays import (
     like,
     scene_of,
 )
-from crispmap.raster.compose_inputs import one_scene
+from crispmap.raster.compose.inputs import one_scene
 from crispmap.raster.pansharpen.methods import DEFAULT_METHOD, PansharpenMethod
 from crispmap.raster.pansharpen.run import PansharpenOptions, pansharpen_files, pansharpen_pair
 from crispmap.raster.refs import SceneRef

@@ -8,9 +8,9 @@ from typing import Any, TypedDict, Unpack, cast
 
 from crispmap.api.given import Classes, path_of
 from crispmap.project.dataset import schema_of
-from crispmap.raster.compose import write_composed
-from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
-from crispmap.raster.composition import Extent, Method
+from crispmap.raster.compose.composition import Extent, Method
+from crispmap.raster.compose.inputs import ComposeChoices, composed_ref
+from crispmap.raster.compose.write import write_composed
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resampled_file import ResampleMethod, Resampling, resample_file
 from crispmap.raster.write_computed import ComputeOptions

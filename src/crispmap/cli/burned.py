@@ -14,7 +14,7 @@ from crispmap.cli.options import ComputeFlags, ForceOption, JsonOption, grouped,
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
-    from crispmap.raster.burned import BurnedArea
+    from crispmap.raster.compose.burned import BurnedArea
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def burned(
     A baseline with a legend: labels to begin with, and what a trained network has to beat.
     """
     begun = time.perf_counter()
-    from crispmap.raster.burned import BurnInputs, BurnRule, map_burned
-    from crispmap.raster.compose_inputs import ComposeChoices
+    from crispmap.raster.compose.burned import BurnInputs, BurnRule, map_burned
+    from crispmap.raster.compose.inputs import ComposeChoices
 
     done = map_burned(
         BurnInputs(before, after, ComposeChoices(sensor=what.sensor, like=what.like)), what.out,

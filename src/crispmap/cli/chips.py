@@ -98,7 +98,7 @@ def chips(
     to look at, and the section with which a project file reads them.
     """
     from crispmap.data.chips.run import chip_files
-    from crispmap.raster.compose_inputs import one_scene
+    from crispmap.raster.compose.inputs import one_scene
 
     made = chip_files(
         one_scene(scenes).choosing(**read.choices()), masks.labels, out, named_classes(masks.classes),

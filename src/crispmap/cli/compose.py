@@ -14,8 +14,8 @@ from crispmap.cli.options import ComputeFlags, ForceOption, JsonOption, grouped,
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
-    from crispmap.raster.compose import ComposedFile
-    from crispmap.raster.compose_inputs import ComposeChoices
+    from crispmap.raster.compose.inputs import ComposeChoices
+    from crispmap.raster.compose.write import ComposedFile
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ComposeFlags:
 
     def choices(self) -> ComposeChoices:
         """Return them as the library takes them."""
-        from crispmap.raster.compose_inputs import ComposeChoices
+        from crispmap.raster.compose.inputs import ComposeChoices
 
         values = dict(vars(self))
         indices, bands = words_of(values.pop("index") or ""), values.pop("bands")
@@ -104,8 +104,8 @@ def compose(
     file does not depend on blocks and workers; a run that ends early goes on from its finished blocks.
     """
     begun = time.perf_counter()
-    from crispmap.raster.compose import write_composed
-    from crispmap.raster.compose_inputs import composed_ref
+    from crispmap.raster.compose.inputs import composed_ref
+    from crispmap.raster.compose.write import write_composed
 
     ref = composed_ref(inputs, what.choices())
     done = write_composed(ref, out, options=how.options(force), events=TerminalProgress())

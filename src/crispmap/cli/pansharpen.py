@@ -77,7 +77,7 @@ class ReadFlags:
 
     def scenes(self, files: list[str]) -> tuple[SceneRef, SceneRef]:
         """Return the multispectral scene and the panchromatic one, which is named last."""
-        from crispmap.raster.compose_inputs import one_scene
+        from crispmap.raster.compose.inputs import one_scene
         from crispmap.raster.resolve import resolve_scenes
 
         *bands, last = files

@@ -30,7 +30,7 @@ from crispmap.raster.stack import NAMELESS, gdal_source
 from crispmap.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
-    from crispmap.raster.composed import ComposedScene
+    from crispmap.raster.compose.scene import ComposedScene
 
 _GSD_TOLERANCE = 0.01
 _QUICK_BLOCK_PX = 512
@@ -83,7 +83,7 @@ def open_scene(
     if ref.composition is None:
         scene: FileScene | ComposedScene = FileScene(ref)
     else:
-        from crispmap.raster.composed import ComposedScene  # which is made of files
+        from crispmap.raster.compose.scene import ComposedScene  # which is made of files
 
         scene = ComposedScene(ref)
     try:

@@ -20,7 +20,7 @@ from crispmap.files.address import is_plain_file, web_address
 from crispmap.files.dataset import open_dataset
 from crispmap.files.quiet import ignoring
 from crispmap.geo.grid import Block
-from crispmap.raster.composition import Composition
+from crispmap.raster.compose.composition import Composition
 from crispmap.raster.files import FileScene
 from crispmap.raster.refs import SceneRef
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from crispmap.files.address import gdal_name, is_plain_file, name_of, shown
-from crispmap.raster.composition import Composition
+from crispmap.raster.compose.composition import Composition
 
 _FILES_NAMED = 3
 

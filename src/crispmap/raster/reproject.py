@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import FULL_TURN
-from crispmap.raster.composition import Method
+from crispmap.raster.compose.composition import Method
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene, SceneReader, bounding_block
 from crispmap.raster.taps import HALF

@@ -13,15 +13,15 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SceneError, number_of
 from crispmap.events import SILENT, Events
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.common_grid import with_pixels_of
-from crispmap.raster.compose import write_composed
-from crispmap.raster.composition import Composition, Method
+from crispmap.raster.compose.composition import Composition, Method
+from crispmap.raster.compose.grid import with_pixels_of
+from crispmap.raster.compose.sources import file_bands
+from crispmap.raster.compose.write import write_composed
 from crispmap.raster.files import FileScene
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resample import SceneOnGrid
 from crispmap.raster.scene import Scene, SceneReader
-from crispmap.raster.source_bands import file_bands
 from crispmap.raster.spec import CONFIDENCE_TAG, SCORES_TAG, RasterSpec, class_map_spec
 from crispmap.raster.targets import check_paths, check_raster_target
 from crispmap.raster.write_computed import ComputeOptions, Written, write_computed

@@ -28,7 +28,7 @@ from crispmap.project.file.sections import (
     Text,
     key,
 )
-from crispmap.raster.composition import Composition, Reflectance, SourceBand
+from crispmap.raster.compose.composition import Composition, Reflectance, SourceBand
 from crispmap.raster.refs import SceneRef
 
 

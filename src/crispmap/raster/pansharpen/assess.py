@@ -4,50 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from crispmap.geo.grid import Block
 from crispmap.raster.pansharpen.grids import overlap, ratio_of
 from crispmap.raster.pansharpen.methods import PansharpenMethod
+from crispmap.raster.pansharpen.mtf import degraded
 from crispmap.raster.pansharpen.quality import Agreement, AgreementSums, NoReference, NoReferenceSums
 from crispmap.raster.pansharpen.registration import MovedScene, Shift
 from crispmap.raster.pansharpen.scene import PansharpenedScene, open_pansharpened
 from crispmap.raster.pansharpen.statistics import read_together, sample_blocks
-from crispmap.raster.resample import SceneOnGrid, TappedScene
+from crispmap.raster.resample import SceneOnGrid
 from crispmap.raster.scene import SceneReader
-from crispmap.raster.taps import Axis, Interpolation, Taps
 
 _WINDOW_PX = 512
 _WINDOWS_ACROSS = 4
-_MTF_AT_NYQUIST = 0.3  # how much contrast multispectral sensors keep at the finest pattern of their pixels
-_REACH = 4.0  # standard deviations at which the filter ends
-
-
-@dataclass(frozen=True)
-class _MtfAxis(Axis):
-    """An axis along which a Gaussian takes away what larger pixels of a sensor would not show."""
-
-    def taps(self, start: int, count: int, method: Interpolation) -> Taps:
-        """Return the taps of some output pixels, by ``_MTF_AT_NYQUIST`` whatever the method."""
-        deviation = self.ratio * math.sqrt(-2 * math.log(_MTF_AT_NYQUIST)) / math.pi
-        centre = self.offset + (np.arange(start, start + count)[:, None] + 0.5) * self.ratio - 0.5
-        reach = math.ceil(_REACH * deviation)
-        pixel = np.floor(centre).astype(np.intp) + np.arange(-reach, reach + 2)
-        weight = np.exp(-(((pixel - centre) / deviation) ** 2) / 2)
-        last = self.in_start + self.in_count - 1
-        weight[(pixel < self.in_start) | (pixel > last)] = 0.0
-        weight /= weight.sum(axis=1, keepdims=True)
-        return Taps(np.clip(pixel, self.in_start, last), weight.astype(np.float32))
-
-
-def degraded(reader: SceneReader, ratio: tuple[float, float]) -> TappedScene:
-    """Return a scene as a sensor with larger pixels would show it, from the same corner."""
-    rows, cols = _MtfAxis(ratio[0], reader.grid.height), _MtfAxis(ratio[1], reader.grid.width)
-    whole = max(1, int(reader.grid.height / ratio[0] + 1e-6)), max(1, int(reader.grid.width / ratio[1] + 1e-6))
-    grid = reader.grid.resampled(*ratio).window(Block(0, 0, *whole))
-    return TappedScene(reader, grid, rows, cols, "average")
 
 
 def assess_degraded(

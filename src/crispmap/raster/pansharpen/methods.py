@@ -1,8 +1,9 @@
 """Ways to put the detail of a panchromatic band into multispectral bands, each as one formula with few numbers.
 
 All but Brovey and high-pass modulation add detail: ``band + gain (a pan + b - sum of weight band)``. Those two
-multiply: ``band pan / low``, where low is a weighted sum of the bands, or the panchromatic band at the multispectral
-pixel size. See Vivone et al., 2015 (IEEE Transactions on Geoscience and Remote Sensing 53), whose words are used.
+multiply: ``band pan / low``, where low is a weighted sum of the bands, or the panchromatic band as the multispectral
+sensor would blur it. See Vivone et al., 2015 (IEEE Transactions on Geoscience and Remote Sensing 53), whose words are
+used.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from crispmap.types import DoubleArray, FloatArray
 
 PansharpenMethod: TypeAlias = Literal["brovey", "ihs", "gs", "gsa", "pca", "hpm"]
 METHODS: tuple[PansharpenMethod, ...] = get_args(PansharpenMethod)
-DEFAULT_METHOD: PansharpenMethod = "hpm"  # best by the degraded-resolution figures of three sensors; decision 0046
+DEFAULT_METHOD: PansharpenMethod = "hpm"  # best by figures of three sensors; decision 0046
 WEIGHTED: tuple[PansharpenMethod, ...] = ("brovey", "ihs", "gs")
 """Methods whose intensity may be given as weights of the bands."""
 

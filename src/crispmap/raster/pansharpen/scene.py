@@ -19,6 +19,7 @@ from crispmap.raster.pansharpen.methods import (
     fit,
     needs_moments,
 )
+from crispmap.raster.pansharpen.mtf import CoarserScene
 from crispmap.raster.pansharpen.registration import MovedScene, Shift
 from crispmap.raster.pansharpen.statistics import scene_moments
 from crispmap.raster.resample import SceneOnGrid
@@ -52,7 +53,7 @@ class PansharpenedScene(Scene):
         self._bands = SceneOnGrid(multispectral, self.grid, "cubic")
         self._low = None
         if injection.method == "hpm":
-            self._low = SceneOnGrid(SceneOnGrid(pan, multispectral.grid, "average"), self.grid, "cubic")
+            self._low = SceneOnGrid(CoarserScene(pan, multispectral.grid), self.grid, "cubic")
 
     @property
     def dtype(self) -> np.dtype[np.generic]:

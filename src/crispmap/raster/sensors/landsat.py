@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crispmap.raster.composition import Reflectance
+from crispmap.raster.compose.composition import Reflectance
 from crispmap.raster.sensors.product import BandFile, Channel, Family, metadata_text, unusable
 
 _TM = {

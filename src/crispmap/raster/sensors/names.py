@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crispmap.errors import SceneError, did_you_mean
 from crispmap.files.address import gdal_name
-from crispmap.raster.composition import SourceBand
+from crispmap.raster.compose.composition import SourceBand
 from crispmap.raster.sensors import cbers, landsat, sentinel2
 from crispmap.raster.sensors.product import BandFile, Family
 

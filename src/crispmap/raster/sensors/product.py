@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crispmap.errors import SceneError
-from crispmap.raster.composition import Reflectance
+from crispmap.raster.compose.composition import Reflectance
 
 _LARGEST = 16_000_000  # of a metadata file; those of Sentinel-2 have some 100 kB
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from crispmap.raster.composition import Reflectance
+from crispmap.raster.compose.composition import Reflectance
 from crispmap.raster.sensors.product import BandFile, Channel, Family, metadata_text, unusable
 
 

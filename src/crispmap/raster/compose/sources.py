@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from crispmap.errors import GeoreferenceWarning
 from crispmap.files.address import shown
 from crispmap.files.quiet import ignoring
-from crispmap.raster.composition import Composition, Reflectance, SourceBand
+from crispmap.raster.compose.composition import Composition, Reflectance, SourceBand
 from crispmap.raster.files import FileScene
 
 BANDS_TAG = "CRISPMAP_BANDS"

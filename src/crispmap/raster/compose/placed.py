@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crispmap.errors import CrispmapWarning
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turn_to
-from crispmap.raster.composition import Method
+from crispmap.raster.compose.composition import Method
 from crispmap.raster.files import FileScene
 from crispmap.raster.reproject import ReprojectedScene
 from crispmap.raster.resample import SceneOnGrid

@@ -14,7 +14,7 @@ from crispmap.errors import GridError
 from crispmap.geo.crs import crs_name, transformer
 from crispmap.geo.grid import Grid
 from crispmap.geo.turns import turn_to, unbroken
-from crispmap.raster.composition import Extent
+from crispmap.raster.compose.composition import Extent
 from crispmap.types import DoubleArray
 
 _SAME_SIZE = 0.01  # two pixel sizes within this share are one

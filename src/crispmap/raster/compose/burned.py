@@ -18,8 +18,8 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import InputError
 from crispmap.events import SILENT, Events
 from crispmap.geo.grid import Block
-from crispmap.raster.compose_inputs import ComposeChoices, composed_ref
-from crispmap.raster.composed import ComposedScene
+from crispmap.raster.compose.inputs import ComposeChoices, composed_ref
+from crispmap.raster.compose.scene import ComposedScene
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.spec import RasterSpec, class_map_spec
 from crispmap.raster.targets import check_paths, check_raster_target

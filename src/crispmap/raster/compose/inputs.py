@@ -10,13 +10,13 @@ from pathlib import Path
 
 from crispmap.errors import InputError, SceneError, number_of
 from crispmap.files.address import gdal_name, is_plain_file, name_of
-from crispmap.raster.composed_checks import chosen, needed
-from crispmap.raster.composition import Composition, Extent, Method, SourceBand
-from crispmap.raster.indices import INDICES, index_named
+from crispmap.raster.compose.checks import chosen, needed
+from crispmap.raster.compose.composition import Composition, Extent, Method, SourceBand
+from crispmap.raster.compose.indices import INDICES, index_named
+from crispmap.raster.compose.sources import file_bands
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.sensors.names import product_bands
-from crispmap.raster.source_bands import file_bands
 
 _NAMED = re.compile(r"([A-Za-z]\w*)=(.+)", re.DOTALL)
 

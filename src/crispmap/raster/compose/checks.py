@@ -13,10 +13,10 @@ import numpy as np
 from crispmap.errors import CrispmapWarning, SceneError, did_you_mean
 from crispmap.files.address import shown
 from crispmap.geo.grid import Grid
-from crispmap.raster.common_grid import check_crs, common_grid, coverage
-from crispmap.raster.composition import Composition, SourceBand
+from crispmap.raster.compose.composition import Composition, SourceBand
+from crispmap.raster.compose.grid import check_crs, common_grid, coverage
+from crispmap.raster.compose.indices import INDICES, Index, index_named
 from crispmap.raster.files import read_grid
-from crispmap.raster.indices import INDICES, Index, index_named
 from crispmap.raster.nodata import stored_value
 
 _LOST = 0.01  # share of a file's ground outside the scene from which on it is told

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.raster.composition import Reflectance
-from crispmap.raster.indices import Index
+from crispmap.raster.compose.composition import Reflectance
+from crispmap.raster.compose.indices import Index
 from crispmap.types import BoolArray, DoubleArray
 
 

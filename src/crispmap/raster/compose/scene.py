@@ -15,9 +15,7 @@ from crispmap.errors import GeoreferenceWarning
 from crispmap.files.address import shown
 from crispmap.files.quiet import ignoring
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.band_values import BandValues, index_values, of_lowest_date
-from crispmap.raster.common_grid import coverage
-from crispmap.raster.composed_checks import (
+from crispmap.raster.compose.checks import (
     check_reflectance,
     checked_indices,
     chosen,
@@ -26,13 +24,15 @@ from crispmap.raster.composed_checks import (
     target,
     warn,
 )
-from crispmap.raster.composition import SourceBand
+from crispmap.raster.compose.composition import SourceBand
+from crispmap.raster.compose.grid import coverage
+from crispmap.raster.compose.placed import placed
+from crispmap.raster.compose.sources import with_facts
+from crispmap.raster.compose.values import BandValues, index_values, of_lowest_date
 from crispmap.raster.files import FileScene
 from crispmap.raster.nodata import NodataRule, stored_value
-from crispmap.raster.placed import placed
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
-from crispmap.raster.source_bands import with_facts
 from crispmap.types import BoolArray, FloatArray
 
 _DIFFERENT = 0.01  # share of the scene's ground by which files may differ in what they cover

@@ -50,7 +50,7 @@ class Composition:
     extent: Extent = "intersection"
     like: str | None = None  # a raster whose grid the scene gets
     gsd_m: float | None = None
-    method: Method = "auto"  # see ``crispmap.raster.placed``
+    method: Method = "auto"  # see ``crispmap.raster.compose.placed``
     reflectance: bool = False  # whether values are reflectance, in place of those stored
     nodata: float | None = None  # nodata value of the scene, by default that of the bands
     lowest: str | None = None  # an index: of several dates, each pixel is of that with the lowest value of it

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from crispmap.events import SILENT, Events
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.common_grid import Coverage
-from crispmap.raster.composed import ComposedScene
+from crispmap.raster.compose.grid import Coverage
+from crispmap.raster.compose.scene import ComposedScene
+from crispmap.raster.compose.sources import BANDS_TAG, bands_tag
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.refs import SceneRef
-from crispmap.raster.source_bands import BANDS_TAG, bands_tag
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.targets import check_paths, check_raster_target
 from crispmap.raster.write_computed import ComputeOptions, Written, write_computed
