@@ -19,7 +19,7 @@ from crispmap.labels.layers import grid_box
 from crispmap.labels.warped import WarpedRaster
 from crispmap.polygons.class_raster import ClassRaster
 from crispmap.polygons.corners import NOTHING, Values
-from crispmap.raster.placed import pixel_shift
+from crispmap.raster.compose.placed import pixel_shift
 from crispmap.types import IGNORE, BoolArray, CountArray, DoubleArray
 
 Overlap: TypeAlias = Literal["error", "first", "last"]
