@@ -168,12 +168,15 @@ def test_a_class_map_is_resampled_with_its_legend(place: Path) -> None:
 def test_burned_area_has_a_legend(place: Path) -> None:
     rng = np.random.default_rng(0)
     for name in ("before", "after"):
-        write_raster(Path(f"{name}.tif"), rng.uniform(0.1, 0.5, (2, *SHAPE)).astype(np.float32))
+        values = rng.uniform(0.1, 0.5, (2, *SHAPE)).astype(np.float32)
+        values[:, 0, :7] = np.nan
+        write_raster(Path(f"{name}.tif"), values)
         with rasterio.open(f"{name}.tif", "r+") as dataset:
             dataset.descriptions = ("nir", "swir2")
     result = run("burned", "before.tif", "after.tif", "--out", "map.tif", "--dnbr", "dnbr.tif", "--force")
     assert result.exit_code == 0, result.output
     assert "moderate-low severity" in result.stdout
+    assert re.search(r"no data +7 pixels", result.stdout)
     facts = json.loads(
         run("burned", "before.tif", "after.tif", "--out", "map.tif", "--threshold", "0.27", "--force", "--json").stdout
     )

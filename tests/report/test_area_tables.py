@@ -108,6 +108,11 @@ class TestShape:
         one = AreaTable(BURNT, ("",), ("a",), area, np.zeros((1, 1)), area[0])
         assert [cell.text for cell in area_tables(one)[0].rows[0][1]] == ["5000", "<1", "5000", "0"]
 
+    def test_a_class_of_little_ground_has_digits_too(self) -> None:
+        area = np.array([[[107.9e6, 0.1768e6]]])
+        one = AreaTable(BURNT, ("",), ("a",), area, np.full((1, 1), 30.0), area[0])
+        assert [cell.text for cell in area_tables(one)[0].rows[0][1]] == ["107.900", "0.177", "108.077", "<0.001"]
+
     def test_what_was_not_seen_has_no_total_of_months(self) -> None:
         assert [len(one.rows) for one in area_tables(table())] == [9, 9, 8]
 

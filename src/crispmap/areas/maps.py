@@ -19,6 +19,7 @@ from crispmap.labels.layers import grid_box
 from crispmap.labels.warped import WarpedRaster
 from crispmap.polygons.class_raster import ClassRaster
 from crispmap.polygons.corners import NOTHING, Values
+from crispmap.raster.compose.placed import pixel_shift
 from crispmap.types import IGNORE, BoolArray, CountArray, DoubleArray
 
 Overlap: TypeAlias = Literal["error", "first", "last"]
@@ -116,10 +117,11 @@ class MapOn:
 
     def __init__(self, raster: ClassRaster, grid: Grid) -> None:
         self._raster = raster
-        self.is_resampled = not raster.grid.has_pixels_of(grid)  # whether the pixels of the two differ
+        self.is_resampled = False  # whether the pixels of the two differ, beyond a shift by whole ones
         self._view: WarpedRaster | None = None
-        if self.is_resampled:
+        if not raster.grid.has_pixels_of(grid):
             _check_placed(raster.path, raster.grid, grid)
+            self.is_resampled = pixel_shift(raster.grid, grid) is None
             self._view = raster.on(grid)
 
     def __enter__(self) -> MapOn:

@@ -75,5 +75,7 @@ def _show(done: BurnedArea, as_json: bool) -> None:
     for row in rows:
         share = 100 * row["pixels"] / done.pixels.sum()
         print_line(f"{row['name']:<24} {row['pixels']:>12} pixels  {share:6.2f} %  {row['area_m2'] / 1e4:12.2f} ha")
+    if unknown := done.pixels[255]:
+        print_line(f"{'no data':<24} {unknown:>12} pixels  {100 * unknown / done.pixels.sum():6.2f} %")
     if done.run.resumed:
         notify(f"Resumed: {done.run.resumed} of {done.run.blocks} blocks were finished already")

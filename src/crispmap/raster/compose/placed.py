@@ -46,7 +46,7 @@ def placed(scene: FileScene, grid: Grid, method: Method) -> PlacedFile:
     Warns:
         CrispmapWarning: If values are resampled that float32 cannot hold.
     """
-    shift = _shift(scene.grid, grid)
+    shift = pixel_shift(scene.grid, grid)
     if shift is not None:
         return _Copied(scene, *shift)
     if scene.dtype.itemsize > _EXACT_BYTES and scene.dtype != np.float32:
@@ -96,7 +96,7 @@ class _Resampled:
         return self._view.read(block)
 
 
-def _shift(own: Grid, grid: Grid) -> tuple[int, int] | None:
+def pixel_shift(own: Grid, grid: Grid) -> tuple[int, int] | None:
     """Return the row and column of a file at the first pixel of a grid; None unless their pixels are the same."""
     if own.crs != grid.crs:
         return None

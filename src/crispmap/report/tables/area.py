@@ -14,6 +14,8 @@ from crispmap.types import DoubleArray
 
 NO_LABEL = "\u00a0"  # in place of the dash of a missing figure
 _DIGITS = 4  # of the largest figure of a table, at least
+_LEAST_DIGITS = 3  # of the largest figure of each column, as far as few more decimals give them
+_MORE_DECIMALS = 2
 
 
 def area_tables(table: Tables) -> list[FigureTable]:
@@ -67,7 +69,7 @@ def _cells(one: Estimate, write: Callable[[float], str]) -> list[Cell]:
 
 
 def _figures(sheet: AreaSheet) -> FigureTable:
-    write = _writer(float(np.nanmax(np.abs([values for _, values in sheet.rows]))))
+    write = _writer(*np.nan_to_num(np.abs([values for _, values in sheet.rows])).max(axis=0).tolist())
     heads = [*(Head(part) for part in sheet.parts[1:]), *(Head(head) for head in sheet.heads)]
     rows = [
         (labels[0], [*(Cell(label or NO_LABEL) for label in labels[1:]), *(Cell(write(value)) for value in values)])
@@ -76,9 +78,16 @@ def _figures(sheet: AreaSheet) -> FigureTable:
     return FigureTable(f"{sheet.name}, km2", sheet.parts[0], heads, [TableSection("", rows)])
 
 
-def _writer(largest: float) -> Callable[[float], str]:
-    """Return what writes the figures of a table with as many decimals as its largest needs for some digits."""
-    decimals = max(0, _DIGITS - 1 - (math.floor(math.log10(largest)) if largest > 0 else 0))
+def _writer(*largest: float) -> Callable[[float], str]:
+    """Return what writes the figures of a table with as many decimals as the largest needs for some digits.
+
+    Args:
+        largest: The largest figure of all, or of each column: where one is small, a few more decimals show it.
+    """
+    decimals = _decimals(max(largest), _DIGITS)
+    most = decimals + _MORE_DECIMALS
+    needed = [_decimals(value, _LEAST_DIGITS) for value in largest if value >= 10**-most]
+    decimals = min(most, max([decimals, *needed]))
 
     def write(value: float) -> str:
         if not math.isfinite(value):
@@ -87,3 +96,7 @@ def _writer(largest: float) -> Callable[[float], str]:
         return f"<{10**-decimals:.{decimals}f}" if value > 0 and float(text) == 0 else text
 
     return write
+
+
+def _decimals(value: float, digits: int) -> int:
+    return max(0, digits - 1 - (math.floor(math.log10(value)) if value > 0 else 0))
