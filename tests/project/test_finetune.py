@@ -123,6 +123,11 @@ def test_it_is_the_default_where_the_preset_says_how(tmp_path: Path) -> None:
         "  refiner: [{window: [0, 80, 160, 40]}]\n  test: [{window: [0, 120, 160, 40]}]\n", ""
     )
     assert loaded(lite0, labels_alone) == (False, False)
+    scored_alone = AREAS.replace("  refiner: [{window: [0, 80, 160, 40]}]\n", "")
+    assert loaded(lite0, scored_alone) == (False, False)  # a reference to score against
+    for section in ("finetune: true\n", "refiner: {kind: rnn}\n"):
+        with pytest.raises(ProjectError):
+            loaded(lite0 + section, scored_alone)
 
 
 @pytest.mark.parametrize(

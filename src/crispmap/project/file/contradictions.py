@@ -187,12 +187,13 @@ def _of_refiner(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[F
 def _of_reference(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator[Finding]:
     """Yield what needs a precise reference and has none, or is needed by it."""
     if any(one.reference is not None for one in scenes):
-        squares = file.refiner is None and file.coarse.squares is not None
-        for role in ("refiner", "test") if file.models is None and not squares else ("test",):
+        # A reference without an area to learn from is one to score against.
+        learns = bool(file.refiner or file.finetune) or any(one.scores is not None for one in scenes)
+        for role in ("refiner", "test") if learns and file.models is None else ("test",):
             if not any(role in one.areas for one in scenes):
                 yield Finding(
                     ("areas",), f"a reference is given, but areas.{role} is missing",
-                    _LEARNS_AND_SCORES if file.models is None and not squares else "areas.test, where maps are scored",
+                    _LEARNS_AND_SCORES if learns and file.models is None else "areas.test, where maps are scored",
                     _ADD_AREA.format(role=role),
                 )  # fmt: skip
     elif file.refiner is not None and file.models is None:

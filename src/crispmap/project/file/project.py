@@ -115,10 +115,10 @@ def load_project(path: Path | str, *, check_files: bool = True) -> Project:
 
 
 def _precise(file: ProjectFile, scenes: Sequence[ProjectScene]) -> bool:
-    """Return whether there is something to train on precise labels: of a data set only where images are for it."""
+    """Return whether there is something to train on precise labels: a reference, and an area for it."""
     if file.models is not None or all(one.reference is None for one in scenes):
         return False
-    return file.dataset is None or any("refiner" in one.areas for one in scenes)
+    return any("refiner" in one.areas for one in scenes)
 
 
 def _finetune(file: ProjectFile, scenes: Sequence[ProjectScene]) -> FinetuneSection | None:
