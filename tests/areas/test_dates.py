@@ -43,6 +43,8 @@ def test_any_text_is_a_date_or_a_typed_error(text: str) -> None:
         ("2022:08:31 10:11:12", "2022-08-31"),  # as TIFFTAG_DATETIME has it
         ("2022-08-31T10:11:12.5Z", "2022-08-31"),
         ("S2A_MSIL2A_20220831T103021_N0400.tif", "2022-08-31"),
+        ("S2A_MSIL2A_20220831T190312_N0400.tif", "2022-08-31"),  # a time that could be a month
+        ("2022-08/burnt_20220831.tif", "2022-08-31"),
         ("31.08.2022", "2022-08-31"),  # no month has 31
         ("05/05/2022", "2022-05-05"),  # the same either way
         ("map_2022045.tif", "2022-02-14"),  # day of the year: no month 0
@@ -64,6 +66,7 @@ def test_what_can_be_read_in_one_way_is_read(text: str, found: str) -> None:
         ("2022-08-15_20220817.tif", ["2022-08-15", "2022-08-17"]),
         ("2022213.tif", ["2022-02-13", "2022-08-01"]),
         ("198001_202208.tif", ["1980-01", "2022-08"]),
+        ("burnt_2022-08_made_20230115.tif", ["2022-08", "2023-01-15"]),  # a month, and the day the map was made
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused_with_both(text: str, readings: list[str]) -> None:

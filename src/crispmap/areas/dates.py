@@ -23,12 +23,12 @@ DATE_TAG = "TIFFTAG_DATETIME"
 
 _PARTS: dict[Period, int] = {"year": 1, "month": 2, "day": 3}
 _YEAR, _MONTH, _DAY = r"(?P<y>19\d\d|20\d\d|21\d\d)", r"(?P<m>0[1-9]|1[0-2])", r"(?P<d>0[1-9]|[12]\d|3[01])"
-# Each with what it reads; the first that finds a date decides, and two dates of one form are ambiguous.
+# The first that finds a date decides; two dates of one form are ambiguous, and so is a month beside another date.
 _FORMS = tuple(
     tuple(re.compile(rf"(?<!\d){form}(?!\d)") for form in forms)
     for forms in (
         (rf"{_YEAR}(?P<s>[-_.:]){_MONTH}(?P=s){_DAY}", rf"{_YEAR}{_MONTH}{_DAY}"),  # 2022-08-31, 2022_08_31, 20220831
-        (rf"{_YEAR}(?P<s>[-_.]){_MONTH}(?!(?P=s)\d)", rf"{_YEAR}{_MONTH}"),  # 2022-08, 202208
+        (rf"{_YEAR}(?P<s>[-_.]){_MONTH}(?!(?P=s)\d)", rf"(?<!\dT){_YEAR}{_MONTH}"),  # 2022-08, 202208
         (rf"{_YEAR}(?P<n>\d{{3}})", rf"{_YEAR}(?P<m>[1-9]){_DAY}"),  # 2022045: day of the year, or a month of one digit
         (  # 31-08-2022, in either order
             rf"(?P<d>\d{{1,2}})[-_./](?P<m>\d{{1,2}})[-_./]{_YEAR}",
@@ -37,6 +37,7 @@ _FORMS = tuple(
         (rf"{_YEAR}(?![-_.:]?\d)",),  # 2022
     )
 )
+_MONTHS = _FORMS[1]
 _TIME = re.compile(r"[T _](\d{2}:?\d{2}(:?\d{2})?(\.\d+)?)(Z|[+-]\d{2}:?\d{2})?\s*$")
 
 
@@ -97,15 +98,20 @@ def read_date(text: str, what: str) -> MapDate:
     """
     text = _TIME.sub("", text.strip())
     for forms in _FORMS:
-        found = sorted({day for form in forms for match in form.finditer(text) if (day := _in_calendar(match))})
-        if len(found) > 1:
-            raise _ambiguous(what, [one.text for one in found])
-        if found:
-            return found[0]
+        if not (found := _found(text, forms)):
+            continue
+        known = {one.within("month") for one in found}
+        if len(readings := found | (_found(text, _MONTHS) - known)) > 1:
+            raise _ambiguous(what, [one.text for one in sorted(readings)])
+        return readings.pop()
     raise AreaError(
         f"{what} holds no date.", expected="a date such as 2022-08, 2022-08-31 or 20220831",
         remedy="Rename the map, or list maps and dates in a table: dates=maps.csv",
     )  # fmt: skip
+
+
+def _found(text: str, forms: Sequence[re.Pattern[str]]) -> set[MapDate]:
+    return {day for form in forms for match in form.finditer(text) if (day := _in_calendar(match))}
 
 
 def _in_calendar(match: re.Match[str]) -> MapDate | None:
