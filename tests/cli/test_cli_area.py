@@ -72,6 +72,15 @@ def test_a_confusion_matrix(place: Path) -> None:
     assert figures["accuracy"]["points"] == 31
 
 
+def test_a_table_never_replaces_what_it_is_made_of(place: Path) -> None:
+    counts = "map,background,building,road\nbackground,9,1,0\nbuilding,0,8,2\nroad,1,1,9\n"
+    (place / "m.csv").write_text(counts)
+    for verb, out in (("area", "--out"), ("change", "--table")):
+        maps = ["m_2022-01.tif", "m_2022-02.tif"][: 1 + (verb == "change")]
+        assert run(verb, *maps, "--confusion", "m.csv", out, "m.csv", "--force").exit_code == 2
+        assert (place / "m.csv").read_text() == counts
+
+
 def test_change(place: Path) -> None:
     words = ["change", "m_2022-01.tif", "m_2022-02.tif"]
     result = run(*words, "--out", "c.tif", "--table", "c.csv", "--table", "c.html")

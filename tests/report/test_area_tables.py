@@ -166,6 +166,13 @@ class TestNames:
         assert "<b>" not in (tmp_path / "a.html").read_text()
         assert next(csv.reader(io.StringIO((tmp_path / "a.csv").read_text())))[3:9] == list(names)
 
+    def test_codes_of_regions_stay_text_in_excel(self, tmp_path: Path) -> None:
+        codes = "0011", "29274081234567890", "\u0663", "7"
+        area = np.ones((1, 4, 2))
+        write_areas(tmp_path / "a.xlsx", AreaTable(BURNT, ("",), codes, area, np.zeros((1, 4)), area.sum(axis=1)))
+        sheet = openpyxl.load_workbook(tmp_path / "a.xlsx")["Areas"]
+        assert [row[0].value for row in sheet.iter_rows(min_row=2, max_row=5)] == list(codes)
+
     def test_many_regions_share_a_chart(self) -> None:
         area = np.abs(np.random.default_rng(0).normal(1e6, 1e5, (2, 300, 2)))
         names = tuple(f"r{n}" for n in range(300))
@@ -184,3 +191,11 @@ class TestTargets:
             check_area_targets([tmp_path / "b.csv"], accuracy=True)
         check_area_targets([tmp_path / "b.csv"])
         check_area_targets([tmp_path / "there.csv"], force=True)
+
+    def test_what_tables_are_made_of_is_never_replaced(self, tmp_path: Path) -> None:
+        for given in ("a.csv", "a_accuracy.csv"):
+            (tmp_path / given).write_text("counted by hand")
+            with pytest.raises(OutputError):
+                check_area_targets([tmp_path / "a.csv"], [tmp_path / given], accuracy=True, force=True)
+        with pytest.raises(OutputError):
+            check_area_targets([tmp_path / "a.csv", tmp_path / "a_accuracy.csv"], accuracy=True, force=True)

@@ -81,7 +81,9 @@ def test_tensors_that_share_memory_are_kept_apart(tmp_path):
     assert same(load_tree(tmp_path / "tree"), [whole, whole, torch.tensor([1.0, 2.0])])
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, torch.float32, lambda: None, b"bytes"], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, torch.float32, lambda: None, b"bytes"], ids=lambda value: type(value).__name__
+)
 def test_what_could_only_be_pickled_is_refused(value, tmp_path):
     with pytest.raises(ModelError, match="of type"):
         save_tree({"deep": [value]}, tmp_path / "tree")

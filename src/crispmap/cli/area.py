@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from crispmap.cli.console import print_json
-from crispmap.cli.options import ClassesOption, ForceOption, JsonOption, grouped, named_classes, notify_written
+from crispmap.cli.options import (
+    ClassesOption,
+    ForceOption,
+    JsonOption,
+    files_of,
+    grouped,
+    named_classes,
+    notify_written,
+)
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -102,7 +110,10 @@ def area(
 
     targets = tables.out or []
     options = AreaOptions(**vars(regions), **vars(dates), **vars(accuracy))
-    check_area_targets(targets, accuracy=any(vars(accuracy).values()), force=tables.force)
+    check_area_targets(
+        targets, [*maps, *files_of(regions.regions, dates.dates, tables.classes, *vars(accuracy).values())],
+        accuracy=any(vars(accuracy).values()), force=tables.force,
+    )  # fmt: skip
     table = areas_of(maps, options, schema=named_classes(tables.classes), events=TerminalProgress())
     if as_json:
         print_json(table.to_dict())

@@ -294,6 +294,11 @@ def named_classes(text: str | None) -> ClassSchema | None:
     return preset_schema(words_of(text))
 
 
+def files_of(*given: str | Path | None) -> list[Path]:
+    """Return what is given as paths, without what is not given."""
+    return [Path(one) for one in given if one is not None]
+
+
 def quoted(path: Path) -> str:
     """Return a path as it is typed in a shell."""
     return shlex.quote(str(path))

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crispmap.areas.table import Tables
+from crispmap.areas.table import DATE_PARTS, Tables
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
-from crispmap.raster.targets import check_target
+from crispmap.raster.targets import check_paths, check_target
 from crispmap.report.tables.area import accuracy_tables, area_tables
 from crispmap.report.tables.markdown import markdown_table
 
@@ -27,10 +27,13 @@ _SHEET_LETTERS = 31  # that Excel allows in the name of a sheet
 _ACCURACY = ("class", "figure", "value", "standard_error", "margin_95")
 
 
-def check_area_targets(paths: Sequence[Path], *, accuracy: bool = False, force: bool = False) -> None:
+def check_area_targets(
+    paths: Sequence[Path], inputs: Sequence[Path] = (), *, accuracy: bool = False, force: bool = False
+) -> None:
     """Raise OutputError unless tables can be written to these files.
 
     Args:
+        inputs: What the tables are made of, which they may not replace.
         accuracy: Whether they will hold what a sample says.
     """
     beside = [_beside(path) for path in paths if accuracy and path.suffix.lower() == ".csv"]
@@ -41,8 +44,7 @@ def check_area_targets(paths: Sequence[Path], *, accuracy: bool = False, force: 
                 remedy=f"Name it {path.with_suffix('.csv')}.",
             )  # fmt: skip
         check_target(path, force=force)
-    if twice := [path for path in paths if list(paths).count(path) > 1]:
-        raise OutputError(f"{twice[0]} is given twice.", expected="another name for each file")
+    check_paths([*paths, *beside], inputs)
 
 
 def write_areas(path: Path, table: Tables) -> list[Path]:
@@ -124,7 +126,7 @@ def _workbook(table: Tables) -> bytes:
         page = book.create_sheet(_sheet_name(sheet.name, book.sheetnames))
         _append(page, [*sheet.parts, *sheet.heads])
         for labels, values in sheet.rows:
-            _append(page, [*(int(one) if one.isdecimal() else one for one in labels), *map(_or_none, values)])
+            _append(page, [*(_dated(*one) for one in zip(sheet.parts, labels, strict=True)), *map(_or_none, values)])
         page.freeze_panes = page.cell(2, len(sheet.parts) + 1)
     if table.accuracy is not None:
         page = book.create_sheet(_sheet_name("Accuracy", book.sheetnames))
@@ -134,6 +136,11 @@ def _workbook(table: Tables) -> bytes:
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
+
+
+def _dated(part: str, label: str) -> str | int:
+    """Return a year, month or day as a number; names of regions stay text, for 0011 is not 11."""
+    return int(label) if part in DATE_PARTS and label.isdecimal() else label
 
 
 def _append(page: Worksheet, values: Sequence[str | float | None]) -> None:
