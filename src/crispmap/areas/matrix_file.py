@@ -12,7 +12,8 @@ import numpy as np
 from crispmap.errors import AreaError
 from crispmap.types import CountArray
 
-_TRANSPOSED = re.compile(r"\s*ref", re.IGNORECASE)
+_TRANSPOSED = re.compile(r"\s*(ref|tru|actual|observed|ground|real)", re.IGNORECASE)
+_MOST = 10**12  # more points than anyone labels, and few enough to add up exactly
 
 
 def read_matrix(path: str | Path, class_names: Sequence[str]) -> CountArray:
@@ -54,7 +55,11 @@ def _rows(path: str | Path) -> list[list[str]]:
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             text = file.read()
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=";" if ";" in text else ",") if any(row)]
+        rows = [
+            row
+            for row in csv.reader(text.splitlines(), delimiter=next((one for one in ";\t" if one in text), ","))
+            if any(row)
+        ]
     except (OSError, UnicodeError, csv.Error) as error:
         raise AreaError(f"{path} cannot be read: {error}.", expected="a CSV file in UTF-8") from error
     if not rows:
@@ -64,7 +69,7 @@ def _rows(path: str | Path) -> list[list[str]]:
 
 def _count(cell: str, path: str | Path) -> int:
     text = cell.strip()
-    if not re.fullmatch(r"\d+(\.0*)?", text):
+    if not re.fullmatch(r"\d+(\.0*)?", text) or float(text) > _MOST:
         raise AreaError(
             f"{path} holds {text!r} as a count.", expected="whole numbers of sampled units, 0 or more",
             remedy="Give counts, not shares or areas.",
