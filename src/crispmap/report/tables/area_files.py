@@ -7,6 +7,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
 from crispmap.raster.targets import check_paths, check_target
 from crispmap.report.tables.area import accuracy_tables, area_tables
-from crispmap.report.tables.markdown import markdown_table
+from crispmap.report.tables.markdown import markdown_table, one_line
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -112,8 +113,18 @@ def _exact(value: float | None) -> str:
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([[_harmless(cell) for cell in row] for row in rows])
     return text.getvalue().encode("utf-8")
+
+
+def _harmless(cell: str) -> str:
+    """Return a name that a spreadsheet would run as a formula with an apostrophe before it, any other as it is."""
+    if not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    with suppress(ValueError):
+        float(cell)
+        return cell
+    return f"'{cell}"
 
 
 def _workbook(table: Tables) -> bytes:
@@ -166,7 +177,7 @@ def _sheet_name(name: str, taken: Sequence[str]) -> str:
 
 def _markdown(table: Tables) -> bytes:
     tables = [*area_tables(table), *accuracy_tables(table)]
-    return ("\n\n".join(f"{one.title}:\n\n{markdown_table(one)}" for one in tables) + "\n").encode("utf-8")
+    return ("\n\n".join(f"{one_line(one.title)}:\n\n{markdown_table(one)}" for one in tables) + "\n").encode("utf-8")
 
 
 def _page(table: Tables) -> bytes:
