@@ -10,9 +10,9 @@ import typer
 
 from crispmap.cli.console import print_json
 from crispmap.cli.options import (
-    ClassesOption,
     ForceOption,
     JsonOption,
+    MapClassesOption,
     files_of,
     grouped,
     named_classes,
@@ -82,7 +82,7 @@ class AccuracyFlags:
 class TableFlags:
     """Which classes tables have, and where they go."""
 
-    classes: ClassesOption = None
+    classes: MapClassesOption = None
     out: Annotated[
         list[Path] | None, typer.Option(help="A file to write: .csv, .xlsx, .md or .html; may be given again.")
     ] = None

@@ -11,9 +11,9 @@ import typer
 from crispmap.cli.area import AccuracyFlags, print_tables
 from crispmap.cli.console import notify, print_json
 from crispmap.cli.options import (
-    ClassesOption,
     ForceOption,
     JsonOption,
+    MapClassesOption,
     files_of,
     grouped,
     named_classes,
@@ -33,7 +33,7 @@ class ChangeFlags:
     table: Annotated[
         list[Path] | None, typer.Option(help="A table to write: .csv, .xlsx, .md or .html; may be given again.")
     ] = None
-    classes: ClassesOption = None
+    classes: MapClassesOption = None
     force: ForceOption = False
 
 

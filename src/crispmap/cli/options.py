@@ -49,6 +49,14 @@ ClassesOption: TypeAlias = Annotated[
         "By default building,road.",
     ),
 ]
+MapClassesOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES|FILE",
+        help="The classes of maps that do not carry them: a YAML file of classes, a project file, or presets such as "
+        "building,road, after a background.",
+    ),
+]
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:
