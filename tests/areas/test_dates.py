@@ -113,6 +113,18 @@ class TestSources:
         assert found == [MapDate((2022, 8)), MapDate((2022, 9))]
 
     @pytest.mark.parametrize(
+        "text",
+        [
+            "map;date\n./x/a.tif;2022-08\n",  # as spreadsheets write it where the comma is in numbers
+            " Map \tnote\tDATE\nx/../x/a.tif\t\t2022-07\nx/a.tif\tn\t2022-08 \n",
+            'map,date,note\na.tif,2022-08,"one; two\nthree",4\nb.tif\n',
+        ],
+    )
+    def test_the_dialect_of_a_table_changes_nothing(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "maps.csv").write_text(text)
+        assert periods_of([Path("x/a.tif")], "column", table=tmp_path / "maps.csv") == [MapDate((2022, 8))]
+
+    @pytest.mark.parametrize(
         ("text", "named"),
         [
             ("map,date\nb.tif,2022\n", "a.tif"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from crispmap.areas.csv_file import csv_rows
 from crispmap.errors import AreaError, number_of
 from crispmap.files.address import shown
 from crispmap.files.dataset import open_dataset
@@ -157,28 +157,27 @@ def _tag(path: Path, tag: str) -> str:
 
 
 def _rows(table: str | Path | None) -> list[Mapping[str, str]]:
+    """Return the columns map and date of a table."""
     if table is None:
         raise AreaError(
             "Dates are to come from a column, and no table is given.",
             expected="a CSV file with columns map and date", remedy="Give it: dates=maps.csv",
         )  # fmt: skip
-    try:
-        with Path(table).open(encoding="utf-8-sig", newline="") as file:
-            rows: list[Mapping[str, str]] = list(csv.DictReader(file))
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise AreaError(f"{table} cannot be read: {error}.", expected="a CSV file in UTF-8") from error
-    if not rows or not {"map", "date"} <= set(rows[0]):
+    head, *rows = csv_rows(table) or [[]]
+    columns = [one.strip().casefold() for one in head]
+    if not rows or not {"map", "date"} <= set(columns):
         raise AreaError(
-            f"{table} has {'the columns ' + ', '.join(map(str, rows[0])) if rows else 'no rows'}.",
+            f"{table} has {'the columns ' + ', '.join(head) if rows else 'no rows'}.",
             expected="the columns map, the path or name of a map, and date",
         )
-    return rows
+    filled = [[one.strip() for one in (*row, *[""] * len(columns))] for row in rows]
+    return [{name: row[columns.index(name)] for name in ("map", "date")} for row in filled]
 
 
 def _row_of(path: Path, rows: Sequence[Mapping[str, str]], table: str | Path | None) -> str:
     """Return the date of a map by its path or name."""
-    for wanted in (str(path), path.name):
-        found = {row["date"] or "" for row in rows if row["map"] == wanted}
+    for wanted in (path, Path(path.name)):
+        found = {row["date"] for row in rows if Path(row["map"]) == wanted}
         if len(found) == 1:
             return found.pop()
         if found:

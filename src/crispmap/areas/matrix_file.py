@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from crispmap.areas.csv_file import csv_rows
 from crispmap.errors import AreaError
 from crispmap.types import CountArray
 
@@ -26,7 +26,9 @@ def read_matrix(path: str | Path, class_names: Sequence[str]) -> CountArray:
         AreaError: If it cannot be read, says that rows are the reference, is not square, has other names than the
             map, or holds anything but whole numbers of 0 or more.
     """
-    rows = _rows(path)
+    rows = csv_rows(path)
+    if not rows:
+        raise AreaError(f"{path} is empty.", expected="a confusion matrix as CSV")
     if _TRANSPOSED.match(rows[0][0]):
         raise AreaError(
             f"{path} has the reference in its rows, as its first cell {rows[0][0]!r} says.",
@@ -49,22 +51,6 @@ def read_matrix(path: str | Path, class_names: Sequence[str]) -> CountArray:
             )
     counts = np.array([[_count(cell, path) for cell in row[1:]] for row in rows[1:]], np.int64)
     return counts[np.ix_([names.index(one) for one in class_names], [columns.index(one) for one in class_names])]
-
-
-def _rows(path: str | Path) -> list[list[str]]:
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            text = file.read()
-        rows = [
-            row
-            for row in csv.reader(text.splitlines(), delimiter=next((one for one in ";\t" if one in text), ","))
-            if any(row)
-        ]
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise AreaError(f"{path} cannot be read: {error}.", expected="a CSV file in UTF-8") from error
-    if not rows:
-        raise AreaError(f"{path} is empty.", expected="a confusion matrix as CSV")
-    return rows
 
 
 def _count(cell: str, path: str | Path) -> int:
