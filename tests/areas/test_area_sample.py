@@ -244,6 +244,16 @@ class TestFile:
         with pytest.warns(CrispmapWarning, match="2 points .* 2.2 %"):
             assert len(read_sample(written[1], SCHEMA).reference) == 88
 
+    def test_labels_are_never_replaced(self, written: tuple[Path, Path]) -> None:
+        sample = drawn_from(written[0])
+        write_sample(written[1], sample, force=True)
+        labelled(written[1], [None, "cut"] + [" "] * 88)
+        content = written[1].read_bytes()
+        with pytest.raises(OutputError) as caught:
+            write_sample(written[1], sample, force=True)
+        assert "1 place" in caught.value.given
+        assert written[1].read_bytes() == content
+
     def test_places_that_were_deleted_are_counted_too(self, written: tuple[Path, Path]) -> None:
         labelled(written[1])
         frame = gpd.read_file(written[1], layer="sample")

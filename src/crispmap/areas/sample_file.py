@@ -8,6 +8,7 @@ pixels and area of each stratum.
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +115,8 @@ def check_sample_target(path: str | Path, *, force: bool = False) -> Path:
     """Return the path of a sample after checking that it may be written.
 
     Raises:
-        OutputError: If it is no GeoPackage, exists without ``force``, or its folder cannot be written to.
+        OutputError: If it is no GeoPackage, exists without ``force``, holds places that a person has labelled, or its
+            folder cannot be written to.
     """
     target = Path(path)
     if target.suffix.lower() != _SUFFIX:
@@ -122,7 +124,22 @@ def check_sample_target(path: str | Path, *, force: bool = False) -> Path:
             f"A sample cannot be written to {target}.", expected=f"a GeoPackage, a name that ends in {_SUFFIX}",
             remedy=f"Name it {target.with_suffix(_SUFFIX)}.",
         )  # fmt: skip
-    return check_target(target, force=force)
+    check_target(target, force=force)
+    if labelled := _labels_in(target):
+        raise OutputError(
+            f"{target} holds {number_of(labelled, 'place')} that a person has labelled.",
+            expected="a name that is free, or that of a sample without labels",
+            remedy="Choose another name, or move it away: no run brings labels back.",
+        )
+    return target
+
+
+def _labels_in(target: Path) -> int:
+    """Return how many places of a sample are labelled; 0 for any other file, and for none."""
+    with suppress(DataSourceError, DataLayerError, ValueError):
+        table = pyogrio.read_dataframe(target, layer=SAMPLE, columns=[REFERENCE], read_geometry=False)
+        return int(_has_text(table[REFERENCE]).sum()) if REFERENCE in table else 0
+    return 0
 
 
 def read_sample(path: str | Path, schema: ClassSchema) -> LabelledSample:
@@ -183,9 +200,12 @@ def _read_places(path: Path) -> tuple[gpd.GeoDataFrame, set[str]]:
 
 def _is_labelled(frame: gpd.GeoDataFrame) -> np.ndarray:
     """Return which features have both a reference and a place."""
-    column, places = frame[REFERENCE], frame.geometry
-    without = column.isna() | (column.astype(str).str.strip() == "") | places.isna() | places.is_empty
-    return np.asarray(~without, np.bool_)
+    places = frame.geometry
+    return np.asarray(_has_text(frame[REFERENCE]) & ~places.isna() & ~places.is_empty, np.bool_)
+
+
+def _has_text(column: pd.Series) -> pd.Series:
+    return ~(column.isna() | (column.astype(str).str.strip() == ""))
 
 
 def _text(value: object) -> str:
