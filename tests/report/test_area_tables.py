@@ -154,7 +154,10 @@ class TestNames:
         names = ("a/b*c", "A_B_C", "x" * 40, "x" * 40 + "y", "not seen", "'")
         schema = ClassSchema(tuple(ClassDef(name, f"#00000{index}") for index, name in enumerate(names)))
         write_areas(tmp_path / "a.xlsx", table(schema=schema))
-        found = openpyxl.load_workbook(tmp_path / "a.xlsx").sheetnames
+        book = openpyxl.load_workbook(tmp_path / "a.xlsx")
+        found = book.sheetnames
+        told = [sheet["A1"].comment.text if sheet["A1"].comment else sheet.title for sheet in book]
+        assert told == [*names, "Not seen"]
         assert len({one.casefold() for one in found}) == 7
         assert all(0 < len(one) <= 31 for one in found)
 

@@ -130,12 +130,15 @@ def _harmless(cell: str) -> str:
 def _workbook(table: Tables) -> bytes:
     """Return a workbook with a sheet for each table; totals are values, so that every program shows them."""
     from openpyxl import Workbook
+    from openpyxl.comments import Comment
 
     book = Workbook()
     book.remove(book.active)
     for sheet in table.sheets():
         page = book.create_sheet(_sheet_name(sheet.name, book.sheetnames))
         _append(page, [*sheet.parts, *sheet.heads])
+        if page.title != sheet.name:  # Excel has no room for it
+            page["A1"].comment = Comment(sheet.name, "crispmap")
         for labels, values in sheet.rows:
             _append(page, [*(_dated(*one) for one in zip(sheet.parts, labels, strict=True)), *map(_or_none, values)])
         page.freeze_panes = page.cell(2, len(sheet.parts) + 1)
