@@ -24,7 +24,7 @@ ROAD_WIDTH_M = 7.0  # total road width where nothing better is known (Maggiori e
 
 _TERM = re.compile(r"^\s*([^=!&|\s]+)\s*(!?=)\s*([^=!&]+?)\s*$")
 _NO = re.compile(r"no|false|[+-]?(0+\.?0*|\.0+)|", re.IGNORECASE)
-_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -110,7 +110,7 @@ class ClassDef:
     rules: tuple[TagRule, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.name.strip() or _CONTROL.search(self.name):
+        if not self.name.strip() or CONTROL.search(self.name):
             raise SchemaError(
                 f"A class has the name {self.name!r}.",
                 expected="a short name such as building, without control characters",

@@ -42,6 +42,18 @@ class TestColumns:
         with pytest.raises(AreaError, match="1 feature"):
             read_regions(path)
 
+    @pytest.mark.parametrize("name", ["a\x1b[31mb", "a\x07", "\x01"])
+    def test_a_name_with_control_characters_is_refused(self, tmp_path: Path, name: str) -> None:
+        """A terminal would obey them, and Excel has no place for them."""
+        path = write_regions(tmp_path / "r.gpkg", [(name, box(0, 0, 1, 1))])
+        with pytest.raises(AreaError) as caught:
+            read_regions(path)
+        assert repr(name) in caught.value.given
+
+    def test_a_name_is_one_line(self, tmp_path: Path) -> None:
+        path = write_regions(tmp_path / "r.gpkg", [(" Mato\r\nGrosso\t do Sul ", box(0, 0, 1, 1))])
+        assert read_regions(path).names == ("Mato Grosso do Sul",)
+
     def test_several_layers_need_a_name(self, tmp_path: Path) -> None:
         path = tmp_path / "r.gpkg"
         for layer in ("biomes", "states"):

@@ -244,6 +244,32 @@ class TestFile:
         with pytest.warns(CrispmapWarning, match="2 points .* 2.2 %"):
             assert len(read_sample(written[1], SCHEMA).reference) == 88
 
+    def test_labels_are_never_replaced(self, written: tuple[Path, Path]) -> None:
+        sample = drawn_from(written[0])
+        write_sample(written[1], sample, force=True)
+        labelled(written[1], [None, "cut"] + [" "] * 88)
+        content = written[1].read_bytes()
+        with pytest.raises(OutputError) as caught:
+            write_sample(written[1], sample, force=True)
+        assert "1 place" in caught.value.given
+        assert written[1].read_bytes() == content
+
+    def test_places_that_were_deleted_are_counted_too(self, written: tuple[Path, Path]) -> None:
+        labelled(written[1])
+        frame = gpd.read_file(written[1], layer="sample")
+        frame.loc[frame.index[-1], "geometry"] = None
+        pyogrio.write_dataframe(frame[2:], written[1], layer="sample")
+        with pytest.warns(CrispmapWarning, match="3 points .* 3.3 %"):
+            assert len(read_sample(written[1], SCHEMA).reference) == 87
+
+    @pytest.mark.parametrize("kind", [str, float])
+    def test_ids_of_another_type_are_the_same(self, written: tuple[Path, Path], kind: type) -> None:
+        labelled(written[1])
+        frame = gpd.read_file(written[1], layer="sample")
+        before = read_sample(written[1], SCHEMA).stratum
+        pyogrio.write_dataframe(frame.assign(id=frame["id"].astype(kind)), written[1], layer="sample")
+        assert np.array_equal(read_sample(written[1], SCHEMA).stratum, before)
+
     def test_none_labelled_is_refused(self, written: tuple[Path, Path]) -> None:
         with pytest.raises(AreaError, match="No point"):
             read_sample(written[1], SCHEMA)

@@ -157,6 +157,18 @@ class TestGround:
         assert found.area_m2[0, 0] == pytest.approx(areas_of([path]).area_m2[0, 0], rel=1e-9)
         assert found.unseen_m2[0, 0] == pytest.approx(5.1e14, rel=0.01)
 
+    @pytest.mark.parametrize("pixel", [200.0, 1000.0])
+    def test_a_circle_around_a_pole(self, tmp_path: Path, pixel: float) -> None:
+        """Its outline is one straight edge in degrees, and a circle on the map."""
+        size = int(20_000 / pixel)
+        transform = Affine(pixel, 0, -10_000, 0, -pixel, 10_000)
+        path = write_map(tmp_path / "map.tif", np.zeros((size, size), np.uint8), transform, CRS.from_epsg(3031))
+        regions = write_regions(tmp_path / "r.gpkg", [("cap", shapely.box(-180, -90, 180, -89.95))], "EPSG:4326")
+        table = areas_of([path], AreaOptions(regions=regions))
+        ring = [(float(lon), -89.95) for lon in np.linspace(-180, 180, 3601)]
+        ground = abs(Geod(ellps="WGS84").polygon_area_perimeter(*zip(*ring, strict=True))[0])
+        assert table.area_m2[0, 0, 0] == pytest.approx(ground, rel=1e-4)
+
     def test_turned_maps(self, tmp_path: Path) -> None:
         turned = PLACE @ Affine.rotation(30)
         path = write_map(tmp_path / "map.tif", np.ones((100, 100), np.uint8), turned)

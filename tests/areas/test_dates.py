@@ -43,6 +43,8 @@ def test_any_text_is_a_date_or_a_typed_error(text: str) -> None:
         ("2022:08:31 10:11:12", "2022-08-31"),  # as TIFFTAG_DATETIME has it
         ("2022-08-31T10:11:12.5Z", "2022-08-31"),
         ("S2A_MSIL2A_20220831T103021_N0400.tif", "2022-08-31"),
+        ("S2A_MSIL2A_20220831T190312_N0400.tif", "2022-08-31"),  # a time that could be a month
+        ("2022-08/burnt_20220831.tif", "2022-08-31"),
         ("31.08.2022", "2022-08-31"),  # no month has 31
         ("05/05/2022", "2022-05-05"),  # the same either way
         ("map_2022045.tif", "2022-02-14"),  # day of the year: no month 0
@@ -64,6 +66,7 @@ def test_what_can_be_read_in_one_way_is_read(text: str, found: str) -> None:
         ("2022-08-15_20220817.tif", ["2022-08-15", "2022-08-17"]),
         ("2022213.tif", ["2022-02-13", "2022-08-01"]),
         ("198001_202208.tif", ["1980-01", "2022-08"]),
+        ("burnt_2022-08_made_20230115.tif", ["2022-08", "2023-01-15"]),  # a month, and the day the map was made
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused_with_both(text: str, readings: list[str]) -> None:
@@ -108,6 +111,18 @@ class TestSources:
         table.write_text("\ufeffmap,date\nx/a.tif,2022-08-31\nb.tif,2022-09\n", encoding="utf-8")
         found = periods_of([Path("x/a.tif"), Path("y/b.tif")], "column", table=table)
         assert found == [MapDate((2022, 8)), MapDate((2022, 9))]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "map;date\n./x/a.tif;2022-08\n",  # as spreadsheets write it where the comma is in numbers
+            " Map \tnote\tDATE\nx/../x/a.tif\t\t2022-07\nx/a.tif\tn\t2022-08 \n",
+            'map,date,note\na.tif,2022-08,"one; two\nthree",4\nb.tif\n',
+        ],
+    )
+    def test_the_dialect_of_a_table_changes_nothing(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "maps.csv").write_text(text)
+        assert periods_of([Path("x/a.tif")], "column", table=tmp_path / "maps.csv") == [MapDate((2022, 8))]
 
     @pytest.mark.parametrize(
         ("text", "named"),

@@ -28,6 +28,7 @@ def written(folder: Path, text: str) -> Path:
         GOOD,
         GOOD.replace("map\\reference", ""),
         "\ufeff" + GOOD.replace(",", ";").replace("\n", "\r\n"),
+        GOOD.replace(",", "\t"),
         "map,water,forest,cut\ncut,0,3,40\nwater,30,0,1\nforest,1.0,50, 2\n\n",
     ],
 )
@@ -39,6 +40,11 @@ def test_the_order_of_names_and_the_dialect_change_nothing(tmp_path: Path, text:
     ("text", "told"),
     [
         (GOOD.replace("map\\reference", "reference\\map"), "reference in its rows"),
+        *(
+            (GOOD.replace("map\\reference", one), "reference in its rows")
+            for one in ("True\\predicted", "actual", "Observed")
+        ),
+        (GOOD.replace("40", "9" * 20), "9" * 20),
         (GOOD.replace("water,0,1,30\n", ""), "2 rows"),
         (GOOD.replace("3,40,0", "3,40"), "3 rows"),
         (GOOD.replace("cut,3", "burnt,3"), "burnt"),

@@ -66,10 +66,25 @@ def test_a_sample_is_drawn_labelled_and_read_back(place: Path) -> None:
     assert run("area", "m_2022-01.tif", "--sample", "s.gpkg", "--out", "a.csv").exit_code == 2
 
 
+@pytest.mark.parametrize("shares", ["road=0.9,road=0.8", "0.9,0.8"])
+def test_an_accuracy_expected_twice_is_refused(place: Path, shares: str) -> None:
+    result = run("sample", "m_2022-01.tif", "--standard-error", "0.05", "--expected", shares, "--out", "s.gpkg")
+    assert (result.exit_code, list(place.glob("s.gpkg"))) == (2, [])
+
+
 def test_a_confusion_matrix(place: Path) -> None:
     (place / "m.csv").write_text("map,background,building,road\nbackground,9,1,0\nbuilding,0,8,2\nroad,1,1,9\n")
     figures = json.loads(run("area", "m_2022-01.tif", "--confusion", "m.csv", "--json").stdout)
     assert figures["accuracy"]["points"] == 31
+
+
+def test_a_table_never_replaces_what_it_is_made_of(place: Path) -> None:
+    counts = "map,background,building,road\nbackground,9,1,0\nbuilding,0,8,2\nroad,1,1,9\n"
+    (place / "m.csv").write_text(counts)
+    for verb, out in (("area", "--out"), ("change", "--table")):
+        maps = ["m_2022-01.tif", "m_2022-02.tif"][: 1 + (verb == "change")]
+        assert run(verb, *maps, "--confusion", "m.csv", out, "m.csv", "--force").exit_code == 2
+        assert (place / "m.csv").read_text() == counts
 
 
 def test_change(place: Path) -> None:

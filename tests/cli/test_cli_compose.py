@@ -83,7 +83,7 @@ def test_a_composed_scene_of_a_project_is_mapped_like_the_file_that_is_written(p
         ("{bands: [{file: nowhere.tif}]}", "nowhere.tif"),
         ("{bands: [{fil: r.tif}]}", r"bands\[0\].fil is not a known key"),
         ("{bands: [{file: r.tif, index: NDVI}]}", "both file and index"),
-        ("{bands: [{index: NDVI}]}", "scene.path"),
+        ("{bands: [{index: NDVI}]}", "indices alone"),
         ("{bands: [{file: r.tif, band: 0}]}", r"bands\[0\].band is 0"),
         ("{bands: [{file: r.tif}], extent: all}", "extent"),
         ("{bands: [{file: r.tif}, {file: r.tif}]}", "Two bands are named r"),

@@ -846,6 +846,17 @@ def noise_spec(folder: Path, side: int) -> tuple[RasterSpec, Any]:
     return RasterSpec(folder / "m.tif", grid, count=1, dtype=np.dtype(np.uint8), nodata=255), noise
 
 
+@pytest.mark.parametrize("side", [10**7, 2**31 - 1])
+def test_what_never_fits_on_a_disk_is_refused_at_once(tmp_path: Path, side: int) -> None:
+    """Before the blocks are counted, which alone would fill the memory."""
+    grid = Grid(GRID.crs, GRID.transform, (side, side))
+    spec = RasterSpec(tmp_path / "m.tif", grid, count=9000, dtype=np.dtype(np.float64), nodata=0)
+    with pytest.raises(OutputError) as caught:
+        open_store([spec])
+    assert str(side) in caught.value.given
+    assert names(tmp_path) == []
+
+
 def test_a_disk_that_fills_up_keeps_the_finished_blocks(tiny_disk: Path) -> None:
     spec, noise = noise_spec(tiny_disk, 1200)
     with pytest.warns(CrispmapWarning, match=r"may need up to 2\.88 MB .* 1\.05 MB free") as warned:

@@ -102,7 +102,7 @@ class TestBadInput:
         before = dated(make_raster, "before.tif", 0)
         with pytest.raises(InputError):
             map_burned(BurnInputs(before, []), tmp_path / "map.tif")
-        for threshold in (float("nan"), float("inf")):
+        for threshold in (float("nan"), float("inf"), 270.0, -100.0):
             with pytest.raises(InputError):
                 BurnRule(threshold)
         with pytest.raises(InputError):

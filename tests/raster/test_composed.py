@@ -378,6 +378,13 @@ class TestBadInput:
         assert missing in raised.value.given
         assert "red" in raised.value.expected
 
+    def test_an_index_asked_for_twice_is_one_band(self, make_raster: Maker) -> None:
+        names = [f"{name}={make_raster(noise(4, 4), name=f'{name}.tif')}" for name in ("red", "nir")]
+        with pytest.warns(CrispmapWarning, match="offset"):
+            scene = ComposedScene(ref_of(*names, bands=("red", "NDVI"), indices=("NDVI", "NDVI")))
+        with scene:
+            assert scene.band_names == ("red", "NDVI")
+
     def test_a_name_that_is_neither_band_nor_index(self, make_raster: Maker) -> None:
         with pytest.raises(SceneError) as raised:
             ComposedScene(ref_of(f"red={make_raster(noise(4, 4))}", bands=("rad",)))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crispmap.classes import ClassSchema
-from crispmap.errors import GridError, InputError, OutputError, SceneError
+from crispmap.errors import CrispmapWarning, GridError, InputError, OutputError, SceneError
 from crispmap.labels.osm import preset_schema
 from crispmap.raster.files import read_grid
 from crispmap.raster.resampled_file import Resampling, resample_file
@@ -111,6 +111,15 @@ class TestBadInput:
         path = class_map(make_raster, np.zeros((4, 4)))
         with pytest.raises(InputError):
             resample_file(path, tmp_path / "out.tif", Resampling(4.0, method))
+
+    def test_indices_into_a_colour_table_are_not_averaged(self, make_raster: Maker, tmp_path: Path) -> None:
+        colours = {0: (0, 0, 0, 255), 1: (0, 255, 0, 255)}
+        path = make_raster(np.ones((1, 4, 4), np.uint8), after=lambda dataset: dataset.write_colormap(1, colours))
+        for method in ("auto", "average"):
+            with pytest.raises(InputError):
+                resample_file(path, tmp_path / "out.tif", Resampling(4.0, method))  # type: ignore[arg-type]
+        with pytest.warns(CrispmapWarning):
+            resample_file(path, tmp_path / "out.tif", Resampling(4.0, "nearest"))
 
     @pytest.mark.parametrize("method", ["mode", "share", "mean"])
     def test_an_image_has_no_classes(self, make_raster: Maker, tmp_path: Path, method: Any) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crispmap.areas.accuracy import ReferenceSample, map_accuracy
 from crispmap.areas.table import AreaTable
@@ -157,7 +159,10 @@ class TestNames:
         names = ("a/b*c", "A_B_C", "x" * 40, "x" * 40 + "y", "not seen", "'")
         schema = ClassSchema(tuple(ClassDef(name, f"#00000{index}") for index, name in enumerate(names)))
         write_areas(tmp_path / "a.xlsx", table(schema=schema))
-        found = openpyxl.load_workbook(tmp_path / "a.xlsx").sheetnames
+        book = openpyxl.load_workbook(tmp_path / "a.xlsx")
+        found = book.sheetnames
+        told = [sheet["A1"].comment.text if sheet["A1"].comment else sheet.title for sheet in book]
+        assert told == [*names, "Not seen"]
         assert len({one.casefold() for one in found}) == 7
         assert all(0 < len(one) <= 31 for one in found)
 
@@ -169,7 +174,31 @@ class TestNames:
         assert [cell.value for cell in sheet[1]][2:8] == list(names)
         assert {cell.data_type for cell in sheet[1]} == {"s"}
         assert "<b>" not in (tmp_path / "a.html").read_text()
-        assert next(csv.reader(io.StringIO((tmp_path / "a.csv").read_text())))[3:9] == list(names)
+        expected = ["'=1+1", "<b>", "a|b", "a,b", '"', "'+x"]  # a spreadsheet would run the first and the last
+        assert next(csv.reader(io.StringIO((tmp_path / "a.csv").read_text())))[3:9] == expected
+        assert "<b>" not in (tmp_path / "a.md").read_text()
+
+    @given(st.text(min_size=1, max_size=8))
+    def test_any_name_is_one_cell_of_markdown(self, name: str) -> None:
+        """As GitHub reads it: bars part cells but for those after an odd number of backslashes."""
+        plain = markdown_table(area_tables(undated())[0]).splitlines()
+        named = AreaTable(BURNT, ("",), (name, "b"), np.ones((1, 2, 2)), np.zeros((1, 2)), np.ones((1, 2)))
+        found = re.split(r"\r\n|\r|\n", markdown_table(area_tables(named)[0]))
+        assert len(found) == 5
+        bars = [len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in (found[2], found[3])]
+        assert bars[0] == bars[1] == plain[0].count("|")
+
+    def test_negative_figures_stay_numbers(self, tmp_path: Path) -> None:
+        area = np.full((1, 1, 2), -2.5e6)
+        write_areas(tmp_path / "a.csv", AreaTable(BURNT, ("",), ("-7",), area, np.zeros((1, 1)), area[0]))
+        assert (tmp_path / "a.csv").read_text().splitlines()[1].startswith("-7,-2.5,")
+
+    def test_codes_of_regions_stay_text_in_excel(self, tmp_path: Path) -> None:
+        codes = "0011", "29274081234567890", "\u0663", "7"
+        area = np.ones((1, 4, 2))
+        write_areas(tmp_path / "a.xlsx", AreaTable(BURNT, ("",), codes, area, np.zeros((1, 4)), area.sum(axis=1)))
+        sheet = openpyxl.load_workbook(tmp_path / "a.xlsx")["Areas"]
+        assert [row[0].value for row in sheet.iter_rows(min_row=2, max_row=5)] == list(codes)
 
     def test_many_regions_share_a_chart(self) -> None:
         area = np.abs(np.random.default_rng(0).normal(1e6, 1e5, (2, 300, 2)))
@@ -189,3 +218,11 @@ class TestTargets:
             check_area_targets([tmp_path / "b.csv"], accuracy=True)
         check_area_targets([tmp_path / "b.csv"])
         check_area_targets([tmp_path / "there.csv"], force=True)
+
+    def test_what_tables_are_made_of_is_never_replaced(self, tmp_path: Path) -> None:
+        for name in ("a.csv", "a_accuracy.csv"):
+            (tmp_path / name).write_text("counted by hand")
+            with pytest.raises(OutputError):
+                check_area_targets([tmp_path / "a.csv"], [tmp_path / name], accuracy=True, force=True)
+        with pytest.raises(OutputError):
+            check_area_targets([tmp_path / "a.csv", tmp_path / "a_accuracy.csv"], accuracy=True, force=True)

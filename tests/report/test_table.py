@@ -78,6 +78,14 @@ def test_a_file_that_knows_only_ascii_gets_escapes():
     assert rb"geb\xe4ude" in raw.getvalue()
 
 
+def test_what_is_printed_stands_before_what_follows_on_standard_error():
+    """Where both go to one file."""
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, "utf-8")
+    print_evaluations(MAPS, Console(file=file))
+    assert b"refined" in raw.getvalue().rstrip().splitlines()[-1]
+
+
 def test_dice_stands_after_the_summary_and_per_image_only_where_there_are_several():
     head, _, refined = rows_of(plain(MAPS))[4:7]
     assert head == ["Map", "Mean Dice", "Dice background", "Dice building", "Dice [road]"]

@@ -82,9 +82,7 @@ def test_tensors_that_share_memory_are_kept_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "value",
-    [object(), {1, 2}, torch.float32, lambda: None, b"bytes"],
-    ids=lambda value: type(value).__name__,
+    "value", [object(), {1, 2}, torch.float32, lambda: None, b"bytes"], ids=lambda value: type(value).__name__
 )
 def test_what_could_only_be_pickled_is_refused(value, tmp_path):
     with pytest.raises(ModelError, match="of type"):

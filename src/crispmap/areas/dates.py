@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from crispmap.areas.csv_file import csv_rows
 from crispmap.errors import AreaError, number_of
 from crispmap.files.address import shown
 from crispmap.files.dataset import open_dataset
@@ -23,12 +23,12 @@ DATE_TAG = "TIFFTAG_DATETIME"
 
 _PARTS: dict[Period, int] = {"year": 1, "month": 2, "day": 3}
 _YEAR, _MONTH, _DAY = r"(?P<y>19\d\d|20\d\d|21\d\d)", r"(?P<m>0[1-9]|1[0-2])", r"(?P<d>0[1-9]|[12]\d|3[01])"
-# Each with what it reads; the first that finds a date decides, and two dates of one form are ambiguous.
+# The first that finds a date decides; two dates of one form are ambiguous, and so is a month beside another date.
 _FORMS = tuple(
     tuple(re.compile(rf"(?<!\d){form}(?!\d)") for form in forms)
     for forms in (
         (rf"{_YEAR}(?P<s>[-_.:]){_MONTH}(?P=s){_DAY}", rf"{_YEAR}{_MONTH}{_DAY}"),  # 2022-08-31, 2022_08_31, 20220831
-        (rf"{_YEAR}(?P<s>[-_.]){_MONTH}(?!(?P=s)\d)", rf"{_YEAR}{_MONTH}"),  # 2022-08, 202208
+        (rf"{_YEAR}(?P<s>[-_.]){_MONTH}(?!(?P=s)\d)", rf"(?<!\dT){_YEAR}{_MONTH}"),  # 2022-08, 202208
         (rf"{_YEAR}(?P<n>\d{{3}})", rf"{_YEAR}(?P<m>[1-9]){_DAY}"),  # 2022045: day of the year, or a month of one digit
         (  # 31-08-2022, in either order
             rf"(?P<d>\d{{1,2}})[-_./](?P<m>\d{{1,2}})[-_./]{_YEAR}",
@@ -37,6 +37,7 @@ _FORMS = tuple(
         (rf"{_YEAR}(?![-_.:]?\d)",),  # 2022
     )
 )
+_MONTHS = _FORMS[1]
 _TIME = re.compile(r"[T _](\d{2}:?\d{2}(:?\d{2})?(\.\d+)?)(Z|[+-]\d{2}:?\d{2})?\s*$")
 
 
@@ -97,15 +98,20 @@ def read_date(text: str, what: str) -> MapDate:
     """
     text = _TIME.sub("", text.strip())
     for forms in _FORMS:
-        found = sorted({day for form in forms for match in form.finditer(text) if (day := _in_calendar(match))})
-        if len(found) > 1:
-            raise _ambiguous(what, [one.text for one in found])
-        if found:
-            return found[0]
+        if not (found := _found(text, forms)):
+            continue
+        known = {one.within("month") for one in found}
+        if len(readings := found | (_found(text, _MONTHS) - known)) > 1:
+            raise _ambiguous(what, [one.text for one in sorted(readings)])
+        return readings.pop()
     raise AreaError(
         f"{what} holds no date.", expected="a date such as 2022-08, 2022-08-31 or 20220831",
         remedy="Rename the map, or list maps and dates in a table: dates=maps.csv",
     )  # fmt: skip
+
+
+def _found(text: str, forms: Sequence[re.Pattern[str]]) -> set[MapDate]:
+    return {day for form in forms for match in form.finditer(text) if (day := _in_calendar(match))}
 
 
 def _in_calendar(match: re.Match[str]) -> MapDate | None:
@@ -151,28 +157,27 @@ def _tag(path: Path, tag: str) -> str:
 
 
 def _rows(table: str | Path | None) -> list[Mapping[str, str]]:
+    """Return the columns map and date of a table."""
     if table is None:
         raise AreaError(
             "Dates are to come from a column, and no table is given.",
             expected="a CSV file with columns map and date", remedy="Give it: dates=maps.csv",
         )  # fmt: skip
-    try:
-        with Path(table).open(encoding="utf-8-sig", newline="") as file:
-            rows: list[Mapping[str, str]] = list(csv.DictReader(file))
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise AreaError(f"{table} cannot be read: {error}.", expected="a CSV file in UTF-8") from error
-    if not rows or not {"map", "date"} <= set(rows[0]):
+    head, *rows = csv_rows(table) or [[]]
+    columns = [one.strip().casefold() for one in head]
+    if not rows or not {"map", "date"} <= set(columns):
         raise AreaError(
-            f"{table} has {'the columns ' + ', '.join(map(str, rows[0])) if rows else 'no rows'}.",
+            f"{table} has {'the columns ' + ', '.join(head) if rows else 'no rows'}.",
             expected="the columns map, the path or name of a map, and date",
         )
-    return rows
+    filled = [[one.strip() for one in (*row, *[""] * len(columns))] for row in rows]
+    return [{name: row[columns.index(name)] for name in ("map", "date")} for row in filled]
 
 
 def _row_of(path: Path, rows: Sequence[Mapping[str, str]], table: str | Path | None) -> str:
     """Return the date of a map by its path or name."""
-    for wanted in (str(path), path.name):
-        found = {row["date"] or "" for row in rows if row["map"] == wanted}
+    for wanted in (path, Path(path.name)):
+        found = {row["date"] for row in rows if Path(row["map"]) == wanted}
         if len(found) == 1:
             return found.pop()
         if found:

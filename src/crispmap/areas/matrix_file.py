@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from crispmap.areas.csv_file import csv_rows
 from crispmap.errors import AreaError
 from crispmap.types import CountArray
 
-_TRANSPOSED = re.compile(r"\s*ref", re.IGNORECASE)
+_TRANSPOSED = re.compile(r"\s*(ref|tru|actual|observed|ground|real)", re.IGNORECASE)
+_MOST = 10**12  # more points than anyone labels, and few enough to add up exactly
 
 
 def read_matrix(path: str | Path, class_names: Sequence[str]) -> CountArray:
@@ -25,7 +26,9 @@ def read_matrix(path: str | Path, class_names: Sequence[str]) -> CountArray:
         AreaError: If it cannot be read, says that rows are the reference, is not square, has other names than the
             map, or holds anything but whole numbers of 0 or more.
     """
-    rows = _rows(path)
+    rows = csv_rows(path)
+    if not rows:
+        raise AreaError(f"{path} is empty.", expected="a confusion matrix as CSV")
     if _TRANSPOSED.match(rows[0][0]):
         raise AreaError(
             f"{path} has the reference in its rows, as its first cell {rows[0][0]!r} says.",
@@ -50,21 +53,9 @@ def read_matrix(path: str | Path, class_names: Sequence[str]) -> CountArray:
     return counts[np.ix_([names.index(one) for one in class_names], [columns.index(one) for one in class_names])]
 
 
-def _rows(path: str | Path) -> list[list[str]]:
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            text = file.read()
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=";" if ";" in text else ",") if any(row)]
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise AreaError(f"{path} cannot be read: {error}.", expected="a CSV file in UTF-8") from error
-    if not rows:
-        raise AreaError(f"{path} is empty.", expected="a confusion matrix as CSV")
-    return rows
-
-
 def _count(cell: str, path: str | Path) -> int:
     text = cell.strip()
-    if not re.fullmatch(r"\d+(\.0*)?", text):
+    if not re.fullmatch(r"\d+(\.0*)?", text) or float(text) > _MOST:
         raise AreaError(
             f"{path} holds {text!r} as a count.", expected="whole numbers of sampled units, 0 or more",
             remedy="Give counts, not shares or areas.",

@@ -83,7 +83,8 @@ class _OtherCrs(_SameCrs):
         self._transformer = transformer(self._from, grid.crs)
         self._box = grid_box(grid, self._from, _MARGIN_PX * grid.mean_gsd_m())
         left, low, right, high = self._transformer.transform_bounds(*grid.bounds, direction="INVERSE")
-        pixel = max(right - left, high - low) / max(grid.shape)
+        sides = sorted([right - left, high - low])  # around a pole one of them is a full turn
+        pixel = min(sides[0] / min(grid.shape), sides[1] / max(grid.shape))
         sure = np.isfinite(pixel) and pixel > 0
         self._longest = float(np.clip(_CURVED_M / grid.mean_gsd_m(), *_CURVED_PX)) * pixel if sure else 0.0
 

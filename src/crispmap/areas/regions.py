@@ -13,6 +13,7 @@ import shapely
 from affine import Affine
 from pyproj import CRS, Geod
 
+from crispmap.classes import CONTROL
 from crispmap.errors import AreaError, CrispmapWarning, did_you_mean, number_of
 from crispmap.files.address import shown
 from crispmap.geo.crs import to_lonlat
@@ -101,11 +102,17 @@ def _read(path: Path, by: str, layer: str | None) -> gpd.GeoDataFrame:
         )
     frame = read_layer(layers[0], (column,), None)
     values = frame[column]
-    nameless = int((values.isna() | (values.astype(str).str.strip() == "")).sum())
+    names = values.astype(str).map(lambda name: " ".join(str(name).split()))  # on one line
+    nameless = int((values.isna() | (names == "")).sum())
     if nameless:
         raise AreaError(
             f"{number_of(nameless, 'feature')} of {shown(path)} without a value in the column {column!r}.",
             expected="a name for every region", remedy="Fill in the column, or name another with by=",
+        )  # fmt: skip
+    if odd := [name for name in names if CONTROL.search(name)]:
+        raise AreaError(
+            f"{shown(path)} has the name {odd[0]!r} in the column {column!r}.",
+            expected="names without control characters", remedy="Correct it, or name another column with by=",
         )  # fmt: skip
     kinds = set(frame.geometry.geom_type.dropna()) - {"Polygon", "MultiPolygon", "GeometryCollection"}
     finite = bool(np.isfinite(shapely.get_coordinates(frame.geometry.to_numpy())).all())
@@ -114,7 +121,7 @@ def _read(path: Path, by: str, layer: str | None) -> gpd.GeoDataFrame:
             f"{shown(path)} holds {', '.join(sorted(kinds)) if kinds else 'coordinates that are not finite'}.",
             expected="polygons of finite coordinates", remedy="Draw regions as polygons.",
         )  # fmt: skip
-    return gpd.GeoDataFrame({"name": values.astype(str).str.strip()}, geometry=frame.geometry, crs=frame.crs)
+    return gpd.GeoDataFrame({"name": names}, geometry=frame.geometry, crs=frame.crs)
 
 
 def _mended(outlines: Geometries, names: Geometries, file: str) -> Geometries:

@@ -8,6 +8,7 @@ pixels and area of each stratum.
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +115,8 @@ def check_sample_target(path: str | Path, *, force: bool = False) -> Path:
     """Return the path of a sample after checking that it may be written.
 
     Raises:
-        OutputError: If it is no GeoPackage, exists without ``force``, or its folder cannot be written to.
+        OutputError: If it is no GeoPackage, exists without ``force``, holds places that a person has labelled, or its
+            folder cannot be written to.
     """
     target = Path(path)
     if target.suffix.lower() != _SUFFIX:
@@ -122,7 +124,22 @@ def check_sample_target(path: str | Path, *, force: bool = False) -> Path:
             f"A sample cannot be written to {target}.", expected=f"a GeoPackage, a name that ends in {_SUFFIX}",
             remedy=f"Name it {target.with_suffix(_SUFFIX)}.",
         )  # fmt: skip
-    return check_target(target, force=force)
+    check_target(target, force=force)
+    if labelled := _labels_in(target):
+        raise OutputError(
+            f"{target} holds {number_of(labelled, 'place')} that a person has labelled.",
+            expected="a name that is free, or that of a sample without labels",
+            remedy="Choose another name, or move it away: no run brings labels back.",
+        )
+    return target
+
+
+def _labels_in(target: Path) -> int:
+    """Return how many places of a sample are labelled; 0 for any other file, and for none."""
+    with suppress(DataSourceError, DataLayerError, ValueError):
+        table = pyogrio.read_dataframe(target, layer=SAMPLE, columns=[REFERENCE], read_geometry=False)
+        return int(_has_text(table[REFERENCE]).sum()) if REFERENCE in table else 0
+    return 0
 
 
 def read_sample(path: str | Path, schema: ClassSchema) -> LabelledSample:
@@ -137,28 +154,29 @@ def read_sample(path: str | Path, schema: ClassSchema) -> LabelledSample:
             and its points do not fit together.
 
     Warns:
-        CrispmapWarning: About places without a label.
+        CrispmapWarning: About places without a label, and those that are no longer there.
     """
     path = Path(path)
     frame, layers = _read_places(path)
-    labelled = _is_labelled(frame[REFERENCE])
+    labelled = _is_labelled(frame)
     if not labelled.any():
         raise AreaError(
             f"No point of {shown(path)} has a reference.",
             expected=f"a class in the column {REFERENCE}: {', '.join(schema.names)}",
             remedy="Look at each place on imagery that is better than the scene, and fill in what is there.",
         )
-    if not labelled.all():
-        missing = int((~labelled).sum())
-        warnings.warn(
-            f"{number_of(missing, 'point')} of {shown(path)}, {100 * missing / len(frame):.1f} %, without a reference "
-            "left out. Figures hold as if these were like the others of their stratum.",
-            CrispmapWarning, stacklevel=2,
-        )  # fmt: skip
     stratum = strata = None
+    drawn = len(frame)
     if {DESIGN, STRATA} <= layers:
         strata = _read_table(path, STRATA, ("stratum", "units", "area_m2"))
-        stratum = _strata_of(path, frame, strata)[labelled]
+        design = _read_table(path, DESIGN, ("id", "stratum"))
+        stratum, drawn = _strata_of(path, frame, design, strata)[labelled], len(design)
+    if missing := drawn - int(labelled.sum()):
+        warnings.warn(
+            f"{number_of(missing, 'point')} of {shown(path)}, {100 * missing / drawn:.1f} %, deleted or without a "
+            "reference left out. Figures hold as if these were like the others of their stratum.",
+            CrispmapWarning, stacklevel=2,
+        )  # fmt: skip
     points = shapely.get_coordinates(shapely.centroid(frame.geometry.to_numpy()[labelled]))
     reference = _class_ids(frame[REFERENCE][labelled], schema, path)
     return LabelledSample(path, Places(points, frame.crs), reference, stratum, strata)
@@ -177,18 +195,29 @@ def _read_places(path: Path) -> tuple[gpd.GeoDataFrame, set[str]]:
     frame = read_layer(layer, ("id", REFERENCE), None).reset_index(drop=True)
     with reading(path):
         layers = {str(name) for name, _ in pyogrio.list_layers(vector_name(path))} if layer.name is not None else set()
-    return frame[~(frame.geometry.isna() | frame.geometry.is_empty)], layers
+    return frame, layers
 
 
-def _is_labelled(column: pd.Series) -> np.ndarray:
-    return np.asarray(~(column.isna() | (column.astype(str).str.strip() == "")), np.bool_)
+def _is_labelled(frame: gpd.GeoDataFrame) -> np.ndarray:
+    """Return which features have both a reference and a place."""
+    places = frame.geometry
+    return np.asarray(_has_text(frame[REFERENCE]) & ~places.isna() & ~places.is_empty, np.bool_)
+
+
+def _has_text(column: pd.Series) -> pd.Series:
+    return ~(column.isna() | (column.astype(str).str.strip() == ""))
+
+
+def _text(value: object) -> str:
+    """Return a value of a column as text, a whole number without decimals: columns change type as they are edited."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 
 def _class_ids(column: pd.Series, schema: ClassSchema, path: Path) -> CountArray:
     """Return ids of classes given by name, in any case, or by id."""
     known = {name.casefold(): index for index, name in enumerate(schema.names)}
     known |= {str(index): index for index in range(len(schema)) if str(index) not in known}
-    texts = [str(int(one) if isinstance(one, float) and one.is_integer() else one).strip() for one in column]
+    texts = [_text(one) for one in column]
     if unknown := sorted({text for text in texts if text.casefold() not in known}):
         raise AreaError(
             f"{shown(path)} has the reference {', '.join(unknown[:_SHOWN])}, of no class of the maps.",
@@ -209,17 +238,17 @@ def _read_table(path: Path, layer: str, columns: tuple[str, ...]) -> pd.DataFram
     return table
 
 
-def _strata_of(path: Path, frame: gpd.GeoDataFrame, strata: pd.DataFrame) -> CountArray:
+def _strata_of(path: Path, frame: gpd.GeoDataFrame, design: pd.DataFrame, strata: pd.DataFrame) -> CountArray:
     """Return the stratum of each place by number, as the design has it."""
-    design = _read_table(path, DESIGN, ("id", "stratum"))
     place = {name: index for index, name in enumerate(strata["stratum"].astype(str))}
-    by_id = {one: place.get(str(name), -1) for one, name in zip(design["id"], design["stratum"], strict=True)}
-    ids = frame["id"].tolist() if "id" in frame else []
+    by_id = {_text(one): place.get(str(name), -1) for one, name in zip(design["id"], design["stratum"], strict=True)}
+    ids = [_text(one) for one in frame["id"]] if "id" in frame else []
     found = np.array([by_id.get(one, -1) for one in ids], np.int64)
-    if not ids or (found < 0).any() or len(set(ids)) < len(ids):
+    wrong = int((found < 0).sum()), len(ids) - len(set(ids))
+    if any(wrong) or not ids:
         raise AreaError(
             f"The points of {shown(path)} and its design do not fit together: "
-            f"{number_of(int((found < 0).sum()), 'point')} not in it, {len(ids) - len(set(ids))} twice.",
+            + (f"{number_of(wrong[0], 'point')} not in it, {wrong[1]} twice." if ids else "no column 'id'."),
             expected="the ids that crispmap sample gave", remedy="Add no points and change no ids: fill in the column.",
         )  # fmt: skip
     return found

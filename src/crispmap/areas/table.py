@@ -39,6 +39,7 @@ class Tables(Protocol):
 
 
 TOTAL, UNSEEN = "Total", "Not seen"
+DATE_PARTS = ("Year", "Month", "Day")
 KM2 = 1e6  # square metres
 
 
@@ -83,7 +84,7 @@ class AreaTable:
             heads = (*self.schema.names, TOTAL, UNSEEN)
             return [AreaSheet("Areas", ("Region",), heads, tuple((name,) for name in self.regions), values)]
         labels = tuple(tuple(period.split("-")) for period in self.periods)
-        parts = ("Year", "Month", "Day")[: len(labels[0])]
+        parts = DATE_PARTS[: len(labels[0])]
         by_class = [(name, km2[:, :, index]) for index, name in enumerate(self.schema.names)]
         return [
             AreaSheet(

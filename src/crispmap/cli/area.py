@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from crispmap.cli.console import print_json
-from crispmap.cli.options import ClassesOption, ForceOption, JsonOption, grouped, named_classes, notify_written
+from crispmap.cli.options import (
+    ForceOption,
+    JsonOption,
+    MapClassesOption,
+    files_of,
+    grouped,
+    named_classes,
+    notify_written,
+)
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -74,7 +82,7 @@ class AccuracyFlags:
 class TableFlags:
     """Which classes tables have, and where they go."""
 
-    classes: ClassesOption = None
+    classes: MapClassesOption = None
     out: Annotated[
         list[Path] | None, typer.Option(help="A file to write: .csv, .xlsx, .md or .html; may be given again.")
     ] = None
@@ -102,7 +110,10 @@ def area(
 
     targets = tables.out or []
     options = AreaOptions(**vars(regions), **vars(dates), **vars(accuracy))
-    check_area_targets(targets, accuracy=any(vars(accuracy).values()), force=tables.force)
+    check_area_targets(
+        targets, [*maps, *files_of(regions.regions, dates.dates, tables.classes, *vars(accuracy).values())],
+        accuracy=any(vars(accuracy).values()), force=tables.force,
+    )  # fmt: skip
     table = areas_of(maps, options, schema=named_classes(tables.classes), events=TerminalProgress())
     if as_json:
         print_json(table.to_dict())

@@ -10,7 +10,15 @@ import typer
 
 from crispmap.cli.area import AccuracyFlags, print_tables
 from crispmap.cli.console import notify, print_json
-from crispmap.cli.options import ClassesOption, ForceOption, JsonOption, grouped, named_classes, notify_written
+from crispmap.cli.options import (
+    ForceOption,
+    JsonOption,
+    MapClassesOption,
+    files_of,
+    grouped,
+    named_classes,
+    notify_written,
+)
 from crispmap.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -25,7 +33,7 @@ class ChangeFlags:
     table: Annotated[
         list[Path] | None, typer.Option(help="A table to write: .csv, .xlsx, .md or .html; may be given again.")
     ] = None
-    classes: ClassesOption = None
+    classes: MapClassesOption = None
     force: ForceOption = False
 
 
@@ -49,7 +57,8 @@ def change(
 
     targets = files.table or []
     options = ChangeOptions(out=files.out, force=files.force, **vars(accuracy))
-    check_area_targets(targets, accuracy=any(vars(accuracy).values()), force=files.force)
+    inputs = [before, after, *files_of(files.classes, *vars(accuracy).values())]
+    check_area_targets(targets, inputs, accuracy=any(vars(accuracy).values()), force=files.force)
     table = change_of(before, after, options, schema=named_classes(files.classes), events=TerminalProgress())
     if as_json:
         print_json(table.to_dict())

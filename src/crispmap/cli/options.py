@@ -50,6 +50,14 @@ ClassesOption: TypeAlias = Annotated[
         "By default building,road.",
     ),
 ]
+MapClassesOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES|FILE",
+        help="The classes of maps that do not carry them: a YAML file of classes, a project file, or presets such as "
+        "building,road, after a background.",
+    ),
+]
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:
@@ -315,6 +323,11 @@ def named_classes(text: str | None) -> ClassSchema | None:
             remedy="Separate them by commas, such as --classes building,road.",
         )  # fmt: skip
     return preset_schema(words_of(text))
+
+
+def files_of(*given: str | Path | None) -> list[Path]:
+    """Return what is given as paths, without what is not given."""
+    return [Path(one) for one in given if one is not None]
 
 
 def quoted(path: Path) -> str:

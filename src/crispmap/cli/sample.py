@@ -11,9 +11,9 @@ import typer
 from crispmap.cli.area import OverlapOption
 from crispmap.cli.console import notify, print_json, print_line
 from crispmap.cli.options import (
-    ClassesOption,
     ForceOption,
     JsonOption,
+    MapClassesOption,
     grouped,
     named_classes,
     notify_written,
@@ -78,7 +78,7 @@ def sample(
     *,
     file: FileFlags,
     rules: SampleFlags,
-    classes: ClassesOption = None,
+    classes: MapClassesOption = None,
     overlap: OverlapOption = "error",
     as_json: JsonOption = False,
 ) -> None:
@@ -112,8 +112,7 @@ def _show(drawn: DrawnSample, out: Path, as_json: bool) -> None:
 
 def _expected(text: str | None) -> dict[str, Any]:
     """Return the accuracies to expect: of all classes, and of some by name."""
-    found: dict[str, Any] = {}
-    by_class = []
+    found: dict[str, float] = {}
     for word in words_of(text or ""):
         name, given, value = word.rpartition("=")
         try:
@@ -122,8 +121,10 @@ def _expected(text: str | None) -> dict[str, Any]:
             raise InputError(
                 f"--expected holds {word!r}.", expected="shares such as 0.9, or forest=0.9,cut=0.7"
             ) from None
-        if given:
-            by_class.append((name.strip(), share))
-        else:
-            found["expected"] = share
-    return {**found, "expected_of": tuple(by_class)}
+        name = name.strip()
+        if name in found:
+            what = f"the class {name}" if given else "all classes"
+            raise InputError(f"--expected says twice what to expect of {what}.", expected="one share for each class")
+        found[name] = share
+    everywhere = {"expected": found.pop("")} if "" in found else {}
+    return {**everywhere, "expected_of": tuple(found.items())}

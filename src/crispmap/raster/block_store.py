@@ -42,6 +42,7 @@ _LOCK = "lock"
 _OUTPUT = "output "
 _BLOCKS = "blocks"
 _PARTS = (journal.NAME, _BLOCKS, assembly.BUILT, assembly.MARK)
+_COMPRESSED = 1000  # times smaller, not even rasters of one value get
 _HALF_WRITTEN = tuple(f".{name}." for name in (journal.NAME, assembly.MARK))
 _KEPT = "the finished blocks are kept, and the same command goes on from them"
 
@@ -93,8 +94,9 @@ class BlockStore:
             restart: Whether to discard what an earlier run has left unfinished.
 
         Raises:
-            OutputError: If a target exists without ``force``, is given twice or cannot be written; if another run is
-                writing it; without ``restart``, if an unfinished run with other inputs, or an unreadable one, is there.
+            OutputError: If a target exists without ``force``, is given twice, cannot be written or is far larger than
+                the disk; if another run is writing it; without ``restart``, if an unfinished run with other inputs, or
+                an unreadable one, is there.
             GridError: If ``block_px`` is below 1.
             ValueError: If there is no spec, or their grids have different shapes.
 
@@ -121,6 +123,7 @@ class BlockStore:
         shutil.rmtree(_done(self._folder), ignore_errors=True)
         if not self._folder.exists():
             self._assembly.check_targets()
+            self._check_size()
         self._lock()
         if restart:
             for target in self._begun_elsewhere():
@@ -141,10 +144,19 @@ class BlockStore:
             _warn(f"{damaged} finished blocks of {self._specs[0].path} are damaged and will be computed again.")
         self._open = True
 
+    def _check_size(self) -> None:
+        """Raise OutputError if no compression makes the rasters fit on the disk."""
+        needed, free = sum(spec.size for spec in self._specs), shutil.disk_usage(self._folder.parent).free
+        if needed > _COMPRESSED * free:
+            height, width = self._specs[0].grid.shape
+            raise OutputError(
+                f"{self._specs[0].path} would have {height} x {width} pixels, {size_text(needed)}; the disk has "
+                f"{size_text(free)} free.", expected="what fits on it once compressed", remedy="Check the pixel size.",
+            )  # fmt: skip
+
     def _warn_of_room(self) -> None:
         """Warn if the disk might be too small; how well the rasters compress is not known before."""
-        needed = sum(spec.count * spec.grid.height * spec.grid.width * spec.read_dtype.itemsize for spec in self._specs)
-        free = shutil.disk_usage(self._folder).free
+        needed, free = sum(spec.size for spec in self._specs), shutil.disk_usage(self._folder).free
         if free < needed:
             _warn(
                 f"{self._specs[0].path} may need up to {size_text(2 * needed)} while it is written; the disk has "

@@ -8,10 +8,12 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SceneError, number_of
 from crispmap.events import SILENT, Events
+from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block, Grid
 from crispmap.raster.compose.composition import Composition, Method
 from crispmap.raster.compose.grid import with_pixels_of
@@ -58,7 +60,7 @@ def resample_file(
     half of a pixel is known, it has no data.
 
     Raises:
-        InputError: If classes are to be averaged, or classes counted in an image.
+        InputError: If classes or indices into a colour table are to be averaged, or classes counted in an image.
         GridError: If the pixel size is not above 0.
         SceneError: If the raster cannot be read, has several bands of classes, or a value of no class.
         OutputError: If the file exists and ``force`` is not given, or cannot be written.
@@ -76,12 +78,25 @@ def resample_file(
             f"{source} is no class map, and method is {how.method}.", expected="a raster that names its classes",
             remedy="Name them in order of id, such as classes=classes.yaml; or leave method= out.",
         )  # fmt: skip
+    _check_amounts(ref, how.method)
     with FileScene(ref) as scene:
         tags = {key: value for key, value in scene.tags.items() if key in (SCORES_TAG, CONFIDENCE_TAG)}
     bands = tuple(file_bands(ref.files[0]))
     made = Composition(bands, gsd_m=how.gsd_m, method=cast(Method, how.method), extent="union")
     done = write_composed(SceneRef.composed(ref.name, made), out, options=options, tags=tags, events=events)
     return done.run, done.grid
+
+
+def _check_amounts(ref: SceneRef, method: ResampleMethod) -> None:
+    """Raise InputError if the values of an image are indices into a colour table, which have no mean."""
+    with open_dataset(ref.files[0]) as dataset:
+        indexed = ColorInterp.palette in dataset.colorinterp
+    if indexed and method != "nearest":
+        raise InputError(
+            f"{ref} has a colour table: its values are indices, not amounts, and method is {method}.",
+            expected="an image, or a map that names its classes",
+            remedy="Name the classes of a map, such as classes=classes.yaml; or give method=nearest.",
+        )
 
 
 def _class_map(

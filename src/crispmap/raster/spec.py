@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
@@ -68,6 +69,11 @@ class RasterSpec:
     def read_dtype(self) -> np.dtype[Any]:
         """The type of values passed to and from GDAL: float32 for float16."""
         return np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
+
+    @property
+    def size(self) -> int:
+        """The bytes of its values before they are compressed."""
+        return self.count * math.prod(self.grid.shape) * self.read_dtype.itemsize
 
     def with_tags(self, tags: Mapping[str, str]) -> RasterSpec:
         """Return the same with further tags."""

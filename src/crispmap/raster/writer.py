@@ -80,7 +80,7 @@ class RasterWriter:
 
     def _check_room(self) -> None:
         """Raise OutputError if the disk cannot even hold the uncompressed raster."""
-        needed = self._spec.count * self.grid.height * self.grid.width * self._spec.read_dtype.itemsize
+        needed = self._spec.size
         free = shutil.disk_usage(self.path.absolute().parent).free
         if free < needed:
             raise OutputError(

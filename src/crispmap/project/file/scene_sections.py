@@ -95,7 +95,10 @@ class SceneFile(Section):
             raise bad_value(
                 "has bands of files beside path or numbers", "either path, or bands that each name a file or an index"
             )
-        return {**value, "path": next((one["file"] for one in entries if "file" in one), None)}
+        files = [one["file"] for one in entries if "file" in one]
+        if not files and all("index" in one for one in entries):
+            raise bad_value("has indices alone", "the files of bands beside them, such as {file: B4.tif, name: red}")
+        return {**value, "path": next(iter(files), None)}
 
     @property
     def ref(self) -> SceneRef:

@@ -37,6 +37,7 @@ _SEVERITY = (  # from here on, class id, class
     (0.44, ClassDef("moderate-high severity", "#ff641b")),
     (0.66, ClassDef("high severity", "#a41fd6")),
 )
+_MOST = 2  # of dNBR, as the difference of two NBR from -1 to 1
 _UNBURNED = 2  # its place among them; class 0 of the map, as its background
 
 
@@ -47,9 +48,10 @@ class BurnRule:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        if self.threshold is not None and not math.isfinite(self.threshold):
+        if self.threshold is not None and not -_MOST <= self.threshold <= _MOST:
             raise InputError(
-                f"threshold is {self.threshold}.", expected="a finite number, such as 0.27"
+                f"threshold is {self.threshold}.", expected=f"a dNBR from -{_MOST} to {_MOST}, such as 0.27",
+                remedy="dNBR is not multiplied by 1000 here: 270 is 0.27." if abs(self.threshold) > _MOST else "",
             )  # fmt: skip
 
     @property

@@ -64,8 +64,9 @@ def composed_ref(inputs: Sequence[str | Path], choices: ComposeChoices = Compose
         sources += found
         usual += [one for one in taken if one not in usual]
     take = usual if choices.bands is None else _by_any_name(choices.bands, sources)
+    further = [one for one in dict.fromkeys(choices.indices) if one not in take]
     composition = Composition(
-        tuple(sources), (*take, *choices.indices), extent=choices.extent,
+        tuple(sources), (*take, *further), extent=choices.extent,
         like=None if choices.like is None else gdal_name(choices.like), gsd_m=choices.gsd_m, method=choices.method,
         reflectance=choices.reflectance, nodata=choices.out_nodata, lowest=choices.lowest,
     )  # fmt: skip

@@ -7,15 +7,16 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crispmap.areas.table import Tables
+from crispmap.areas.table import DATE_PARTS, Tables
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
-from crispmap.raster.targets import check_target
+from crispmap.raster.targets import check_paths, check_target
 from crispmap.report.tables.area import accuracy_tables, area_tables
-from crispmap.report.tables.markdown import markdown_table
+from crispmap.report.tables.markdown import markdown_table, one_line
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -27,10 +28,13 @@ _SHEET_LETTERS = 31  # that Excel allows in the name of a sheet
 _ACCURACY = ("class", "figure", "value", "standard_error", "margin_95")
 
 
-def check_area_targets(paths: Sequence[Path], *, accuracy: bool = False, force: bool = False) -> None:
+def check_area_targets(
+    paths: Sequence[Path], inputs: Sequence[Path] = (), *, accuracy: bool = False, force: bool = False
+) -> None:
     """Raise OutputError unless tables can be written to these files.
 
     Args:
+        inputs: What the tables are made of, which they may not replace.
         accuracy: Whether they will hold what a sample says.
     """
     beside = [_beside(path) for path in paths if accuracy and path.suffix.lower() == ".csv"]
@@ -41,8 +45,7 @@ def check_area_targets(paths: Sequence[Path], *, accuracy: bool = False, force: 
                 remedy=f"Name it {path.with_suffix('.csv')}.",
             )  # fmt: skip
         check_target(path, force=force)
-    if twice := [path for path in paths if list(paths).count(path) > 1]:
-        raise OutputError(f"{twice[0]} is given twice.", expected="another name for each file")
+    check_paths([*paths, *beside], inputs)
 
 
 def write_areas(path: Path, table: Tables) -> list[Path]:
@@ -110,21 +113,34 @@ def _exact(value: float | None) -> str:
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([[_harmless(cell) for cell in row] for row in rows])
     return text.getvalue().encode("utf-8")
+
+
+def _harmless(cell: str) -> str:
+    """Return a name that a spreadsheet would run as a formula with an apostrophe before it, any other as it is."""
+    if not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    with suppress(ValueError):
+        float(cell)
+        return cell
+    return f"'{cell}"
 
 
 def _workbook(table: Tables) -> bytes:
     """Return a workbook with a sheet for each table; totals are values, so that every program shows them."""
     from openpyxl import Workbook
+    from openpyxl.comments import Comment
 
     book = Workbook()
     book.remove(book.active)
     for sheet in table.sheets():
         page = book.create_sheet(_sheet_name(sheet.name, book.sheetnames))
         _append(page, [*sheet.parts, *sheet.heads])
+        if page.title != sheet.name:  # Excel has no room for it
+            page["A1"].comment = Comment(sheet.name, "crispmap")
         for labels, values in sheet.rows:
-            _append(page, [*(int(one) if one.isdecimal() else one for one in labels), *map(_or_none, values)])
+            _append(page, [*(_dated(*one) for one in zip(sheet.parts, labels, strict=True)), *map(_or_none, values)])
         page.freeze_panes = page.cell(2, len(sheet.parts) + 1)
     if table.accuracy is not None:
         page = book.create_sheet(_sheet_name("Accuracy", book.sheetnames))
@@ -134,6 +150,11 @@ def _workbook(table: Tables) -> bytes:
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
+
+
+def _dated(part: str, label: str) -> str | int:
+    """Return a year, month or day as a number; names of regions stay text, for 0011 is not 11."""
+    return int(label) if part in DATE_PARTS and label.isdecimal() else label
 
 
 def _append(page: Worksheet, values: Sequence[str | float | None]) -> None:
@@ -159,7 +180,7 @@ def _sheet_name(name: str, taken: Sequence[str]) -> str:
 
 def _markdown(table: Tables) -> bytes:
     tables = [*area_tables(table), *accuracy_tables(table)]
-    return ("\n\n".join(f"{one.title}:\n\n{markdown_table(one)}" for one in tables) + "\n").encode("utf-8")
+    return ("\n\n".join(f"{one_line(one.title)}:\n\n{markdown_table(one)}" for one in tables) + "\n").encode("utf-8")
 
 
 def _page(table: Tables) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from crispmap.report.tables.comparison import Missing, Row, comparison_tables
 from crispmap.report.tables.model import Cell, FigureTable
 
 _DASH = "-"
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])")
+_BREAK = re.compile(r"\s*[\r\n]\s*")
 
 
 def markdown_tables(rows: Sequence[Row], missing: Sequence[Missing]) -> str:
@@ -29,9 +32,15 @@ def markdown_table(table: FigureTable) -> str:
     return "\n".join(lines)
 
 
+def one_line(text: str) -> str:
+    """Return a name or a title as one line of Markdown that holds no markup of a page."""
+    return _MARKUP.sub("&lt;", _BREAK.sub(" ", text))
+
+
 def _marked(cell: Cell) -> str:
     return f"**{cell.text}**" if cell.best else cell.text or _DASH
 
 
 def _line(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
+    cells = [one_line(text).replace("\\", "\\\\").replace("|", "\\|") for text in texts]
+    return f"| {' | '.join(cells)} |"

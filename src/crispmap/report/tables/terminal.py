@@ -126,3 +126,4 @@ def _print_plain(table: Table, console: Console) -> None:
     encoding = console.encoding
     for line in (*capture.get().splitlines(), ""):
         console.file.write(line.rstrip().encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    console.file.flush()  # before what standard error says next, where both go to one file
