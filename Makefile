@@ -19,8 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## make a town, map it, refine the map, write the report (about 5 minutes)
 	$(BIN)/crispmap demo --out demo --force --open
 
+# Two processes of one thread each: more would not fit in the memory of a laptop.
 test: $(STAMP)  ## run the default test suite with coverage
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --cov --cov-report=term:skip-covered
 
 browser:  ## install Chromium, which some long tests need, where apt-get may do so
 	@command -v chromium chromium-browser google-chrome >/dev/null || \

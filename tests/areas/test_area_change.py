@@ -96,11 +96,33 @@ class TestMap:
         expected = {(one, other): by_hand()[one, other] for one in range(3) for other in range(3) if one != other}
         assert found["water to forest"] == pytest.approx(expected[2, 0], rel=1e-9)
 
-    def test_only_changes_that_there_are_have_a_class(self, tmp_path: Path) -> None:
+    def test_a_change_that_the_maps_never_show_is_what_a_sample_may_find(self, tmp_path: Path) -> None:
         after = BEFORE.copy()
         after[20, 20:30] = 2
         paths = write_map(tmp_path / "a.tif", np.where(BEFORE == 2, 0, BEFORE)), write_map(tmp_path / "b.tif", after)
-        assert set(change_of(*paths).legend().names) <= {*SCHEMA.names, "forest to water", "cut to water"}
+        out, places = tmp_path / "change.tif", tmp_path / "s.gpkg"
+        table = change_of(*paths, ChangeOptions(out=out))
+        omitted = table.legend().id_of("water to cut")
+        assert table.mapped_m2[0, omitted] == 0
+        sample = draw_sample([out], SampleRules(size=100, least=10))
+        write_sample(places, sample)
+        frame = gpd.read_file(places, layer="sample")
+        frame["reference"] = ["water to cut", *["forest"] * (len(frame) - 1)]
+        pyogrio.write_dataframe(frame, places, layer="sample")
+        found = change_of(*paths, ChangeOptions(sample=places))
+        assert found.accuracy is not None
+        assert found.accuracy.area_m2[omitted].value > 0
+        corrected = found.corrections()
+        assert corrected["Lost"][2].value == pytest.approx(found.accuracy.area_m2[omitted].value)
+        shown = [row[0] for row in accuracy_tables(found)[0].sections[0].rows]
+        assert "water to cut" in shown
+        assert "water to forest" not in shown  # neither mapped nor found
+
+    def test_of_many_classes_only_changes_that_there_are_have_a_class(self, tmp_path: Path) -> None:
+        schema = ClassSchema(tuple(ClassDef(f"c{one}", f"#0000{one:02x}") for one in range(17)))
+        values = np.zeros((9, 9), np.uint8)
+        paths = [write_map(tmp_path / f"{one}.tif", values + one, schema=schema) for one in (2, 5)]
+        assert change_of(*paths).legend().names[17:] == ("c2 to c5",)
 
     def test_it_is_sampled_and_corrected_like_any_map(self, pair: tuple[Path, Path], tmp_path: Path) -> None:
         out, places = tmp_path / "change.tif", tmp_path / "s.gpkg"

@@ -53,8 +53,13 @@ class ChangeTable:
 
     @property
     def changes(self) -> list[tuple[int, int]]:
-        """The classes before and after of every change there is."""
-        return [(int(one), int(other)) for one, other in np.argwhere(_off_diagonal(self.known_m2) > 0)]
+        """The classes before and after of every change that may be, of many classes of every one there is.
+
+        One that the map of changes never shows may be what a sample finds there.
+        """
+        size = len(self.schema)
+        there = ~np.eye(size, dtype=np.bool_) if size**2 <= IGNORE else _off_diagonal(self.known_m2) > 0
+        return [(int(one), int(other)) for one, other in np.argwhere(there)]
 
     @property
     def mapped_m2(self) -> DoubleArray:
@@ -63,7 +68,7 @@ class ChangeTable:
         return np.concatenate([np.diag(self.known_m2), changed])[np.newaxis]
 
     def legend(self) -> ClassSchema:
-        """Return the classes of the map of changes: what stayed under the name of its class, then each change there is.
+        """Return the classes of the map of changes: what stayed under the name of its class, then ``changes``.
 
         Raises:
             AreaError: If there are more changes than a map has classes.

@@ -27,7 +27,7 @@ def accuracy_tables(table: Tables) -> list[FigureTable]:
     """Return mapped and corrected areas with accuracies by class, then other corrected areas; none without a sample."""
     if table.accuracy is None:
         return []
-    first, more = _accuracies(table.accuracy, table.mapped_m2[0]), table.corrections()
+    first, more = _accuracies(table.accuracy, table.mapped_m2[0], len(table.schema)), table.corrections()
     if not more:
         return [first]
     write = _writer(max(abs(one.value) for found in more.values() for one in found) / KM2)
@@ -39,7 +39,8 @@ def accuracy_tables(table: Tables) -> list[FigureTable]:
     return [first, FigureTable("Corrected, km2", "Class", heads, [TableSection("", rows)])]
 
 
-def _accuracies(accuracy: MapAccuracy, mapped_m2: DoubleArray) -> FigureTable:
+def _accuracies(accuracy: MapAccuracy, mapped_m2: DoubleArray, named: int) -> FigureTable:
+    """Return areas and accuracies of the first classes, ``named`` of them, and of others that are anywhere."""
     heads = [
         Head("Mapped, km2"),
         *(Head(name, "Corrected, km2") for name in ("area", "± 95 %")),
@@ -51,6 +52,7 @@ def _accuracies(accuracy: MapAccuracy, mapped_m2: DoubleArray) -> FigureTable:
         (name, [Cell(write(float(mapped_m2[k]) / KM2)), *_cells(accuracy.area_m2[k].scaled(1 / KM2), write),
                 *_cells(accuracy.users[k], percent), *_cells(accuracy.producers[k], percent)])
         for k, name in enumerate(accuracy.class_names)
+        if k < named or mapped_m2[k] > 0 or accuracy.area_m2[k].value > 0
     ]  # fmt: skip
     return FigureTable(accuracy_title(accuracy), "Class", heads, [TableSection("", rows)])
 
