@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from range_server import RangeServer, serving
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+settings.register_profile("crispmap", deadline=None)  # no test says how long anything takes
+settings.load_profile("crispmap")
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

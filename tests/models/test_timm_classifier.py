@@ -35,7 +35,7 @@ def test_features_start_from_the_weights_that_come_along():
         torch.testing.assert_close(
             network.features(image), whole.forward_head(whole.forward_features(image), pre_logits=True)
         )
-    assert network.started_from["weights_left_out"] == 2  # the classifier
+    assert network.encoder_start["weights_left_out"] == 2  # the classifier
 
 
 def test_a_file_of_weights_is_read_for_any_number_of_bands(tmp_path):
