@@ -151,7 +151,8 @@ class BlockStore:
             height, width = self._specs[0].grid.shape
             raise OutputError(
                 f"{self._specs[0].path} would have {height} x {width} pixels, {size_text(needed)}; the disk has "
-                f"{size_text(free)} free.", expected="what fits on it once compressed", remedy="Check the pixel size.",
+                f"{size_text(free)} free.", expected="a disk with space for it, compressed",
+                remedy="Free some space, or check the pixel size.",
             )  # fmt: skip
 
     def _warn_of_room(self) -> None:
