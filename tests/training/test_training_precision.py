@@ -55,9 +55,20 @@ class Unstable(tiny.TinyNetwork):
         return (scores + 300.0 if torch.is_autocast_enabled("cpu") else scores) * scores
 
 
-def test_a_network_that_learns_otherwise_in_bfloat16_learns_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+class Overflowing(tiny.TinyNetwork):
+    """Scores that are no numbers in bfloat16."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        scores = super().forward(image)
+        return scores * torch.nan if torch.is_autocast_enabled("cpu") else scores
+
+
+@pytest.mark.parametrize("network", [Unstable, Overflowing])
+def test_a_network_that_learns_otherwise_in_bfloat16_learns_in_float32(
+    network: type[tiny.TinyNetwork], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(precision, "has_units", lambda device: True)
-    task = tiny.CoarseTask(Unstable(), tiny.coarse_settings(precision="auto"), tiny.SCHEMA)
+    task = tiny.CoarseTask(network(), tiny.coarse_settings(precision="auto"), tiny.SCHEMA)
     found = chosen(task)
     assert found.precision == "float32"
     assert "gradient" in found.reason

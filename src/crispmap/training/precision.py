@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,12 +59,12 @@ def choose_precision(task: SegmentationTask, sampler: PatchSampler, options: Tra
     if not has_units(device):
         return PrecisionChoice("float32", f"this {device} has no units for bfloat16")
     batches = PatchBatches(sampler, min(_PATCHES, task.settings.batch), range(_BATCHES), rank=0, world_size=1)
-    loss = gradient = 0.0
+    distances = []  # of loss and gradient
     with torch.random.fork_rng():
         for batch in in_order(batches):
             exact, reduced = (_learned(task, batch, device, bfloat16=on) for on in (False, True))
-            loss = max(loss, _distance(exact[0], reduced[0]))
-            gradient = max(gradient, _distance(exact[1], reduced[1]))
+            distances.append([_distance(*pair) for pair in zip(exact, reduced, strict=True)])
+    loss, gradient = np.max(distances, axis=0)
     alike = loss <= MOST_LOSS and gradient <= MOST_GRADIENT  # not so where one is no number
     found = f"bfloat16 changes the loss by {loss:.2g} of its value, the gradient by {gradient:.2g}"
     return PrecisionChoice("bfloat16" if alike else "float32", found)
