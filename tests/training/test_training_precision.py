@@ -13,7 +13,7 @@ from crispmap.data.pool import sampler_of
 from crispmap.data.sampling import PatchPlan
 from crispmap.training import precision
 from crispmap.training.options import TrainerOptions
-from crispmap.training.precision import PrecisionChoice, choose_precision
+from crispmap.training.precision import TrainingPrecision, choose_precision
 from recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -30,7 +30,7 @@ def sampler(task):
     return sampler_of([tiny.ground(0)], tiny.SCHEMA.names, plan)
 
 
-def chosen(task, **options) -> PrecisionChoice:
+def chosen(task, **options) -> TrainingPrecision:
     return choose_precision(task, sampler(task), TrainerOptions(**options))
 
 
@@ -86,7 +86,7 @@ def test_a_training_with_a_choice_is_that_with_what_it_chose(units: bool, tmp_pa
     auto, given = tiny.coarse_task(precision="auto"), tiny.coarse_task(precision=name)
     result = tiny.train(auto, *data, tmp_path / "auto")
     assert tiny.train(given, *data, tmp_path / "given").precision == name
-    assert PrecisionChoice.of(result.precision).precision == auto.settings.precision == name
+    assert TrainingPrecision.of(result.precision).precision == auto.settings.precision == name
     for one, other in zip(auto.network.state_dict().values(), given.network.state_dict().values(), strict=True):
         assert torch.equal(one, other)
 
@@ -111,4 +111,4 @@ def test_a_training_goes_on_in_the_precision_it_was_begun_with(tmp_path: Path, m
 
 @pytest.mark.parametrize("text", ["bfloat16", "float16; so", "", "None"])
 def test_a_precision_that_was_given_is_no_choice(text: str) -> None:
-    assert PrecisionChoice.of(text) is None
+    assert TrainingPrecision.of(text) is None

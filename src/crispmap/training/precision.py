@@ -26,7 +26,7 @@ _BATCHES, _PATCHES = 2, 2
 
 
 @dataclass(frozen=True)
-class PrecisionChoice:
+class TrainingPrecision:
     """The precision that a training computes in, and why."""
 
     precision: Literal["float32", "bfloat16"]
@@ -38,7 +38,7 @@ class PrecisionChoice:
         return f"{self.precision}; {self.reason}"
 
     @classmethod
-    def of(cls, text: str) -> PrecisionChoice | None:
+    def of(cls, text: str) -> TrainingPrecision | None:
         """Return what ``text`` says; None where it is no such text."""
         precision, separator, reason = text.partition("; ")
         if not separator or precision not in ("float32", "bfloat16"):
@@ -46,18 +46,18 @@ class PrecisionChoice:
         return cls(cast(Literal["float32", "bfloat16"], precision), reason)
 
 
-def choose_precision(task: SegmentationTask, sampler: PatchSampler, options: TrainerOptions) -> PrecisionChoice:
+def choose_precision(task: SegmentationTask, sampler: PatchSampler, options: TrainerOptions) -> TrainingPrecision:
     """Return bfloat16 where the device has units for it, and loss and gradient of a few patches come out alike.
 
     The choice depends on device, network and data, not on measured times: the same on every run.
     """
     if isinstance(task, RefinerTask):
-        return PrecisionChoice("float32", "bfloat16 loses the small updates of a refiner's iterations")
+        return TrainingPrecision("float32", "bfloat16 loses the small updates of a refiner's iterations")
     if options.devices > 1:
-        return PrecisionChoice("float32", "a trial of bfloat16 is of one device")
+        return TrainingPrecision("float32", "a trial of bfloat16 is of one device")
     device = _device(options.device)
     if not has_units(device):
-        return PrecisionChoice("float32", f"this {device} has no units for bfloat16")
+        return TrainingPrecision("float32", f"this {device} has no units for bfloat16")
     batches = PatchBatches(sampler, min(_PATCHES, task.settings.batch), range(_BATCHES), rank=0, world_size=1)
     distances = []  # of loss and gradient
     with torch.random.fork_rng():
@@ -67,7 +67,7 @@ def choose_precision(task: SegmentationTask, sampler: PatchSampler, options: Tra
     loss, gradient = np.max(distances, axis=0)
     alike = loss <= MOST_LOSS and gradient <= MOST_GRADIENT  # not so where one is no number
     found = f"bfloat16 changes the loss by {loss:.2g} of its value, the gradient by {gradient:.2g}"
-    return PrecisionChoice("bfloat16" if alike else "float32", found)
+    return TrainingPrecision("bfloat16" if alike else "float32", found)
 
 
 def has_units(device: torch.device) -> bool:

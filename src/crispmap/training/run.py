@@ -32,7 +32,7 @@ from crispmap.training.checkpoint import cannot_write, load_weights
 from crispmap.training.folder import TENSORBOARD_NAME, TrainingFolder
 from crispmap.training.loop import LoopData, run_steps
 from crispmap.training.options import TrainerOptions, TrainingRun
-from crispmap.training.precision import PrecisionChoice, choose_precision
+from crispmap.training.precision import TrainingPrecision, choose_precision
 from crispmap.training.state import HistoryRow
 from crispmap.training.task import RefinerTask, SegmentationTask
 
@@ -115,10 +115,10 @@ def train(
     )
 
 
-def _begun_precision(folder: Path) -> PrecisionChoice | None:
+def _begun_precision(folder: Path) -> TrainingPrecision | None:
     """Return the precision that was chosen when a training was begun; None where there is none, or it was given."""
     kept = TrainingFolder(folder, {})
-    return PrecisionChoice.of(str(kept.read_state().identity.get("precision"))) if kept.last.exists() else None
+    return TrainingPrecision.of(str(kept.read_state().identity.get("precision"))) if kept.last.exists() else None
 
 
 def _tiles_of(task: SegmentationTask, validation: Sequence[PatchSource]) -> PieceTiles:
