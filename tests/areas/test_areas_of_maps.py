@@ -56,6 +56,16 @@ class TestShares:
         missing = Grid(UTM, PLACE, values.shape).pixel_areas_m2(Grid(UTM, PLACE, values.shape).block)[:10].sum()
         assert table.unseen_m2[0, 0] == pytest.approx(missing, rel=1e-9)
 
+    @pytest.mark.parametrize(("count", "heads"), [(1, ["a"]), (2, ["a", "b", "Total"])])
+    def test_one_region_has_no_total_beside_it(self, tmp_path: Path, count: int, heads: list[str]) -> None:
+        path = write_map(tmp_path / "map-2020-05-01.tif", ids())
+        boxes = [("a", box(2, 2, 5, 5)), ("b", box(7, 6, 20, 11))][:count]
+        regions = write_regions(tmp_path / "r.gpkg", boxes)
+        table = areas_of([path], AreaOptions(regions=regions, date_from="filename"))
+        for sheet in table.sheets():
+            assert list(sheet.heads) == heads
+            assert sheet.values.shape == (1, len(heads))
+
     @pytest.mark.parametrize("rows", [3, 7, 40])
     def test_how_a_map_is_cut_changes_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
         path = write_map(tmp_path / "map.tif", ids())

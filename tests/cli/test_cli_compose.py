@@ -81,6 +81,7 @@ def test_a_composed_scene_of_a_project_is_mapped_like_the_file_that_is_written(p
         ("{path: scene.tif, bands: [{file: r.tif}]}", "beside path"),
         ("{bands: [1, {file: r.tif}]}", "beside path or numbers"),
         ("{bands: [{file: nowhere.tif}]}", "nowhere.tif"),
+        ("{bands: [r.tif]}", "texts as bands"),
         ("{bands: [{fil: r.tif}]}", r"bands\[0\].fil is not a known key"),
         ("{bands: [{file: r.tif, index: NDVI}]}", "both file and index"),
         ("{bands: [{index: NDVI}]}", "indices alone"),

@@ -86,10 +86,9 @@ class AreaTable:
         labels = tuple(tuple(period.split("-")) for period in self.periods)
         parts = DATE_PARTS[: len(labels[0])]
         by_class = [(name, km2[:, :, index]) for index, name in enumerate(self.schema.names)]
+        heads = (*self.regions, TOTAL) if len(self.regions) > 1 else self.regions
         return [
-            AreaSheet(
-                name, parts, (*self.regions, TOTAL), labels, np.column_stack([values, values.sum(axis=1)]), summed
-            )
+            AreaSheet(name, parts, heads, labels, _with_total(values), summed)
             for name, values, summed in [*((*one, True) for one in by_class), (UNSEEN, unseen, False)]
         ]
 
@@ -128,6 +127,11 @@ class AreaTable:
             ],
             "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
         }
+
+
+def _with_total(values: DoubleArray) -> DoubleArray:
+    """Return values with their sum in a last column, where there are several."""
+    return np.column_stack([values, values.sum(axis=1)]) if values.shape[1] > 1 else values
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,6 +88,10 @@ class SceneFile(Section):
     @classmethod
     def _path_of_bands(cls, value: object) -> object:
         """Take the first file of bands as the path, where they are named one by one."""
+        if any(isinstance(one, str) for one in _listed(value, "bands")):
+            raise bad_value(
+                "has texts as bands", "numbers, such as [1, 2, 3], or files, such as [{file: B4.tif, name: red}]"
+            )
         entries = [one for one in _listed(value, "bands") if isinstance(one, dict)]
         if not isinstance(value, dict) or not entries:
             return value
