@@ -20,7 +20,10 @@ demo: $(STAMP)  ## make a town, map it, refine the map, write the report (about 
 	$(BIN)/crispmap demo --out demo --force --open
 
 # Two processes of one thread each: more would not fit in the memory of a laptop.
-test: $(STAMP)  ## run the default test suite with coverage
+test: $(STAMP)  ## run the default test suite
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+
+coverage: $(STAMP)  ## run it once more and list the lines that it does not reach: a fifth slower
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --cov --cov-report=term:skip-covered
 
 browser:  ## install Chromium, which some long tests need, where apt-get may do so
@@ -62,4 +65,4 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test browser slow check format docs bench bench-peers clean
+.PHONY: help demo test coverage browser slow check format docs bench bench-peers clean

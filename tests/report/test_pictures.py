@@ -61,7 +61,8 @@ def test_preview_of_anything_is_a_picture(image: np.ndarray[Any, Any]) -> None:
 @SETTINGS
 @given(arrays(np.int16, (3, 6, 7), elements=st.integers(0, 2000)), st.sampled_from([0.5, 2, 8]), st.integers(-99, 99))
 def test_preview_ignores_gain_and_offset(image: np.ndarray[Any, Any], gain: float, offset: int) -> None:
-    np.testing.assert_array_equal(rgb_preview(image), rgb_preview(image * gain + offset))
+    as_it_is, changed = (rgb_preview(one).astype(int) for one in (image, image * gain + offset))
+    np.testing.assert_allclose(as_it_is, changed, atol=1)  # halves of a level round either way
 
 
 def test_preview_shows_constant_unknown_and_grey_images() -> None:

@@ -493,8 +493,14 @@ class TestProgress:
         assert capfd.readouterr() == ("", "")
 
 
+SMALL = {
+    "unet": {"width": 4},
+    "unet-lite0": {"depth": 3, "radius_px": 56},
+    "smp": {"encoder": "resnet18", "depth": 3, "radius_px": 72},
+}
+"""What makes large networks small enough for a test."""
 NETWORKS = {"tiny": tiny.TinyNetwork} | {
-    name: one.build
+    name: partial(one.build, **SMALL.get(name, {}))
     for name, one in architectures("coarse").items()
     if one.learner == "gradient"
     and "resnet50" not in name  # of the class of smp, and slow
