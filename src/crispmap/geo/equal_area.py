@@ -102,12 +102,12 @@ def pixel_areas_m2(grid: Grid, block: Block) -> DoubleArray:
     rows, cols = np.arange(block.row, block.row_stop), np.arange(block.col, block.col_stop)
     row_nodes, col_nodes = _nodes(grid, block, plane)
     measured = _areas_at(plane, grid, *np.meshgrid(row_nodes, col_nodes, indexing="ij"))
-    areas = _between(_between(measured, row_nodes, rows).T, col_nodes, cols).T
+    areas = _between(_between(measured, row_nodes, rows, 0), col_nodes, cols, 1)
     unsure = ~np.isfinite(areas)
     if unsure.any():  # the earth ends here or nearby
         down, right = np.nonzero(unsure)
         areas[unsure] = np.nan_to_num(_areas_at(plane, grid, rows[down], cols[right]), nan=0.0, posinf=0.0)
-    return np.ascontiguousarray(areas)
+    return areas
 
 
 def _nodes(grid: Grid, block: Block, plane: EqualAreaPlane) -> tuple[CountArray, CountArray]:
@@ -128,14 +128,14 @@ def _axis_nodes(start: int, stop: int, size: int, step: int) -> CountArray:
     return np.unique(np.append(np.arange(start // step * step, last, step), last))
 
 
-def _between(values: DoubleArray, nodes: CountArray, places: CountArray) -> DoubleArray:
-    """Return values known at nodes along the first axis, interpolated at places between them."""
+def _between(values: DoubleArray, nodes: CountArray, places: CountArray, axis: int) -> DoubleArray:
+    """Return values known at nodes along an axis of two, interpolated at places between them."""
     if len(nodes) == 1:
-        return np.repeat(values, len(places), axis=0)
+        return np.repeat(values, len(places), axis=axis)
     lower = np.clip(np.searchsorted(nodes, places, side="right") - 1, 0, len(nodes) - 2)
-    share = ((places - nodes[lower]) / (nodes[lower + 1] - nodes[lower]))[:, np.newaxis]
+    share = np.expand_dims((places - nodes[lower]) / (nodes[lower + 1] - nodes[lower]), 1 - axis)
     with np.errstate(invalid="ignore"):
-        return np.asarray(values[lower] * (1 - share) + values[lower + 1] * share)
+        return np.asarray(values.take(lower, axis) * (1 - share) + values.take(lower + 1, axis) * share)
 
 
 def _areas_at(plane: EqualAreaPlane, grid: Grid, rows: CountArray, cols: CountArray) -> DoubleArray:
