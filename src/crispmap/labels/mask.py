@@ -18,7 +18,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -162,9 +162,18 @@ class MaskLabels:
         if block.is_empty:
             return np.zeros(block.shape, dtype=np.uint8)
         codes, valid = self._codes(block)
+        ids: LabelArray = self._id_of_byte[codes] if codes.dtype == np.uint8 else self._ids(codes)
+        ids[~valid] = IGNORE
+        return ids
+
+    @cached_property
+    def _id_of_byte(self) -> LabelArray:
+        """The class id of every code of one byte."""
+        return self._ids(np.arange(256))
+
+    def _ids(self, codes: palette.Codes) -> LabelArray:
         ids = self._decode(codes)
-        ids[(ids == palette.UNKNOWN) | ~valid] = IGNORE
-        return ids.astype(np.uint8)
+        return np.where(ids == palette.UNKNOWN, IGNORE, ids).astype(np.uint8)
 
     def close(self) -> None:
         """Close the file."""
@@ -277,7 +286,7 @@ class MaskLabels:
         found: dict[int, int] = {}
         for block in self.grid.blocks(_SURVEY_PX):
             codes, valid = self._codes(block)
-            count_codes(codes[valid], found)
+            count_codes(codes if valid.all() else codes[valid], found)
             if len(found) > _MOST_VALUES:
                 break
         return found
