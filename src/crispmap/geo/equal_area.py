@@ -135,7 +135,12 @@ def _between(values: DoubleArray, nodes: CountArray, places: CountArray, axis: i
     lower = np.clip(np.searchsorted(nodes, places, side="right") - 1, 0, len(nodes) - 2)
     share = np.expand_dims((places - nodes[lower]) / (nodes[lower + 1] - nodes[lower]), 1 - axis)
     with np.errstate(invalid="ignore"):
-        return np.asarray(values.take(lower, axis) * (1 - share) + values.take(lower + 1, axis) * share)
+        found: DoubleArray = values.take(lower, axis)
+        found *= 1 - share
+        upper: DoubleArray = values.take(lower + 1, axis)
+        upper *= share
+        found += upper
+    return found
 
 
 def _areas_at(plane: EqualAreaPlane, grid: Grid, rows: CountArray, cols: CountArray) -> DoubleArray:

@@ -7,7 +7,6 @@ are then exact in floating point, so that a block is drawn the same however the 
 from __future__ import annotations
 
 import math
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -157,34 +156,22 @@ def rasterize_file(
         GridError: If the CRS is not tied to the earth.
         OutputError: If the file exists and ``force`` is false, or it cannot be written.
     """
-    from crispmap.raster.pipeline import following
     from crispmap.raster.writer import class_map_writer
 
-    grid, pixels, area_m2 = labels.grid, np.zeros(IGNORE + 1, np.int64), np.zeros(IGNORE + 1)
+    pixels, area_m2 = np.zeros(IGNORE + 1, np.int64), np.zeros(IGNORE + 1)
     with (
         few_blocks_kept(),
-        progress(events, "labels", math.prod(grid.shape)) as running,
-        class_map_writer(Path(out), grid, labels.schema, force=force) as writer,
+        progress(events, "labels", math.prod(labels.grid.shape)) as running,
+        class_map_writer(Path(out), labels.grid, labels.schema, force=force) as writer,
     ):
-
-        def written(drawn: tuple[Block, LabelArray]) -> DrawnClasses:
-            writer.write(*drawn)
-            return _counted(grid, *drawn)
-
-        blocks = ((block, labels.read(block)) for block in grid.blocks(block_px))
-        with closing(following(blocks, written, threads=1)) as counted:
-            for counts in counted:
-                pixels += counts.pixels
-                area_m2 += counts.area_m2
-                running.advance(int(counts.pixels.sum()))
+        for block in labels.grid.blocks(block_px):
+            ids = labels.read(block)
+            writer.write(block, ids)
+            flat, areas = ids.ravel().astype(np.intp), labels.grid.pixel_areas_m2(block)
+            pixels += np.bincount(flat, minlength=IGNORE + 1)
+            area_m2 += np.bincount(flat, weights=areas.ravel(), minlength=IGNORE + 1)
+            running.advance(ids.size)
     return DrawnClasses(pixels, area_m2)
-
-
-def _counted(grid: Grid, block: Block, ids: LabelArray) -> DrawnClasses:
-    """Return how much of each class a block has."""
-    flat, areas = ids.ravel().astype(np.intp), grid.pixel_areas_m2(block).ravel()
-    area_m2 = np.bincount(flat, weights=areas, minlength=IGNORE + 1)
-    return DrawnClasses(np.bincount(flat, minlength=IGNORE + 1), np.asarray(area_m2, np.float64))
 
 
 def lines_as_areas(

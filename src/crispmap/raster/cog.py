@@ -66,7 +66,7 @@ def write_cog(source: Path, finished: Path, spec: RasterSpec) -> None:
     try:
         # GDAL keeps overviews in a file of its own meanwhile; with its default, ZSTD, that takes a fifth of the time.
         scratch = {"COG_TMP_COMPRESSION": "PACKBITS"} if spec.overviews == "MODE" else {}
-        with ignoring(NotGeoreferencedWarning), _gdal(**scratch):
+        with ignoring(NotGeoreferencedWarning), _gdal(GDAL_NUM_THREADS="ALL_CPUS", **scratch):
             rasterio.shutil.copy(source, finished, driver="COG", **options)
     except Exception as error:  # GDAL's own errors have no public base class
         raise OSError(str(error)) from error
