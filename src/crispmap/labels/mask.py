@@ -85,9 +85,8 @@ def open_labels(
         if not is_vector_file(path):
             return MaskLabels(path, schema, grid, options=options)
     except LabelError as error:
-        if not isinstance(error.__cause__, SceneError):
+        if not isinstance(error.__cause__, SceneError) or not _holds_vectors(path):
             raise
-        _require_vectors(path, error)
     features = (vectors or KeptVectors()).read(path, schema, grid=about or grid, options=options, points=True)
     return VectorLabels(
         features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched,
@@ -95,12 +94,12 @@ def open_labels(
     )  # fmt: skip
 
 
-def _require_vectors(path: Path, error: LabelError) -> None:
-    """Raise the error of a file that is no raster, and whose name does not show what it is, unless it holds vectors."""
+def _holds_vectors(path: Path) -> bool:
+    """Return whether a file that is no raster, and whose name does not show what it is, holds vectors."""
     try:
-        drawn_layers(path, points=True)
+        return bool(drawn_layers(path, points=True))
     except LabelError:
-        raise error from None
+        return False
 
 
 def is_vector_file(path: Path) -> bool:
