@@ -51,9 +51,8 @@ Marks: TypeAlias = NDArray[Any]
 
 _IDS = IGNORE + 1
 _PIECE_PX = 256  # side of what is worked on at once: its masks fit in the cache of a core
-_MASKS = 4  # that are dilated at once
 _MARKS = [np.dtype(name) for name in ("uint8", "uint16", "uint32", "uint64")]
-_AT_ONCE = 8 * _MARKS[-1].itemsize // _MASKS  # classes
+_AT_ONCE = 16  # classes: four masks of them have room in 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,10 +257,7 @@ class BoundaryRule:
 
 @dataclass(frozen=True)
 class _Regions:
-    """Some classes in both maps, each a bit of the numbers that stand for pixels.
-
-    Numbers have room for four such masks, so that what takes longest, dilation, is done for all at once.
-    """
+    """Some classes in both maps, each a bit of the numbers that stand for pixels."""
 
     ids: CountArray  # the classes, of bits 0, 1, ...
     known: Marks  # all bits where both maps have a class
@@ -272,31 +268,34 @@ class _Regions:
     def each(cls, predicted: LabelArray, reference: LabelArray, class_count: int, core: Block) -> Iterator[_Regions]:
         """Yield the classes in either map, where both are known, as many at a time as have room."""
         known = (predicted != IGNORE) & (reference != IGNORE)
-        maps = [np.where(known, labels, np.uint8(IGNORE)) for labels in (predicted, reference)]
-        seen = sum(occurrences(labels, _IDS)[:class_count] for labels in maps)
+        seen = sum(occurrences(labels, _IDS)[:class_count] for labels in (predicted, reference))
         ids = np.flatnonzero(seen)
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            dtype = next(one for one in _MARKS if 8 * one.itemsize >= _MASKS * len(some))
-            bit_of, all_bits = np.zeros(_IDS, dtype), np.full(_IDS, (1 << len(some)) - 1, dtype)
-            bit_of[some], all_bits[IGNORE] = [1 << bit for bit in range(len(some))], 0
-            ours, theirs = (bit_of[labels] for labels in maps)
-            yield cls(some, all_bits[maps[0]], (ours, theirs), core.slices)
+            bit_of = np.zeros(_IDS, _with_room_for(len(some)))
+            bit_of[some] = [1 << bit for bit in range(len(some))]
+            marked = known * bit_of.dtype.type((1 << len(some)) - 1)
+            ours, theirs = (np.take(bit_of, labels) & marked for labels in (predicted, reference))
+            yield cls(some, marked, (ours, theirs), core.slices)
 
     def within(self, masks: Sequence[Marks], reach: tuple[int, ...]) -> list[Marks]:
-        """Return up to four masks dilated; of all but the last, higher bits are without meaning."""
-        size = len(self.ids)
-        joined = masks[0].copy()
-        shift = [joined.dtype.type(place * size) for place in range(len(masks))]
-        for mask, bits in zip(masks[1:], shift[1:], strict=True):
-            joined |= mask << bits
+        """Return some masks dilated, side by side in wider numbers; bits beyond those of classes mean nothing."""
+        joined = masks[0].astype(_with_room_for(len(masks) * len(self.ids)))
+        shifts = [joined.dtype.type(place * len(self.ids)) for place in range(len(masks))]
+        for mask, shift in zip(masks[1:], shifts[1:], strict=True):
+            joined |= mask.astype(joined.dtype) << shift
         near = within(joined, reach)
-        return [near >> bits for bits in shift]
+        return [(near >> shift).astype(mask.dtype) for mask, shift in zip(masks, shifts, strict=True)]
 
     def count(self, mask: Marks) -> list[int]:
         """Return the counted pixels of a mask by class."""
         inner = mask[self.counted]
         return [int(np.count_nonzero(inner & (1 << bit))) for bit in range(len(self.ids))]
+
+
+def _with_room_for(bits: int) -> np.dtype[Any]:
+    """Return the smallest unsigned integers of so many bits."""
+    return next(one for one in _MARKS if 8 * one.itemsize >= bits)
 
 
 def half_widths_px(distance: float, steps: tuple[float, float]) -> tuple[int, ...]:

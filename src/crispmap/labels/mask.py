@@ -165,9 +165,8 @@ class MaskLabels:
         if block.is_empty:
             return np.zeros(block.shape, dtype=np.uint8)
         codes, valid = self._codes(block)
-        ids: LabelArray = self._id_of_byte[codes] if codes.dtype == np.uint8 else self._ids(codes)
-        ids[~valid] = IGNORE
-        return ids
+        ids = np.take(self._id_of_byte, codes) if codes.dtype == np.uint8 else self._ids(codes)
+        return ids if valid.all() else np.where(valid, ids, np.uint8(IGNORE))
 
     @cached_property
     def _id_of_byte(self) -> LabelArray:

@@ -20,6 +20,7 @@ from crispmap.errors import GridError, InputError, LabelError
 from crispmap.events import SILENT, Events, progress
 from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.draw import affine_points
+from crispmap.geo.equal_area import areas_by_id
 from crispmap.geo.fill import FlatPolygons
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import LocalPlane
@@ -167,9 +168,9 @@ def rasterize_file(
         for block in labels.grid.blocks(block_px):
             ids = labels.read(block)
             writer.write(block, ids)
-            flat, areas = ids.ravel().astype(np.intp), labels.grid.pixel_areas_m2(block)
-            pixels += np.bincount(flat, minlength=IGNORE + 1)
-            area_m2 += np.bincount(flat, weights=areas.ravel(), minlength=IGNORE + 1)
+            counted, measured = areas_by_id(labels.grid, block, ids)
+            pixels += counted
+            area_m2 += measured
             running.advance(ids.size)
     return DrawnClasses(pixels, area_m2)
 
