@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
 from crispmap.errors import GridError, InputError, LabelError, SchemaError
-from crispmap.metrics import ConfusionMatrix, ImageDice, mean_defined, ratio
+from crispmap.metrics import ConfusionMatrix, ImageDice, mean_defined, occurrences, ratio
 from crispmap.types import IGNORE
 
 NAMES = ("background", "building", "road")
@@ -42,6 +42,14 @@ def random_maps(seed, size=5000, classes=3, ignore=0.1):
     predicted[rng.random(size) < ignore] = IGNORE
     reference[rng.random(size) < ignore] = IGNORE
     return predicted, reference
+
+
+@given(arrays(np.uint16, st.tuples(st.integers(0, 9), st.integers(0, 9)), elements=st.sampled_from([0, 1, 2, 700])))
+@settings(deadline=None, max_examples=60)
+def test_occurrences_are_those_of_single_values(values):
+    counts = occurrences(values, 1000)
+    assert np.array_equal(counts, np.bincount(values.ravel(), minlength=1000))
+    assert counts.dtype == np.int64
 
 
 @given(map_pairs())

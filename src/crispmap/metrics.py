@@ -50,10 +50,8 @@ class ConfusionMatrix:
             LabelError: If an array is not uint8, or holds an id that is no class.
         """
         check_labels(predicted, reference)
-        joint = np.bincount(
-            (reference.astype(np.uint16) << 8 | predicted).ravel(),  # one number per pair of ids
-            minlength=_IDS * _IDS,
-        ).reshape(_IDS, _IDS)
+        pairs = reference.astype(np.uint16) << 8 | predicted  # one number per pair of ids
+        joint = occurrences(pairs, _IDS * _IDS).reshape(_IDS, _IDS)
         size = len(self.class_names)
         self._refuse_unknown(joint[:, size:IGNORE].sum(axis=0), "map")
         self._refuse_unknown(joint[size:IGNORE].sum(axis=1), "reference")
@@ -256,6 +254,17 @@ class ImageDice:
 def _within(sums: NDArray[Any], counts: Sequence[int]) -> bool:
     """Return whether sums can be of so many shares within 0..1, each but for rounding."""
     return bool(((sums >= 0) & (sums <= np.array(counts) * (1 + 1e-9))).all() and max(counts) <= counts[0])
+
+
+def occurrences(values: NDArray[Any], size: int) -> CountArray:
+    """Return how often each of the numbers 0 to size - 1 is among some values (row, col), none of which is another.
+
+    Rows of maps are long runs of one value, of which only the ends are looked at.
+    """
+    flat = values.ravel()
+    ends = np.flatnonzero(np.append(flat[1:] != flat[:-1], True)) if flat.size else np.zeros(0, np.intp)
+    counts = np.bincount(flat[ends], weights=np.diff(ends, prepend=-1), minlength=size)
+    return counts.astype(np.int64)  # exact: far below 2**53
 
 
 def check_labels(predicted: LabelArray, reference: LabelArray) -> None:

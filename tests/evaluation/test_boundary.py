@@ -13,6 +13,7 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from crispmap.errors import GridError, InputError, LabelError
+from crispmap.evaluation import boundary as boundaries
 from crispmap.evaluation.boundary import (
     DISTANCE_TOLERANCE,
     BoundaryCounts,
@@ -108,10 +109,20 @@ def brute_counts(predicted, reference, rule):
 @settings(deadline=None, max_examples=60)
 def test_equals_brute_force(pair, gsd_m, widths_m, slack_px):
     rule = BoundaryRule(3, gsd_m, widths_m, slack_px)
-    boundary, relaxed = rule.count(*pair)
-    expected_boundary, expected_relaxed = brute_counts(*pair, rule)
-    assert boundary.to_dict() == expected_boundary
-    assert relaxed.to_dict() == expected_relaxed
+    for one, expected in zip(rule.count(*pair), brute_counts(*pair, rule), strict=True):
+        assert one.to_dict() == expected
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 4, 5, 8, 9, 16, 17, 40])
+def test_many_classes_and_small_pieces_change_nothing(classes):
+    ids = np.array([*range(classes), IGNORE], np.uint8)
+    pair = np.random.default_rng(classes).choice(ids, (2, 13, 17))
+    rule = BoundaryRule(classes, (1.0, 1.3), (1.05, 2.27), 1.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boundaries, "_PIECE_PX", 4)
+        found = rule.count(*pair)
+    for one, expected in zip(found, brute_counts(*pair, rule), strict=True):
+        assert one.to_dict() == expected
 
 
 @given(

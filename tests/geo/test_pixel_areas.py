@@ -16,6 +16,7 @@ from pyproj import CRS, Transformer
 
 from crispmap import Block, ClassDef, ClassSchema, Grid
 from crispmap.errors import GridError
+from crispmap.geo.equal_area import areas_by_id
 from crispmap.polygons.vectorize import PolygonRules, vectorize_file
 from crispmap.raster.writer import class_map_writer
 
@@ -65,6 +66,31 @@ class TestLaws:
         for row, col in ((0, 0), (0, 899), (350, 450), (613, 77), (699, 899)):
             expected = geodesic_area_m2(grid, Block(row, col, 1, 1))
             assert areas[row, col] == pytest.approx(expected, rel=1e-8, abs=2e-5)  # as far as geodesics are exact
+
+    @ANYWHERE
+    @pytest.mark.parametrize("turn", [0.0, 20.0])
+    def test_areas_by_id_are_those_of_the_pixels(
+        self, code: int, x: float, y: float, pixel: float, turn: float
+    ) -> None:
+        grid = grid_at(code, x, y, pixel, turn)
+        rng = np.random.default_rng(code)
+        for block in (grid.block, Block(3, 5, 1, 1), Block(200, 300, 77, 401), Block(699, 0, 1, 900)):
+            ids = rng.choice([0, 1, 7, 255], (block.height, 1 + block.width // 9)).astype(np.uint8)
+            ids = np.repeat(ids, 9, axis=1)[:, : block.width]
+            pixels, areas = areas_by_id(grid, block, ids)
+            by_pixel = np.bincount(ids.ravel(), weights=grid.pixel_areas_m2(block).ravel(), minlength=256)
+            np.testing.assert_array_equal(pixels, np.bincount(ids.ravel(), minlength=256))
+            np.testing.assert_allclose(areas, by_pixel, rtol=1e-11)
+
+    def test_areas_by_id_off_the_earth_and_without_crs(self) -> None:
+        ids = np.array([[0, 1, 1], [1, 1, 255]], np.uint8)
+        plain = Grid(None, Affine.scale(2, -3), (2, 3))
+        assert areas_by_id(plain, plain.block, ids)[1][[0, 1, 255]].tolist() == [6.0, 24.0, 6.0]
+        beyond = Grid(CRS.from_epsg(4326), Affine(30.0, 0, 0, 0, -30.0, 100.0), (2, 3))
+        by_pixel = np.bincount(ids.ravel(), weights=beyond.pixel_areas_m2(beyond.block).ravel(), minlength=256)
+        np.testing.assert_allclose(areas_by_id(beyond, beyond.block, ids)[1], by_pixel)
+        for block in (Block(0, 0, 0, 3), Block(0, 0, 2, 0)):
+            assert not any(one.any() for one in areas_by_id(plain, block, np.zeros(block.shape, np.uint8)))
 
     @ANYWHERE
     def test_pixels_add_up_to_the_whole(self, code: int, x: float, y: float, pixel: float) -> None:

@@ -70,6 +70,26 @@ def test_values_of_any_type_become_text() -> None:
     assert list(found["building"]) == expected
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([2.0, 2.5, math.nan, -0.0, 2.0, 1e20]),
+        pd.Series([0.1, 3.0, 0.1], dtype=np.float32),
+        pd.Series([3, -1, 3, 2**40]),
+        pd.Series([True, False, True]),
+        pd.Series(["yes", None, "", "yes"], dtype="str"),
+        pd.Series([1, None, 1], dtype="Int64"),
+        pd.Series([True, None], dtype="boolean"),
+        pd.Series(["a", "b", None], dtype="category"),
+        pd.to_datetime(pd.Series(["2020-01-01", None, "2020-01-01"])),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_columns_of_one_type_become_the_text_that_their_values_do(column: pd.Series) -> None:
+    values = pd.Series([None if pd.isna(value) else value for value in column], dtype=object)
+    assert list(table(building=column)["building"]) == list(table(building=values)["building"])
+
+
 def test_lists_and_pairs_become_text() -> None:
     found = table(building=[["a", "b"], np.array(["a", 2.0], object), [], ("a", None), [("k", "v")]])
     assert list(found["building"]) == ["a;b", "a;2", "", "a", '{"k": "v"}']

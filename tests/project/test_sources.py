@@ -13,6 +13,8 @@ import shapely
 from affine import Affine
 
 from crispmap.errors import CrispmapWarning, LabelError
+from crispmap.labels import layers, nearby
+from crispmap.labels.kept import KeptVectors
 from crispmap.project.compare.record import data_facts
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
@@ -150,3 +152,51 @@ def test_what_inputs_at_addresses_are_known_by(project: Path, server: RangeServe
         mask.write(np.where(values == 1, 2, values).astype(values.dtype))
     changed = facts("?sig=later")
     assert {name for name in signed if signed[name] != changed[name]} == {"reference"}
+
+
+class Readings:
+    """Counts how often the features of a vector file are read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.files: list[str] = []
+        real = layers.read_layer
+
+        def read(layer: layers.VectorLayer, wanted: tuple[str, ...], box: layers.Box | None) -> gpd.GeoDataFrame:
+            self.files.append(layer.path.name)
+            return real(layer, wanted, box)
+
+        monkeypatch.setattr(nearby, "read_layer", read)
+
+
+@pytest.mark.parametrize("noise", ["", ", noise: {shift_m: 0}"])
+def test_vectors_are_read_once_for_all_stages_and_pixel_sizes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, noise: str
+) -> None:
+    text = PROJECT.replace("lines.gpkg}", f"lines.gpkg, assume_crs: scene, road_width_m: 4{noise}}}")
+    project.write_text(text.replace("mask.tif", "lines.gpkg, assume_crs: scene"))
+    readings, vectors = Readings(monkeypatch), KeptVectors()
+    for _ in range(2):  # as for several methods
+        with open_sources(load_project(project), vectors) as sources:
+            for gsd_m in (None, 1.0, 2.0):
+                coarse, refiner = (sources.pieces(role, gsd_m=gsd_m)[0] for role in ("coarse", "refiner"))
+                shape = coarse.image.grid.shape
+                assert shape == refiner.image.grid.shape == ((30, 15) if gsd_m == 2.0 else (60, 30))
+                roads = [one.labels.read(one.image.grid.block) == 2 for one in (coarse, refiner)]
+                assert [one.sum() * (gsd_m or 1) ** 2 for one in roads] == [4 * 30, pytest.approx(7 * 30, rel=0.2)]
+    assert readings.files == ["lines.gpkg"] * (2 if noise else 1), "of a file of points alone noise is an error"
+
+
+def test_a_vector_file_that_is_written_meanwhile_is_read_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write_text(PROJECT.replace("lines.gpkg", "lines.geojson, assume_crs: scene, road_width_m: 4"))
+    readings, vectors = Readings(monkeypatch), KeptVectors()
+    for row, number in ((30, 1), (10, 2)):
+        line = f'{{"type": "LineString", "coordinates": [[0, {row}], [30, {row}]]}}'
+        features = f'{{"type": "Feature", "properties": {{"highway": "residential"}}, "geometry": {line}}}'
+        (project.parent / "lines.geojson").write_text(
+            f'{{"type": "FeatureCollection", "features": [{", ".join([features] * number)}]}}'
+        )
+        with open_sources(load_project(project), vectors) as sources:
+            (scene,) = sources.scenes
+            found = scene.labels(scene.image.grid).read(scene.image.grid.block)
+        assert np.flatnonzero((found == 2).all(axis=1)).tolist() == [58 - row + more for more in range(4)]
+    assert readings.files == ["lines.geojson"] * 2

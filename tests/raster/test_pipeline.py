@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crispmap.geo.grid import Block
-from crispmap.raster.pipeline import available_cores, work_through
+from crispmap.raster.pipeline import available_cores, following, work_through
 
 
 def blocks_of(count):
@@ -91,3 +91,44 @@ def test_an_interruption_leaves_no_thread_behind():
 
 def test_there_is_a_core():
     assert available_cores() >= 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(count=st.integers(0, 30), threads=st.integers(1, 4))
+def test_results_follow_in_order_and_items_are_taken_here_as_there_is_room(count, threads):
+    taken, given_back = [], []
+
+    def items():
+        for number in range(count):
+            assert threading.current_thread() is threading.main_thread()
+            taken.append(number)
+            assert len(taken) - len(given_back) <= threads + 1
+            yield number
+
+    for result in following(items(), lambda number: (number, threading.current_thread()), threads=threads):
+        given_back.append(result[0])
+        assert result[1] is not threading.main_thread()
+    assert given_back == list(range(count))
+
+
+def test_what_follows_ends_at_the_first_failure_and_when_it_is_closed():
+    begun, ended = [], []
+
+    def work(number):
+        begun.append(number)
+        time.sleep(0.01)
+        if number == 3:
+            raise ValueError(number)
+        ended.append(number)
+        return number
+
+    with pytest.raises(ValueError, match="3"):
+        list(following(range(100), work, threads=2))
+    assert len(begun) <= 7
+    assert sorted([*ended, 3]) == begun
+    begun.clear(), ended.clear()
+    some = following(range(100), lambda number: work(number + 10), threads=2)
+    assert next(some) == 10
+    some.close()
+    assert sorted(ended) == sorted(begun)
+    assert len(begun) <= 4

@@ -25,16 +25,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crispmap.errors import InputError
 from crispmap.geo.grid import Block
-from crispmap.metrics import check_labels, counts_from, ratio
-from crispmap.types import IGNORE, BoolArray, CountArray, DoubleArray, LabelArray
+from crispmap.metrics import check_labels, counts_from, occurrences, ratio
+from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
 
 DISTANCE_TOLERANCE = 0.002
 """Distances longer than a width by this share still count as within it.
@@ -44,6 +45,14 @@ tolerance a width of 1 m would reach the next 1 m pixel in one part of a UTM zon
 """
 
 CROSS = (1, 0)  # half-widths of the 4-neighbourhood, see half_widths_px
+
+Marks: TypeAlias = NDArray[Any]
+"""Unsigned integers (row, col) of which each bit is a mask of its own."""
+
+_IDS = IGNORE + 1
+_PIECE_PX = 256  # side of what is worked on at once: its masks fit in the cache of a core
+_MARKS = [np.dtype(name) for name in ("uint8", "uint16", "uint32", "uint64")]
+_AT_ONCE = 16  # classes: four masks of them have room in 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,59 +219,83 @@ class BoundaryRule:
             LabelError: If an array is not uint8.
         """
         check_labels(predicted, reference)
-        counted = (core or Block(0, 0, *predicted.shape)).slices
-        known = (predicted != IGNORE) & (reference != IGNORE)
         boundary, relaxed = self.empty_counts()
-        for class_id in _classes_of(predicted, reference, known, self.class_count):
-            regions = _Region.of(predicted, class_id, known), _Region.of(reference, class_id, known)
-            self._add_boundary(boundary, class_id, regions, counted)
-            self._add_relaxed(relaxed, class_id, regions, counted)
+        whole = Block(0, 0, *predicted.shape)
+        for piece in (core or whole).pieces(max(_PIECE_PX, 2 * self.margin_px)):
+            outer = piece.padded(self.margin_px).intersection(whole)
+            maps = predicted[outer.slices], reference[outer.slices]
+            for some in _Regions.each(*maps, self.class_count, piece.relative_to(outer)):
+                self._add_boundary(boundary, some)
+                self._add_relaxed(relaxed, some)
         return boundary, relaxed
 
-    def _add_boundary(
-        self, counts: BoundaryCounts, class_id: int, regions: tuple[_Region, _Region], counted: tuple[slice, slice]
-    ) -> None:
-        ours, theirs = regions
-        counts.predicted_px[class_id] = np.count_nonzero(ours.boundary[counted])
-        counts.reference_px[class_id] = np.count_nonzero(theirs.boundary[counted])
+    def _add_boundary(self, counts: BoundaryCounts, both: _Regions) -> None:
+        ids, (ours, theirs) = both.ids, both.inside
+        outside = both.known & ~ours, both.known & ~theirs
+        beside = both.within(outside, CROSS)
+        our_edge, their_edge = ours & beside[0], theirs & beside[1]
+        counts.predicted_px[ids] += both.count(our_edge)
+        counts.reference_px[ids] += both.count(their_edge)
         for index, width in enumerate(self.widths_m):
             reach = half_widths_px(width, self.gsd_m)
-            around = within(theirs.boundary, reach)[counted]
-            counts.around_reference_px[index, class_id] = np.count_nonzero(around & theirs.known[counted])
-            counts.predicted_near_px[index, class_id] = np.count_nonzero(around & ours.boundary[counted])
-            counts.reference_near_px[index, class_id] = _near(theirs.boundary, ours.boundary, reach, counted)
-            inner, other = ours.inner(reach)[counted], theirs.inner(reach)[counted]
-            counts.inner_shared_px[index, class_id] = np.count_nonzero(inner & other)
-            counts.inner_any_px[index, class_id] = np.count_nonzero(inner | other)
+            around, near, *far = both.within((their_edge, our_edge, *outside), reach)
+            counts.around_reference_px[index, ids] += both.count(around & both.known)
+            counts.predicted_near_px[index, ids] += both.count(around & our_edge)
+            counts.reference_near_px[index, ids] += both.count(near & their_edge)
+            inner, other = our_edge | (ours & far[0]), their_edge | (theirs & far[1])
+            counts.inner_shared_px[index, ids] += both.count(inner & other)
+            counts.inner_any_px[index, ids] += both.count(inner | other)
 
-    def _add_relaxed(
-        self, counts: RelaxedCounts, class_id: int, regions: tuple[_Region, _Region], counted: tuple[slice, slice]
-    ) -> None:
-        ours, theirs = regions
-        reach = half_widths_px(self.slack_px, (1.0, 1.0))
-        counts.predicted_px[class_id] = np.count_nonzero(ours.inside[counted])
-        counts.reference_px[class_id] = np.count_nonzero(theirs.inside[counted])
-        counts.predicted_near_px[class_id] = _near(ours.inside, theirs.inside, reach, counted)
-        counts.reference_near_px[class_id] = _near(theirs.inside, ours.inside, reach, counted)
+    def _add_relaxed(self, counts: RelaxedCounts, both: _Regions) -> None:
+        ids, (ours, theirs) = both.ids, both.inside
+        around, near = both.within((theirs, ours), half_widths_px(self.slack_px, (1.0, 1.0)))
+        counts.predicted_px[ids] += both.count(ours)
+        counts.reference_px[ids] += both.count(theirs)
+        counts.predicted_near_px[ids] += both.count(ours & around)
+        counts.reference_near_px[ids] += both.count(theirs & near)
 
 
 @dataclass(frozen=True)
-class _Region:
-    """One class in one map: its pixels, the known pixels of other classes, and its boundary pixels."""
+class _Regions:
+    """Some classes in both maps, each a bit of the numbers that stand for pixels."""
 
-    known: BoolArray
-    inside: BoolArray
-    outside: BoolArray
-    boundary: BoolArray
+    ids: CountArray  # the classes, of bits 0, 1, ...
+    known: Marks  # all bits where both maps have a class
+    inside: tuple[Marks, Marks]  # the class of each pixel in the map, and in the reference
+    counted: tuple[slice, slice]  # the pixels that count
 
     @classmethod
-    def of(cls, labels: LabelArray, class_id: int, known: BoolArray) -> _Region:
-        inside = (labels == class_id) & known
-        outside = known & ~inside
-        return cls(known, inside, outside, inside & within(outside, CROSS))
+    def each(cls, predicted: LabelArray, reference: LabelArray, class_count: int, core: Block) -> Iterator[_Regions]:
+        """Yield the classes in either map, where both are known, as many at a time as have room."""
+        known = (predicted != IGNORE) & (reference != IGNORE)
+        seen = sum(occurrences(labels, _IDS)[:class_count] for labels in (predicted, reference))
+        ids = np.flatnonzero(seen)
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            bit_of = np.zeros(_IDS, _with_room_for(len(some)))
+            bit_of[some] = [1 << bit for bit in range(len(some))]
+            marked = known * bit_of.dtype.type((1 << len(some)) - 1)
+            ours, theirs = (np.take(bit_of, labels) & marked for labels in (predicted, reference))
+            yield cls(some, marked, (ours, theirs), core.slices)
 
-    def inner(self, reach: tuple[int, ...]) -> BoolArray:
-        return self.inside & (self.boundary | within(self.outside, reach))
+    def within(self, masks: Sequence[Marks], reach: tuple[int, ...]) -> list[Marks]:
+        """Return some masks dilated, side by side in wider numbers; bits beyond those of classes mean nothing."""
+        joined = masks[0].astype(_with_room_for(len(masks) * len(self.ids)))
+        shifts = [joined.dtype.type(place * len(self.ids)) for place in range(len(masks))]
+        for mask, shift in zip(masks[1:], shifts[1:], strict=True):
+            joined |= mask.astype(joined.dtype) << shift
+        near = within(joined, reach)
+        return [(near >> shift).astype(mask.dtype) for mask, shift in zip(masks, shifts, strict=True)]
+
+    def count(self, mask: Marks) -> list[int]:
+        """Return the counted pixels of a mask by class."""
+        inner = mask[self.counted]
+        return [int(np.count_nonzero(inner & (1 << bit))) for bit in range(len(self.ids))]
+
+
+def _with_room_for(bits: int) -> np.dtype[Any]:
+    """Return the smallest unsigned integers of so many bits."""
+    return next(one for one in _MARKS if 8 * one.itemsize >= bits)
 
 
 def half_widths_px(distance: float, steps: tuple[float, float]) -> tuple[int, ...]:
@@ -277,11 +310,11 @@ def half_widths_px(distance: float, steps: tuple[float, float]) -> tuple[int, ..
     return tuple(math.floor(math.sqrt(max(0.0, limit**2 - (row * step_y) ** 2)) / step_x) for row in rows)
 
 
-def within(mask: BoolArray, reach: tuple[int, ...]) -> BoolArray:
+def within(mask: Marks, reach: tuple[int, ...]) -> Marks:
     """Return which pixels have a set pixel within reach: the dilation of a mask (row, col) by ``half_widths_px``.
 
-    Exact, and faster than a distance transform up to reaches of some hundred pixels: the rows of a disk are nested, so
-    each half-width extends the one before by one column.
+    Of integers each bit is a mask of its own. Exact, and faster than a distance transform up to reaches of some hundred
+    pixels: the rows of a disk are nested, so each half-width extends the one before by one column.
     """
     height, width = mask.shape
     near = np.zeros_like(mask)
@@ -297,17 +330,6 @@ def within(mask: BoolArray, reach: tuple[int, ...]) -> BoolArray:
         near[row:] |= widened[: height - row]
         near[: height - row] |= widened[row:]
     return near
-
-
-def _near(pixels: BoolArray, others: BoolArray, reach: tuple[int, ...], counted: tuple[slice, slice]) -> int:
-    """Return how many of the counted pixels have one of the others within reach."""
-    return int(np.count_nonzero(pixels[counted] & within(others, reach)[counted]))
-
-
-def _classes_of(predicted: LabelArray, reference: LabelArray, known: BoolArray, class_count: int) -> list[int]:
-    """Return the ids of the classes in either map where both are known."""
-    seen = np.bincount(predicted[known], minlength=IGNORE) + np.bincount(reference[known], minlength=IGNORE)
-    return [int(class_id) for class_id in np.flatnonzero(seen[:class_count])]
 
 
 def _f1(

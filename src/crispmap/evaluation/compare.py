@@ -1,26 +1,29 @@
 """A class map compared with a reference: every count behind its figures, from one pass over the pixels.
 
-Maps are read block by block with a halo, so memory is bounded and the counts do not depend on the block size. Only
-pixels with a reference label, inside the area if one is given, are scored. Pixels outside it count as unknown, so that
-the border of an area is not an outline.
+Maps are read block by block with a halo, and counted by threads while the next blocks are read: memory is bounded, and
+the counts do not depend on the block size. Only pixels with a reference label, inside the area if one is given, are
+scored. Pixels outside it count as unknown, so that the border of an area is not an outline.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, LabelError, number_of
-from crispmap.evaluation.boundary import DISTANCE_TOLERANCE, BoundaryRule
+from crispmap.evaluation.boundary import DISTANCE_TOLERANCE, BoundaryCounts, BoundaryRule, RelaxedCounts
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.readers import AreaMask, AreaUnion, ArrayLabels, ArrayMask, LabelSource
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.grid import Block, Grid
 from crispmap.metrics import ConfusionMatrix, ImageDice
+from crispmap.raster.pipeline import available_cores, following
 from crispmap.types import IGNORE, BoolArray, LabelArray
 
 BLOCK_PX = 1024
@@ -124,23 +127,42 @@ class MapComparison:
             GridError: If the block has no pixel.
             LabelError: If nothing is labelled there, the map covers none of it, or an id is no class.
         """
-        confusion = ConfusionMatrix(self.schema.names)
-        images = [(area, ConfusionMatrix(self.schema.names)) for area in self._images]
+        total = ConfusionMatrix(self.schema.names)
+        images = [ConfusionMatrix(self.schema.names) for _ in self._images]
         boundary, relaxed = self.rule.empty_counts()
-        with progress(events, "evaluation", self.whole.height * self.whole.width) as running:
-            for block in self.whole.pieces(block_px):
-                outer = block.padded(self.rule.margin_px).intersection(self.whole)
-                core = block.relative_to(outer)
-                reference = self._reference_in(outer, core)
-                if reference is not None:
-                    predicted = self.predicted.read(outer)
-                    _count(confusion, images, predicted[core.slices], reference[core.slices], block)
-                    at_edges, near = self.rule.count(predicted, reference, core)
-                    boundary, relaxed = boundary + at_edges, relaxed + near
+        found = following(self._read(block_px), self._counted, threads=available_cores())
+        with progress(events, "evaluation", self.whole.height * self.whole.width) as running, closing(found):
+            for block, counts in found:
+                if counts is not None:
+                    total += counts.confusion
+                    boundary, relaxed = boundary + counts.boundary, relaxed + counts.relaxed
+                    for number, matrix in counts.images.items():
+                        images[number] += matrix
                 running.advance(block.height * block.width)
-        self._refuse_empty(confusion)
-        by_image = [matrix for _, matrix in images] or [confusion]
-        return Evaluation(confusion, boundary, relaxed, ImageDice.of(by_image, len(self.schema)), self.rule.gsd_m)
+        self._refuse_empty(total)
+        return Evaluation(total, boundary, relaxed, ImageDice.of(images or [total], len(self.schema)), self.rule.gsd_m)
+
+    def _read(self, block_px: int) -> Iterator[_ReadBlock]:
+        """Yield all blocks with a halo; those whose core has nothing to score without their pixels."""
+        for block in self.whole.pieces(block_px):
+            outer = block.padded(self.rule.margin_px).intersection(self.whole)
+            reference = self._reference_in(outer, block.relative_to(outer))
+            predicted = None if reference is None else self.predicted.read(outer)
+            yield _ReadBlock(block, block.relative_to(outer), predicted, reference)
+
+    def _counted(self, read: _ReadBlock) -> tuple[Block, _BlockCounts | None]:
+        """Return a block and its counts; None of one with nothing to score."""
+        if read.predicted is None or read.reference is None:
+            return read.block, None
+        predicted, reference = read.predicted[read.core.slices], read.reference[read.core.slices]
+        whole, images = ConfusionMatrix(self.schema.names), dict[int, ConfusionMatrix]()
+        whole.update(predicted, reference)
+        for number, area in enumerate(self._images):
+            mask = area.mask(read.block)
+            if mask.any():
+                images[number] = ConfusionMatrix(self.schema.names)
+                images[number].update(predicted[mask], reference[mask])
+        return read.block, _BlockCounts(whole, images, *self.rule.count(read.predicted, read.reference, read.core))
 
     @property
     def _images(self) -> Sequence[AreaMask]:
@@ -175,16 +197,19 @@ class MapComparison:
         )
 
 
-def _count(
-    whole: ConfusionMatrix,
-    images: Sequence[tuple[AreaMask, ConfusionMatrix]],
-    predicted: LabelArray,
-    reference: LabelArray,
-    block: Block,
-) -> None:
-    """Add the pixels of a block to the matrix of all and to those of the images that have some of them."""
-    whole.update(predicted, reference)
-    for area, matrix in images:
-        mask = area.mask(block)
-        if mask.any():
-            matrix.update(predicted[mask], reference[mask])
+class _ReadBlock(NamedTuple):
+    """A block of a map and its reference, read with a halo."""
+
+    block: Block
+    core: Block  # the same, in what was read
+    predicted: LabelArray | None
+    reference: LabelArray | None
+
+
+class _BlockCounts(NamedTuple):
+    """The counts of one block."""
+
+    confusion: ConfusionMatrix
+    images: Mapping[int, ConfusionMatrix]  # of those that have some of its pixels
+    boundary: BoundaryCounts
+    relaxed: RelaxedCounts

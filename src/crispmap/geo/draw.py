@@ -1,21 +1,24 @@
 """Which pixels of a block rings enclose, and which their outlines pass through.
 
-Computed in pixel positions of the whole grid, so that a block is drawn the same however the grid is cut. GDAL draws
-polygons by pixel centres too, and labels are drawn by it because it is fast. Areas need two things it lacks: where two
-areas meet on a centre line the pixel must belong to one defined side, and positions relative to a block are exact only
-for rounded coordinates. Its all-touched rule depends on the block and, for coordinates at pixel corners, writes past
-its memory (GDAL 3.10); it is not used.
+Computed in pixel positions of the whole grid, so that a block is drawn the same however the grid is cut. Labels are
+drawn by pixel centres too, as GDAL does (``crispmap.geo.fill``); areas need what that lacks: where two areas meet on a
+centre line the pixel belongs to one defined side. GDAL's all-touched rule depends on the block and, for coordinates at
+pixel corners, writes past its memory (GDAL 3.10); it is not used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from affine import Affine
 
 from crispmap.geo.grid import Block
 from crispmap.types import BoolArray, CountArray, DoubleArray
+
+Edges: TypeAlias = tuple[DoubleArray, DoubleArray]
+"""The upper and the lower ends of edges, each (edge, 2), as pixel positions (col, row)."""
 
 
 def enclosed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
@@ -24,9 +27,9 @@ def enclosed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
     Rings are outlines (point, 2) of pixel positions (col, row); closing them is optional. An edge through a centre
     belongs to the ring on its right or below, so rings that only touch share no pixel and leave no gap.
     """
-    starts, ends = _downward_edges(rings)
+    starts, ends = edges_of(rings)
     spans = np.clip(np.ceil(np.column_stack([starts[:, 1], ends[:, 1]]) - 0.5), block.row, block.row_stop)
-    edge, rows = _rows_of_edges(spans.astype(np.int64))
+    edge, rows = rows_of_edges(spans.astype(np.int64))
     # Every edge toggles the pixels to its right on the rows whose centre line it crosses, upper end included. Edges
     # run downwards, so that two outlines compute a shared edge in the same way.
     slopes = (ends[edge, 0] - starts[edge, 0]) / (ends[edge, 1] - starts[edge, 1])
@@ -37,15 +40,15 @@ def enclosed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
     return np.logical_xor.accumulate(toggles, axis=1)[:, :-1]
 
 
-def crossed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
-    """Return which pixels of a block the outlines of rings pass through, (row, col).
+def crossed(edges: Edges, block: Block) -> BoolArray:
+    """Return which pixels of a block edges pass through, (row, col).
 
-    Together with the enclosed ones these are all pixels that overlap the rings: an outline along the sides of pixels
-    passes through none of them.
+    Together with the enclosed ones those of the edges of rings are all pixels that overlap the rings: an outline along
+    the sides of pixels passes through none of them.
     """
-    starts, ends = _downward_edges(rings)
+    starts, ends = edges
     spans = np.column_stack([np.floor(starts[:, 1]), np.ceil(ends[:, 1])])
-    edge, rows = _rows_of_edges(np.clip(spans, block.row, block.row_stop).astype(np.int64))
+    edge, rows = rows_of_edges(np.clip(spans, block.row, block.row_stop).astype(np.int64))
     (x0, y0), (x1, y1) = starts[edge].T, ends[edge].T
     fall = np.where(y1 > y0, y1 - y0, 1.0)
     upper = np.where(y0 > rows, x0, x0 + (rows - y0) * (x1 - x0) / fall)
@@ -59,16 +62,21 @@ def crossed(rings: Sequence[DoubleArray], block: Block) -> BoolArray:
     return np.cumsum(depth, axis=1)[:, :-1] > 0
 
 
-def _downward_edges(rings: Sequence[DoubleArray]) -> tuple[DoubleArray, DoubleArray]:
-    """Return the upper and lower ends (edge, 2) of all edges of some rings."""
-    edges = [np.stack([ring, np.roll(ring, -1, axis=0)], axis=1) for ring in rings]
-    ends = np.concatenate(edges) if edges else np.zeros((0, 2, 2))
-    order = np.argsort(ends[:, :, 1], axis=1, kind="stable")
-    ends = np.take_along_axis(ends, order[:, :, None], axis=1)
-    return ends[:, 0], ends[:, 1]
+def edges_of(rings: Sequence[DoubleArray]) -> Edges:
+    """Return all edges of some rings."""
+    none = np.zeros((0, 2))
+    return downward(
+        np.concatenate([none, *rings]), np.concatenate([none, *(np.roll(ring, -1, axis=0) for ring in rings)])
+    )
 
 
-def _rows_of_edges(spans: CountArray) -> tuple[CountArray, CountArray]:
+def downward(begin: DoubleArray, end: DoubleArray) -> Edges:
+    """Return edges (edge, 2) as their upper and lower ends."""
+    down = (begin[:, 1] <= end[:, 1])[:, np.newaxis]
+    return np.where(down, begin, end), np.where(down, end, begin)
+
+
+def rows_of_edges(spans: CountArray) -> tuple[CountArray, CountArray]:
     """Return edge and row of every row in the half-open spans (edge, 2) of edges."""
     counts = np.maximum(spans[:, 1] - spans[:, 0], 0)
     edge = np.repeat(np.arange(len(spans)), counts)

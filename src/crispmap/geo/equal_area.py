@@ -15,8 +15,9 @@ from crispmap.errors import GridError
 from crispmap.geo.crs import to_lonlat, transformer
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Block, Grid
-from crispmap.types import CountArray, DoubleArray
+from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
 
+_IDS = IGNORE + 1
 _SAMPLES = 5
 _SAME_DEG = 1e-7
 _NODE_M = 500.0  # pixel areas are interpolated between such nodes: right to 1e-8, at 85 degrees of Mercator to 2e-7
@@ -100,14 +101,57 @@ def pixel_areas_m2(grid: Grid, block: Block) -> DoubleArray:
     if plane is None or block.is_empty:
         return np.full(block.shape, abs(grid.transform.determinant))
     rows, cols = np.arange(block.row, block.row_stop), np.arange(block.col, block.col_stop)
-    row_nodes, col_nodes = _nodes(grid, block, plane)
-    measured = _areas_at(plane, grid, *np.meshgrid(row_nodes, col_nodes, indexing="ij"))
-    areas = _between(_between(measured, row_nodes, rows).T, col_nodes, cols).T
+    areas = _between(*_at_nodes(grid, block, plane), cols, 1)
     unsure = ~np.isfinite(areas)
     if unsure.any():  # the earth ends here or nearby
         down, right = np.nonzero(unsure)
         areas[unsure] = np.nan_to_num(_areas_at(plane, grid, rows[down], cols[right]), nan=0.0, posinf=0.0)
-    return np.ascontiguousarray(areas)
+    return areas
+
+
+def areas_by_id(grid: Grid, block: Block, ids: LabelArray) -> tuple[CountArray, DoubleArray]:
+    """Return the pixels, and their area on the ground, of each id 0..255 in a block of ids (row, col).
+
+    Areas are those of ``pixel_areas_m2``. They are summed by runs of pixels of one id: between nodes they are linear.
+    """
+    if block.is_empty:
+        return np.zeros(_IDS, np.int64), np.zeros(_IDS)
+    plane = equal_area_plane(grid)
+    last = np.ones(ids.shape, np.bool_)  # of a run of pixels of one id in a row
+    np.not_equal(ids[:, 1:], ids[:, :-1], out=last[:, :-1])
+    ends = np.flatnonzero(last)
+    found, lengths = ids.ravel()[ends], np.diff(ends, prepend=-1)
+    pixels = np.bincount(found, weights=lengths, minlength=_IDS).astype(np.int64)  # exact: far below 2**53
+    if plane is None:
+        return pixels, np.asarray(pixels * abs(grid.transform.determinant), np.float64)
+    values, nodes = _at_nodes(grid, block, plane)
+    if not np.isfinite(values).all():
+        weights = pixel_areas_m2(grid, block).ravel()
+        return pixels, np.asarray(np.bincount(ids.ravel(), weights=weights, minlength=_IDS), np.float64)
+    row, col = np.divmod(ends, block.width)
+    before = _summed(values, nodes, row, col + 1 - lengths + block.col)
+    areas = _summed(values, nodes, row, col + 1 + block.col) - before
+    return pixels, np.asarray(np.bincount(found, weights=areas, minlength=_IDS), np.float64)
+
+
+def _at_nodes(grid: Grid, block: Block, plane: EqualAreaPlane) -> tuple[DoubleArray, CountArray]:
+    """Return the areas of the pixels of each row at some columns, (row, node), and these columns."""
+    row_nodes, col_nodes = _nodes(grid, block, plane)
+    measured = _areas_at(plane, grid, *np.meshgrid(row_nodes, col_nodes, indexing="ij"))
+    return _between(measured, row_nodes, np.arange(block.row, block.row_stop), 0), col_nodes
+
+
+def _summed(values: DoubleArray, nodes: CountArray, rows: CountArray, stops: CountArray) -> DoubleArray:
+    """Return sums over the pixels of rows from the first node to before a column, of values linear between nodes."""
+    if len(nodes) == 1:
+        return np.asarray(values[rows, 0] * (stops - nodes[0]))
+    rise, steps = np.diff(values, axis=1), np.diff(nodes)
+    whole = np.zeros_like(values)
+    np.cumsum(values[:, :-1] * steps + rise * (steps - 1) / 2, axis=1, out=whole[:, 1:])
+    cell = np.clip(np.searchsorted(nodes, stops, side="right") - 1, 0, len(steps) - 1)
+    count = stops - nodes[cell]
+    slope = rise[rows, cell] / steps[cell]
+    return np.asarray(whole[rows, cell] + count * values[rows, cell] + slope * (count * (count - 1) / 2))
 
 
 def _nodes(grid: Grid, block: Block, plane: EqualAreaPlane) -> tuple[CountArray, CountArray]:
@@ -128,14 +172,19 @@ def _axis_nodes(start: int, stop: int, size: int, step: int) -> CountArray:
     return np.unique(np.append(np.arange(start // step * step, last, step), last))
 
 
-def _between(values: DoubleArray, nodes: CountArray, places: CountArray) -> DoubleArray:
-    """Return values known at nodes along the first axis, interpolated at places between them."""
+def _between(values: DoubleArray, nodes: CountArray, places: CountArray, axis: int) -> DoubleArray:
+    """Return values known at nodes along an axis of two, interpolated at places between them."""
     if len(nodes) == 1:
-        return np.repeat(values, len(places), axis=0)
+        return np.repeat(values, len(places), axis=axis)
     lower = np.clip(np.searchsorted(nodes, places, side="right") - 1, 0, len(nodes) - 2)
-    share = ((places - nodes[lower]) / (nodes[lower + 1] - nodes[lower]))[:, np.newaxis]
+    share = np.expand_dims((places - nodes[lower]) / (nodes[lower + 1] - nodes[lower]), 1 - axis)
     with np.errstate(invalid="ignore"):
-        return np.asarray(values[lower] * (1 - share) + values[lower + 1] * share)
+        found: DoubleArray = values.take(lower, axis)
+        found *= 1 - share
+        upper: DoubleArray = values.take(lower + 1, axis)
+        upper *= share
+        found += upper
+    return found
 
 
 def _areas_at(plane: EqualAreaPlane, grid: Grid, rows: CountArray, cols: CountArray) -> DoubleArray:

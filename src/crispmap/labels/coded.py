@@ -174,11 +174,11 @@ class _CodeTable:
     def ids(self, codes: palette.Codes) -> Any:
         """Return the class ids of codes, UNKNOWN for those of no class."""
         if codes.size == 0 or codes.min() < 0 or codes.max() >= len(self._known):
-            return self._decode(codes)
+            return self._decode(codes.astype(np.int64))
         found = self._known[codes]
         unseen = found == _UNSEEN
         if unseen.any():
-            new = np.unique(codes[unseen])
+            new = np.unique(codes[unseen]).astype(np.int64)
             self._known[new] = self._decode(new)
             found = self._known[codes]
         return found

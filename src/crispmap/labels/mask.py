@@ -18,11 +18,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from geopandas import GeoDataFrame
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.io import DatasetReader
@@ -36,13 +35,13 @@ from crispmap.files.north_up import in_order_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
+from crispmap.labels.kept import KeptVectors
 from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers, grid_box
 from crispmap.labels.mask_checks import check_threshold, refuse_class_as_nodata, warn_of_black_and_white
 from crispmap.labels.mask_values import count_codes, read_codes, read_grey, traits_of
 from crispmap.labels.osm import default_schema
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
-from crispmap.labels.vectors import read_vectors
 from crispmap.labels.warped import WarpedRaster
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE, BoolArray, LabelArray
@@ -58,12 +57,20 @@ _VECTOR_SUFFIXES = (
 
 
 def open_labels(
-    path: str | Path, schema: ClassSchema, grid: Grid, *, options: LabelOptions | None = None
+    path: str | Path,
+    schema: ClassSchema,
+    grid: Grid,
+    *,
+    options: LabelOptions | None = None,
+    vectors: KeptVectors | None = None,
+    about: Grid | None = None,
 ) -> LabelReader:
     """Return the labels of a file, vectors or a mask, on a grid.
 
     Args:
         path: A vector file (see ``read_vectors``) or a raster (see this module), or the address of one.
+        vectors: Vectors that were read before, or are to be kept for others.
+        about: The grid that vectors are read about, by default the same: of grids over one scene one is enough.
 
     Raises:
         LabelError: If the file is missing or unreadable, does not overlap the grid, or holds no class.
@@ -77,26 +84,22 @@ def open_labels(
     try:
         if not is_vector_file(path):
             return MaskLabels(path, schema, grid, options=options)
-        features = read_vectors(path, schema, grid=grid, options=options, points=True)
     except LabelError as error:
-        if is_vector_file(path) or not isinstance(error.__cause__, SceneError):
+        if not isinstance(error.__cause__, SceneError) or not _holds_vectors(path):
             raise
-        features = _read_as_vectors(path, schema, grid, options, error)
+    features = (vectors or KeptVectors()).read(path, schema, grid=about or grid, options=options, points=True)
     return VectorLabels(
         features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched,
         point_px=options.point_px,
     )  # fmt: skip
 
 
-def _read_as_vectors(
-    path: Path, schema: ClassSchema, grid: Grid, options: LabelOptions, error: LabelError
-) -> GeoDataFrame:
-    """Return the vectors of a file that is no raster and whose name does not show what it is, else raise its error."""
+def _holds_vectors(path: Path) -> bool:
+    """Return whether a file that is no raster, and whose name does not show what it is, holds vectors."""
     try:
-        drawn_layers(path, points=True)
+        return bool(drawn_layers(path, points=True))
     except LabelError:
-        raise error from None
-    return read_vectors(path, schema, grid=grid, options=options, points=True)
+        return False
 
 
 def is_vector_file(path: Path) -> bool:
@@ -162,9 +165,17 @@ class MaskLabels:
         if block.is_empty:
             return np.zeros(block.shape, dtype=np.uint8)
         codes, valid = self._codes(block)
+        ids = np.take(self._id_of_byte, codes) if codes.dtype == np.uint8 else self._ids(codes)
+        return ids if valid.all() else np.where(valid, ids, np.uint8(IGNORE))
+
+    @cached_property
+    def _id_of_byte(self) -> LabelArray:
+        """The class id of every code of one byte."""
+        return self._ids(np.arange(256))
+
+    def _ids(self, codes: palette.Codes) -> LabelArray:
         ids = self._decode(codes)
-        ids[(ids == palette.UNKNOWN) | ~valid] = IGNORE
-        return ids.astype(np.uint8)
+        return np.where(ids == palette.UNKNOWN, IGNORE, ids).astype(np.uint8)
 
     def close(self) -> None:
         """Close the file."""
@@ -277,7 +288,7 @@ class MaskLabels:
         found: dict[int, int] = {}
         for block in self.grid.blocks(_SURVEY_PX):
             codes, valid = self._codes(block)
-            count_codes(codes[valid], found)
+            count_codes(codes if valid.all() else codes[valid], found)
             if len(found) > _MOST_VALUES:
                 break
         return found

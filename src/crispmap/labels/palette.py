@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,10 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import LabelError
 from crispmap.types import IGNORE
 
-Codes: TypeAlias = NDArray[np.int64]  # an integer for each pixel: its value, or 65536 red + 256 green + blue
+Codes: TypeAlias = NDArray[np.integer[Any]]  # of each pixel: its value, or 65536 red + 256 green + blue
 
 Decoder: TypeAlias = Callable[[Codes], NDArray[np.int64]]
-"""From codes to class ids, UNKNOWN where a code stands for no class."""
+"""From codes, as int64, to class ids, UNKNOWN where a code stands for no class."""
 
 UNKNOWN = -1
 

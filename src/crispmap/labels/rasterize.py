@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import rasterio.features
 import shapely
-from affine import Affine
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import GridError, InputError, LabelError
 from crispmap.events import SILENT, Events, progress
 from crispmap.files.dataset import few_blocks_kept
-from crispmap.geo.draw import affine_points, crossed
+from crispmap.geo.draw import affine_points
+from crispmap.geo.equal_area import areas_by_id
+from crispmap.geo.fill import FlatPolygons
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import LocalPlane
-from crispmap.labels.geometry import Geometries, is_line, is_point
+from crispmap.labels.geometry import Geometries, exploded, is_line, is_point
 from crispmap.labels.left_out import LeftOut, Reason
 from crispmap.labels.reader import LabelReader
 from crispmap.types import IGNORE, CountArray, DoubleArray, LabelArray
 
 _STEPS_PER_PIXEL = 1024
+_DRAWN_PX = 1024  # side of what is drawn at once, which bounds the memory of larger blocks
 _LONGEST_SEGMENT_M = 500.0  # a line straight in degrees strays up to 1 cm from one straight on the ground
 
 
@@ -75,13 +77,18 @@ class VectorLabels:
         self.schema = schema
         self._all_touched = all_touched
         areas = lines_as_areas(_on_grid_crs(features, grid), grid, schema, road_width_m=road_width_m)
-        order = np.argsort(areas["class_id"].to_numpy(), kind="stable")
-        self._ids = areas["class_id"].to_numpy()[order].astype(np.uint8)
-        self._shapes = _to_pixels(areas.geometry.to_numpy()[order], grid)
-        points = is_point(self._shapes)
+        shapes, owner = areas.geometry.to_numpy(), np.arange(len(areas))
+        shapes, owner = exploded(
+            *(one[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))] for one in (shapes, owner))
+        )
+        points = is_point(shapes)
+        place = partial(_pixel_positions, grid)
+        if points.any():
+            shapes = np.asarray(shapely.transform(shapes, place))
+            shapes[points] = _squares_about(shapes[points], point_px)
         self._elsewhere = IGNORE if len(points) and points.all() else 0
-        self._shapes[points] = _squares_about(self._shapes[points], point_px)
-        self._index = shapely.STRtree(self._shapes)
+        self._ids = areas["class_id"].to_numpy()[owner].astype(np.uint8)
+        self._polygons = FlatPolygons(shapes, None if points.any() else place)
 
     def read(self, block: Block) -> LabelArray:
         """Return the class ids (row, col) of a block inside the grid.
@@ -91,14 +98,19 @@ class VectorLabels:
         """
         if self.grid.block.intersection(block) != block:
             raise GridError(f"{block} reaches outside a grid of shape {self.grid.shape}.", expected="a block inside")
-        window = shapely.box(block.col, block.row, block.col_stop, block.row_stop)
-        hits = np.sort(self._index.query(window))
-        if block.is_empty or not len(hits):
-            return np.full(block.shape, self._elsewhere, dtype=np.uint8)
-        if self._elsewhere:
-            return _drawn(self._shapes[hits], self._ids[hits], block, self._elsewhere)
-        draw = _touched if self._all_touched else _drawn
-        return draw(self._shapes[hits], self._ids[hits], block)
+        result = np.full(block.shape, self._elsewhere, dtype=np.uint8)
+        for piece in block.pieces(_DRAWN_PX):
+            self._draw(piece, result[piece.relative_to(block).slices])
+        return result
+
+    def _draw(self, block: Block, result: LabelArray) -> None:
+        """Draw a block class by class, so that the highest id wins."""
+        hits = self._polygons.meeting(block)
+        for class_id in np.unique(self._ids[hits]):
+            own = hits[self._ids[hits] == class_id]
+            result[self._polygons.fill(own, block)] = class_id
+            if self._all_touched and not self._elsewhere:
+                result[self._polygons.cross(own, block)] = class_id
 
     def close(self) -> None:
         """Do nothing: the features are in memory."""
@@ -112,30 +124,6 @@ def _squares_about(points: Geometries, side_px: int) -> Geometries:
     """
     corners = np.floor(shapely.get_coordinates(points)) - (side_px - 1) // 2
     return np.asarray(shapely.box(*corners.T, *(corners + side_px).T), dtype=object)
-
-
-def _drawn(shapes: Geometries, ids: LabelArray, block: Block, elsewhere: int = 0) -> LabelArray:
-    """Return the ids (row, col) of shapes on the pixels whose centres they contain; the last shape wins."""
-    drawn: LabelArray = rasterio.features.rasterize(
-        zip(shapes, ids.tolist(), strict=True),
-        out_shape=block.shape,
-        transform=Affine.translation(block.col, block.row),
-        dtype=np.uint8,
-        fill=elsewhere,
-    )
-    return drawn
-
-
-def _touched(shapes: Geometries, ids: LabelArray, block: Block) -> LabelArray:
-    """Return the ids (row, col) of shapes on all pixels they overlap; the highest id wins."""
-    result = np.zeros(block.shape, dtype=np.uint8)
-    for class_id in np.unique(ids):
-        own = shapes[ids == class_id]
-        inside = _drawn(own, np.ones(len(own), np.uint8), block) > 0
-        points, ring = shapely.get_coordinates(shapely.get_rings(own), return_index=True)
-        rings = np.split(points, np.flatnonzero(np.diff(ring)) + 1)
-        result[inside | crossed(rings, block)] = class_id
-    return result
 
 
 def rasterize(
@@ -180,9 +168,9 @@ def rasterize_file(
         for block in labels.grid.blocks(block_px):
             ids = labels.read(block)
             writer.write(block, ids)
-            pixels += np.bincount(ids.ravel(), minlength=IGNORE + 1)
-            areas = labels.grid.pixel_areas_m2(block)
-            area_m2 += np.bincount(ids.ravel(), weights=areas.ravel(), minlength=IGNORE + 1)
+            counted, measured = areas_by_id(labels.grid, block, ids)
+            pixels += counted
+            area_m2 += measured
             running.advance(ids.size)
     return DrawnClasses(pixels, area_m2)
 
@@ -258,11 +246,6 @@ def _on_grid_crs(features: gpd.GeoDataFrame, grid: Grid) -> gpd.GeoDataFrame:
     return placed[finite]
 
 
-def _to_pixels(geometries: Geometries, grid: Grid) -> Geometries:
-    """Return geometries in pixel positions of the grid, rounded to 1/1024 pixel."""
-    inverse = ~grid.transform
-
-    def convert(points: DoubleArray) -> DoubleArray:
-        return np.round(affine_points(inverse, points) * _STEPS_PER_PIXEL) / _STEPS_PER_PIXEL
-
-    return np.asarray(shapely.transform(geometries, convert), dtype=object)
+def _pixel_positions(grid: Grid, points: DoubleArray) -> DoubleArray:
+    """Return points (n, 2) as pixel positions of a grid, rounded to 1/1024 pixel."""
+    return np.round(affine_points(~grid.transform, points) * _STEPS_PER_PIXEL) / _STEPS_PER_PIXEL

@@ -121,19 +121,21 @@ def outlines(table: TagTable, schema: ClassSchema, ids: NDArray[np.int64]) -> ND
     """
     if "highway" not in table:
         return np.zeros(len(ids), np.bool_)
-    areas, types = table["area"], table["type"]
+    ways = ~missing(table["highway"])
+    rows = np.flatnonzero(ways)
+    some = {key: column[rows] for key, column in table.items()}
     closed = [
         not _YES.intersection(tag_values(area)) and (kind != "multipolygon" or area is not None)
-        for area, kind in zip(areas, types, strict=True)
+        for area, kind in zip(some["area"], some["type"], strict=True)
     ]
-    otherwise = tag_ids({**table, "highway": _absent(len(ids))}, schema)
-    ways: NDArray[np.bool_] = np.array(closed, np.bool_) & ~missing(table["highway"]) & (otherwise != ids)
+    otherwise = tag_ids({**some, "highway": _absent(len(rows))}, schema)
+    ways[rows] = np.array(closed, np.bool_) & (otherwise != ids[rows])
     return ways
 
 
 def missing(column: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Return which entries are None."""
-    return np.array([value is None for value in column], dtype=bool)
+    return np.asarray(pd.isna(column), np.bool_)
 
 
 def class_column_ids(table: TagTable, schema: ClassSchema) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
@@ -147,9 +149,11 @@ def class_column_ids(table: TagTable, schema: ClassSchema) -> tuple[NDArray[np.i
     ids, unknown = np.full(row_count(table), NO_CLASS, dtype=np.int64), _absent(row_count(table))
     for column in CLASS_COLUMNS:
         texts = table[column]
-        found = np.array([_common(by_text.get(one.casefold(), NO_CLASS) for one in tag_values(text)) for text in texts])
+        rows, distinct = pd.factorize(texts)  # -1, the last, where there is no text
+        ids_of = [_common(by_text.get(one.casefold(), NO_CLASS) for one in tag_values(text)) for text in distinct]
+        found = np.array([*ids_of, NO_CLASS])[rows]
         if (found != NO_CLASS).any():
-            said = np.array([text is not None and text.strip() != "" for text in texts])
+            said = np.array([*(text.strip() != "" for text in distinct), False])[rows]
             unknown = np.where(said & (found == NO_CLASS) & missing(table["type"]) & missing(unknown), texts, unknown)
         ids = np.where(ids == NO_CLASS, found, ids)
     unknown[ids != NO_CLASS] = None
@@ -172,14 +176,20 @@ def tag_ids(table: TagTable, schema: ClassSchema) -> NDArray[np.int64]:
 def widths_m(table: TagTable) -> NDArray[np.float64]:
     """Return the total width of each feature by its own tags, in metres, NaN without one."""
     keys = (*WIDTH_KEYS, *LANE_KEYS)
-    rows = zip(*(table[key] for key in keys), strict=True)
-    return np.array([width_from_tags(dict(zip(keys, row, strict=True))) for row in rows], dtype=np.float64)
+    rows = list(zip(*(table[key] for key in keys), strict=True))
+    known = {row: width_from_tags(dict(zip(keys, row, strict=True))) for row in set(rows)}
+    return np.array([known[row] for row in rows], dtype=np.float64)
 
 
-def _texts(column: Any) -> NDArray[np.object_]:
+def _texts(column: pd.Series) -> NDArray[np.object_]:
     texts = _absent(len(column))
-    texts[:] = [_text(value) for value in column]
-    return texts
+    if column.dtype == object:  # values that are equal may be of several types, which have texts of their own
+        texts[:] = [_text(value) for value in column]
+        return texts
+    rows, distinct = pd.factorize(column)
+    known = _absent(len(distinct) + 1)  # the last for missing values, whose row is -1
+    known[:-1] = [_text(value) for value in pd.Series(distinct, dtype=column.dtype)]
+    return known[rows]
 
 
 def _absent(count: int) -> NDArray[np.object_]:

@@ -241,13 +241,14 @@ def _features(
     """Return the parts of features with a class, and count those that have no part."""
     kept = np.flatnonzero(ids != tags.NO_CLASS)
     parts, source = single_parts(near.geometry[kept], points=points)
-    gone = np.setdiff1d(kept, kept[source])
+    gone = kept[np.bincount(source, minlength=len(kept)) == 0]
     near.count(left_out, Reason.NOT_REPROJECTED, gone[near.lost[gone]])
     near.count(left_out, Reason.NO_GEOMETRY, gone[~near.lost[gone]])
-    widths = tags.widths_m({key: column[kept] for key, column in near.table.items()})[source]
-    return gpd.GeoDataFrame(
-        {"class_id": ids[kept][source], "width_m": np.where(is_line(parts), widths, np.nan)}, geometry=parts, crs=crs
-    )[["geometry", "class_id", "width_m"]]
+    widths, lines = np.full(len(parts), np.nan), np.flatnonzero(is_line(parts))
+    widths[lines] = tags.widths_m({key: column[kept[source[lines]]] for key, column in near.table.items()})
+    return gpd.GeoDataFrame({"class_id": ids[kept][source], "width_m": widths}, geometry=parts, crs=crs)[
+        ["geometry", "class_id", "width_m"]
+    ]
 
 
 def _require_any(near: NearFeatures, layers: list[VectorLayer], grid: Grid | None, assumed: CRS | str | None) -> None:

@@ -20,12 +20,12 @@ from crispmap.geo.grid import Grid
 from crispmap.inference.align import scores_on_scene
 from crispmap.inference.coarse import gsd_ratio
 from crispmap.labels.coded import CodedMask
+from crispmap.labels.kept import KeptVectors
 from crispmap.labels.mask import is_vector_file, open_labels
 from crispmap.labels.noise import LabelNoise, simulate_noise
 from crispmap.labels.one_class import OneClass
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import LabelOptions, LabelReader
-from crispmap.labels.vectors import read_vectors
 from crispmap.project.file import Project, ProjectScene
 from crispmap.project.file.sections import LabelSection, NoiseSection, ReferenceSection
 from crispmap.raster.files import open_scene
@@ -45,8 +45,8 @@ def label_options(section: LabelSection | ReferenceSection) -> LabelOptions:
 class SceneInputs:
     """One scene of a project, opened, with what belongs to it; ``image`` is at the working ground sampling distance."""
 
-    def __init__(self, project: Project, scene: ProjectScene, stack: ExitStack) -> None:
-        self.scene, self._project, self._stack = scene, project, stack
+    def __init__(self, project: Project, scene: ProjectScene, stack: ExitStack, vectors: KeptVectors) -> None:
+        self.scene, self._project, self._stack, self._vectors = scene, project, stack, vectors
         data_set = project.data_set
         native = stack.enter_context(open_scene(scene.ref) if data_set is None else data_set.open_image(scene.ref))
         self.file_grid, self.file_turn = native.grid, native.turn  # windows of areas count the grid's pixels
@@ -123,7 +123,7 @@ class SceneInputs:
                 remedy="name the vectors under labels: path:, or remove noise:",
             )
         schema = self._project.schema
-        features = read_vectors(section.path, schema, grid=grid, options=label_options(section))
+        features = self._vectors.read(section.path, schema, grid=self.image.grid, options=label_options(section))
         noisy = simulate_noise(features, LabelNoise(**dict(noise)), seed=self._project.seed)
         # A width that is part of the noise is in the features already.
         width = section.road_width_m if noise.road_width_m is None else None
@@ -141,7 +141,9 @@ class SceneInputs:
         squares = self._project.coarse.squares
         point_px = 1 if squares is None else squares.point_px
         options = replace(label_options(section), point_px=point_px, turn=self.file_turn)
-        reader = open_labels(section.path, self._project.schema, grid, options=options)
+        reader = open_labels(
+            section.path, self._project.schema, grid, options=options, vectors=self._vectors, about=self.image.grid
+        )
         self._stack.callback(reader.close)
         return reader
 
@@ -152,9 +154,9 @@ class Sources:
     The working ground sampling distance is the one given, or the scene's own, with several scenes the coarsest.
     """
 
-    def __init__(self, project: Project, stack: ExitStack) -> None:
+    def __init__(self, project: Project, stack: ExitStack, vectors: KeptVectors) -> None:
         self.project = project
-        self.scenes = tuple(SceneInputs(project, scene, stack) for scene in project.scenes)
+        self.scenes = tuple(SceneInputs(project, scene, stack, vectors) for scene in project.scenes)
         _check_bands(self.scenes)
         self.gsd_m = project.gsd_m or max(one.image.grid.mean_gsd_m() for one in self.scenes)
         if project.gsd_m is not None or len(self.scenes) > 1:
@@ -204,12 +206,15 @@ def _check_bands(scenes: Sequence[SceneInputs]) -> None:
 
 
 @contextmanager
-def open_sources(project: Project) -> Iterator[Sources]:
-    """Open a project's scenes, and close with them everything that was opened through them."""
+def open_sources(project: Project, vectors: KeptVectors | None = None) -> Iterator[Sources]:
+    """Open a project's scenes, and close with them everything that was opened through them.
+
+    Vectors are read once, for all pixel sizes and stages, and for all that are given the same ``vectors``.
+    """
     with ExitStack() as stack:
         if project.data_set is not None:  # which keeps what it decodes
             stack.enter_context(few_blocks_kept())
-        sources = Sources(project, stack)
+        sources = Sources(project, stack, vectors or KeptVectors())
         for one in sources.scenes:
             _ = one.areas  # errors show now, not after an hour of training
         if project.data_set is None:  # whose split keeps what shows one ground together

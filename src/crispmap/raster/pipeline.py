@@ -7,7 +7,8 @@ share, and hands it over. While one block waits for the disk or the network, the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
@@ -17,6 +18,7 @@ from crispmap.geo.grid import Block
 
 UNDER_WAY = 3  # blocks under way at a time: one read, one computed, one written
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Block, Executor], None]
 """Reads, computes and hands over one block; the pool is for its arithmetic."""
@@ -57,6 +59,22 @@ def in_order(count: int, work: Callable[[int], Result], *, at_once: int) -> list
         return [work(number) for number in range(count)]
     with _pool(at_once, "scene") as pool:
         return list(pool.map(work, range(count)))
+
+
+def following(items: Iterable[Item], work: Callable[[Item], Result], *, threads: int) -> Generator[Result, None, None]:
+    """Yield the results of work on items in their order, while the next items are taken in the caller's thread.
+
+    At most ``threads`` and one more are under way. Where one fails, or the generator is closed, no further one is begun
+    and those under way are waited for.
+    """
+    with _pool(threads, "follow") as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def available_cores() -> int:

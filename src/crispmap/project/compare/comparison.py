@@ -19,6 +19,7 @@ from crispmap.errors import CrispmapError, LabelError
 from crispmap.events import SILENT, Listener, resumable
 from crispmap.files.atomic import clear_scratch, file_lock, scratch_folder
 from crispmap.files.dataset import few_blocks_kept
+from crispmap.labels.kept import KeptVectors
 from crispmap.models.file import load_model, model_hash, read_card
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare import record as records
@@ -117,6 +118,7 @@ class _Bench:
     def __init__(self, project: Project, root: Path, trainer: TrainerOptions, events: Listener) -> None:
         self.project, self.root, self._trainer, self._events = project, root, trainer, events
         self._device = trainer.device
+        self._vectors = KeptVectors()  # read once for all methods
         self.resumed: list[str] = []
         self._facts = records.data_facts(project)
         self._failed_coarse: dict[str, str] = {}
@@ -137,7 +139,7 @@ class _Bench:
                 records.write_identity(folder, self._identity(method))
         unfinished = [one for one in wanted if records.read_record(self.root / one.name) is None]
         if unfinished:  # what cannot be trained is reported now, not after an hour of other trainings
-            self._failed_preflight = _preflight_failures(unfinished, self.project, self.root)
+            self._failed_preflight = _preflight_failures(unfinished, self.project, self.root, self._vectors)
         for method, reason in self._failed_preflight.items():
             self._events.note(f"{method.name}: cannot be trained. {reason}")
 
@@ -196,7 +198,8 @@ class _Bench:
             self._events.note(f"{method.name}: mapping and scoring the test areas")
             texts = {name: str(path.absolute()) for name, path in mapped_with(models).items()}
             mapping = map_apart(MapOrder(str(self.project.path.absolute()), texts, str(scratch), self._device))
-            with few_blocks_kept(), opened_coarse(method, self.project, self.root, self._device) as (sources, coarse):
+            opened_inputs = opened_coarse(method, self.project, self.root, self._device, self._vectors)
+            with few_blocks_kept(), opened_inputs as (sources, coarse):
                 tested = TestAreas(sources)
                 with ExitStack() as opened:
                     scores = [opened.enter_context(one) for one in tested.open_scores(scratch)]
@@ -216,11 +219,11 @@ class _Bench:
 
     def _learned(self, method: Method) -> dict[str, Path]:
         try:
-            learn(method.alone, self.project, self.root, self._trainer, self._events)
+            learn(method.alone, self.project, self.root, self._trainer, self._events, self._vectors)
         except Exception as error:
             self._failed_coarse[method.coarse] = _reason_of(error)
             raise
-        return learn(method, self.project, self.root, self._trainer, self._events)
+        return learn(method, self.project, self.root, self._trainer, self._events, self._vectors)
 
     def _rethresholded(
         self, method: Method, tested: TestAreas, sources: Sources, scores: tuple[Sequence[BoxScores], CoarseScores]
@@ -267,9 +270,11 @@ def _write_map(path: Path, scene: ScoredScene, project: Project, scores: BoxScor
             writer.write(block.relative_to(scene.box), labels)
 
 
-def _preflight_failures(methods: Sequence[Method], project: Project, root: Path) -> dict[Method, str]:
+def _preflight_failures(
+    methods: Sequence[Method], project: Project, root: Path, vectors: KeptVectors
+) -> dict[Method, str]:
     """Return, by method, why a model it still lacks cannot be trained on the project's areas."""
-    with open_sources(project) as sources:
+    with open_sources(project, vectors) as sources:
         checks = TrainingPreflight(sources)
         reasons = {method: _failure_of(method, project, checks, root) for method in methods}
     return {method: reason for method, reason in reasons.items() if reason}

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crispmap.events import SILENT, Events
+from crispmap.labels.kept import KeptVectors
 from crispmap.models.file import load_model
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.methods import GIVEN, Method, project_of
@@ -34,7 +35,12 @@ def mapped_with(models: dict[str, Path]) -> dict[str, Path]:
 
 
 def learn(
-    method: Method, project: Project, root: Path, trainer: TrainerOptions, events: Events = SILENT
+    method: Method,
+    project: Project,
+    root: Path,
+    trainer: TrainerOptions,
+    events: Events = SILENT,
+    vectors: KeptVectors | None = None,
 ) -> dict[str, Path]:
     """Train or fit the models a method lacks, resuming what was interrupted; return its model files."""
     models = models_of(method, root)
@@ -43,7 +49,7 @@ def learn(
     for makes, model in models.items():
         if not model.exists():
             run = TrainingRun(model.parent / "training", resume=True, trainer=trainer, events=events)
-            with open_sources(mine) as sources:
+            with open_sources(mine, vectors) as sources:
                 train_stages(sources, mine, every, run, [makes])
     return models
 
@@ -56,10 +62,12 @@ def parameters_of(path: Path) -> int:
 
 
 @contextmanager
-def opened_coarse(method: Method, project: Project, root: Path, device: str) -> Iterator[tuple[Sources, CoarseScores]]:
+def opened_coarse(
+    method: Method, project: Project, root: Path, device: str, vectors: KeptVectors | None = None
+) -> Iterator[tuple[Sources, CoarseScores]]:
     """Open a project's inputs and a method's coarse scores."""
     mine = project_of(method, project)
-    with open_sources(mine) as sources:
+    with open_sources(mine, vectors) as sources:
         yield sources, coarse_scores(method, project, root, device)
 
 
