@@ -289,3 +289,17 @@ def test_floats_are_packed_fast_and_maps_for_every_program(tmp_path: Path) -> No
         with rasterio.open(path) as dataset:
             assert dataset.tags(ns="IMAGE_STRUCTURE")["COMPRESSION"] == expected
         path.unlink()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 255))
+def test_a_map_has_the_first_of_the_highest_scores(seed: int, classes: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = random.integers(-2, 3, (classes, 9, 7)).astype(np.float32)  # with ties
+    valid = random.random((9, 7)) < 0.8
+    scores[:, ~valid] = random.choice([0, np.nan, np.inf])
+    before = scores.copy()
+    found = class_map(scores, valid)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.where(valid, before.argmax(0), 255))
+    np.testing.assert_array_equal(scores, before)

@@ -40,7 +40,13 @@ class Product(Protocol):
 
 def class_map(scores: FloatArray, valid: BoolArray) -> LabelArray:
     """Return the class with the highest score, the first of equals; 255 where invalid."""
-    return np.where(valid, scores.argmax(axis=0), IGNORE).astype(np.uint8)
+    labels, highest = np.zeros(valid.shape, np.uint8), scores[0].copy()
+    for class_id in range(1, len(scores)):  # many times as fast as argmax along the first axis
+        higher = scores[class_id] > highest
+        np.maximum(labels, higher.view(np.uint8) * np.uint8(class_id), out=labels)
+        np.maximum(highest, scores[class_id], out=highest)
+    result: LabelArray = np.maximum(labels, (~valid).view(np.uint8) * np.uint8(IGNORE))
+    return result
 
 
 @dataclass(frozen=True)
