@@ -325,7 +325,9 @@ def test_a_trial_of_precisions_reads_no_halo(job, tmp_path, monkeypatch):
         return work_of(self, *args, **more)
 
     monkeypatch.setattr(OpenJob, "work", work)
-    monkeypatch.setattr("crispmap.inference.run._TRIED_PX", 0)
+    monkeypatch.setattr("crispmap.inference.trial._OPENING_PX", 0)
+    monkeypatch.setattr("crispmap.inference.trial._MOST_COST", 9)
+    monkeypatch.setattr(EngineChoice, "faster_precisions", ("bfloat16",))
     predict_scenes([job.scene], model=job.model, outputs=Outputs(tmp_path / "m.tif"), options=PredictOptions("torch"))
     assert set(seen[:-1]) == {(0, 256)}
     assert seen[-1] == (72, None)

@@ -17,7 +17,8 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import GridError, InputError, ModelError, OutputError, SceneError
 from crispmap.inference import job as job_module
 from crispmap.inference import predict as scene_workflow
-from crispmap.inference import run as run_module
+from crispmap.inference import trial as trial_module
+from crispmap.inference.engines import EngineChoice
 from crispmap.inference.job import GivenScores
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes
@@ -347,7 +348,8 @@ def test_a_run_opens_every_scene_and_model_once(tmp_path, models, monkeypatch, c
 
     for name in ("open_scene", "load_model", "model_hash", "open_scores"):
         counted(job_module, name)
-    monkeypatch.setattr(run_module, "_TRIED_PX", 1)
+    monkeypatch.setattr(trial_module, "_OPENING_PX", 0)
+    monkeypatch.setattr(EngineChoice, "faster_precisions", ("bfloat16",))
     scenes = resolve_scenes([tmp_path / "s*.tif"])
     options = PredictOptions(engine="torch", verify_seams=1)
     out = Outputs(tmp_path / ("maps" if count > 1 else "m.tif"), coarse=tmp_path / ("c" if count > 1 else "c.tif"))

@@ -171,7 +171,10 @@ def test_scores_are_read_back_as_logits(tmp_path: Path, encoding: Any, classes: 
     if encoding == "float32":
         np.testing.assert_array_equal(found[:, valid], scores[:, valid])
     elif encoding == "float16":
-        np.testing.assert_array_equal(found[:, valid], scores[:, valid].astype(np.float16).astype(np.float32))
+        rounded = scores[:, valid].astype(np.float16).astype(np.float32)
+        kept = rounded.argmax(0) == scores[:, valid].argmax(0)
+        np.testing.assert_array_equal(found[:, valid][:, kept], rounded[:, kept])
+        np.testing.assert_array_equal(found[:, valid].argmax(0), scores[:, valid].argmax(0))
     else:
         step = 1 / 254
         exact = softmax(scores[:, valid])
@@ -257,3 +260,46 @@ def test_certainty_is_no_scores(tmp_path: Path) -> None:
     for kind in ("auto", "logit", "probability"):
         with pytest.raises(SceneError, match=r"holds the confidence of a map"):
             open_scores(path, kind=kind)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data(), st.integers(2, 5), st.floats(-4, 4.9))
+def test_scores_in_half_precision_change_no_label(data: st.DataObject, classes: int, exponent: float) -> None:
+    """Of scores that differ in float32 alone, that are equal, that are beyond half precision, and where invalid."""
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    base = random.normal(size=(1, 16, 16)) * 10**exponent
+    scores = (base * (1 + random.integers(0, 4, (classes, 16, 16)) * 1e-6)).astype(np.float32)
+    valid = random.random((16, 16)) < 0.9
+    half = Scores("float16").encode(scores, valid)
+    assert half.dtype == np.float16
+    np.testing.assert_array_equal(half.astype(np.float32).argmax(0)[valid], scores.argmax(0)[valid])
+    assert np.isfinite(half[:, valid]).all()
+    assert np.isnan(half[:, ~valid]).all()
+    inside = np.abs(scores) < 65_472
+    errors = np.abs(half.astype(np.float32) - scores)[inside & valid]
+    assert (errors <= 1.5 * np.maximum(np.abs(scores)[inside & valid] * 2.0**-10, 2.0**-24)).all()
+
+
+def test_floats_are_packed_fast_and_maps_for_every_program(tmp_path: Path) -> None:
+    scores, valid = random_scores(3, (40, 40))
+    for product, expected in ((ClassMap(), "DEFLATE"), (Scores(), "ZSTD"), (Scores("float16"), "ZSTD"),
+                              (Scores("uint8"), "DEFLATE"), (Confidence(), "ZSTD")):  # fmt: skip
+        path = written(tmp_path, product, scores, valid, 256)
+        with rasterio.open(path) as dataset:
+            assert dataset.tags(ns="IMAGE_STRUCTURE")["COMPRESSION"] == expected
+        path.unlink()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 255))
+def test_a_map_has_the_first_of_the_highest_scores(seed: int, classes: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = random.integers(-2, 3, (classes, 9, 7)).astype(np.float32)  # with ties
+    valid = random.random((9, 7)) < 0.8
+    scores[:, ~valid] = random.choice([0, np.nan, np.inf])
+    before = scores.copy()
+    found = class_map(scores, valid)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.where(valid, before.argmax(0), 255))
+    np.testing.assert_array_equal(scores, before)

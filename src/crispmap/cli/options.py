@@ -165,7 +165,10 @@ class OutputFlags:
     ] = None
     scores_as: Annotated[
         Literal["float32", "float16", "uint8"],
-        typer.Option(help="How scores are stored: logits as float32 or float16, probabilities as uint8."),
+        typer.Option(
+            help="How scores are stored: logits as float32 or, smaller and with the same labels, float16; "
+            "probabilities as uint8."
+        ),
     ] = "float32"
 
     def outputs(self, out: Path, coarse: Path | None = None) -> Outputs:

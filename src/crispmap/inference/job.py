@@ -13,6 +13,7 @@ from crispmap.geo.squares import Squares
 from crispmap.inference.coarse import bands_by_name, gsd_ratio
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.plan import Cut
+from crispmap.inference.precision import KeptVerdicts, VerdictStore
 from crispmap.inference.scores import ScoreModels, score_work
 from crispmap.inference.squares import map_work
 from crispmap.inference.work import ScoreWork
@@ -38,6 +39,8 @@ class LoadedModels(ScoreModels):
     """Models from files, each loaded once and hashed at most once in a run, for all its scenes."""
 
     files: Mapping[str, Path] = field(default_factory=dict)  # by role: "coarse", "refiner"
+    # what trials of precisions have found
+    verdicts: VerdictStore = field(default_factory=KeptVerdicts, repr=False, compare=False)
 
     @classmethod
     def load(

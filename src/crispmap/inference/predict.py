@@ -12,9 +12,10 @@ from crispmap.events import SILENT, Events, progress
 from crispmap.files.quiet import FILTERS
 from crispmap.inference.coarse import gsd_ratio
 from crispmap.inference.job import GivenScores, LoadedModels, MapJob, OpenJob
-from crispmap.inference.options import PredictOptions
+from crispmap.inference.options import AUTO, PredictOptions
 from crispmap.inference.products import ClassMap, Confidence, Product, RecalibratedMap, Scores
-from crispmap.inference.run import MapResult, Output, is_made, make_maps
+from crispmap.inference.run import MapResult, Output, engine_of, is_made, make_maps
+from crispmap.inference.trial import settled_precision
 from crispmap.inference.work import Layer
 from crispmap.models.card import ModelCard, read_card
 from crispmap.raster.block_store import store_folder
@@ -96,6 +97,8 @@ def predict_scenes(
         for job in jobs[_KEPT_OPEN:]:
             with job.opened(models) as one:
                 pixels.append(_checked_pixels(one))
+        if several and options.precision == AUTO and not all(made):  # one precision for all
+            settled_precision(opened, engine_of(options), sum(pixels))
         with progress(events, f"{len(jobs)} maps", sum(pixels)) if len(jobs) > 1 else nullcontext(events) as whole:
 
             def mapped(number: int) -> MapResult:

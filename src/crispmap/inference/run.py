@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -21,17 +21,15 @@ from crispmap.events import SILENT, Events, Progress, progress
 from crispmap.files.dataset import open_dataset
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
-from crispmap.inference.engines.interface import PrecisionError
 from crispmap.inference.exactness import blended_tags, halo_tags
 from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_scene
 from crispmap.inference.job import OpenJob
 from crispmap.inference.options import AUTO, PredictOptions
 from crispmap.inference.plan import visit_blocks
-from crispmap.inference.precision import choose_precision
 from crispmap.inference.products import ClassMap, Product
 from crispmap.inference.seams import SeamCheck, check_seams
-from crispmap.inference.tiled import Pixels
-from crispmap.inference.work import Layer, ScoreWork, StackedScores
+from crispmap.inference.trial import settled_precision
+from crispmap.inference.work import Layer, ScoreWork
 from crispmap.raster.block_store import BlockStore, store_folder
 from crispmap.raster.fingerprint import fingerprint
 from crispmap.raster.journal import Journal
@@ -42,8 +40,6 @@ JOB_TAG = "CRISPMAP_JOB"  # the tag with the hash of all a map depends on
 PRECISION_TAG = "CRISPMAP_PRECISION"  # the tag with the reason why a map was computed in its precision
 ENGINE_TAG = "CRISPMAP_ENGINE"  # the tag with the engine that computed a map, and its precision
 SEAM_TAG = "CRISPMAP_SEAM_CHECK"  # the tag with the findings of a seam check
-_TRIED_PX = 16_000_000  # pixels of a scene below which a trial of other precisions takes longer than it can save
-_TRIED_BLOCKS, _TRIED_SIDE_PX = 8, 256
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ def make_maps(
             or an unfinished map of another job is in its place.
         ModelError: If a model was made for other bands or classes, or a score is no number; else as ``predict_scenes``.
     """
-    opened, work, facts = _settled(opened, options, store_folder(outputs[0].path))
+    opened, work, facts = _settled(opened, options, outputs[0].path, keep_made=keep_made)
     if len(schema) != work.classes:
         raise ModelError(
             f"{opened.job.scene} gives {number_of(work.classes, 'score')} a pixel for {len(schema)} classes.",
@@ -180,67 +176,41 @@ def _pixels(run: _Run, blocks: Iterable[Block]) -> int:
     return sum(block.height * block.width for block in blocks) * run.work.square_px**2
 
 
-def _settled(opened: OpenJob, options: PredictOptions, folder: Path) -> tuple[OpenJob, ScoreWork, dict[str, str]]:
+def engine_of(options: PredictOptions) -> EngineChoice:
+    """Return the engine that ``options`` choose, in float32 until its precision is settled."""
+    return EngineChoice(options.engine, "float32", options.device, available_cores())
+
+
+def _settled(
+    opened: OpenJob, options: PredictOptions, target: Path, *, keep_made: bool
+) -> tuple[OpenJob, ScoreWork, dict[str, str]]:
     """Return a job with the engine and the precision that ``options`` choose, its work, and what tags have about them.
 
-    An unfinished map in ``folder`` keeps the precision it was begun with.
+    An unfinished map keeps the precision it was begun with, and so does one that is made, where that may be kept.
     """
-    engine = EngineChoice(options.engine, "float32", options.device, available_cores())
-    facts = {}
-    if options.precision == AUTO:
-        precision, facts[PRECISION_TAG] = _begun_precision(folder) or _tried_precision(opened, engine)
-    else:
-        precision = cast(Precision, options.precision)
+    engine, facts, chosen = engine_of(options), {}, options.precision
+    if chosen == AUTO:
+        reason = _begun_precision(target) or (_made_precision(target) if keep_made else None)
+        if reason is None:
+            reason = settled_precision([opened], engine, math.prod(opened.image.grid.shape))
+        chosen, facts[PRECISION_TAG] = reason.split(";")[0], reason
+    precision = cast(Precision, chosen)
     opened = replace(opened, job=replace(opened.job, engine=replace(engine, precision=precision)))
     work = opened.work()
     return opened, work, {**facts, ENGINE_TAG: work.engine, **blended_tags(work)}
 
 
-def _begun_precision(folder: Path) -> tuple[Precision, str] | None:
+def _begun_precision(target: Path) -> str | None:
     """Return the precision an unfinished map was begun with, and why; None where there is none."""
     try:
-        reason = Journal.read(folder).identity["precision"]
+        return Journal.read(store_folder(target)).identity["precision"]
     except (OutputError, KeyError):  # opening the folder reports what is wrong with it
         return None
-    return cast(Precision, reason.split(";")[0]), reason
 
 
-def _tried_precision(opened: OpenJob, engine: EngineChoice) -> tuple[Precision, str]:
-    """Return the precision that pays on a sample of the scene, and why."""
-    grid = opened.image.grid
-    if grid.height * grid.width < _TRIED_PX:
-        return "float32", "float32; the scene is too small for a trial of others to pay"
-    side = _TRIED_SIDE_PX
-    opened = _for_trial(opened)
-    if opened.by_square is not None:
-        grid, side = opened.by_square.grid(grid), max(1, side // opened.by_square.side_px)
-    blocks = [block for block in grid.blocks(side) if block.shape == (side, side)]
-    sample = blocks[:: max(1, len(blocks) // _TRIED_BLOCKS)]
-    with ThreadPoolExecutor(engine.threads) as pool:
-
-        def open_at(precision: Precision) -> Callable[[], list[Pixels]]:
-            work = opened.work(replace(engine, precision=precision))
-            if isinstance(work, StackedScores):  # its tiles are remembered, so that a second look costs nothing
-                raise PrecisionError("Scores that go through rasters are computed in float32.", expected="float32")
-            return lambda: [found[0] for block in sample if (found := work.compute(block, pool)) is not None]
-
-        try:
-            choice = choose_precision(open_at)
-        except PrecisionError:
-            why = "works at another pixel size than the scene's" if not opened.models.blended else "is blended"
-            return "float32", f"float32; the network {why}"
-    return choice.precision, choice.tag
-
-
-def _for_trial(opened: OpenJob) -> OpenJob:
-    """Return the job without a wide halo: a trial is of the arithmetic, and would compute it many times."""
-    coarse = opened.models.coarse
-    if coarse is None or coarse.network.halo_px == coarse.network.train_margin_px:
-        return opened
-    coarse = replace(coarse, network=coarse.network.reading(0))
-    return replace(
-        opened, job=replace(opened.job, tile_px=_TRIED_SIDE_PX), models=replace(opened.models, coarse=coarse)
-    )
+def _made_precision(target: Path) -> str | None:
+    """Return the precision a map was made in, and why; None where it was given or there is no map."""
+    return _tags(target).get(PRECISION_TAG) if target.is_file() else None
 
 
 def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:

@@ -10,6 +10,11 @@ from crispmap.errors import InputError
 
 DEVICES = ("auto", "cpu", "cuda")
 _NUMBERED = re.compile(r"cuda:(\d{1,3})")
+_CPU_UNITS = {
+    torch.bfloat16: ("_is_avx512_bf16_supported", "_is_amx_tile_supported"),
+    torch.float16: ("_is_amx_fp16_supported",),  # without matrix units it is slower than float32
+}
+_TENSOR_CORES = (7, 0)  # compute capability from which CUDA devices have units for float16
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -41,3 +46,13 @@ def choose_device(name: str = "auto") -> torch.device:
             remedy="use the device cuda or auto",
         )
     return torch.device(name)
+
+
+def has_units(device: torch.device, dtype: torch.dtype = torch.bfloat16) -> bool:
+    """Return whether a device multiplies in a reduced precision faster than in float32; False where it is not told."""
+    if device.type == "cuda":
+        if dtype == torch.float16:
+            return torch.cuda.get_device_capability(device) >= _TENSOR_CORES
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    tests = (getattr(torch.cpu, name, None) for name in _CPU_UNITS.get(dtype, ()))
+    return device.type == "cpu" and any(test is not None and bool(test()) for test in tests)

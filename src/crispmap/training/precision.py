@@ -12,6 +12,7 @@ from torch import Tensor
 
 from crispmap.data.batches import Batch, PatchBatches, in_order
 from crispmap.data.sampling import PatchSampler
+from crispmap.models.device import has_units
 from crispmap.training.options import TrainerOptions
 from crispmap.training.task import RefinerTask, SegmentationTask
 
@@ -68,14 +69,6 @@ def choose_precision(task: SegmentationTask, sampler: PatchSampler, options: Tra
     alike = loss <= MOST_LOSS and gradient <= MOST_GRADIENT  # not so where one is no number
     found = f"bfloat16 changes the loss by {loss:.2g} of its value, the gradient by {gradient:.2g}"
     return TrainingPrecision("bfloat16" if alike else "float32", found)
-
-
-def has_units(device: torch.device) -> bool:
-    """Return whether a device multiplies in bfloat16 faster than in float32; False where PyTorch does not tell."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return device.type == "cpu" and any(test is not None and bool(test()) for test in tests)
 
 
 def _device(name: str) -> torch.device:

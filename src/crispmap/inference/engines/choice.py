@@ -43,3 +43,14 @@ class EngineChoice:
         from crispmap.models.device import choose_device
 
         return self.name in ("auto", "torch") and choose_device(self.device).type == "cuda"
+
+    @property
+    def faster_precisions(self) -> tuple[Precision, ...]:
+        """The precisions that the device has units for, so that they are faster than float32; the most exact first."""
+        import torch
+
+        from crispmap.models.device import choose_device, has_units
+
+        device = choose_device(self.device if self.on_cuda else "cpu")
+        found: list[tuple[Precision, torch.dtype]] = [("float16", torch.float16), ("bfloat16", torch.bfloat16)]
+        return tuple(name for name, dtype in found if self.name != "onnxruntime" and has_units(device, dtype))

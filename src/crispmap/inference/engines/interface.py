@@ -36,6 +36,13 @@ class Engine(Protocol):
     @property
     def text(self) -> str: ...  # noqa: D102 - as above
 
+    def at(self, precision: Precision) -> Engine:
+        """Return an engine of the same network in another precision, made in less time than from the network.
+
+        Raises:
+            PrecisionError: If it is not offered.
+        """
+
     def run(self, *inputs: Array) -> list[FloatArray]:
         """Return what the network's ``forward`` gives, one float32 array an output, batch axis and all.
 

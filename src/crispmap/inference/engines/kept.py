@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from crispmap.inference.engines.choice import EngineChoice
 from crispmap.inference.engines.interface import Array, Engine
@@ -14,6 +15,8 @@ from crispmap.inference.engines.opening import open_engine
 if TYPE_CHECKING:
     from torch import nn
 
+_Key: TypeAlias = tuple[str, EngineChoice, tuple[tuple[tuple[int, ...], str], ...]]
+"""Role, choice, and shape and dtype of each input."""
 _KEPT = 2
 """Engines kept: of a network and a refiner that work apart."""
 
@@ -25,7 +28,7 @@ class KeptEngines:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Any, Engine] = OrderedDict()
+        self._kept: OrderedDict[_Key, Engine] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(
@@ -42,8 +45,19 @@ class KeptEngines:
         key = role, choice, tuple((one.shape, one.dtype.str) for one in example)
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = open_engine(module(), example, choice)
+                alike = self._in_another_precision(key)
+                self._kept[key] = (
+                    open_engine(module(), example, choice) if alike is None else alike.at(choice.precision)
+                )
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
             return self._kept[key]
+
+    def _in_another_precision(self, key: _Key) -> Engine | None:
+        """Return an engine kept that differs in its precision alone."""
+        role, choice, inputs = key
+        for (other_role, other, other_inputs), engine in self._kept.items():
+            if (other_role, other_inputs) == (role, inputs) and replace(other, precision=choice.precision) == choice:
+                return engine
+        return None

@@ -42,6 +42,10 @@ class OnnxRuntimeEngine:
             raise refusal("ONNX Runtime", error) from error
         self._names = [one.name for one in self._session.get_inputs()]
 
+    def at(self, precision: Precision) -> OnnxRuntimeEngine:  # noqa: D102 - as the protocol
+        check_precision("ONNX Runtime", precision, (self.precision,))
+        return self
+
     def run(self, *inputs: Array) -> list[FloatArray]:  # noqa: D102 - as the protocol
         check_finite_inputs(inputs)
         results: list[FloatArray] = self._session.run(None, dict(zip(self._names, inputs, strict=True)))

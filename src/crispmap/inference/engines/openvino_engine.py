@@ -39,25 +39,39 @@ class OpenVinoEngine:
     def __init__(
         self, module: nn.Module, example: tuple[Array, ...], precision: Precision = "float32", threads: int = 1
     ) -> None:
-        ov = import_openvino()
-        core = _core()
-        check_precision("OpenVINO", precision, _offered(core))
+        self._version = import_openvino().__version__.split("-")[0]
+        check_precision("OpenVINO", precision, _offered(_core()))
+        try:
+            self._model = _converted(module, example)
+        except Exception as error:
+            raise refusal("OpenVINO", error) from error
+        self._threads = threads
+        self._compile(precision)
+
+    def _compile(self, precision: Precision) -> None:
         self.precision: Precision = precision
-        self.text = f"openvino {ov.__version__.split('-')[0]}, {precision}, cpu"
+        self.text = f"openvino {self._version}, {precision}, cpu"
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "NUM_STREAMS": threads,
-            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": self._threads,
+            "INFERENCE_NUM_THREADS": self._threads,
             # Pinned, the processes of a cluster would crowd the same first cores.
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            compiled = core.compile_model(_converted(module, example), "CPU", settings)
+            compiled = _core().compile_model(self._model, "CPU", settings)
         except Exception as error:
             raise refusal("OpenVINO", error) from error
         self._requests: LifoQueue[Any] = LifoQueue()
-        for _ in range(threads):
+        for _ in range(self._threads):
             self._requests.put(compiled.create_infer_request())
+
+    def at(self, precision: Precision) -> OpenVinoEngine:
+        """Return an engine of the same converted network: converting takes several times as long as compiling."""
+        check_precision("OpenVINO", precision, _offered(_core()))
+        other = copy.copy(self)
+        other._compile(precision)
+        return other
 
     def run(self, *inputs: Array) -> list[FloatArray]:  # noqa: D102 - as the protocol
         check_finite_inputs(inputs)

@@ -41,6 +41,9 @@ class TorchEngine:
         if self._on_cuda:
             self._module = self._module.to(memory_format=torch.channels_last)
 
+    def at(self, precision: Precision) -> TorchEngine:  # noqa: D102 - as the protocol
+        return TorchEngine(self._module, self.device, precision)
+
     def run(self, *inputs: Array) -> list[FloatArray]:
         """Return what the network's ``forward`` gives; see ``Engine.run``. Inputs may have any shape it takes."""
         check_finite_inputs(inputs)
