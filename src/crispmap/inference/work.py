@@ -69,7 +69,7 @@ class DirectScores:
         self._image, self._scores, self._network = image, scores, network
         plan = TilePlan(self.grid.shape, (self.tile_px, self.tile_px))
         self._plan = plan.shifted(network.stride_px) if cut.shifted else plan
-        self._engine = (engines or KeptEngines()).open("map", lambda: network, self._example(), choice)
+        self._engine = (engines or KeptEngines()).open(network.source, self._example(), choice)
         self.engine = self._engine.text
 
     def _example(self) -> tuple[NDArray[np.generic], ...]:
@@ -122,7 +122,7 @@ class DirectScores:
     ) -> tuple[NDArray[np.generic], ...]:
         """Return what the network takes for a tile, from arrays cut around it."""
         picture = np.ascontiguousarray(image)[None]
-        if self._network.network is None:
+        if self._network.coarse is None:
             return np.ascontiguousarray(scores, np.float32)[None], picture
         if self._network.refiner is None:
             return (picture,)

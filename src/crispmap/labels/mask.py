@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from geopandas import GeoDataFrame
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.io import DatasetReader
@@ -36,16 +36,16 @@ from crispmap.files.north_up import in_order_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
-from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers, grid_box
 from crispmap.labels.mask_checks import check_threshold, refuse_class_as_nodata, warn_of_black_and_white
 from crispmap.labels.mask_values import count_codes, read_codes, read_grey, traits_of
 from crispmap.labels.osm import default_schema
-from crispmap.labels.rasterize import VectorLabels
-from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
-from crispmap.labels.vectors import read_vectors
+from crispmap.labels.reader import PARQUET_SUFFIXES, SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.warped import WarpedRaster
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE, BoolArray, LabelArray
+
+if TYPE_CHECKING:  # masks are read without what vectors need
+    from geopandas import GeoDataFrame
 
 _SURVEY_PX = 1024
 _MOST_VALUES = 1 << 16  # a one-band raster of more distinct values is an image
@@ -77,11 +77,15 @@ def open_labels(
     try:
         if not is_vector_file(path):
             return MaskLabels(path, schema, grid, options=options)
+        from crispmap.labels.vectors import read_vectors
+
         features = read_vectors(path, schema, grid=grid, options=options, points=True)
     except LabelError as error:
         if is_vector_file(path) or not isinstance(error.__cause__, SceneError):
             raise
         features = _read_as_vectors(path, schema, grid, options, error)
+    from crispmap.labels.rasterize import VectorLabels
+
     return VectorLabels(
         features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched,
         point_px=options.point_px,
@@ -92,6 +96,9 @@ def _read_as_vectors(
     path: Path, schema: ClassSchema, grid: Grid, options: LabelOptions, error: LabelError
 ) -> GeoDataFrame:
     """Return the vectors of a file that is no raster and whose name does not show what it is, else raise its error."""
+    from crispmap.labels.layers import drawn_layers
+    from crispmap.labels.vectors import read_vectors
+
     try:
         drawn_layers(path, points=True)
     except LabelError:
@@ -189,6 +196,8 @@ class MaskLabels:
 
     def _require_overlap(self, own: Grid) -> None:
         """Raise LabelError unless mask and grid overlap; GDAL's own error is obscure."""
+        from crispmap.labels.layers import grid_box
+
         (left, bottom, right, top), wanted = own.bounds, grid_box(self.grid, own.crs)
         if wanted is None or (
             turns_between(wanted[::2], (left, right), own.crs) and wanted[1] < top and bottom < wanted[3]

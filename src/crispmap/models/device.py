@@ -1,12 +1,18 @@
-"""The device PyTorch runs on."""
+"""The device PyTorch runs on. Importing it, and asking whether there may be CUDA, loads no torch."""
 
 from __future__ import annotations
 
+import ctypes
 import re
-
-import torch
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crispmap.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = ("auto", "cpu", "cuda")
 _NUMBERED = re.compile(r"cuda:(\d{1,3})")
@@ -23,6 +29,8 @@ def choose_device(name: str = "auto") -> torch.device:
         raise InputError(
             f"There is no device {name!r}.", expected=f"one of {', '.join(DEVICES)}, or cuda:0, cuda:1, .."
         )
+    import torch
+
     if name == "cpu":
         return torch.device("cpu")
     available = torch.cuda.is_available()
@@ -41,3 +49,18 @@ def choose_device(name: str = "auto") -> torch.device:
             remedy="use the device cuda or auto",
         )
     return torch.device(name)
+
+
+@cache
+def cuda_may_be_here() -> bool:
+    """Return whether PyTorch might find a CUDA device: False is sure, and takes no more than a look for its driver.
+
+    PyTorch reaches NVIDIA's devices by the driver's library, and AMD's, which it calls CUDA too, by ``/dev/kfd``.
+    """
+    if sys.platform == "darwin":
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return Path("/dev/kfd").exists()
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -14,9 +13,9 @@ from torch import Tensor, nn
 
 from crispmap.errors import ModelError, number_of
 from crispmap.files.atomic import check_free, write_atomically
-from crispmap.models.architecture import Architecture
+from crispmap.models.architecture import Architecture, Kind
 from crispmap.models.base import CoarseNetwork, Refiner
-from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
+from crispmap.models.card import CARD_KEY, ModelCard, card_in, check_kind, model_hash, opened_model, read_card
 from crispmap.models.migration import migrated_weights
 from crispmap.models.model import CoarseModel, Model, RefinerModel
 from crispmap.models.registry import architectures
@@ -42,7 +41,7 @@ def load_model(path: str | Path) -> CoarseModel | RefinerModel: ...
 def load_model(path: str | Path, kind: Literal["coarse"]) -> CoarseModel: ...
 @overload
 def load_model(path: str | Path, kind: Literal["refiner"]) -> RefinerModel: ...
-def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | RefinerModel:
+def load_model(path: str | Path, kind: Kind | None = None) -> CoarseModel | RefinerModel:
     """Return a model in evaluation mode on the CPU; only the network that its card names is imported.
 
     Args:
@@ -58,10 +57,7 @@ def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | Refin
         metadata = file.metadata() or {}
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     card = card_in(metadata, path)
-    if kind is not None and card.kind != kind:
-        raise ModelError(
-            f"{path} holds a {card.kind} model.", expected=f"a {kind} model", remedy="give the other model file here"
-        )
+    check_kind(card, kind, path)
     network = _built(card, migrated_weights(weights), path)
     _check_card(card, network, path)
     if isinstance(network, CoarseNetwork):
@@ -152,9 +148,3 @@ def _check_card(card: ModelCard, network: CoarseNetwork | Refiner, path: Path) -
             expected=f"those of its network: {network.radius_px} and {stride_px}",
             remedy="the file is damaged; train or fetch the model again",
         )
-
-
-def model_hash(path: Path) -> str:
-    """Return the SHA-256 of a model file as hexadecimal text, as in the tags of maps."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -40,6 +40,10 @@ class EngineChoice:
     @property
     def on_cuda(self) -> bool:
         """Whether the network runs on a CUDA device; InputError if the device is unknown or absent."""
-        from crispmap.models.device import choose_device
+        from crispmap.models.device import choose_device, cuda_may_be_here
 
-        return self.name in ("auto", "torch") and choose_device(self.device).type == "cuda"
+        if self.name not in ("auto", "torch") or self.device == "cpu":
+            return False
+        if self.device == "auto" and not cuda_may_be_here():
+            return False
+        return choose_device(self.device).type == "cuda"

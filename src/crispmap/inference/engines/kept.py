@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crispmap.inference.engines.choice import EngineChoice
 from crispmap.inference.engines.interface import Array, Engine
 from crispmap.inference.engines.opening import open_engine
-
-if TYPE_CHECKING:
-    from torch import nn
+from crispmap.inference.engines.source import NetworkSource
 
 _KEPT = 2
 """Engines kept: of a network and a refiner that work apart."""
@@ -28,21 +25,15 @@ class KeptEngines:
         self._kept: OrderedDict[Any, Engine] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(
-        self, role: str, module: Callable[[], nn.Module], example: tuple[Array, ...], choice: EngineChoice
-    ) -> Engine:
-        """Return the engine of a network, opened now or kept from before.
+    def open(self, source: NetworkSource, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
+        """Return the engine of a network, opened now or kept from before; see ``open_engine``.
 
-        Args:
-            role: Which of its owner's networks it is.
-            module: Returns the network.
-            example: As ``open_engine`` takes it.
-            choice: Likewise.
+        Networks are told apart by their role.
         """
-        key = role, choice, tuple((one.shape, one.dtype.str) for one in example)
+        key = source.role, choice, tuple((one.shape, one.dtype.str) for one in example)
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = open_engine(module(), example, choice)
+                self._kept[key] = open_engine(source, example, choice)
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)

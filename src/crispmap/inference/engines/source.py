@@ -1,0 +1,25 @@
+"""Where an engine gets a network from: it is loaded only where its graph is not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """A network that an engine may be opened for."""
+
+    role: str  # which of its owner's networks it is
+    module: Callable[[], nn.Module]  # returns it
+    # all that decides what it computes; empty where that is not known, and its graph is not kept
+    identity: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, role: str, network: Any) -> NetworkSource:
+        """Return a coarse network or refiner as inference runs it."""
+        return cls(role, network.for_inference, getattr(network, "identity", ()))
