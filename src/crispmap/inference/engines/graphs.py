@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -78,8 +77,10 @@ class TorchOnlyError(InputError):
 @cache
 def _processor() -> str:
     """Return the kind of processor: what PyTorch folds while it exports may differ in the last digit on another."""
-    facts = [platform.machine(), platform.processor()]
-    with suppress(OSError):
+    facts = [platform.machine()]
+    try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
-        facts += [line for line in lines if line.startswith(("model name", "flags", "Features"))]
+        facts += [line for line in lines if line.startswith(("model name", "flags", "CPU part", "Features"))]
+    except OSError:
+        facts.append(platform.processor())
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
