@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from small_models import SCHEMA, StridedNetwork
 
 from crispmap.errors import CrispmapWarning, ModelError
 from crispmap.files.cache import VARIABLE, user_cache
-from crispmap.inference.engines import EngineChoice, NetworkSource, graphs, open_engine, openvino_engine
+from crispmap.inference.engines import EngineChoice, NetworkSource, export, graphs, open_engine, openvino_engine
 from crispmap.inference.job import GivenScores
 from crispmap.inference.network import MapNetwork
 from crispmap.inference.options import PredictOptions
@@ -178,7 +179,7 @@ def test_another_graph_is_made_for_whatever_decides_it(folder, cache, monkeypatc
     network = lazy.open_coarse(folder / "fcn.safetensors").network
 
     def kept(role="coarse", reading=0, side=8, dtype=np.float32, engine="openvino") -> bytes:
-        other = network if reading == 0 else type(network)(network.sha256, {**network._known, "halo_px": reading}, list)
+        other = type(network)(network.sha256, {**network._known, "halo_px": reading}, list, any_shape=False)
         source = dataclasses.replace(NetworkSource.of(role, other), module=StridedNetwork)
         content = np.random.default_rng().bytes(20)
         return graphs.kept_graph(source, (np.zeros((1, side), dtype),), engine, lambda *_: content, ("openvino",))
@@ -195,6 +196,48 @@ def test_another_graph_is_made_for_whatever_decides_it(folder, cache, monkeypatc
     names = {"shape": "side", "halo": "reading"}
     changed = {names.get(change, change): other[change]} if change in other else {}
     assert kept(**changed) == kept(**changed) != first
+
+
+ANY_SHAPE = {name: one for name, one in architectures().items() if one.any_shape}
+SMALL = {"unet-lite0": {"depth": 3, "radius_px": 56}, "rnn": {"iterations": 2, "filters": 4, "hidden": 4}}
+
+
+def graph_of(module: torch.nn.Module, *shapes: tuple[int, ...]) -> list[bytes]:
+    """The network's graph without the names in it, which count on from graph to graph, and its constants."""
+    graph = export.openvino_graph(module, tuple(np.zeros(shape, np.float32) for shape in shapes))
+    operations, weights = openvino_engine._unpacked(graph)
+    return [re.sub(rb'names?="[^"]*"', b"", operations), weights]
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(one, marks=pytest.mark.slow if one == "unet-resnet50" else ()) for one in ANY_SHAPE
+])  # fmt: skip
+def test_a_graph_said_to_be_of_any_shape_is_the_same_for_all(name: str) -> None:
+    torch.manual_seed(0)
+    network = ANY_SHAPE[name].build(bands=3, classes=3, **SMALL.get(name, {})).eval()
+    stride_px = getattr(network, "stride_px", 1)
+    margin_px = network.margin_px if name == "rnn" else network.halo_px
+    found = []
+    for rows, cols in ((1, 1), (2, 5), (7, 4)):
+        sides = rows * stride_px + 2 * margin_px, cols * stride_px + 2 * margin_px
+        found.append(graph_of(network.for_inference(), *((1, 3, *sides),) * (2 if name == "rnn" else 1)))
+    assert found[0] == found[1] == found[2]
+
+
+def test_one_graph_serves_scenes_of_any_shape(folder, tmp_path, cache, exports, monkeypatch) -> None:
+    with rasterio.open(folder / "scene.tif") as whole:
+        profile, pixels = whole.profile, whole.read()
+    for name, (height, width) in (("a", (70, 33)), ("b", (30, 64))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "coarser.safetensors").write_bytes((folder / "coarser.safetensors").read_bytes())
+        with rasterio.open(tmp_path / name / "scene.tif", "w", **{**profile, "height": height, "width": width}) as part:
+            part.write(pixels[:, :height, :width])
+            part.descriptions = BANDS
+    mapped(folder, tmp_path / "map.tif", "coarser")
+    found = [mapped(tmp_path / name, tmp_path / "map.tif", "coarser") for name in ("a", "b")]
+    assert exports == ["openvino"]
+    monkeypatch.setenv(VARIABLE, "off")
+    assert found == [mapped(tmp_path / name, tmp_path / "map.tif", "coarser") for name in ("a", "b")]
 
 
 def test_network_and_refiner_as_one_are_told_from_each_alone(folder, cache) -> None:

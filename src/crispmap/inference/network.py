@@ -44,10 +44,11 @@ class MapNetwork:
     @property
     def source(self) -> NetworkSource:
         """What engines compute it with, kept where both models are of files."""
-        parts = [None if one is None else NetworkSource.of("", one.network) for one in (self.coarse, self.refiner)]
-        known = all(part is None or part.identity for part in parts)
-        identity = [" ".join(part.identity) if part else "none" for part in parts] if known else []
-        return NetworkSource("map", self.module, tuple(identity))
+        both = [None if one is None else NetworkSource.of("", one.network) for one in (self.coarse, self.refiner)]
+        parts = [part for part in both if part is not None]
+        known, any_shape = all(part.identity for part in parts), all(part.any_shape for part in parts)
+        identity = tuple(" ".join(part.identity) if part else "none" for part in both) if known else ()
+        return NetworkSource("map", self.module, identity, any_shape)
 
     def module(self) -> MapModule:
         """Return the module that computes it; its networks are loaded now."""

@@ -21,7 +21,7 @@ from crispmap.geo.squares import Squares
 from crispmap.models.architecture import Kind
 from crispmap.models.card import check_kind, model_hash, read_card
 from crispmap.models.model import CoarseModel, Model, RefinerModel
-from crispmap.models.registry import is_declared
+from crispmap.models.registry import architectures, is_declared
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,8 +35,8 @@ _LIBRARIES = ("torch", "segmentation-models-pytorch", "timm")
 class LazyNetwork:
     """A network of a model file that stands in for it until more is asked of it than the numbers it is tiled by."""
 
-    def __init__(self, sha256: str, known: Mapping[str, Any], load: Callable[[], Any]) -> None:
-        self.sha256, self._known, self._load = sha256, known, cache(load)
+    def __init__(self, sha256: str, known: Mapping[str, Any], load: Callable[[], Any], any_shape: bool) -> None:
+        self.sha256, self.any_shape, self._known, self._load = sha256, any_shape, known, cache(load)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # copies ask for what they have not been given yet
@@ -51,7 +51,7 @@ class LazyNetwork:
     def reading(self, context_px: int) -> Self:
         """Return it with other context; see ``CoarseNetwork.reading``."""
         halo_px = read_context(context_px, self._known["train_margin_px"], self._known["stride_px"])
-        return type(self)(self.sha256, {**self._known, "halo_px": halo_px}, self._load)
+        return type(self)(self.sha256, {**self._known, "halo_px": halo_px}, self._load, self.any_shape)
 
     def for_inference(self) -> nn.Module:
         """Return the module that engines take; see ``CoarseNetwork.for_inference``."""
@@ -117,14 +117,15 @@ def _opened(path: Path, kind: Kind) -> Model[Any]:
             )
         return network
 
+    any_shape = architectures()[card.architecture].any_shape
     if kept is not None:
-        return Model(cast(Any, LazyNetwork(sha256, _known(kept), load)), card)
+        return Model(cast(Any, LazyNetwork(sha256, _known(kept), load, any_shape)), card)
     network = load()
     facts = {name: getattr(network, name) for name in (_COARSE if kind == "coarse" else _REFINER)}
     squares: Squares | None = getattr(network, "squares", None)
     kept = json.dumps({**facts, "squares": None if squares is None else squares.to_json()}).encode()
     user_cache().put(key, kept)
-    return Model(cast(Any, LazyNetwork(sha256, _known(kept), lambda: network)), card)
+    return Model(cast(Any, LazyNetwork(sha256, _known(kept), lambda: network, any_shape)), card)
 
 
 def _loaded(path: Path, kind: Kind) -> Model[Any]:

@@ -25,7 +25,7 @@ _CHATTY = "torch.onnx._internal.exporter._registration"  # warns at every export
 
 
 def openvino_graph(module: nn.Module, example: tuple[Array, ...]) -> bytes:
-    """Return the network as OpenVINO's model with inputs of the example's shapes and dtypes, in one piece."""
+    """Return the network, traced on an example, as OpenVINO's model in one piece; its inputs have no shapes yet."""
     ov = import_openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -34,7 +34,6 @@ def openvino_graph(module: nn.Module, example: tuple[Array, ...]) -> bytes:
         decoder = TorchScriptPythonDecoder(frozen, example_input=tensors, trace_kwargs={"check_trace": False})
         front_end = FrontEndManager().load_by_framework("pytorch")
         model = front_end.convert(front_end.load(decoder))
-    model.reshape({place: ov.PartialShape(array.shape) for place, array in enumerate(example)})
     with tempfile.TemporaryDirectory() as folder:
         operations, weights = Path(folder, "graph.xml"), Path(folder, "graph.bin")
         ov.serialize(model, operations, weights)

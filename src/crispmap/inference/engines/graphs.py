@@ -28,7 +28,8 @@ def kept_graph(
 ) -> bytes:
     """Return the graph of a network for an engine: that of an earlier run, or exported now and kept.
 
-    A kept graph is of the same model files, code, libraries, kind of processor, and shapes: it gives the same bytes.
+    A kept graph is of the same model files, code, libraries, kind of processor, and shapes, where it depends on them:
+    it gives the same bytes. Those for OpenVINO have yet to be given their shapes.
 
     Raises:
         InputError: If no engine but PyTorch can take the network.
@@ -36,10 +37,11 @@ def kept_graph(
     """
     if not source.identity:
         return export(checked_module(source, engine), example)
+    any_shape = source.any_shape and engine == "openvino"
     key = {
         "what": f"{source.role} network for {engine}",
         "network": source.identity,
-        "inputs": [[*one.shape, one.dtype.str] for one in example],
+        "inputs": [[*(() if any_shape else one.shape), one.dtype.str] for one in example],
         "processor": _processor(),
         **code_identity(),
         **versions(*libraries),

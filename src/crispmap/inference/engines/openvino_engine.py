@@ -50,7 +50,9 @@ class OpenVinoEngine:
         graph = kept_graph(source, example, self.name, _exported, ("openvino",))
         try:
             # Read back in any case: what was traced just now and what is kept then give the same bytes for sure.
-            compiled = core.compile_model(core.read_model(*_unpacked(graph)), "CPU", settings)
+            model = core.read_model(*_unpacked(graph))
+            model.reshape({place: ov.PartialShape(array.shape) for place, array in enumerate(example)})
+            compiled = core.compile_model(model, "CPU", settings)
         except Exception as error:
             raise refusal("OpenVINO", error) from error
         self._requests: LifoQueue[Any] = LifoQueue()

@@ -18,8 +18,10 @@ class NetworkSource:
     module: Callable[[], nn.Module]  # returns it
     # all that decides what it computes; empty where that is not known, and its graph is not kept
     identity: tuple[str, ...] = ()
+    any_shape: bool = False  # whether one graph serves inputs of any shape
 
     @classmethod
     def of(cls, role: str, network: Any) -> NetworkSource:
         """Return a coarse network or refiner as inference runs it."""
-        return cls(role, network.for_inference, getattr(network, "identity", ()))
+        shared = getattr(network, "identity", ()), getattr(network, "any_shape", False)
+        return cls(role, network.for_inference, *shared)
