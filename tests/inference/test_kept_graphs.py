@@ -202,9 +202,10 @@ ANY_SHAPE = {name: one for name, one in architectures().items() if one.any_shape
 SMALL = {"unet-lite0": {"depth": 3, "radius_px": 56}, "rnn": {"iterations": 2, "filters": 4, "hidden": 4}}
 
 
-def graph_of(module: torch.nn.Module, *shapes: tuple[int, ...]) -> list[bytes]:
+def graph_of(module: torch.nn.Module, *inputs: np.ndarray) -> list[bytes]:
     """The network's graph without the names in it, which count on from graph to graph, and its constants."""
-    graph = export.openvino_graph(module, tuple(np.zeros(shape, np.float32) for shape in shapes))
+    example = tuple(one.astype(np.float32) if one.ndim == 4 else one for one in inputs)
+    graph = export.openvino_graph(module, example)
     operations, weights = openvino_engine._unpacked(graph)
     return [re.sub(rb'names?="[^"]*"', b"", operations), weights]
 
@@ -220,8 +221,20 @@ def test_a_graph_said_to_be_of_any_shape_is_the_same_for_all(name: str) -> None:
     found = []
     for rows, cols in ((1, 1), (2, 5), (7, 4)):
         sides = rows * stride_px + 2 * margin_px, cols * stride_px + 2 * margin_px
-        found.append(graph_of(network.for_inference(), *((1, 3, *sides),) * (2 if name == "rnn" else 1)))
+        found.append(graph_of(network.for_inference(), *[np.zeros((1, 3, *sides))] * (2 if name == "rnn" else 1)))
     assert found[0] == found[1] == found[2]
+
+
+def test_the_graph_of_network_and_refiner_as_one_is_the_same_for_all_shapes(folder) -> None:
+    both = MapNetwork(
+        load_model(folder / "fcn.safetensors", "coarse"), load_model(folder / "rnn.safetensors", "refiner")
+    )
+    found = []
+    for rows, cols in ((4, 4), (12, 20)):
+        image, inner = ((rows + 2 * one, cols + 2 * one) for one in (both.margin_px, both.halo_px))
+        places = np.arange(inner[0]), np.arange(inner[1])
+        found.append(graph_of(both.module(), np.zeros((1, 3, *image)), np.ones((1, 1, *inner)), *places))
+    assert found[0] == found[1]
 
 
 def test_one_graph_serves_scenes_of_any_shape(folder, tmp_path, cache, exports, monkeypatch) -> None:

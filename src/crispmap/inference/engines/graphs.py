@@ -35,9 +35,10 @@ def kept_graph(
         InputError: If no engine but PyTorch can take the network.
         ModelError: If a weight is infinite or not a number.
     """
-    if not source.identity:
-        return export(checked_module(source, engine), example)
     any_shape = source.any_shape and engine == "openvino"
+    traced = source.smallest if any_shape and source.smallest else example
+    if not source.identity:
+        return export(checked_module(source, engine), traced)
     key = {
         "what": f"{source.role} network for {engine}",
         "network": source.identity,
@@ -48,7 +49,7 @@ def kept_graph(
     }
     graph = user_cache().get(key)
     if graph is None:
-        graph = export(checked_module(source, engine), example)
+        graph = export(checked_module(source, engine), traced)
         user_cache().put(key, graph)
     return graph
 

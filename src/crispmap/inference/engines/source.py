@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from crispmap.inference.engines.interface import Array
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -19,6 +21,7 @@ class NetworkSource:
     # all that decides what it computes; empty where that is not known, and its graph is not kept
     identity: tuple[str, ...] = ()
     any_shape: bool = False  # whether one graph serves inputs of any shape
+    smallest: tuple[Array, ...] = ()  # the smallest inputs it takes, to be traced on where one graph serves any
 
     @classmethod
     def of(cls, role: str, network: Any) -> NetworkSource:
