@@ -97,7 +97,7 @@ def bench_share(folder: Path, size_px: int, turns: int) -> None:
             network = MapNetwork(opened.models.coarse, None)
         windows = (-(-size_px // side)) ** 2
         window = np.random.default_rng(0).standard_normal((1, 3, side + 2 * halo, side + 2 * halo), np.float32)
-        engine = open_engine(network, (window,), choice)
+        engine = open_engine(network.source, (window,), choice)
         bare, whole = [], []
         with ThreadPoolExecutor(THREADS) as pool:
             engine.run(window)

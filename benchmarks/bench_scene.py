@@ -149,7 +149,7 @@ def print_bare_rate(model: Path, refiner: Path, precision: Precision) -> None:
     images = (random.standard_normal((1, coarse.network.bands, outer, outer), np.float32) for _ in range(BARE_TILES))
     tiles = [(image, known, *places) for image in images]
     try:
-        engine = open_engine(network, tiles[0], EngineChoice(precision=precision, threads=THREADS))
+        engine = open_engine(network.source, tiles[0], EngineChoice(precision=precision, threads=THREADS))
     except InputError as error:
         print(json.dumps({"refused": str(error).splitlines()[0]}))
         return

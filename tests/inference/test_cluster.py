@@ -196,5 +196,6 @@ def test_without_dask_the_remedy_is_told(job, tmp_path, monkeypatch):
     [("cuda", 3, 2, "cuda:1"), ("auto", "0", 4, "cuda:0"), ("cuda", "gpu-node", 4, "cuda"), ("cpu", 1, 4, "cpu")],
 )
 def test_workers_of_a_machine_share_out_its_gpus(monkeypatch, device, worker, count, expected):
+    monkeypatch.setattr("crispmap.models.device.cuda_may_be_here", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
     assert cluster._device(device, worker) == expected

@@ -35,6 +35,13 @@ CASES = [
 ]
 
 
+def fused() -> MapNetwork:
+    return MapNetwork(
+        Model(fcn_rnn(BANDS, CLASSES), coarse_card()),
+        Model(RecurrentRefiner(CLASSES, BANDS, iterations=2, filters=4, hidden=6), refiner_card()),
+    )
+
+
 def module(name: str) -> nn.Module:
     torch.manual_seed(3)
     if name == "fcn-rnn":
@@ -42,10 +49,7 @@ def module(name: str) -> nn.Module:
     if name == "fcn-igarss":
         return fcn_igarss(BANDS, 2)
     if name == "fused":
-        return MapNetwork(
-            Model(fcn_rnn(BANDS, CLASSES), coarse_card()),
-            Model(RecurrentRefiner(CLASSES, BANDS, iterations=2, filters=4, hidden=6), refiner_card()),
-        )
+        return fused().module()
     if name in PADDED:
         return padded(name).for_inference()
     variant, features = name.split(", ")
@@ -79,7 +83,7 @@ def example(name: str, seed: int = 0) -> tuple[Array, ...]:
     if name != "fused":
         margin_px = refiner(*name.split(", ")).margin_px
         return maps(CLASSES, margin_px), maps(BANDS, margin_px)
-    network = module(name)
+    network = fused()
     known = (rng.random((1, 1, SIDE_PX + 2 * network.halo_px, SIDE_PX + 2 * network.halo_px)) < 0.9).astype(np.float32)
     places = reflected_places(Block(0, SIDE_PX, SIDE_PX, SIDE_PX), network.halo_px, (200, SIDE_PX + 9))
     return maps(BANDS, network.margin_px), known, *places

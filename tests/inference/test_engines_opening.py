@@ -15,6 +15,7 @@ from torch import nn
 from crispmap.errors import CrispmapWarning, InputError
 from crispmap.inference.engines import ENGINES, EngineChoice, open_engine
 from crispmap.inference.engines.interface import PrecisionError
+from crispmap.models import device
 
 IMAGE = np.zeros((1, 2, 30, 30), np.float32)
 
@@ -117,6 +118,7 @@ def test_choices_that_do_not_exist_are_refused(fields, expected):
 
 
 def test_what_runs_on_cuda(monkeypatch):
+    monkeypatch.setattr(device, "cuda_may_be_here", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [EngineChoice(name).on_cuda for name in ENGINES] == [True, True, False, False]
     assert not EngineChoice(device="cpu").on_cuda

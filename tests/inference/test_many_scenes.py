@@ -16,7 +16,7 @@ from crispmap.errors import CrispmapWarning, SceneError
 from crispmap.events import progress
 from crispmap.files.quiet import ignoring
 from crispmap.inference import predict
-from crispmap.inference.engines import KeptEngines, kept
+from crispmap.inference.engines import KeptEngines, NetworkSource, kept
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes
 from crispmap.models.card import ModelCard
@@ -77,9 +77,9 @@ def test_each_map_has_the_bytes_of_its_scene_mapped_alone(folder: Path, tmp_path
 def test_one_engine_serves_all_scenes_of_a_shape(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    def counted(module, example, choice):
+    def counted(source, example, choice):
         opened.append(example[0].shape)
-        return open_engine(module, example, choice)
+        return open_engine(source, example, choice)
 
     open_engine = kept.open_engine
     monkeypatch.setattr(kept, "open_engine", counted)
@@ -154,11 +154,11 @@ def test_silence_of_one_category_leaves_the_others_and_ends() -> None:
 
 def test_the_engines_opened_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(kept, "open_engine", lambda module, example, choice: opened.append(module) or object())
+    monkeypatch.setattr(kept, "open_engine", lambda source, example, choice: opened.append(source.module()) or object())
     engines, choice = KeptEngines(), kept.EngineChoice()
 
     def engine(role: str, side: int = 4):
-        return engines.open(role, lambda: f"{role}{side}", (np.zeros((1, side)),), choice)
+        return engines.open(NetworkSource(role, lambda: f"{role}{side}"), (np.zeros((1, side)),), choice)
 
     assert engine("map") is engine("map")
     assert engine("map", 8) is engine("map", 8) is not engine("map")

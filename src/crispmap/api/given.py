@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, ModelError, SchemaError
 from crispmap.geo.grid import Grid
 from crispmap.labels.mask import open_labels
-from crispmap.models.base import CoarseNetwork, Refiner
-from crispmap.models.file import load_model
+from crispmap.models.architecture import Kind
+from crispmap.models.lazy import open_coarse, open_refiner
 from crispmap.models.model import CoarseModel, Model, RefinerModel
 from crispmap.project.dataset import labels_of
 from crispmap.raster.arrays import Georeference, check_keywords, grid_of_array, is_data_array, values_on
@@ -58,22 +58,25 @@ def no_target(out: object) -> None:
 
 def coarse_of(model: ModelLike) -> CoarseModel:
     """Return a coarse model, loaded where it is a path."""
-    return cast(CoarseModel, _of_kind(model, CoarseNetwork, "coarse"))
+    if not isinstance(model, Model):
+        return open_coarse(Path(path_of(model, "coarse model")))
+    return cast(CoarseModel, _of_kind(model, "coarse"))
 
 
 def refiner_of(model: ModelLike) -> RefinerModel:
     """Return a refiner, loaded where it is a path."""
-    return cast(RefinerModel, _of_kind(model, Refiner, "refiner"))
+    if not isinstance(model, Model):
+        return open_refiner(Path(path_of(model, "refiner model")))
+    return cast(RefinerModel, _of_kind(model, "refiner"))
 
 
-def _of_kind(model: ModelLike, kind: type, name: Literal["coarse", "refiner"]) -> Model[Any]:
-    loaded = model if isinstance(model, Model) else load_model(Path(path_of(model, f"{name} model")), kind=name)
-    if not isinstance(loaded.network, kind):
+def _of_kind(model: Model[Any], kind: Kind) -> Model[Any]:
+    if model.card.kind != kind:
         raise ModelError(
-            f"The {name} model is given as a {loaded.card.kind} model, {loaded.card.architecture}.",
-            expected=f"a {name} model", remedy="give the other model here",
+            f"The {kind} model is given as a {model.card.kind} model, {model.card.architecture}.",
+            expected=f"a {kind} model", remedy="give the other model here",
         )  # fmt: skip
-    return loaded
+    return model
 
 
 def map_of(raster: Any, schema: ClassSchema | None, where: Georeference) -> tuple[LabelArray, Grid, ClassSchema]:

@@ -18,7 +18,7 @@ from crispmap.errors import OutputError
 
 _SCRATCH = ".part"
 _LOCK = "lock"
-_ABANDONED_S = 3600  # a hidden file is written within seconds
+ABANDONED_S = 3600  # a hidden file is written within seconds
 
 
 def check_free(path: str | Path, *, force: bool = False) -> Path:
@@ -85,7 +85,7 @@ def _remove_old(target: Path) -> None:
     """Remove hidden files of a target that nobody can still be writing."""
     for old in _left_beside(target):
         with suppress(OSError):
-            if old.is_file() and time.time() - old.stat().st_mtime > _ABANDONED_S:
+            if old.is_file() and time.time() - old.stat().st_mtime > ABANDONED_S:
                 old.unlink()
 
 

@@ -250,8 +250,12 @@ def _close_opened() -> None:
 
 def _device(device: str, worker: object) -> str:
     """Return the device of one worker: those of a machine with several GPUs share them out by their number."""
+    from crispmap.models.device import cuda_may_be_here
+
+    if device == "cpu" or not cuda_may_be_here():
+        return device
     import torch
 
-    if device == "cpu" or torch.cuda.device_count() < 2 or not str(worker).isdigit():
+    if torch.cuda.device_count() < 2 or not str(worker).isdigit():
         return device
     return f"cuda:{int(str(worker)) % torch.cuda.device_count()}"

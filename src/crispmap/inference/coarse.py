@@ -15,7 +15,7 @@ from crispmap.errors import CrispmapWarning, ModelError, SceneError, number_of
 from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
-from crispmap.inference.engines import Engine, EngineChoice, KeptEngines
+from crispmap.inference.engines import Engine, EngineChoice, KeptEngines, NetworkSource
 from crispmap.inference.plan import STRIP_PX, TILE_PX, Cut, fitted_tile_px, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
 from crispmap.models.card import ModelCard
@@ -68,7 +68,7 @@ def coarse_scores(
     plan = plan_tiles(seen.grid.shape, tile_px=side, stride_px=stride, shifted=cut.shifted, overlap_px=overlap)
     keep = plan.tiles_to_keep((cut.block_px / ratio[0], cut.block_px / ratio[1]), STRIP_PX / ratio[1])
     blank = np.zeros((1, network.bands, *(length + 2 * network.halo_px for length in plan.window_shape)), np.float32)
-    opened = (engines or KeptEngines()).open("coarse", network.for_inference, (blank,), engine)
+    opened = (engines or KeptEngines()).open(NetworkSource.of("coarse", network), (blank,), engine)
     compute = _window_computer(seen, model, opened, blank)
     kind = BlendedScores if overlap else TiledScores
     scores = kind(seen, card.schema.names, plan, compute, keep=keep)

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special
 
 from crispmap.errors import CrispmapWarning
 from crispmap.inference.engines import EngineChoice
@@ -91,6 +90,8 @@ def _and_tile(cost: HaloCost, found: list[Pixels] | None, exact: list[Pixels] | 
     """Return the cost with one more tile; the same where it has no valid pixel."""
     if found is None or exact is None:
         return cost
+    from scipy import special
+
     (scores, valid), (others, _) = found[0], exact[0]
     ours, theirs = scores[:, valid], others[:, valid]
     difference = np.abs(special.softmax(ours, axis=0) - special.softmax(theirs, axis=0)).max(initial=0.0)

@@ -17,7 +17,8 @@ from crispmap.inference.precision import KeptVerdicts, VerdictStore
 from crispmap.inference.scores import ScoreModels, score_work
 from crispmap.inference.squares import map_work
 from crispmap.inference.work import ScoreWork
-from crispmap.models.file import load_model, model_hash
+from crispmap.models.card import model_hash
+from crispmap.models.lazy import open_coarse, open_refiner
 from crispmap.raster.files import open_scene
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
@@ -52,8 +53,8 @@ class LoadedModels(ScoreModels):
         the coarse network reads, by default all that it depends on.
         """
         models = cls(
-            None if coarse is None else load_model(coarse, kind="coarse"),
-            None if refiner is None else load_model(refiner, kind="refiner"),
+            None if coarse is None else open_coarse(coarse),
+            None if refiner is None else open_refiner(refiner),
             files={role: path for role, path in (("coarse", coarse), ("refiner", refiner)) if path is not None},
         )
         return models.working_at(gsd_m).reading(halo_px)
@@ -61,7 +62,10 @@ class LoadedModels(ScoreModels):
     @cached_property
     def hashes(self) -> dict[str, str]:
         """The SHA-256 of each file, by role."""
-        return {role: model_hash(path) for role, path in self.files.items()}
+        return {
+            role: getattr(model.network, "sha256", None) or model_hash(path)
+            for (role, path), model in zip(self.files.items(), self.all, strict=True)
+        }
 
     @property
     def tags(self) -> dict[str, str]:

@@ -1,20 +1,23 @@
-"""Coarse network and refiner as one network from image to map, for engines that run them as one graph."""
+"""Coarse network and refiner as one, from image to map, for engines that run them as one graph: what it reads."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from crispmap.geo.grid import Block
-from crispmap.models.base import crop
+from crispmap.inference.engines import NetworkSource
 from crispmap.models.model import CoarseModel, RefinerModel
 from crispmap.raster.scene import reflected_indices
 
+if TYPE_CHECKING:
+    from crispmap.inference.modules import MapModule
 
-class MapNetwork(nn.Module):
+
+class MapNetwork:
     """A coarse network, a refiner, or both: from the pixels around one tile to the scores of the tile.
 
     With both, the refiner sees at the border of the scene what it sees when it is given saved scores: their reflection
@@ -23,47 +26,35 @@ class MapNetwork(nn.Module):
     Attributes:
         halo_px: Pixels of scores the refiner reads beyond a tile, rounded up to the network's stride.
         margin_px: Pixels of the image read beyond a tile on every side.
+        reach_px: Those of them that the refiner sees.
         stride_px: Tile origins are multiples of it.
     """
 
     def __init__(self, coarse: CoarseModel | None, refiner: RefinerModel | None) -> None:
-        super().__init__()
         model = coarse or refiner
         if model is None:
             raise ValueError("a map needs a network or a refiner")
+        self.coarse, self.refiner = coarse, refiner
         self.scaling, self.classes = model.scaling, model.network.classes
         self.stride_px = 1 if coarse is None else coarse.network.stride_px
-        self._reach_px = 0 if refiner is None else refiner.network.margin_px
+        self.reach_px = 0 if refiner is None else refiner.network.margin_px
         self.margin_px = context_px(coarse, refiner)
         self.halo_px = self.margin_px - (0 if coarse is None else coarse.network.halo_px)
-        self.network = None if coarse is None else coarse.network.for_inference()
-        self.refiner = None if refiner is None else refiner.network.for_inference()
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return the scores of a tile (1, class, row, col): refined, coarse, or refined and coarse.
+    @property
+    def source(self) -> NetworkSource:
+        """What engines compute it with, kept where both models are of files."""
+        both = [None if one is None else NetworkSource.of("", one.network) for one in (self.coarse, self.refiner)]
+        parts = [part for part in both if part is not None]
+        known, any_shape = all(part.identity for part in parts), all(part.any_shape for part in parts)
+        identity = tuple(" ".join(part.identity) if part else "none" for part in both) if known else ()
+        return NetworkSource("map", self.module, identity, any_shape)
 
-        Inputs are the scaled image (1, band, row + 2 margin_px, col + 2 margin_px), 0 where invalid; with network and
-        refiner, also the valid pixels (1, 1, row + 2 halo_px, col + 2 halo_px) as 0 and 1, and the places of rows and
-        columns that ``reflected_places`` gives. Without network: the scores, shaped like the image, and the image.
-        """
-        if self.network is None:
-            return (self._refined(*inputs),)
-        image, *rest = inputs
-        scores = self.network(image)
-        if self.refiner is None:
-            return (scores,)
-        known, rows, cols = rest
-        scores = (scores * known).index_select(2, rows).index_select(3, cols)
-        refined = self._refined(
-            crop(scores, self.halo_px - self._reach_px), crop(image, self.margin_px - self._reach_px)
-        )
-        return refined, crop(scores, self.halo_px)
+    def module(self) -> MapModule:
+        """Return the module that computes it; its networks are loaded now."""
+        from crispmap.inference.modules import MapModule
 
-    def _refined(self, scores: Tensor, image: Tensor) -> Tensor:
-        if self.refiner is None:
-            raise ValueError("there is no refiner")
-        refined: Tensor = self.refiner(scores, image)
-        return refined
+        return MapModule(self)
 
 
 def context_px(coarse: CoarseModel | None, refiner: RefinerModel | None) -> int:

@@ -10,7 +10,6 @@ from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
@@ -120,6 +119,8 @@ class Confidence:
         return spec.confidence_spec(path, grid, tags)
 
     def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[np.float16]:  # noqa: D102 - as the protocol
+        from scipy import special
+
         shares = _probabilities(scores, valid)
         entropy = special.entr(shares).sum(axis=0) / np.float32(np.log(len(scores)))
         confidence = np.clip(np.stack([shares.max(axis=0), entropy]), 0, 1)
@@ -128,6 +129,8 @@ class Confidence:
 
 def _probabilities(scores: FloatArray, valid: BoolArray) -> FloatArray:
     """Return softmax probabilities (class, row, col); of equal scores where invalid."""
+    from scipy import special
+
     shares: FloatArray = special.softmax(np.where(valid, scores, np.float32(0)), axis=0)
     return shares
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from crispmap.errors import ModelError, number_of
 from crispmap.geo.grid import Block
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.blend import OVERLAP_PX, BlendedScores
 from crispmap.inference.coarse import gsd_ratio
-from crispmap.inference.engines import Engine, EngineChoice, KeptEngines
+from crispmap.inference.engines import Engine, EngineChoice, KeptEngines, NetworkSource
 from crispmap.inference.plan import STRIP_PX, Cut, plan_tiles
 from crispmap.inference.tiled import ComputeTile, Pixels, TiledScores
-from crispmap.models.base import Refiner
 from crispmap.models.model import RefinerModel
 from crispmap.models.scaling import scaled_input
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import SceneReader
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from crispmap.models.base import Refiner
 
 _WIDE_MARGIN_PX, _WIDE_TILE_PX = 32, 512
 """Refiners that reach further run in larger tiles: of small ones nearly all would be margin."""
@@ -70,10 +73,8 @@ def refined_scores(  # noqa: PLR0913 - each is a choice of its own
     keep = plan.tiles_to_keep((cut.block_px, cut.block_px), STRIP_PX)
     window = [length + 2 * refiner.margin_px for length in plan.window_shape]
     example = [np.zeros((1, count, *window), np.float32) for count in (refiner.classes, refiner.bands)]
-    role, module = (
-        ("every iteration", lambda: _EveryIteration(refiner)) if every_iteration else ("refiner", refiner.for_inference)
-    )
-    opened = (engines or KeptEngines()).open(role, module, tuple(example), engine)
+    source = _every_iteration(refiner) if every_iteration else NetworkSource.of("refiner", refiner)
+    opened = (engines or KeptEngines()).open(source, tuple(example), engine)
     names = scores.band_names * (refiner.iterations + 1 if every_iteration else 1)
     compute = _window_computer(scores, image, model, opened, len(names))
     kind = BlendedScores if overlap else TiledScores
@@ -113,12 +114,10 @@ def _window_computer(
     return compute
 
 
-class _EveryIteration(nn.Module):
-    """A refiner that gives the scores before the first and after every iteration, one after the other."""
+def _every_iteration(refiner: Refiner) -> NetworkSource:
+    def module() -> nn.Module:
+        from crispmap.inference.modules import EveryIteration
 
-    def __init__(self, refiner: Refiner) -> None:
-        super().__init__()
-        self._refiner = refiner
+        return EveryIteration(refiner)
 
-    def forward(self, scores: Tensor, image: Tensor) -> Tensor:
-        return torch.cat(self._refiner.all_iterations(scores, image), dim=1)
+    return NetworkSource("every iteration", module)

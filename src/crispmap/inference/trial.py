@@ -40,11 +40,11 @@ def settled_precision(jobs: Sequence[OpenJob], engine: EngineChoice, pixels: int
     kept = verdicts.get(key)
     if kept is not None:
         return kept
+    if pixels * _MOST_COST < _OPENING_PX:
+        return _TOO_SMALL  # and PyTorch is not loaded to ask it about the processor
     candidates = engine.faster_precisions
     if not candidates:
         return "float32; nothing else is faster on this device"
-    if pixels * _MOST_COST < _OPENING_PX:
-        return _TOO_SMALL
     trial = _Sample(jobs, engine, pixels)
     if not trial.works:
         why = "works at another pixel size than the scene's" if not jobs[0].models.blended else "is blended"

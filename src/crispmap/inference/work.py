@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -69,14 +70,15 @@ class DirectScores:
         self._image, self._scores, self._network = image, scores, network
         plan = TilePlan(self.grid.shape, (self.tile_px, self.tile_px))
         self._plan = plan.shifted(network.stride_px) if cut.shifted else plan
-        self._engine = (engines or KeptEngines()).open("map", lambda: network, self._example(), choice)
+        source = replace(network.source, smallest=self._example(network.stride_px))
+        self._engine = (engines or KeptEngines()).open(source, self._example(self.tile_px), choice)
         self.engine = self._engine.text
 
-    def _example(self) -> tuple[NDArray[np.generic], ...]:
-        side = self.tile_px + 2 * self._network.margin_px
+    def _example(self, tile_px: int) -> tuple[NDArray[np.generic], ...]:
+        side = tile_px + 2 * self._network.margin_px
         image = np.zeros((self._image.band_count, side, side), np.float32)
         scores = np.zeros((self.classes, side, side), np.float32)
-        return self._inputs(Block(0, 0, self.tile_px, self.tile_px), image, scores, np.ones((side, side), np.bool_))
+        return self._inputs(Block(0, 0, tile_px, tile_px), image, scores, np.ones((side, side), np.bool_))
 
     def compute(self, block: Block, pool: Executor) -> list[Pixels] | None:  # noqa: D102 - as the protocol
         tiles = list(self._plan.over(block))
@@ -122,7 +124,7 @@ class DirectScores:
     ) -> tuple[NDArray[np.generic], ...]:
         """Return what the network takes for a tile, from arrays cut around it."""
         picture = np.ascontiguousarray(image)[None]
-        if self._network.network is None:
+        if self._network.coarse is None:
             return np.ascontiguousarray(scores, np.float32)[None], picture
         if self._network.refiner is None:
             return (picture,)

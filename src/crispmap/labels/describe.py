@@ -15,7 +15,8 @@ from crispmap.files.address import shown, suffix_of
 from crispmap.files.archive import archive_remedy
 from crispmap.files.vector_file import layer_info, reading, reason_shown, vector_name
 from crispmap.geo.crs import crs_name
-from crispmap.labels.layers import IN_ARCHIVES, PARQUET_SUFFIXES, drawn_layers
+from crispmap.labels.layers import IN_ARCHIVES, drawn_layers
+from crispmap.labels.reader import PARQUET_SUFFIXES
 
 VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", *PARQUET_SUFFIXES)  # never rasters
 

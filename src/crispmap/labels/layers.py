@@ -21,11 +21,10 @@ from crispmap.files.archive import archive_remedy
 from crispmap.files.vector_file import FALLBACK_ENCODING, as_utf8, layer_info, reading, reason_shown, vector_name
 from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Block, Grid
+from crispmap.labels.reader import PARQUET_SUFFIXES
 from crispmap.labels.tags import match_columns
 
 NEIGHBOURHOOD_M = 250.0  # features this far outside the scene are read too: the wide lines that reach into it
-
-PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
 
 IN_ARCHIVES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".gml", ".kml", ".tab", ".osm", ".pbf")
 _TABLE = "None"  # the type of a layer without geometry

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pyproj import CRS
@@ -35,16 +36,16 @@ from crispmap.files.north_up import in_order_of
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.turns import turns_between
 from crispmap.labels import palette
-from crispmap.labels.kept import KeptVectors
-from crispmap.labels.layers import PARQUET_SUFFIXES, drawn_layers, grid_box
 from crispmap.labels.mask_checks import check_threshold, refuse_class_as_nodata, warn_of_black_and_white
 from crispmap.labels.mask_values import count_codes, read_codes, read_grey, traits_of
 from crispmap.labels.osm import default_schema
-from crispmap.labels.rasterize import VectorLabels
-from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions, LabelReader
+from crispmap.labels.reader import PARQUET_SUFFIXES, SCENE_COORDINATES, LabelOptions, LabelReader
 from crispmap.labels.warped import WarpedRaster
 from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE, BoolArray, LabelArray
+
+if TYPE_CHECKING:  # masks are read without what vectors need
+    from crispmap.labels.kept import KeptVectors
 
 _SURVEY_PX = 1024
 _MOST_VALUES = 1 << 16  # a one-band raster of more distinct values is an image
@@ -87,6 +88,9 @@ def open_labels(
     except LabelError as error:
         if not isinstance(error.__cause__, SceneError) or not _holds_vectors(path):
             raise
+    from crispmap.labels.kept import KeptVectors
+    from crispmap.labels.rasterize import VectorLabels
+
     features = (vectors or KeptVectors()).read(path, schema, grid=about or grid, options=options, points=True)
     return VectorLabels(
         features, grid, schema, road_width_m=options.road_width_m, all_touched=options.all_touched,
@@ -96,6 +100,8 @@ def open_labels(
 
 def _holds_vectors(path: Path) -> bool:
     """Return whether a file that is no raster, and whose name does not show what it is, holds vectors."""
+    from crispmap.labels.layers import drawn_layers
+
     try:
         return bool(drawn_layers(path, points=True))
     except LabelError:
@@ -200,6 +206,8 @@ class MaskLabels:
 
     def _require_overlap(self, own: Grid) -> None:
         """Raise LabelError unless mask and grid overlap; GDAL's own error is obscure."""
+        from crispmap.labels.layers import grid_box
+
         (left, bottom, right, top), wanted = own.bounds, grid_box(self.grid, own.crs)
         if wanted is None or (
             turns_between(wanted[::2], (left, right), own.crs) and wanted[1] < top and bottom < wanted[3]

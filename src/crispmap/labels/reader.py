@@ -10,6 +10,8 @@ from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import LabelArray
 
+PARQUET_SUFFIXES = (".parquet", ".geoparquet", ".pq")
+
 SCENE_COORDINATES = "scene"
 """As ``assume_crs``: the labels were drawn in the coordinates of a scene, which may have no CRS."""
 

@@ -59,6 +59,8 @@ class Architecture:
     encoder: bool = False  # whether it has an encoder, which may start from trained weights and learn at its own rate
     tile_px: int = 512  # side of the tiles it runs fastest on, on a CPU
     default: bool = False  # whether a project that names none gets this one; true of one of each kind
+    # whether its graph is the same whatever the shape of its input, in whole strides, as a test holds
+    any_shape: bool = False
     baseline: bool = False  # whether a comparison shows it beside the project's own by default
     # further rows of a comparison by suffix, each with the options that make it
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

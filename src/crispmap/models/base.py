@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from crispmap.geo.squares import Squares
+from crispmap.models.lazy import read_context
 
 
 class CoarseNetwork(nn.Module):
@@ -52,8 +53,8 @@ class CoarseNetwork(nn.Module):
 
     def reading(self, context_px: int) -> Self:
         """Return the network with the same weights that reads at least so much context around a tile in inference."""
-        other, more = copy.copy(self), max(0, context_px - self.train_margin_px)
-        other.halo_px = self.train_margin_px + math.ceil(more / self.stride_px) * self.stride_px
+        other = copy.copy(self)
+        other.halo_px = read_context(context_px, self.train_margin_px, self.stride_px)
         return other
 
     def for_inference(self) -> nn.Module:

@@ -5,6 +5,7 @@ It is read from a model file's header, without torch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -200,3 +201,17 @@ def card_in(metadata: dict[str, str], path: Path) -> ModelCard:
         return ModelCard.from_json(metadata[CARD_KEY])
     except ModelError as error:
         raise ModelError(f"{path}: {error.given}", expected=error.expected, remedy=error.remedy or _DAMAGED) from error
+
+
+def check_kind(card: ModelCard, kind: Kind | None, path: Path) -> None:
+    """Raise ModelError if a model file holds another kind of model than the one asked for."""
+    if kind is not None and card.kind != kind:
+        raise ModelError(
+            f"{path} holds a {card.kind} model.", expected=f"a {kind} model", remedy="give the other model file here"
+        )
+
+
+def model_hash(path: Path) -> str:
+    """Return the SHA-256 of a model file as hexadecimal text, as in the tags of maps."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

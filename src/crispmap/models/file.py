@@ -1,25 +1,28 @@
-"""The model file: one ``.safetensors`` with the weights and, in its metadata, the model card. Nothing is unpickled."""
+"""The model file: one ``.safetensors`` with the weights and, in its metadata, the model card. Nothing is unpickled.
+
+Importing it loads no torch: that comes with the first network.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-import torch
 from pydantic import ValidationError
-from safetensors.torch import save
-from torch import Tensor, nn
 
 from crispmap.errors import ModelError, number_of
 from crispmap.files.atomic import check_free, write_atomically
-from crispmap.models.architecture import Architecture
-from crispmap.models.base import CoarseNetwork, Refiner
-from crispmap.models.card import CARD_KEY, ModelCard, card_in, opened_model, read_card
+from crispmap.models.architecture import Architecture, Kind
+from crispmap.models.card import CARD_KEY, ModelCard, card_in, check_kind, model_hash, opened_model, read_card
 from crispmap.models.migration import migrated_weights
 from crispmap.models.model import CoarseModel, Model, RefinerModel
 from crispmap.models.registry import architectures
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from crispmap.models.base import CoarseNetwork, Refiner
 
 __all__ = ["load_model", "model_hash", "read_card", "save_model"]
 
@@ -30,6 +33,8 @@ def save_model(path: Path, module: nn.Module, card: ModelCard, *, force: bool = 
     Raises:
         OutputError: If the file exists and ``force`` is not given, or cannot be written.
     """
+    from safetensors.torch import save
+
     path = check_free(path, force=force)
     weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     write_atomically(path, save(weights, metadata={CARD_KEY: card.to_json()}))
@@ -42,7 +47,7 @@ def load_model(path: str | Path) -> CoarseModel | RefinerModel: ...
 def load_model(path: str | Path, kind: Literal["coarse"]) -> CoarseModel: ...
 @overload
 def load_model(path: str | Path, kind: Literal["refiner"]) -> RefinerModel: ...
-def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | RefinerModel:
+def load_model(path: str | Path, kind: Kind | None = None) -> CoarseModel | RefinerModel:
     """Return a model in evaluation mode on the CPU; only the network that its card names is imported.
 
     Args:
@@ -51,6 +56,8 @@ def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | Refin
     Raises:
         ModelError: If the file is missing, truncated, not a crispmap model, of a newer format, or of another kind.
     """
+    from crispmap.models.base import CoarseNetwork
+
     if not isinstance(path, str | Path):
         raise ModelError(f"A model is given as {type(path).__name__}.", expected="the path of a model file")
     path = Path(path)
@@ -58,10 +65,7 @@ def load_model(path: str | Path, kind: str | None = None) -> CoarseModel | Refin
         metadata = file.metadata() or {}
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     card = card_in(metadata, path)
-    if kind is not None and card.kind != kind:
-        raise ModelError(
-            f"{path} holds a {card.kind} model.", expected=f"a {kind} model", remedy="give the other model file here"
-        )
+    check_kind(card, kind, path)
     network = _built(card, migrated_weights(weights), path)
     _check_card(card, network, path)
     if isinstance(network, CoarseNetwork):
@@ -101,6 +105,8 @@ def _without_values(architecture: Architecture, card: ModelCard) -> CoarseNetwor
     A false claim of a huge layer then costs nothing, for shapes are compared before any allocation. Elsewhere the card
     must have a name for every band and class.
     """
+    import torch
+
     try:
         with torch.device("meta"):
             return architecture.build(**card.arguments)
@@ -112,12 +118,16 @@ def _without_values(architecture: Architecture, card: ModelCard) -> CoarseNetwor
 
 
 def _with_values(architecture: Architecture, card: ModelCard) -> CoarseNetwork | Refiner:
+    import torch
+
     with torch.random.fork_rng(devices=[]):  # what is drawn afterwards does not depend on whether a model was loaded
         return architecture.build(**card.arguments)
 
 
 def _has_meta(network: nn.Module) -> bool:
     """Return whether a tensor of a network, buffer or plain attribute, has no values."""
+    from torch import Tensor
+
     values = [value for part in network.modules() for value in (*part.__dict__.values(), *part.buffers(recurse=False))]
     return any(value.is_meta for value in values if isinstance(value, Tensor))
 
@@ -145,16 +155,10 @@ def _check_card(card: ModelCard, network: CoarseNetwork | Refiner, path: Path) -
             expected="a name for every band and class",
             remedy="the file is damaged; train or fetch the model again",
         )
-    stride_px = network.stride_px if isinstance(network, CoarseNetwork) else 1
+    stride_px = getattr(network, "stride_px", 1)
     if (network.radius_px, stride_px) != (card.radius_px, card.stride_px):
         raise ModelError(
             f"{path}: its card gives a radius of {card.radius_px} and a stride of {card.stride_px} pixels.",
             expected=f"those of its network: {network.radius_px} and {stride_px}",
             remedy="the file is damaged; train or fetch the model again",
         )
-
-
-def model_hash(path: Path) -> str:
-    """Return the SHA-256 of a model file as hexadecimal text, as in the tags of maps."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
 from crispmap.classes import ClassSchema
-from crispmap.models.base import CoarseNetwork, Refiner
 from crispmap.models.card import ModelCard
 from crispmap.models.scaling import Scaling
 
-NetworkT_co = TypeVar("NetworkT_co", CoarseNetwork, Refiner, covariant=True)
+if TYPE_CHECKING:
+    from crispmap.models.base import CoarseNetwork, Refiner
+
+NetworkT_co = TypeVar("NetworkT_co", "CoarseNetwork", "Refiner", covariant=True)
 
 
 @dataclass(frozen=True, repr=False)
 class Model(Generic[NetworkT_co]):
     """A network and what is needed to use it."""
 
-    network: NetworkT_co  # the coarse network or refiner, in evaluation mode, on the CPU when loaded
+    # the coarse network or refiner, in evaluation mode, on the CPU when loaded; for maps it may be a LazyNetwork
+    network: NetworkT_co
     card: ModelCard
 
     def __repr__(self) -> str:
@@ -63,5 +66,5 @@ class Model(Generic[NetworkT_co]):
         return self.card.scaling
 
 
-CoarseModel = Model[CoarseNetwork]
-RefinerModel = Model[Refiner]
+CoarseModel: TypeAlias = Model["CoarseNetwork"]
+RefinerModel: TypeAlias = Model["Refiner"]

@@ -38,6 +38,11 @@ def register(architecture: Architecture) -> Architecture:
     return architecture
 
 
+def is_declared(name: str) -> bool:
+    """Return whether an architecture comes with this package: its code is known."""
+    return name in _declared() and name not in _registered
+
+
 def unregister(name: str) -> None:
     """Remove an architecture that ``register`` added.
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from crispmap.types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Interpolation = Literal["bilinear", "cubic", "nearest", "average"]
 _CUBIC = -0.5  # of Keys 1981: the cubic convolution that reproduces parabolas
@@ -37,6 +39,8 @@ class Taps(NamedTuple):
 
     def sparse(self, in_count: int) -> sparse.csr_array:
         """Return the taps as a matrix (out_count, in_count) that multiplies tap after tap, in their order."""
+        from scipy import sparse  # not as the module is imported: a map at the scene's own pixel size needs none
+
         count, each = self.pixel.shape
         starts = np.arange(0, count * each + 1, each, dtype=np.int32)
         taps = self.weight.ravel(), self.pixel.astype(np.int32).ravel(), starts

@@ -4,6 +4,7 @@ from crispmap.inference.engines.choice import ENGINES, PRECISIONS, EngineChoice,
 from crispmap.inference.engines.interface import Array, Engine
 from crispmap.inference.engines.kept import KeptEngines
 from crispmap.inference.engines.opening import open_engine
+from crispmap.inference.engines.source import NetworkSource
 
 __all__ = [
     "ENGINES",
@@ -13,6 +14,7 @@ __all__ = [
     "EngineChoice",
     "EngineName",
     "KeptEngines",
+    "NetworkSource",
     "Precision",
     "open_engine",
 ]

@@ -40,17 +40,21 @@ class EngineChoice:
     @property
     def on_cuda(self) -> bool:
         """Whether the network runs on a CUDA device; InputError if the device is unknown or absent."""
-        from crispmap.models.device import choose_device
+        from crispmap.models.device import choose_device, cuda_may_be_here
 
-        return self.name in ("auto", "torch") and choose_device(self.device).type == "cuda"
+        if self.name not in ("auto", "torch") or self.device == "cpu":
+            return False
+        if self.device == "auto" and not cuda_may_be_here():
+            return False
+        return choose_device(self.device).type == "cuda"
 
     @property
     def faster_precisions(self) -> tuple[Precision, ...]:
         """The precisions that the device has units for, so that they are faster than float32; the most exact first."""
-        import torch
-
         from crispmap.models.device import choose_device, has_units
 
+        if self.name == "onnxruntime":
+            return ()
         device = choose_device(self.device if self.on_cuda else "cpu")
-        found: list[tuple[Precision, torch.dtype]] = [("float16", torch.float16), ("bfloat16", torch.bfloat16)]
-        return tuple(name for name, dtype in found if self.name != "onnxruntime" and has_units(device, dtype))
+        reduced: tuple[Literal["float16", "bfloat16"], ...] = ("float16", "bfloat16")
+        return tuple(one for one in reduced if has_units(device, one))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from crispmap.inference.engines.choice import EngineChoice
 from crispmap.inference.engines.interface import Array, Engine
 from crispmap.inference.engines.opening import open_engine
-
-if TYPE_CHECKING:
-    from torch import nn
+from crispmap.inference.engines.source import NetworkSource
 
 _Key: TypeAlias = tuple[str, EngineChoice, tuple[tuple[tuple[int, ...], str], ...]]
 """Role, choice, and shape and dtype of each input."""
@@ -31,24 +28,16 @@ class KeptEngines:
         self._kept: OrderedDict[_Key, Engine] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(
-        self, role: str, module: Callable[[], nn.Module], example: tuple[Array, ...], choice: EngineChoice
-    ) -> Engine:
-        """Return the engine of a network, opened now or kept from before.
+    def open(self, source: NetworkSource, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
+        """Return the engine of a network, opened now or kept from before; see ``open_engine``.
 
-        Args:
-            role: Which of its owner's networks it is.
-            module: Returns the network.
-            example: As ``open_engine`` takes it.
-            choice: Likewise.
+        Networks are told apart by their role.
         """
-        key = role, choice, tuple((one.shape, one.dtype.str) for one in example)
+        key = source.role, choice, tuple((one.shape, one.dtype.str) for one in example)
         with self._lock:
             if key not in self._kept:
                 alike = self._in_another_precision(key)
-                self._kept[key] = (
-                    open_engine(module(), example, choice) if alike is None else alike.at(choice.precision)
-                )
+                self._kept[key] = open_engine(source, example, choice) if alike is None else alike.at(choice.precision)
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)

@@ -3,56 +3,56 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
-from crispmap.errors import CrispmapWarning, InputError, ModelError
+from crispmap.errors import CrispmapWarning, InputError
 from crispmap.inference.engines.choice import EngineChoice
+from crispmap.inference.engines.graphs import TorchOnlyError, checked_module
 from crispmap.inference.engines.interface import Array, Engine, PrecisionError
+from crispmap.inference.engines.source import NetworkSource
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def open_engine(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
+def open_engine(network: nn.Module | NetworkSource, example: tuple[Array, ...], choice: EngineChoice) -> Engine:
     """Return an engine that evaluates a network on contiguous inputs of the shapes and dtypes of an example.
 
-    PyTorch moves the network to the device and puts it in evaluation mode; the others copy it.
+    PyTorch moves the network to the device and puts it in evaluation mode; the others run a graph made of it, and load
+    no PyTorch where that is kept from an earlier run.
 
     Raises:
         InputError: If the engine asked for is not installed or cannot take the network, the precision or the device.
         ModelError: If a weight is infinite or not a number.
     """
-    _check_weights(module)
-    if any(getattr(part, "torch_only", False) for part in module.modules()):
-        if choice.name not in ("auto", "torch"):
-            raise InputError(
-                f"The engine {choice.name} cannot take a refiner of so many operations.",
-                expected="the engine torch or auto",
-                remedy="leave the engine out",
-            )
-        return _torch(module, choice)
+    source = network if isinstance(network, NetworkSource) else NetworkSource("network", lambda: network)
+    source = replace(source, module=cache(source.module))  # the second choice takes the network of the first
     if choice.name in ("openvino", "onnxruntime"):
-        return _on_cpu(module, example, choice, choice.name)
+        return _on_cpu(source, example, choice, choice.name)
     if choice.name == "torch" or choice.on_cuda:
-        return _torch(module, choice)
+        return _torch(source, choice)
     try:
-        return _on_cpu(module, example, choice, "openvino")
+        return _on_cpu(source, example, choice, "openvino")
     except PrecisionError:
         raise
+    except TorchOnlyError:
+        return _torch(source, choice)
     except InputError as error:
-        engine = _torch(module, choice)
+        engine = _torch(source, choice)
         message = f"PyTorch computes in the place of OpenVINO, several times slower: {error.given}"
         warnings.warn(message, CrispmapWarning, stacklevel=2)
         return engine
 
 
-def _torch(module: nn.Module, choice: EngineChoice) -> Engine:
+def _torch(source: NetworkSource, choice: EngineChoice) -> Engine:
     from crispmap.inference.engines.torch_engine import TorchEngine
 
-    return TorchEngine(module, choice.device, choice.precision)
+    return TorchEngine(checked_module(source, "torch"), choice.device, choice.precision)
 
 
-def _on_cpu(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice, name: str) -> Engine:
+def _on_cpu(source: NetworkSource, example: tuple[Array, ...], choice: EngineChoice, name: str) -> Engine:
     if choice.device not in ("auto", "cpu"):
         raise InputError(
             f"The engine {choice.name} runs on the CPU here, not on {choice.device}.",
@@ -62,17 +62,7 @@ def _on_cpu(module: nn.Module, example: tuple[Array, ...], choice: EngineChoice,
     if name == "onnxruntime":
         from crispmap.inference.engines.onnxruntime_engine import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(module, example, choice.precision)
+        return OnnxRuntimeEngine(source, example, choice.precision)
     from crispmap.inference.engines.openvino_engine import OpenVinoEngine
 
-    return OpenVinoEngine(module, example, choice.precision, choice.threads)
-
-
-def _check_weights(module: nn.Module) -> None:
-    for name, values in module.state_dict().items():
-        if not values.isfinite().all():
-            raise ModelError(
-                f"The network's {name} has values that are infinite or not numbers.",
-                expected="finite weights",
-                remedy="train the model again with a lower learning rate",
-            )
+    return OpenVinoEngine(source, example, choice.precision, choice.threads)

@@ -1,31 +1,28 @@
-"""OpenVINO as an engine: the fastest on CPUs.
-
-A network is traced by PyTorch and handed to OpenVINO's front end directly, not by way of ``openvino.convert_model``:
-see ``crispmap.inference.engines.telemetry``.
-"""
+"""OpenVINO as an engine: the fastest on CPUs."""
 
 from __future__ import annotations
 
 import copy
-import warnings
 from functools import cache
 from queue import LifoQueue
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from crispmap.inference.engines.choice import EngineName, Precision
+from crispmap.inference.engines.graphs import kept_graph
 from crispmap.inference.engines.interface import Array, check_finite, check_finite_inputs, check_precision, refusal
+from crispmap.inference.engines.source import NetworkSource
 from crispmap.inference.engines.telemetry import import_openvino
 from crispmap.types import FloatArray
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITIES: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
 
 
 class OpenVinoEngine:
-    """A copy of a network compiled by OpenVINO for the CPU and for inputs of the example's shapes.
+    """The graph of a network compiled by OpenVINO for the CPU and for inputs of the example's shapes.
 
     More calls at once than ``threads`` wait for one another.
 
@@ -37,12 +34,16 @@ class OpenVinoEngine:
     device = "cpu"
 
     def __init__(
-        self, module: nn.Module, example: tuple[Array, ...], precision: Precision = "float32", threads: int = 1
+        self, source: NetworkSource, example: tuple[Array, ...], precision: Precision = "float32", threads: int = 1
     ) -> None:
-        self._version = import_openvino().__version__.split("-")[0]
+        ov = import_openvino()
+        self._version = ov.__version__.split("-")[0]
         check_precision("OpenVINO", precision, _offered(_core()))
+        graph = kept_graph(source, example, self.name, _exported, ("openvino",))
         try:
-            self._model = _converted(module, example)
+            # Read back in any case: what was traced just now and what is kept then give the same bytes for sure.
+            self._model = _core().read_model(*_unpacked(graph))
+            self._model.reshape({place: ov.PartialShape(array.shape) for place, array in enumerate(example)})
         except Exception as error:
             raise refusal("OpenVINO", error) from error
         self._threads = threads
@@ -96,19 +97,20 @@ def _offered(core: Any) -> tuple[Precision, ...]:
     return tuple(precision for precision, capability in _CAPABILITIES.items() if capability in able)
 
 
-def _converted(module: nn.Module, example: tuple[Array, ...]) -> Any:
-    """Return the network as OpenVINO's model with inputs of the example's shapes and dtypes."""
-    from openvino import PartialShape
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+def packed(operations: bytes, weights: bytes) -> bytes:
+    """Return the two files of OpenVINO's format as one."""
+    return len(operations).to_bytes(8, "little") + operations + weights
 
-    frozen = copy.deepcopy(module).eval().requires_grad_(False)
-    tensors = tuple(torch.from_numpy(array.copy()) for array in example)
-    with warnings.catch_warnings(), torch.no_grad():
-        # What tracing warns of, shapes taken as constants, is what is wanted here.
-        warnings.simplefilter("ignore")
-        decoder = TorchScriptPythonDecoder(frozen, example_input=tensors, trace_kwargs={"check_trace": False})
-        front_end = FrontEndManager().load_by_framework("pytorch")
-        model = front_end.convert(front_end.load(decoder))
-    model.reshape({place: PartialShape(array.shape) for place, array in enumerate(example)})
-    return model
+
+def _unpacked(graph: bytes) -> tuple[bytes, bytes]:
+    stop = 8 + int.from_bytes(graph[:8], "little")
+    return graph[8:stop], graph[stop:]
+
+
+def _exported(module: nn.Module, example: tuple[Array, ...]) -> bytes:
+    from crispmap.inference.engines.export import openvino_graph
+
+    try:
+        return openvino_graph(module, example)
+    except Exception as error:
+        raise refusal("OpenVINO", error) from error

@@ -45,24 +45,35 @@ def import_openvino() -> Any:
 
 
 def import_onnxruntime() -> Any:
-    """Return the module ``onnxruntime``, sure that ``onnx`` and ``onnxscript``, which the export needs, are there too.
+    """Return the module ``onnxruntime``.
 
     Its telemetry stays on only where the user's environment has ``ORT_DISABLE_TELEMETRY=0``.
 
     Raises:
-        InputError: If one is not installed.
+        InputError: If it is not installed.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        import onnx  # noqa: F401
         import onnxruntime
-        import onnxscript  # noqa: F401
     except ImportError as error:
-        raise InputError(
-            "The engine onnxruntime is not installed.",
-            expected="the packages onnxruntime, onnx and onnxscript",
-            remedy="install them with: pip install 'crispmap[onnx]'; or use the engine openvino, torch or auto",
-        ) from error
+        raise _no_onnx() from error
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
         onnxruntime.disable_telemetry_events()  # Windows' own tracing does not read the variable
     return onnxruntime
+
+
+def check_onnx_export() -> None:
+    """Raise InputError where what PyTorch needs to export a network to ONNX is not installed."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise _no_onnx() from error
+
+
+def _no_onnx() -> InputError:
+    return InputError(
+        "The engine onnxruntime is not installed.",
+        expected="the packages onnxruntime, onnx and onnxscript",
+        remedy="install them with: pip install 'crispmap[onnx]'; or use the engine openvino, torch or auto",
+    )

@@ -88,8 +88,14 @@ def _architecture(
 
 
 ARCHITECTURES = (
-    _architecture("unet-lite0", "a U-Net whose EfficientNet-lite0 encoder knows ImageNet", _Lite0Options, default=True),
-    _architecture("unet-resnet50", "a U-Net with a ResNet50 encoder", _Resnet50Options),
+    _architecture(
+        "unet-lite0",
+        "a U-Net whose EfficientNet-lite0 encoder knows ImageNet",
+        _Lite0Options,
+        default=True,
+        any_shape=True,
+    ),
+    _architecture("unet-resnet50", "a U-Net with a ResNet50 encoder", _Resnet50Options, any_shape=True),
     _architecture("deeplabv3-resnet50", "DeepLabV3 on a ResNet50", _Resnet50Options, stride_px=8),
     _architecture("smp", "any decoder and encoder of segmentation-models-pytorch", _Options),
 )

@@ -53,6 +53,7 @@ ARCHITECTURES = (
         options=_Options,
         presets={"fast": Preset(FAST), "paper": Preset(PAPER, scaling="paper")},
         tile_px=256,
+        any_shape=True,
         default=True,
         variants={"agnostic": {"variant": "class-agnostic"}, "untied": {"variant": "untied"}},
     ),
