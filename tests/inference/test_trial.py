@@ -17,7 +17,7 @@ from map_jobs import write_image, write_models
 from crispmap.errors import CrispmapWarning, InputError
 from crispmap.geo.grid import Grid
 from crispmap.inference import precision, trial
-from crispmap.inference.engines import EngineChoice, KeptEngines, Precision, kept
+from crispmap.inference.engines import EngineChoice, KeptEngines, NetworkSource, Precision, kept
 from crispmap.inference.job import LoadedModels, MapJob
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes
@@ -203,14 +203,15 @@ def test_an_engine_in_another_precision_is_that_opened_in_it(
     except InputError:
         pytest.skip("this machine has no bfloat16")
     monkeypatch.setattr(kept, "open_engine", counted)
-    before = engines.open("map", lambda: network, example, exact)
+    source = NetworkSource("map", lambda: network)
+    before = engines.open(source, example, exact)
     expected = before.run(*example)
-    other = engines.open("map", lambda: network, example, reduced)
+    other = engines.open(source, example, reduced)
     assert len(opened) == 1
     assert (other.precision, other.text) == ("bfloat16", alone.text)
     for engine, scores in ((other, alone.run(*example)), (before, expected)):
         assert [got.tobytes() for got in engine.run(*example)] == [wanted.tobytes() for wanted in scores]
-    engines.open("map", lambda: network, example, replace(exact, threads=2))
+    engines.open(source, example, replace(exact, threads=2))
     assert len(opened) == 2
 
 
@@ -219,9 +220,9 @@ def _network_of(opened, name):
     found: list = []
 
     class Recording(KeptEngines):
-        def open(self, role, module, example, choice):
-            found.extend([module(), example])
-            return super().open(role, module, example, choice)
+        def open(self, source, example, choice):
+            found.extend([source.module(), example])
+            return super().open(source, example, choice)
 
     models = opened.models
     object.__setattr__(models, "engines", Recording())
@@ -245,4 +246,4 @@ def test_precisions_without_units_are_no_candidates(has: set[str], monkeypatch: 
 def test_a_gpu_has_units_by_its_capability(monkeypatch: pytest.MonkeyPatch) -> None:
     for capability, expected in (((6, 1), False), ((7, 0), True), ((9, 0), True)):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
-        assert device.has_units(torch.device("cuda"), torch.float16) == expected
+        assert device.has_units(torch.device("cuda"), "float16") == expected
