@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 import torch
-from affine import Affine
-from small_models import SCHEMA, StridedNetwork
+from model_files import BANDS, mapped, write_files, write_model
+from small_models import StridedNetwork
 
 from crispmap.errors import CrispmapWarning, ModelError
 from crispmap.files.cache import VARIABLE, user_cache
@@ -23,52 +20,18 @@ from crispmap.inference.engines import EngineChoice, NetworkSource, export, grap
 from crispmap.inference.job import GivenScores
 from crispmap.inference.network import MapNetwork
 from crispmap.inference.options import PredictOptions
-from crispmap.inference.predict import Outputs, predict_scenes, refine_scene
+from crispmap.inference.predict import Outputs, refine_scene
 from crispmap.models import device, file, lazy
 from crispmap.models.architecture import Architecture
-from crispmap.models.card import ModelCard
 from crispmap.models.file import load_model, save_model
 from crispmap.models.registry import architectures, register, unregister
-from crispmap.models.scaling import Scaling
 from crispmap.raster.resolve import resolve_scenes
-
-BANDS = ("red", "green", "blue")
-SHAPE = (70, 90)
-FCN, LITE0, SQUARES = (
-    ("fcn-rnn", {}),
-    ("unet-lite0", {"depth": 3, "radius_px": 56}),
-    ("cerranet", {"square_px": 64, "width": 4}),
-)
-
-
-def write_model(path: Path, name: str = "fcn-rnn", seed: int = 0, gsd_m: float = 1.0, **options: object) -> Path:
-    torch.manual_seed(seed)
-    one = architectures()[name]
-    network = one.build(bands=len(BANDS), classes=len(SCHEMA), **options).eval()
-    card = ModelCard(
-        one.kind, name, network.arguments, SCHEMA, BANDS, Scaling((120.0,) * 3, (60.0,) * 3), gsd_m,
-        network.radius_px, getattr(network, "stride_px", 1),
-    )  # fmt: skip
-    return save_model(path, network, card, force=True)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scene and models of files."""
-    made = tmp_path_factory.mktemp("kept")
-    pixels = np.random.default_rng(0).integers(1, 255, (3, *SHAPE), np.uint8)
-    with rasterio.open(
-        made / "scene.tif", "w", driver="GTiff", height=SHAPE[0], width=SHAPE[1], count=3, dtype="uint8",
-        crs="EPSG:32631", transform=Affine(1, 0, 500_000, 0, -1, 4_600_000),
-    ) as dataset:  # fmt: skip
-        dataset.write(pixels)
-        dataset.descriptions = BANDS
-    write_model(made / "fcn.safetensors")
-    write_model(made / "lite0.safetensors", LITE0[0], **LITE0[1])
-    write_model(made / "coarser.safetensors", gsd_m=2.0)
-    write_model(made / "squares.safetensors", SQUARES[0], **SQUARES[1])
-    write_model(made / "rnn.safetensors", "rnn", iterations=2, filters=4, hidden=4)
-    return made
+    return write_files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture
@@ -89,16 +52,6 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     checked = graphs.checked_module
     monkeypatch.setattr(graphs, "checked_module", counted)
     return made
-
-
-def mapped(folder: Path, out: Path, model: str, refiner: str | None = None, **options: object) -> bytes:
-    predict_scenes(
-        resolve_scenes([folder / "scene.tif"]), model=folder / f"{model}.safetensors",
-        refiner=None if refiner is None else folder / f"{refiner}.safetensors",
-        outputs=Outputs(out, scores=out.with_suffix(".scores.tif")),
-        options=PredictOptions(force=True, **{"precision": "float32", **options}),
-    )  # fmt: skip
-    return out.read_bytes() + out.with_suffix(".scores.tif").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -339,47 +292,3 @@ def test_cuda_is_looked_for_by_its_driver(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(device.sys, "platform", "linux")
     monkeypatch.setattr(device.ctypes, "CDLL", missing)
     assert look() == Path("/dev/kfd").exists()
-
-
-HEAVY = {"torch", "lightning", "torchvision", "timm", "segmentation_models_pytorch", "onnx", "onnxscript", "sympy"}
-LIGHT = """
-import json, sys
-from crispmap.cli.main import main
-for words in json.loads(sys.argv[1]):
-    sys.argv = ["crispmap", *words]
-    try:
-        main()
-    except SystemExit as stop:
-        assert not stop.code, words
-    found = sorted({name.partition(".")[0] for name in sys.modules} & set(%r))
-    assert not found, (words, found)
-"""
-
-
-def run_light(folder: Path, heavy: set[str], *commands: list[str]) -> None:
-    script = [sys.executable, "-c", LIGHT % sorted(heavy), json.dumps(commands)]
-    done = subprocess.run(script, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_warm_maps_and_what_computes_nothing_load_no_torch(folder, tmp_path, cache) -> None:
-    mapped(folder, tmp_path / "map.tif", "fcn", "rnn")
-    refine_scene(
-        GivenScores(tmp_path / "map.scores.tif"), resolve_scenes([folder / "scene.tif"]),
-        refiner=folder / "rnn.safetensors", outputs=Outputs(tmp_path / "fine.tif"), options=PredictOptions(),
-    )  # fmt: skip
-    scene, coarse, refiner = (str(folder / name) for name in ("scene.tif", "fcn.safetensors", "rnn.safetensors"))
-    run_light(
-        tmp_path, HEAVY | {"pandas", "geopandas", "scipy", "pyogrio", "matplotlib"},
-        ["predict", scene, "--model", coarse, "--refiner", refiner, "--out", "warm.tif"],
-        ["refine", "map.scores.tif", "--scene", scene, "--refiner", refiner, "--out", "warm.tif", "--force"],
-    )  # fmt: skip
-    run_light(
-        tmp_path, HEAVY,
-        ["info", coarse],
-        ["cache"],
-        ["vectorize", "map.tif", "--out", "map.gpkg"],
-        ["rasterize", "map.gpkg", "--like", scene, "--all-as", "building", "--out", "drawn.tif"],
-        ["evaluate", "map.tif", "--reference", "map.tif"],
-        ["area", "map.tif", "--out", "areas.csv"],
-    )  # fmt: skip
