@@ -47,7 +47,12 @@ def main() -> None:
         found: dict[str, list[Run]] = {}
         maps: set[bytes] = set()
         for _ in range(given.turns):
-            for way, done in ways(given.work.absolute(), given.before, ("predict", files["scene"], *models), maps):
+            for way, done in ways(
+                given.work.absolute(),
+                given.before,
+                ("predict", files["scene"], *models, "--precision", "float32"),
+                maps,
+            ):
                 found.setdefault(way, []).append(done)
         if len(maps) != 1:
             raise SystemExit(f"{name}: {len(maps)} different maps")

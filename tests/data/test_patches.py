@@ -17,7 +17,7 @@ from crispmap.data import layers as layers_module
 from crispmap.data import patches as patches_module
 from crispmap.data import scaling as scaling_module
 from crispmap.data.batches import PatchBatches, in_order
-from crispmap.data.budget import DataBudget, machine_memory, parse_bytes
+from crispmap.data.budget import DataBudget, parse_bytes
 from crispmap.data.layers import FileLayer
 from crispmap.data.patches import (
     ArrayPatches,
@@ -30,6 +30,7 @@ from crispmap.data.patches import (
 from crispmap.data.sampling import PatchPlan, PatchSampler
 from crispmap.data.scaling import measure_scaling
 from crispmap.errors import GridError, InputError, LabelError, OutputError, SceneError
+from crispmap.files.memory import machine_memory
 from crispmap.geo.grid import Block
 from crispmap.models.scaling import Scaling, paper_scaling, scaled_input
 from crispmap.raster.cached import BlockCache

@@ -13,6 +13,7 @@ from crispmap.inference.plan import (
     MOST_COMPUTED,
     WINDOW_PX,
     TilePlan,
+    affordable_windows,
     computed_px,
     fitted_tile_px,
     plan_tiles,
@@ -112,3 +113,15 @@ def test_a_tile_with_a_wide_halo_suits_raster_and_memory(height, width, halo, st
 def test_small_rasters_are_not_computed_in_large_tiles():
     assert fitted_tile_px((600, 600), context_px=544, stride_px=32, least_px=1024) == 608
     assert fitted_tile_px((10_000, 10_000), context_px=544, stride_px=32, least_px=1024) == 1696
+
+
+@given(st.integers(1, 3072**2), st.integers(1, 10**12))
+def test_windows_computed_at_a_time_fit_in_memory(window_px, memory_bytes):
+    count = affordable_windows(window_px, memory_bytes)
+    assert count == 1 or count * window_px * 512 <= 0.6 * memory_bytes
+    assert (count + 1) * window_px * 512 > 0.6 * memory_bytes or count == 1
+
+
+def test_a_laptop_computes_large_windows_one_by_one():
+    assert affordable_windows(2724**2, 8 * 10**9) == 1
+    assert affordable_windows(2724**2, 24 * 10**9) == 3

@@ -19,6 +19,7 @@ import crispmap
 from array_scene import ArrayScene
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapWarning, InputError, OutputError
+from crispmap.inference import run
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.exactness import BLENDED_TAG, HALO_TAG
@@ -142,6 +143,25 @@ def test_bytes_depend_neither_on_blocks_nor_on_interruptions(job, tmp_path, halo
     with pytest.raises(KeyboardInterrupt):
         made(job, tmp_path / "c", events=Recorder(stop))
     assert made(job, tmp_path / "c") == expected
+
+
+def test_where_memory_does_not_suffice_fewer_windows_are_computed_at_a_time(job, tmp_path, monkeypatch):
+    expected = made(job, tmp_path / "a")
+    threads = []
+
+    def counted(blocks, work, **how):
+        threads.append(how["threads"])
+        return work_through(blocks, work, **how)
+
+    work_through = run.work_through
+    monkeypatch.setattr(run, "work_through", counted)
+    monkeypatch.setattr(run, "available_cores", lambda: 3)
+    for memory_bytes, most in ((1, 1), (10**15, 3)):
+        monkeypatch.setattr(run, "machine_memory", lambda memory_bytes=memory_bytes: memory_bytes)
+        recorder = Recorder()
+        assert made(job, tmp_path / str(most), events=recorder) == expected
+        assert threads.pop() == most
+        assert any("as memory allows" in note for note in recorder.notes) == (most < 3)
 
 
 @pytest.mark.filterwarnings("ignore:The map is not exact")

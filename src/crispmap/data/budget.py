@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from crispmap.data.layers import ArrayLayer, FileLayer, StoredLayer, layer_bytes
 from crispmap.errors import InputError
+from crispmap.files.memory import machine_memory
 from crispmap.raster.cached import BlockCache
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}I": 1024**power for power, unit in enumerate("KMGT", 1)}
 _SHARE = 4  # by default the data may take this part of the machine's memory
 _CACHE_SHARE = 8  # this part of a budget is for blocks of layers that are not in memory
-_UNKNOWN_MEMORY = 8 * 10**9
 
 
 class DataBudget:
@@ -63,21 +62,3 @@ def parse_bytes(text: str) -> int:
     if size < 1:
         raise InputError(f"The memory is {text!r}.", expected="a number with a unit, such as 500MB, 2GB or 1.5GiB")
     return size
-
-
-def machine_memory(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
-    """Return the bytes this process may use: the memory of the machine, or the limit of its cgroup if lower."""
-    limits = [_UNKNOWN_MEMORY]
-    if hasattr(os, "sysconf"):
-        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for line in own.read_text().splitlines() if own.exists() else []:
-        _, controllers, name = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        folder, file = (cgroups / "memory", "memory.limit_in_bytes") if controllers else (cgroups, "memory.max")
-        place = PurePosixPath(name)
-        for group in (place, *place.parents):
-            limit = folder / group.relative_to("/") / file
-            text = limit.read_text().strip() if limit.exists() else ""
-            limits += [int(text)] if text.isdecimal() else []  # "max" is no limit
-    return min(limits)

@@ -19,6 +19,8 @@ MOST_COMPUTED = 2.5
 """Pixels computed for each one kept, from which on tiles grow with a wide context .."""
 WINDOW_PX = 3072
 """.. up to this side of what is computed at once: a U-Net of 5 levels then takes 1 to 3 GiB a core in OpenVINO."""
+_WINDOW_BYTES = 512  # that a U-Net takes a pixel of a window in OpenVINO: 490 measured, of 2,724 x 2,724 pixels
+_SHARE = 0.6  # of the machine's memory that windows may take
 BLOCK_PX = 1024  # default side of the blocks in which maps are read and written
 STRIP_PX = 4096  # width of the strips in which blocks are visited; bounds what must be kept between two rows of blocks
 
@@ -110,6 +112,11 @@ def fitted_tile_px(shape: tuple[int, int], *, context_px: int, stride_px: int, l
 def computed_px(shape: tuple[int, int], tile_px: int, context_px: int) -> int:
     """Return how many pixels are computed for a raster, with the context around every tile."""
     return math.prod(math.ceil(length / tile_px) for length in shape) * (tile_px + 2 * context_px) ** 2
+
+
+def affordable_windows(window_px: int, memory_bytes: int) -> int:
+    """Return how many windows of so many pixels may be computed at a time in a machine's memory: at least 1."""
+    return max(1, int(memory_bytes * _SHARE / (window_px * _WINDOW_BYTES)))
 
 
 def visit_blocks(shape: tuple[int, int], block_px: int, strip_px: int = STRIP_PX) -> Iterator[Block]:

@@ -19,13 +19,14 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import ModelError, OutputError, SceneError, number_of
 from crispmap.events import SILENT, Events, Progress, progress
 from crispmap.files.dataset import open_dataset
+from crispmap.files.memory import machine_memory
 from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.exactness import blended_tags, halo_tags
 from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_scene
 from crispmap.inference.job import OpenJob
 from crispmap.inference.options import AUTO, PredictOptions
-from crispmap.inference.plan import visit_blocks
+from crispmap.inference.plan import affordable_windows, visit_blocks
 from crispmap.inference.products import ClassMap, Product
 from crispmap.inference.seams import SeamCheck, check_seams
 from crispmap.inference.trial import settled_precision
@@ -151,6 +152,8 @@ def _made(run: _Run, events: Events) -> MapResult:
     finished, seams = list(run.store.finished), None
     with progress(events, "map", _pixels(run, blocks), done=_pixels(run, finished)) as running:
         opened = run.opened
+        if opened.job.engine.threads < available_cores():
+            running.note(f"Computing on {number_of(opened.job.engine.threads, 'core')}, as memory allows")
         if opened.models.exact is not None:
             running.note("Measuring what the smaller halo costs")
         tags = halo_tags(opened.image, opened.models, opened.given, run.work, opened.job.engine)
@@ -194,10 +197,18 @@ def _settled(
         if reason is None:
             reason = settled_precision([opened], engine, math.prod(opened.image.grid.shape))
         chosen, facts[PRECISION_TAG] = reason.split(";")[0], reason
-    precision = cast(Precision, chosen)
-    opened = replace(opened, job=replace(opened.job, engine=replace(engine, precision=precision)))
+    engine = replace(engine, precision=cast(Precision, chosen), threads=_threads(opened, engine))
+    opened = replace(opened, job=replace(opened.job, engine=engine))
     work = opened.work()
     return opened, work, {**facts, ENGINE_TAG: work.engine, **blended_tags(work)}
+
+
+def _threads(opened: OpenJob, engine: EngineChoice) -> int:
+    """Return how many windows are computed at a time: one a core, fewer where memory does not suffice."""
+    if engine.on_cuda or opened.models.coarse is None:
+        return engine.threads
+    side = opened.models.tile_px(engine, opened.image) + 2 * opened.models.context_px
+    return min(engine.threads, affordable_windows(side**2, machine_memory()))
 
 
 def _begun_precision(target: Path) -> str | None:

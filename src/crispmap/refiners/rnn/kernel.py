@@ -7,7 +7,7 @@ same scores. All arrays are C-contiguous and of one floating type; nothing is co
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 MOST_UNITS = 32  # bits of a mask
 _Loop = TypeVar("_Loop", bound=Callable[..., None])
-_compiled: Callable[[_Loop], _Loop] = numba.njit(
-    nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy"
-)
+
+
+def _compiled(loop: _Loop) -> _Loop:
+    """Return a loop to be compiled at its first call, outside Python's lock."""
+    compile_it = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+    return cast(_Loop, compile_it(loop))
 
 
 @_compiled
