@@ -48,7 +48,15 @@ docs: $(STAMP)  ## make the guide's tables again, and check what README and docs
 	$(BIN)/python docs/make_tables.py
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
-bench: $(STAMP)  ## run the benchmarks and print their ratios
+bench: $(STAMP)  ## print what a person waits for, each beside its bare form (about 12 minutes with the cores alone)
+	$(BIN)/python benchmarks/bench_startup.py --turns 2
+	$(BIN)/python benchmarks/bench_many_scenes.py --counts 64 256
+	$(BIN)/python benchmarks/bench_scene.py --turns 1 --only rate
+	$(BIN)/python benchmarks/bench_training_overhead.py --steps 30 --repeats 1
+	$(BIN)/python benchmarks/bench_refiner.py
+	$(BIN)/python benchmarks/bench_vectors.py --turns 1
+
+bench-all: $(STAMP)  ## run every benchmark as it is by default: hours
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 PEERS := benchmarks/peers/.venv
@@ -65,4 +73,4 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test coverage browser slow check format docs bench bench-peers clean
+.PHONY: help demo test coverage browser slow check format docs bench bench-all bench-peers clean

@@ -20,7 +20,7 @@ MOST_COMPUTED = 2.5
 WINDOW_PX = 3072
 """.. up to this side of what is computed at once: a U-Net of 5 levels then takes 1 to 3 GiB a core in OpenVINO."""
 _WINDOW_BYTES = 512  # that a U-Net takes a pixel of a window in OpenVINO: 490 measured, of 2,724 x 2,724 pixels
-_SHARE = 0.6  # of the machine's memory that windows may take
+_SHARE = 0.5  # of the machine's memory that windows may take
 BLOCK_PX = 1024  # default side of the blocks in which maps are read and written
 STRIP_PX = 4096  # width of the strips in which blocks are visited; bounds what must be kept between two rows of blocks
 
