@@ -170,6 +170,8 @@ def test_processes_that_write_at_once_read_whole_entries(tmp_path: Path) -> None
         ({"HOME": "/home/me", "XDG_CACHE_HOME": "/scratch"}, "/scratch/crispmap"),
         ({"HOME": "/home/me", "XDG_CACHE_HOME": "relative"}, "/home/me/.cache/crispmap"),  # as its specification says
         ({"HOME": "/home/me", "XDG_CACHE_HOME": "/scratch", VARIABLE: "/other"}, "/other"),
+        ({"HOME": "/home/me", VARIABLE: "~/other"}, "/home/me/other"),
+        ({"HOME": "/home/me", VARIABLE: "~nobody-of-this-name/other"}, None),
         ({"HOME": "/home/me", VARIABLE: ""}, "/home/me/.cache/crispmap"),
         ({"HOME": "/home/me", VARIABLE: "off"}, None),
         ({"HOME": "/home/me", VARIABLE: "OFF "}, None),

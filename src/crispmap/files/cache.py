@@ -145,10 +145,10 @@ def user_cache() -> Cache:
 def cache_folder() -> Path | None:
     """Return the folder of the cache; None where it is off, or this user has no home."""
     given = os.environ.get(VARIABLE)
-    if given:
-        return None if given.strip().lower() == OFF else Path(given).absolute()
-    with suppress(RuntimeError):
-        return _system_folder() / "crispmap"
+    if given and given.strip().lower() == OFF:
+        return None
+    with suppress(RuntimeError):  # where no shell has read the variable, the home is still a ~
+        return Path(given).expanduser().absolute() if given else _system_folder() / "crispmap"
     return None
 
 
