@@ -125,8 +125,11 @@ def test_a_file_in_the_place_of_the_folder_is_no_cache(tmp_path: Path) -> None:
     kept = Cache(file)
     assert kept.get(KEY) is None
     assert kept.entries() == []
-    with pytest.warns(CrispmapWarning, match="not kept"):
+    with pytest.warns(CrispmapWarning, match="not kept") as told:
         kept.put(KEY, b"1")
+    with pytest.warns(CrispmapWarning, match="not kept") as again:
+        kept.put({"what": "another"}, b"1")
+    assert len({str(one.message) for one in (*told, *again)}) == 1  # of the folder: what is equal is shown once
     kept.clear()
     assert file.exists()
 

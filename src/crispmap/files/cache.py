@@ -84,8 +84,9 @@ class Cache:
         try:
             write_atomically(path, b"".join([_MAGIC, _checksum(text, content), b"\n", text, b"\n", content]))
         except OutputError as error:
+            given = error.given.replace(str(path), str(self.folder))  # the same of every entry, and so shown once
             _warn(
-                f"What would make the next start faster is not kept: {error.given} Choose another folder with the "
+                f"What would make the next start faster is not kept: {given} Choose another folder with the "
                 f"environment variable {VARIABLE}, or none with {VARIABLE}={OFF}."
             )
             return
