@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import CrispmapWarning
-from crispmap.evaluation.chance import above_chance
+from crispmap.evaluation.boundary import CROSS, half_widths_px, within
+from crispmap.evaluation.chance import _disk_px, above_chance
 from crispmap.evaluation.compare import MapComparison, boundary_rule, evaluate_arrays
 from crispmap.evaluation.evaluation import CHANCE_TELLS_LITTLE, Evaluation, chance_note, warn_of_chance
 from crispmap.evaluation.readers import ArrayLabels
@@ -55,6 +57,25 @@ def test_a_random_map_reaches_what_is_said_of_it(shares, ground, gsd_m, seed):
     # Rare classes have few boundary pixels, and outlines at the edge of the grid see less of the map.
     np.testing.assert_allclose(one.chance_f1, reached, atol=0.06)
     assert np.abs(above_chance(one.boundary_f1, one.boundary_chance)[one.boundary_chance < 0.9]).max(initial=0) < 0.25
+
+
+@given(st.floats(0.1, 25.0), st.tuples(st.floats(0.3, 3.0), st.floats(0.3, 3.0)))
+@settings(max_examples=60)
+def test_the_pixels_of_a_disk_and_around_it_are_those_of_one_drawn(distance, steps):
+    reach = half_widths_px(distance, steps)
+    side = max(len(reach), reach[0] + 1) + 1
+    one = np.zeros((2 * side + 1, 2 * side + 1), np.bool_)
+    one[side, side] = True
+    disk = within(one, reach)
+    assert _disk_px(reach) == (disk.sum(), within(disk, CROSS).sum())
+
+
+def test_wide_boundaries_on_fine_pixels_take_little_memory():
+    found = evaluated(houses(9, 6, (32, 32)), houses(9, 6, (32, 32)), (0.05, 0.05), (75.0,))
+    tracemalloc.start()
+    assert found.chance_f1.shape == (1, 3)
+    assert tracemalloc.get_traced_memory()[1] < 1e6  # a disk of 3,000 pixels across, drawn, took 36 MB
+    tracemalloc.stop()
 
 
 def test_the_closed_form_is_the_mean_over_many_draws():

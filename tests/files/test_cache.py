@@ -125,8 +125,11 @@ def test_a_file_in_the_place_of_the_folder_is_no_cache(tmp_path: Path) -> None:
     kept = Cache(file)
     assert kept.get(KEY) is None
     assert kept.entries() == []
-    with pytest.warns(CrispmapWarning, match="not kept"):
+    with pytest.warns(CrispmapWarning, match="not kept") as told:
         kept.put(KEY, b"1")
+    with pytest.warns(CrispmapWarning, match="not kept") as again:
+        kept.put({"what": "another"}, b"1")
+    assert len({str(one.message) for one in (*told, *again)}) == 1  # of the folder: what is equal is shown once
     kept.clear()
     assert file.exists()
 
@@ -170,6 +173,8 @@ def test_processes_that_write_at_once_read_whole_entries(tmp_path: Path) -> None
         ({"HOME": "/home/me", "XDG_CACHE_HOME": "/scratch"}, "/scratch/crispmap"),
         ({"HOME": "/home/me", "XDG_CACHE_HOME": "relative"}, "/home/me/.cache/crispmap"),  # as its specification says
         ({"HOME": "/home/me", "XDG_CACHE_HOME": "/scratch", VARIABLE: "/other"}, "/other"),
+        ({"HOME": "/home/me", VARIABLE: "~/other"}, "/home/me/other"),
+        ({"HOME": "/home/me", VARIABLE: "~nobody-of-this-name/other"}, None),
         ({"HOME": "/home/me", VARIABLE: ""}, "/home/me/.cache/crispmap"),
         ({"HOME": "/home/me", VARIABLE: "off"}, None),
         ({"HOME": "/home/me", VARIABLE: "OFF "}, None),

@@ -75,6 +75,18 @@ def test_the_upper_side_of_a_hole_along_centres_is_filled_as_by_gdal() -> None:
     assert not drawn[5:9, 4:8].any()
 
 
+@pytest.mark.parametrize("far", [1e12, 1e20])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_polygon_that_reaches_far_away_changes_no_other_and_is_drawn(far: float, turned: bool) -> None:
+    ring = shapely.box(1, 1, 12, 12).difference(shapely.box(3.5, 4.5, 8.5, 9.5))
+    ring, block = ring.reverse() if turned else ring, Block(0, 0, 14, 14)
+    beyond = shapely.Polygon([(far, 20), (2 * far, far), (far, 2 * far)])
+    alone = flat([ring]).fill(np.arange(1), block)
+    np.testing.assert_array_equal(flat([beyond, ring]).fill(np.arange(2), block), alone)
+    drawn = [flat([shapely.box(2.25, 2.5, right, 12.5)]).fill(np.arange(1), block) for right in (far, 99)]
+    np.testing.assert_array_equal(*drawn)
+
+
 def test_memory_bounds_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     some = [shapely.Point(*centre).buffer(3) for centre in rng.uniform(0, 60, (40, 2))]

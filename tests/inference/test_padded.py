@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ import crispmap
 from array_scene import ArrayScene
 from crispmap.cli.main import app
 from crispmap.errors import CrispmapWarning, InputError, OutputError
-from crispmap.inference import run
+from crispmap.inference import cluster, run
 from crispmap.inference.coarse import coarse_scores
 from crispmap.inference.engines import EngineChoice
 from crispmap.inference.exactness import BLENDED_TAG, HALO_TAG
@@ -162,6 +163,23 @@ def test_where_memory_does_not_suffice_fewer_windows_are_computed_at_a_time(job,
         assert made(job, tmp_path / str(most), events=recorder) == expected
         assert threads.pop() == most
         assert any("as memory allows" in note for note in recorder.notes) == (most < 3)
+
+
+def test_processes_share_the_windows_that_memory_allows(job, tmp_path, monkeypatch):
+    threads = []
+
+    def stopped(*_, **how):
+        threads.append(how["threads"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster, "work_on_cluster", stopped)
+    monkeypatch.setattr(run, "_cluster", nullcontext)
+    monkeypatch.setattr(run, "available_cores", lambda: 8)
+    for memory_bytes in (10**15, 1):
+        monkeypatch.setattr(run, "machine_memory", lambda memory_bytes=memory_bytes: memory_bytes)
+        with pytest.raises(KeyboardInterrupt):
+            made(job, tmp_path / "a", replace(TORCH, workers=2))
+    assert threads == [4, 1]
 
 
 @pytest.mark.filterwarnings("ignore:The map is not exact")

@@ -7,6 +7,8 @@ import zipfile
 from pathlib import Path
 
 import geopandas as gpd
+import pandas as pd
+import pyarrow as pa
 import pyogrio
 import pytest
 import rasterio
@@ -129,4 +131,11 @@ def test_tables_of_any_format_are_named_as_such(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="table without geometry; its columns: nom"):
         read_vectors(tmp_path / "a.gpkg", CHURCH, options=LabelOptions(layer="notes"))
     with pytest.raises(LabelError, match="table without geometry; its columns: nom"):
+        read_vectors(tmp_path / "a.parquet", CHURCH)
+
+
+def test_column_types_that_pandas_writes_and_cannot_read_are_an_error_of_the_file(tmp_path: Path) -> None:
+    names = pd.Series([["x", "y"]], dtype=pd.ArrowDtype(pa.list_(pa.string())))
+    gpd.GeoDataFrame({"nom": names}, geometry=[BOX], crs=UTM).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(LabelError):
         read_vectors(tmp_path / "a.parquet", CHURCH)

@@ -149,7 +149,7 @@ def test_without_numba_torch_computes(other_numba: Callable[[types.ModuleType | 
     assert "CpuRecurrence" in str(recur(scores, image, weights, 1)[0].grad_fn)
 
 
-@pytest.mark.parametrize("broken", ["import", "compiler", "loop"])
+@pytest.mark.parametrize("broken", ["import", "compiler", "loop", "off"])
 def test_a_numba_that_does_not_work_is_warned_of_once_and_torch_computes(
     other_numba: Callable[[types.ModuleType | None], None], broken: str
 ) -> None:
@@ -158,8 +158,9 @@ def test_a_numba_that_does_not_work_is_warned_of_once_and_torch_computes(
     def fail(*_: object, **__: object) -> None:
         raise OSError("no linker on this machine")
 
+    fake.config = types.SimpleNamespace(DISABLE_JIT=int(broken == "off"))  # type: ignore[attr-defined]
     if broken != "import":  # else it has no njit
-        fake.njit = fail if broken == "compiler" else lambda **_: lambda loop: fail  # type: ignore[attr-defined]
+        fake.njit = fail if broken == "compiler" else lambda **_: lambda loop: loop if broken == "off" else fail  # type: ignore[attr-defined]
     other_numba(fake)
     with pytest.warns(CrispmapWarning, match="Numba is installed but does not work"):
         assert compiled_loops() is None

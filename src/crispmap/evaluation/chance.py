@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crispmap.evaluation.boundary import CROSS, BoundaryCounts, half_widths_px, within
+from crispmap.evaluation.boundary import BoundaryCounts, half_widths_px
 from crispmap.metrics import ConfusionMatrix, ratio
 from crispmap.types import DoubleArray
 
@@ -49,8 +49,6 @@ def above_chance(f1: DoubleArray, by_chance: DoubleArray) -> DoubleArray:
 
 def _disk_px(reach: tuple[int, ...]) -> tuple[int, int]:
     """Return how many pixels lie within reach of one, and how many when the neighbours of those are added."""
-    side = max(len(reach), reach[0] + 1) + 1
-    one = np.zeros((2 * side + 1, 2 * side + 1), np.bool_)
-    one[side, side] = True
-    disk = within(one, reach)
-    return int(disk.sum()), int(within(disk, CROSS).sum())
+    wider = tuple(max(own + 1, before) for own, before in zip((*reach, -1), (0, *reach), strict=True))
+    disk, around = (2 * sum(2 * half + 1 for half in rows) - (2 * rows[0] + 1) for rows in (reach, wider))
+    return disk, around

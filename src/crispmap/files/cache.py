@@ -84,8 +84,9 @@ class Cache:
         try:
             write_atomically(path, b"".join([_MAGIC, _checksum(text, content), b"\n", text, b"\n", content]))
         except OutputError as error:
+            given = error.given.replace(str(path), str(self.folder))  # the same of every entry, and so shown once
             _warn(
-                f"What would make the next start faster is not kept: {error.given} Choose another folder with the "
+                f"What would make the next start faster is not kept: {given} Choose another folder with the "
                 f"environment variable {VARIABLE}, or none with {VARIABLE}={OFF}."
             )
             return
@@ -145,10 +146,10 @@ def user_cache() -> Cache:
 def cache_folder() -> Path | None:
     """Return the folder of the cache; None where it is off, or this user has no home."""
     given = os.environ.get(VARIABLE)
-    if given:
-        return None if given.strip().lower() == OFF else Path(given).absolute()
-    with suppress(RuntimeError):
-        return _system_folder() / "crispmap"
+    if given and given.strip().lower() == OFF:
+        return None
+    with suppress(RuntimeError):  # where no shell has read the variable, the home is still a ~
+        return Path(given).expanduser().absolute() if given else _system_folder() / "crispmap"
     return None
 
 

@@ -103,20 +103,19 @@ class _LevelEdges(NamedTuple):
 
     polygon: CountArray
     row: CountArray
-    left: CountArray  # the first column
-    right: CountArray  # one beyond the last column
+    left: DoubleArray  # the first column, which may be as far away as no integer reaches
+    right: DoubleArray  # one beyond the last column
 
     @classmethod
     def of(cls, begin: DoubleArray, end: DoubleArray, rings: CountArray, polygons: CountArray) -> Self:
         """Return those of edges (edge, 2), given where rings and polygons have their first edge."""
         level = np.flatnonzero((begin[:, 1] == end[:, 1]) & (begin[:, 1] % 1 == 0.5))
         if not len(level):
-            return cls(*np.zeros((4, 0), np.int64))
-        doubled = np.append(np.cumsum(begin[:, 0] * end[:, 1] - end[:, 0] * begin[:, 1]), 0.0)
-        ring = np.searchsorted(rings, level, side="right") - 1
-        area = doubled[rings[ring + 1] - 1] - doubled[rings[ring] - 1]
+            return cls(*np.zeros((2, 0), np.int64), *np.zeros((2, 0)))
+        doubled = np.add.reduceat(begin[:, 0] * end[:, 1] - end[:, 0] * begin[:, 1], rings[:-1])
+        area = doubled[np.searchsorted(rings, level, side="right") - 1]
         level = level[np.where(area < 0, begin[level, 0] > end[level, 0], begin[level, 0] < end[level, 0])]
-        sides = np.floor(np.sort(np.column_stack([begin[level, 0], end[level, 0]]), axis=1) + 0.5).astype(np.int64)
+        sides = np.floor(np.sort(np.column_stack([begin[level, 0], end[level, 0]]), axis=1) + 0.5)
         polygon = np.searchsorted(polygons, level, side="right") - 1
         return cls(polygon, np.floor(begin[level, 1]).astype(np.int64), *sides.T)
 
@@ -124,7 +123,9 @@ class _LevelEdges(NamedTuple):
         """Return the spans of those of some polygons."""
         chosen = np.isin(self.polygon, which) & (self.row >= block.row) & (self.row < block.row_stop)
         starts = (self.row[chosen] - block.row) * (block.width + 1)
-        left, right = (np.clip(side[chosen] - block.col, 0, block.width) for side in (self.left, self.right))
+        left, right = (
+            np.clip(side[chosen] - block.col, 0, block.width).astype(np.int64) for side in (self.left, self.right)
+        )
         return starts + left, starts + right
 
 

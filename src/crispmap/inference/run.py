@@ -242,17 +242,17 @@ def _fill(run: _Run, blocks: Sequence[Block], running: Progress) -> None:
     def compute(block: Block, pool: Executor) -> None:
         run.store.write(block, encode(run.work, block, pool))
 
+    threads = run.opened.job.engine.threads
     try:
         with _cluster(run.options) as client:
             if client is None:
-                threads = run.opened.job.engine.threads
                 # Where a block is one large tile, each thread has a block of its own.
                 under_way = max(UNDER_WAY, 1 + math.ceil(threads / (run.store.block_px // run.work.tile_px) ** 2))
                 work_through(missing, compute, threads=threads, done=done, under_way=under_way)
             else:
                 from crispmap.inference.cluster import work_on_cluster
 
-                each = None if run.options.workers is None else max(1, available_cores() // run.options.workers)
+                each = None if run.options.workers is None else max(1, threads // run.options.workers)
                 work_on_cluster(client, run.opened.job.absolute(), encode, missing, threads=each, deliver=deliver)
     except (KeyboardInterrupt, SystemExit) as stop:
         kept = len(run.store.finished)

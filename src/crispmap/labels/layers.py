@@ -259,7 +259,7 @@ def _read_parquet(path: Path) -> gpd.GeoDataFrame:
             expected="pyarrow",
             remedy="pip install 'crispmap[parquet]', or convert the file to GeoPackage.",
         ) from error
-    except (ValueError, OSError, CRSError, KeyError, ShapelyError) as error:
+    except (ValueError, TypeError, OSError, CRSError, KeyError, ShapelyError) as error:
         if "geo metadata" in str(error):  # geopandas' message for a table of another kind
             from pyarrow import parquet  # type: ignore[import-untyped]
 

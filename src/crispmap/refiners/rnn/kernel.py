@@ -19,7 +19,9 @@ _Loop = TypeVar("_Loop", bound=Callable[..., None])
 
 
 def _compiled(loop: _Loop) -> _Loop:
-    """Return a loop to be compiled at its first call, outside Python's lock."""
+    """Return a loop to be compiled at its first call, outside Python's lock; in plain Python it would take hours."""
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set as it is imported
+        raise RuntimeError("NUMBA_DISABLE_JIT is set")
     compile_it = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
     return cast(_Loop, compile_it(loop))
 
