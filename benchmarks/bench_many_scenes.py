@@ -4,7 +4,8 @@ Usage: python benchmarks/bench_many_scenes.py [--counts 64 256] [--side 512] [--
 
 Every figure is of one ``crispmap predict`` with a coarse network and a refiner in a process of its own on two cores,
 start-up and all. The bare engine computes tiles cut beforehand, and reads and writes nothing. FOLDER is a checkout of
-another commit. The maps must hold the same labels, as the scenes are the same. Asked for: at least 80 % of the bare rate, and memory that does not grow.
+another commit. The scenes are the same, and so must be their maps. Asked for: at least 80 % of the bare rate, and
+memory that does not grow.
 """
 
 from __future__ import annotations
