@@ -1,4 +1,4 @@
-"""The folded recurrence on CPUs in loops that Numba compiles, where it is installed: half the time of a training."""
+"""The folded recurrence on CPUs in loops that Numba compiles, where it is installed: faster on few or busy cores."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def compiled_loops() -> Any:
         return kernel
     reason = " ".join(str(found).split())[:200] or type(found).__name__
     warnings.warn(
-        f"Numba is installed but does not work, so that refiners train half as fast: {reason}",
+        f"Numba is installed but does not work, so that PyTorch trains refiners: {reason}",
         CrispmapWarning, stacklevel=2,
     )  # fmt: skip
     return None
