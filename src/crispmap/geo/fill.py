@@ -76,8 +76,8 @@ class FlatPolygons:
         edges, polygon = _ranges(self._first[which], self._first[which + 1])
         ends = np.column_stack([self._upper[edges, 1], self._lower[edges, 1]])
         rows = np.clip(np.ceil(ends - 0.5), block.row, block.row_stop).astype(np.int64)
-        crossed = rows[:, 0] < rows[:, 1]
-        edges, polygon, rows = edges[crossed], polygon[crossed], rows[crossed]
+        within = rows[:, 0] < rows[:, 1]
+        edges, polygon, rows = edges[within], polygon[within], rows[within]
         starts = np.flatnonzero(np.diff(polygon, prepend=-1))
         before = (np.cumsum(rows[:, 1] - rows[:, 0]) // _CROSSINGS)[starts]
         cuts = starts[np.flatnonzero(np.diff(before, prepend=-1))]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-MOST_UNITS = 32  # bits of a mask
 _Loop = TypeVar("_Loop", bound=Callable[..., None])
 
 
