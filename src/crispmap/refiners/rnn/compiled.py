@@ -93,16 +93,18 @@ class CompiledRecurrence(torch.autograd.Function):
         given: list[Any] = [None if one is None else _array(one) for one in grads]
         d_kernel = np.zeros((samples, *weighted.shape), weighted.dtype)
         d_image_kernel = np.zeros((samples, classes, units, maps.shape[1], 5, 5), weighted.dtype)
+        d_hidden_bias = np.zeros((samples, classes, units), weighted.dtype)
         rows, cols = masks[0].shape[2:]
-        d_term = np.zeros((samples, classes, units, rows, cols + 4), weighted.dtype)
+        kept = np.empty((samples, classes, units, rows, cols), weighted.dtype) if ctx.needs_input_grad[1] else None
         d_bias, d_scores = np.zeros((samples, classes), weighted.dtype), np.zeros_like(walk[0])
 
         def run(sample: int, k: int) -> None:
+            d_term = np.zeros((units, rows, cols + 4), weighted.dtype)
             d_u = np.zeros(masks[-1].shape[2:], weighted.dtype) if given[-1] is None else given[-1][sample, k]
             for step in reversed(range(len(masks))):
                 u, mask = walk[step][sample, k], masks[step][sample, k]
                 d_bias[sample, k] += d_u.sum()
-                loops.kernel_gradient(u, mask, d_u, d_kernel[sample, k], d_term[sample, k], 2 * step)
+                loops.kernel_gradient(u, mask, d_u, d_kernel[sample, k], d_term, 2 * step)
                 if step == 0 and not ctx.needs_input_grad[0]:
                     break
                 before = np.zeros_like(u) if step == 0 or given[step - 1] is None else given[step - 1][sample, k].copy()
@@ -111,18 +113,20 @@ class CompiledRecurrence(torch.autograd.Function):
                 d_u = before
             else:
                 d_scores[sample, k] = d_u
-            loops.image_kernel_gradient(images[sample], d_term[sample, k], d_image_kernel[sample, k])
+            loops.image_kernel_gradient(images[sample], d_term, d_image_kernel[sample, k])
+            d_hidden_bias[sample, k] = d_term.sum((1, 2))
+            if kept is not None:
+                kept[sample, k] = d_term[..., :cols]
 
         _over(samples, classes, run)
-        by_unit = torch.from_numpy(d_term)[..., :cols].flatten(1, 2)
         found = Folded(
             torch.from_numpy(d_kernel.sum(0)).view_as(folded.kernel),
             torch.from_numpy(d_image_kernel.sum(0)).view_as(folded.image_kernel),
-            by_unit.sum((0, 2, 3)), folded.readout, torch.from_numpy(d_bias.sum(0)),
+            torch.from_numpy(d_hidden_bias.sum(0)).flatten(), folded.readout, torch.from_numpy(d_bias.sum(0)),
         )  # fmt: skip
         return (
             torch.from_numpy(d_scores) if ctx.needs_input_grad[0] else None,
-            maps_gradient(by_unit, maps, folded) if ctx.needs_input_grad[1] else None,
+            None if kept is None else maps_gradient(torch.from_numpy(kept).flatten(1, 2), maps, folded),
             None,
             *folded_gradients(folded, found),
         )
