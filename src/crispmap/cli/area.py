@@ -18,7 +18,7 @@ from crispmap.cli.options import (
     named_classes,
     notify_written,
 )
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from crispmap.areas.table import Tables
@@ -114,7 +114,7 @@ def area(
         targets, [*maps, *files_of(regions.regions, dates.dates, tables.classes, *vars(accuracy).values())],
         accuracy=any(vars(accuracy).values()), force=tables.force,
     )  # fmt: skip
-    table = areas_of(maps, options, schema=named_classes(tables.classes), events=TerminalProgress())
+    table = areas_of(maps, options, schema=named_classes(tables.classes), events=shown_progress())
     if as_json:
         print_json(table.to_dict())
     else:

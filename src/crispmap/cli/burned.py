@@ -11,7 +11,7 @@ import typer
 
 from crispmap.cli.console import notify, print_json, print_line
 from crispmap.cli.options import ComputeFlags, ForceOption, JsonOption, grouped, notify_written
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from crispmap.raster.compose.burned import BurnedArea
@@ -58,7 +58,7 @@ def burned(
 
     done = map_burned(
         BurnInputs(before, after, ComposeChoices(sensor=what.sensor, like=what.like)), what.out,
-        rule=BurnRule(what.threshold), dnbr=what.dnbr, options=how.options(force), events=TerminalProgress(),
+        rule=BurnRule(what.threshold), dnbr=what.dnbr, options=how.options(force), events=shown_progress(),
     )  # fmt: skip
     _show(done, as_json)
     notify_written(done.run.paths, since=begun)

@@ -19,7 +19,7 @@ from crispmap.cli.options import (
     named_classes,
     notify_written,
 )
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from crispmap.areas.change import ChangeTable
@@ -59,7 +59,7 @@ def change(
     options = ChangeOptions(out=files.out, force=files.force, **vars(accuracy))
     inputs = [before, after, *files_of(files.classes, *vars(accuracy).values())]
     check_area_targets(targets, inputs, accuracy=any(vars(accuracy).values()), force=files.force)
-    table = change_of(before, after, options, schema=named_classes(files.classes), events=TerminalProgress())
+    table = change_of(before, after, options, schema=named_classes(files.classes), events=shown_progress())
     if as_json:
         print_json(table.to_dict())
     else:

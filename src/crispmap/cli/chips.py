@@ -19,7 +19,7 @@ from crispmap.cli.options import (
     notify_written,
     words_of,
 )
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 from crispmap.errors import number_of
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def chips(  # noqa: PLR0913 - its options
 
     made = chip_files(
         one_scene(scenes).choosing(**read.choices()), labels, out, named_classes(draw.classes),
-        replace(how.options(), labels=draw.options()), TerminalProgress(),
+        replace(how.options(), labels=draw.options()), shown_progress(),
     )  # fmt: skip
     _show(made, as_json)
 

@@ -12,7 +12,7 @@ import typer
 from crispmap.cli.console import notify, notify_problem, print_json, print_line
 from crispmap.cli.failures import FAILED
 from crispmap.cli.options import ProjectArgument, SharesOption, TrainerFlags, grouped, notify_written
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from crispmap.project.compare.rows import Table
@@ -57,7 +57,7 @@ def compare(
 
     names = None if which.methods is None else which.methods.split(",")
     comparison = compare_methods(
-        project, methods=names, seed=which.seed, force=force, trainer=trainer.options(), events=TerminalProgress()
+        project, methods=names, seed=which.seed, force=force, trainer=trainer.options(), events=shown_progress()
     )
     table = table_of(comparison)
     written = [write_comparison_report(comparison, table)] if table.rows else []

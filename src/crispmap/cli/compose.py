@@ -11,7 +11,7 @@ import typer
 
 from crispmap.cli.console import notify, print_json, print_line
 from crispmap.cli.options import ComputeFlags, ForceOption, JsonOption, grouped, notify_written, words_of
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from crispmap.raster.compose.inputs import ComposeChoices
@@ -108,7 +108,7 @@ def compose(
     from crispmap.raster.compose.write import write_composed
 
     ref = composed_ref(inputs, what.choices())
-    done = write_composed(ref, out, options=how.options(force), events=TerminalProgress())
+    done = write_composed(ref, out, options=how.options(force), events=shown_progress())
     if as_json:
         print_json(figures(done))
     else:

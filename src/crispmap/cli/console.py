@@ -1,4 +1,4 @@
-"""What a person sees: messages on standard error, figures as JSON on standard output."""
+"""What a person or a program sees: messages on standard error, figures as JSON on standard output."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,42 @@ console = Console(stderr=True, highlight=False)
 """Standard error; colours where that is a terminal."""
 
 
+@dataclass
+class Voice:
+    """How the process speaks on standard error, as ``--quiet`` and ``--log-json`` say."""
+
+    quiet: bool = False
+    """Leave out all but warnings and errors."""
+    as_json: bool = False
+    """Write every message, and progress, as a line of JSON."""
+
+
+voice = Voice()
+
+
 def notify(text: str) -> None:
     """Print a line on standard error, as it is."""
-    console.print(Text(without_secrets(text)), soft_wrap=True)
+    if voice.quiet:
+        return
+    if voice.as_json:
+        log("info", "message", message=text)
+    else:
+        console.print(Text(without_secrets(text)), soft_wrap=True)
 
 
 def notify_problem(kind: str, text: str, style: str) -> None:
     """Print a message on standard error after a coloured word such as "error"."""
-    console.print(Text.assemble((f"{kind}:", style), f" {without_secrets(text)}"), soft_wrap=True)
+    if voice.as_json:
+        log(kind, "message", message=text)
+    else:
+        console.print(Text.assemble((f"{kind}:", style), f" {without_secrets(text)}"), soft_wrap=True)
+
+
+def log(level: str, event: str, **facts: Any) -> None:
+    """Write a line of JSON on standard error: time (UTC), level, event and facts; texts without secrets."""
+    told = {key: without_secrets(one) if isinstance(one, str) else one for key, one in facts.items()}
+    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "event": event, **told}
+    sys.stderr.write(json.dumps(_plain(line), allow_nan=False) + "\n")
 
 
 def print_line(text: str = "") -> None:

@@ -9,7 +9,7 @@ import typer
 
 from crispmap.cli.console import notify, print_json
 from crispmap.cli.options import ForceOption, SharesOption, TrainerFlags, grouped
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 
 @grouped
@@ -33,7 +33,7 @@ def demo(  # noqa: PLR0913 - its options
     from crispmap.project.demo import run_demo
     from crispmap.report.tables.terminal import print_evaluations
 
-    made = run_demo(out, seed=seed, papers=papers, force=force, trainer=trainer.options(), events=TerminalProgress())
+    made = run_demo(out, seed=seed, papers=papers, force=force, trainer=trainer.options(), events=shown_progress())
     if as_json:
         print_json(made.results.to_dict() | {"seconds": made.timings})
     else:

@@ -21,7 +21,7 @@ from crispmap.cli.options import (
     is_project,
     notify_written,
 )
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 from crispmap.errors import InputError, number_of
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def evaluate(
     )  # fmt: skip
     found = evaluate_side_by_side(
         targets, against.reference, rules, scores=fit.scores, recalibration=fit.recalibration(),
-        events=TerminalProgress(),
+        events=shown_progress(),
     )  # fmt: skip
     if as_json:
         print_json(found.to_dict())
@@ -194,7 +194,7 @@ def _evaluate_project(targets: Sequence[Path], as_json: bool, force: bool) -> No
     from crispmap.project.results import evaluate_project
     from crispmap.project.run import Products
 
-    results = evaluate_project(target, force=force, events=TerminalProgress())
+    results = evaluate_project(target, force=force, events=shown_progress())
     products = Products.of(load_project(target))
     if as_json:
         print_json(results.to_dict())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ import typer
 from typer.core import TyperGroup
 
 from crispmap import __version__
-from crispmap.cli.console import notify_problem, print_line
-from crispmap.cli.failures import errors_reported, termination_raised, warnings_reported
+from crispmap.cli.console import notify_problem, print_line, voice
+from crispmap.cli.failures import BAD_INPUT, errors_reported, termination_raised, warnings_reported
 from crispmap.cli.streams import guard_streams, lost_output
 
 
@@ -85,15 +86,28 @@ VERBS = {
 """The verbs by name, in the order of the list."""
 
 
+_ANYWHERE = ("--debug", "--quiet", "--log-json")
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]  # typer does not give it a name of its own
+
+
 class _LazyGroup(TyperGroup):
     """The verbs: their names and summaries at once, the code of a verb when it is called."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options of the command itself, including ``--debug`` anywhere."""
+        """Parse the options of the command itself, which may stand anywhere."""
         own = args[: args.index("--")] if "--" in args else args
-        if "--debug" in own:
-            args = ["--debug", *(one for one in own if one != "--debug"), *args[len(own) :]]
-        return super().parse_args(ctx, args)
+        first = [one for one in _ANYWHERE if one in own]
+        return super().parse_args(ctx, [*first, *(one for one in own if one not in first), *args[len(own) :]])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; where messages are lines of JSON, so is what is wrong with its options."""
+        try:
+            return super().invoke(ctx)
+        except _UsageError as error:
+            if not voice.as_json:
+                raise
+            notify_problem("error", error.format_message(), "bold red")
+            raise typer.Exit(BAD_INPUT) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the verb that is called before it is looked up."""
@@ -102,10 +116,24 @@ class _LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+_EPILOG = """\b
+Exit status:
+  0    done
+  1    the work failed
+  2    bad input: what was given, what is expected, and the remedy
+  130  interrupted (Ctrl-C); 143: terminated
+\b
+Options in the environment:
+  CRISPMAP_PREDICT_BLOCK=512 is --block 512 of predict; CRISPMAP_QUIET=1 is --quiet
+\b
+Example:
+  crispmap demo --out demo
+  crispmap train --help"""
+
 app = typer.Typer(
     cls=_LazyGroup,
     help="Crisp, georeferenced class maps from satellite and aerial scenes, learned from imprecise labels.",
-    epilog="\b\nExample:\n  crispmap demo --out demo\n  crispmap train --help", no_args_is_help=True,
+    epilog=_EPILOG, no_args_is_help=True,
     pretty_exceptions_enable=False, rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )  # fmt: skip
@@ -122,9 +150,19 @@ def _root(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
     ),
-    debug: bool = typer.Option(False, "--debug", help="Show where an error happened."),
-) -> None:
-    pass
+    debug: bool = typer.Option(
+        False, "--debug", envvar="CRISPMAP_DEBUG", show_envvar=False, help="Show where an error happened."
+    ),
+    quiet: bool = typer.Option(
+        False, "--quiet", envvar="CRISPMAP_QUIET", show_envvar=False,
+        help="Say nothing on standard error but warnings and errors.",
+    ),
+    log_json: bool = typer.Option(
+        False, "--log-json", envvar="CRISPMAP_LOG_JSON", show_envvar=False,
+        help="Write messages and progress on standard error as lines of JSON.",
+    ),
+) -> None:  # fmt: skip
+    voice.quiet, voice.as_json = quiet, log_json
 
 
 def _stub() -> None:
@@ -146,7 +184,18 @@ def _command(name: str, *, debug: bool) -> Any:
 
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     single.command(name, help=_help(function, verb), epilog=f"\b\nExample:\n  {verb.example}")(guarded)
-    return typer.main.get_command(single)
+    command = typer.main.get_command(single)
+    for option in command.params:
+        if option.param_type_name == "option":
+            _take_from_environment(name, option)
+    return command
+
+
+def _take_from_environment(verb: str, option: Any) -> None:
+    """Let an option be given as ``CRISPMAP_VERB_OPTION``, a name that is told where it is set."""
+    name = max(option.opts, key=len).strip("-")
+    option.envvar = f"CRISPMAP_{verb}_{name}".replace("-", "_").upper()
+    option.show_envvar = option.envvar in os.environ
 
 
 def _help(function: Callable[..., Any], verb: Verb) -> str:

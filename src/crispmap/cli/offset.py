@@ -20,7 +20,7 @@ from crispmap.cli.options import (
     named_classes,
     notify_written,
 )  # fmt: skip
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from crispmap.labels.registration import Registration
@@ -65,7 +65,7 @@ def offset(
         check_correction_target(out, vectors, match.against, force=force)
     registration = estimate_registration(
         vectors, match.against, named_classes(match.classes), max_shift_m=match.max_shift_m, kind=match.kind,
-        assume_gsd_m=match.assume_gsd_m, options=LabelOptions(**vars(read)), events=TerminalProgress(),
+        assume_gsd_m=match.assume_gsd_m, options=LabelOptions(**vars(read)), events=shown_progress(),
     )  # fmt: skip
     if out is not None:
         registration.write_corrected(out, force=force)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from crispmap.cli.completion import preset_classes
 from crispmap.cli.console import notify
 from crispmap.errors import InputError
 from crispmap.inference.options import PredictOptions
@@ -46,6 +47,7 @@ ClassesOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES|FILE",
+        autocompletion=preset_classes,
         help="Preset classes such as building,road,water; or a YAML file of classes, or a project file. "
         "By default building,road.",
     ),
@@ -54,6 +56,7 @@ MapClassesOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES|FILE",
+        autocompletion=preset_classes,
         help="The classes of maps that do not carry them: a YAML file of classes, a project file, or presets such as "
         "building,road, after a background.",
     ),

@@ -19,7 +19,7 @@ from crispmap.cli.options import (
     parse_bands,
     words_of,
 )
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 from crispmap.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def pansharpen(
 
     began = time.perf_counter()
     multispectral, pan = read.scenes(scenes)
-    made = pansharpen_files(multispectral, pan, out, how.options(), run.options(run.force), TerminalProgress())
+    made = pansharpen_files(multispectral, pan, out, how.options(), run.options(run.force), shown_progress())
     if as_json:
         print_json(figures_of(made))
     else:

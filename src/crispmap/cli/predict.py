@@ -11,7 +11,7 @@ import typer
 
 from crispmap.cli.console import notify
 from crispmap.cli.options import OutputFlags, PredictFlags, SceneFlags, grouped, is_project, notify_results, quoted
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 from crispmap.errors import InputError
 
 
@@ -57,7 +57,7 @@ def predict(
         project = _checked_project(targets, vars(models) | vars(written) | vars(read) | {"scores_as": None})
         from crispmap.project.run import predict_project
 
-        results = predict_project(project, options=how.options(), events=TerminalProgress())
+        results = predict_project(project, options=how.options(), events=shown_progress())
         notify_results(results, since=begun)
         if len(results[0].paths) > 2:  # without a reference there is no refined map, and nothing to score against
             notify(f"Next: crispmap evaluate {quoted(project)}")
@@ -71,7 +71,7 @@ def predict(
 
     results = predict_scenes(
         resolve_scenes(targets, **choices), model=models.model, refiner=models.refiner,
-        outputs=written.outputs(models.out, models.coarse_scores), options=how.options(), events=TerminalProgress(),
+        outputs=written.outputs(models.out, models.coarse_scores), options=how.options(), events=shown_progress(),
     )  # fmt: skip
     notify_results(results, since=begun)
 

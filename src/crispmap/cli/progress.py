@@ -1,4 +1,4 @@
-"""The terminal's progress bar: one look for all verbs."""
+"""Progress of all verbs: a bar on the terminal, or lines of JSON in a log."""
 
 from __future__ import annotations
 
@@ -15,14 +15,49 @@ from rich.text import Text
 
 from crispmap.cli import console as shared
 from crispmap.cli.options import duration
-from crispmap.events import Listener
+from crispmap.events import SILENT, Listener
 
 _DRAWN_EVERY_S = 0.1
+_LOGGED_EVERY_S = 1.0
 _RATE_OVER = 50  # the rate is that of so many drawings, so that it follows a change
 _LEAST_BAR = 6
 _SPARE = 2
 """Columns left free at the end of the line: Ctrl-C is echoed there and must not begin another line."""
 _LABELS = {"mean_iou": "mean IoU"}
+
+
+def shown_progress() -> Listener:
+    """Return the listener that shows progress as ``--quiet`` and ``--log-json`` say."""
+    if shared.voice.quiet:
+        return SILENT
+    return LoggedProgress() if shared.voice.as_json else TerminalProgress()
+
+
+class LoggedProgress(Listener):
+    """Lines of JSON on standard error: a task's start, what is done, once a second at most, and its end."""
+
+    def started(self, title: str, total: int, unit: str) -> None:
+        """Log the start; see ``Listener``."""
+        self._task: dict[str, str | int] = {"task": title, "total": total, "unit": unit}
+        self._begun = self._logged = time.monotonic()
+        shared.log("info", "started", **self._task)
+
+    def advanced(self, done: int, **figures: float) -> None:
+        """Log what is done, and figures such as the loss; see ``Listener``."""
+        now = time.monotonic()
+        if now - self._logged >= _LOGGED_EVERY_S:
+            self._logged = now
+            shared.log("info", "advanced", **self._task, done=done, figures=figures)
+
+    def note(self, text: str) -> None:
+        """Log what is going on; see ``Listener``."""
+        shared.log("info", "message", message=text)
+
+    def finished(self, summary: str | None) -> None:
+        """Log the end, ``finished`` or ``failed``; see ``Listener``."""
+        seconds = round(time.monotonic() - self._begun, 3)
+        event = "failed" if summary is None else "finished"
+        shared.log("info", event, **self._task, seconds=seconds, summary=summary or "")
 
 
 class TerminalProgress(Listener):

@@ -18,7 +18,7 @@ from crispmap.cli.options import (
     named_classes,
     notify_written,
 )  # fmt: skip
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from crispmap.classes import ClassSchema
@@ -52,7 +52,7 @@ def rasterize(
     schema, grid = named_classes(draw.classes) or default_schema(draw.all_as), read_grid(like)
     options = replace(draw.options(), turn=read_turn(like))
     with closing(open_labels(labels, schema, grid, options=options)) as reader:
-        drawn = rasterize_file(reader, out, force=force, events=TerminalProgress())
+        drawn = rasterize_file(reader, out, force=force, events=shown_progress())
     _show(out, grid, schema, drawn, as_json)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from crispmap.cli.options import OutputFlags, PredictFlags, SceneFlags, grouped, notify_results
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,6 @@ def refine(
     begun = time.perf_counter()
     result = refine_scene(
         GivenScores(raster, given.kind, given.full_scale), resolve_scenes([given.scene], **choices),
-        refiner=given.refiner, outputs=written.outputs(given.out), options=how.options(), events=TerminalProgress(),
+        refiner=given.refiner, outputs=written.outputs(given.out), options=how.options(), events=shown_progress(),
     )  # fmt: skip
     notify_results([result], since=begun)

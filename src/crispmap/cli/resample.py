@@ -11,7 +11,7 @@ import typer
 
 from crispmap.cli.console import notify, print_json, print_line
 from crispmap.cli.options import ComputeFlags, ForceOption, JsonOption, grouped, named_classes, notify_written
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def resample(
     from crispmap.raster.resampled_file import Resampling, resample_file
 
     wanted = Resampling(pixels.gsd_m, pixels.method, named_classes(pixels.classes))
-    run, grid = resample_file(raster, out, wanted, options=how.options(force), events=TerminalProgress())
+    run, grid = resample_file(raster, out, wanted, options=how.options(force), events=shown_progress())
     if as_json:
         print_json({"path": out, "height_px": grid.height, "width_px": grid.width, "gsd_m": grid.gsd_m()})
     else:

@@ -19,7 +19,7 @@ from crispmap.cli.options import (
     notify_written,
     words_of,
 )
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 from crispmap.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def sample(
 
     check_sample_target(file.out, force=file.force)
     schema = named_classes(classes)
-    drawn = draw_sample(maps, rules.rules(), schema=schema, overlap=overlap, events=TerminalProgress())
+    drawn = draw_sample(maps, rules.rules(), schema=schema, overlap=overlap, events=shown_progress())
     write_sample(file.out, drawn, squares=file.squares, force=file.force)
     _show(drawn, file.out, as_json)
 

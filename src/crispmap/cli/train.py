@@ -10,7 +10,7 @@ import typer
 
 from crispmap.cli.console import notify
 from crispmap.cli.options import ForceOption, ProjectArgument, TrainerFlags, grouped, notify_written, quoted
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 
 @grouped
@@ -43,7 +43,7 @@ def train(  # noqa: PLR0913 - its options
     begun = time.perf_counter()
     written = train_project(
         project, stage=stage, start=start, precision=precision, resume=resume, force=force,
-        trainer=trainer.options(devices), events=TerminalProgress(),
+        trainer=trainer.options(devices), events=shown_progress(),
     )  # fmt: skip
     notify_written(written, since=begun)
     if stage is None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crispmap.cli.completion import classes_of_map
 from crispmap.cli.console import notify, print_json, print_line
 from crispmap.cli.options import ForceOption, JsonOption, grouped, notify_written, words_of
-from crispmap.cli.progress import TerminalProgress
+from crispmap.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from crispmap.polygons.vectorize import ClassPolygons, PolygonRules
@@ -24,6 +25,7 @@ class PolygonFlags:
         str | None,
         typer.Option(
             metavar="NAMES",
+            autocompletion=classes_of_map,
             help="Classes of the map by name or id, such as building,road; or all. By default all but 0, the "
             "background.",
         ),
@@ -59,7 +61,7 @@ def vectorize(
     """
     from crispmap.polygons.vectorize import vectorize_file
 
-    found = vectorize_file(class_map, out, polygons.rules(), force=force, events=TerminalProgress())
+    found = vectorize_file(class_map, out, polygons.rules(), force=force, events=shown_progress())
     _show(found, out, as_json)
 
 
