@@ -248,6 +248,7 @@ class TestCode:
         assert "2 windows cut elsewhere" in capsys.readouterr().out
         assert read_class_schema(town / "map.tif") == TOWN_SCHEMA
 
+    @pytest.mark.slow
     def test_the_examples_of_the_guide_run_one_after_the_other(
         self, town: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -121,6 +121,7 @@ def check_dam(place: Path) -> None:
         assert kept == pytest.approx((fine.read(1) == 1).sum() * abs(fine.transform.determinant), rel=0.02)
 
 
+@pytest.mark.slow
 def test_burned_area_by_month(place: Path) -> None:
     tutorial_places.fires(place)
     follow("burned-area-by-month.md", place)
@@ -131,6 +132,7 @@ def test_burned_area_by_month(place: Path) -> None:
         np.testing.assert_array_equal(baseline.read(1), burnt)
 
 
+@pytest.mark.slow
 def test_water_of_a_dam(place: Path) -> None:
     tutorial_places.dam(place)
     follow("water-of-a-dam.md", place)
@@ -140,6 +142,7 @@ def test_water_of_a_dam(place: Path) -> None:
         assert not (coarse.read(1)[50:] == 1).any()  # the river is narrower than half a pixel of 30 m
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     ("name", "begin", "check"),

@@ -466,6 +466,7 @@ def test_a_full_disk(place: Path, tiny_disk: Path, command: str, free: int) -> N
 # --- interruptions ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "said"), [(signal.SIGINT, 130, b"Interrupted. "), (signal.SIGTERM, 143, b"Terminated. ")]
 )

@@ -50,6 +50,7 @@ def stopped(folder: Path, command: str, sign: str, number: int) -> tuple[int, st
     return child.returncode, output, errors
 
 
+@pytest.mark.slow
 def test_a_command_terminated_leaves_nothing_behind(wide: Path) -> None:
     before = contents(wide)
     assert stopped(wide, RASTERIZE, ".*.part/scratch.tif", signal.SIGTERM) == (TERMINATED, "", "Terminated.\n")

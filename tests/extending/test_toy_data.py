@@ -60,6 +60,7 @@ def project_of(folder: Path) -> Project:
     return Project(folder / "project.yaml", "pairs", 0, (), None, SCHEMA, coarse, refiner, folder)
 
 
+@pytest.mark.slow
 def test_pieces_of_many_images_train_network_and_refiner(data: PairData, tmp_path: Path) -> None:
     project = project_of(tmp_path)
     paths = {name: tmp_path / f"{name}.safetensors" for name in ("coarse", "refiner")}

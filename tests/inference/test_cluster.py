@@ -60,6 +60,7 @@ def test_workers_give_the_same_bytes(job, tmp_path, options, expected):
     assert made(job, tmp_path / "b", replace(options, block_px=128)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("halo_px", [None, 8])
 @pytest.mark.filterwarnings("ignore:The map is not exact")
 def test_workers_give_the_same_bytes_of_networks_that_pad(job, tmp_path, options, halo_px):
@@ -78,6 +79,7 @@ def test_local_workers_give_the_same_bytes(job, tmp_path, expected):
     assert len(recorder.last.done) == 1 + result.blocks
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, options, workers, expected):
     before = set(workers.run(os.getpid).values())
     killed = []
@@ -92,6 +94,7 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(job, tmp_path, options, 
     workers.wait_for_workers(2, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_the_command_connects_costs_only_itself(
     job, tmp_path, options, workers, expected, monkeypatch
 ):

@@ -148,6 +148,7 @@ for name in ("openvino", "onnxruntime"):
 """
 
 
+@pytest.mark.slow
 def test_engines_print_nothing_tell_nobody_and_leave_no_file_at_home(tmp_path):
     home, called = tmp_path / "home", tmp_path / "called"
     home.mkdir()

@@ -75,6 +75,7 @@ def check_kills(inputs, expected, folder, kills, seed):
     return done, resumed
 
 
+@pytest.mark.slow
 def test_three_kills(inputs, expected, tmp_path):
     check_kills(inputs, expected, tmp_path, kills=3, seed=1)
 

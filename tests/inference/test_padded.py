@@ -131,6 +131,7 @@ def test_a_network_of_five_levels_is_the_whole_scene_at_once():
     np.testing.assert_allclose(in_blocks(work, 1024)[0], expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("halo_px", [None, 8])
 @pytest.mark.filterwarnings("ignore:The map is not exact")
 def test_bytes_depend_neither_on_blocks_nor_on_interruptions(job, tmp_path, halo_px):
@@ -146,6 +147,7 @@ def test_bytes_depend_neither_on_blocks_nor_on_interruptions(job, tmp_path, halo
     assert made(job, tmp_path / "c") == expected
 
 
+@pytest.mark.slow
 def test_where_memory_does_not_suffice_fewer_windows_are_computed_at_a_time(job, tmp_path, monkeypatch):
     expected = made(job, tmp_path / "a")
     threads = []
@@ -310,6 +312,7 @@ def test_the_tags_tell_what_less_halo_costs(job, tmp_path):
     assert f"{saved:.2g} times fewer" in found
 
 
+@pytest.mark.slow
 def test_a_map_with_another_halo_is_another_job(job, tmp_path):
     def stop(done):
         raise KeyboardInterrupt
@@ -328,6 +331,7 @@ def test_a_map_with_another_halo_is_another_job(job, tmp_path):
     assert HALO_TAG not in tags(tmp_path / "full" / "m.tif")
 
 
+@pytest.mark.slow
 def test_every_way_to_map_takes_a_halo(job, tmp_path):
     scene, model = job.scene.path, job.model
     done = CliRunner().invoke(

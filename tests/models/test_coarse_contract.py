@@ -50,7 +50,10 @@ def random_machine(network: CoarseNetwork) -> CoarseNetwork:
     return network
 
 
-@pytest.fixture(params=list(NETWORKS))
+LONG = {"smp, shallow"}  # where another of its kind, unet-lite0, is never left out
+
+
+@pytest.fixture(params=[pytest.param(one, marks=pytest.mark.slow if one in LONG else ()) for one in NETWORKS])
 def network(request: pytest.FixtureRequest) -> CoarseNetwork:
     torch.manual_seed(0)
     return NETWORKS[request.param]().double().eval()
@@ -102,6 +105,7 @@ def test_the_declared_radius_is_true_and_tight(network: CoarseNetwork) -> None:
     assert network.radius_px - reach < known
 
 
+@pytest.mark.slow
 def test_the_radius_of_padded_networks_is_measured() -> None:
     assert unet_lite0(4, 2, depth=3).radius_px == LITE0_RADIUS_PX
     assert smp(2, 3, encoder="resnet18", depth=3).radius_px == RESNET_RADIUS_PX

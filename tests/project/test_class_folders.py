@@ -74,6 +74,7 @@ def test_classes_are_the_folders_and_shares_are_of_every_class(project):
         assert set(counts.values()) == {each}
 
 
+@pytest.mark.slow
 def test_a_classifier_learns_from_folders_and_is_scored_by_the_square(project):
     train_project(project)
     results = predict_project(project)

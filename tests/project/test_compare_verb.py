@@ -61,7 +61,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return begun
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[pytest.param(None, marks=pytest.mark.slow, id="of the town")])
 def compared(town: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
     """The small town seen at 1 m, with four methods compared on it."""
     folder = tmp_path_factory.mktemp("compared")

@@ -159,6 +159,7 @@ def test_no_ground_is_seen_too_often(height: int, width: int, batch: int, patch_
     assert bounded.but(max_steps=settings.max_steps) == settings
 
 
+@pytest.mark.slow
 def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Path, overfitted: bool) -> None:
     change(project, CORRECTED, ("max_steps: 20", "max_steps: 120"), ("max_steps: 12", "max_steps: 60"))
     train_project(project)
@@ -191,6 +192,7 @@ def test_training_goes_on_ground_whose_labels_lie_better_than_before(project: Pa
     assert (moved[known] == truth[known]).mean() > (imprecise[known] == truth[known]).mean()
 
 
+@pytest.mark.slow
 def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, overfitted: bool) -> None:
     change(project, CORRECTED)
     train_project(project)

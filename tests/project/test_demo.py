@@ -15,7 +15,7 @@ from crispmap.project.run import COARSE, FINETUNED, REFINED
 from recorder import Recorder
 
 
-@pytest.mark.parametrize("papers", [False, True])
+@pytest.mark.parametrize("papers", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_demo_leaves_a_project_a_person_can_go_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, papers: bool
 ) -> None:

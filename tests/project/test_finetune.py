@@ -287,6 +287,7 @@ def test_a_start_is_refused_where_no_coarse_network_is_trained(finetuned: Path) 
         train_project(finetuned, stage="refiner", start=Products(finetuned / "hamlet").coarse_model)
 
 
+@pytest.mark.slow
 def test_the_card_tells_what_the_encoder_started_from_and_the_fine_tuned_one_what_it_goes_on_from(
     tmp_path: Path,
 ) -> None:

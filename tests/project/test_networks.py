@@ -45,6 +45,7 @@ def _few_choices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(svm, "WIDTHS", (1.0,))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_few_choices")
 @pytest.mark.parametrize("network", ["svm", "svm-texture"])
 def test_a_machine_is_fitted_maps_and_is_scored(project: Path, network: str) -> None:
@@ -72,6 +73,7 @@ def test_a_machine_is_fitted_maps_and_is_scored(project: Path, network: str) -> 
     assert products.coarse_model.read_bytes()[-4096:] == before[-4096:]
 
 
+@pytest.mark.slow
 def test_the_patch_network_learns_maps_and_jumps_at_its_borders(project: Path) -> None:
     products = with_network(project, "kind: mnih, max_steps: 40, batch: 2, patch_px: 32")
     train_project(project)
@@ -84,6 +86,7 @@ def test_the_patch_network_learns_maps_and_jumps_at_its_borders(project: Path) -
         assert set(np.unique(dataset.read(1))) <= {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_the_refiner_of_a_wider_view_learns_and_maps(project: Path) -> None:
     text = project.read_text()
     assert "refiner: {iterations: 2, " in text

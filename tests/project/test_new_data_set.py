@@ -36,6 +36,7 @@ def invoked(*args: object) -> str:
     return result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "by"), [(4, "within"), (12, "file")])
 def test_the_file_trains_as_it_is(tmp_path: Path, count: int, by: str) -> None:
     write_deepglobe(tmp_path / "data", count, [(96, 260)])

@@ -152,6 +152,7 @@ def test_labels_at_the_top_are_those_of_every_scene_without_its_own(folder: Path
         assert second.scene == "south"
 
 
+@pytest.mark.slow
 def test_corrected_labels_are_kept_scene_by_scene(folder: Path) -> None:
     text = (folder / "project.yaml").read_text()
     (folder / "project.yaml").write_text(text.replace("refiner: {", "refiner: {corrected_labels: true, ", 1))
@@ -160,6 +161,7 @@ def test_corrected_labels_are_kept_scene_by_scene(folder: Path) -> None:
     assert found == ["scene", "south"]
 
 
+@pytest.mark.slow
 def test_methods_are_compared_over_all_scenes(folder: Path) -> None:
     comparison = compare_methods(folder, methods=["fcn-rnn", "heat"])
     assert not comparison.failures

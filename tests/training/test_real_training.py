@@ -32,6 +32,7 @@ def halves(folder: Path) -> list[ArrayPatches]:
     return [ArrayPatches(scaled[..., s], labels[:, s], scores[..., s]) for s in (slice(0, middle), slice(middle, None))]
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.usefixtures("one_thread")
 def test_a_refiner_sharpens_the_published_coarse_map_of_boston(real_data, tmp_path):

@@ -372,6 +372,7 @@ class TestResult:
         assert multiprocessing.active_children() == before
         assert load_tree(tmp_path / "last.safetensors")["global_step"] == 20
 
+    @pytest.mark.slow
     def test_the_trainer_of_lightning_is_not_loaded(self):
         code = "import sys, crispmap.training.run; sys.exit('lightning.pytorch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
