@@ -51,6 +51,13 @@ docs: $(STAMP)  ## make the guide's tables again, and check what README and docs
 	$(BIN)/python docs/make_tables.py
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
+wheel: $(STAMP)  ## build wheel and sdist in dist/, install the wheel apart and try it, list its parts
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group release
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python release/try_wheel.py dist
+	$(BIN)/python release/parts.py dist/crispmap.cdx.json
+
 bench: $(STAMP)  ## print what a person waits for, each beside its bare form (about 12 minutes with the cores alone)
 	$(BIN)/python benchmarks/bench_startup.py --turns 2
 	$(BIN)/python benchmarks/bench_many_scenes.py --counts 64 256
@@ -76,4 +83,4 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test coverage browser slow check format docs bench bench-all bench-peers clean
+.PHONY: help demo test coverage browser slow check format docs wheel bench bench-all bench-peers clean
