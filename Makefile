@@ -51,9 +51,13 @@ docs: $(STAMP)  ## make the guide's tables again, and check what README and docs
 	$(BIN)/python docs/make_tables.py
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
+site: $(STAMP)  ## build the documentation as a web site in dist/site, warnings as errors
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
 wheel: $(STAMP)  ## build wheel and sdist in dist/, install the wheel apart and try it, list its parts
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group release
-	rm -rf dist
+	rm -rf dist/crispmap*
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python release/try_wheel.py dist
 	$(BIN)/python release/parts.py dist/crispmap.cdx.json
@@ -83,4 +87,4 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test coverage browser slow check format docs wheel bench bench-all bench-peers clean
+.PHONY: help demo test coverage browser slow check format docs site wheel bench bench-all bench-peers clean

@@ -122,9 +122,12 @@ Exit status:
   1    the work failed
   2    bad input: what was given, what is expected, and the remedy
   130  interrupted (Ctrl-C); 143: terminated
+
 \b
 Options in the environment:
-  CRISPMAP_PREDICT_BLOCK=512 is --block 512 of predict; CRISPMAP_QUIET=1 is --quiet
+  CRISPMAP_PREDICT_BLOCK=512 is --block 512 of predict
+  CRISPMAP_QUIET=1 is --quiet
+
 \b
 Example:
   crispmap demo --out demo
