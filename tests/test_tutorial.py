@@ -85,9 +85,8 @@ def label(map_path: Path, path: Path) -> None:
     pyogrio.write_dataframe(frame, path, layer="sample")
 
 
-@pytest.mark.parametrize(
-    "network", ["kind: fcn-rnn", pytest.param(None, marks=pytest.mark.slow)], ids=["small", "as shown"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["kind: fcn-rnn", None], ids=["small", "as shown"])
 def test_deepglobe_from_its_folder(place: Path, network: str | None) -> None:
     tutorial_places.deepglobe(place)
     follow("deepglobe-from-its-folder.md", place, network)

@@ -60,7 +60,10 @@ def test_a_command_terminated_leaves_nothing_behind(wide: Path) -> None:
 @pytest.mark.parametrize(
     ("verb", "number", "status", "said"),
     [
-        *((verb, signal.SIGTERM, TERMINATED, "Terminated.") for verb in MAPPING),
+        *(
+            pytest.param(verb, signal.SIGTERM, TERMINATED, "Terminated.", marks=pytest.mark.slow if more else ())
+            for more, verb in enumerate(MAPPING)
+        ),
         ("predict", signal.SIGINT, INTERRUPTED, "Interrupted."),
     ],
 )

@@ -206,6 +206,7 @@ def test_a_resumed_training_makes_none_of_its_parts_again(project: Path, overfit
     assert read_card(products.refiner_model) == before
 
 
+@pytest.mark.slow
 def test_refiners_that_are_compared_share_the_parts(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
