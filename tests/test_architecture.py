@@ -6,6 +6,7 @@ That importing it and its help load neither torch nor rasterio is tested in test
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
@@ -41,11 +42,12 @@ def test_exported_names_are_sorted_and_there(name: str) -> None:
     assert [one for one in module.__all__ if not hasattr(module, one)] == []
 
 
-def test_the_version_is_that_of_the_project_and_of_the_newest_entry_in_the_changes() -> None:
+def test_the_version_stands_in_one_place_and_is_the_newest_entry_in_the_changes() -> None:
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.search(r"^## (\d+\.\d+\.\d+)", changes, re.MULTILINE)
     assert newest is not None
-    assert crispmap.__version__ == PROJECT["project"]["version"] == newest[1]
+    assert crispmap.__version__ == importlib.metadata.version("crispmap") == newest[1]
+    assert "version" not in PROJECT["project"]  # it is read from the package
 
 
 def test_the_page_shows_the_layers_that_are_held() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import runpy
 from pathlib import Path
 
@@ -10,16 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-import crispmap
-
 ROOT = Path(__file__).resolve().parents[1]
 parts = runpy.run_path(str(ROOT / "release" / "parts.py"))
-
-
-def test_the_version_stands_in_one_place() -> None:
-    assert importlib.metadata.version("crispmap") == crispmap.__version__
-    others = [ROOT / "pyproject.toml", ROOT / "CITATION.cff", *(ROOT / "docs").glob("*.md")]
-    assert not any(f'version = "{crispmap.__version__}' in path.read_text() for path in others)
 
 
 def test_the_citation_names_the_papers() -> None:
