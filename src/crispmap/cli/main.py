@@ -69,6 +69,8 @@ _TABLE = (
      "vectorize map.tif --out map.gpkg --classes building,road"),
     ("offset", "Measure how far vectors are from a scene, and move them back.",
      "offset osm.gpkg --against scene.tif --out moved.gpkg"),
+    ("align", "Move every polygon to where the image shows it.",
+     "align osm.gpkg --against scene.tif --out aligned.gpkg"),
     ("pansharpen", "Sharpen bands with a panchromatic scene.",
      "pansharpen multispectral.tif panchromatic.tif --out sharp.tif --register"),
     ("chips", "Cut a scene and its labels into patches and masks.",

@@ -108,11 +108,11 @@ def correlations(  # noqa: PLR0913 - the numbers of one comparison
     """
     known = labels != IGNORE
     if kind == "image":
-        outline = _doubled(_gradients(_one_hot(labels, classes), known))
-        edges = _flattened(_doubled(_gradients(target, valid)))
+        outline = doubled(gradients(_one_hot(labels, classes), known))
+        edges = _flattened(doubled(gradients(target, valid)))
     else:
-        outline = _gradients(_one_hot(labels, classes), known)
-        edges = _gradients(target[1:] if len(target) == 2 else target, valid)
+        outline = gradients(_one_hot(labels, classes), known)
+        edges = gradients(target[1:] if len(target) == 2 else target, valid)
     if not np.any(outline):
         return None
     wide = reach[0] + BEYOND_PX, reach[1] + BEYOND_PX
@@ -142,7 +142,7 @@ def _one_hot(labels: LabelArray, classes: int) -> FloatArray:
     return np.stack([labels == index for index in ids]).astype(np.float32)
 
 
-def _gradients(planes: FloatArray, valid: BoolArray) -> _Gradient:
+def gradients(planes: FloatArray, valid: BoolArray) -> _Gradient:
     """Return smoothed gradients gx + i gy (plane, row, col), 0 where the filters reach invalid pixels."""
     inside = ndimage.binary_erosion(valid, iterations=math.ceil(4 * _SMOOTH_PX), border_value=1)
     gradients = np.empty(planes.shape, dtype=np.complex64)
@@ -154,7 +154,7 @@ def _gradients(planes: FloatArray, valid: BoolArray) -> _Gradient:
     return gradients
 
 
-def _doubled(gradients: _Gradient) -> _Gradient:
+def doubled(gradients: _Gradient) -> _Gradient:
     """Return the sum over planes of g^2 / |g|: strength, and direction but for its sign."""
     squares = (gradients**2).sum(axis=0, keepdims=True)
     strength = np.sqrt(np.abs(squares))

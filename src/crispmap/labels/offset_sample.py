@@ -67,7 +67,7 @@ def estimate_offset_on(
         LabelError: If the features have no outline where the scene holds data.
     """
     reach_px(scene.grid, max_shift_m)  # raises in the scene's own pixels
-    target = _as_compared(scene, max_shift_m)
+    target = as_compared(scene, max_shift_m)
     reach = reach_px(target.grid, max_shift_m)
     labels = VectorLabels(features, target.grid, schema)
     windows, in_all = _busy_windows(features, target.grid)
@@ -91,7 +91,7 @@ def estimate_offset_on(
     return SampledOffset(offset, target.grid.mean_gsd_m(), len(surfaces), in_all)
 
 
-def _as_compared(scene: Scene, max_shift_m: float) -> Scene:
+def as_compared(scene: Scene, max_shift_m: float) -> Scene:
     """Return the scene with pixels large enough for outlines, and for the search."""
     least = max(LEAST_GSD_M, max_shift_m / _MOST_REACH_PX)
     along_x, along_y = (max(1.0, least / own) for own in scene.grid.gsd_m())

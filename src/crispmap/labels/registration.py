@@ -87,7 +87,7 @@ def estimate_registration(  # noqa: PLR0913 - what a person may choose
         SchemaError: If the classes are not those of the scores.
     """
     options = options or LabelOptions()
-    _check_order(vectors, against)
+    check_order(vectors, against)
     known = kind_of_target(against) if kind == "auto" else kind
     with _open(against, known, assume_gsd_m) as target:
         if known == "scores":
@@ -142,7 +142,7 @@ def schema_of_scores(scores: Scene, schema: ClassSchema | None) -> ClassSchema:
     return schema
 
 
-def _check_order(vectors: Path, against: Path) -> None:
+def check_order(vectors: Path, against: Path) -> None:
     """Raise InputError if a raster is given for the vectors."""
     if not vectors.exists() or is_vector_file(vectors):
         return

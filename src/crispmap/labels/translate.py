@@ -70,30 +70,42 @@ def write_moved(
         OutputError: If the file exists without ``force``, or it cannot be written.
     """
     target = check_moved_target(out, force=force)
+    layers = near_layers(path, grid, options)
+    write_layers(target, [(name, _moved(frame, grid, np.array(shift_m))) for name, frame in layers])
+    return sum(len(frame) for _, frame in layers)
+
+
+def near_layers(
+    path: str | Path, grid: Grid, options: LabelOptions | None = None
+) -> list[tuple[str, gpd.GeoDataFrame]]:
+    """Return the layers of a file by name, each with its features near a grid, all columns and its CRS.
+
+    Raises:
+        LabelError: If the vectors cannot be read, or none is within NEIGHBOURHOOD_M of the grid.
+    """
     options = options or LabelOptions()
     assumed = parse_crs(options.assume_crs)
-    frames = []
+    layers = []
     for one in drawn_layers(Path(path), options.layer, options.encoding):
         crs = source_crs(one, assumed, grid)
         found = pd.concat([read_layer(one, one.columns, box) for box, _ in near_boxes(grid, crs, NEIGHBOURHOOD_M)])
         found = found[~found.index.duplicated()]
         if len(found):
-            frames.append((one.name or one.path.stem, _moved(found, crs, grid, np.array(shift_m))))
-    if not frames:
+            layers.append((one.name or one.path.stem, found.set_crs(crs, allow_override=True)))
+    if not layers:
         raise LabelError(
             f"No feature of {path} is near the scene.",
             expected="vectors that overlap the scene",
             remedy="Check that the two files show the same place.",
         )
-    _write_layers(target, frames)
-    return sum(len(frame) for _, frame in frames)
+    return layers
 
 
-def _moved(frame: gpd.GeoDataFrame, crs: CRS | None, grid: Grid, metres: Points) -> gpd.GeoDataFrame:
-    """Return features of a CRS displaced by metres (east, north) as they are at a grid's centre."""
-    plane = LocalPlane(crs, _centre(grid, crs))
+def _moved(frame: gpd.GeoDataFrame, grid: Grid, metres: Points) -> gpd.GeoDataFrame:
+    """Return features displaced by metres (east, north) as they are at a grid's centre."""
+    plane = LocalPlane(frame.crs, _centre(grid, frame.crs))
     shapes = shapely.transform(frame.geometry.to_numpy(), lambda points: plane.to_crs(plane.to_metres(points) + metres))
-    return gpd.GeoDataFrame(_storable(frame), geometry=shapes, crs=crs)
+    return frame.set_geometry(gpd.GeoSeries(shapes, frame.index, frame.crs))
 
 
 def _centre(grid: Grid, crs: CRS | None) -> tuple[float, float]:
@@ -126,12 +138,13 @@ def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, dict | list | tuple) else value
 
 
-def _write_layers(target: Path, frames: list[tuple[str, gpd.GeoDataFrame]]) -> None:
+def write_layers(target: Path, layers: list[tuple[str, gpd.GeoDataFrame]]) -> None:
     """Write layers to a temporary GeoPackage and rename it onto the target."""
     try:
         with scratch_folder(target) as folder:
             scratch = folder / target.name
-            for name, frame in frames:
+            for name, layer in layers:
+                frame = gpd.GeoDataFrame(_storable(layer), geometry=layer.geometry.to_numpy(), crs=layer.crs)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)  # of a layer without CRS
                     pyogrio.write_dataframe(frame, scratch, layer=name, driver="GPKG", append=False)

@@ -1,0 +1,129 @@
+"""Vector files set right object by object against a scene."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from pyproj import CRS
+from shapely.affinity import translate
+
+from crispmap.errors import InputError
+from crispmap.events import SILENT, Events
+from crispmap.geo.crs import transformer
+from crispmap.geo.draw import affine_points
+from crispmap.geo.grid import Grid
+from crispmap.geo.local_plane import Points
+from crispmap.labels.align.objects import AlignRules, Reason, Shift, shifts_of
+from crispmap.labels.geometry import Geometries
+from crispmap.labels.offset_sample import as_compared
+from crispmap.labels.reader import LabelOptions
+from crispmap.labels.registration import check_correction_target, check_order, kind_of_target
+from crispmap.labels.translate import near_layers, write_layers
+from crispmap.raster.files import open_scene
+
+COLUMNS = ("align_dx_m", "align_dy_m", "align_confidence", "align_reason")
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What became of the objects of a file."""
+
+    counts: dict[str, int]  # objects by reason; see ``Reason``
+    median_m: float  # of the shifts made; NaN where none is
+    gsd_m: float  # the ground sampling distance at which they were compared
+
+    @property
+    def objects(self) -> int:
+        """All that were looked at."""
+        return sum(self.counts.values())
+
+
+def align_file(  # noqa: PLR0913 - what a person may choose
+    vectors: Path,
+    against: Path,
+    out: Path,
+    rules: AlignRules = AlignRules(),
+    *,
+    assume_gsd_m: float | None = None,
+    options: LabelOptions | None = None,
+    force: bool = False,
+    events: Events = SILENT,
+) -> Alignment:
+    """Write the vectors near a scene, each polygon moved to where the image shows it; say what became of them.
+
+    Layers, columns and coordinate systems are kept, and the geometries of all that is not moved. Each object gets
+    ``align_dx_m`` and ``align_dy_m`` (metres east and north that it was moved), ``align_confidence`` (0..1) and
+    ``align_reason``. Objects farther than NEIGHBOURHOOD_M from the scene are left out. Heights are dropped. The file is
+    complete or absent.
+
+    Args:
+        out: A GeoPackage.
+        options: ``layer``, ``encoding`` and ``assume_crs`` apply.
+
+    Raises:
+        InputError: If the vectors are a raster, ``against`` is no image, or a rule is out of range.
+        LabelError: If the vectors cannot be read, or none is near the scene.
+        SceneError: If the scene cannot be read.
+        OutputError: If the file exists without ``force``, or it cannot be written.
+    """
+    check_correction_target(out, vectors, against, force=force)
+    check_order(vectors, against)
+    if kind_of_target(against) != "image":
+        raise InputError(f"{against} holds scores.", expected="the image of a scene", remedy="Give the scene.")
+    if not 0 < rules.sure <= 1:
+        raise InputError(f"sure is {rules.sure}.", expected="a probability above 0 and up to 1")
+    with open_scene(against, assume_gsd_m=assume_gsd_m) as scene:
+        target = as_compared(scene, rules.max_shift_m)
+        layers = near_layers(vectors, target.grid, options)
+        shapes = [in_pixels(layer.geometry.to_numpy(), layer.crs, target.grid) for _, layer in layers]
+        shifts = shifts_of(np.concatenate(shapes).tolist(), target, rules, events=events)
+        ends = np.cumsum([len(layer) for _, layer in layers])[:-1].tolist()
+        parts = [shifts[start:stop] for start, stop in zip([0, *ends], [*ends, None], strict=True)]
+        written = [
+            (name, _aligned(layer, some, pixels, target.grid))
+            for (name, layer), some, pixels in zip(layers, parts, shapes, strict=True)
+        ]
+        gsd_m = target.grid.mean_gsd_m()
+    write_layers(out, written)
+    made = [np.hypot(one.dx_m, one.dy_m) for one in shifts if one.reason is Reason.ALIGNED]
+    counts = Counter(one.reason for one in shifts)
+    return Alignment(
+        {reason.value: counts[reason] for reason in Reason}, float(np.median(made)) if made else float("nan"), gsd_m
+    )
+
+
+def in_pixels(shapes: Geometries, crs: CRS | None, grid: Grid) -> Geometries:
+    """Return geometries of a CRS in pixels of a grid."""
+
+    def pixels(points: Points) -> Points:
+        return affine_points(~grid.transform, _between(points, crs, grid.crs))
+
+    return shapely.transform(shapes, pixels)
+
+
+def _between(points: Points, crs: CRS | None, other: CRS | None) -> Points:
+    if crs is None or other is None or crs == other:
+        return points
+    x, y = transformer(crs.to_2d(), other.to_2d()).transform(points[:, 0], points[:, 1])
+    return np.column_stack([x, y])
+
+
+def _aligned(layer: gpd.GeoDataFrame, shifts: Sequence[Shift], pixels: Geometries, grid: Grid) -> gpd.GeoDataFrame:
+    """Return a layer with what is sure moved, and what is known of every object in columns."""
+
+    def placed(points: Points) -> Points:
+        return _between(affine_points(grid.transform, points), grid.crs, layer.crs)
+
+    shapes = np.asarray(layer.geometry.to_numpy(), dtype=object)
+    for place, one in enumerate(shifts):
+        if one.reason is Reason.ALIGNED:
+            shapes[place] = shapely.transform(translate(pixels[place], one.cols, one.rows), placed)
+    values = zip(*((one.dx_m, one.dy_m, one.confidence, one.reason.value) for one in shifts), strict=True)
+    told = dict(zip(COLUMNS, map(list, values), strict=True))
+    return layer.set_geometry(gpd.GeoSeries(shapes, layer.index, layer.crs)).assign(**told)

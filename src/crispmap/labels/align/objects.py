@@ -1,0 +1,157 @@
+"""The shift of every object of a scene, with a confidence and a reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from crispmap.events import SILENT, Events, progress
+from crispmap.geo.grid import Block, Grid
+from crispmap.geo.local_plane import metres_per_pixel
+from crispmap.labels.align.edges import edge_directions, outline_samples, support
+from crispmap.labels.align.field import probabilities
+from crispmap.labels.offset import reach_px
+from crispmap.raster.scene import Scene
+from crispmap.types import DoubleArray, FloatArray
+
+TILE_PX = 1024
+LARGEST_PX = 2048  # objects of longer sides are left where they are
+_NEAR_M = 0.6  # shifts this near to the likeliest count as the same
+_LEAST_SUPPORT = 1.9  # mean support times the root of the length in pixels; in noise 1 in 100 finds more within 30 px
+_LEAST_SEEN = 0.3  # of an outline, on the scene
+
+
+class Reason(StrEnum):
+    """What became of an object."""
+
+    ALIGNED = "aligned"
+    UNSURE = "unsure"  # several shifts fit as well
+    NO_SUPPORT = "no support"  # no shift runs along edges: it may be gone, hidden, or drawn in another shape
+    OUTSIDE = "outside"  # of the scene, in large part
+    NO_OUTLINE = "no outline"  # a line, a point, or larger than any object
+
+
+@dataclass(frozen=True)
+class AlignRules:
+    """How far objects may be off, and how sure a shift must be to be made."""
+
+    max_shift_m: float = 9.0
+    sure: float = 0.5
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What is known of the shift of one object, and whether it is made."""
+
+    dx_m: float  # metres to the east that the object is moved; 0 unless it is aligned
+    dy_m: float  # to the north
+    confidence: float  # 0..1: the probability that the object belongs within 0.6 m of the likeliest shift
+    reason: Reason
+    cols: float  # what it is moved by in pixels of the scene
+    rows: float
+
+
+def shifts_of(
+    shapes: Sequence[BaseGeometry],
+    scene: Scene,
+    rules: AlignRules,
+    *,
+    tile_px: int = TILE_PX,
+    events: Events = SILENT,
+) -> list[Shift]:
+    """Return the shift of every object, found for all together.
+
+    Nothing is moved that is not sure. The result does not depend on ``tile_px``. Memory is that of a tile and 30 kB an
+    object, with 30 pixels of reach.
+
+    Args:
+        shapes: In pixels of the scene (x to the right, y down).
+        scene: Of pixels as fine as outlines are to be compared.
+
+    Raises:
+        InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
+    """
+    reach = max(reach_px(scene.grid, rules.max_shift_m))
+    found: list[Shift | None] = [None] * len(shapes)
+    comparable = []
+    for place, shape in enumerate(shapes):
+        reason = _left_alone(shape, scene.grid)
+        if reason is None:
+            comparable.append(place)
+        else:
+            found[place] = _stays(reason)
+    if comparable:
+        some = [shapes[place] for place in comparable]
+        supports, lengths = _supports(some, scene, reach, tile_px, events)
+        metres = metres_per_pixel(scene.grid)
+        centres = shapely.get_coordinates(shapely.centroid(some)) @ metres.T
+        pixel_m = math.sqrt(abs(float(np.linalg.det(metres))))
+        chances = probabilities(supports, lengths, centres, pixel_m)
+        supports *= np.sqrt(lengths)[:, None, None].astype(np.float32)
+        for place, chance, fit in zip(comparable, chances, supports, strict=True):
+            found[place] = _judged(chance, fit, metres, pixel_m, rules)
+    return [one for one in found if one is not None]
+
+
+def _left_alone(shape: BaseGeometry, grid: Grid) -> Reason | None:
+    """Return why an object cannot be compared; None where it can."""
+    if shapely.get_dimensions(shape) != 2 or shape.area == 0:
+        return Reason.NO_OUTLINE
+    left, top, right, bottom = shape.bounds
+    if max(right - left, bottom - top) > LARGEST_PX:
+        return Reason.NO_OUTLINE
+    frame = shapely.box(0, 0, grid.width, grid.height)
+    boundary = shape.boundary
+    return None if boundary.intersection(frame).length >= _LEAST_SEEN * boundary.length else Reason.OUTSIDE
+
+
+def _supports(
+    shapes: Sequence[BaseGeometry], scene: Scene, reach: int, tile_px: int, events: Events
+) -> tuple[FloatArray, DoubleArray]:
+    """Return what every outline supports, and its length in pixels; the scene is read tile by tile."""
+    bounds = shapely.bounds(shapes)
+    tiles = (shapely.get_coordinates(shapely.centroid(shapes))[:, ::-1] // tile_px).astype(int)
+    order = np.lexsort((tiles[:, 1], tiles[:, 0]))
+    supports = np.zeros((len(shapes), 2 * reach + 1, 2 * reach + 1), np.float32)
+    lengths = np.zeros(len(shapes))
+    with progress(events, "align", len(shapes), "objects") as running:
+        for group in np.split(order, np.flatnonzero(np.diff(tiles[order], axis=0).any(axis=1)) + 1):
+            left, top = np.floor(bounds[group, :2].min(axis=0)).astype(int) - reach - 1
+            right, bottom = np.ceil(bounds[group, 2:].max(axis=0)).astype(int) + reach + 1
+            window = Block(int(top), int(left), int(bottom - top), int(right - left))
+            directions = edge_directions(scene, window)
+            for place in group:
+                samples = outline_samples(shapes[place])
+                supports[place] = support(samples, directions, (window.row, window.col), reach)
+                lengths[place] = samples[:, 4].sum()
+                running.advance(1)
+    return supports, lengths
+
+
+def _judged(chance: FloatArray, fit: FloatArray, metres: DoubleArray, pixel_m: float, rules: AlignRules) -> Shift:
+    """Return the shift by the probabilities of all of an object, made where it is sure."""
+    side = len(chance)
+    row, col = np.unravel_index(int(chance.argmax()), chance.shape)
+    near = max(1, round(_NEAR_M / pixel_m))
+    rows, cols = (np.arange(max(0, at - near), min(side, at + near + 1)) for at in (int(row), int(col)))
+    around = chance[np.ix_(rows, cols)].astype(np.float64)
+    confidence = float(around.sum())
+    middle = side // 2
+    moved = np.array([around.sum(axis=0) @ (cols - middle), around.sum(axis=1) @ (rows - middle)]) / confidence
+    at_rim = min(row, col) == 0 or max(row, col) == side - 1
+    if fit[row, col] < _LEAST_SUPPORT:
+        return _stays(Reason.NO_SUPPORT, confidence)
+    if confidence < rules.sure or at_rim:
+        return _stays(Reason.UNSURE, confidence)
+    dx_m, dy_m = metres @ moved
+    return Shift(float(dx_m), float(dy_m), min(confidence, 1.0), Reason.ALIGNED, float(moved[0]), float(moved[1]))
+
+
+def _stays(reason: Reason, confidence: float = 0.0) -> Shift:
+    return Shift(0.0, 0.0, min(confidence, 1.0), reason, 0.0, 0.0)
