@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import nullcontext
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -74,8 +75,12 @@ def digests(paths: Sequence[Path]) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
 
 
+BESIDE = (".aux.xml", ".qml")
+
+
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Return what is in a folder, but for what other programs show a map by."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(BESIDE))
 
 
 def made(folder: Path, grid: Grid = GRID, block_px: int = 128) -> list[str]:
@@ -814,9 +819,11 @@ def test_a_restart_with_other_outputs_leaves_nothing_in_other_folders(
 @pytest.mark.parametrize("name", ["a b&<c>.tif", "üñ'\"{}.tif", "x" * 251 + ".tif", "%20?.tif"])
 def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     spec = class_map_spec(tmp_path / name, GRID, SCHEMA, {})
+    long = len(name) > 247  # for that of the class names
     with open_store([spec]) as store:
         put(store, all_blocks(store), [ids()])
-        store.finish()
+        with pytest.warns(CrispmapWarning, match="no names") if long else nullcontext():
+            store.finish()
     assert names(tmp_path) == [name]
 
 

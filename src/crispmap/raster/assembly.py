@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
 from crispmap.geo.grid import Block
+from crispmap.raster.beside import write_beside
 from crispmap.raster.block_files import StoredBlock, block_name, file_name
 from crispmap.raster.cog import checksum, differing, write_cog
 from crispmap.raster.mosaic import write_mosaic
@@ -128,6 +129,7 @@ class Assembly:
                     expected="the files that an earlier run made",
                     remedy="Start over with restart=True.",
                 )
+            write_beside(spec)  # also of a file that an interrupted run has moved
 
     def _marked_force(self) -> bool:
         """Return whether the run that made the files was allowed to replace others."""

@@ -1,0 +1,120 @@
+"""Files beside a raster by which other programs show it: GDAL's names and colours of values, and a style of QGIS.
+
+A raster is whole without them: where one cannot be written, a warning tells, and the raster stays.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import CrispmapWarning, OutputError
+from crispmap.files.atomic import write_atomically
+from crispmap.raster.spec import RasterSpec
+from crispmap.raster.styles import class_style, ramp_style
+
+STYLE_SUFFIX = ".qml"
+_MADE_FOR = "crispmap"  # the attribute of a style that names the file it was made for; QGIS leaves it out as it saves
+
+# A column of GDAL's attribute table: its name, type and usage, as GDAL numbers them (GDALRATFieldType and -Usage).
+_COLUMNS = (
+    ("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8), ("Alpha", 0, 9),
+)  # fmt: skip
+
+
+def attributes_file(raster: Path) -> Path:
+    """Return the name of the file with GDAL's names and colours of the values of a raster."""
+    return Path(f"{raster}.aux.xml")
+
+
+def class_attributes(schema: ClassSchema) -> bytes:
+    """Return the classes as GDAL reads them beside a raster: names of categories, and a raster attribute table."""
+    root = ET.Element("PAMDataset")
+    band = ET.SubElement(root, "PAMRasterBand", band="1")
+    categories = ET.SubElement(band, "CategoryNames")
+    table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+    for index, (name, kind, usage) in enumerate(_COLUMNS):
+        column = ET.SubElement(table, "FieldDefn", index=str(index))
+        ET.SubElement(column, "Name").text = name
+        ET.SubElement(column, "Type").text = str(kind)
+        ET.SubElement(column, "Usage").text = str(usage)
+    for index, one in enumerate(schema):
+        ET.SubElement(categories, "Category").text = one.name
+        row = ET.SubElement(table, "Row", index=str(index))
+        for value in (index, one.name, *one.rgb, 255):
+            ET.SubElement(row, "F").text = str(value)
+    content: bytes = ET.tostring(root, encoding="utf-8")
+    return content
+
+
+def write_beside(spec: RasterSpec) -> None:
+    """Write what other programs show a raster by, which is in place: of classes their names, of both kinds a style.
+
+    Warns:
+        CrispmapWarning: If a file cannot be written, or a style by another hand is there.
+    """
+    if spec.schema is not None:
+        write_attributes(spec.path, spec.schema)
+        write_style(spec.path, class_style(spec.schema))
+    else:
+        write_style(spec.path, None if spec.amounts is None else ramp_style(*spec.amounts))
+
+
+def write_attributes(raster: Path, schema: ClassSchema) -> None:
+    """Write the classes where GDAL looks for them as it opens a raster, in place of what is there.
+
+    Warns:
+        CrispmapWarning: If they cannot be written.
+    """
+    _write(attributes_file(raster), class_attributes(schema), f"{raster} is complete, but its values have no names")
+
+
+def write_style(file: Path, style: ET.Element | None) -> None:
+    """Write a style where QGIS looks for that of a file; None removes one that was written for an earlier file.
+
+    A style by another hand, or of another file, stays: QGIS finds them by the name before the suffix.
+
+    Warns:
+        CrispmapWarning: If there is such a style, or it cannot be written.
+    """
+    target = file.with_suffix(STYLE_SUFFIX)
+    mark = f'<qgis {_MADE_FOR}="{quote(os.fsencode(file.name), safe="")}" '.encode()
+    if not _is_free(target, mark):
+        if style is not None:
+            _warn(
+                f"{target}, which QGIS takes for the style of {file.name}, was not written by crispmap for this file "
+                "and is kept: classes may have other colours there. Remove it to have it written anew."
+            )
+    elif style is not None:
+        content = ET.tostring(style, encoding="utf-8").replace(b"<qgis ", mark, 1)
+        _write(target, content, f"{file} is complete, but has no style")
+    else:
+        with suppress(OSError):
+            target.unlink(missing_ok=True)
+
+
+def _is_free(target: Path, mark: bytes) -> bool:
+    """Return whether there is no style under a name, or one with this mark."""
+    try:
+        with target.open("rb") as file:
+            return file.read(len(mark)) == mark
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _write(target: Path, content: bytes, instead: str) -> None:
+    try:
+        write_atomically(target, content)
+    except OutputError as error:
+        _warn(f"{instead}: {error.given}")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, CrispmapWarning, stacklevel=4)
