@@ -12,9 +12,9 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import nullcontext
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 

@@ -6,6 +6,7 @@ A raster is whole without them: where one cannot be written, a warning tells, an
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from crispmap.raster.styles import class_style, ramp_style
 
 STYLE_SUFFIX = ".qml"
 _MADE_FOR = "crispmap"  # the attribute of a style that names the file it was made for; QGIS leaves it out as it saves
+
+_MARKED = re.compile(rb'^<qgis crispmap="[^"]*" ')
 
 # A column of GDAL's attribute table: its name, type and usage, as GDAL numbers them (GDALRATFieldType and -Usage).
 _COLUMNS = (
@@ -84,29 +87,29 @@ def write_style(file: Path, style: ET.Element | None) -> None:
     """
     target = file.with_suffix(STYLE_SUFFIX)
     mark = f'<qgis {_MADE_FOR}="{quote(os.fsencode(file.name), safe="")}" '.encode()
-    if not _is_free(target, mark):
+    plain = b"" if style is None else ET.tostring(style, encoding="utf-8")
+    there = _content(target)
+    if there is None or there.startswith(mark):
         if style is not None:
-            _warn(
-                f"{target}, which QGIS takes for the style of {file.name}, was not written by crispmap for this file "
-                "and is kept: classes may have other colours there. Remove it to have it written anew."
-            )
-    elif style is not None:
-        content = ET.tostring(style, encoding="utf-8").replace(b"<qgis ", mark, 1)
-        _write(target, content, f"{file} is complete, but has no style")
-    else:
-        with suppress(OSError):
-            target.unlink(missing_ok=True)
+            _write(target, plain.replace(b"<qgis ", mark, 1), f"{file} is complete, but has no style")
+        else:
+            with suppress(OSError):
+                target.unlink(missing_ok=True)
+    elif style is not None and _MARKED.sub(b"<qgis ", there, 1) != plain:  # the same will do for several files
+        _warn(
+            f"{target}, which QGIS takes for the style of {file.name}, was not written by crispmap for this file and "
+            "is kept: classes may have other colours there. Remove it to have it written anew."
+        )
 
 
-def _is_free(target: Path, mark: bytes) -> bool:
-    """Return whether there is no style under a name, or one with this mark."""
+def _content(path: Path) -> bytes | None:
+    """Return what a file holds, nothing if it cannot be read; None if there is none."""
     try:
-        with target.open("rb") as file:
-            return file.read(len(mark)) == mark
+        return path.read_bytes()
     except FileNotFoundError:
-        return True
+        return None
     except OSError:
-        return False
+        return b""
 
 
 def _write(target: Path, content: bytes, instead: str) -> None:
