@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -174,30 +173,46 @@ class Killed(BaseException):
     """The run is killed here."""
 
 
-def test_what_lies_beside_a_map_comes_with_the_next_run_where_one_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moment", ["write_beside", "put_in_place"])
+@pytest.mark.parametrize("resumable", [True, False])
+def test_a_run_killed_about_the_move_is_made_good_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, resumable: bool
 ) -> None:
-    """Killed between the move of the map and its names, as of an older map with names of its own."""
-    (tmp_path / "map.tif").write_text("old")
-    (tmp_path / "map.tif.aux.xml").write_text("<old/>")
+    """No map appears without its names, and a map in place of an older one has nothing of that."""
     spec = class_map_spec(tmp_path / "map.tif", GRID, SCHEMA, {})
 
     def run() -> None:
-        with BlockStore.open([spec], identity={"a": "b"}, block_px=64, force=True) as store:
-            for block in GRID.blocks(64):
-                store.write(block, [np.ones(block.shape, np.uint8)])
-            store.finish()
+        if resumable:
+            with BlockStore.open([spec], identity={"a": "b"}, block_px=64) as store:
+                store.write(GRID.block, [np.ones(GRID.shape, np.uint8)])
+                store.finish()
+        else:
+            with RasterWriter(spec) as writer:
+                writer.write(GRID.block, np.ones(GRID.shape, np.uint8))
 
     def kill(*_: object) -> None:
         raise Killed
 
+    (tmp_path / "map.tif.aux.xml").write_text("<old/>")
     with monkeypatch.context() as patched:
-        patched.setattr("crispmap.raster.assembly.write_beside", kill)
+        patched.setattr(beside, moment, kill)
         with pytest.raises(Killed):
             run()
-    assert not (tmp_path / "map.qml").exists()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        run()
+    assert not (tmp_path / "map.tif").exists()
+    run()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["map.qml", "map.tif", "map.tif.aux.xml"]
     assert (tmp_path / "map.tif.aux.xml").read_bytes() == class_attributes(SCHEMA)
+
+
+def test_names_of_an_older_map_go_where_new_ones_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "map.tif", OTHER)
+
+    def refuse(target: Path, _: bytes) -> None:
+        raise OutputError(f"{target} cannot be written: No space left on device.")
+
+    monkeypatch.setattr(beside, "write_atomically", refuse)
+    with pytest.warns(CrispmapWarning):
+        write(tmp_path / "map.tif", force=True)
+    assert not (tmp_path / "map.tif.aux.xml").exists()

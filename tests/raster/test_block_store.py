@@ -377,8 +377,8 @@ MOMENTS = {
     "before the second is made": after_calls(assembly, "write_cog", 1),
     "before the second is compared": after_calls(assembly, "differing", 1),
     "before the mark": after_calls(assembly, "write_atomically", 0),
-    "before the first is moved": after_calls(assembly, "put_in_place", 0),
-    "between the two": after_calls(assembly, "put_in_place", 1),
+    "before the first is moved": after_calls(assembly, "put_with_names", 0),
+    "between the two": after_calls(assembly, "put_with_names", 1),
 }
 
 
@@ -468,7 +468,7 @@ def test_a_move_that_fails_is_tried_again(
 ) -> None:
     with filled(tmp_path) as store:
         with monkeypatch.context() as patched:
-            patched.setattr(assembly, "put_in_place", refuse)
+            patched.setattr(assembly, "put_with_names", refuse)
             with pytest.raises(OutputError, match="Permission denied"):
                 store.finish()
         assert digests(store.finish()) == reference

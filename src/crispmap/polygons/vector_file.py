@@ -158,11 +158,11 @@ class PolygonFile:
                 save_style(finished, self._style)
             sync_file(finished)
             check_target(self._path, force=self._force)  # another program may have written it meanwhile
+            if suffix != GEOPACKAGE:
+                write_style(self._path, self._style)
             put_in_place(finished, self._path, GEOPACKAGE_SIDECARS)
         except (OSError, sqlite3.Error, DataSourceError, DataLayerError, FeatureError) as error:
             raise self._failure(error) from error
-        if suffix != GEOPACKAGE:
-            write_style(self._path, self._style)
 
     def _converted(self, finished: Path, driver: str) -> None:
         """Convert the scratch file to another format."""

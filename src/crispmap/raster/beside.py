@@ -18,8 +18,9 @@ from crispmap.errors import CrispmapWarning, OutputError
 from crispmap.files.atomic import write_atomically
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.styles import class_style, ramp_style
+from crispmap.raster.targets import RASTER_SIDECARS, put_in_place
 
-STYLE_SUFFIX = ".qml"
+ATTRIBUTES_SUFFIX, STYLE_SUFFIX = ".aux.xml", ".qml"
 _MADE_FOR = "crispmap"  # the attribute of a style that names the file it was made for; QGIS leaves it out as it saves
 
 _MARKED = re.compile(rb'^<qgis crispmap="[^"]*" ')
@@ -32,7 +33,7 @@ _COLUMNS = (
 
 def attributes_file(raster: Path) -> Path:
     """Return the name of the file with GDAL's names and colours of the values of a raster."""
-    return Path(f"{raster}.aux.xml")
+    return Path(f"{raster}{ATTRIBUTES_SUFFIX}")
 
 
 def class_attributes(schema: ClassSchema) -> bytes:
@@ -55,26 +56,25 @@ def class_attributes(schema: ClassSchema) -> bytes:
     return content
 
 
-def write_beside(spec: RasterSpec) -> None:
-    """Write what other programs show a raster by, which is in place: of classes their names, of both kinds a style.
+def put_with_names(finished: Path, spec: RasterSpec) -> None:
+    """Move a finished raster onto its target, as ``put_in_place`` does, once what other programs show it by is there.
+
+    Killed in between, it leaves these files alone, and the next run that makes the raster replaces them.
 
     Warns:
-        CrispmapWarning: If a file cannot be written, or a style by another hand is there.
+        CrispmapWarning: If one of them cannot be written, or a style by another hand is there.
     """
-    if spec.schema is not None:
-        write_attributes(spec.path, spec.schema)
-        write_style(spec.path, class_style(spec.schema))
-    else:
+    named = write_beside(spec)
+    put_in_place(finished, spec.path, [one for one in RASTER_SIDECARS if one != ATTRIBUTES_SUFFIX or not named])
+
+
+def write_beside(spec: RasterSpec) -> bool:
+    """Write names and style of a raster; return whether its values have names now. Warns as ``put_with_names``."""
+    if spec.schema is None:
         write_style(spec.path, None if spec.amounts is None else ramp_style(*spec.amounts))
-
-
-def write_attributes(raster: Path, schema: ClassSchema) -> None:
-    """Write the classes where GDAL looks for them as it opens a raster, in place of what is there.
-
-    Warns:
-        CrispmapWarning: If they cannot be written.
-    """
-    _write(attributes_file(raster), class_attributes(schema), f"{raster} is complete, but its values have no names")
+        return False
+    write_style(spec.path, class_style(spec.schema))
+    return _write(attributes_file(spec.path), class_attributes(spec.schema), f"The values of {spec.path} have no names")
 
 
 def write_style(file: Path, style: ET.Element | None) -> None:
@@ -91,7 +91,7 @@ def write_style(file: Path, style: ET.Element | None) -> None:
     there = _content(target)
     if there is None or there.startswith(mark):
         if style is not None:
-            _write(target, plain.replace(b"<qgis ", mark, 1), f"{file} is complete, but has no style")
+            _write(target, plain.replace(b"<qgis ", mark, 1), f"{file} has no style")
         else:
             with suppress(OSError):
                 target.unlink(missing_ok=True)
@@ -112,11 +112,14 @@ def _content(path: Path) -> bytes | None:
         return b""
 
 
-def _write(target: Path, content: bytes, instead: str) -> None:
+def _write(target: Path, content: bytes, otherwise: str) -> bool:
+    """Write a file, or warn of what is without it; return whether it is written."""
     try:
         write_atomically(target, content)
     except OutputError as error:
-        _warn(f"{instead}: {error.given}")
+        _warn(f"{otherwise}: {error.given} It is complete without.")
+        return False
+    return True
 
 
 def _warn(text: str) -> None:
