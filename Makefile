@@ -34,6 +34,11 @@ browser:  ## install Chromium, which some long tests need, where apt-get may do 
 	  { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } || \
 	  echo "Chromium is not here and cannot be installed: tests in a browser will be skipped."
 
+qgis:  ## install QGIS, in which some tests open maps, where apt-get may do so
+	@/usr/bin/python3 -c "import qgis.core" 2>/dev/null || \
+	  { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends qgis python3-qgis; } || \
+	  echo "QGIS is not here and cannot be installed: tests in it will be skipped."
+
 slow: $(STAMP) browser  ## run the long tests too
 	$(BIN)/python -m pytest -m slow
 
@@ -87,4 +92,4 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test coverage browser slow check format docs site wheel bench bench-all bench-peers clean
+.PHONY: help demo test coverage browser qgis slow check format docs site wheel bench bench-all bench-peers clean

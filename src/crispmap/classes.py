@@ -24,7 +24,7 @@ ROAD_WIDTH_M = 7.0  # total road width where nothing better is known (Maggiori e
 
 _TERM = re.compile(r"^\s*([^=!&|\s]+)\s*(!?=)\s*([^=!&]+?)\s*$")
 _NO = re.compile(r"no|false|[+-]?(0+\.?0*|\.0+)|", re.IGNORECASE)
-CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -150,7 +150,8 @@ class ClassSchema:
     feature covers.
 
     Raises:
-        SchemaError: With fewer than two classes, more than 255, or two of one name or colour.
+        SchemaError: With fewer than two classes, more than 255, or two of one colour or one name;
+            spaces around a name make no other.
     """
 
     classes: tuple[ClassDef, ...]
@@ -166,7 +167,7 @@ class ClassSchema:
         for what in ("name", "colour"):
             seen: dict[str, str] = {}
             for one in self.classes:
-                value = getattr(one, what)
+                value = getattr(one, what).strip()
                 if value in seen:
                     raise SchemaError(
                         f"Classes {seen[value]!r} and {one.name!r} have the same {what} {value!r}.",

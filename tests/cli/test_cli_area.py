@@ -95,7 +95,7 @@ def test_change(place: Path) -> None:
     assert result.stdout.splitlines()[0] == "Before and after, km2"
     figures = json.loads(run(*words, "--json").stdout)
     assert figures["lost_m2"] == {"background": 0, "building": 0, "road": 0}
-    assert sorted(one.name for one in place.glob("c.*")) == ["c.csv", "c.html", "c.tif"]
+    assert sorted(one.name for one in place.glob("c.*")) == ["c.csv", "c.html", "c.qml", "c.tif", "c.tif.aux.xml"]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_figures_for_people_and_programs(tmp_path: Path, class_map: Path) -> Non
     figures = json.loads(result.stdout)
     assert [(one["name"], one["polygons"]) for one in figures["classes"]] == [("building", 2), ("road", 1)]
     assert figures["classes"][1]["area_m2"] == pytest.approx(300, rel=2e-3)
-    assert len(pyogrio.read_dataframe(out)) == 3
+    assert len(pyogrio.read_dataframe(out, layer=out.stem)) == 3
 
 
 def test_what_is_written_can_be_drawn_again(tmp_path: Path, class_map: Path) -> None:
@@ -75,4 +75,4 @@ def test_mistakes(
     result = call(class_map, *words)
     assert result.exit_code == 2
     assert told in result.output
-    assert [one.name for one in tmp_path.iterdir()] == ["map.tif"]
+    assert not list(tmp_path.glob("*.g*"))

@@ -114,7 +114,7 @@ def test_scenes_of_a_pattern_are_mapped_each_under_its_name(place: Path) -> None
     Path("tiles/a.tif.aux.xml").write_text("<PAMDataset/>")
     result = run("predict", "tiles/*.tif", *PREDICT.replace("map.tif", "maps").split())
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in Path("maps").iterdir()) == ["a.tif", "b.tif"]
+    assert sorted(path.name for path in Path("maps").glob("*.tif")) == ["a.tif", "b.tif"]
 
 
 # --- unusable -------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ TRAINED = PROJECT.replace("refiner: {iterations: 2, max_steps: 2,", "refiner: {i
 
 def polygons(path: Path) -> str:
     """What a GeoPackage holds; the file itself has its time of writing in it."""
-    return str(gpd.read_file(path).to_wkt().to_csv())
+    return str(gpd.read_file(path, layer=path.stem).to_wkt().to_csv())
 
 
 def weights(path: Path) -> dict[str, bytes]:

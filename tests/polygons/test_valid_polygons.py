@@ -71,6 +71,8 @@ def test_polygons_are_valid_in_every_format(tmp_path: Path, suffix: str) -> None
         writer.write(grid.block, smoothed_noise(1).astype(np.uint8))
     out = tmp_path / f"polygons{suffix}"
     vectorize_file(tmp_path / "map.tif", out, PolygonRules(("all",), simplify_m=3.0))
-    frame = gpd.read_parquet(out) if suffix == ".parquet" else pyogrio.read_dataframe(out, on_invalid="ignore")
+    frame = (
+        gpd.read_parquet(out) if suffix == ".parquet" else pyogrio.read_dataframe(out, out.stem, on_invalid="ignore")
+    )
     assert frame.geometry.is_valid.all()
     assert set(frame.geom_type) == {"Polygon"}

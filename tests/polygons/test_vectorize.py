@@ -71,7 +71,7 @@ def town_map(tmp_path: Path) -> Path:
 
 
 def read(path: Path) -> gpd.GeoDataFrame:
-    return gpd.read_parquet(path) if path.suffix == ".parquet" else pyogrio.read_dataframe(path)
+    return gpd.read_parquet(path) if path.suffix == ".parquet" else pyogrio.read_dataframe(path, layer=path.stem)
 
 
 def by_name(found: list[ClassPolygons]) -> dict[str, ClassPolygons]:
@@ -223,12 +223,22 @@ class TestFiles:
         with pytest.raises(OutputError, match="No space left"):
             vectorize_file(town_map, out, force=True)
         assert out.read_text() == "older"
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["map.tif", "polygons.gpkg"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "map.qml",
+            "map.tif",
+            "map.tif.aux.xml",
+            "polygons.gpkg",
+        ]
         monkeypatch.undo()
         Path(f"{out}-wal").write_text("of the older file")
         vectorize_file(town_map, out, force=True)
         assert len(read(out)) > 5
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["map.tif", "polygons.gpkg"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "map.qml",
+            "map.tif",
+            "map.tif.aux.xml",
+            "polygons.gpkg",
+        ]
 
     def test_a_damaged_map_leaves_nothing(self, tmp_path: Path) -> None:
         path = write_plain(tmp_path / "map.tif", np.ones((900, 900), np.uint8))

@@ -94,7 +94,9 @@ def test_a_project_learns_maps_and_is_scored_by_the_square(tmp_path, labels, rul
     np.testing.assert_allclose(scored.confusion.f1, f1_score(truth.ravel(), found.ravel(), average=None))
     assert scored.confusion.overall_accuracy == accuracy_score(truth.ravel(), found.ravel())
     vectorize_file(path, tmp_path / "map.gpkg")
-    assert gpd.read_file(tmp_path / "map.gpkg").area_m2.sum() == pytest.approx((found == 1).sum() * 640**2, rel=2e-3)
+    assert gpd.read_file(tmp_path / "map.gpkg", layer="map").area_m2.sum() == pytest.approx(
+        (found == 1).sum() * 640**2, rel=2e-3
+    )
 
 
 def test_a_mask_scores_each_square_by_the_rule_it_was_trained_with(tmp_path):

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -74,8 +75,12 @@ def digests(paths: Sequence[Path]) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
 
 
+BESIDE = (".aux.xml", ".qml")
+
+
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Return what is in a folder, but for what other programs show a map by."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(BESIDE))
 
 
 def made(folder: Path, grid: Grid = GRID, block_px: int = 128) -> list[str]:
@@ -372,8 +377,8 @@ MOMENTS = {
     "before the second is made": after_calls(assembly, "write_cog", 1),
     "before the second is compared": after_calls(assembly, "differing", 1),
     "before the mark": after_calls(assembly, "write_atomically", 0),
-    "before the first is moved": after_calls(assembly, "put_in_place", 0),
-    "between the two": after_calls(assembly, "put_in_place", 1),
+    "before the first is moved": after_calls(assembly, "put_with_names", 0),
+    "between the two": after_calls(assembly, "put_with_names", 1),
 }
 
 
@@ -463,7 +468,7 @@ def test_a_move_that_fails_is_tried_again(
 ) -> None:
     with filled(tmp_path) as store:
         with monkeypatch.context() as patched:
-            patched.setattr(assembly, "put_in_place", refuse)
+            patched.setattr(assembly, "put_with_names", refuse)
             with pytest.raises(OutputError, match="Permission denied"):
                 store.finish()
         assert digests(store.finish()) == reference
@@ -814,9 +819,11 @@ def test_a_restart_with_other_outputs_leaves_nothing_in_other_folders(
 @pytest.mark.parametrize("name", ["a b&<c>.tif", "üñ'\"{}.tif", "x" * 251 + ".tif", "%20?.tif"])
 def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     spec = class_map_spec(tmp_path / name, GRID, SCHEMA, {})
+    long = len(name) > 247  # for that of the class names
     with open_store([spec]) as store:
         put(store, all_blocks(store), [ids()])
-        store.finish()
+        with pytest.warns(CrispmapWarning, match="no names") if long else nullcontext():
+            store.finish()
     assert names(tmp_path) == [name]
 
 

@@ -46,7 +46,8 @@ def write_in(writer: RasterWriter, array: Any, size: int, order: int) -> Path:
 
 
 def left_over(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Return what is in a folder, but for what other programs show a map by."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith((".aux.xml", ".qml")))
 
 
 # --- what is written is what is read ------------------------------------------------------------------------

@@ -110,7 +110,9 @@ def test_files_are_not_replaced_without_force(files: TownFiles, tmp_path: Path) 
         write_town(tmp_path, size_px=(128, 128))
     assert [path.name for path in tmp_path.iterdir()] == ["osm.gpkg"]
     again = write_town(tmp_path, size_px=SIZE_PX, seed=9, force=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["osm.gpkg", "scene.tif", "truth.gpkg", "truth.tif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "osm.gpkg", "scene.tif", "truth.gpkg", "truth.qml", "truth.tif", "truth.tif.aux.xml"
+    ]  # fmt: skip
     for first, second in ((files.scene, again.scene), (files.truth, again.truth)):
         with rasterio.open(first) as a, rasterio.open(second) as b:
             assert_array_equal(a.read(), b.read())

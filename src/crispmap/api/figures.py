@@ -122,4 +122,4 @@ def vectorize(
         with class_map_writer(raster, grid, schema) as writer:
             writer.write(grid.block, labels)
         vectorize_file(raster, vectors, rules)
-        return geopandas.read_file(vectors)
+        return geopandas.read_file(vectors, layer=vectors.stem)

@@ -16,10 +16,18 @@ _FILE = "A scene, class map, model, vector or project file; or the address of a 
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=_FILE)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_stac: Annotated[
+        bool, typer.Option("--stac", help="Print the STAC item of a class map or a model, as JSON.")
+    ] = False,
 ) -> None:
     """Show what a file holds: a scene, a class map, a model, vectors or a project."""
     from crispmap.project.describe import ProjectFacts, describe
 
+    if as_stac:
+        from crispmap.catalogue.folder import item_of_file
+
+        print_json(item_of_file(file))
+        return
     found = describe(file)
     facts = found.to_dict()
     if isinstance(found, ProjectFacts):

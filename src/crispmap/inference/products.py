@@ -116,7 +116,7 @@ class Confidence:
     """
 
     def spec(self, path: Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:  # noqa: D102 - as the protocol
-        return spec.confidence_spec(path, grid, tags)
+        return spec.confidence_spec(path, grid, len(schema), tags)
 
     def encode(self, scores: FloatArray, valid: BoolArray) -> NDArray[np.float16]:  # noqa: D102 - as the protocol
         from scipy import special

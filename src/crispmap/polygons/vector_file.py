@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
+from xml.etree import ElementTree as ET
 
 import geopandas as gpd
 import numpy as np
@@ -25,6 +27,8 @@ from crispmap.errors import OutputError
 from crispmap.files.atomic import scratch_folder
 from crispmap.geo.grid import Grid
 from crispmap.polygons.polygons import Geometries
+from crispmap.polygons.style import save_style
+from crispmap.raster.beside import write_style
 from crispmap.raster.targets import GEOPACKAGE_SIDECARS, check_target, put_in_place, sync_file, write_failure
 
 GEOPACKAGE, GEOJSON, FLATGEOBUF, PARQUET = ".gpkg", ".geojson", ".fgb", ".parquet"
@@ -72,14 +76,19 @@ class PolygonFile:
 
     Args:
         grid: The grid of the polygons: gives their CRS and the precision of positions.
+        style: The style by which QGIS shows them, saved in a GeoPackage, and in a file beside other formats.
 
     Raises:
         OutputError: As ``check_vector_target``; later, if the disk is full or fails.
+
+    Warns:
+        CrispmapWarning: On leaving, if the file of the style cannot be written; see ``write_style``.
     """
 
-    def __init__(self, path: str | Path, grid: Grid, *, force: bool = False) -> None:
+    def __init__(self, path: str | Path, grid: Grid, *, style: ET.Element | None = None, force: bool = False) -> None:
         self._path = check_vector_target(path, grid, force=force)
         self._grid = grid
+        self._style = style
         self._force = force
         self._folder: Path | None = None
         self._held = ExitStack()
@@ -145,10 +154,14 @@ class PolygonFile:
                 self._to_parquet(finished)
             elif suffix != GEOPACKAGE:
                 self._converted(finished, FORMATS[suffix])
+            elif self._style is not None:
+                save_style(finished, self._style)
             sync_file(finished)
             check_target(self._path, force=self._force)  # another program may have written it meanwhile
+            if suffix != GEOPACKAGE:
+                write_style(self._path, self._style)
             put_in_place(finished, self._path, GEOPACKAGE_SIDECARS)
-        except (OSError, DataSourceError, DataLayerError, FeatureError) as error:
+        except (OSError, sqlite3.Error, DataSourceError, DataLayerError, FeatureError) as error:
             raise self._failure(error) from error
 
     def _converted(self, finished: Path, driver: str) -> None:

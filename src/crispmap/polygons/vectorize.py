@@ -17,6 +17,7 @@ from crispmap.polygons.class_raster import ALL, ClassRaster
 from crispmap.polygons.polygons import PolygonAreas, polygons_of
 from crispmap.polygons.regions import RegionBatch, RegionTracer
 from crispmap.polygons.simplify import simplified
+from crispmap.polygons.style import polygon_style
 from crispmap.polygons.vector_file import PolygonFile
 from crispmap.raster.targets import check_paths
 
@@ -101,11 +102,12 @@ def vectorize_file(
         known = range(0 if everything else 1, len(raster.schema) if raster.schema is not None else 0)
         for class_id in known if ids is None else ids:  # listed even without polygons
             tally.of(class_id)
+        style = None if raster.schema is None else polygon_style(raster.schema, list(tally.by_id), "class_id")
         tracer = RegionTracer(raster.grid.width, nodes=rules.simplify_m > 0)
         area = PolygonAreas(raster.grid)
         with (
             progress(events, "polygons", math.prod(raster.grid.shape)) as running,
-            PolygonFile(out, raster.grid, force=force) as file,
+            PolygonFile(out, raster.grid, style=style, force=force) as file,
         ):
             _write(file, RegionBatch.empty(), rules, area, tally)  # creates the layer even without regions
             for strip in raster.strips(ids, background=everything, rows=strip_rows):

@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict
 from crispmap.errors import OutputError
 from crispmap.files.atomic import write_atomically
 from crispmap.geo.grid import Block
+from crispmap.raster.beside import put_with_names
 from crispmap.raster.block_files import StoredBlock, block_name, file_name
 from crispmap.raster.cog import checksum, differing, write_cog
 from crispmap.raster.mosaic import write_mosaic
 from crispmap.raster.spec import RasterSpec
-from crispmap.raster.targets import check_target, hidden_beside, put_in_place, remove, sync_file, sync_folder
+from crispmap.raster.targets import check_target, hidden_beside, remove, sync_file, sync_folder
 
 MARK = "finished.json"  # the mark: all files are complete and may be moved
 BUILT = "finished"  # the folder in which files are made
@@ -121,7 +122,7 @@ class Assembly:
             built = self._built(number)
             if built.exists():
                 check_target(spec.path, force=force)
-                put_in_place(built, spec.path)
+                put_with_names(built, spec)
             elif not spec.path.exists():
                 raise OutputError(
                     f"{built}, the finished file for {spec.path}, has been removed.",

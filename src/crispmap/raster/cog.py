@@ -37,7 +37,7 @@ def create_raster(path: Path, spec: RasterSpec, *, driver: str, **options: Any) 
     for band, text in enumerate(spec.descriptions, 1):
         dataset.set_band_description(band, text)
     if spec.colormap:
-        dataset.write_colormap(1, dict(spec.colormap))
+        dataset.write_colormap(1, spec.colormap)
     if spec.scale is not None:
         dataset.scales = (spec.scale,) * spec.count
         dataset.offsets = (0.0,) * spec.count

@@ -18,7 +18,7 @@ from crispmap.raster.stac import is_item, item_scenes, split_assets
 
 __all__ = ["SceneRef", "resolve_scenes"]
 
-SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".wld", ".jgw", ".pgw", ".prj")
+SIDECARS = (".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".wld", ".jgw", ".pgw", ".prj", ".qml", ".stac.json")
 """How the names of files end that say something of another file."""
 _FOLDERS_IN_NAME = 8
 

@@ -52,20 +52,28 @@ class RasterSpec:
     dtype: np.dtype[Any]
     nodata: float | None  # the nodata value, or None
     descriptions: tuple[str, ...] = ()  # one text for each band, or none
-    # value -> (red, green, blue[, alpha]) for one-band uint8 rasters
-    colormap: Mapping[int, tuple[int, ...]] | None = None
+    schema: ClassSchema | None = None  # the classes of a one-band uint8 raster of class ids
     tags: Mapping[str, str] = field(default_factory=dict)  # metadata of the file
     scale: float | None = None  # factor from stored values to the quantity, for other programs; None for 1
     overviews: Literal["MODE", "AVERAGE"] = "AVERAGE"  # resampling of overviews: the most frequent value, or the mean
     tile_px: int = 256  # side of the file's tiles, a multiple of 16
     # ZSTD packs floats in a fifth of DEFLATE's time to the same size; DEFLATE is read by every program
     compression: Literal["DEFLATE", "ZSTD"] = "DEFLATE"
+    amounts: tuple[float, float] | None = None  # the lowest and the highest value of its first band, as QGIS shows it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
         object.__setattr__(self, "dtype", np.dtype(self.dtype))
         if self.descriptions and len(self.descriptions) != self.count:
             raise ValueError(f"{len(self.descriptions)} descriptions for {self.count} bands")
+
+    @property
+    def colormap(self) -> dict[int, tuple[int, ...]]:
+        """The (red, green, blue, alpha) of each class, and of what has none; empty without classes."""
+        if self.schema is None:
+            return {}
+        colours: dict[int, tuple[int, ...]] = {index: (*one.rgb, 255) for index, one in enumerate(self.schema)}
+        return colours | {IGNORE: (0, 0, 0, 0)}
 
     @property
     def read_dtype(self) -> np.dtype[Any]:
@@ -123,7 +131,7 @@ class RasterSpec:
                 self.compression,
             ],
             list(self.descriptions),
-            sorted((key, list(value)) for key, value in (self.colormap or {}).items()),
+            sorted((key, list(value)) for key, value in self.colormap.items()),
             sorted(self.tags.items()),
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -131,8 +139,6 @@ class RasterSpec:
 
 def class_map_spec(path: str | Path, grid: Grid, schema: ClassSchema, tags: Mapping[str, str]) -> RasterSpec:
     """Return the spec of a class map: uint8 class ids, nodata 255, colours, the schema in its tags."""
-    colours: dict[int, tuple[int, ...]] = {index: (*one.rgb, 255) for index, one in enumerate(schema)}
-    colours[IGNORE] = (0, 0, 0, 0)
     return RasterSpec(
         Path(path),
         grid,
@@ -140,7 +146,7 @@ def class_map_spec(path: str | Path, grid: Grid, schema: ClassSchema, tags: Mapp
         dtype=np.dtype(np.uint8),
         nodata=IGNORE,
         descriptions=(_legend(schema),),
-        colormap=colours,
+        schema=schema,
         tags={**tags, CLASSES_TAG: schema.to_json()},
         overviews="MODE",
     )
@@ -177,7 +183,7 @@ def scores_spec(
     )
 
 
-def confidence_spec(path: str | Path, grid: Grid, tags: Mapping[str, str]) -> RasterSpec:
+def confidence_spec(path: str | Path, grid: Grid, classes: int, tags: Mapping[str, str]) -> RasterSpec:
     """Return the spec of a confidence raster: float16 bands "confidence" and "entropy" in 0..1, nodata NaN."""
     return RasterSpec(
         Path(path),
@@ -188,4 +194,5 @@ def confidence_spec(path: str | Path, grid: Grid, tags: Mapping[str, str]) -> Ra
         descriptions=("confidence", "entropy"),
         tags={**tags, CONFIDENCE_TAG: "softmax"},
         compression="ZSTD",
+        amounts=(1 / classes, 1.0),
     )

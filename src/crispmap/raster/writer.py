@@ -25,11 +25,11 @@ from crispmap.files.atomic import scratch_folder
 from crispmap.files.dataset import open_dataset
 from crispmap.files.raster_text import tags_of
 from crispmap.geo.grid import Block, Grid
+from crispmap.raster.beside import put_with_names
 from crispmap.raster.cog import checksum, create_raster, differing, write_cog
 from crispmap.raster.spec import CLASSES_TAG, RasterSpec, class_map_spec, scores_spec
 from crispmap.raster.targets import (
     check_target,
-    put_in_place,
     size_text,
     sync_file,
     write_failure,
@@ -126,7 +126,7 @@ class RasterWriter:
             self._verify(finished)
             sync_file(finished)
             check_target(self.path, force=self._force)  # another program may have written it meanwhile
-            put_in_place(finished, self.path)
+            put_with_names(finished, self._spec)
         except (RasterioError, OSError) as error:
             raise self._failure(error) from error
 

@@ -20,6 +20,8 @@ from rasterio.errors import RasterioError
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
 from crispmap.geo.grid import Grid
+from crispmap.raster.beside import write_beside
+from crispmap.raster.spec import class_map_spec
 from crispmap.raster.targets import check_target, put_in_place, write_failure
 from crispmap.raster.writer import class_map_writer
 from crispmap.synth.osm import map_town
@@ -95,6 +97,7 @@ def write_town(
             _write_layers(part / osm.name, mapped, CRS.from_epsg(4326))
             for name in names:
                 put_in_place(part / name, folder / name)
+            write_beside(class_map_spec(truth, grid, TOWN_SCHEMA, {}))
     except (OSError, RasterioError, DataSourceError) as error:
         raise write_failure(folder, error, kept="no file of the town was left half written") from error
     return TownFiles(folder, scene, truth, truth_vectors, osm, TOWN_SCHEMA)

@@ -1,0 +1,1 @@
+"""Maps and models as items of STAC catalogues."""
