@@ -222,9 +222,7 @@ def _check_bands(scenes: Sequence[SceneInputs]) -> None:
 
 
 @contextmanager
-def open_sources(
-    project: Project, vectors: KeptVectors | None = None, events: Events = SILENT
-) -> Iterator[Sources]:
+def open_sources(project: Project, vectors: KeptVectors | None = None, events: Events = SILENT) -> Iterator[Sources]:
     """Open a project's scenes, and close with them everything that was opened through them.
 
     Vectors are read once, for all pixel sizes and stages, and for all that are given the same ``vectors``. What becomes
