@@ -9,9 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 
+from geopandas import GeoDataFrame
+
 from crispmap.classes import ClassSchema
 from crispmap.data.training_data import Piece, Role
 from crispmap.errors import LabelError, ProjectError, SceneError
+from crispmap.events import SILENT, Events
 from crispmap.files.dataset import few_blocks_kept
 from crispmap.geo.apart import check_apart_on_ground
 from crispmap.geo.area_pieces import resolve_areas
@@ -19,6 +22,8 @@ from crispmap.geo.areas import Area
 from crispmap.geo.grid import Grid
 from crispmap.inference.align import scores_on_scene
 from crispmap.inference.coarse import gsd_ratio
+from crispmap.labels.align.features import aligned_features
+from crispmap.labels.align.objects import AlignRules
 from crispmap.labels.coded import CodedMask
 from crispmap.labels.kept import KeptVectors
 from crispmap.labels.mask import is_vector_file, open_labels
@@ -27,7 +32,7 @@ from crispmap.labels.one_class import OneClass
 from crispmap.labels.rasterize import VectorLabels
 from crispmap.labels.reader import LabelOptions, LabelReader
 from crispmap.project.file import Project, ProjectScene
-from crispmap.project.file.sections import LabelSection, NoiseSection, ReferenceSection
+from crispmap.project.file.sections import LabelSection, ReferenceSection
 from crispmap.raster.files import open_scene
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene
@@ -39,14 +44,17 @@ MOST_LOADED_PX = 100_000_000
 
 def label_options(section: LabelSection | ReferenceSection) -> LabelOptions:
     """Return how the labels of a section are read."""
-    return LabelOptions(**section.model_dump(exclude={"path", "noise"}))
+    return LabelOptions(**section.model_dump(exclude={"path", "noise", "align"}))
 
 
 class SceneInputs:
     """One scene of a project, opened, with what belongs to it; ``image`` is at the working ground sampling distance."""
 
-    def __init__(self, project: Project, scene: ProjectScene, stack: ExitStack, vectors: KeptVectors) -> None:
+    def __init__(
+        self, project: Project, scene: ProjectScene, stack: ExitStack, vectors: KeptVectors, events: Events = SILENT
+    ) -> None:
         self.scene, self._project, self._stack, self._vectors = scene, project, stack, vectors
+        self._events = events
         data_set = project.data_set
         native = stack.enter_context(open_scene(scene.ref) if data_set is None else data_set.open_image(scene.ref))
         self.file_grid, self.file_turn = native.grid, native.turn  # windows of areas count the grid's pixels
@@ -92,11 +100,13 @@ class SceneInputs:
         return [Piece(self.scene.name, image, area, self._readers[key], scores) for area in areas]
 
     def labels(self, grid: Grid) -> LabelReader:
-        """Return the imprecise labels on a grid, with the noise the project simulates."""
+        """Return the imprecise labels on a grid, with the noise the project simulates, aligned if it says so."""
         section = self.scene.labels
-        if section is not None and section.noise is not None:
-            return self._noisy(section, section.noise, grid)
-        return self._opened(section, "labels", grid)
+        if section is None or (section.noise is None and section.align is None):
+            return self._opened(section, "labels", grid)
+        # A width that is part of the noise is in the features already.
+        width = section.road_width_m if section.noise is None or section.noise.road_width_m is None else None
+        return VectorLabels(self._features, grid, self._project.schema, road_width_m=width)
 
     def reference(self, grid: Grid) -> LabelReader:
         """Return the precise labels on a grid."""
@@ -115,19 +125,25 @@ class SceneInputs:
         )  # fmt: skip
         return scores_on_scene(self._stack.enter_context(scores), self.image)
 
-    def _noisy(self, section: LabelSection, noise: NoiseSection, grid: Grid) -> LabelReader:
-        if not is_vector_file(section.path):
+    @cached_property
+    def _features(self) -> GeoDataFrame:
+        """The features of the labels, with noise, aligned, as the project says."""
+        section = self.scene.labels
+        if section is None or not is_vector_file(section.path):
+            given = "nothing" if section is None else f"{section.path}, a raster"
             raise LabelError(
-                f"Noise is to be simulated on {section.path}, a raster.",
-                expected="vectors, whose objects can be shifted and left out",
-                remedy="name the vectors under labels: path:, or remove noise:",
+                f"Noise or alignment is asked for of {given}.",
+                expected="vectors, whose objects can be moved and left out",
+                remedy="name the vectors under labels: path:, or remove noise: and align:",
             )
-        schema = self._project.schema
-        features = self._vectors.read(section.path, schema, grid=self.image.grid, options=label_options(section))
-        noisy = simulate_noise(features, LabelNoise(**dict(noise)), seed=self._project.seed)
-        # A width that is part of the noise is in the features already.
-        width = section.road_width_m if noise.road_width_m is None else None
-        return VectorLabels(noisy, grid, schema, road_width_m=width)
+        schema, options = self._project.schema, label_options(section)
+        features = self._vectors.read(section.path, schema, grid=self.image.grid, options=options)
+        if section.noise is not None:
+            features = simulate_noise(features, LabelNoise(**dict(section.noise)), seed=self._project.seed)
+        if section.align is not None:
+            features, became = aligned_features(features, self.image, AlignRules(**dict(section.align)))
+            self._events.note(f"{section.path.name}: {became.text}")
+        return features
 
     def _opened(self, section: LabelSection | ReferenceSection | None, key: str, grid: Grid) -> LabelReader:
         if section is None:
@@ -154,9 +170,9 @@ class Sources:
     The working ground sampling distance is the one given, or the scene's own, with several scenes the coarsest.
     """
 
-    def __init__(self, project: Project, stack: ExitStack, vectors: KeptVectors) -> None:
+    def __init__(self, project: Project, stack: ExitStack, vectors: KeptVectors, events: Events = SILENT) -> None:
         self.project = project
-        self.scenes = tuple(SceneInputs(project, scene, stack, vectors) for scene in project.scenes)
+        self.scenes = tuple(SceneInputs(project, scene, stack, vectors, events) for scene in project.scenes)
         _check_bands(self.scenes)
         self.gsd_m = project.gsd_m or max(one.image.grid.mean_gsd_m() for one in self.scenes)
         if project.gsd_m is not None or len(self.scenes) > 1:
@@ -206,15 +222,16 @@ def _check_bands(scenes: Sequence[SceneInputs]) -> None:
 
 
 @contextmanager
-def open_sources(project: Project, vectors: KeptVectors | None = None) -> Iterator[Sources]:
+def open_sources(project: Project, vectors: KeptVectors | None = None, events: Events = SILENT) -> Iterator[Sources]:
     """Open a project's scenes, and close with them everything that was opened through them.
 
-    Vectors are read once, for all pixel sizes and stages, and for all that are given the same ``vectors``.
+    Vectors are read once, for all pixel sizes and stages, and for all that are given the same ``vectors``. What becomes
+    of labels that are aligned is told as a note.
     """
     with ExitStack() as stack:
         if project.data_set is not None:  # which keeps what it decodes
             stack.enter_context(few_blocks_kept())
-        sources = Sources(project, stack, vectors or KeptVectors())
+        sources = Sources(project, stack, vectors or KeptVectors(), events)
         for one in sources.scenes:
             _ = one.areas  # errors show now, not after an hour of training
         if project.data_set is None:  # whose split keeps what shows one ground together

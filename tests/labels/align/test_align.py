@@ -21,13 +21,17 @@ from typer.testing import CliRunner
 
 from array_scene import ArrayScene
 from crispmap.cli.main import app
-from crispmap.errors import InputError, LabelError, OutputError
+from crispmap.errors import InputError, LabelError, OutputError, ProjectError
+from crispmap.events import Listener
 from crispmap.geo.grid import Block
 from crispmap.labels.align.edges import edge_directions, outline_samples, support
 from crispmap.labels.align.field import probabilities
 from crispmap.labels.align.files import COLUMNS, align_file
 from crispmap.labels.align.objects import AlignRules, Reason, Shift, shifts_of
 from crispmap.labels.noise import LabelNoise, simulate_noise
+from crispmap.project.file import load_project
+from crispmap.project.inputs import open_sources
+from crispmap.types import IGNORE, LabelArray
 
 SIDE, PIXEL_M = 480, 0.5
 RULES = AlignRules(max_shift_m=6.0)
@@ -259,6 +263,70 @@ class TestFiles:
         with pytest.raises(LabelError):
             align_file(tmp_path / "far.gpkg", scene, out)
         assert not out.exists()
+
+
+class TestLabels:
+    @pytest.mark.parametrize("align", ["true", "{max_shift_m: 6}", "{max_shift_m: 6, sure: 0.5}"])
+    def test_a_project_learns_from_aligned_labels_and_not_from_doubtful_ones(
+        self, files: tuple[Path, Path, np.ndarray], align: str
+    ) -> None:
+        scene, labels, _ = files
+        found = {how: labels_of(scene, labels, how)[0] for how in ("false", align)}
+        truth = rasterize(TRUE, (SIDE, SIDE)).astype(bool)
+        overlap = {how: (mask == 1)[truth].sum() / ((mask == 1) | truth).sum() for how, mask in found.items()}
+        assert overlap["false"] < 0.7
+        assert overlap[align] > 0.85
+        assert not (found["false"] == IGNORE).any()
+
+    def test_what_the_scene_does_not_show_is_left_out_of_the_loss_and_told(
+        self, files: tuple[Path, Path, np.ndarray]
+    ) -> None:
+        scene, labels, _ = files
+        with rasterio.open(scene, "r+") as file:  # nothing but noise where the first two rows of houses were
+            plain = np.random.default_rng(1).normal(120, 4, (3, 110, SIDE)).astype(np.uint8)
+            file.write(plain, window=((0, 110), (0, SIDE)))
+        mask, notes = labels_of(scene, labels, "true")
+        assert (mask[:110] == IGNORE).sum() > 0.5 * (mask[:110] != 0).sum()
+        assert (mask[150:] == IGNORE).mean() < 0.02
+        (note,) = notes
+        assert "objects aligned" in note
+        assert "no support" in note
+
+    @pytest.mark.parametrize("align", ["{sure: 0}", "{sure: 1.5}", "{max_shift_m: -1}", "{max_shift: 3}", "often"])
+    def test_settings_out_of_range_are_refused(self, files: tuple[Path, Path, np.ndarray], align: str) -> None:
+        scene, labels, _ = files
+        with pytest.raises(ProjectError):
+            labels_of(scene, labels, align)
+
+    def test_a_raster_cannot_be_aligned(self, files: tuple[Path, Path, np.ndarray]) -> None:
+        scene, _, _ = files
+        with pytest.raises(LabelError, match="raster"):
+            labels_of(scene, scene, "true")
+
+
+class Notes(Listener):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def labels_of(scene: Path, labels: Path, align: str) -> tuple[LabelArray, list[str]]:
+    """The labels of a project, and what it tells of them."""
+    path, notes = scene.with_name("project.yaml"), Notes()
+    path.write_text(
+        "crispmap: 2\nname: small\n"
+        f"scene: {{path: {scene.name}}}\n"
+        'classes: [{name: ground, colour: "#000000"}, {name: house, colour: "#ff0000"}]\n'
+        f"labels: {{path: {labels.name}, all_as: house, align: {align}}}\n"
+        "areas: {coarse: [{window: [0, 0, 400, 400]}]}\n"
+    )
+    with open_sources(load_project(path), events=notes) as sources:
+        (one,) = sources.scenes
+        return one.labels(one.image.grid).read(one.image.grid.block), notes.texts
 
 
 GROUNDS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,21 @@ class Alignment:
     counts: dict[str, int]  # objects by reason; see ``Reason``
     median_m: float  # of the shifts made; NaN where none is
     gsd_m: float  # the ground sampling distance at which they were compared
+
+    @classmethod
+    def of(cls, shifts: Sequence[Shift], gsd_m: float) -> Alignment:
+        """Return what became of objects with these shifts."""
+        made = [math.hypot(one.dx_m, one.dy_m) for one in shifts if one.reason is Reason.ALIGNED]
+        counts = Counter(one.reason for one in shifts)
+        return cls({one.value: counts[one] for one in Reason}, float(np.median(made)) if made else math.nan, gsd_m)
+
+    @property
+    def text(self) -> str:
+        """What became of them in a sentence."""
+        aligned = self.counts[Reason.ALIGNED.value]
+        others = [f"{count} {reason}" for reason, count in self.counts.items() if count and reason != Reason.ALIGNED]
+        by = f", by {self.median_m:.2f} m at the median" if aligned else ""
+        return "; ".join([f"{aligned} of {self.objects} objects aligned{by}", *filter(None, [", ".join(others)])])
 
     @property
     def objects(self) -> int:
@@ -76,8 +92,6 @@ def align_file(  # noqa: PLR0913 - what a person may choose
     check_order(vectors, against)
     if kind_of_target(against) != "image":
         raise InputError(f"{against} holds scores.", expected="the image of a scene", remedy="Give the scene.")
-    if not 0 < rules.sure <= 1:
-        raise InputError(f"sure is {rules.sure}.", expected="a probability above 0 and up to 1")
     with open_scene(against, assume_gsd_m=assume_gsd_m) as scene:
         target = as_compared(scene, rules.max_shift_m)
         layers = near_layers(vectors, target.grid, options)
@@ -86,16 +100,10 @@ def align_file(  # noqa: PLR0913 - what a person may choose
         ends = np.cumsum([len(layer) for _, layer in layers])[:-1].tolist()
         parts = [shifts[start:stop] for start, stop in zip([0, *ends], [*ends, None], strict=True)]
         written = [
-            (name, _aligned(layer, some, pixels, target.grid))
-            for (name, layer), some, pixels in zip(layers, parts, shapes, strict=True)
+            (name, _with_columns(layer, some, target.grid)) for (name, layer), some in zip(layers, parts, strict=True)
         ]
-        gsd_m = target.grid.mean_gsd_m()
     write_layers(out, written)
-    made = [np.hypot(one.dx_m, one.dy_m) for one in shifts if one.reason is Reason.ALIGNED]
-    counts = Counter(one.reason for one in shifts)
-    return Alignment(
-        {reason.value: counts[reason] for reason in Reason}, float(np.median(made)) if made else float("nan"), gsd_m
-    )
+    return Alignment.of(shifts, target.grid.mean_gsd_m())
 
 
 def in_pixels(shapes: Geometries, crs: CRS | None, grid: Grid) -> Geometries:
@@ -114,16 +122,23 @@ def _between(points: Points, crs: CRS | None, other: CRS | None) -> Points:
     return np.column_stack([x, y])
 
 
-def _aligned(layer: gpd.GeoDataFrame, shifts: Sequence[Shift], pixels: Geometries, grid: Grid) -> gpd.GeoDataFrame:
-    """Return a layer with what is sure moved, and what is known of every object in columns."""
+def moved(shapes: Geometries, shifts: Sequence[Shift], crs: CRS | None, grid: Grid) -> Geometries:
+    """Return geometries with what is sure moved, and all others as they are."""
 
     def placed(points: Points) -> Points:
-        return _between(affine_points(grid.transform, points), grid.crs, layer.crs)
+        return _between(affine_points(grid.transform, points), grid.crs, crs)
 
-    shapes = np.asarray(layer.geometry.to_numpy(), dtype=object)
+    found = np.array(shapes, dtype=object)
+    pixels = in_pixels(found, crs, grid)
     for place, one in enumerate(shifts):
         if one.reason is Reason.ALIGNED:
-            shapes[place] = shapely.transform(translate(pixels[place], one.cols, one.rows), placed)
+            found[place] = shapely.transform(translate(pixels[place], one.cols, one.rows), placed)
+    return found
+
+
+def _with_columns(layer: gpd.GeoDataFrame, shifts: Sequence[Shift], grid: Grid) -> gpd.GeoDataFrame:
+    """Return a layer with what is sure moved, and what is known of every object in columns."""
+    shapes = moved(layer.geometry.to_numpy(), shifts, layer.crs, grid)
     values = zip(*((one.dx_m, one.dy_m, one.confidence, one.reason.value) for one in shifts), strict=True)
     told = dict(zip(COLUMNS, map(list, values), strict=True))
     return layer.set_geometry(gpd.GeoSeries(shapes, layer.index, layer.crs)).assign(**told)

@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from crispmap.errors import InputError
 from crispmap.events import SILENT, Events, progress
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import metres_per_pixel
@@ -39,10 +40,18 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class AlignRules:
-    """How far objects may be off, and how sure a shift must be to be made."""
+    """How far objects may be off, and how sure a shift must be to be made.
+
+    Raises:
+        InputError: If ``sure`` is no probability.
+    """
 
     max_shift_m: float = 9.0
     sure: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sure <= 1:
+            raise InputError(f"sure is {self.sure}.", expected="a probability above 0 and up to 1")
 
 
 @dataclass(frozen=True)

@@ -173,9 +173,24 @@ class ReferenceSection(_LabelFile):
     """Precise labels: the refiner learns from them, and maps are scored against them."""
 
 
+class AlignSection(Section):
+    """How polygons are moved to where the scene shows them: see ``crispmap.labels.align.objects.AlignRules``."""
+
+    max_shift_m: Positive = key("how far an object may be off, in metres: above 0", 9.0)
+    sure: Annotated[float, Field(gt=0, le=1)] = key("how probable a shift must be to be made: above 0, up to 1", 0.5)
+
+
+def _section_of_true(value: Any) -> Any:
+    return {} if value is True else None if value is False else value
+
+
 class LabelSection(_LabelFile):
     """Plentiful, imprecise labels the coarse network learns from."""
 
+    align: Annotated[AlignSection | None, BeforeValidator(_section_of_true)] = key(
+        "move each polygon to where the scene shows it, and learn nothing of the doubtful: true, or a mapping such as "
+        "{max_shift_m: 9, sure: 0.5}"
+    )
     noise: NoiseSection | None = key("noise to simulate on good labels: a mapping such as {shift_m: 3, smooth_m: 100}")
 
 

@@ -191,6 +191,7 @@ labels:  # plentiful and imprecise: the coarse network learns from these
   # unknown: ignore  # leave out values or colours of a mask that are no class; by default an error
   # tolerance: 16  # how far colours of a mask may be from those of classes, in each channel
   # threshold: 128  # grey values of a mask from this on are the second of two classes
+  # align: true  # move each polygon to where the scene shows it; nothing is learned of the doubtful
   # noise: {{shift_m: 3, smooth_m: 100, omission: 0.1}}  # simulate noise on good labels
 """
     for name, value in classes.options.items():
