@@ -14,6 +14,7 @@ from crispmap.errors import CrispmapError
 from crispmap.geo.grid import Block, Grid
 
 if TYPE_CHECKING:
+    from crispmap.api.alignment import align
     from crispmap.api.areas import area, change, sample
     from crispmap.api.chips import chips
     from crispmap.api.figures import evaluate, vectorize
@@ -36,6 +37,7 @@ __all__ = [
     "Grid",
     "Model",
     "__version__",
+    "align",
     "area",
     "change",
     "chips",
@@ -58,6 +60,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "crispmap.project.dataset",
     "Model": "crispmap.models.model",
+    "align": "crispmap.api.alignment",
     "area": "crispmap.api.areas",
     "change": "crispmap.api.areas",
     "chips": "crispmap.api.chips",

@@ -19,6 +19,7 @@ from scipy import ndimage
 from shapely.affinity import rotate, translate
 from typer.testing import CliRunner
 
+import crispmap
 from array_scene import ArrayScene
 from crispmap.cli.main import app
 from crispmap.errors import InputError, LabelError, OutputError, ProjectError
@@ -302,6 +303,29 @@ class TestLabels:
         scene, _, _ = files
         with pytest.raises(LabelError, match="raster"):
             labels_of(scene, scene, "true")
+
+
+class TestPython:
+    def test_a_frame_and_an_array_give_what_the_files_do(self, files: tuple[Path, Path, np.ndarray]) -> None:
+        scene, labels, _ = files
+        frame = gpd.read_file(labels, layer="houses").set_index("name")
+        by_file = crispmap.align(frame, scene, max_shift_m=6)
+        with rasterio.open(scene) as file:
+            by_array = crispmap.align(frame, file.read(), max_shift_m=6, transform=CORNER, crs=UTM)
+        assert by_file.equals(by_array)
+        assert list(by_file.index) == list(frame.index)
+        out = labels.with_name("aligned.gpkg")
+        align_file(labels, scene, out, RULES)
+        assert by_file["align_reason"].tolist() == gpd.read_file(out, layer="houses")["align_reason"].tolist()
+
+    def test_what_is_not_one_layer_in_known_coordinates_is_refused(self, files: tuple[Path, Path, np.ndarray]) -> None:
+        scene, labels, _ = files
+        with pytest.raises(LabelError, match="houses, streets"):
+            crispmap.align(labels, scene)
+        with pytest.raises(LabelError, match="no coordinate reference system"):
+            crispmap.align(gpd.GeoDataFrame(geometry=TRUE), scene)
+        with pytest.raises(InputError, match="sure is 2"):
+            crispmap.align(gpd.GeoDataFrame(geometry=TRUE, crs=UTM), scene, sure=2)
 
 
 class Notes(Listener):

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import geopandas as gpd
@@ -27,6 +28,7 @@ from crispmap.labels.reader import LabelOptions
 from crispmap.labels.registration import check_correction_target, check_order, kind_of_target
 from crispmap.labels.translate import near_layers, write_layers
 from crispmap.raster.files import open_scene
+from crispmap.raster.scene import Scene
 
 COLUMNS = ("align_dx_m", "align_dy_m", "align_confidence", "align_reason")
 
@@ -93,17 +95,29 @@ def align_file(  # noqa: PLR0913 - what a person may choose
     if kind_of_target(against) != "image":
         raise InputError(f"{against} holds scores.", expected="the image of a scene", remedy="Give the scene.")
     with open_scene(against, assume_gsd_m=assume_gsd_m) as scene:
-        target = as_compared(scene, rules.max_shift_m)
-        layers = near_layers(vectors, target.grid, options)
-        shapes = [in_pixels(layer.geometry.to_numpy(), layer.crs, target.grid) for _, layer in layers]
-        shifts = shifts_of(np.concatenate(shapes).tolist(), target, rules, events=events)
-        ends = np.cumsum([len(layer) for _, layer in layers])[:-1].tolist()
-        parts = [shifts[start:stop] for start, stop in zip([0, *ends], [*ends, None], strict=True)]
-        written = [
-            (name, _with_columns(layer, some, target.grid)) for (name, layer), some in zip(layers, parts, strict=True)
-        ]
-    write_layers(out, written)
-    return Alignment.of(shifts, target.grid.mean_gsd_m())
+        layers = near_layers(vectors, scene.grid, options)
+        frames, became = aligned_frames([layer for _, layer in layers], scene, rules, events)
+    write_layers(out, [(name, frame) for (name, _), frame in zip(layers, frames, strict=True)])
+    return became
+
+
+def aligned_frames(
+    frames: Sequence[gpd.GeoDataFrame], scene: Scene, rules: AlignRules, events: Events = SILENT
+) -> tuple[list[gpd.GeoDataFrame], Alignment]:
+    """Return frames with what is sure moved and the four columns of ``COLUMNS``, and what became of all objects.
+
+    Raises:
+        InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
+    """
+    target = as_compared(scene, rules.max_shift_m)
+    shapes = [in_pixels(frame.geometry.to_numpy(), frame.crs, target.grid) for frame in frames]
+    shifts = shifts_of(np.concatenate(shapes).tolist(), target, rules, events=events)
+    ends = [0, *np.cumsum([len(frame) for frame in frames]).tolist()]
+    found = [
+        _with_columns(frame, shifts[start:stop], target.grid)
+        for frame, (start, stop) in zip(frames, pairwise(ends), strict=True)
+    ]
+    return found, Alignment.of(shifts, target.grid.mean_gsd_m())
 
 
 def in_pixels(shapes: Geometries, crs: CRS | None, grid: Grid) -> Geometries:
