@@ -16,6 +16,7 @@ from crispmap.geo.grid import Block, Grid
 if TYPE_CHECKING:
     from crispmap.api.areas import area, change, sample
     from crispmap.api.chips import chips
+    from crispmap.api.exporting import export_model
     from crispmap.api.figures import evaluate, vectorize
     from crispmap.api.maps import predict, refine
     from crispmap.api.pansharpening import pansharpen
@@ -42,6 +43,7 @@ __all__ = [
     "coarse_model",
     "compose",
     "evaluate",
+    "export_model",
     "load_model",
     "open_scene",
     "pansharpen",
@@ -64,6 +66,7 @@ _HOMES = {
     "coarse_model": "crispmap.models.own_module",
     "compose": "crispmap.api.rasters",
     "evaluate": "crispmap.api.figures",
+    "export_model": "crispmap.api.exporting",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",
     "pansharpen": "crispmap.api.pansharpening",
