@@ -75,7 +75,7 @@ _TABLE = (
     ("import-caffe", "Convert a network trained with Caffe to a model file.",
      "import-caffe inria_mlp.caffemodel --out inria_mlp.safetensors"),
     ("export", "Write a model for other runtimes: ONNX, OpenVINO, PyTorch.",
-     "export coarse.safetensors --refiner refiner.safetensors --out model.onnx"),
+     "export coarse.safetensors --refiner refiner.safetensors -o model.onnx"),
     ("cache", "Show or remove what is kept so that maps start sooner.", "cache --clear"),
     ("info", "Show what a scene, map, model, label or project file holds.", "info scene.tif"),
 )

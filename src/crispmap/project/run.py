@@ -108,6 +108,7 @@ def train_project(  # noqa: PLR0913 - what a person may choose
         _refuse_existing(written, "give resume=True to go on, or force=True to train again")
     run = TrainingRun(products.training, resume=resume, force=force, trainer=trainer, events=events)
     with open_sources(project) as sources, resumable("What is learned is kept; go on from there with resume=True."):
+        sources.note_readings(events)
         if len(wanted) > 1:  # not after an hour of the coarse training
             preflight = TrainingPreflight(sources)
             checks = {"finetuned": preflight.check_finetuning, "refiner": preflight.check_refiner}
