@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RasterLike: TypeAlias = "str | Path | Scene | NDArray[Any] | DataArray"
 """A file or address, an open scene, or an array (band, row, col) or, of one band, (row, col)."""
 _MOST_BANDS = 1000
+_NO_NODATA = NodataRule()
 _FEW_BANDS = 16  # an array with fewer columns and more bands than this has its bands last
 _BANDS_FIRST = "move the bands to the first axis, for example with np.moveaxis(image, -1, 0)"
 
@@ -47,13 +48,14 @@ class Georeference(TypedDict, total=False):
 
 
 class ArrayScene(Scene):
-    """A scene held in memory.
+    """A scene held in memory, or of a Dask array, of which only the blocks that are read are computed.
 
     Args:
         pixels: Real numbers (band, row, col).
         grid: Where they are. They are read from north to south, whatever their order (see ``north_up``).
         band_names: One name a band; "band 1", .. by default.
         valid: Which pixels are known, (row, col); by default those without NaN.
+        nodata: Which of these hold a nodata value.
 
     Raises:
         InputError: If the pixels have another rank or type, or names or valid pixels do not fit them.
@@ -65,6 +67,7 @@ class ArrayScene(Scene):
         grid: Grid,
         band_names: tuple[str, ...] | None = None,
         valid: BoolArray | None = None,
+        nodata: NodataRule = _NO_NODATA,
     ) -> None:
         if pixels.ndim != 3 or pixels.dtype.kind not in "uif" or not 0 < pixels.shape[0] <= _MOST_BANDS:
             raise InputError(
@@ -74,18 +77,17 @@ class ArrayScene(Scene):
             )
         self.path = Path("array")
         self.band_names = band_names or tuple(f"band {number}" for number in range(1, len(pixels) + 1))
-        finite = np.isfinite(pixels).all(axis=0) if pixels.dtype.kind == "f" else np.ones(pixels.shape[1:], np.bool_)
-        known = finite if valid is None else finite & valid
         for what, given, expected in (
             ("grid", grid.shape, pixels.shape[1:]),
-            ("valid pixels", known.shape, pixels.shape[1:]),
+            ("valid pixels", pixels.shape[1:] if valid is None else valid.shape, pixels.shape[1:]),
             ("band names", len(self.band_names), len(pixels)),
         ):
             if given != expected:
                 raise InputError(f"The {what} of an image: {given}.", expected=f"{expected}, as its pixels have")
         self.turn = turn_of(grid)
         self.grid = turned_grid(grid)
-        self._pixels, self._valid = self.turn.pixels(pixels), self.turn.pixels(known)
+        self._pixels, self._nodata = self.turn.pixels(pixels), nodata
+        self._valid = None if valid is None else self.turn.pixels(valid)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -93,7 +95,14 @@ class ArrayScene(Scene):
         return self._pixels.dtype
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        image, valid = self._pixels[:, *block.slices].astype(np.float32), self._valid[block.slices].copy()
+        stored = np.asarray(self._pixels[:, *block.slices])
+        valid = self._nodata.valid(stored)
+        if self._valid is not None:
+            valid &= self._valid[block.slices]
+        with np.errstate(over="ignore"):  # beyond float32: becomes infinite, hence invalid
+            image = stored.astype(np.float32)
+        if stored.dtype.kind == "f":
+            valid &= np.isfinite(image).all(axis=0)
         image[:, ~valid] = 0.0
         return image, valid
 
@@ -111,7 +120,7 @@ def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpac
 
     Args:
         image: A file or address, an open scene, a numpy array, or a DataArray, whose coordinates and ``rio.crs`` give
-            the georeference and whose NaN and nodata values are invalid.
+            the georeference and whose NaN and nodata values are invalid as in a file; one in Dask chunks stays there.
         read: How it is read, as ``open_scene`` takes it; of an array its nodata value alone.
         **where: Of a numpy array, or a DataArray without coordinates.
 
@@ -136,11 +145,12 @@ def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpac
         valid: BoolArray | None = None
         if np.ma.isMaskedArray(pixels):
             valid = np.asarray(~np.ma.getmaskarray(pixels).any(axis=0))
-        return _array_scene(np.ma.getdata(pixels), grid_for(pixels.shape[-2:], where), None, valid, read or {})
+        rule = _nodata_rule(read or {}, None, len(pixels), pixels.dtype)
+        return ArrayScene(np.ma.getdata(pixels), grid_for(pixels.shape[-2:], where), None, valid, rule)
     raise InputError(
         f"An image is given as {type(image).__name__}.",
         expected="a path, a scene of open_scene, a numpy array or an xarray DataArray",
-        remedy="convert it, for example with numpy.asarray(image)",
+        remedy="convert it, for example with numpy.asarray(image), or a Dataset with image.to_dataarray('band')",
     )
 
 
@@ -302,19 +312,11 @@ def _spacing(image: Any, dim: str) -> tuple[float, float]:
     return (float(steps.mean()) if len(steps) else 0.0), float(values[0])
 
 
-def _array_scene(
-    pixels: NDArray[Any],
-    grid: Grid,
-    names: tuple[str, ...] | None,
-    valid: BoolArray | None,
-    read: SceneChoices,
-) -> ArrayScene:
-    """Return a scene of pixels, without those that hold the nodata value given."""
-    scene, nodata, tolerance = ArrayScene(pixels, grid, names, valid), read.get("nodata"), read.get("nodata_tolerance")
-    dtypes = [pixels.dtype] * len(pixels)
-    check_nodata(nodata, tolerance or 0.0, [None], dtypes)
-    known = NodataRule.of([nodata] * len(pixels), dtypes, tolerance or 0.0).valid(pixels)
-    return scene if known.all() else ArrayScene(pixels, grid, names, known if valid is None else known & valid)
+def _nodata_rule(read: SceneChoices, own: float | None, bands: int, dtype: Any) -> NodataRule:
+    """Return which values are no data: the value given, else the image's own."""
+    given, tolerance = read.get("nodata"), read.get("nodata_tolerance") or 0.0
+    check_nodata(given, tolerance, [own], [dtype])
+    return NodataRule.of([own if given is None else given] * bands, [dtype] * bands, tolerance)
 
 
 def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) -> ArrayScene:
@@ -326,16 +328,14 @@ def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) ->
             expected="one dimension of bands beside rows and columns",
             remedy="choose one of the others, for example with isel(time=0)",
         )
-    pixels = image.transpose(*others, *spatial).to_numpy()
+    ordered = image.transpose(*others, *spatial)
+    pixels = ordered.to_numpy() if image.chunks is None else ordered.data
     names = None
     if others and others[0] in image.coords:
         names = tuple(str(name) for name in image.coords[others[0]].to_numpy())
-    pixels, nodata = pixels if others else pixels[None], image.rio.nodata
-    given = read.get("nodata") is not None
-    valid = None if given or nodata is None or np.isnan(nodata) else (pixels != nodata).any(axis=0)
-    if not given and nodata is not None:
-        read = {**read, "nodata": nodata} if read.get("nodata_tolerance") else read
-    return _array_scene(pixels, grid_of_array(image, where), names, valid, read)
+    pixels = pixels if others else pixels[None]
+    rule = _nodata_rule(read, image.rio.nodata, len(pixels), pixels.dtype)
+    return ArrayScene(pixels, grid_of_array(image, where), names, nodata=rule)
 
 
 def _spatial_dims(image: Any) -> tuple[str, str]:
