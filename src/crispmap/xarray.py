@@ -12,6 +12,8 @@ import xarray
 
 from crispmap.api import areas, figures, maps
 from crispmap.api.given import Classes, ModelLike
+from crispmap.api.pictures import picture_of
+from crispmap.files.notebook import html_picture
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -19,10 +21,17 @@ if TYPE_CHECKING:
 
 @xarray.register_dataarray_accessor("crispmap")
 class CrispmapAccessor:
-    """The public door for a DataArray with coordinates and a CRS: an image, or a class map."""
+    """The public door for a DataArray with coordinates and a CRS: an image, or a class map.
+
+    In a notebook it shows the picture of either, small, and of a map the classes with their shares.
+    """
 
     def __init__(self, array: xarray.DataArray) -> None:
         self._array = array
+
+    def _repr_html_(self) -> str:
+        picture, legend = picture_of(self._array)
+        return f"<figure>{html_picture(picture)}{legend}</figure>"
 
     def predict(
         self, model: ModelLike, refiner: ModelLike | None = None, *, output: Literal["classes", "scores"] = "classes"

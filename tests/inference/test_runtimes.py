@@ -339,4 +339,4 @@ def test_every_family_travels(
     coarse = write_model(tmp_path / "c.safetensors", name, **options)
     second = None if refiner is None else write_model(tmp_path / "r.safetensors", refiner)
     done = crispmap.export_model(coarse, tmp_path / f"m{suffix}", refiner=second)
-    assert done.largest_difference < equality.MOST_DIFFERENT / 5
+    assert done.largest_difference <= equality.MOST_DIFFERENT

@@ -218,7 +218,7 @@ def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = (), attrs: M
         return values
     import xarray
 
-    spatial = _spatial_dims(image)
+    spatial = spatial_dims(image)
     coords = {name: one for name, one in image.coords.items() if set(one.dims) <= set(spatial)}
     dims = spatial if values.ndim == 2 else ("band", *spatial)
     if names and values.ndim == 3:
@@ -235,7 +235,7 @@ def grid_of_array(image: Any, where: Georeference) -> Grid:
     """
     if not is_data_array(image):
         return grid_for(np.shape(image)[-2:], where)
-    shape = tuple(image.sizes[dim] for dim in _spatial_dims(image))
+    shape = tuple(image.sizes[dim] for dim in spatial_dims(image))
     if "gsd_m" in where and not image.rio.crs:  # coordinates without a CRS say less than the size that is given
         return grid_for(shape, where)
     return grid_for(shape, _own_georeference(image) or where)
@@ -269,7 +269,7 @@ def values_on(raster: Any, grid: Grid, fill: int, turn: Turn = AS_STORED) -> NDA
     if not is_data_array(raster):
         values = np.asarray(np.ma.filled(raster, fill) if np.ma.isMaskedArray(raster) else raster)
         return turn.pixels(values[0] if values.ndim == 3 and len(values) == 1 else values)
-    spatial = _spatial_dims(raster)
+    spatial = spatial_dims(raster)
     others = {dim: 0 for dim in raster.dims if dim not in spatial}
     if any(raster.sizes[dim] > 1 for dim in others):
         raise InputError(f"A class map has the dimensions {dict(raster.sizes)}.", expected="class ids (row, col)")
@@ -288,7 +288,7 @@ def values_on(raster: Any, grid: Grid, fill: int, turn: Turn = AS_STORED) -> NDA
 
 def _own_georeference(image: Any) -> Georeference:
     """Return what a DataArray says of its place; nothing where it has no coordinates."""
-    y_dim, x_dim = _spatial_dims(image)
+    y_dim, x_dim = spatial_dims(image)
     if y_dim not in image.coords or x_dim not in image.coords:
         return {}
     transform = image.rio.set_spatial_dims(x_dim=x_dim, y_dim=y_dim).rio.transform()
@@ -320,7 +320,7 @@ def _nodata_rule(read: SceneChoices, own: float | None, bands: int, dtype: Any) 
 
 
 def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) -> ArrayScene:
-    spatial = _spatial_dims(image)
+    spatial = spatial_dims(image)
     others = [dim for dim in image.dims if dim not in spatial]
     if len(others) > 1:
         raise InputError(
@@ -338,7 +338,7 @@ def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) ->
     return ArrayScene(pixels, grid_of_array(image, where), names, nodata=rule)
 
 
-def _spatial_dims(image: Any) -> tuple[str, str]:
+def spatial_dims(image: Any) -> tuple[str, str]:
     """Return the names of a DataArray's dimensions of rows and columns."""
     import rioxarray  # noqa: F401 - brings .rio
 

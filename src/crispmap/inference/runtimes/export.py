@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from crispmap.errors import CrispmapError, CrispmapWarning, InputError, ModelError
 from crispmap.files.atomic import check_free, write_atomically
+from crispmap.files.notebook import html_table
 from crispmap.inference.engines.graphs import checked_module
 from crispmap.inference.engines.source import NetworkSource
 from crispmap.inference.runtimes.deepness import Tiles, deepness_metadata, tiles_for
@@ -51,6 +52,16 @@ class ExportedModel:
     def path(self) -> Path:
         """The file that is opened."""
         return self.paths[0]
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "files": ", ".join(map(str, self.paths)),
+            "read back by": self.runtime,
+            "largest difference": f"{self.largest_difference:.1e}",
+            "sides of the input": f"multiples of {self.stride_px} pixels",
+            "context": f"{self.context_px} pixels",
+        }
+        return html_table("crispmap exported model", facts.items())
 
     @property
     def largest_difference(self) -> float:
