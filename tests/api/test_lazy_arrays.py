@@ -9,7 +9,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-import rioxarray  # noqa: F401 - brings .rio
+import rioxarray
 import torch
 import xarray as xr
 from hypothesis import given, settings
@@ -120,3 +120,27 @@ def test_values_beyond_float32_are_no_data() -> None:
 def test_a_nodata_value_that_the_type_cannot_hold_is_refused() -> None:
     with pytest.raises(SceneError):
         scene_of(image((2, 2), "uint8").chunk(), {"nodata": -1.0})
+
+
+def test_bands_that_are_only_numbered_have_the_names_of_the_file(tmp_path: Any) -> None:
+    array = image((4, 5), "uint8")
+    array.assign_coords(band=[1, 2]).assign_attrs(long_name=("red", "near, infrared")).rio.to_raster(tmp_path / "s.tif")
+    with rioxarray.open_rasterio(tmp_path / "s.tif") as read:
+        assert scene_of(read).band_names == ("red", "near, infrared")
+        assert scene_of(read.isel(band=[1])).band_names == ("near, infrared",)
+        assert scene_of(read.assign_attrs(long_name=("red",))).band_names == ("1", "2")
+
+
+def test_maps_and_scores_keep_names_and_nodata_in_a_file_of_rioxarray(model: Any, tmp_path: Any) -> None:
+    array = image((6, 7), "float32", nodata=-1.0)
+    array.values[:, 2, 3] = -1
+    mapped = crispmap.predict(array, model)
+    scores = crispmap.predict(array, model, output="scores")
+    mapped.rio.to_raster(tmp_path / "map.tif")
+    scores.rio.to_raster(tmp_path / "scores.tif")
+    assert crispmap.area(tmp_path / "map.tif") == pytest.approx(crispmap.area(mapped))
+    with crispmap.open_scene(tmp_path / "map.tif") as scene, crispmap.open_scene(tmp_path / "scores.tif") as other:
+        assert scene.nodata_values == (255.0,)
+        assert other.band_names == ("ground", "roof")
+        for one in (scene, other):
+            assert np.argwhere(~read_whole(one)[1]).tolist() == [[2, 3]]

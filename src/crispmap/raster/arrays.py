@@ -20,7 +20,7 @@ from crispmap.raster.files import open_scene
 from crispmap.raster.nodata import NodataRule, check_nodata
 from crispmap.raster.refs import SceneChoices
 from crispmap.raster.scene import Scene
-from crispmap.types import BoolArray, FloatArray
+from crispmap.types import IGNORE, BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -221,9 +221,11 @@ def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = (), attrs: M
     spatial = spatial_dims(image)
     coords = {name: one for name, one in image.coords.items() if set(one.dims) <= set(spatial)}
     dims = spatial if values.ndim == 2 else ("band", *spatial)
+    # What files hold: the descriptions of bands, and the value of pixels without data.
+    about: dict[str, Any] = {"_FillValue": IGNORE if values.dtype == np.uint8 else np.nan, **(attrs or {})}
     if names and values.ndim == 3:
-        coords["band"] = list(names)
-    return xarray.DataArray(values, coords=coords, dims=dims, attrs=dict(attrs or {}))
+        coords["band"], about["long_name"] = list(names), tuple(names)
+    return xarray.DataArray(values, coords=coords, dims=dims, attrs=about)
 
 
 def grid_of_array(image: Any, where: Georeference) -> Grid:
@@ -330,12 +332,22 @@ def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) ->
         )
     ordered = image.transpose(*others, *spatial)
     pixels = ordered.to_numpy() if image.chunks is None else ordered.data
-    names = None
-    if others and others[0] in image.coords:
-        names = tuple(str(name) for name in image.coords[others[0]].to_numpy())
+    names = _band_names(image, others[0]) if others and others[0] in image.coords else None
     pixels = pixels if others else pixels[None]
     rule = _nodata_rule(read, image.rio.nodata, len(pixels), pixels.dtype)
     return ArrayScene(pixels, grid_of_array(image, where), names, nodata=rule)
+
+
+def _band_names(image: Any, dim: str) -> tuple[str, ...]:
+    """Return the names of bands: those of the coordinate, or where that counts them, as rioxarray reads them."""
+    given, described = image.coords[dim].to_numpy(), image.attrs.get("long_name", ())
+    if (
+        given.dtype.kind in "iu"
+        and isinstance(described, list | tuple)
+        and 1 <= given.min() <= given.max() <= len(described)
+    ):
+        return tuple(str(described[number - 1] or number) for number in given)
+    return tuple(str(name) for name in given)
 
 
 def spatial_dims(image: Any) -> tuple[str, str]:
