@@ -15,7 +15,7 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_files import LITE0, SQUARES, write_model
 from scipy.special import softmax
@@ -79,7 +79,7 @@ def test_openvino_gives_any_image_what_its_map_has(folder: Path) -> None:
     assert done.stride_px == 4
     assert done.largest_difference < CLOSE
     compiled = import_openvino().Core().compile_model(done.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    for shape, images in (((48, 64), 2), ((4, 12), 1), ((100, 32), 3)):
+    for shape, images in (((48, 64), 1), ((4, 12), 2)):
         pixels = np.stack([random_image(shape, seed=seed) for seed in range(images)])
         pixels[0, 1, :3, 1:4] = np.nan
         found = compiled(pixels)[0]
@@ -220,6 +220,7 @@ def test_the_file_is_valid_onnx(fixed: export.ExportedModel) -> None:
     assert [one.name for one in (*model.graph.input, *model.graph.output)] == ["image", "probabilities"]
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 64), st.integers(0, 400), st.integers(0, 30))
 def test_tiles_keep_only_what_their_border_cannot_reach(stride: int, halo: int, reach: int) -> None:
     network = _network(stride, -(-halo // stride) * stride, reach)
