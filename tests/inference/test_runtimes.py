@@ -30,6 +30,7 @@ from crispmap.inference.runtimes.deepness import tiles_for
 from crispmap.inference.runtimes.network import WholeNetwork
 from crispmap.inference.scores import ScoreModels
 from crispmap.models.model import Model
+from crispmap.project.import_caffe import import_caffe
 
 NAMES = ("ground", 'roof "tin", red', "straße \u200f")
 SCHEMA = ClassSchema(tuple(ClassDef(name, f"#00000{number}") for number, name in enumerate(NAMES)))
@@ -76,10 +77,10 @@ def test_openvino_gives_any_image_what_its_map_has(folder: Path) -> None:
     coarse, refiner = models(coarse_gsd_m=2.0)
     done = crispmap.export_model(coarse, folder / "free.xml", refiner=refiner)
     assert [one.suffix for one in done.paths] == [".xml", ".bin"]
-    assert done.stride_px == 4
+    assert (done.stride_px, done.side_px) == (4, 2)
     assert done.largest_difference < CLOSE
     compiled = import_openvino().Core().compile_model(done.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    for shape, images in (((48, 64), 1), ((4, 12), 2)):
+    for shape, images in (((46, 64), 1), ((6, 18), 2)):
         pixels = np.stack([random_image(shape, seed=seed) for seed in range(images)])
         pixels[0, 1, :3, 1:4] = np.nan
         found = compiled(pixels)[0]
@@ -97,7 +98,7 @@ def test_a_program_of_pytorch_holds_nothing_pickled_and_gives_the_same(folder: P
     with zipfile.ZipFile(done.path) as archive:
         contents = [archive.read(name) for name in archive.namelist()]
     assert not any(content[:2] in (b"PK", b"\x80\x02") for content in contents)
-    pixels = random_image((20, 14))
+    pixels = random_image((21, 14))
     found = torch.export.load(done.path).module()(torch.from_numpy(pixels[None])).numpy()[0]
     np.testing.assert_allclose(found, own_probabilities(pixels, coarse, None), atol=CLOSE)
 
@@ -239,10 +240,13 @@ def _network(stride_px: int, halo_px: int, reach_px: int) -> WholeNetwork:
     return WholeNetwork(ScoreModels(coarse, refiner))
 
 
-@pytest.mark.parametrize("size_px", [63, 10, 8])
+@pytest.mark.parametrize("size_px", [10, 8, 0])
 def test_sizes_that_cannot_be_exact_are_refused_with_one_that_can(tmp_path: Path, size_px: int) -> None:
     with pytest.raises(InputError):
         crispmap.export_model(models()[0], tmp_path / "m.pt2", size_px=size_px)
+    coarse, refiner = models(coarse_gsd_m=2.0)
+    with pytest.raises(InputError):
+        crispmap.export_model(coarse, tmp_path / "m.pt2", refiner=refiner, size_px=63)
 
 
 # --- bad input, told before work ---------------------------------------------------------------------------------
@@ -341,3 +345,14 @@ def test_every_family_travels(
     second = None if refiner is None else write_model(tmp_path / "r.safetensors", refiner)
     done = crispmap.export_model(coarse, tmp_path / f"m{suffix}", refiner=second)
     assert done.largest_difference <= equality.MOST_DIFFERENT
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
+def test_published_weights_travel_and_are_tried_on_a_real_scene(tmp_path: Path, real_data: Path, suffix: str) -> None:
+    model = tmp_path / "mlp.safetensors"
+    import_caffe(real_data / "published_weights/inria_mlp.caffemodel", model)
+    done = crispmap.export_model(model, tmp_path / f"m{suffix}", scene=real_data / "kampala/A_z20_rgb.tif")
+    assert {one.pixels for one in done.differences} == {"random", "real"}
+    assert done.largest_difference < CLOSE

@@ -71,7 +71,7 @@ def _show(done: ExportedModel, as_json: bool) -> None:
         print_json({
             "paths": done.paths, "format": done.format, "runtime": done.runtime,
             "differences": [vars(one) for one in done.differences], "stride_px": done.stride_px,
-            "context_px": done.context_px, "tile_px": done.tiles.side_px,
+            "side_px": done.side_px, "context_px": done.context_px, "tile_px": done.tiles.side_px,
             "overlap_percent": done.tiles.overlap_percent,
         })  # fmt: skip
         return
@@ -80,7 +80,8 @@ def _show(done: ExportedModel, as_json: bool) -> None:
         print_line(f"{one.pixels} pixels: largest difference from PyTorch {one.torch:.1e}, from the map {own}")
     if all(one.pixels == "random" for one in done.differences):
         notify("To compare on real pixels too, name a scene with --scene.")
+    sides = "of any size" if done.side_px == 1 else f"with sides of multiples of {done.side_px} pixels"
     print_line(
-        f"sides of the input: multiples of {done.stride_px}; in Deepness: tiles of {done.tiles.side_px} pixels "
-        f"that overlap by {done.tiles.overlap_percent} %"
+        f"takes images {sides}; tiles begin at multiples of {done.stride_px} and overlap by {2 * done.context_px} "
+        f"pixels, in Deepness {done.tiles.side_px} pixels that overlap by {done.tiles.overlap_percent} %"
     )

@@ -72,6 +72,7 @@ class WholeModule(nn.Module):
         super().__init__()
         coarse, refiner = of.coarse.network, None if of.refiner is None else of.refiner.network
         self._ratio, self._halo_px = of.ratio, coarse.halo_px
+        self._stride_px = coarse.stride_px if of.side_px < of.stride_px else 1
         self._reach_px = 0 if refiner is None else refiner.margin_px
         self.network = coarse.for_export()
         self.refiner = None if refiner is None else refiner.for_inference()
@@ -87,7 +88,10 @@ class WholeModule(nn.Module):
             scaled = self.scalings[0](seen, weight >= 0.5)
         else:
             scaled = self.scalings[0](seen, known)
-        scores: Tensor = self.network(_reflected(scaled, self._halo_px))
+        scores: Tensor = self.network(_reflected(scaled, self._halo_px, self._stride_px))
+        if self._stride_px > 1:
+            for dim in (2, 3):  # not by slices: exporters would want to be sure that there is as much
+                scores = scores.index_select(dim, torch.arange(scaled.shape[dim]))
         if self._ratio > 1:
             scores = functional.interpolate(
                 scores, scale_factor=float(self._ratio), mode="bilinear", align_corners=False
@@ -113,13 +117,17 @@ class _Scaled(nn.Module):
         return torch.where(known, (image - self.offset) / self.scale, 0.0)
 
 
-def _reflected(maps: Tensor, margin_px: int) -> Tensor:
-    """Return maps with their reflection on all four sides, however small they are; see ``reflected_indices``."""
-    if margin_px == 0:
+def _reflected(maps: Tensor, margin_px: int, stride_px: int = 1) -> Tensor:
+    """Return maps with their reflection on all four sides, however small they are; see ``reflected_indices``.
+
+    To the right and below it goes on to a whole number of strides.
+    """
+    if margin_px == 0 and stride_px == 1:
         return maps
     for dim in (2, 3):
         size = maps.shape[dim]
         period = torch.full((1,), 2 * size, dtype=torch.int64)  # as a number, exporters to ONNX do not take it
-        place = torch.arange(-margin_px, size + margin_px).remainder(period)
+        strides = (size + stride_px - 1) // stride_px
+        place = torch.arange(-margin_px, strides * stride_px + margin_px).remainder(period)
         maps = maps.index_select(dim, torch.where(place < size, place, 2 * size - 1 - place))
     return maps

@@ -48,14 +48,14 @@ def onnx_graph(module: nn.Module, example: tuple[Array, ...]) -> bytes:
         return onnx_model(frozen, tensors).SerializeToString()  # type: ignore[no-any-return]
 
 
-def traced_program(module: nn.Module, example: Array, side_px: int | None) -> ExportedProgram:
+def traced_program(module: nn.Module, example: Array, side_px: int | None, least_px: int = 1) -> ExportedProgram:
     """Return a network of one input (batch, band, row, col) as an exported program, for batches of any size.
 
-    Rows and columns are as many as the example's, or any multiples of a side.
+    Rows and columns are as many as the example's, or any multiples of a side above a least number.
     """
     shape: dict[int, Any] = {0: Dim("batch")}
     if side_px is not None:
-        rows, cols = Dim("rows"), Dim("cols")
+        rows, cols = (Dim(name, min=least_px // side_px + 1) for name in ("rows", "cols"))
         shape |= {2: rows, 3: cols} if side_px == 1 else {2: side_px * rows, 3: side_px * cols}
     with _exporting(module, (example,)) as (frozen, tensors):
         return torch.export.export(frozen, tensors, dynamic_shapes=(shape,))

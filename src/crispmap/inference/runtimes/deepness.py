@@ -41,7 +41,7 @@ def tiles_for(network: WholeNetwork, size_px: int | None = None) -> Tiles:
     """Return tiles that give the exact map: of a given side, or the smallest from 512 pixels on.
 
     Raises:
-        InputError: If the side is no multiple of the stride, or no overlap in whole percent is exact.
+        InputError: If the side is no multiple of what sides must be, or no overlap in whole percent is exact.
     """
     stride = network.stride_px
     if size_px is None:
@@ -50,8 +50,8 @@ def tiles_for(network: WholeNetwork, size_px: int | None = None) -> Tiles:
             if found := _of_side(network, side, _MOST_PERCENT):
                 return found
             side += stride
-    if size_px < 1 or size_px % stride:
-        raise InputError(f"The side of the input is {size_px} pixels.", expected=f"a multiple of {stride}")
+    if size_px < 1 or size_px % network.side_px:
+        raise InputError(f"The side of the input is {size_px} pixels.", expected=f"a multiple of {network.side_px}")
     found = _of_side(network, size_px, 99)
     if found is None:
         other = tiles_for(network).side_px

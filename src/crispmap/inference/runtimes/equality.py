@@ -48,7 +48,7 @@ def random_pixels(network: WholeNetwork, size_px: int | None = None) -> list[Flo
     """Return raw pixels (batch, band, row, col) as a scene may have them, of two shapes where the graph takes any."""
     stride, scaling = network.stride_px, network.card.scaling
     side = size_px or max(2, -(-_SIDE_PX // stride)) * stride
-    more = 0 if size_px else stride
+    more = 0 if size_px else 3 * network.side_px
     random = np.random.default_rng(0)
     offset, scale = (np.array(values)[:, None, None] for values in (scaling.offset, scaling.scale))
     shapes = (2, len(offset), side + more, side), (1, len(offset), side, side + 2 * more)
@@ -63,15 +63,16 @@ def real_pixels(network: WholeNetwork, scene: SceneRef, size_px: int | None = No
     Raises:
         SceneError: If the scene cannot be read, has other bands, is too small, or has no valid pixel there.
     """
-    stride, card = network.stride_px, network.card
+    step, card = network.side_px, network.card
     with open_scene(scene, gsd_m=card.gsd_m) as image:
         network.score_models.check(image, None)
-        most = min(image.grid.shape) // stride * stride
-        side = size_px or min(most, max(2, -(-2 * _SIDE_PX // stride)) * stride)
-        if side < 1 or side > most:
+        most = min(image.grid.shape) // step * step
+        side = size_px or min(most, 2 * max(_SIDE_PX, network.stride_px) // step * step)
+        if side <= network.stride_px or side > most:
             raise SceneError(
                 f"{scene.path} is {image.grid.height} x {image.grid.width} pixels at {card.gsd_m:g} m.",
-                expected=f"at least {size_px or stride} x {size_px or stride}", remedy="give a larger scene=",
+                expected=f"at least {size_px or network.stride_px + step} pixels either way",
+                remedy="give a larger scene=",
             )  # fmt: skip
         corner = [(length - side) // 2 for length in image.grid.shape]
         pixels, valid = image.read(Block(corner[0], corner[1], side, side))

@@ -46,7 +46,8 @@ class ExportedModel:
     differences: tuple[Difference, ...]
     tiles: Tiles  # in which Deepness computes the exact map
     context_px: int  # how far from the border of an input the scene around it would matter
-    stride_px: int  # what sides of an input are multiples of
+    stride_px: int  # what origins of tiles are multiples of
+    side_px: int  # what sides of an input are multiples of
 
     @property
     def path(self) -> Path:
@@ -58,7 +59,7 @@ class ExportedModel:
             "files": ", ".join(map(str, self.paths)),
             "read back by": self.runtime,
             "largest difference": f"{self.largest_difference:.1e}",
-            "sides of the input": f"multiples of {self.stride_px} pixels",
+            "tiles begin at": f"multiples of {self.stride_px} pixels",
             "context": f"{self.context_px} pixels",
         }
         return html_table("crispmap exported model", facts.items())
@@ -73,8 +74,8 @@ class ExportedModel:
 class ExportOptions:
     """What is written, and what it is compared on.
 
-    ``size_px`` fixes height and width of the input, as Deepness needs it; by default they may be any multiples of the
-    stride. ``scene`` is one whose pixels the graph is tried on too.
+    ``size_px`` fixes height and width of the input, as Deepness needs it; by default they are free. ``scene`` is one
+    whose pixels the graph is tried on too.
     """
 
     format: str | None = None  # "onnx", "openvino" or "torch"; by default as the name of the file ends
@@ -131,7 +132,8 @@ def export_network(
     metadata = _metadata(network, hashes or {}) | (deepness_metadata(network, tiles) if name == "onnx" else {})
     module = checked_module(NetworkSource("map", network.module), name).eval()
     try:
-        graph = _graph(module, name, random[0], None if options.size_px else network.stride_px, metadata)
+        sides = None if options.size_px else (network.side_px, network.stride_px)
+        graph = _graph(module, name, random[0], sides, metadata)
         found = tuple(differences(network, _runner(module), graph.run, inputs))
     except CrispmapError:
         raise
@@ -142,19 +144,24 @@ def export_network(
     for path, content in zip(paths, graph.files.values(), strict=True):
         write_atomically(path, content)
     return ExportedModel(
-        tuple(reversed(paths)), name, graph.runtime, found, tiles, network.context_px, network.stride_px
-    )
+        tuple(reversed(paths)), name, graph.runtime, found, tiles, network.context_px, network.stride_px,
+        network.side_px,
+    )  # fmt: skip
 
 
 def _graph(
-    module: nn.Module, name: FormatName, example: FloatArray, side_px: int | None, metadata: dict[str, str]
+    module: nn.Module,
+    name: FormatName,
+    example: FloatArray,
+    sides: tuple[int, int] | None,
+    metadata: dict[str, str],
 ) -> Graph:
-    """Return a module as a graph for inputs of the example's rows and columns, or any multiples of a side."""
+    """Return a module as a graph for inputs of the example's sides, or of any multiples of one above another."""
     import torch
 
     from crispmap.inference.engines.export import traced_program
 
-    program = traced_program(module, example, side_px)
+    program = traced_program(module, example, *(sides or (None,)))
     return write_graph(name, program, torch.from_numpy(example), metadata)
 
 
@@ -190,6 +197,7 @@ def _metadata(network: WholeNetwork, hashes: Mapping[str, str]) -> dict[str, str
         "classes": json.loads(card.schema.to_json()),
         "gsd_m": card.gsd_m,
         "stride_px": network.stride_px,
+        "side_px": network.side_px,
         "context_px": network.context_px,
         "input": "raw pixels, float32 (batch, band, row, col), NaN where not known",
         "output": "probabilities, float32 (batch, class, row, col)",

@@ -70,8 +70,13 @@ class WholeNetwork:
 
     @property
     def stride_px(self) -> int:
-        """What sides of an input are multiples of."""
+        """What origins of windows are multiples of, for their probabilities to be those of the whole."""
         return self.coarse.network.stride_px * self.ratio
+
+    @property
+    def side_px(self) -> int:
+        """What sides of an input are multiples of: 1, the ratio, or the side of the squares of a classifier."""
+        return self.ratio if self.coarse.network.squares is None else self.stride_px
 
     @property
     def context_px(self) -> int:
