@@ -18,6 +18,9 @@ from crispmap.files.notebook import html_picture
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
+    from crispmap.evaluation.evaluation import Evaluation
+    from crispmap.raster.arrays import RasterLike
+
 
 @xarray.register_dataarray_accessor("crispmap")
 class CrispmapAccessor:
@@ -40,10 +43,14 @@ class CrispmapAccessor:
         mapped: xarray.DataArray = maps.predict(self._array, model, refiner, output=output)
         return mapped
 
-    def area(self, classes: Classes) -> dict[str, float]:
+    def evaluate(self, reference: RasterLike, **options: Any) -> Evaluation:
+        """Return how well this map agrees with a reference; see ``crispmap.evaluate``."""
+        return figures.evaluate(self._array, reference, **options)
+
+    def area(self, classes: Classes | None = None) -> dict[str, float]:
         """Return the area of every class of this map in square metres; see ``crispmap.area``."""
         return cast("dict[str, float]", areas.area(self._array, classes=classes))
 
-    def vectorize(self, classes: Classes, **options: Any) -> GeoDataFrame:
+    def vectorize(self, classes: Classes | None = None, **options: Any) -> GeoDataFrame:
         """Return the regions of this map as polygons; see ``crispmap.vectorize``."""
         return figures.vectorize(self._array, classes=classes, **options)

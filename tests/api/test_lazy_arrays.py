@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import crispmap
+import crispmap.xarray
 from crispmap.errors import SceneError
 from crispmap.geo.grid import Block
 from crispmap.raster.arrays import scene_of
@@ -144,3 +145,11 @@ def test_maps_and_scores_keep_names_and_nodata_in_a_file_of_rioxarray(model: Any
         assert other.band_names == ("ground", "roof")
         for one in (scene, other):
             assert np.argwhere(~read_whole(one)[1]).tolist() == [[2, 3]]
+
+
+@pytest.mark.filterwarnings("ignore:A random map:UserWarning")
+def test_the_accessor_knows_the_classes_that_a_map_carries(model: Any) -> None:
+    mapped = crispmap.predict(image((20, 30)), model)
+    assert mapped.crispmap.area() == crispmap.area(mapped)
+    assert mapped.crispmap.evaluate(mapped).mean_iou == 1.0
+    assert set(mapped.crispmap.vectorize().class_name) <= {"roof"}
