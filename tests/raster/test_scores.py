@@ -271,6 +271,12 @@ def test_classes_that_sum_to_a_known_scale_need_no_word(habit: tuple[str, int], 
     assert "kind=" in caught.value.remedy
 
 
+def test_classes_said_to_be_probabilities_keep_the_scale_of_their_sum(make_raster: Maker) -> None:
+    p = probabilities(3)
+    scores, _ = read(make_raster(p * np.float32(100)), kind="probability")
+    np.testing.assert_allclose(special.softmax(scores, axis=0), p, atol=1e-3)
+
+
 @pytest.mark.parametrize(("dtype", "nodata"), [("int16", -9999), ("uint16", 65_535)])
 def test_probability_cubes_of_sits(make_raster: Maker, dtype: str, nodata: int) -> None:
     """As sits writes them: 1 to 10,000, a band a class, nameless, nothing said of scale; both its types."""

@@ -60,7 +60,7 @@ def export_model(  # noqa: PLR0913 - each is a choice of its own
     for one in given.values():
         check_exportable(one.card if isinstance(one, Model) else read_card(Path(one)))
     options = ExportOptions(format, size_px, ref, force)
-    name = checked_targets(target, options, list(files.values()))
+    name = checked_targets(target, options, [*files.values(), *(ref.paths if ref is not None else ())])
     models = ScoreModels(coarse_of(model), None if refiner is None else refiner_of(refiner))
     models = models.working_at(PredictOptions(gsd_m=gsd_m).gsd_m)
     hashes = {role: model_hash(path) for role, path in files.items()}

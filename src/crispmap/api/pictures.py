@@ -13,7 +13,8 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapError
 from crispmap.files.notebook import step_to_show
 from crispmap.files.turn import AS_STORED
-from crispmap.raster.arrays import grid_of_array, spatial_dims, turn_of
+from crispmap.raster.arrays import grid_of_array, turn_of
+from crispmap.raster.data_arrays import spatial_dims
 from crispmap.raster.spec import CLASSES_TAG
 
 _SPREAD = 2.0, 98.0  # percentiles that are black and white

@@ -18,7 +18,8 @@ from crispmap.files.notebook import html_table
 from crispmap.geo.areas import Area
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
-from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, scene_of, values_on
+from crispmap.raster.arrays import RasterLike, check_keywords, scene_of, values_on
+from crispmap.raster.data_arrays import Georeference
 from crispmap.raster.scene import Scene
 from crispmap.types import IGNORE, LabelArray
 

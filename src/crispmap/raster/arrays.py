@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import numpy as np
 from affine import Affine
@@ -16,11 +16,12 @@ from pyproj.exceptions import CRSError
 from crispmap.errors import GeoreferenceWarning, GridError, InputError
 from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
+from crispmap.raster.data_arrays import Georeference, band_names_of, is_data_array, own_georeference, spatial_dims
 from crispmap.raster.files import open_scene
 from crispmap.raster.nodata import NodataRule, check_nodata
 from crispmap.raster.refs import SceneChoices
 from crispmap.raster.scene import Scene
-from crispmap.types import IGNORE, BoolArray, FloatArray
+from crispmap.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -31,20 +32,6 @@ _MOST_BANDS = 1000
 _NO_NODATA = NodataRule()
 _FEW_BANDS = 16  # an array with fewer columns and more bands than this has its bands last
 _BANDS_FIRST = "move the bands to the first axis, for example with np.moveaxis(image, -1, 0)"
-
-
-class Georeference(TypedDict, total=False):
-    """Where the pixels of an array are.
-
-    Attributes:
-        crs: Anything pyproj understands, rasterio's CRS too: "EPSG:32631", 32631, WKT.
-        transform: Maps pixel positions (col, row) to coordinates.
-        gsd_m: Side of a pixel in metres, in place of both.
-    """
-
-    crs: object
-    transform: Affine
-    gsd_m: float
 
 
 class ArrayScene(Scene):
@@ -108,11 +95,6 @@ class ArrayScene(Scene):
 
     def close(self) -> None:
         """Do nothing: the array stays the caller's."""
-
-
-def is_data_array(image: object) -> bool:
-    """Return whether an object is an xarray DataArray, without importing xarray."""
-    return type(image).__name__ == "DataArray" and type(image).__module__.startswith("xarray.")
 
 
 def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpack[Georeference]) -> Scene:
@@ -205,29 +187,6 @@ def grid_for(shape: tuple[int, ...], where: Georeference) -> Grid:
     return Grid(crs, Affine(*numbers), (int(shape[0]), int(shape[1])))
 
 
-def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = (), attrs: Mapping[str, str] | None = None) -> Any:
-    """Return values (row, col) or (band, row, col) as the same kind of array as an image, on the same pixels.
-
-    Args:
-        image: The image; of a DataArray the coordinates and the CRS are kept.
-        values: On the image's pixels.
-        names: Of the bands, for the coordinate ``band``.
-        attrs: Attributes of a DataArray.
-    """
-    if not is_data_array(image):
-        return values
-    import xarray
-
-    spatial = spatial_dims(image)
-    coords = {name: one for name, one in image.coords.items() if set(one.dims) <= set(spatial)}
-    dims = spatial if values.ndim == 2 else ("band", *spatial)
-    # What files hold: the descriptions of bands, and the value of pixels without data.
-    about: dict[str, Any] = {"_FillValue": IGNORE if values.dtype == np.uint8 else np.nan, **(attrs or {})}
-    if names and values.ndim == 3:
-        coords["band"], about["long_name"] = list(names), tuple(names)
-    return xarray.DataArray(values, coords=coords, dims=dims, attrs=about)
-
-
 def grid_of_array(image: Any, where: Georeference) -> Grid:
     """Return the grid of an array, or of a DataArray, whose own coordinates and CRS count before what is given.
 
@@ -240,7 +199,7 @@ def grid_of_array(image: Any, where: Georeference) -> Grid:
     shape = tuple(image.sizes[dim] for dim in spatial_dims(image))
     if "gsd_m" in where and not image.rio.crs:  # coordinates without a CRS say less than the size that is given
         return grid_for(shape, where)
-    return grid_for(shape, _own_georeference(image) or where)
+    return grid_for(shape, own_georeference(image) or where)
 
 
 def turn_of(grid: Grid) -> Turn:
@@ -275,7 +234,7 @@ def values_on(raster: Any, grid: Grid, fill: int, turn: Turn = AS_STORED) -> NDA
     others = {dim: 0 for dim in raster.dims if dim not in spatial}
     if any(raster.sizes[dim] > 1 for dim in others):
         raise InputError(f"A class map has the dimensions {dict(raster.sizes)}.", expected="class ids (row, col)")
-    own = _own_georeference(raster)
+    own = own_georeference(raster)
     shape = tuple(raster.sizes[dim] for dim in spatial)
     place = grid_for(shape, own) if own else grid
     if not turned_grid(place).is_close(turned_grid(grid)):
@@ -286,32 +245,6 @@ def values_on(raster: Any, grid: Grid, fill: int, turn: Turn = AS_STORED) -> NDA
     values, nodata = raster.isel(others).transpose(*spatial).to_numpy(), raster.rio.nodata
     values = turn_of(grid).inverse.pixels(turn_of(place).pixels(values)) if own else turn.pixels(values)
     return values if nodata is None or np.isnan(nodata) else np.where(values == nodata, fill, values)
-
-
-def _own_georeference(image: Any) -> Georeference:
-    """Return what a DataArray says of its place; nothing where it has no coordinates."""
-    y_dim, x_dim = spatial_dims(image)
-    if y_dim not in image.coords or x_dim not in image.coords:
-        return {}
-    transform = image.rio.set_spatial_dims(x_dim=x_dim, y_dim=y_dim).rio.transform()
-    (dy, top), (dx, left) = (_spacing(image, dim) for dim in (y_dim, x_dim))
-    if not (dx or dy):
-        return {}
-    if not (dx and dy):  # one row or column: its pixels are taken for square
-        dx, dy = dx or abs(dy), dy or -abs(dx)
-    shown = Affine(dx, 0.0, left - dx / 2, 0.0, dy, top - dy / 2)
-    # What the attributes say is exact, unless rows or columns were put in another order or cut since.
-    exact = Grid(None, transform, (2, 2)).is_close(Grid(None, shown, (2, 2)))
-    return {"crs": image.rio.crs, "transform": transform if exact else shown}
-
-
-def _spacing(image: Any, dim: str) -> tuple[float, float]:
-    """Return the step of a coordinate, 0 of a single one, and the first."""
-    values = image.coords[dim].to_numpy().astype(np.float64)
-    steps = np.diff(values)
-    if len(steps) > 1 and np.ptp(steps) > 0.01 * abs(steps.mean()):
-        raise GridError(f"The coordinate {dim} is not evenly spaced.", expected="pixels of one size")
-    return (float(steps.mean()) if len(steps) else 0.0), float(values[0])
 
 
 def _nodata_rule(read: SceneChoices, own: float | None, bands: int, dtype: Any) -> NodataRule:
@@ -332,38 +265,10 @@ def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) ->
         )
     ordered = image.transpose(*others, *spatial)
     pixels = ordered.to_numpy() if image.chunks is None else ordered.data
-    names = _band_names(image, others[0]) if others and others[0] in image.coords else None
+    names = band_names_of(image, others[0]) if others and others[0] in image.coords else None
     pixels = pixels if others else pixels[None]
     rule = _nodata_rule(read, image.rio.nodata, len(pixels), pixels.dtype)
     return ArrayScene(pixels, grid_of_array(image, where), names, nodata=rule)
-
-
-def _band_names(image: Any, dim: str) -> tuple[str, ...]:
-    """Return the names of bands: those of the coordinate, or where that counts them, as rioxarray reads them."""
-    given, described = image.coords[dim].to_numpy(), image.attrs.get("long_name", ())
-    if (
-        given.dtype.kind in "iu"
-        and isinstance(described, list | tuple)
-        and 1 <= given.min() <= given.max() <= len(described)
-    ):
-        return tuple(str(described[number - 1] or number) for number in given)
-    return tuple(str(name) for name in given)
-
-
-def spatial_dims(image: Any) -> tuple[str, str]:
-    """Return the names of a DataArray's dimensions of rows and columns."""
-    import rioxarray  # noqa: F401 - brings .rio
-
-    if {"lat", "lon"} <= set(image.dims):
-        return "lat", "lon"
-    try:
-        return str(image.rio.y_dim), str(image.rio.x_dim)
-    except Exception as error:
-        raise InputError(
-            f"The DataArray has the dimensions {', '.join(map(str, image.dims))}.",
-            expected="dimensions of rows and columns called y and x",
-            remedy="rename them with rename(...)",
-        ) from error
 
 
 def _crs_of(crs: object) -> CRS | None:

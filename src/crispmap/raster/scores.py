@@ -225,13 +225,11 @@ def _rule(source: Scene, tag: str | None, kind: ScoreKind, full_scale: float | N
         return _Rule(PROBABILITY_LEVELS, clip=0.5 / (PROBABILITY_LEVELS + 1))
     if kind == "logit" or (kind == "auto" and full_scale is None and tag == "logit"):
         return _Rule(None)
-    if full_scale is None and kind == "probability" and not integers:
-        full_scale = 1.0
     if full_scale is None:
         sample = _sample(source)
         full_scale = _sum_of(sample)
         if full_scale is None and not integers:
-            return _float_rule(source, sample)
+            return _Rule(1.0) if kind == "probability" else _float_rule(source, sample)
         full_scale = full_scale or _integer_scale(source, sample, kind)
     return _Rule(full_scale, clip=0.5 / (full_scale + 1) if integers else _CLIP)
 

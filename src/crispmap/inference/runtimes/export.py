@@ -135,7 +135,7 @@ def export_network(
         sides = None if options.size_px else (network.side_px, network.stride_px)
         graph = _graph(module, name, random[0], sides, metadata)
         found = tuple(differences(network, _runner(module), graph.run, inputs))
-    except CrispmapError:
+    except (CrispmapError, MemoryError):
         raise
     except Exception as error:  # as many kinds as there are operations
         raise _refusal(network, name, error) from error
