@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from model_files import LITE0, SQUARES, write_model
 from scipy.special import softmax
 from small_models import StridedNetwork, coarse_card, random_image, refiner_card, small_refiner
+from torch.export.passes import move_to_device_pass
 
 import crispmap
 from crispmap.classes import ClassDef, ClassSchema
@@ -101,6 +102,9 @@ def test_a_program_of_pytorch_holds_nothing_pickled_and_gives_the_same(folder: P
     pixels = random_image((21, 14))
     found = torch.export.load(done.path).module()(torch.from_numpy(pixels[None])).numpy()[0]
     np.testing.assert_allclose(found, own_probabilities(pixels, coarse, None), atol=CLOSE)
+    elsewhere = move_to_device_pass(torch.export.load(done.path), "meta").module()  # as one does for a GPU
+    given = elsewhere(torch.zeros(2, 2, 20, 15, device="meta"))
+    assert (given.device.type, given.shape) == ("meta", (2, 3, 20, 15))
 
 
 def test_the_command_compares_on_random_and_real_pixels(folder: Path, fixed: export.ExportedModel) -> None:

@@ -91,7 +91,7 @@ class WholeModule(nn.Module):
         scores: Tensor = self.network(_reflected(scaled, self._halo_px, self._stride_px))
         if self._stride_px > 1:
             for dim in (2, 3):  # not by slices: exporters would want to be sure that there is as much
-                scores = scores.index_select(dim, torch.arange(scaled.shape[dim]))
+                scores = scores.index_select(dim, torch.arange(scaled.shape[dim], device=scaled.device))
         if self._ratio > 1:
             scores = functional.interpolate(
                 scores, scale_factor=float(self._ratio), mode="bilinear", align_corners=False
@@ -126,8 +126,9 @@ def _reflected(maps: Tensor, margin_px: int, stride_px: int = 1) -> Tensor:
         return maps
     for dim in (2, 3):
         size = maps.shape[dim]
-        period = torch.full((1,), 2 * size, dtype=torch.int64)  # as a number, exporters to ONNX do not take it
+        # A tensor, for exporters to ONNX take no number here.
+        period = torch.full((1,), 2 * size, dtype=torch.int64, device=maps.device)
         strides = (size + stride_px - 1) // stride_px
-        place = torch.arange(-margin_px, strides * stride_px + margin_px).remainder(period)
+        place = torch.arange(-margin_px, strides * stride_px + margin_px, device=maps.device).remainder(period)
         maps = maps.index_select(dim, torch.where(place < size, place, 2 * size - 1 - place))
     return maps
