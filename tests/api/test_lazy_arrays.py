@@ -18,7 +18,7 @@ from torch import nn
 
 import crispmap
 import crispmap.xarray
-from crispmap.errors import SceneError
+from crispmap.errors import InputError, SceneError
 from crispmap.geo.grid import Block
 from crispmap.raster.arrays import scene_of
 from crispmap.raster.scene import read_whole
@@ -153,3 +153,22 @@ def test_the_accessor_knows_the_classes_that_a_map_carries(model: Any) -> None:
     assert mapped.crispmap.area() == crispmap.area(mapped)
     assert mapped.crispmap.evaluate(mapped).mean_iou == 1.0
     assert set(mapped.crispmap.vectorize().class_name) <= {"roof"}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_dataset_of_one_variable_a_band_is_an_image(model: Any, lazy: bool) -> None:
+    """As catalogues give them, of one date."""
+    array = image((9, 8), "int16", nodata=-5)
+    array.values[:, 2, 2] = -5
+    bands = {name: array.sel(band=name, drop=True).expand_dims(time=[0]) for name in ("red", "nir")}
+    data = xr.Dataset(bands)
+    data = data.chunk({"x": 3}) if lazy else data
+    found, expected = crispmap.predict(data, model), crispmap.predict(array, model)
+    assert scene_of(data).band_names == ("red", "nir")
+    xr.testing.assert_equal(found, expected)
+    assert found.rio.crs == array.rio.crs
+    assert found[2, 2] == 255
+    with pytest.raises(InputError):
+        crispmap.predict(xr.Dataset(), model)
+    with pytest.raises(InputError):
+        crispmap.predict(xr.concat([data, data.assign_coords(time=[1])], "time"), model)

@@ -16,7 +16,14 @@ from pyproj.exceptions import CRSError
 from crispmap.errors import GeoreferenceWarning, GridError, InputError
 from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
-from crispmap.raster.data_arrays import Georeference, band_names_of, is_data_array, own_georeference, spatial_dims
+from crispmap.raster.data_arrays import (
+    Georeference,
+    as_data_array,
+    band_names_of,
+    is_data_array,
+    own_georeference,
+    spatial_dims,
+)
 from crispmap.raster.files import open_scene
 from crispmap.raster.nodata import NodataRule, check_nodata
 from crispmap.raster.refs import SceneChoices
@@ -103,6 +110,7 @@ def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpac
     Args:
         image: A file or address, an open scene, a numpy array, or a DataArray, whose coordinates and ``rio.crs`` give
             the georeference and whose NaN and nodata values are invalid as in a file; one in Dask chunks stays there.
+            Of a Dataset, each variable is a band.
         read: How it is read, as ``open_scene`` takes it; of an array its nodata value alone.
         **where: Of a numpy array, or a DataArray without coordinates.
 
@@ -111,6 +119,7 @@ def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpac
         GridError: If the CRS is not known.
         SceneError: If a file cannot be read.
     """
+    image = as_data_array(image)
     if isinstance(image, Scene):
         return image
     if isinstance(image, str | Path):
@@ -131,8 +140,8 @@ def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpac
         return ArrayScene(np.ma.getdata(pixels), grid_for(pixels.shape[-2:], where), None, valid, rule)
     raise InputError(
         f"An image is given as {type(image).__name__}.",
-        expected="a path, a scene of open_scene, a numpy array or an xarray DataArray",
-        remedy="convert it, for example with numpy.asarray(image), or a Dataset with image.to_dataarray('band')",
+        expected="a path, a scene of open_scene, a numpy array, or an xarray DataArray or Dataset",
+        remedy="convert it, for example with numpy.asarray(image)",
     )
 
 

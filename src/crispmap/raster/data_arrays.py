@@ -33,6 +33,24 @@ def is_data_array(image: object) -> bool:
     return type(image).__name__ == "DataArray" and type(image).__module__.startswith("xarray.")
 
 
+def as_data_array(image: Any) -> Any:
+    """Return an xarray Dataset of one variable a band as a DataArray of them; anything else as it is.
+
+    Dimensions of one place, such as the time of a single scene, are left out.
+    """
+    if type(image).__name__ != "Dataset" or not type(image).__module__.startswith("xarray."):
+        return image
+    import rioxarray  # noqa: F401 - brings .rio
+
+    nodata = {one.rio.nodata for one in image.data_vars.values()}
+    if not nodata:
+        raise InputError("The Dataset has no variable.", expected="one variable a band")
+    array = image.to_dataarray("band")
+    kept = {"band", *spatial_dims(array)}
+    array = array.squeeze([dim for dim in array.dims if dim not in kept and array.sizes[dim] == 1], drop=True)
+    return array.rio.write_nodata(nodata.pop()) if len(nodata) == 1 and None not in nodata else array
+
+
 def spatial_dims(image: Any) -> tuple[str, str]:
     """Return the names of a DataArray's dimensions of rows and columns."""
     import rioxarray  # noqa: F401 - brings .rio
@@ -87,6 +105,7 @@ def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = (), attrs: M
         names: Of the bands, for the coordinate ``band``.
         attrs: Attributes of a DataArray.
     """
+    image = as_data_array(image)
     if not is_data_array(image):
         return values
     import xarray
