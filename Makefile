@@ -52,8 +52,9 @@ format: $(STAMP)  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(STAMP)  ## make the guide's tables again, and check what README and docs show
+docs: $(STAMP)  ## make the guide's tables and the notebooks again, and check what README and docs show
 	$(BIN)/python docs/make_tables.py
+	$(BIN)/python docs/run_notebooks.py
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
 site: $(STAMP)  ## build the documentation as a web site in dist/site, warnings as errors

@@ -30,6 +30,7 @@ from crispmap.models.scaling import Scaling
 from crispmap.raster.writer import class_map_writer, scores_writer
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.types import IGNORE
+from recorder import Recorder
 
 SCHEMA = ClassSchema((ClassDef("background", "#202020"), ClassDef("building", "#d7191c", ("building=*",))))
 GRID = Grid(CRS.from_epsg(32633), Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000), (80, 100))
@@ -94,7 +95,9 @@ def fit_and_score(place):
 def test_the_coarse_map_is_rethresholded_on_the_fit_area_and_scored_off_it(place):
     biases, (coarse, rethresholded) = fit_and_score(place)
     areas = {"refiner": [AreaPiece(window=(0, 0, 80, 40))]}
-    found = evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas=areas))
+    told = Recorder()
+    found = evaluate_coarse_file(place.scores, place.reference, SCHEMA, ScoringRules(areas=areas), events=told)
+    assert any(str(place.scores) in note and ", ".join(SCHEMA.names) in note for note in told.notes)
     assert np.array_equal(found.biases, biases)
     assert found.coarse == coarse
     assert found.rethresholded == rethresholded

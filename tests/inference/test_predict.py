@@ -159,7 +159,9 @@ def test_probabilities_of_another_tool_at_half_the_resolution_are_refined(tmp_pa
     ) as file:  # fmt: skip
         file.write(share)
     out = tmp_path / "m.tif"
-    assert refine_scene(heat, scene=scene, refiner=models[1], out=out, kind="probability") == [out]
+    told = Recorder()
+    assert refine_scene(heat, scene=scene, refiner=models[1], out=out, kind="probability", events=told) == [out]
+    assert any("heat" in note and "probabilities" in note and SCHEMA[1].name in note for note in told.notes)
     assert read(out).shape == (1, 150, 110)
 
 

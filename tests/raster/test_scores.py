@@ -14,8 +14,9 @@ from scipy import special
 
 from crispmap.errors import GeoreferenceWarning, SceneError
 from crispmap.geo.grid import Block, Grid
+from crispmap.raster.arrays import ArrayScene
 from crispmap.raster.scene import read_whole
-from crispmap.raster.scores import open_scores
+from crispmap.raster.scores import open_scores, read_as_scores
 from crispmap.raster.spec import RasterSpec
 from crispmap.raster.writer import RasterWriter, scores_writer
 
@@ -231,22 +232,98 @@ UNCLEAR = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bands", [1, 2])
 @pytest.mark.parametrize("name", sorted(UNCLEAR))
-def test_values_of_an_unknown_scale_are_asked_about(make_raster: Maker, name: str, bands: int) -> None:
+def test_values_of_an_unknown_scale_are_asked_about(make_raster: Maker, name: str) -> None:
     """The error names their range, and with the scale given they are the shares they are."""
     values, scale = UNCLEAR[name]
-    if bands == 2:
-        values = np.stack([np.asarray(round(scale) if scale > 2 else scale, values.dtype) - values, values])
-    values = np.atleast_3d(values).reshape(bands, 9, 9)
-    path = make_raster(values if values.dtype.kind in "ui" else values.astype(np.float32))
+    path = make_raster(np.asarray(values, values.dtype if values.dtype.kind in "ui" else np.float32)[None])
     with pytest.raises(SceneError) as caught:
         open_scores(path)
     assert "full_scale=" in caught.value.remedy
-    if bands == 1:
-        assert f"{float(np.float32(values.max())):.4g}"[:4] in caught.value.given
+    assert f"{float(np.float32(values.max())):.4g}"[:4] in caught.value.given
     scores, _ = read(path, full_scale=scale)
-    np.testing.assert_allclose(special.softmax(scores, axis=0)[1], values[-1] / scale, atol=0.01)
+    np.testing.assert_allclose(special.softmax(scores, axis=0)[1], values / scale, atol=0.01)
+
+
+# --- the habits of other tools -----------------------------------------------------------------------------------
+
+HABITS = [
+    ("float32", 1), ("float32", 100), ("float32", 255), ("uint8", 100), ("uint8", 255), ("uint16", 100),
+    ("int16", 1000), ("int16", 10_000), ("uint16", 10_000), ("int16", 32_767), ("uint16", 65_535), ("int32", 10_000),
+]  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(HABITS), st.integers(2, 7), st.integers(0, 99))
+def test_classes_that_sum_to_a_known_scale_need_no_word(habit: tuple[str, int], count: int, seed: int) -> None:
+    dtype, scale = habit
+    p = probabilities(count, 6, 8, seed)
+    stored = p * np.float32(scale)
+    stored = np.rint(stored).astype(dtype) if dtype != "float32" else stored
+    source = ArrayScene(stored, Grid(None, Affine.scale(1, -1), (6, 8)))
+    scene = read_as_scores(source, {})
+    scores, _ = read_whole(scene)
+    np.testing.assert_allclose(special.softmax(scores, axis=0), p, atol=count * 0.6 / scale + 2e-3)
+    assert scene.reading().startswith("probabilities" if scale == 1 else f"probabilities of 0 to {scale:,}")
+    shared = np.concatenate([stored[:1] * 0.5, stored[1:]]).astype(dtype)  # independent shares, or an image
+    with pytest.raises(SceneError) as caught:
+        read_as_scores(ArrayScene(shared, source.grid), {})
+    assert "kind=" in caught.value.remedy
+
+
+def test_classes_said_to_be_probabilities_keep_the_scale_of_their_sum(make_raster: Maker) -> None:
+    p = probabilities(3)
+    scores, _ = read(make_raster(p * np.float32(100)), kind="probability")
+    np.testing.assert_allclose(special.softmax(scores, axis=0), p, atol=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("int16", -9999), ("uint16", 65_535)])
+def test_probability_cubes_of_sits(make_raster: Maker, dtype: str, nodata: int) -> None:
+    """As sits writes them: 1 to 10,000, a band a class, nameless, nothing said of scale; both its types."""
+    p = probabilities(4)
+    stored = np.clip(np.rint(p * 10_000), 1, 10_000).astype(dtype)
+    stored[:, :3] = nodata
+    path = make_raster(stored, nodata=nodata, name="TERRA_MODIS_012010_2013-09-14_2014-08-29_probs_v1.tif")
+    with open_scores(path, class_names=("Cerrado", "Forest", "Pasture", "Soy")) as scene:
+        scores, valid = read_whole(scene)
+        assert scene.reading() == "probabilities of 0 to 10,000, its bands in order Cerrado, Forest, Pasture, Soy"
+    assert not valid[:3].any()
+    np.testing.assert_allclose(special.softmax(scores, axis=0)[:, valid], p[:, valid], atol=1e-3)
+
+
+def test_nodata_that_an_integer_file_does_not_declare_is_named_in_the_remedy(make_raster: Maker) -> None:
+    stored = np.rint(probabilities(3) * 10_000).astype(np.int16)
+    stored[:, 0, 0] = -9999
+    with pytest.raises(SceneError) as caught:
+        open_scores(make_raster(stored))
+    assert "nodata" in caught.value.remedy
+
+
+def test_a_scale_that_the_file_declares_is_taken(make_raster: Maker) -> None:
+    def declare(dataset: Any) -> None:
+        dataset.scales = (0.0001,)
+
+    values = np.array([[[3, 400, 700]]], np.int16)  # far below the scale, and clear all the same
+    with pytest.raises(SceneError):
+        open_scores(make_raster(values, name="bare.tif"))
+    path = make_raster(values, after=declare)
+    with open_scores(path) as scene:
+        assert scene.reading() == "probabilities of 0 to 10,000 of band_1, the second of two classes"
+    scores, _ = read(path)
+    np.testing.assert_allclose(special.softmax(scores, axis=0)[1, 0], values[0, 0] / 1e4, atol=1e-6)
+    image = np.random.default_rng(0).integers(300, 4000, (3, 9, 9), np.int16)  # reflectance declares it too
+    with pytest.raises(SceneError):
+        open_scores(make_raster(image, name="image.tif", after=lambda file: setattr(file, "scales", (1e-4,) * 3)))
+
+
+def test_logits_and_our_own_files_say_so_too(make_raster: Maker, tmp_path: Path) -> None:
+    with open_scores(make_raster(np.array([[[-3.0, 2.0]]], np.float32)), class_names=("a", "b")) as scene:
+        assert scene.reading() == "logits of b, the second of two classes"
+    grid = Grid(None, Affine.scale(2, -2), (1, 2))
+    with scores_writer(tmp_path / "s.tif", grid, ("a", "b")) as writer:
+        writer.write(grid.block, np.zeros((2, 1, 2), np.float32))
+    with open_scores(tmp_path / "s.tif") as scene:
+        assert scene.reading() == "logits, its bands in order a, b"
 
 
 @pytest.mark.parametrize("values", [[-3.0, 2.0, -9999.0], [0.2, 0.7, -3.4e38], [0.1, 0.9, 1e4]], ids=str)

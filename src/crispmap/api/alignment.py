@@ -10,7 +10,8 @@ from crispmap.geo.grid import Grid
 from crispmap.labels.align.files import aligned_frames
 from crispmap.labels.align.objects import AlignRules
 from crispmap.labels.translate import near_layers
-from crispmap.raster.arrays import Georeference, RasterLike, scene_of
+from crispmap.raster.arrays import RasterLike, scene_of
+from crispmap.raster.data_arrays import Georeference
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame

@@ -14,7 +14,8 @@ from crispmap.api.given import Classes, carried_schema, map_of, path_of
 from crispmap.evaluation.readers import ArrayLabels
 from crispmap.labels.mask import open_labels
 from crispmap.project.dataset import schema_of
-from crispmap.raster.arrays import Georeference, RasterLike, check_keywords
+from crispmap.raster.arrays import RasterLike, check_keywords
+from crispmap.raster.data_arrays import Georeference
 from crispmap.raster.files import read_grid
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE

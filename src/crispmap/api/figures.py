@@ -17,7 +17,8 @@ from crispmap.geo.area_pieces import AreaPiece
 from crispmap.labels.mask import open_labels
 from crispmap.polygons.vectorize import PolygonRules, vectorize_file
 from crispmap.project.dataset import labels_of, schema_of
-from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, values_on
+from crispmap.raster.arrays import RasterLike, check_keywords, values_on
+from crispmap.raster.data_arrays import Georeference
 from crispmap.raster.files import read_turn
 from crispmap.raster.writer import class_map_writer
 from crispmap.types import IGNORE

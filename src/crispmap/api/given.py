@@ -15,7 +15,8 @@ from crispmap.models.architecture import Kind
 from crispmap.models.lazy import open_coarse, open_refiner
 from crispmap.models.model import CoarseModel, Model, RefinerModel
 from crispmap.project.dataset import labels_of
-from crispmap.raster.arrays import Georeference, check_keywords, grid_of_array, is_data_array, values_on
+from crispmap.raster.arrays import check_keywords, grid_of_array, values_on
+from crispmap.raster.data_arrays import Georeference, is_data_array
 from crispmap.raster.files import read_grid
 from crispmap.raster.scene import Scene
 from crispmap.raster.spec import CLASSES_TAG

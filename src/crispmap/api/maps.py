@@ -16,7 +16,8 @@ from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes, refine_scene
 from crispmap.inference.scores import ScoreModels
 from crispmap.models.model import Model
-from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, like, scene_of
+from crispmap.raster.arrays import RasterLike, check_keywords, scene_of
+from crispmap.raster.data_arrays import Georeference, like
 from crispmap.raster.files import open_scene
 from crispmap.raster.refs import SceneChoices
 from crispmap.raster.resolve import resolve_scenes

@@ -15,15 +15,13 @@ from crispmap.files.turn import AS_STORED
 from crispmap.geo.grid import Grid
 from crispmap.raster.arrays import (
     ArrayScene,
-    Georeference,
     RasterLike,
     check_keywords,
     grid_of_array,
-    is_data_array,
-    like,
     scene_of,
 )
 from crispmap.raster.compose.inputs import one_scene
+from crispmap.raster.data_arrays import Georeference, is_data_array, like
 from crispmap.raster.pansharpen.methods import DEFAULT_METHOD, PansharpenMethod
 from crispmap.raster.pansharpen.run import PansharpenOptions, pansharpen_files, pansharpen_pair
 from crispmap.raster.refs import SceneRef

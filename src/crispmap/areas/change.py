@@ -15,7 +15,7 @@ import numpy as np
 from crispmap.areas.accuracy import Estimate, MapAccuracy
 from crispmap.areas.maps import MapOn, schema_of_maps, strips_of
 from crispmap.areas.run import AreaOptions, areas_of
-from crispmap.areas.table import KM2, TOTAL, UNSEEN, AreaSheet
+from crispmap.areas.table import KM2, TOTAL, UNSEEN, AreaSheet, tables_html
 from crispmap.classes import ClassDef, ClassSchema, class_colour
 from crispmap.errors import AreaError, CrispmapWarning
 from crispmap.events import SILENT, Events, Progress, progress
@@ -66,6 +66,9 @@ class ChangeTable:
         """(1, class of the map of changes)."""
         changed = [self.known_m2[pair] for pair in self.changes]
         return np.concatenate([np.diag(self.known_m2), changed])[np.newaxis]
+
+    def _repr_html_(self) -> str:
+        return tables_html(self)
 
     def legend(self) -> ClassSchema:
         """Return the classes of the map of changes: what stayed under the name of its class, then ``changes``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from crispmap.areas.accuracy import Estimate, MapAccuracy
 from crispmap.classes import ClassSchema
 from crispmap.errors import AreaError
+from crispmap.files.notebook import html_table
 from crispmap.types import DoubleArray
 
 
@@ -96,6 +98,9 @@ class AreaTable:
         """Return nothing: the accuracy says all."""
         return {}
 
+    def _repr_html_(self) -> str:
+        return tables_html(self)
+
     def summary(self) -> str:
         """Return regions, periods and classes in a sentence and, of one period, the area."""
         where = f"{len(self.regions)} regions" if len(self.regions) > 1 else self.regions[0]
@@ -127,6 +132,15 @@ class AreaTable:
             ],
             "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
         }
+
+
+def tables_html(tables: Tables) -> str:
+    """Return what every rendering shows, for notebooks."""
+    shown = []
+    for sheet in tables.sheets():
+        rows = [(" ".join(label), *(f"{value:.4g}" for value in values)) for label, values in sheet.rows]
+        shown.append(html_table(f"{sheet.name}, km2", rows, (" ".join(sheet.parts), *sheet.heads)))
+    return f"<p>{escape(tables.summary())}</p>{''.join(shown)}"
 
 
 def _with_total(values: DoubleArray) -> DoubleArray:

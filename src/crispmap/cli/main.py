@@ -78,6 +78,8 @@ _TABLE = (
     ("stac", "Write a STAC catalogue of a folder of maps and models.", "stac myproject/out"),
     ("import-caffe", "Convert a network trained with Caffe to a model file.",
      "import-caffe inria_mlp.caffemodel --out inria_mlp.safetensors"),
+    ("export", "Write a model for other runtimes: ONNX, OpenVINO, PyTorch.",
+     "export coarse.safetensors --refiner refiner.safetensors -o model.onnx"),
     ("cache", "Show or remove what is kept so that maps start sooner.", "cache --clear"),
     ("info", "Show what a scene, map, model, label or project file holds.", "info scene.tif"),
 )

@@ -13,6 +13,7 @@ import numpy as np
 from crispmap.errors import CrispmapWarning, GridError, InputError
 from crispmap.evaluation.boundary import BoundaryCounts, RelaxedCounts
 from crispmap.evaluation.chance import above_chance, chance_f1
+from crispmap.files.notebook import html_table
 from crispmap.metrics import ConfusionMatrix, ImageDice, mean_defined
 from crispmap.types import DoubleArray
 
@@ -114,6 +115,14 @@ class Evaluation:
     def boundary_iou(self) -> DoubleArray:
         """(width,) mean boundary IoU over the classes with a boundary in either map."""
         return np.array([mean_defined(row) for row in self.boundary.iou])
+
+    def _repr_html_(self) -> str:
+        rows = [*zip(self.class_names, self.iou.tolist(), self.dice.tolist(), strict=True)]
+        rows.append(("mean", self.mean_iou, self.mean_dice))
+        at = [f"boundary F1 {_percent(f1)} at {m:g} m" for m, f1 in zip(self.widths_m, self.boundary_f1, strict=True)]
+        caption = f"crispmap evaluation: accuracy {_percent(self.overall_accuracy)}; {', '.join(at)}"
+        shown = [(name, _percent(iou), _percent(dice)) for name, iou, dice in rows]
+        return html_table(caption, shown, ("class", "IoU", "Dice"))
 
     def __add__(self, other: Evaluation) -> Evaluation:
         if not np.allclose(self.gsd_m, other.gsd_m, rtol=_SAME_GSD, atol=0):
@@ -226,6 +235,10 @@ def warn_of_chance(evaluations: Mapping[str, Evaluation]) -> None:
     note = chance_note(evaluations)
     if note:
         warnings.warn(note, CrispmapWarning, stacklevel=3)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %" if math.isfinite(share) else "–"
 
 
 def _plain(value: Any) -> Any:

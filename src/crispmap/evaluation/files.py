@@ -130,6 +130,7 @@ def evaluate_coarse_file(
         scores = stack.enter_context(
             open_scores(scores_path, kind=rules.kind, full_scale=rules.full_scale, class_names=schema.names)
         )
+        events.note(f"{scores_path} is read as {scores.reading()}")
         grid, squares = scores.grid, squares_of_map(scores_path)
 
         def labels(path: str | Path) -> LabelReader:

@@ -22,7 +22,7 @@ from crispmap.models.lazy import open_coarse, open_refiner
 from crispmap.raster.files import open_scene
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.scene import Scene
-from crispmap.raster.scores import ScoreKind, open_scores
+from crispmap.raster.scores import ScoreKind, ScoreScene, open_scores
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class MapJob:
             given = None if self.scores is None else stack.enter_context(self._given(self.scores))
             yield OpenJob(job, image, models, given)
 
-    def _given(self, scores: GivenScores) -> Scene:
+    def _given(self, scores: GivenScores) -> ScoreScene:
         return open_scores(
             scores.path, kind=scores.kind, full_scale=scores.full_scale,
             class_names=scores.class_names, assume_gsd_m=self.scene.assume_gsd_m,
@@ -131,7 +131,7 @@ class OpenJob:
     job: MapJob
     image: Scene
     models: LoadedModels
-    given: Scene | None
+    given: ScoreScene | None
 
     @property
     def by_square(self) -> Squares | None:

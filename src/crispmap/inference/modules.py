@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from crispmap.inference.network import MapNetwork
 from crispmap.models.base import Refiner, crop
+from crispmap.models.scaling import Scaling
+
+if TYPE_CHECKING:
+    from crispmap.inference.runtimes.network import WholeNetwork
 
 
 class MapModule(nn.Module):
@@ -53,3 +60,75 @@ class EveryIteration(nn.Module):
 
     def forward(self, scores: Tensor, image: Tensor) -> Tensor:  # noqa: D102 - as the class
         return torch.cat(self._refiner.all_iterations(scores, image), dim=1)
+
+
+class WholeModule(nn.Module):
+    """From the raw pixels of a whole image to probabilities: what other runtimes are given.
+
+    Image and scores are reflected about the border of the image, as a map does at the border of its scene.
+    """
+
+    def __init__(self, of: WholeNetwork) -> None:
+        super().__init__()
+        coarse, refiner = of.coarse.network, None if of.refiner is None else of.refiner.network
+        self._ratio, self._halo_px = of.ratio, coarse.halo_px
+        self._stride_px = coarse.stride_px if of.side_px < of.stride_px else 1
+        self._reach_px = 0 if refiner is None else refiner.margin_px
+        self.network = coarse.for_export()
+        self.refiner = None if refiner is None else refiner.for_inference()
+        self.scalings = nn.ModuleList(_Scaled(model.scaling) for model in of.models)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return probabilities (batch, class, row, col) of raw pixels (batch, band, row, col), NaN where not known."""
+        known = (~image.isnan()).all(dim=1, keepdim=True)
+        seen = torch.where(known, image, 0.0)
+        if self._ratio > 1:
+            weight = functional.avg_pool2d(known.to(image.dtype), self._ratio)
+            seen = functional.avg_pool2d(seen, self._ratio) / weight.clamp(min=1e-6)
+            scaled = self.scalings[0](seen, weight >= 0.5)
+        else:
+            scaled = self.scalings[0](seen, known)
+        scores: Tensor = self.network(_reflected(scaled, self._halo_px, self._stride_px))
+        if self._stride_px > 1:
+            for dim in (2, 3):  # not by slices: exporters would want to be sure that there is as much
+                scores = scores.index_select(dim, torch.arange(scaled.shape[dim], device=scaled.device))
+        if self._ratio > 1:
+            scores = functional.interpolate(
+                scores, scale_factor=float(self._ratio), mode="bilinear", align_corners=False
+            )
+        if self.refiner is not None:
+            image = self.scalings[1](image, known)
+            scores = self.refiner(_reflected(scores * known, self._reach_px), _reflected(image, self._reach_px))
+        return torch.softmax(scores, dim=1)
+
+
+class _Scaled(nn.Module):
+    """Raw values as a network's input, 0 where not known; see ``scaled_input``."""
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, scaling: Scaling) -> None:
+        super().__init__()
+        for name, values in (("offset", scaling.offset), ("scale", scaling.scale)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None])
+
+    def forward(self, image: Tensor, known: Tensor) -> Tensor:
+        return torch.where(known, (image - self.offset) / self.scale, 0.0)
+
+
+def _reflected(maps: Tensor, margin_px: int, stride_px: int = 1) -> Tensor:
+    """Return maps with their reflection on all four sides, however small they are; see ``reflected_indices``.
+
+    To the right and below it goes on to a whole number of strides.
+    """
+    if margin_px == 0 and stride_px == 1:
+        return maps
+    for dim in (2, 3):
+        size = maps.shape[dim]
+        # A tensor, for exporters to ONNX take no number here.
+        period = torch.full((1,), 2 * size, dtype=torch.int64, device=maps.device)
+        strides = (size + stride_px - 1) // stride_px
+        place = torch.arange(-margin_px, strides * stride_px + margin_px, device=maps.device).remainder(period)
+        maps = maps.index_select(dim, torch.where(place < size, place, 2 * size - 1 - place))
+    return maps

@@ -161,6 +161,7 @@ def refine_scene(
         card = opened.models.all[0].card
         if opened.given is not None:
             _check_class_order(opened.given, card)
+            events.note(f"{scores.path} is read as {opened.given.reading(card.schema.names)}")
         _checked_pixels(opened)
         return make_maps(opened, files, card.schema, options=options, events=events)
 

@@ -64,6 +64,10 @@ class CoarseNetwork(nn.Module):
         """
         return self if self.halo_px == self.train_margin_px else _Cropped(self)
 
+    def for_export(self) -> nn.Module:
+        """Return ``for_inference`` up to rounding, as one graph for images of any size."""
+        return self.for_inference()
+
 
 class _Cropped(nn.Module):
     """A padded network without the scores of its halo."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
 from crispmap.classes import ClassSchema
+from crispmap.files.notebook import html_table
 from crispmap.models.card import ModelCard
 from crispmap.models.scaling import Scaling
 
@@ -28,8 +28,7 @@ class Model(Generic[NetworkT_co]):
         return f"Model({', '.join(f'{name}: {value}' for name, value in self._facts().items())})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in self._facts().items())
-        return f"<table><caption>crispmap model</caption>{rows}</table>"
+        return html_table("crispmap model", self._facts().items())
 
     def _facts(self) -> dict[str, str]:
         """Return what a person wants to know of it first."""

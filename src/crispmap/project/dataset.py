@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from html import escape
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -15,10 +14,12 @@ from crispmap.classes import ClassDef, ClassSchema, class_colour
 from crispmap.data.training_data import Piece, Role, TrainingData
 from crispmap.errors import InputError, LabelError
 from crispmap.evaluation.readers import ArrayLabels
+from crispmap.files.notebook import html_table
 from crispmap.geo.areas import Area
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
-from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, scene_of, values_on
+from crispmap.raster.arrays import RasterLike, check_keywords, scene_of, values_on
+from crispmap.raster.data_arrays import Georeference
 from crispmap.raster.scene import Scene
 from crispmap.types import IGNORE, LabelArray
 
@@ -120,9 +121,9 @@ class Dataset:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{r}</th><td>{n}</td><td>{px:,}</td></tr>" for r, (n, px) in self.summary().items())
-        head = f"<caption>crispmap dataset: {escape(', '.join(self.schema.names))}; {self.gsd_m:g} m</caption>"
-        return f"<table>{head}<tr><th>role</th><th>pieces</th><th>pixels</th></tr>{rows}</table>"
+        rows = [(role, count, f"{px:,}") for role, (count, px) in self.summary().items()]
+        caption = f"crispmap dataset: {', '.join(self.schema.names)}; {self.gsd_m:g} m"
+        return html_table(caption, rows, ("role", "pieces", "pixels"))
 
 
 class _Pairs:

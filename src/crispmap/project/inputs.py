@@ -36,7 +36,7 @@ from crispmap.project.file.sections import LabelSection, ReferenceSection
 from crispmap.raster.files import open_scene
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import Scene
-from crispmap.raster.scores import open_scores
+from crispmap.raster.scores import ScoreScene, open_scores
 
 MOST_LOADED_PX = 100_000_000
 """Pixels of a role of a data set above which it is read on demand; this changes which patches are drawn."""
@@ -113,17 +113,21 @@ class SceneInputs:
         return self._opened(self.scene.reference, "reference", grid)
 
     @cached_property
-    def given_scores(self) -> Scene | None:
-        """The coarse scores another tool gave, on the working grid, or None where a network is trained."""
+    def stored_scores(self) -> ScoreScene | None:
+        """The coarse scores another tool gave, as they lie in the file; None where a network is trained."""
         given = self.scene.scores
         if given is None:
             return None
-        names = self._project.schema.names
         scores = open_scores(
-            given.path, kind=given.kind, full_scale=given.full_scale, class_names=names,
+            given.path, kind=given.kind, full_scale=given.full_scale, class_names=self._project.schema.names,
             assume_gsd_m=self.scene.ref.assume_gsd_m,
         )  # fmt: skip
-        return scores_on_scene(self._stack.enter_context(scores), self.image)
+        return self._stack.enter_context(scores)
+
+    @cached_property
+    def given_scores(self) -> Scene | None:
+        """The same on the working grid."""
+        return None if self.stored_scores is None else scores_on_scene(self.stored_scores, self.image)
 
     @cached_property
     def _features(self) -> GeoDataFrame:
@@ -183,6 +187,11 @@ class Sources:
     def schema(self) -> ClassSchema:
         """The classes."""
         return self.project.schema
+
+    def note_readings(self, events: Events) -> None:
+        """Report what the scores of other tools are taken for."""
+        for scores in filter(None, (one.stored_scores for one in self.scenes)):
+            events.note(f"{scores.path} is read as {scores.reading()}")
 
     def pieces(self, role: Role, *, gsd_m: float | None = None) -> list[Piece]:
         """Return the pieces of a role over all scenes; see ``TrainingData.pieces``."""

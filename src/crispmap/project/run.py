@@ -109,6 +109,7 @@ def train_project(  # noqa: PLR0913 - what a person may choose
     run = TrainingRun(products.training, resume=resume, force=force, trainer=trainer, events=events)
     kept = resumable("What is learned is kept; go on from there with resume=True.")
     with open_sources(project, events=events) as sources, kept:
+        sources.note_readings(events)
         if len(wanted) > 1:  # not after an hour of the coarse training
             preflight = TrainingPreflight(sources)
             checks = {"finetuned": preflight.check_finetuning, "refiner": preflight.check_refiner}

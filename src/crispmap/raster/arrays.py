@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import numpy as np
 from affine import Affine
@@ -16,6 +16,14 @@ from pyproj.exceptions import CRSError
 from crispmap.errors import GeoreferenceWarning, GridError, InputError
 from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
+from crispmap.raster.data_arrays import (
+    Georeference,
+    as_data_array,
+    band_names_of,
+    is_data_array,
+    own_georeference,
+    spatial_dims,
+)
 from crispmap.raster.files import open_scene
 from crispmap.raster.nodata import NodataRule, check_nodata
 from crispmap.raster.refs import SceneChoices
@@ -28,32 +36,20 @@ if TYPE_CHECKING:
 RasterLike: TypeAlias = "str | Path | Scene | NDArray[Any] | DataArray"
 """A file or address, an open scene, or an array (band, row, col) or, of one band, (row, col)."""
 _MOST_BANDS = 1000
+_NO_NODATA = NodataRule()
 _FEW_BANDS = 16  # an array with fewer columns and more bands than this has its bands last
 _BANDS_FIRST = "move the bands to the first axis, for example with np.moveaxis(image, -1, 0)"
 
 
-class Georeference(TypedDict, total=False):
-    """Where the pixels of an array are.
-
-    Attributes:
-        crs: Anything pyproj understands, rasterio's CRS too: "EPSG:32631", 32631, WKT.
-        transform: Maps pixel positions (col, row) to coordinates.
-        gsd_m: Side of a pixel in metres, in place of both.
-    """
-
-    crs: object
-    transform: Affine
-    gsd_m: float
-
-
 class ArrayScene(Scene):
-    """A scene held in memory.
+    """A scene held in memory, or of a Dask array, of which only the blocks that are read are computed.
 
     Args:
         pixels: Real numbers (band, row, col).
         grid: Where they are. They are read from north to south, whatever their order (see ``north_up``).
         band_names: One name a band; "band 1", .. by default.
         valid: Which pixels are known, (row, col); by default those without NaN.
+        nodata: Which of these hold a nodata value.
 
     Raises:
         InputError: If the pixels have another rank or type, or names or valid pixels do not fit them.
@@ -65,6 +61,7 @@ class ArrayScene(Scene):
         grid: Grid,
         band_names: tuple[str, ...] | None = None,
         valid: BoolArray | None = None,
+        nodata: NodataRule = _NO_NODATA,
     ) -> None:
         if pixels.ndim != 3 or pixels.dtype.kind not in "uif" or not 0 < pixels.shape[0] <= _MOST_BANDS:
             raise InputError(
@@ -74,18 +71,17 @@ class ArrayScene(Scene):
             )
         self.path = Path("array")
         self.band_names = band_names or tuple(f"band {number}" for number in range(1, len(pixels) + 1))
-        finite = np.isfinite(pixels).all(axis=0) if pixels.dtype.kind == "f" else np.ones(pixels.shape[1:], np.bool_)
-        known = finite if valid is None else finite & valid
         for what, given, expected in (
             ("grid", grid.shape, pixels.shape[1:]),
-            ("valid pixels", known.shape, pixels.shape[1:]),
+            ("valid pixels", pixels.shape[1:] if valid is None else valid.shape, pixels.shape[1:]),
             ("band names", len(self.band_names), len(pixels)),
         ):
             if given != expected:
                 raise InputError(f"The {what} of an image: {given}.", expected=f"{expected}, as its pixels have")
         self.turn = turn_of(grid)
         self.grid = turned_grid(grid)
-        self._pixels, self._valid = self.turn.pixels(pixels), self.turn.pixels(known)
+        self._pixels, self._nodata = self.turn.pixels(pixels), nodata
+        self._valid = None if valid is None else self.turn.pixels(valid)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -93,7 +89,14 @@ class ArrayScene(Scene):
         return self._pixels.dtype
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
-        image, valid = self._pixels[:, *block.slices].astype(np.float32), self._valid[block.slices].copy()
+        stored = np.asarray(self._pixels[:, *block.slices])
+        valid = self._nodata.valid(stored)
+        if self._valid is not None:
+            valid &= self._valid[block.slices]
+        with np.errstate(over="ignore"):  # beyond float32: becomes infinite, hence invalid
+            image = stored.astype(np.float32)
+        if stored.dtype.kind == "f":
+            valid &= np.isfinite(image).all(axis=0)
         image[:, ~valid] = 0.0
         return image, valid
 
@@ -101,17 +104,13 @@ class ArrayScene(Scene):
         """Do nothing: the array stays the caller's."""
 
 
-def is_data_array(image: object) -> bool:
-    """Return whether an object is an xarray DataArray, without importing xarray."""
-    return type(image).__name__ == "DataArray" and type(image).__module__.startswith("xarray.")
-
-
 def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpack[Georeference]) -> Scene:
     """Return an image as a scene.
 
     Args:
         image: A file or address, an open scene, a numpy array, or a DataArray, whose coordinates and ``rio.crs`` give
-            the georeference and whose NaN and nodata values are invalid.
+            the georeference and whose NaN and nodata values are invalid as in a file; one in Dask chunks stays there.
+            Of a Dataset, each variable is a band.
         read: How it is read, as ``open_scene`` takes it; of an array its nodata value alone.
         **where: Of a numpy array, or a DataArray without coordinates.
 
@@ -120,6 +119,7 @@ def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpac
         GridError: If the CRS is not known.
         SceneError: If a file cannot be read.
     """
+    image = as_data_array(image)
     if isinstance(image, Scene):
         return image
     if isinstance(image, str | Path):
@@ -136,10 +136,11 @@ def scene_of(image: RasterLike, read: SceneChoices | None = None, **where: Unpac
         valid: BoolArray | None = None
         if np.ma.isMaskedArray(pixels):
             valid = np.asarray(~np.ma.getmaskarray(pixels).any(axis=0))
-        return _array_scene(np.ma.getdata(pixels), grid_for(pixels.shape[-2:], where), None, valid, read or {})
+        rule = _nodata_rule(read or {}, None, len(pixels), pixels.dtype)
+        return ArrayScene(np.ma.getdata(pixels), grid_for(pixels.shape[-2:], where), None, valid, rule)
     raise InputError(
         f"An image is given as {type(image).__name__}.",
-        expected="a path, a scene of open_scene, a numpy array or an xarray DataArray",
+        expected="a path, a scene of open_scene, a numpy array, or an xarray DataArray or Dataset",
         remedy="convert it, for example with numpy.asarray(image)",
     )
 
@@ -195,27 +196,6 @@ def grid_for(shape: tuple[int, ...], where: Georeference) -> Grid:
     return Grid(crs, Affine(*numbers), (int(shape[0]), int(shape[1])))
 
 
-def like(image: Any, values: NDArray[Any], names: tuple[str, ...] = (), attrs: Mapping[str, str] | None = None) -> Any:
-    """Return values (row, col) or (band, row, col) as the same kind of array as an image, on the same pixels.
-
-    Args:
-        image: The image; of a DataArray the coordinates and the CRS are kept.
-        values: On the image's pixels.
-        names: Of the bands, for the coordinate ``band``.
-        attrs: Attributes of a DataArray.
-    """
-    if not is_data_array(image):
-        return values
-    import xarray
-
-    spatial = _spatial_dims(image)
-    coords = {name: one for name, one in image.coords.items() if set(one.dims) <= set(spatial)}
-    dims = spatial if values.ndim == 2 else ("band", *spatial)
-    if names and values.ndim == 3:
-        coords["band"] = list(names)
-    return xarray.DataArray(values, coords=coords, dims=dims, attrs=dict(attrs or {}))
-
-
 def grid_of_array(image: Any, where: Georeference) -> Grid:
     """Return the grid of an array, or of a DataArray, whose own coordinates and CRS count before what is given.
 
@@ -225,10 +205,10 @@ def grid_of_array(image: Any, where: Georeference) -> Grid:
     """
     if not is_data_array(image):
         return grid_for(np.shape(image)[-2:], where)
-    shape = tuple(image.sizes[dim] for dim in _spatial_dims(image))
+    shape = tuple(image.sizes[dim] for dim in spatial_dims(image))
     if "gsd_m" in where and not image.rio.crs:  # coordinates without a CRS say less than the size that is given
         return grid_for(shape, where)
-    return grid_for(shape, _own_georeference(image) or where)
+    return grid_for(shape, own_georeference(image) or where)
 
 
 def turn_of(grid: Grid) -> Turn:
@@ -259,11 +239,11 @@ def values_on(raster: Any, grid: Grid, fill: int, turn: Turn = AS_STORED) -> NDA
     if not is_data_array(raster):
         values = np.asarray(np.ma.filled(raster, fill) if np.ma.isMaskedArray(raster) else raster)
         return turn.pixels(values[0] if values.ndim == 3 and len(values) == 1 else values)
-    spatial = _spatial_dims(raster)
+    spatial = spatial_dims(raster)
     others = {dim: 0 for dim in raster.dims if dim not in spatial}
     if any(raster.sizes[dim] > 1 for dim in others):
         raise InputError(f"A class map has the dimensions {dict(raster.sizes)}.", expected="class ids (row, col)")
-    own = _own_georeference(raster)
+    own = own_georeference(raster)
     shape = tuple(raster.sizes[dim] for dim in spatial)
     place = grid_for(shape, own) if own else grid
     if not turned_grid(place).is_close(turned_grid(grid)):
@@ -276,49 +256,15 @@ def values_on(raster: Any, grid: Grid, fill: int, turn: Turn = AS_STORED) -> NDA
     return values if nodata is None or np.isnan(nodata) else np.where(values == nodata, fill, values)
 
 
-def _own_georeference(image: Any) -> Georeference:
-    """Return what a DataArray says of its place; nothing where it has no coordinates."""
-    y_dim, x_dim = _spatial_dims(image)
-    if y_dim not in image.coords or x_dim not in image.coords:
-        return {}
-    transform = image.rio.set_spatial_dims(x_dim=x_dim, y_dim=y_dim).rio.transform()
-    (dy, top), (dx, left) = (_spacing(image, dim) for dim in (y_dim, x_dim))
-    if not (dx or dy):
-        return {}
-    if not (dx and dy):  # one row or column: its pixels are taken for square
-        dx, dy = dx or abs(dy), dy or -abs(dx)
-    shown = Affine(dx, 0.0, left - dx / 2, 0.0, dy, top - dy / 2)
-    # What the attributes say is exact, unless rows or columns were put in another order or cut since.
-    exact = Grid(None, transform, (2, 2)).is_close(Grid(None, shown, (2, 2)))
-    return {"crs": image.rio.crs, "transform": transform if exact else shown}
-
-
-def _spacing(image: Any, dim: str) -> tuple[float, float]:
-    """Return the step of a coordinate, 0 of a single one, and the first."""
-    values = image.coords[dim].to_numpy().astype(np.float64)
-    steps = np.diff(values)
-    if len(steps) > 1 and np.ptp(steps) > 0.01 * abs(steps.mean()):
-        raise GridError(f"The coordinate {dim} is not evenly spaced.", expected="pixels of one size")
-    return (float(steps.mean()) if len(steps) else 0.0), float(values[0])
-
-
-def _array_scene(
-    pixels: NDArray[Any],
-    grid: Grid,
-    names: tuple[str, ...] | None,
-    valid: BoolArray | None,
-    read: SceneChoices,
-) -> ArrayScene:
-    """Return a scene of pixels, without those that hold the nodata value given."""
-    scene, nodata, tolerance = ArrayScene(pixels, grid, names, valid), read.get("nodata"), read.get("nodata_tolerance")
-    dtypes = [pixels.dtype] * len(pixels)
-    check_nodata(nodata, tolerance or 0.0, [None], dtypes)
-    known = NodataRule.of([nodata] * len(pixels), dtypes, tolerance or 0.0).valid(pixels)
-    return scene if known.all() else ArrayScene(pixels, grid, names, known if valid is None else known & valid)
+def _nodata_rule(read: SceneChoices, own: float | None, bands: int, dtype: Any) -> NodataRule:
+    """Return which values are no data: the value given, else the image's own."""
+    given, tolerance = read.get("nodata"), read.get("nodata_tolerance") or 0.0
+    check_nodata(given, tolerance, [own], [dtype])
+    return NodataRule.of([own if given is None else given] * bands, [dtype] * bands, tolerance)
 
 
 def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) -> ArrayScene:
-    spatial = _spatial_dims(image)
+    spatial = spatial_dims(image)
     others = [dim for dim in image.dims if dim not in spatial]
     if len(others) > 1:
         raise InputError(
@@ -326,32 +272,12 @@ def _scene_of_data_array(image: Any, where: Georeference, read: SceneChoices) ->
             expected="one dimension of bands beside rows and columns",
             remedy="choose one of the others, for example with isel(time=0)",
         )
-    pixels = image.transpose(*others, *spatial).to_numpy()
-    names = None
-    if others and others[0] in image.coords:
-        names = tuple(str(name) for name in image.coords[others[0]].to_numpy())
-    pixels, nodata = pixels if others else pixels[None], image.rio.nodata
-    given = read.get("nodata") is not None
-    valid = None if given or nodata is None or np.isnan(nodata) else (pixels != nodata).any(axis=0)
-    if not given and nodata is not None:
-        read = {**read, "nodata": nodata} if read.get("nodata_tolerance") else read
-    return _array_scene(pixels, grid_of_array(image, where), names, valid, read)
-
-
-def _spatial_dims(image: Any) -> tuple[str, str]:
-    """Return the names of a DataArray's dimensions of rows and columns."""
-    import rioxarray  # noqa: F401 - brings .rio
-
-    if {"lat", "lon"} <= set(image.dims):
-        return "lat", "lon"
-    try:
-        return str(image.rio.y_dim), str(image.rio.x_dim)
-    except Exception as error:
-        raise InputError(
-            f"The DataArray has the dimensions {', '.join(map(str, image.dims))}.",
-            expected="dimensions of rows and columns called y and x",
-            remedy="rename them with rename(...)",
-        ) from error
+    ordered = image.transpose(*others, *spatial)
+    pixels = ordered.to_numpy() if image.chunks is None else ordered.data
+    names = band_names_of(image, others[0]) if others and others[0] in image.coords else None
+    pixels = pixels if others else pixels[None]
+    rule = _nodata_rule(read, image.rio.nodata, len(pixels), pixels.dtype)
+    return ArrayScene(pixels, grid_of_array(image, where), names, nodata=rule)
 
 
 def _crs_of(crs: object) -> CRS | None:

@@ -9,6 +9,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from crispmap.errors import without_secrets
+from crispmap.files.notebook import html_table
 from crispmap.files.turn import AS_STORED, Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import BoolArray, FloatArray
@@ -81,6 +83,16 @@ class Scene(ABC):
         rows, cols = rows - inside.row, cols - inside.col
         # One axis after the other: over both at once numpy is three times as slow.
         return image.take(rows, axis=1).take(cols, axis=2), valid.take(rows, axis=0).take(cols, axis=1)
+
+    def _repr_html_(self) -> str:
+        crs, (x, y) = self.grid.crs, self.grid.gsd_m()
+        facts = {
+            "pixels": f"{self.grid.height:,} x {self.grid.width:,} of {y:.4g} x {x:.4g} m, {self.dtype.name}",
+            "bands": ", ".join(self.band_names),
+            "coordinate system": "none" if crs is None else crs.name,
+            "bounds": ", ".join(f"{value:.10g}" for value in self.grid.bounds),
+        }
+        return html_table(f"crispmap scene: {without_secrets(str(self.path))}", facts.items())
 
     def read_valid(self, block: Block) -> BoolArray:
         """Return the valid pixels (row, col) of one block inside the scene, as ``read`` does."""

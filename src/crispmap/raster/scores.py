@@ -25,6 +25,8 @@ _SUM_SLACK = 0.02
 _SAMPLE_PX = 256
 _SAMPLE_BLOCKS = 64
 _FULL_SCALES = {"uint8": (255.0,), "uint16": (10_000.0, 65_535.0), "int16": (10_000.0, 32_767.0)}
+_SUMS = (100.0, 255.0, 1000.0, 10_000.0, 32_767.0, 65_535.0)
+"""What the classes of a pixel may sum to besides 1: percent, bytes, per mille, sits and others, 16 bits."""
 _FARTHEST = 1000.0  # logits of no network are farther from 0; nodata values are
 _LEAST_SHARE = 0.1  # of full scale, which the largest of 16-bit values must reach to be taken for probabilities of it
 _PERCENT = 50.0, 100.0  # where the largest of 8-bit values lies, they may be percent of a class that is somewhere
@@ -32,6 +34,7 @@ _REMEDY = (
     "Say what they are: kind=logit or kind=probability, or full_scale= with the value of probability 1, such as "
     "full_scale=100 for percent."
 )
+_NODATA = " If pixels without data hold such a value, declare it (gdal_edit.py -a_nodata)."
 
 
 def open_scores(
@@ -41,7 +44,7 @@ def open_scores(
     class_names: Sequence[str] | None = None,
     assume_gsd_m: float | None = None,
     full_scale: float | None = None,
-) -> Scene:
+) -> ScoreScene:
     """Open a raster of scores or probabilities as a scene whose bands are the logits of the classes.
 
     One band is the class 1 of two: probability p gives ``(-z/2, +z/2)`` with ``z = log(p / (1 - p))``, a logit z the
@@ -53,14 +56,18 @@ def open_scores(
     others it decides on a sample of up to 64 windows of 256 x 256 pixels spread over the raster; what can be read in
     two ways is refused:
 
-    - Integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16 and int16
-      it is 10,000 where no sampled value is larger, else the type's maximum. Refused are 8-bit values up to 1, a mask,
-      or up to between 50 and 100, which may be percent; 16-bit ones up to a tenth of the scale; negative ones; and K
-      bands that do not sum to 1 (to 0.02), which are an image.
-    - One float band within [0, 1], and K such bands that sum to 1 (to 0.02), are probabilities. Those with another sum
-      could be logits, and are refused.
+    - K bands, none negative, that sum to one number in every pixel (to 2 %) are probabilities with 1 stored as it: 1,
+      100 for percent, 255, 1000, 10,000 as of sits, 32,767 or 65,535. Integers of other sums are an image, floats
+      within [0, 1] of other sums could be logits, and both are refused.
+    - Integers of a file that declares a scale, such as 0.0001, are probabilities once multiplied by it.
+    - Other integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16 and
+      int16 it is 10,000 where no sampled value is larger, else the type's maximum. Refused are 8-bit values up to 1, a
+      mask, or up to between 50 and 100, which may be percent; 16-bit ones up to a tenth of the scale; negative ones.
+    - One float band within [0, 1] is probabilities.
     - Floats of which some are negative are logits. Refused are those farther from 0 than 1000, as nodata values that
       are not declared, and those that go from 0 to above 1: percent, other scales, or an image.
+
+    The scene's ``reading`` says what was taken.
 
     Args:
         class_names: Names of the K classes (2 for one band). By default the band names; for one band
@@ -103,7 +110,7 @@ def read_as_scores(
     kind: ScoreKind = "auto",
     class_names: Sequence[str] | None = None,
     full_scale: float | None = None,
-) -> Scene:
+) -> ScoreScene:
     """Return an open scene of scores or probabilities, which has tags, as ``open_scores`` does."""
     _check_scores(source, tags)
     return ScoreScene(source, _rule(source, tags.get(SCORES_TAG), kind, full_scale), class_names)
@@ -142,6 +149,14 @@ class ScoreScene(Scene):
         self.grid: Grid = source.grid
         self.path: Path = source.path
         self.band_names = _class_names(source, class_names)
+
+    def reading(self, names: Sequence[str] = ()) -> str:
+        """Return what the values are taken for, and which band for which class, in words; by default its own names."""
+        scale, names = self._rule.scale, names or self.band_names
+        what = "logits" if scale is None else "probabilities" if scale == 1 else f"probabilities of 0 to {scale:,g}"
+        if self._source.band_count == 1:
+            return f"{what} of {names[1]}, the second of two classes"
+        return f"{what}, its bands in order {', '.join(names)}"
 
     def _read_inside(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Return the logits of one block that lies inside the grid."""
@@ -210,12 +225,20 @@ def _rule(source: Scene, tag: str | None, kind: ScoreKind, full_scale: float | N
         return _Rule(PROBABILITY_LEVELS, clip=0.5 / (PROBABILITY_LEVELS + 1))
     if kind == "logit" or (kind == "auto" and full_scale is None and tag == "logit"):
         return _Rule(None)
-    if kind == "probability" and not integers:
-        return _Rule(full_scale or 1.0)
-    if full_scale is None and not integers:
-        return _float_rule(source, _sample(source))
-    scale = full_scale or _integer_scale(source, _sample(source), kind)
-    return _Rule(scale, clip=0.5 / (scale + 1) if integers else _CLIP)
+    if full_scale is None:
+        sample = _sample(source)
+        full_scale = _sum_of(sample)
+        if full_scale is None and not integers:
+            return _Rule(1.0) if kind == "probability" else _float_rule(source, sample)
+        full_scale = full_scale or _integer_scale(source, sample, kind)
+    return _Rule(full_scale, clip=0.5 / (full_scale + 1) if integers else _CLIP)
+
+
+def _sum_of(sample: FloatArray) -> float | None:
+    """Return the number, not 1, that the bands of every pixel sum to; None where there is none, or one band."""
+    if len(sample) == 1 or sample.size == 0 or sample.min() < 0:
+        return None
+    return next((scale for scale in _SUMS if _sums_to(scale, sample)), None)
 
 
 def _sample(source: Scene) -> FloatArray:
@@ -231,23 +254,24 @@ def _sample(source: Scene) -> FloatArray:
 
 def _integer_scale(source: Scene, sample: FloatArray, kind: ScoreKind) -> float:
     """Return the stored value of probability 1; ambiguous values are an error."""
-    name = source.dtype.name
-    largest = float(sample.max(initial=0.0))
-    if name not in _FULL_SCALES:
+    name, declared = source.dtype.name, _declared_scale(source)
+    smallest, largest = float(sample.min(initial=0.0)), float(sample.max(initial=0.0))
+    if declared is None and name not in _FULL_SCALES:
         raise SceneError(
             f"{source.path} holds scores as {name}.", expected="8-bit, 16-bit or float values", remedy=_REMEDY
         )
-    scale = next((scale for scale in _FULL_SCALES[name] if largest <= scale), _FULL_SCALES[name][-1])
-    smallest = float(sample.min(initial=0.0))
+    known = _FULL_SCALES.get(name, ())
+    scale = declared or next((scale for scale in known if largest <= scale), known[-1])
     if name == "uint8":
         unclear = largest == 1 or _PERCENT[0] < largest <= _PERCENT[1]
     else:
-        unclear = smallest < 0 or 0 < largest <= _LEAST_SHARE * scale
-    if unclear:
+        unclear = 0 < largest <= _LEAST_SHARE * scale
+    if smallest < 0 or (unclear and declared is None):
         raise SceneError(
             f"{source.path} holds whole numbers of {smallest:g}..{largest:g}.",
             expected=f"probabilities of which the largest tells that they go from 0 to {scale:g}",
-            remedy=f"{_REMEDY} Give full_scale={scale:g} where they are just small, full_scale=1 for a hard mask.",
+            remedy=f"{_REMEDY} Give full_scale={scale:g} where they are just small, full_scale=1 for a hard mask."
+            + (_NODATA if smallest < 0 else ""),
         )
     if kind == "auto" and not _sums_to(scale, sample):
         raise SceneError(
@@ -256,6 +280,15 @@ def _integer_scale(source: Scene, sample: FloatArray, kind: ScoreKind) -> float:
             remedy=_REMEDY,
         )
     return scale
+
+
+def _declared_scale(source: Scene) -> float | None:
+    """Return the stored value of probability 1 by the scale that a file declares for all bands, such as 0.0001."""
+    declared = set(getattr(source, "scaling", ()))
+    if len(declared) != 1:
+        return None
+    scale, offset = declared.pop()
+    return float(np.round(1 / scale, 6)) if offset == 0 and 0 < scale < 1 else None
 
 
 def _sums_to(scale: float, sample: FloatArray) -> bool:
@@ -287,9 +320,8 @@ def _float_rule(source: Scene, sample: FloatArray) -> _Rule:
 def _not_logits(path: Path, low: float, high: float) -> SceneError:
     """Return the error for real values that are neither probabilities of 0 to 1 nor logits."""
     far = max(-low, high) > _FARTHEST
-    nodata = " If pixels without data hold such a value, declare it (gdal_edit.py -a_nodata)." if far else ""
     return SceneError(
         f"{path} holds values of {low:.6g}..{high:.6g}.",
         expected=f"probabilities of 0..1, or logits of both signs within {_FARTHEST:g} of 0",
-        remedy=_REMEDY + nodata,
+        remedy=_REMEDY + (_NODATA if far else ""),
     )

@@ -13,9 +13,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from crispmap.inference.engines.interface import Array
 from crispmap.inference.engines.openvino_engine import packed
@@ -43,16 +45,35 @@ def openvino_graph(module: nn.Module, example: tuple[Array, ...]) -> bytes:
 def onnx_graph(module: nn.Module, example: tuple[Array, ...]) -> bytes:
     """Return the network as a serialised ONNX model with inputs of the example's shapes and dtypes."""
     with _exporting(module, example) as (frozen, tensors):
-        logger = logging.getLogger(_CHATTY)
-        logger.addFilter(_silent)
-        try:
-            program = torch.onnx.export(frozen, tensors, dynamo=True, verbose=False)
-        finally:
-            logger.removeFilter(_silent)
+        return onnx_model(frozen, tensors).SerializeToString()  # type: ignore[no-any-return]
+
+
+def traced_program(module: nn.Module, example: Array, side_px: int | None, least_px: int = 1) -> ExportedProgram:
+    """Return a network of one input (batch, band, row, col) as an exported program, for batches of any size.
+
+    Rows and columns are as many as the example's, or any multiples of a side above a least number.
+    """
+    shape: dict[int, Any] = {0: Dim("batch")}
+    if side_px is not None:
+        rows, cols = (Dim(name, min=least_px // side_px + 1) for name in ("rows", "cols"))
+        shape |= {2: rows, 3: cols} if side_px == 1 else {2: side_px * rows, 3: side_px * cols}
+    with _exporting(module, (example,)) as (frozen, tensors):
+        return torch.export.export(frozen, tensors, dynamic_shapes=(shape,))
+
+
+def onnx_model(network: nn.Module | ExportedProgram, tensors: tuple[Tensor, ...], **names: Any) -> Any:
+    """Return a network, or its program, as an ONNX model."""
+    logger = logging.getLogger(_CHATTY)
+    logger.addFilter(_silent)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(network, tensors, dynamo=True, verbose=False, **names)
+    finally:
+        logger.removeFilter(_silent)
     if program is None:
         raise RuntimeError("the export gives no program")
-    model: bytes = program.model_proto.SerializeToString()
-    return model
+    return program.model_proto
 
 
 @contextmanager

@@ -77,6 +77,10 @@ class PatchNetwork(CoarseNetwork):
         squares = functional.conv2d(self._features(image), kernel, self.classify.bias, stride=step)
         return self._scores(functional.pixel_shuffle(squares, LABELLED_PX))
 
+    def for_export(self) -> nn.Module:
+        """Return what ``shared`` computes: a graph would hold one number of patches."""
+        return _Shared(self)
+
     def _squares(self, length: int) -> int:
         return (length - 2 * self.halo_px) // LABELLED_PX
 
@@ -93,6 +97,17 @@ class PatchNetwork(CoarseNetwork):
 
     def _scores(self, maps: Tensor) -> Tensor:
         return torch.cat([-maps / 2, maps / 2], dim=1) if self.binary else maps
+
+
+class _Shared(nn.Module):
+    """A patch network whose patches share features."""
+
+    def __init__(self, network: PatchNetwork) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self._network.shared(image)
 
 
 def _unravelled(places: Tensor, rows: int, cols: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,6 +6,7 @@ built for a training and kept in its model card. Source: Iakubovskii, "Segmentat
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, Literal
 
@@ -73,6 +74,11 @@ class SmpNetwork(CoarseNetwork):
     def forward(self, image: Tensor) -> Tensor:  # noqa: D102 - as the base class
         scores: Tensor = self.model(image)
         return scores
+
+    def for_export(self) -> nn.Module:  # noqa: D102 - as the base class
+        other = copy.deepcopy(self)
+        _pad_by_numbers(other.model)
+        return other.for_inference()
 
 
 def smp(
@@ -166,3 +172,18 @@ def _interpolate_alike_everywhere(model: nn.Module) -> None:
             if isinstance(layer, nn.Upsample) and layer.align_corners:
                 alike = nn.Upsample(scale_factor=layer.scale_factor, mode="bilinear", align_corners=False)
                 setattr(parent, name, alike)
+
+
+def _pad_by_numbers(model: nn.Module) -> None:
+    """Pad by constants before convolutions that compute their padding: for whole strides it is always the same."""
+    from timm.layers.conv2d_same import Conv2dSame
+
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, Conv2dSame):
+                sides = zip(layer.kernel_size, layer.stride, layer.dilation, strict=True)
+                rows, cols = (max(0, (kernel - 1) * apart + 1 - step) for kernel, step, apart in sides)
+                padding = nn.ZeroPad2d((cols // 2, cols - cols // 2, rows // 2, rows - rows // 2))
+                plain = nn.Conv2d(1, 1, 1)
+                plain.__dict__.update(layer.__dict__)  # the same convolution, by the class that does not pad
+                setattr(parent, name, nn.Sequential(padding, plain))
