@@ -15,7 +15,8 @@ from crispmap.evaluation.readers import ArrayLabels
 from crispmap.files.turn import AS_STORED
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.labels.mask import open_labels
-from crispmap.polygons.vectorize import PolygonRules, vectorize_file
+from crispmap.polygons.rules import PolygonRules
+from crispmap.polygons.vectorize import vectorize_file
 from crispmap.project.dataset import labels_of, schema_of
 from crispmap.raster.arrays import Georeference, RasterLike, check_keywords, values_on
 from crispmap.raster.files import read_turn

@@ -15,7 +15,7 @@ from crispmap.types import BoolArray, DoubleArray
 _LESSER = np.append(0.5 ** np.arange(9), 0.0)
 """Shares of the tolerance tried in turn on a border that would intersect another one."""
 
-_LEAST_CLEARANCE_PX = 0.05  # how far corners may move before a polygon is invalid: files round, and other CRSs bend
+LEAST_CLEARANCE_PX = 0.05  # how far corners may move before a polygon is invalid: files round, and other CRSs bend
 
 
 def simplified(rings: Rings, tolerance_m: float, gsd_m: tuple[float, float]) -> Rings:
@@ -100,7 +100,7 @@ def _oversimplified(borders: _Borders, rings: Rings, lines: Geometries, can: Boo
     whole = rings.taken(np.flatnonzero(~np.isin(rings.owner, rings.owner[broken])))
     owners, number = np.unique(whole.owner, return_inverse=True)
     polygons = assembled(whole.points.astype(np.float64), whole.lengths, number)
-    invalid = owners[~shapely.is_valid(polygons) | (shapely.minimum_clearance(polygons) < _LEAST_CLEARANCE_PX)]
+    invalid = owners[~shapely.is_valid(polygons) | (shapely.minimum_clearance(polygons) < LEAST_CLEARANCE_PX)]
     suspect = np.flatnonzero(np.isin(borders.owner, np.append(invalid, rings.owner[broken])))
     bad = np.zeros(len(borders), np.bool_)
     bad[suspect[_meeting(lines[suspect], borders.owner[suspect])]] = True
