@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -33,6 +34,7 @@ _LEAST_HOLE_IOU = 0.6
 _LARGEST_CHANGE = 0.15  # of the area
 _STRAYS_PX = 6.0  # how far the two may be apart anywhere; a quarter of a large building's side
 _STRAYS_SIDE = 0.25
+_SAME = 1e-9  # relative difference of areas that is rounding
 _WALL_TURN = math.radians(30)  # a wall between buildings this near to their directions follows them
 _WALL_REACH_PX = 16.0
 
@@ -109,6 +111,10 @@ def divided(rings: Rings, labels: np.ndarray, origin: tuple[int, int], tolerance
     whole, _ = regular_outline(plain_outlines(rings, 0.0, gsd_m)[0], gsd)
     walled = None if whole is None else _walled(whole, exact, gsd)
     if walled is None:
+        if shapely.union_all(plain).area < float(shapely.area(plain).sum()) * (
+            1 - _SAME
+        ):  # regions of few pixels may disagree
+            return numbers, [Shape((one,), 0.0) for one in exact]
         return numbers, [Shape(both, 0.0) for both in zip(plain, exact, strict=True)]
     fits = [_iou(one, own) for one, own in zip(walled, exact, strict=True)]
     return numbers, [Shape(three, min(fits)) for three in zip(walled, plain, exact, strict=True)]
