@@ -48,7 +48,7 @@ def centrelines(area: Polygon, gsd: float, tolerance: float) -> list[Centreline]
     """
     found = []
     for part in shapely.get_parts(_smoothed(area, _SMOOTHED_PX * gsd)):
-        axis = _Axis.of(part, gsd)
+        axis = None if part.is_empty else _Axis.of(part, gsd)
         found += [] if axis is None else _lines_of(axis, part, tolerance)
     return found
 
