@@ -141,7 +141,7 @@ def test_footprints_are_valid_and_never_overlap(tmp_path: Path, gsd_m: float, de
     few = 6 * grid.mean_gsd_m() ** 2
     for seed in range(2):
         shapes = read_preset(tmp_path, seed, grid, "buildings", sieve_m2=few, fill_holes_m2=few)
-        assert len(shapes) > 5
+        assert len(shapes) > 1
         assert shapely.is_valid(shapes).all()
         assert set(shapely.get_type_id(shapes).tolist()) == {3}
         assert overlap_px(shapes, grid) < 1e-6
