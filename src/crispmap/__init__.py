@@ -16,7 +16,7 @@ from crispmap.geo.grid import Block, Grid
 if TYPE_CHECKING:
     from crispmap.api.areas import area, change, sample
     from crispmap.api.chips import chips
-    from crispmap.api.figures import evaluate, vectorize
+    from crispmap.api.figures import evaluate, evaluate_objects, vectorize
     from crispmap.api.maps import predict, refine
     from crispmap.api.pansharpening import pansharpen
     from crispmap.api.rasters import compose, resample
@@ -42,6 +42,7 @@ __all__ = [
     "coarse_model",
     "compose",
     "evaluate",
+    "evaluate_objects",
     "load_model",
     "open_scene",
     "pansharpen",
@@ -64,6 +65,7 @@ _HOMES = {
     "coarse_model": "crispmap.models.own_module",
     "compose": "crispmap.api.rasters",
     "evaluate": "crispmap.api.figures",
+    "evaluate_objects": "crispmap.api.figures",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",
     "pansharpen": "crispmap.api.pansharpening",

@@ -25,6 +25,9 @@ _STEPS_PX = 1.0  # how far the outline is simplified then: so would the steps of
 _POINT_EVERY_PX = 1.5
 _STRAYS = 0.15  # of the width: lines may stray as far to have fewer corners
 _SHORT = 1.0  # spurs are dropped that reach less than this many road widths beyond the road they leave
+_FULL = 0.9  # ends are cut off where the road is narrower than this many of its widths: they run into corners
+_LEAST_LENGTH = 1.5  # widths that a road with an end has at least
+_COMPACT = 0.75  # about that of a rectangle one and a half times as long as wide; a disc has 1
 _JOINED = 1.0  # crossings are one where they are nearer than this many half widths
 
 
@@ -39,7 +42,7 @@ class Centreline:
 def centrelines(area: Polygon, gsd: float, tolerance: float) -> list[Centreline]:
     """Return the centrelines of the roads in an area, joined at crossings; ends reach the outline.
 
-    Spurs shorter than the road is wide are left out, as are areas that are no longer than wide.
+    Spurs shorter than the road is wide are left out, as are roads that are hardly longer than wide.
 
     Args:
         area: Roads in one piece, in metres of the grid.
@@ -48,9 +51,14 @@ def centrelines(area: Polygon, gsd: float, tolerance: float) -> list[Centreline]
     """
     found = []
     for part in shapely.get_parts(_smoothed(area, _SMOOTHED_PX * gsd)):
-        axis = None if part.is_empty else _Axis.of(part, gsd)
+        axis = None if _is_compact(part) else _Axis.of(part, gsd)
         found += [] if axis is None else _lines_of(axis, part, tolerance)
     return found
+
+
+def _is_compact(area: BaseGeometry) -> bool:
+    """Return whether an area is empty, or rather a disc or a square than a road, by its isoperimetric quotient."""
+    return area.is_empty or 4 * math.pi * area.area > _COMPACT * area.length**2
 
 
 def _smoothed(area: Polygon, reach: float) -> BaseGeometry:
@@ -65,13 +73,14 @@ def _lines_of(axis: _Axis, area: Polygon, tolerance: float) -> list[Centreline]:
     places = axis.crossings_joined(chains)
     found = []
     for chain in chains:
-        radii = axis.radius[chain]
+        free = [axis.degree(end) == 1 for end in (chain[0], chain[-1])]
         points = np.vstack([places[chain[0]], axis.points[chain[1:-1]], places[chain[-1]]])
-        ends = [axis.degree(end) == 1 for end in (chain[0], chain[-1])]
-        line = _reaching(LineString(points), ends, (float(radii[0]), float(radii[-1])), area)
-        width = float(2 * np.median(radii))
-        if line.length > (width if any(ends) else 0.0):
-            found.append(Centreline(line.simplify(max(tolerance, _STRAYS * width)), width))
+        half = float(np.median(axis.radius[chain]))
+        full = np.flatnonzero(axis.radius[chain] >= _FULL * half)
+        points = points[full[0] if free[0] else None : full[-1] + 1 if free[1] else None]
+        line = _reaching(points, free, half, area)
+        if line.length > (_LEAST_LENGTH * 2 * half if any(free) else 0.0):
+            found.append(Centreline(line.simplify(max(tolerance, _STRAYS * 2 * half)), 2 * half))
     return found
 
 
@@ -185,22 +194,20 @@ class _Axis:
         return [end for end in ways if self.degree(end) == 1]
 
 
-def _reaching(line: LineString, ends: list[bool], radii: tuple[float, float], area: Polygon) -> LineString:
+def _reaching(points: DoubleArray, free: list[bool], half: float, area: Polygon) -> LineString:
     """Return a line carried on straight to the outline where it ends, which the axis does before the outline."""
-    points = np.asarray(line.coords)
-    for first, free, radius in ((True, *(ends[0], radii[0])), (False, *(ends[1], radii[1]))):
-        if not free:
+    for end in (0, -1):
+        if not free[end] or len(points) < 2:
             continue
-        own = points if first else points[::-1]
-        back = np.asarray(LineString(own).interpolate(2 * radius).coords[0])
-        way = own[0] - back
-        length = math.hypot(*way)
+        own = points if end == 0 else points[::-1]
+        back = np.asarray(LineString(own).interpolate(2 * half).coords[0])
+        length = math.dist(own[0], back)
         if length == 0:
             continue
-        ray = LineString([own[0], own[0] + way / length * 2 * radius]).intersection(area)
+        ray = LineString([own[0], own[0] + (own[0] - back) / length * 2 * half]).intersection(area)
         parts = [part for part in shapely.get_parts(ray) if part.geom_type == "LineString"]
-        reach = [part for part in parts if part.distance(shapely.Point(own[0])) < 1e-6 * radius]
+        reach = [part for part in parts if part.distance(shapely.Point(own[0])) < 1e-6 * half]
         if reach:
             own = np.vstack([reach[0].coords[-1], own])
-        points = own if first else own[::-1]
-    return LineString(points)
+        points = own if end == 0 else own[::-1]
+    return LineString(points) if len(points) > 1 else LineString()
