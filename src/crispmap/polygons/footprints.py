@@ -37,6 +37,7 @@ _STRAYS_SIDE = 0.25
 _SAME = 1e-9  # relative difference of areas that is rounding
 _WALL_TURN = math.radians(30)  # a wall between buildings this near to their directions follows them
 _WALL_REACH_PX = 16.0
+_WALLED_PX = 2.0  # how far the outline of touching buildings may stray where it has no right angles
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def regular_outline(region: Polygon, gsd: float) -> tuple[Polygon | None, float]
 
 def divided(rings: Rings, labels: np.ndarray, origin: tuple[int, int], tolerance_m: float, gsd_m: tuple[float, float]
 ) -> tuple[list[int], list[Shape]]:  # fmt: skip
-    """Return the parts of one region, and the outline of each: with right angles all of them, or none.
+    """Return the parts of one region, and the outline of each: with straight walls between them, or as they are.
 
     Args:
         rings: The region's outline.
@@ -108,8 +109,12 @@ def divided(rings: Rings, labels: np.ndarray, origin: tuple[int, int], tolerance
     exact = np.concatenate([plain_outlines(one, 0.0, gsd_m) for one in moved])
     plain = np.concatenate([plain_outlines(one, tolerance_m, gsd_m) for one in moved])
     gsd = math.sqrt(gsd_m[0] * gsd_m[1])
-    whole, _ = regular_outline(plain_outlines(rings, 0.0, gsd_m)[0], gsd)
-    walled = None if whole is None else _walled(whole, exact, gsd)
+    body = plain_outlines(rings, 0.0, gsd_m)[0]
+    ways = (
+        regular_outline(body, gsd)[0],
+        body.simplify(_WALLED_PX * gsd),
+    )  # with right angles, or few corners at least
+    walled = next((found for whole in ways if whole is not None and (found := _walled(whole, exact, gsd))), None)
     if walled is None:
         if shapely.union_all(plain).area < float(shapely.area(plain).sum()) * (
             1 - _SAME

@@ -101,8 +101,8 @@ def _numbers(preset: Preset | None, raster: ClassRaster) -> Numbers:
     pixel_m = raster.grid.mean_gsd_m()
     pixels = pixel_m * pixel_m
     if preset == "buildings":  # a shed, or half a dozen pixels; a patio
-        least = max(10.0, 6 * pixels)
-        return Numbers(simplify_m=1.25 * pixel_m, sieve_m2=least, fill_holes_m2=least)
+        least = max(5.0, 6 * pixels)
+        return Numbers(simplify_m=1.25 * pixel_m, sieve_m2=least, fill_holes_m2=2 * least)
     if preset == "roads":  # a stretch of ten metres; a traffic island or the crown of a tree
         least = max(50.0, 6 * pixels)
         return Numbers(simplify_m=1.25 * pixel_m, sieve_m2=least, fill_holes_m2=least)
