@@ -96,6 +96,8 @@ def _show(found: list[ClassPolygons], out: Path, as_json: bool, *, lines: bool) 
         return
     for one in found:
         less = f"  ({one.left_out} smaller, {one.left_out_m2 / 1e4:.2f} ha, left out)" if one.left_out else ""
+        if lines:
+            less = f"  ({one.left_out} short pieces left out)" if one.left_out else ""
         size = f"lines     {one.length_m / 1e3:12.2f} km" if lines else f"polygons  {one.area_m2 / 1e4:12.2f} ha"
         print_line(f"{one.name:<16} {one.polygons:>12} {size}{less}")
     if not any(one.polygons for one in found):

@@ -37,6 +37,7 @@ class Centreline:
 
     line: BaseGeometry
     width: float  # the median over its length of twice the distance to the outline
+    free: tuple[bool, bool] = (False, False)  # whether no other line begins at its start, and at its end
 
 
 def centrelines(area: Polygon, gsd: float, tolerance: float) -> list[Centreline]:
@@ -73,14 +74,14 @@ def _lines_of(axis: _Axis, area: Polygon, tolerance: float) -> list[Centreline]:
     places = axis.crossings_joined(chains)
     found = []
     for chain in chains:
-        free = [axis.degree(end) == 1 for end in (chain[0], chain[-1])]
+        free = (axis.degree(chain[0]) == 1, axis.degree(chain[-1]) == 1)
         points = np.vstack([places[chain[0]], axis.points[chain[1:-1]], places[chain[-1]]])
         half = float(np.median(axis.radius[chain]))
         full = np.flatnonzero(axis.radius[chain] >= _FULL * half)
         points = points[full[0] if free[0] else None : full[-1] + 1 if free[1] else None]
         line = _reaching(points, free, half, area)
         if line.length > (_LEAST_LENGTH * 2 * half if any(free) else 0.0):
-            found.append(Centreline(line.simplify(max(tolerance, _STRAYS * 2 * half)), 2 * half))
+            found.append(Centreline(line.simplify(max(tolerance, _STRAYS * 2 * half)), 2 * half, free))
     return found
 
 
@@ -194,7 +195,7 @@ class _Axis:
         return [end for end in ways if self.degree(end) == 1]
 
 
-def _reaching(points: DoubleArray, free: list[bool], half: float, area: Polygon) -> LineString:
+def _reaching(points: DoubleArray, free: tuple[bool, bool], half: float, area: Polygon) -> LineString:
     """Return a line carried on straight to the outline where it ends, which the axis does before the outline."""
     for end in (0, -1):
         if not free[end] or len(points) < 2:

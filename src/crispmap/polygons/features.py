@@ -17,7 +17,8 @@ from crispmap.geo.draw import affine_points, enclosed
 from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import LocalPlane
 from crispmap.polygons.beside import Beside
-from crispmap.polygons.centrelines import centrelines
+from crispmap.polygons.bridges import bridged
+from crispmap.polygons.centrelines import Centreline, centrelines
 from crispmap.polygons.chains import Indices
 from crispmap.polygons.class_raster import ClassRaster
 from crispmap.polygons.footprints import Shape, divided, plain_outlines, shape_of, without_overlaps
@@ -32,6 +33,7 @@ from crispmap.types import BoolArray, DoubleArray
 
 _LEAST_PART = 2.0  # times the area that is sieved: what a part of a building has at least
 _LEAST_PART_PX = 12.0
+_SHORTEST = 5.0  # widths that a road has at least which begins and ends on the map by itself
 
 
 @dataclass
@@ -62,6 +64,8 @@ class Outlines:
 
     def __post_init__(self) -> None:
         self._areas = PolygonAreas(self.grid)
+        self._gsd_m = self.grid.gsd_m()
+        self._side_m = math.sqrt(math.prod(self._gsd_m))
 
     @property
     def grid(self) -> Grid:
@@ -84,7 +88,7 @@ class Outlines:
         self._count(batch.values, area_m2, wanted)
         if self.numbers.simplify_m > 0 and wanted.any():
             rings = batch.taken(np.flatnonzero(wanted)).rings
-            rings = simplified(rings, self.numbers.simplify_m, self.grid.gsd_m())
+            rings = simplified(rings, self.numbers.simplify_m, self._gsd_m)
             polygons[wanted] = polygons_of(rings, self.grid.transform)
         self.write(polygons[wanted], batch.values[wanted], {
             "area_m2": area_m2[wanted], "confidence": self.strips.confidence(self.first_pixels(batch))[wanted],
@@ -108,7 +112,7 @@ class Outlines:
 
     def placed(self, shapes: Geometries) -> Geometries:
         """Return shapes in metres of the grid in its CRS, outer rings counterclockwise."""
-        gsd, transform = np.asarray(self.grid.gsd_m()), self.grid.transform
+        gsd, transform = np.asarray(self._gsd_m), self.grid.transform
         moved = shapely.transform(shapes, lambda points: affine_points(transform, points / gsd))
         return np.asarray(shapely.orient_polygons(moved), np.object_)
 
@@ -135,9 +139,8 @@ class Footprints(Outlines):
 
     def add(self, batch: RegionBatch) -> None:
         """Keep the shapes of regions, and of their parts."""
-        gsd_m = self.grid.gsd_m()
-        exact = plain_outlines(batch.rings, 0.0, gsd_m)
-        plain = plain_outlines(batch.rings, self.numbers.simplify_m, gsd_m)
+        exact = plain_outlines(batch.rings, 0.0, self._gsd_m)
+        plain = plain_outlines(batch.rings, self.numbers.simplify_m, self._gsd_m)
         sure = self.strips.confidence(self.first_pixels(batch))
         for number, class_id in enumerate(batch.values.tolist()):
             shapes, confidences = self._shapes_of(batch, number, plain[number], exact[number])
@@ -168,16 +171,16 @@ class Footprints(Outlines):
         if self.scores is not None:
             block, labels, count = self._parts(one, self.scores)
             if count > 1:
-                parts = divided(one.rings, labels, (block.row, block.col), self.numbers.simplify_m, self.grid.gsd_m())
+                parts = divided(one.rings, labels, (block.row, block.col), self.numbers.simplify_m, self._gsd_m)
                 return parts[1], self._confidences(block, labels, parts[0])
-        return [shape_of(exact, plain, self.grid.mean_gsd_m())], []
+        return [shape_of(exact, plain, self._side_m)], []
 
     def _parts(self, one: RegionBatch, scores: Beside) -> tuple[Block, NDArray[np.int32], int]:
         """Return the block around a region, and the part of it that each pixel belongs to."""
         ends = np.cumsum(one.rings.lengths)[:-1]
         rings = np.split(one.rings.points.astype(np.float64), ends)
         block = block_around(rings[:1], self.grid)
-        pixel_m2 = math.prod(self.grid.gsd_m())
+        pixel_m2 = math.prod(self._gsd_m)
         least_px = max(_LEAST_PART * self.numbers.sieve_m2 / pixel_m2, _LEAST_PART_PX)
         labels, count = parts_of_region(enclosed(rings, block), scores.margin(block, int(one.values[0])), least_px)
         return block, labels, count
@@ -193,33 +196,56 @@ class Footprints(Outlines):
 
 @dataclass
 class Roads(Outlines):
-    """Regions drawn as centrelines of roads, as they come."""
+    """Regions drawn as centrelines of roads, all at the end: gaps between regions are bridged."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._plane = LocalPlane.of_grid(self.grid)
+        self._lines: dict[int, list[Centreline]] = {}
+        self._sure: dict[int, list[float]] = {}
 
     def add(self, batch: RegionBatch) -> None:
-        """Draw the centrelines of regions; the regions that are too small are only counted."""
-        gsd_m = self.grid.gsd_m()
-        exact = plain_outlines(batch.rings, 0.0, gsd_m)
+        """Keep the centrelines of regions; the regions that are too small are only counted."""
         area_m2 = self._areas.of(polygons_of(batch.rings, self.grid.transform))
         wanted = area_m2 >= self.numbers.min_area_m2
-        sure = self.strips.confidence(self.first_pixels(batch))
-        found = [centrelines(one, self.grid.mean_gsd_m(), self.numbers.simplify_m) for one in exact[wanted]]
-        counts = [len(lines) for lines in found]
-        lines = self.placed(_array([one.line for lines in found for one in lines]))
-        length_m = shapely.length(shapely.transform(lines, self._plane.to_metres))
-        class_ids = np.repeat(batch.values[wanted], counts)
         self._count(batch.values, area_m2, wanted)
-        for class_id in np.unique(batch.values).tolist():
+        exact = plain_outlines(batch.rings, 0.0, self._gsd_m)
+        sure = self.strips.confidence(self.first_pixels(batch))
+        for number in np.flatnonzero(wanted).tolist():
+            found = centrelines(exact[number], self._side_m, self.numbers.simplify_m)
+            class_id = int(batch.values[number])
+            self._lines.setdefault(class_id, []).extend(found)
+            self._sure.setdefault(class_id, []).extend([float(sure[number])] * len(found))
+
+    def finish(self) -> None:
+        """Write the centrelines, class by class."""
+        plane = LocalPlane.of_grid(self.grid)
+        self._write(np.zeros(0, np.object_), 0, [np.zeros(0)] * 3)  # creates the layer even without a line
+        for class_id in sorted(self._lines):
+            bridges = bridged(self._lines[class_id])
+            joined = [one for one in bridges if self._is_road(one[0])]
+            lines = self.placed(_array([one.line for one, _ in joined]))
+            length_m = shapely.length(shapely.transform(lines, plane.to_metres))
+            parts = [np.array([(self._sure[class_id][one], self._lines[class_id][one].line.length) for one in members])
+                     for _, members in joined]  # fmt: skip
+            sure = np.array([np.average(own[:, 0], weights=own[:, 1]) for own in parts], np.float64)
             entry = self.tally(class_id)
-            entry.polygons += int((class_ids == class_id).sum()) - int((batch.values[wanted] == class_id).sum())
-            entry.length_m += float(length_m[class_ids == class_id].sum())
-        self.write(lines, class_ids, {
-            "length_m": length_m, "width_m": np.array([one.width for lines in found for one in lines], np.float64),
-            "confidence": np.repeat(sure[wanted], counts),
-        })  # fmt: skip
+            entry.polygons, entry.length_m = len(lines), float(length_m.sum())
+            entry.left_out += len(bridges) - len(joined)
+            self._write(lines, class_id, [length_m, np.array([one.width for one, _ in joined], np.float64), sure])
+
+    def _write(self, lines: Geometries, class_id: int, columns: list[DoubleArray]) -> None:
+        names = ("length_m", "width_m", "confidence")
+        self.write(lines, np.full(len(lines), class_id), dict(zip(names, columns, strict=True)))
+
+    def _is_road(self, one: Centreline) -> bool:
+        """Return whether a line is long, goes on as another, or leaves the map."""
+        if not all(one.free) or one.line.length >= _SHORTEST * one.width:
+            return True
+        ends = np.asarray(one.line.coords)[[0, -1]] / self._gsd_m
+        return bool(((ends < 1) | (ends > np.array(self.grid.shape[::-1]) - 1)).any())
+
+    def begin(self) -> None:
+        """Do nothing: the layer is written at the end."""
 
 
 def _array(shapes: list[Any]) -> Geometries:

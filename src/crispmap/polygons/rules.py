@@ -103,9 +103,9 @@ def _numbers(preset: Preset | None, raster: ClassRaster) -> Numbers:
     if preset == "buildings":  # a shed, or half a dozen pixels; a patio
         least = max(5.0, 6 * pixels)
         return Numbers(simplify_m=1.25 * pixel_m, sieve_m2=least, fill_holes_m2=2 * least)
-    if preset == "roads":  # a stretch of ten metres; a traffic island or the crown of a tree
-        least = max(50.0, 6 * pixels)
-        return Numbers(simplify_m=1.25 * pixel_m, sieve_m2=least, fill_holes_m2=least)
+    if preset == "roads":  # a stretch between two trees; a traffic island or the crown of a tree
+        least = max(20.0, 6 * pixels)
+        return Numbers(simplify_m=1.25 * pixel_m, sieve_m2=least, fill_holes_m2=2.5 * least)
     if preset == "landcover":
         return Numbers(simplify_m=1.25 * pixel_m, sieve_m2=25 * pixels)
     return Numbers()
