@@ -90,3 +90,13 @@ def test_streets_of_a_town_have_their_length() -> None:
     found = [one for area in traced(values) for one in centrelines(area, GSD, 0.6)]
     truth = shapely.length(shapely.intersection([road.line for road in town.roads], town.setting.frame)).sum()
     assert sum(one.line.length for one in found) == pytest.approx(truth, rel=0.05)
+
+
+@pytest.mark.parametrize("width_px", [1, 2, 3])
+def test_roads_of_few_pixels_are_not_smoothed_away(width_px: int) -> None:
+    values = np.full((40, 120), np.iinfo(np.int32).min, np.int32)
+    values[20 : 20 + width_px, 10:110] = 1
+    (area,) = traced(values)
+    (found,) = centrelines(area, GSD, 0.6)
+    assert found.line.length == pytest.approx(50, abs=0.6)
+    assert found.width == pytest.approx(width_px * GSD, abs=0.1)

@@ -25,6 +25,7 @@ _STEPS_PX = 1.0  # how far the outline is simplified then: so would the steps of
 _POINT_EVERY_PX = 1.5
 _STRAYS = 0.15  # of the width: lines may stray as far to have fewer corners
 _SHORT = 1.0  # spurs are dropped that reach less than this many road widths beyond the road they leave
+_NARROW = 0.25  # of the mean width: what counts as a pixel in roads of few pixels, which smoothing would remove
 _FULL = 0.9  # ends are cut off where the road is narrower than this many of its widths: they run into corners
 _LEAST_LENGTH = 1.5  # widths that a road with an end has at least
 _COMPACT = 0.75  # about that of a rectangle one and a half times as long as wide; a disc has 1
@@ -51,8 +52,9 @@ def centrelines(area: Polygon, gsd: float, tolerance: float) -> list[Centreline]
         tolerance: How far lines may stray to have fewer corners, in metres.
     """
     found = []
-    for part in shapely.get_parts(_smoothed(area, _SMOOTHED_PX * gsd)):
-        axis = None if _is_compact(part) else _Axis.of(part, gsd)
+    unit = min(gsd, _NARROW * 2 * area.area / area.length)
+    for part in shapely.get_parts(_smoothed(area, _SMOOTHED_PX * unit)):
+        axis = None if _is_compact(part) else _Axis.of(part, unit)
         found += [] if axis is None else _lines_of(axis, part, tolerance)
     return found
 
