@@ -202,3 +202,23 @@ def test_from_python_with_an_array() -> None:
     assert found.length_m.tolist() == pytest.approx([80], abs=0.2)
     with pytest.raises(TypeError):
         crispmap.vectorize(values, classes=["a", "b", "c"], gsd_m=0.5, presets="roads")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("gsd_m", random_maps.GSDS_M)
+def test_land_cover_has_neither_gaps_nor_overlaps(tmp_path: Path, gsd_m: float) -> None:
+    for seed, degrees in ((0, False), (1, True), (4, False)):
+        values = random_maps.blobs(seed)
+        grid = random_maps.grid_of(gsd_m, values.shape, degrees=degrees)
+        random_maps.write_map(tmp_path / "map.tif", values, grid)
+        exact, found = (drawn(tmp_path, preset="landcover", simplify_m=length) for length in (0.0, 2 * gsd_m))
+        shapes = np.array(found.geometry, object)
+        assert shapely.is_valid(shapes).all()
+        assert shapely.get_num_coordinates(shapes).sum() < 0.5 * shapely.get_num_coordinates(exact.geometry).sum()
+        pixel = abs(grid.transform.determinant)
+        one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+        shared = shapely.area(shapely.intersection(shapes[one], shapes[other]))[one < other]
+        assert shared.max(initial=0) < 1e-6 * pixel
+        whole = shapely.union_all(shapes)
+        assert shapely.area(shapes).sum() == pytest.approx(whole.area, rel=1e-9)
+        assert whole.area == pytest.approx(shapely.union_all(exact.geometry).area, rel=0.02)
+        assert found.area_m2.tolist() == pytest.approx(exact.area_m2.tolist(), rel=1e-6)

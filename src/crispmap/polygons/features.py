@@ -25,7 +25,7 @@ from crispmap.polygons.footprints import Shape, divided, plain_outlines, shape_o
 from crispmap.polygons.polygons import Geometries, PolygonAreas, polygons_of
 from crispmap.polygons.regions import RegionBatch
 from crispmap.polygons.rules import Numbers
-from crispmap.polygons.simplify import simplified
+from crispmap.polygons.simplify import simplified, simplified_together
 from crispmap.polygons.split import parts_of_region
 from crispmap.polygons.strips import Strips
 from crispmap.polygons.vector_file import VectorFile
@@ -192,6 +192,30 @@ class Footprints(Outlines):
         values = self.confidence.confidence(block)
         inside = [values[labels == number] for number in numbers]
         return [float(np.nanmean(one)) if np.isfinite(one).any() else math.nan for one in inside]
+
+
+@dataclass
+class Coverage(Outlines):
+    """Regions drawn by outlines that are simplified all together at the end: neighbours share every border."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._parts: list[tuple[Geometries, NDArray[np.int32], DoubleArray, DoubleArray]] = []
+
+    def add(self, batch: RegionBatch) -> None:
+        """Keep regions."""
+        exact = plain_outlines(batch.rings, 0.0, self._gsd_m)
+        area_m2 = self._areas.of(polygons_of(batch.rings, self.grid.transform))
+        self._parts.append((exact, batch.values, area_m2, self.strips.confidence(self.first_pixels(batch))))
+
+    def finish(self) -> None:
+        """Write the regions that are large enough."""
+        exact, values, area_m2, sure = (np.concatenate(one) for one in zip(*self._parts, strict=True))
+        wanted = area_m2 >= self.numbers.min_area_m2
+        self._count(values, area_m2, wanted)
+        drawn = self.placed(simplified_together(exact, self.numbers.simplify_m, self._side_m))
+        columns = {"area_m2": area_m2[wanted], "confidence": sure[wanted]}
+        self.write(drawn[wanted], values[wanted], columns)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from crispmap.events import SILENT, Events, Progress, progress
 from crispmap.files.dataset import few_blocks_kept
 from crispmap.polygons.beside import Beside
 from crispmap.polygons.class_raster import ALL, ClassRaster
-from crispmap.polygons.features import ClassPolygons, Footprints, Outlines, Roads
+from crispmap.polygons.features import ClassPolygons, Coverage, Footprints, Outlines, Roads
 from crispmap.polygons.regions import RegionBatch, RegionTracer
 from crispmap.polygons.rules import PolygonRules
 from crispmap.polygons.strips import Strips
@@ -22,7 +22,7 @@ from crispmap.polygons.vector_file import VectorFile
 from crispmap.raster.targets import check_paths
 
 _POINTS = 1 << 17  # corners made into polygons at once
-_DRAWN: dict[str | None, type[Outlines]] = {"buildings": Footprints, "roads": Roads}
+_DRAWN: dict[str | None, type[Outlines]] = {"buildings": Footprints, "roads": Roads, "landcover": Coverage}
 
 
 def vectorize_file(
@@ -45,8 +45,9 @@ def vectorize_file(
     confidence, also a table of the regions, and the map is read twice.
 
     The preset ``buildings`` gives outlines right angles where these fit, and splits touching buildings where scores
-    say so; no two overlap. It keeps all footprints until the end, and area_m2 is that of the footprint. The preset
-    ``roads`` gives centrelines with length_m and width_m instead of polygons.
+    say so; no two overlap, and area_m2 is that of the footprint. The preset
+    ``roads`` gives centrelines with length_m and width_m instead of polygons, the preset ``landcover`` polygons that
+    share every border when simplified. All three keep what they draw until the end.
 
     Args:
         path: A class map, or any raster with one band of integers.
