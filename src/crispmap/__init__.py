@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crispmap.api.areas import area, change, sample
     from crispmap.api.chips import chips
     from crispmap.api.exporting import export_model
-    from crispmap.api.figures import evaluate, vectorize
+    from crispmap.api.figures import evaluate, evaluate_objects, vectorize
     from crispmap.api.maps import predict, refine
     from crispmap.api.pansharpening import pansharpen
     from crispmap.api.rasters import compose, resample
@@ -45,6 +45,7 @@ __all__ = [
     "coarse_model",
     "compose",
     "evaluate",
+    "evaluate_objects",
     "export_model",
     "load_model",
     "open_scene",
@@ -69,6 +70,7 @@ _HOMES = {
     "coarse_model": "crispmap.models.own_module",
     "compose": "crispmap.api.rasters",
     "evaluate": "crispmap.api.figures",
+    "evaluate_objects": "crispmap.api.figures",
     "export_model": "crispmap.api.exporting",
     "load_model": "crispmap.models.file",
     "open_scene": "crispmap.raster.files",

@@ -76,3 +76,31 @@ def test_mistakes(
     assert result.exit_code == 2
     assert told in result.output
     assert not list(tmp_path.glob("*.g*"))
+
+
+def test_a_preset_and_what_it_writes(tmp_path: Path, class_map: Path) -> None:
+    result = call(class_map, "--out", tmp_path / "b.gpkg", "--preset", "buildings")
+    assert result.exit_code == 0, result.output
+    assert "building                    1 polygons          0.01 ha" in result.stdout
+    result = call(class_map, "--out", tmp_path / "r.gpkg", "--preset", "roads")
+    assert "road                        1 lines             0.06 km" in result.stdout
+    figures = json.loads(call(class_map, "--out", tmp_path / "r2.gpkg", "--preset", "roads", "--json").stdout)
+    assert figures["classes"][0]["lines"] == 1
+    assert figures["classes"][0]["length_m"] == pytest.approx(60, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (("--scores", "s.tif"), "--preset buildings"),
+        (("--scores", "s.tif"), "--confidence"),
+        (("--preset", "buildings", "--confidence", "none.tif"), ""),
+    ],
+)
+def test_faults_of_presets_are_told_in_options(
+    tmp_path: Path, class_map: Path, words: tuple[str, ...], remedy: str
+) -> None:
+    result = call(class_map, "--out", tmp_path / "map.gpkg", *words)
+    assert result.exit_code == 2
+    assert remedy in result.stderr
+    assert not (tmp_path / "map.gpkg").exists()

@@ -21,9 +21,10 @@ from crispmap.geo.grid import Grid
 from crispmap.polygons.polygons import polygons_of
 from crispmap.polygons.regions import RegionTracer
 from crispmap.polygons.rings import Rings
+from crispmap.polygons.rules import PolygonRules
 from crispmap.polygons.simplify import simplified
 from crispmap.polygons.vector_file import FORMATS
-from crispmap.polygons.vectorize import PolygonRules, vectorize_file
+from crispmap.polygons.vectorize import vectorize_file
 from crispmap.raster.writer import class_map_writer
 
 SCHEMA = ClassSchema((ClassDef("a", "#f2efe9"), ClassDef("b", "#d7191c"), ClassDef("c", "#fdae61")))

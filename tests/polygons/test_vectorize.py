@@ -26,8 +26,10 @@ from crispmap.geo.grid import Grid
 from crispmap.labels.rasterize import rasterize
 from crispmap.labels.vectors import read_vectors
 from crispmap.polygons import vector_file
+from crispmap.polygons.features import ClassPolygons
+from crispmap.polygons.rules import PolygonRules
 from crispmap.polygons.vector_file import FORMATS
-from crispmap.polygons.vectorize import ClassPolygons, PolygonRules, vectorize_file
+from crispmap.polygons.vectorize import vectorize_file
 from crispmap.raster.writer import class_map_writer, scores_writer
 
 SCHEMA = ClassSchema(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from crispmap.api.given import Classes, map_of, no_target, target_of
 from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
@@ -15,7 +15,11 @@ from crispmap.evaluation.readers import ArrayLabels
 from crispmap.files.turn import AS_STORED
 from crispmap.geo.area_pieces import AreaPiece
 from crispmap.labels.mask import open_labels
-from crispmap.polygons.vectorize import PolygonRules, vectorize_file
+from crispmap.labels.reader import LabelOptions
+from crispmap.polygons.object_files import evaluate_objects as evaluate_files
+from crispmap.polygons.objects import ObjectFigures
+from crispmap.polygons.rules import PolygonRules, Preset
+from crispmap.polygons.vectorize import vectorize_file
 from crispmap.project.dataset import labels_of, schema_of
 from crispmap.raster.arrays import RasterLike, check_keywords, values_on
 from crispmap.raster.data_arrays import Georeference
@@ -80,35 +84,61 @@ def _areas(area: str | Path | tuple[int, int, int, int] | None) -> dict[str, lis
     return {"test": [AreaPiece(**piece, origin="area=")]}
 
 
+class Drawn(Georeference, total=False):
+    """How polygons are drawn, see ``PolygonRules``; and where the pixels of an array are.
+
+    Attributes:
+        preset: "buildings" for footprints with right angles, "roads" for centrelines, "landcover" for all classes.
+        min_area_m2: Smaller polygons are left out.
+        simplify_m: How far outlines may stray to have fewer corners, in metres.
+        sieve_m2: Smaller regions join the neighbour with the longest common border.
+        fill_holes_m2: Smaller holes are filled.
+        confidence: A confidence raster or scores of the same pixels.
+        scores: The scores behind the map, by which touching buildings are split.
+    """
+
+    preset: Preset
+    min_area_m2: float
+    simplify_m: float
+    sieve_m2: float
+    fill_holes_m2: float
+    confidence: str | Path
+    scores: str | Path
+
+
 def vectorize(
     predicted: RasterLike,
     out: str | Path | None = None,
     *,
     classes: Classes | None = None,
-    min_area_m2: float = 0.0,
-    simplify_m: float = 0.0,
     force: bool = False,
-    **where: Unpack[Georeference],
+    **options: Unpack[Drawn],
 ) -> Path | GeoDataFrame:
-    """Return the regions of a class map as polygons, all classes but the background.
+    """Return the regions of a class map as polygons, all classes but the background; or what a preset makes of them.
 
     Args:
         predicted: Class ids: a file, an array (row, col), or a DataArray.
         out: The file to write, of a file: .gpkg, .geojson, .fgb or .parquet.
         classes: The classes of an array, by default those a map of crispmap carries.
-        min_area_m2: Smaller polygons are left out.
-        simplify_m: How far outlines may stray to have fewer corners, in metres.
         force: Replace a file that is there.
-        **where: Of a numpy array: ``gsd_m``, or ``transform`` and ``crs``.
+        **options: ``preset``, ``min_area_m2``, ``simplify_m``, ``sieve_m2``, ``fill_holes_m2``, ``confidence``,
+            ``scores``; of a numpy array also ``gsd_m``, or ``transform`` and ``crs``.
 
     Returns:
         Of a file: the path written. Else a GeoDataFrame with class_id, class_name and area_m2.
 
     Raises:
-        InputError: If ``out`` is missing or out of place, or an array has no georeference.
+        GridError: If confidence or scores have other pixels than the map.
+        InputError: If ``out`` is missing or out of place, an option is out of range, or an array has no georeference.
         SceneError: If the map cannot be read.
+        SchemaError: If the preset finds no class of its name.
     """
-    rules = PolygonRules(min_area_m2=min_area_m2, simplify_m=simplify_m)
+    own = Drawn.__annotations__.keys() - Georeference.__annotations__.keys()
+    check_keywords(options, own)
+    where = cast(Georeference, {name: value for name, value in options.items() if name not in own})
+    given: dict[str, Any] = {name: value for name, value in options.items() if name in own}
+    beside = {name: Path(given[name]) for name in ("confidence", "scores") if given.get(name) is not None}
+    rules = PolygonRules(**given | beside)
     if isinstance(predicted, str | Path):
         check_keywords(where, beside_file=True)
         target = target_of(out, "classes", "map.gpkg")
@@ -124,3 +154,33 @@ def vectorize(
             writer.write(grid.block, labels)
         vectorize_file(raster, vectors, rules)
         return geopandas.read_file(vectors, layer=vectors.stem)
+
+
+def evaluate_objects(
+    predicted: str | Path,
+    reference: str | Path,
+    *,
+    classes: Classes | None = None,
+    area: str | Path | tuple[int, int, int, int] | None = None,
+    all_as: str | None = None,
+) -> dict[str, ObjectFigures]:
+    """Return how well the objects of a file agree with a reference, by class: ``f1``, ``precision``, ``polis_m``.
+
+    Two objects are a pair from an IoU of 0.5 on.
+
+    Args:
+        predicted: A class map, whose regions are the objects, or a file of polygons, such as footprints.
+        reference: A file of vectors or a mask.
+        classes: The classes; by default those of the map, else building and road.
+        area: Where objects count: a file of polygons, or a window (row, col, height, width) of a map.
+        all_as: The class of every polygon of files without tags or classes.
+
+    Raises:
+        InputError: If the area is a window and no map is given.
+        LabelError: If a file has no polygon of the classes, or cannot be read.
+        ProjectError: If the area cannot be read.
+        SchemaError: If the classes of a map are not known.
+    """
+    schema = None if classes is None else schema_of(classes)
+    rules = ScoringRules(schema, _areas(area), options=LabelOptions(all_as=all_as))
+    return dict(evaluate_files([predicted], reference, rules).figures[str(Path(predicted))])

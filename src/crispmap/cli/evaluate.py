@@ -26,8 +26,9 @@ from crispmap.errors import InputError, number_of
 
 if TYPE_CHECKING:
     from crispmap.evaluation.evaluation import Evaluation
-    from crispmap.evaluation.files import Recalibration
+    from crispmap.evaluation.files import Recalibration, ScoringRules
     from crispmap.geo.area_pieces import AreaPiece
+    from crispmap.labels.reader import LabelOptions
 
 _WINDOW = re.compile(r"^\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*$")
 _AREA = "Polygons in a file, or a window row,col,height,width in pixels of the map"
@@ -53,6 +54,13 @@ class ReferenceFlags:
     classes: Annotated[
         _Path, typer.Option(help="A project file, or a YAML file of classes, for maps that do not name theirs.")
     ] = None
+
+    def options(self) -> LabelOptions:
+        """Return how the reference is read."""
+        from crispmap.labels.reader import LabelOptions
+
+        given = {name: value for name, value in vars(self).items() if name not in ("reference", "classes")}
+        return LabelOptions(**given)
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,13 @@ class ScoringFlags:
         typer.Option(metavar="METRES", help="Compare boundaries at this width in metres. May be given several times."),
     ] = None
     slack_px: Annotated[float, typer.Option(help="Slack of relaxed precision and recall.")] = 3.0
+    objects: Annotated[
+        bool,
+        typer.Option(
+            "--objects",
+            help="Compare objects instead of pixels: regions of maps, or polygons of vector files, at an IoU of 0.5.",
+        ),
+    ] = False
 
 
 @grouped
@@ -147,18 +162,21 @@ def evaluate(
         _evaluate_project(targets, as_json, force)
         return
     fit.check()
+    if scoring.objects:
+        _refuse_pixel_options(scoring, fit)
     from crispmap.evaluation.files import ScoringRules
     from crispmap.evaluation.side_by_side import evaluate_side_by_side
-    from crispmap.labels.reader import LabelOptions
     from crispmap.project.file import load_classes
 
-    options = {name: value for name, value in vars(against).items() if name not in ("reference", "classes")}
     rules = ScoringRules(
         schema=None if against.classes is None else load_classes(against.classes),
         areas={"test": _pieces(scoring.area, "--area"), "refiner": _pieces(fit.fit_area, "--fit-area")},
         widths_m=scoring.width_m, slack_px=scoring.slack_px,
-        options=LabelOptions(**options), kind=fit.kind, full_scale=fit.full_scale,
+        options=against.options(), kind=fit.kind, full_scale=fit.full_scale,
     )  # fmt: skip
+    if scoring.objects:
+        _evaluate_objects(targets, against.reference, rules, as_json)
+        return
     found = evaluate_side_by_side(
         targets, against.reference, rules, scores=fit.scores, recalibration=fit.recalibration(),
         events=shown_progress(),
@@ -167,6 +185,28 @@ def evaluate(
         print_json(found.to_dict())
     else:
         _print(found.evaluations)
+
+
+def _evaluate_objects(targets: Sequence[Path], reference: Path, rules: ScoringRules, as_json: bool) -> None:
+    """Print the object figures of maps and vector files."""
+    from crispmap.polygons.object_files import evaluate_objects
+    from crispmap.report.tables.objects import print_objects
+
+    found = evaluate_objects(targets, reference, rules)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_objects(found.figures)
+
+
+def _refuse_pixel_options(scoring: ScoringFlags, fit: FitFlags) -> None:
+    """Raise InputError for an option that says how pixels are compared."""
+    for option, given in (("--scores", fit.scores), ("--fit-area", fit.fit_area), ("--width-m", scoring.width_m)):
+        if given:
+            raise InputError(
+                f"{option} is given with --objects.", expected="maps or vector files to compare by their objects",
+                remedy=f"Leave {option} out, or --objects.",
+            )  # fmt: skip
 
 
 def _refuse_map_options(*flags: object) -> None:

@@ -152,7 +152,7 @@ def _resolve(piece: AreaPiece, scene_grid: Grid, working_grid: Grid) -> Iterator
     if piece.window is not None:
         yield _area_of_window(piece.origin, piece.window, scene_grid, working_grid)
         return
-    for origin, polygon, crs in _polygons(piece):
+    for origin, polygon, crs in outlines_of(piece):
         rings = _rings(_in_grid_crs(polygon, crs, working_grid, origin), working_grid)
         yield _area_of_rings(origin, rings, working_grid)
 
@@ -210,8 +210,12 @@ def _area_of_rings(origin: str, rings: tuple[DoubleArray, ...], grid: Grid) -> A
     )
 
 
-def _polygons(piece: AreaPiece) -> Iterator[tuple[str, Polygon, CRS | None]]:
-    """Yield the polygons of a piece with their origin and CRS (None: the scene's)."""
+def outlines_of(piece: AreaPiece) -> Iterator[tuple[str, Polygon, CRS | None]]:
+    """Yield the polygons of a piece, which is no window, with their origin and CRS (None: the scene's).
+
+    Raises:
+        ProjectError: If its file cannot be read or holds other things.
+    """
     import shapely
 
     crs = None if piece.crs is None else parse_crs(piece.crs, piece.origin)

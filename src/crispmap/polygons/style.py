@@ -1,4 +1,4 @@
-"""The style by which QGIS shows polygons of classes: a file beside them, or a row in their GeoPackage."""
+"""The style by which QGIS shows polygons and lines of classes: a file beside them, or a row in their GeoPackage."""
 
 from __future__ import annotations
 
@@ -29,17 +29,22 @@ FROM gpkg_geometry_columns
 """
 
 
-def polygon_style(schema: ClassSchema, ids: Iterable[int], column: str) -> ET.Element:
-    """Return the style of polygons with a column of class ids: a row in its colour for each of the ids."""
+def symbols_style(schema: ClassSchema, ids: Iterable[int], column: str, kind: str = "Polygon") -> ET.Element:
+    """Return the style of features with a column of class ids: a row in its colour for each of the ids.
+
+    Args:
+        kind: What they are: Polygon or LineString.
+    """
+    symbol_type, layer_class, look = _SYMBOLS[kind]
     style = empty_style()
     renderer = ET.SubElement(style, "renderer-v2", type="categorizedSymbol", attr=column, symbollevels="0")
     categories, symbols = ET.SubElement(renderer, "categories"), ET.SubElement(renderer, "symbols")
     for place, index in enumerate(ids):
         one = schema[index]
         ET.SubElement(categories, "category", value=str(index), label=one.name, symbol=str(place), render="true")
-        symbol = ET.SubElement(symbols, "symbol", type="fill", name=str(place), alpha="1")
-        layer = ET.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "pass": "0", "locked": "0"})
-        for key, value in _fill(one.rgb).items():
+        symbol = ET.SubElement(symbols, "symbol", type=symbol_type, name=str(place), alpha="1")
+        layer = ET.SubElement(symbol, "layer", {"class": layer_class, "enabled": "1", "pass": "0", "locked": "0"})
+        for key, value in look(one.rgb).items():
             ET.SubElement(layer, "prop", k=key, v=value)
     return style
 
@@ -51,6 +56,15 @@ def _fill(rgb: tuple[int, int, int]) -> Mapping[str, str]:
         "color": f"{','.join(map(str, rgb))},255", "style": "solid", "outline_color": f"{darker},255",
         "outline_style": "solid", "outline_width": "0.2", "outline_width_unit": "MM",
     }  # fmt: skip
+
+
+def _line(rgb: tuple[int, int, int]) -> Mapping[str, str]:
+    """Return the properties of a line."""
+    colour = f"{','.join(map(str, rgb))},255"
+    return {"line_color": colour, "line_style": "solid", "line_width": "0.6", "line_width_unit": "MM"}
+
+
+_SYMBOLS = {"Polygon": ("fill", "SimpleFill", _fill), "LineString": ("line", "SimpleLine", _line)}
 
 
 def save_style(geopackage: Path, style: ET.Element) -> None:

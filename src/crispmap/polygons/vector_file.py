@@ -67,8 +67,8 @@ def check_vector_target(out: str | Path, grid: Grid, *, force: bool = False) -> 
     return check_target(target, force=force)
 
 
-class PolygonFile:
-    """A layer of polygons being written; a context manager.
+class VectorFile:
+    """A layer of polygons or lines being written; a context manager.
 
     On leaving ``with`` normally the target is complete; on leaving by an exception nothing is left, and an older file
     stays as it was. Features keep their order, except in FlatGeobuf, which orders them by place. GeoJSON follows RFC
@@ -76,6 +76,7 @@ class PolygonFile:
 
     Args:
         grid: The grid of the polygons: gives their CRS and the precision of positions.
+        kind: What each feature is: Polygon or LineString.
         style: The style by which QGIS shows them, saved in a GeoPackage, and in a file beside other formats.
 
     Raises:
@@ -85,9 +86,18 @@ class PolygonFile:
         CrispmapWarning: On leaving, if the file of the style cannot be written; see ``write_style``.
     """
 
-    def __init__(self, path: str | Path, grid: Grid, *, style: ET.Element | None = None, force: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        grid: Grid,
+        *,
+        kind: str = "Polygon",
+        style: ET.Element | None = None,
+        force: bool = False,
+    ) -> None:
         self._path = check_vector_target(path, grid, force=force)
         self._grid = grid
+        self._kind = kind
         self._style = style
         self._force = force
         self._folder: Path | None = None
@@ -105,7 +115,7 @@ class PolygonFile:
         return self
 
     def write(self, polygons: Geometries, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Write polygons (n,) in the grid's CRS with their attributes (n,) by column, the same columns every time.
+        """Write features (n,) in the grid's CRS with their attributes (n,) by column, the same columns every time.
 
         Raises:
             OutputError: If the disk is full or fails.
@@ -137,7 +147,7 @@ class PolygonFile:
         try:
             with _quiet():
                 pyogrio.write_dataframe(
-                    frame, self._scratch, layer=self._layer, driver="GPKG", geometry_type="Polygon", append=self._begun
+                    frame, self._scratch, layer=self._layer, driver="GPKG", geometry_type=self._kind, append=self._begun
                 )
         except (OSError, DataSourceError, DataLayerError, FeatureError) as error:
             raise self._failure(error) from error
@@ -174,7 +184,7 @@ class PolygonFile:
                 layer=self._layer,
                 driver=driver,
                 geometry_name=meta["geometry_name"] or "wkb_geometry",
-                geometry_type="Polygon",
+                geometry_type=self._kind,
                 crs=meta["crs"],
                 **options,
             )
@@ -185,7 +195,7 @@ class PolygonFile:
 
         with _quiet(), pyogrio.open_arrow(self._scratch, use_pyarrow=True) as (meta, reader):
             name = meta["geometry_name"] or "wkb_geometry"
-            schema = reader.schema.with_metadata({"geo": json.dumps(_geoparquet(name, self._grid.crs))})
+            schema = reader.schema.with_metadata({"geo": json.dumps(_geoparquet(name, self._kind, self._grid.crs))})
             with parquet.ParquetWriter(finished, schema, compression="zstd") as writer:
                 for batch in reader:
                     writer.write_batch(batch.replace_schema_metadata(schema.metadata))
@@ -199,11 +209,11 @@ class PolygonFile:
         return write_failure(self._path, error, kept="what was written so far has been removed")
 
 
-def _geoparquet(column: str, crs: CRS | None) -> dict[str, Any]:
+def _geoparquet(column: str, kind: str, crs: CRS | None) -> dict[str, Any]:
     """Return the metadata that makes a Parquet file GeoParquet 1.0."""
     about = {
         "encoding": "WKB",
-        "geometry_types": ["Polygon"],
+        "geometry_types": [kind],
         "orientation": "counterclockwise",
         "crs": None if crs is None else crs.to_json_dict(),
     }
