@@ -108,7 +108,7 @@ def streets(demo: Path, folder: Path) -> None:
     for name, class_map in (("truth", demo / "truth.tif"), ("refined map", demo / "results" / "refined.tif")):
         out = folder / "roads.gpkg"
         run("vectorize", str(class_map), "--out", str(out), "--preset", "roads", "--force")
-        found = gpd.read_file(out)
+        found = gpd.read_file(out, layer=out.stem)
         near, close = truth.buffer(4).union_all(), found.buffer(4).union_all()
         print_table_row(
             name, len(found), f"{found.length.sum() / truth.length.sum():.3f}",

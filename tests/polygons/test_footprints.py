@@ -124,7 +124,7 @@ def read_preset(folder: Path, seed: int, grid: Grid, preset: str, **given: float
     path = random_maps.write_map(folder / "map.tif", random_maps.blobs(seed, grid.shape), grid)
     out = folder / "out.gpkg"
     vectorize_file(path, out, PolygonRules(preset=preset, **given), force=True)  # type: ignore[arg-type]
-    return np.array(pyogrio.read_dataframe(out).geometry, object)
+    return np.array(pyogrio.read_dataframe(out, layer=out.stem).geometry, object)
 
 
 def overlap_px(shapes: NDArray[np.object_], grid: Grid) -> float:

@@ -66,7 +66,7 @@ def test_objects_count_where_their_centre_is(place: Path) -> None:
 
 
 def test_a_reference_beyond_the_map_is_not_missed(place: Path) -> None:
-    near = gpd.read_file(place / "truth.gpkg").to_crs(GRID.crs).geometry
+    near = gpd.read_file(place / "truth.gpkg", layer="truth").to_crs(GRID.crs).geometry
     shapes = [*near, *near.translate(100)]
     both = gpd.GeoDataFrame({"class": ["building"] * 8}, geometry=shapes, crs=GRID.crs)
     both.to_file(place / "more.gpkg")

@@ -51,7 +51,7 @@ def town(tmp_path: Path) -> Path:
 
 def drawn(folder: Path, name: str = "out.gpkg", **rules: object) -> object:
     vectorize_file(folder / "map.tif", folder / name, PolygonRules(**rules), force=True)  # type: ignore[arg-type]
-    return pyogrio.read_dataframe(folder / name)
+    return pyogrio.read_dataframe(folder / name, layer=Path(name).stem)
 
 
 def test_houses_lose_specks_and_holes_and_come_apart_where_the_scores_sink(town: Path) -> None:
@@ -71,7 +71,7 @@ def test_houses_lose_specks_and_holes_and_come_apart_where_the_scores_sink(town:
 
 def test_streets_are_lines_with_length_and_width(town: Path) -> None:
     (figures,) = vectorize_file(town / "map.tif", town / "r.gpkg", PolygonRules(preset="roads"))
-    found = pyogrio.read_dataframe(town / "r.gpkg")
+    found = pyogrio.read_dataframe(town / "r.gpkg", layer="r")
     assert set(found.geom_type) == {"LineString"}
     assert found.length_m.tolist() == pytest.approx([80], abs=0.2)
     assert found.width_m.tolist() == pytest.approx([6], abs=0.3)
@@ -94,7 +94,7 @@ def test_numbers_given_count_instead_of_those_of_the_preset(town: Path) -> None:
 def test_presets_write_every_format(town: Path, preset: str, suffix: str) -> None:
     vectorize_file(town / "map.tif", town / f"o{suffix}", PolygonRules(preset=preset))  # type: ignore[arg-type]
     if suffix != ".parquet":
-        assert pyogrio.read_info(town / f"o{suffix}")["geometry_type"] == (
+        assert pyogrio.read_info(town / f"o{suffix}", layer="o")["geometry_type"] == (
             "LineString" if preset == "roads" else "Polygon"
         )
 
@@ -104,11 +104,11 @@ def test_the_mean_confidence_is_that_of_the_pixels(tmp_path: Path) -> None:
     random_maps.write_map(tmp_path / "map.tif", values, GRID)
     sure = np.random.default_rng(0).random((2, *GRID.shape)).astype(np.float16)
     sure[:, ::7] = np.nan
-    with RasterWriter(confidence_spec(tmp_path / "sure.tif", GRID, {})) as writer:
+    with RasterWriter(confidence_spec(tmp_path / "sure.tif", GRID, 3, {})) as writer:
         writer.write(GRID.block, sure)
     rules = PolygonRules(("all",), confidence=tmp_path / "sure.tif")
     vectorize_file(tmp_path / "map.tif", tmp_path / "o.gpkg", rules, strip_rows=11)
-    found = pyogrio.read_dataframe(tmp_path / "o.gpkg")
+    found = pyogrio.read_dataframe(tmp_path / "o.gpkg", layer="o")
     cols, rows = np.meshgrid(np.arange(GRID.width) + 0.5, np.arange(GRID.height) + 0.5)
     x, y = GRID.transform @ (cols, rows)
     for shape, confidence in list(zip(found.geometry, found.confidence, strict=True))[::17]:
@@ -146,7 +146,7 @@ def test_other_pixels_and_other_classes_are_refused(town: Path) -> None:
 
 
 def test_a_confidence_raster_is_not_taken_for_scores(town: Path) -> None:
-    with RasterWriter(confidence_spec(town / "sure.tif", GRID, {})) as writer:
+    with RasterWriter(confidence_spec(town / "sure.tif", GRID, 3, {})) as writer:
         writer.write(GRID.block, np.ones((2, *GRID.shape), np.float16))
     with pytest.raises(SchemaError):
         drawn(town, preset="buildings", scores=town / "sure.tif")
@@ -191,7 +191,7 @@ def test_strips_change_nothing(tmp_path: Path) -> None:
     for rows in (13, 500):
         rules = PolygonRules(preset="buildings", scores=tmp_path / "s.tif")
         vectorize_file(tmp_path / "map.tif", tmp_path / "o.gpkg", rules, strip_rows=rows, force=True)
-        found.append(pyogrio.read_dataframe(tmp_path / "o.gpkg"))
+        found.append(pyogrio.read_dataframe(tmp_path / "o.gpkg", layer="o"))
     assert len(found[0]) > 2
     assert found[0].equals(found[1])
 

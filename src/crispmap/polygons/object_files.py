@@ -139,7 +139,7 @@ def _regions(path: Path, schema: ClassSchema, grid: Grid, options: LabelOptions,
         for block in grid.blocks(_BLOCK_PX):
             writer.write(block, labels.read(block))
     vectorize_file(raster, vectors, PolygonRules())
-    return gpd.read_file(vectors)
+    return gpd.read_file(vectors, layer=vectors.stem)
 
 
 def _in(plane: LocalPlane, crs: CRS | None, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
