@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing crispmap and its libraries in $(VENV): 2 to 7 GB, once: PyTorch brings CUDA along where its wheels do."
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster,onnx]" --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster,onnx]" --group dev --group docs
 	@touch $@
 
 demo: $(STAMP)  ## make a town, map it, refine the map, write the report (about 5 minutes)
@@ -58,7 +58,6 @@ docs: $(STAMP)  ## make the guide's tables and the notebooks again, and check wh
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
 site: $(STAMP)  ## build the documentation as a web site in dist/site, warnings as errors
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 wheel: $(STAMP)  ## build wheel and sdist in dist/, install the wheel apart and try it, list its parts
