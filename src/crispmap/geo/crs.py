@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
 from crispmap.errors import GridError
+from crispmap.types import DoubleArray
 
 
 def crs_name(crs: CRS) -> str:
@@ -42,3 +44,15 @@ def transformer(source: CRS | None, target: CRS | None) -> Transformer:
             expected="two coordinate reference systems that are known to each other",
             remedy="Give the right CRS of the file, or assign it again (gdal_edit.py, ogr2ogr -a_srs).",
         ) from error
+
+
+def in_crs(points: DoubleArray, crs: CRS | None, other: CRS | None) -> DoubleArray:
+    """Return points (point, xy) of a CRS in another, heights apart; as they are where one of the two is unknown.
+
+    Raises:
+        GridError: If there is no transformation between the two.
+    """
+    if crs is None or other is None or crs == other:
+        return points
+    x, y = transformer(crs.to_2d(), other.to_2d()).transform(points[:, 0], points[:, 1])
+    return np.column_stack([x, y])

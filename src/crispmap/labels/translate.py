@@ -16,7 +16,7 @@ from pyproj import CRS
 
 from crispmap.errors import LabelError, OutputError
 from crispmap.files.atomic import scratch_folder
-from crispmap.geo.crs import transformer
+from crispmap.geo.crs import in_crs
 from crispmap.geo.grid import Grid
 from crispmap.geo.local_plane import LocalPlane, Points
 from crispmap.labels.layers import NEIGHBOURHOOD_M, drawn_layers, read_layer
@@ -110,10 +110,8 @@ def _moved(frame: gpd.GeoDataFrame, grid: Grid, metres: Points) -> gpd.GeoDataFr
 
 def _centre(grid: Grid, crs: CRS | None) -> tuple[float, float]:
     """Return the centre of a grid as a point (x, y) of a CRS."""
-    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
-    if crs is None or grid.crs is None or crs == grid.crs:
-        return x, y
-    x, y = transformer(grid.crs.to_2d(), crs.to_2d()).transform(x, y)
+    centre = np.array([grid.transform @ (grid.width / 2, grid.height / 2)])
+    ((x, y),) = in_crs(centre, grid.crs, crs).tolist()
     return x, y
 
 

@@ -176,13 +176,13 @@ class TestParts:
                 assert found[row + reach, col + reach] == pytest.approx(expected, abs=1e-5)
 
     def test_probabilities_sum_to_one_and_neighbours_help_the_unsure(self) -> None:
-        supports = np.zeros((9, 21, 21), np.float32)
-        supports[:8, 14, 6] = 0.9  # eight neighbours are sure of a shift, the ninth of none
+        strengths = np.zeros((9, 21, 21), np.float32)
+        strengths[:8, 14, 6] = 9  # eight neighbours are sure of a shift, the ninth of none
         places = np.array([[x, y] for x in (0.0, 10, 20) for y in (0.0, 10, 20)])
-        found = probabilities(supports, np.full(9, 100.0), places, 0.5)
+        found = probabilities(strengths, places, 0.5)
         np.testing.assert_allclose(found.sum(axis=(1, 2)), 1, rtol=1e-4)
         assert np.hypot(*(np.array(np.unravel_index(found[8].argmax(), (21, 21))) - [14, 6])) <= 1.5
-        alone = probabilities(supports[8:], np.full(1, 100.0), places[8:], 0.5)
+        alone = probabilities(strengths[8:], places[8:], 0.5)
         assert np.unravel_index(alone[0].argmax(), (21, 21)) == (10, 10)
 
 

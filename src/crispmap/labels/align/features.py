@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import geopandas as gpd
-import numpy as np
 
 from crispmap.events import SILENT, Events
-from crispmap.labels.align.files import Alignment, in_pixels, moved
-from crispmap.labels.align.objects import AlignRules, Reason, shifts_of
-from crispmap.labels.offset_sample import as_compared
+from crispmap.labels.align.files import COLUMNS, Alignment, aligned_frames
+from crispmap.labels.align.objects import AlignRules, Reason
 from crispmap.raster.scene import Scene
 from crispmap.types import IGNORE
 
@@ -25,12 +23,7 @@ def aligned_features(
     Args:
         features: Columns geometry and class_id, as from ``read_vectors``.
     """
-    target = as_compared(scene, rules.max_shift_m)
-    shapes = features.geometry.to_numpy()
-    shifts = shifts_of(list(in_pixels(shapes, features.crs, target.grid)), target, rules, events=events)
-    doubtful = np.array([one.reason in _DOUBTFUL for one in shifts], dtype=bool)
-    found = features.set_geometry(gpd.GeoSeries(moved(shapes, shifts, features.crs, target.grid), features.index))
-    found = found.set_crs(features.crs, allow_override=True)
-    return found.assign(class_id=np.where(doubtful, IGNORE, features["class_id"])), Alignment.of(
-        shifts, target.grid.mean_gsd_m()
-    )
+    (found,), became = aligned_frames([features], scene, rules, events)
+    doubtful = found["align_reason"].isin(_DOUBTFUL)
+    learned = found.assign(class_id=found["class_id"].mask(doubtful, IGNORE))
+    return learned.drop(columns=[*COLUMNS]), became

@@ -50,19 +50,18 @@ def neighbours(places_m: DoubleArray) -> Neighbours:
     return Neighbours(of[kept], other[kept], level)
 
 
-def probabilities(supports: FloatArray, lengths_px: DoubleArray, places_m: DoubleArray, pixel_m: float) -> FloatArray:
+def probabilities(strengths: FloatArray, places_m: DoubleArray, pixel_m: float) -> FloatArray:
     """Return the probability of every shift of every object, (object, row shift, column shift), each of sum 1.
 
     Args:
-        supports: What outlines support, -1 to 1, in the same order.
-        lengths_px: Of the outlines, in pixels.
+        strengths: What outlines support, -1 to 1, times the root of their lengths in pixels, in the same order.
         places_m: Of the objects (x, y), in metres.
         pixel_m: Side of a pixel of the shifts, in metres.
     """
-    own = EVIDENCE * supports * np.sqrt(lengths_px)[:, None, None].astype(np.float32) + _prior(supports.shape[1])
+    own = EVIDENCE * strengths + _prior(strengths.shape[1])
     pairs = neighbours(places_m)
-    blurs = [_blur(supports.shape[1], _APART_M * level / pixel_m) for level in _LEVELS]
-    between = _between(supports.shape[1])
+    blurs = [_blur(strengths.shape[1], _APART_M * level / pixel_m) for level in _LEVELS]
+    between = _between(strengths.shape[1])
     told = np.zeros((len(own), between.shape[1], between.shape[1]), np.float32)
     for _ in range(_TURNS if len(pairs.of) else 0):
         said = np.stack([_blurred(own, told, between, blur) for blur in blurs])

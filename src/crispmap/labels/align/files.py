@@ -17,7 +17,7 @@ from shapely.affinity import translate
 
 from crispmap.errors import InputError
 from crispmap.events import SILENT, Events
-from crispmap.geo.crs import transformer
+from crispmap.geo.crs import in_crs
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Grid
 from crispmap.geo.local_plane import Points
@@ -110,49 +110,41 @@ def aligned_frames(
         InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
     """
     target = as_compared(scene, rules.max_shift_m)
-    shapes = [in_pixels(frame.geometry.to_numpy(), frame.crs, target.grid) for frame in frames]
+    shapes = [_in_pixels(frame.geometry.to_numpy(), frame.crs, target.grid) for frame in frames]
     shifts = shifts_of(np.concatenate(shapes).tolist(), target, rules, events=events)
     ends = [0, *np.cumsum([len(frame) for frame in frames]).tolist()]
     found = [
-        _with_columns(frame, shifts[start:stop], target.grid)
-        for frame, (start, stop) in zip(frames, pairwise(ends), strict=True)
+        _with_columns(frame, pixels, shifts[start:stop], target.grid)
+        for frame, pixels, (start, stop) in zip(frames, shapes, pairwise(ends), strict=True)
     ]
     return found, Alignment.of(shifts, target.grid.mean_gsd_m())
 
 
-def in_pixels(shapes: Geometries, crs: CRS | None, grid: Grid) -> Geometries:
+def _in_pixels(shapes: Geometries, crs: CRS | None, grid: Grid) -> Geometries:
     """Return geometries of a CRS in pixels of a grid."""
 
     def pixels(points: Points) -> Points:
-        return affine_points(~grid.transform, _between(points, crs, grid.crs))
+        return affine_points(~grid.transform, in_crs(points, crs, grid.crs))
 
     return shapely.transform(shapes, pixels)
 
 
-def _between(points: Points, crs: CRS | None, other: CRS | None) -> Points:
-    if crs is None or other is None or crs == other:
-        return points
-    x, y = transformer(crs.to_2d(), other.to_2d()).transform(points[:, 0], points[:, 1])
-    return np.column_stack([x, y])
-
-
-def moved(shapes: Geometries, shifts: Sequence[Shift], crs: CRS | None, grid: Grid) -> Geometries:
-    """Return geometries with what is sure moved, and all others as they are."""
+def _moved(layer: gpd.GeoDataFrame, pixels: Geometries, shifts: Sequence[Shift], grid: Grid) -> Geometries:
+    """Return the geometries of a layer, given in pixels too, with what is sure moved and all others as they are."""
 
     def placed(points: Points) -> Points:
-        return _between(affine_points(grid.transform, points), grid.crs, crs)
+        return in_crs(affine_points(grid.transform, points), grid.crs, layer.crs)
 
-    found = np.array(shapes, dtype=object)
-    pixels = in_pixels(found, crs, grid)
+    found = np.array(layer.geometry, dtype=object)
     for place, one in enumerate(shifts):
         if one.reason is Reason.ALIGNED:
             found[place] = shapely.transform(translate(pixels[place], one.cols, one.rows), placed)
     return found
 
 
-def _with_columns(layer: gpd.GeoDataFrame, shifts: Sequence[Shift], grid: Grid) -> gpd.GeoDataFrame:
+def _with_columns(layer: gpd.GeoDataFrame, pixels: Geometries, shifts: Sequence[Shift], grid: Grid) -> gpd.GeoDataFrame:
     """Return a layer with what is sure moved, and what is known of every object in columns."""
-    shapes = moved(layer.geometry.to_numpy(), shifts, layer.crs, grid)
+    shapes = _moved(layer, pixels, shifts, grid)
     values = zip(*((one.dx_m, one.dy_m, one.confidence, one.reason.value) for one in shifts), strict=True)
     told = dict(zip(COLUMNS, map(list, values), strict=True))
     return layer.set_geometry(gpd.GeoSeries(shapes, layer.index, layer.crs)).assign(**told)

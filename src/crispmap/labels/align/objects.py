@@ -97,13 +97,12 @@ def shifts_of(
             found[place] = _stays(reason)
     if comparable:
         some = [shapes[place] for place in comparable]
-        supports, lengths = _supports(some, scene, reach, tile_px, events)
+        strengths = _strengths(some, scene, reach, tile_px, events)
         metres = metres_per_pixel(scene.grid)
         centres = shapely.get_coordinates(shapely.centroid(some)) @ metres.T
         pixel_m = math.sqrt(abs(float(np.linalg.det(metres))))
-        chances = probabilities(supports, lengths, centres, pixel_m)
-        supports *= np.sqrt(lengths)[:, None, None].astype(np.float32)
-        for place, chance, fit in zip(comparable, chances, supports, strict=True):
+        chances = probabilities(strengths, centres, pixel_m)
+        for place, chance, fit in zip(comparable, chances, strengths, strict=True):
             found[place] = _judged(chance, fit, metres, pixel_m, rules)
     return [one for one in found if one is not None]
 
@@ -120,15 +119,12 @@ def _left_alone(shape: BaseGeometry, grid: Grid) -> Reason | None:
     return None if boundary.intersection(frame).length >= _LEAST_SEEN * boundary.length else Reason.OUTSIDE
 
 
-def _supports(
-    shapes: Sequence[BaseGeometry], scene: Scene, reach: int, tile_px: int, events: Events
-) -> tuple[FloatArray, DoubleArray]:
-    """Return what every outline supports, and its length in pixels; the scene is read tile by tile."""
+def _strengths(shapes: Sequence[BaseGeometry], scene: Scene, reach: int, tile_px: int, events: Events) -> FloatArray:
+    """Return what every outline supports times the root of its length in pixels; the scene is read tile by tile."""
     bounds = shapely.bounds(shapes)
     tiles = (shapely.get_coordinates(shapely.centroid(shapes))[:, ::-1] // tile_px).astype(int)
     order = np.lexsort((tiles[:, 1], tiles[:, 0]))
-    supports = np.zeros((len(shapes), 2 * reach + 1, 2 * reach + 1), np.float32)
-    lengths = np.zeros(len(shapes))
+    strengths = np.zeros((len(shapes), 2 * reach + 1, 2 * reach + 1), np.float32)
     with progress(events, "align", len(shapes), "objects") as running:
         for group in np.split(order, np.flatnonzero(np.diff(tiles[order], axis=0).any(axis=1)) + 1):
             left, top = np.floor(bounds[group, :2].min(axis=0)).astype(int) - reach - 1
@@ -137,10 +133,10 @@ def _supports(
             directions = edge_directions(scene, window)
             for place in group:
                 samples = outline_samples(shapes[place])
-                supports[place] = support(samples, directions, (window.row, window.col), reach)
-                lengths[place] = samples[:, 4].sum()
+                fit = support(samples, directions, (window.row, window.col), reach)
+                strengths[place] = fit * np.float32(math.sqrt(samples[:, 4].sum()))
                 running.advance(1)
-    return supports, lengths
+    return strengths
 
 
 def _judged(chance: FloatArray, fit: FloatArray, metres: DoubleArray, pixel_m: float, rules: AlignRules) -> Shift:
