@@ -26,7 +26,7 @@ import crispmap
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import CrispmapWarning, InputError, ModelError, OutputError, SceneError
 from crispmap.inference.engines.telemetry import import_openvino
-from crispmap.inference.runtimes import equality, export
+from crispmap.inference.runtimes import equality, export, formats
 from crispmap.inference.runtimes.deepness import tiles_for
 from crispmap.inference.runtimes.network import WholeNetwork
 from crispmap.inference.scores import ScoreModels
@@ -138,7 +138,7 @@ def test_a_graph_of_other_weights_is_found_to_differ() -> None:
     network, other = (
         WholeNetwork(ScoreModels(one)) for one in (models()[0], Model(Network(seed=1).eval(), coarse_card()))
     )
-    run = export._runner(other.module())
+    run = formats.runner(other.module())
     (found,) = equality.differences(network, run, run, [("random", equality.random_pixels(network)[1])])
     assert found.torch == 0
     assert found.map is not None

@@ -18,7 +18,7 @@ from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, LabelError
 from crispmap.evaluation.files import ScoringRules, schema_of_map
 from crispmap.geo.area_pieces import AreaPiece, outlines_of
-from crispmap.geo.grid import Grid
+from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import LocalPlane
 from crispmap.labels.mask import is_vector_file, open_labels
 from crispmap.labels.osm import default_schema
@@ -167,9 +167,7 @@ def _areas(pieces: Sequence[AreaPiece], grid: Grid | None, crs: CRS | None) -> l
                 remedy="Give the area as a file of polygons.",
             )
         else:
-            row, col, height, width = piece.window
-            corners = [(col, row), (col + width, row), (col + width, row + height), (col, row + height)]
-            found.append((shapely.Polygon([grid.transform @ corner for corner in corners]), grid.crs))
+            found.append((shapely.Polygon(grid.window(Block(*piece.window)).corners()), grid.crs))
     return [shapely.union_all(_brought(found, crs))] if found else []
 
 

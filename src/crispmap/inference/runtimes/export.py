@@ -24,7 +24,7 @@ from crispmap.inference.runtimes.equality import (
     random_pixels,
     real_pixels,
 )
-from crispmap.inference.runtimes.formats import FormatName, Graph, Run, check_installed, format_of, write_graph
+from crispmap.inference.runtimes.formats import FormatName, Graph, check_installed, format_of, runner, write_graph
 from crispmap.inference.runtimes.network import WholeNetwork
 from crispmap.raster.refs import SceneRef
 from crispmap.raster.targets import check_paths
@@ -134,7 +134,7 @@ def export_network(
     try:
         sides = None if options.size_px else (network.side_px, network.stride_px)
         graph = _graph(module, name, random[0], sides, metadata)
-        found = tuple(differences(network, _runner(module), graph.run, inputs))
+        found = tuple(differences(network, runner(module), graph.run, inputs))
     except (CrispmapError, MemoryError):
         raise
     except Exception as error:  # as many kinds as there are operations
@@ -173,18 +173,6 @@ def _refusal(network: WholeNetwork, name: str, error: Exception) -> InputError:
         expected="a network of operations that the format has",
         remedy="export another, such as unet-lite0 or fcn-rnn",
     )
-
-
-def _runner(module: nn.Module) -> Run:
-    """Return what computes a module on arrays."""
-    import torch
-
-    def run(pixels: FloatArray) -> FloatArray:
-        with torch.inference_mode():
-            values: FloatArray = module(torch.from_numpy(pixels)).numpy()
-        return values
-
-    return run
 
 
 def _metadata(network: WholeNetwork, hashes: Mapping[str, str]) -> dict[str, str]:

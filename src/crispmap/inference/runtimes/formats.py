@@ -16,7 +16,7 @@ from crispmap.inference.engines.telemetry import check_onnx_export, import_onnxr
 from crispmap.types import FloatArray
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.export import ExportedProgram
 
 FormatName: TypeAlias = Literal["onnx", "openvino", "torch"]
@@ -111,12 +111,19 @@ def _torch(program: ExportedProgram, _: Tensor, metadata: Mapping[str, str]) -> 
     content = buffer.getvalue()
     module: Any = torch.export.load(io.BytesIO(content)).module()
 
+    return Graph({".pt2": content}, f"PyTorch {torch.__version__}", runner(module))
+
+
+def runner(module: nn.Module) -> Run:
+    """Return what computes a module on arrays."""
+    import torch
+
     def run(pixels: FloatArray) -> FloatArray:
         with torch.inference_mode():
             values: FloatArray = module(torch.from_numpy(pixels)).numpy()
         return values
 
-    return Graph({".pt2": content}, f"PyTorch {torch.__version__}", run)
+    return run
 
 
 def _onnx_bytes(program: ExportedProgram, example: Tensor, metadata: Mapping[str, str]) -> bytes:
