@@ -23,12 +23,14 @@ def align(
     *,
     max_shift_m: float = 9.0,
     sure: float = 0.5,
+    sizes: bool = True,
     **where: Unpack[Georeference],
 ) -> GeoDataFrame:
     """Return vectors in which every polygon lies where an image shows it, moved by itself where that is sure.
 
-    Geometries of all that is not moved are as they were. Four columns are added: ``align_dx_m`` and ``align_dy_m``,
-    metres east and north that an object was moved, ``align_confidence``, 0..1, and ``align_reason``: aligned, unsure,
+    Geometries of all that is not moved are as they were. Columns are added: ``align_dx_m`` and ``align_dy_m``, metres
+    east and north that an object was moved, ``align_longer_m``, ``align_wider_m`` and ``align_turn_deg``, what its
+    outline was changed by, ``align_confidence``, 0..1, and ``align_reason``: aligned, unsure,
     no support, outside (of the image) or no outline (lines and points).
 
     Args:
@@ -36,6 +38,7 @@ def align(
         image: A file, an array (band, row, col), or a DataArray.
         max_shift_m: How far an object may be off, in metres.
         sure: How probable a shift must be to be made, above 0 and up to 1.
+        sizes: Whether lengths, widths and directions of outlines are fitted too, where those of the file are off.
         **where: Of a numpy array: ``gsd_m``, or ``transform`` and ``crs``.
 
     Raises:
@@ -43,7 +46,7 @@ def align(
         LabelError: If the vectors cannot be read, or the frame has no CRS where the image has one.
         SceneError: If the image cannot be read.
     """
-    rules = AlignRules(max_shift_m, sure)
+    rules = AlignRules(max_shift_m, sure, sizes)
     with scene_of(image, **where) as scene:
         (frame,), _ = aligned_frames([_frame_of(vectors, scene.grid)], scene, rules)
     return frame

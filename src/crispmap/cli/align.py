@@ -25,6 +25,7 @@ class AlignFlags:
     sure: Annotated[
         float, typer.Option(metavar="SHARE", help="Objects are moved where a shift is at least so probable, 0 to 1.")
     ] = 0.5
+    keep_sizes: Annotated[bool, typer.Option("--keep-sizes", help="Move outlines, but do not change them.")] = False
     assume_gsd_m: AssumeGsdOption = None
 
 
@@ -41,16 +42,17 @@ def align(
     """Move every polygon to where the image shows it, each by itself; no precise labels are needed.
 
     The outline of an object is compared with the edges of the image at every shift, and what its neighbours do is
-    weighed in. What is not sure stays where it is; the column align_reason tells why, align_confidence how sure.
-    Layers and columns are kept; lines are not moved.
+    weighed in. Then lengths, widths and directions are fitted where those of the file are off. What is not sure stays
+    where it is; the column align_reason tells why, align_confidence how sure. Layers and columns are kept; lines are
+    not moved.
     """
     from crispmap.labels.align.files import align_file
     from crispmap.labels.align.objects import AlignRules
     from crispmap.labels.reader import LabelOptions
 
     found = align_file(
-        vectors, match.against, out, AlignRules(match.max_shift_m, match.sure), assume_gsd_m=match.assume_gsd_m,
-        options=LabelOptions(**vars(read)), force=force, events=shown_progress(),
+        vectors, match.against, out, AlignRules(match.max_shift_m, match.sure, not match.keep_sizes),
+        assume_gsd_m=match.assume_gsd_m, options=LabelOptions(**vars(read)), force=force, events=shown_progress(),
     )  # fmt: skip
     _show(found, out, as_json)
 

@@ -13,7 +13,6 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from pyproj import CRS
-from shapely.affinity import translate
 
 from crispmap.errors import InputError
 from crispmap.events import SILENT, Events
@@ -30,7 +29,9 @@ from crispmap.labels.translate import near_layers, write_layers
 from crispmap.raster.files import open_scene
 from crispmap.raster.scene import Scene
 
-COLUMNS = ("align_dx_m", "align_dy_m", "align_confidence", "align_reason")
+COLUMNS = (
+    "align_dx_m", "align_dy_m", "align_longer_m", "align_wider_m", "align_turn_deg", "align_confidence", "align_reason"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def align_file(  # noqa: PLR0913 - what a person may choose
     """Write the vectors near a scene, each polygon moved to where the image shows it; say what became of them.
 
     Layers, columns and coordinate systems are kept, and the geometries of all that is not moved. Each object gets
-    ``align_dx_m`` and ``align_dy_m`` (metres east and north that it was moved), ``align_confidence`` (0..1) and
+    ``align_dx_m`` and ``align_dy_m`` (metres east and north that it was moved), ``align_longer_m``, ``align_wider_m``
+    and ``align_turn_deg`` (what its outline was changed by; 0 where only moved), ``align_confidence`` (0..1) and
     ``align_reason``. Objects farther than NEIGHBOURHOOD_M from the scene are left out. Heights are dropped. The file is
     complete or absent.
 
@@ -104,7 +106,7 @@ def align_file(  # noqa: PLR0913 - what a person may choose
 def aligned_frames(
     frames: Sequence[gpd.GeoDataFrame], scene: Scene, rules: AlignRules, events: Events = SILENT
 ) -> tuple[list[gpd.GeoDataFrame], Alignment]:
-    """Return frames with what is sure moved and the four columns of ``COLUMNS``, and what became of all objects.
+    """Return frames with what is sure moved and the columns of ``COLUMNS``, and what became of all objects.
 
     Raises:
         InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
@@ -138,13 +140,20 @@ def _moved(layer: gpd.GeoDataFrame, pixels: Geometries, shifts: Sequence[Shift],
     found = np.array(layer.geometry, dtype=object)
     for place, one in enumerate(shifts):
         if one.reason is Reason.ALIGNED:
-            found[place] = shapely.transform(translate(pixels[place], one.cols, one.rows), placed)
+            found[place] = shapely.transform(one.of(pixels[place]), placed)
     return found
 
 
 def _with_columns(layer: gpd.GeoDataFrame, pixels: Geometries, shifts: Sequence[Shift], grid: Grid) -> gpd.GeoDataFrame:
     """Return a layer with what is sure moved, and what is known of every object in columns."""
     shapes = _moved(layer, pixels, shifts, grid)
-    values = zip(*((one.dx_m, one.dy_m, one.confidence, one.reason.value) for one in shifts), strict=True)
+    values = zip(*map(_values, shifts), strict=True)
     told = dict(zip(COLUMNS, map(list, values), strict=True))
     return layer.set_geometry(gpd.GeoSeries(shapes, layer.index, layer.crs)).assign(**told)
+
+
+def _values(one: Shift) -> tuple[float | str, ...]:
+    """Return what ``COLUMNS`` say of an object."""
+    stretch = one.stretch
+    outline = (stretch.longer_m, stretch.wider_m, stretch.turn_deg)
+    return one.dx_m, one.dy_m, *outline, one.confidence, one.reason.value

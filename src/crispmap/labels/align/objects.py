@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -17,9 +17,10 @@ from crispmap.geo.grid import Block, Grid
 from crispmap.geo.local_plane import metres_per_pixel
 from crispmap.labels.align.edges import edge_directions, outline_samples, support
 from crispmap.labels.align.field import probabilities
+from crispmap.labels.align.sizes import UNCHANGED, Stretch, stretches_of
 from crispmap.labels.offset import reach_px
 from crispmap.raster.scene import Scene
-from crispmap.types import DoubleArray, FloatArray
+from crispmap.types import CountArray, DoubleArray, FloatArray
 
 TILE_PX = 1024
 LARGEST_PX = 2048  # objects of longer sides are left where they are
@@ -40,7 +41,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class AlignRules:
-    """How far objects may be off, and how sure a shift must be to be made.
+    """How far objects may be off, how sure a shift must be to be made, and whether outlines change beside.
 
     Raises:
         InputError: If ``sure`` is no probability.
@@ -48,6 +49,7 @@ class AlignRules:
 
     max_shift_m: float = 9.0
     sure: float = 0.5
+    sizes: bool = True  # lengths, widths and directions of outlines are fitted too
 
     def __post_init__(self) -> None:
         if not 0 < self.sure <= 1:
@@ -58,12 +60,17 @@ class AlignRules:
 class Shift:
     """What is known of the shift of one object, and whether it is made."""
 
-    dx_m: float  # metres to the east that the object is moved; 0 unless it is aligned
+    dx_m: float  # metres to the east that the centroid is moved; 0 unless it is aligned
     dy_m: float  # to the north
     confidence: float  # 0..1: the probability that the object belongs within 0.6 m of the likeliest shift
     reason: Reason
     cols: float  # what it is moved by in pixels of the scene
     rows: float
+    stretch: Stretch = UNCHANGED
+
+    def of(self, shape: BaseGeometry) -> BaseGeometry:
+        """Return a geometry, in pixels of the scene, moved and stretched by this."""
+        return self.stretch.of(shape, self.cols, self.rows)
 
 
 def shifts_of(
@@ -74,7 +81,7 @@ def shifts_of(
     tile_px: int = TILE_PX,
     events: Events = SILENT,
 ) -> list[Shift]:
-    """Return the shift of every object, found for all together.
+    """Return the shift and the stretch of every object, found for all together.
 
     Nothing is moved that is not sure. The result does not depend on ``tile_px``. Memory is that of a tile and 30 kB an
     object, with 30 pixels of reach.
@@ -97,14 +104,16 @@ def shifts_of(
             found[place] = _stays(reason)
     if comparable:
         some = [shapes[place] for place in comparable]
-        strengths = _strengths(some, scene, reach, tile_px, events)
+        groups = _by_tile(some, tile_px)
+        strengths = _strengths(some, groups, scene, reach, events)
         metres = metres_per_pixel(scene.grid)
         centres = shapely.get_coordinates(shapely.centroid(some)) @ metres.T
         pixel_m = math.sqrt(abs(float(np.linalg.det(metres))))
         chances = probabilities(strengths, centres, pixel_m)
         for place, chance, fit in zip(comparable, chances, strengths, strict=True):
             found[place] = _judged(chance, fit, metres, pixel_m, rules)
-    return [one for one in found if one is not None]
+    shifts = [one for one in found if one is not None]
+    return _stretched(shapes, shifts, scene, tile_px) if rules.sizes else shifts
 
 
 def _left_alone(shape: BaseGeometry, grid: Grid) -> Reason | None:
@@ -119,14 +128,40 @@ def _left_alone(shape: BaseGeometry, grid: Grid) -> Reason | None:
     return None if boundary.intersection(frame).length >= _LEAST_SEEN * boundary.length else Reason.OUTSIDE
 
 
-def _strengths(shapes: Sequence[BaseGeometry], scene: Scene, reach: int, tile_px: int, events: Events) -> FloatArray:
-    """Return what every outline supports times the root of its length in pixels; the scene is read tile by tile."""
-    bounds = shapely.bounds(shapes)
+def _by_tile(shapes: Sequence[BaseGeometry], tile_px: int) -> list[CountArray]:
+    """Return the places of shapes whose centroids lie in the same square of the scene, tile by tile."""
     tiles = (shapely.get_coordinates(shapely.centroid(shapes))[:, ::-1] // tile_px).astype(int)
     order = np.lexsort((tiles[:, 1], tiles[:, 0]))
+    return np.split(order, np.flatnonzero(np.diff(tiles[order], axis=0).any(axis=1)) + 1)
+
+
+def _stretched(shapes: Sequence[BaseGeometry], shifts: Sequence[Shift], scene: Scene, tile_px: int) -> list[Shift]:
+    """Return shifts with how the outlines of objects that are moved change beside."""
+    made = [place for place, one in enumerate(shifts) if one.reason is Reason.ALIGNED]
+    found = list(shifts)
+    if not made:
+        return found
+    metres = metres_per_pixel(scene.grid)
+    moved = [shifts[place].of(shapes[place]) for place in made]
+    stretches = stretches_of(moved, _by_tile(moved, tile_px), scene, metres)
+    for place, stretch in zip(made, stretches, strict=True):
+        dx_m, dy_m = metres @ [stretch.cols, stretch.rows]
+        one = shifts[place]
+        found[place] = replace(
+            one, dx_m=one.dx_m + float(dx_m), dy_m=one.dy_m + float(dy_m), stretch=stretch,
+            cols=one.cols + stretch.cols, rows=one.rows + stretch.rows,
+        )  # fmt: skip
+    return found
+
+
+def _strengths(
+    shapes: Sequence[BaseGeometry], groups: Sequence[CountArray], scene: Scene, reach: int, events: Events
+) -> FloatArray:
+    """Return what every outline supports times the root of its length in pixels; the scene is read group by group."""
+    bounds = shapely.bounds(shapes)
     strengths = np.zeros((len(shapes), 2 * reach + 1, 2 * reach + 1), np.float32)
     with progress(events, "align", len(shapes), "objects") as running:
-        for group in np.split(order, np.flatnonzero(np.diff(tiles[order], axis=0).any(axis=1)) + 1):
+        for group in groups:
             left, top = np.floor(bounds[group, :2].min(axis=0)).astype(int) - reach - 1
             right, bottom = np.ceil(bounds[group, 2:].max(axis=0)).astype(int) + reach + 1
             window = Block(int(top), int(left), int(bottom - top), int(right - left))

@@ -178,6 +178,7 @@ class AlignSection(Section):
 
     max_shift_m: Positive = key("how far an object may be off, in metres: above 0", 9.0)
     sure: Annotated[float, Field(gt=0, le=1)] = key("how probable a shift must be to be made: above 0, up to 1", 0.5)
+    sizes: bool = key("whether lengths, widths and directions of outlines are fitted too: true or false", True)
 
 
 def _section_of_true(value: Any) -> Any:
