@@ -16,6 +16,7 @@ from crispmap.files.archive import archive_remedy
 from crispmap.files.vector_file import layer_info, reading, reason_shown, vector_name
 from crispmap.geo.crs import crs_name
 from crispmap.labels.layers import IN_ARCHIVES, drawn_layers
+from crispmap.labels.outlines_as_text import TextOutlines, text_outlines
 from crispmap.labels.reader import PARQUET_SUFFIXES
 
 VECTOR_SUFFIXES = (".geojson", ".shp", ".fgb", ".kml", ".gml", ".osm", ".pbf", *PARQUET_SUFFIXES)  # never rasters
@@ -55,6 +56,9 @@ def describe_vectors(path: str | Path) -> VectorFacts:
     if suffix_of(path) in PARQUET_SUFFIXES:
         tables = (one.loaded for one in drawn_layers(Path(path)))
         return VectorFacts(shown(path), tuple(_facts_of_table(table) for table in tables if table is not None))
+    text = text_outlines(Path(path))
+    if text is not None:
+        return VectorFacts(shown(path), (_facts_of_text(text),))
     try:
         with reading(path):
             layers = tuple(_facts_of_layer(path, str(name)) for name, _ in pyogrio.list_layers(vector_name(path)))
@@ -90,3 +94,9 @@ def _facts_of_table(frame: gpd.GeoDataFrame) -> LayerFacts:
         bounds=tuple(float(value) for value in frame.total_bounds) if len(frame) else None,
         fields=tuple(frame.columns.drop(frame.geometry.name)),
     )
+
+
+def _facts_of_text(text: TextOutlines) -> LayerFacts:
+    found, crs = text.facts, text.crs
+    types = ", ".join(found.types) or None
+    return LayerFacts(None, types, found.features, None if crs is None else crs_name(crs), found.box, text.columns)

@@ -23,7 +23,7 @@ from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Grid
 from crispmap.labels import tags
 from crispmap.labels.geometry import is_line, is_point, single_parts
-from crispmap.labels.layers import Box, VectorLayer, drawn_layers, grid_box, layer_box
+from crispmap.labels.layers import OVERPASS_REMEDY, Box, VectorLayer, drawn_layers, grid_box, layer_box
 from crispmap.labels.left_out import LeftOut, Reason
 from crispmap.labels.nearby import NearFeatures, read_near
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions
@@ -258,7 +258,9 @@ def _require_any(near: NearFeatures, layers: list[VectorLayer], grid: Grid | Non
         raise LabelError(
             f"{layers[0].file} holds no feature.",
             expected="polygons or lines",
-            remedy="Check the file and, where it has several, the layer.",
+            remedy=OVERPASS_REMEDY
+            if suffix_of(layers[0].path) == ".osm"
+            else "Check the file and, where it has several, the layer.",
         )
     raise _off_scene(layers, grid, assumed)
 
