@@ -26,7 +26,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 _ARGUMENT = re.compile(
-    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|balance|bands|block_px|buffer_m|by|classes|confidence|date_from|date_tag|dates|"
+    r"(?<![\w.-])(all_as|against|assume_crs|assume_gsd_m|balance|bands|block_px|buffer_m|by|classes|class_column|confidence|date_from|date_tag|dates|"
     r"device|encoding|extent|fit_area|force|format|full_scale|gsd_m|halo_px|kind|layer|lowest|max_nodata|max_shift_m|"
     r"memory_bytes|method|nodata|nodata_tolerance|out|out_nodata|overlap|overlapping_regions|pan_band|period|precision|preset|"
     r"recalibrated|refiner|reflectance|restart|resume|scene|scheduler|sensor|size_px|split_block_px|standard_error|"

@@ -89,6 +89,11 @@ class TextOutlines:
         frame = pd.concat([pd.DataFrame(part) for part in parts]) if parts else pd.DataFrame({"geometry": []})
         return gpd.GeoDataFrame(frame, geometry="geometry", crs=self.crs)
 
+    def first(self, wanted: Sequence[str] | None = None) -> gpd.GeoDataFrame:
+        """Return the first _CHUNK features; see ``read``."""
+        none = gpd.GeoDataFrame({"geometry": []}, geometry="geometry", crs=self.crs)
+        return next(self._parts(wanted), none)
+
     @cached_property
     def facts(self) -> TextFacts:
         """Count, extent and types of the features of the whole file."""

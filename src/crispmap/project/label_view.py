@@ -1,0 +1,114 @@
+"""What the labels of a project hold on its scenes, looked at before any training, and drawn as a small picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crispmap.classes import ClassSchema
+from crispmap.errors import CrispmapError, InputError
+from crispmap.files.address import is_address
+from crispmap.files.atomic import check_free, write_atomically
+from crispmap.labels.survey import LabelSurvey, survey_labels
+from crispmap.project.file import Project, ProjectScene
+from crispmap.project.inputs import label_options
+from crispmap.raster.files import open_scene
+from crispmap.raster.resample import ResampledScene
+from crispmap.raster.scene import SceneReader
+from crispmap.report.pictures.maps import class_rgb
+from crispmap.report.pictures.photos import ByteArray, every, rgb_preview, thinning
+from crispmap.report.pictures.strip import strip_png
+
+LABELS_PICTURE = "labels.png"
+
+_TILE_PX = 362  # two of them, side by side, are as wide as a page
+_MOST_SCENE_PX = 400_000_000  # a larger scene takes minutes to read for a small picture: it is drawn grey
+_GREY = 128
+
+
+@dataclass(frozen=True, eq=False)
+class LabelsOfScene:
+    """The labels or the reference of one scene, looked at."""
+
+    scene: ProjectScene
+    use: str  # "labels" or "reference"
+    survey: LabelSurvey | None  # None where they cannot be used
+    error: CrispmapError | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the pixels as plain values."""
+        found = {} if self.survey is None else self.survey.to_dict()
+        return {"scene": self.scene.name, "for": self.use, **found}
+
+
+def labels_of(project: Project) -> list[LabelsOfScene]:
+    """Return what is found in all labels and references on a disk that a project names; none of a data set."""
+    return (
+        [] if project.data_set is not None else [one for scene in project.scenes for one in _of_scene(project, scene)]
+    )
+
+
+def _of_scene(project: Project, scene: ProjectScene) -> Iterator[LabelsOfScene]:
+    sections = {"labels": scene.labels, "reference": scene.reference}
+    named = {use: one for use, one in sections.items() if one is not None and not is_address(one.path)}
+    if not named or any(is_address(path) for path in scene.images.values()):
+        return
+    for use, section in named.items():
+        try:
+            with open_scene(scene.ref) as opened:
+                grid, turn = opened.grid, opened.turn
+            options = replace(label_options(section), turn=turn)
+            yield LabelsOfScene(scene, use, survey_labels(section.path, project.schema, grid, options))
+        except CrispmapError as error:
+            yield LabelsOfScene(scene, use, None, error)
+
+
+def write_labels_picture(
+    path: str | Path, found: Sequence[LabelsOfScene], schema: ClassSchema, *, force: bool = False
+) -> Path:
+    """Write a small picture of scenes beside their labels, a row for each; return its path.
+
+    Raises:
+        InputError: If no labels were found that can be drawn.
+        OutputError: If the file exists and ``force`` is not given, or cannot be written.
+    """
+    target = check_free(path, force=force)
+    rows = [(one.scene, one.survey) for one in found if one.survey is not None]
+    if not rows:
+        raise InputError(
+            "There are no labels to draw.", expected="a project whose scene and labels lie on a disk and can be read",
+            remedy="Give its project file, and correct the problems that are shown for it.",
+        )  # fmt: skip
+    pictures = [[_preview(scene), class_rgb(every(survey.ids, _TILE_PX), schema)] for scene, survey in rows]
+    legend = [(_entry(one.name, index, [survey for _, survey in rows]), one.rgb) for index, one in enumerate(schema)]
+    headings = ("scene", "labels" if len(rows) == 1 else "labels, reference")
+    write_atomically(target, strip_png(pictures, headings, legend, tile_px=_TILE_PX))
+    return target
+
+
+def _entry(name: str, index: int, surveys: Sequence[LabelSurvey]) -> str:
+    """Return the legend of a class: its name, and its share where there is one picture of labels."""
+    return name if len(surveys) > 1 else f"{name} {100 * surveys[0].classes[index].share:.3g} %"
+
+
+def _preview(scene: ProjectScene) -> ByteArray:
+    """Return a scene as a picture of a tile's size, uint8 (3, row, col)."""
+    with open_scene(scene.ref) as opened:
+        n = thinning(opened.grid.shape, _TILE_PX)
+        if opened.grid.height * opened.grid.width > _MOST_SCENE_PX:
+            height, width = opened.grid.resampled(n, n).shape
+            return np.full((3, height, width), _GREY, np.uint8)
+        if n == 1:
+            return _read(opened)
+        with closing(ResampledScene(opened, n, n)) as thinned:
+            return _read(thinned)
+
+
+def _read(scene: SceneReader) -> ByteArray:
+    pixels, valid = scene.read(scene.grid.block)
+    return rgb_preview(pixels, valid=valid)
