@@ -121,14 +121,12 @@ def _show_labels(path: Path) -> None:
     from crispmap.project.label_view import LABELS_PICTURE, labels_of, write_labels_picture
     from crispmap.project.problems import in_keys
 
-    project = load_project(path)
+    project = load_project(path, check_files=False)
     found = labels_of(project)
     for one in found:
         if one.error is not None:
-            remedy = in_keys(one.error.remedy)
-            warnings.warn(
-                f"The {one.use} cannot be used yet: {one.error.given} {remedy}", CrispmapWarning, stacklevel=1
-            )
+            text = f"The {one.use} cannot be used yet: {one.error.given.rstrip('.')}. {in_keys(one.error.remedy)}"
+            warnings.warn(text, CrispmapWarning, stacklevel=1)
         elif one.survey is not None:
             for line in one.survey.lines():
                 notify(line)

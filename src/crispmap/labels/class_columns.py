@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from crispmap.classes import tag_values
-from crispmap.errors import InputError, LabelError
+from crispmap.errors import CrispmapWarning, InputError, LabelError
 from crispmap.labels.layers import VectorLayer, drawn_layers, read_layer
 from crispmap.labels.proposal import BACKGROUND, ProposedClasses, named_classes
 from crispmap.labels.tags import match_columns
@@ -137,7 +138,9 @@ def _is_fraction(text: str) -> bool:
 
 def columns_or_none(path: Path) -> list[ColumnValues]:
     """Return what ``class_columns`` does, and nothing for a file that cannot be read: others tell of that, in full."""
-    try:
-        return class_columns(path)
-    except LabelError:
-        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CrispmapWarning)
+        try:
+            return class_columns(path)
+        except LabelError:
+            return []

@@ -55,8 +55,8 @@ def labels_of(project: Project) -> list[LabelsOfScene]:
 
 def _of_scene(project: Project, scene: ProjectScene) -> Iterator[LabelsOfScene]:
     sections = {"labels": scene.labels, "reference": scene.reference}
-    named = {use: one for use, one in sections.items() if one is not None and not is_address(one.path)}
-    if not named or any(is_address(path) for path in scene.images.values()):
+    named = {use: one for use, one in sections.items() if one is not None and _is_here(one.path)}
+    if not named or not all(map(_is_here, scene.images.values())):
         return
     for use, section in named.items():
         try:
@@ -66,6 +66,10 @@ def _of_scene(project: Project, scene: ProjectScene) -> Iterator[LabelsOfScene]:
             yield LabelsOfScene(scene, use, survey_labels(section.path, project.schema, grid, options))
         except CrispmapError as error:
             yield LabelsOfScene(scene, use, None, error)
+
+
+def _is_here(path: Path) -> bool:
+    return not is_address(path) and path.exists()
 
 
 def write_labels_picture(
@@ -87,7 +91,9 @@ def write_labels_picture(
     pictures = [[_preview(scene), class_rgb(every(survey.ids, _TILE_PX), schema)] for scene, survey in rows]
     legend = [(_entry(one.name, index, [survey for _, survey in rows]), one.rgb) for index, one in enumerate(schema)]
     headings = ("scene", "labels" if len(rows) == 1 else "labels, reference")
-    write_atomically(target, strip_png(pictures, headings, legend, tile_px=_TILE_PX))
+    longest = max(max(picture.shape[1:]) for row in pictures for picture in row)
+    side = longest * max(1, _TILE_PX // longest)  # small scenes enlarged by whole pixels, within the page
+    write_atomically(target, strip_png(pictures, headings, legend, tile_px=side))
     return target
 
 

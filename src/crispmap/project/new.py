@@ -157,7 +157,7 @@ def _of_column(labels: Path | None, column: str, classes: Sequence[str] | None) 
         raise InputError(
             f"The classes are to be those of column {column}, without vectors on a disk or beside names of classes.",
             expected="labels in a vector file, and either its column of classes or their names",
-            remedy="Give the vectors as labels=, and leave classes= out.",
+            remedy="Name vectors as labels, and leave classes= out.",
         )
     return classes_of_column(labels, column)
 
