@@ -82,7 +82,7 @@ class LabelSurvey:
             rest.append(f"{number_of(self.elsewhere, 'feature')} outside the scene")
         if self.invalid:
             rest.append(f"{number_of(self.invalid, 'invalid polygon')}, repaired")
-        rest += [f"{number_of(count, 'feature')} {reason}, left out" for reason, count in self._left_out().items()]
+        rest += [f"features left out: {count} {reason}" for reason, count in self._left_out().items()]
         if self.other_crs:
             rest.append(f"reprojected from {self.crs}")
         return [f"On the scene, {self.file} shows:", *rows, *(f"  {one}" for one in rest)]
