@@ -21,12 +21,12 @@ from crispmap.raster.files import open_scene
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import SceneReader
 from crispmap.report.pictures.maps import class_rgb
-from crispmap.report.pictures.photos import ByteArray, every, rgb_preview, thinning
+from crispmap.report.pictures.photos import ByteArray, rgb_preview, thinning
 from crispmap.report.pictures.strip import strip_png
 
 LABELS_PICTURE = "labels.png"
 
-_TILE_PX = 362  # two of them, side by side, are as wide as a page
+_PAGE_PX, _GAP_PX = 740, 8  # the width of the picture, and between its tiles
 _MOST_SCENE_PX = 400_000_000  # a larger scene takes minutes to read for a small picture: it is drawn grey
 _GREY = 128
 
@@ -75,37 +75,61 @@ def _is_here(path: Path) -> bool:
 def write_labels_picture(
     path: str | Path, found: Sequence[LabelsOfScene], schema: ClassSchema, *, force: bool = False
 ) -> Path:
-    """Write a small picture of scenes beside their labels, a row for each; return its path.
+    """Write a small picture, a row for each scene: it, its labels and its reference; return its path.
 
     Raises:
         InputError: If no labels were found that can be drawn.
         OutputError: If the file exists and ``force`` is not given, or cannot be written.
     """
     target = check_free(path, force=force)
-    rows = [(one.scene, one.survey) for one in found if one.survey is not None]
+    rows = _rows(found)
     if not rows:
         raise InputError(
             "There are no labels to draw.", expected="a project whose scene and labels lie on a disk and can be read",
             remedy="Give its project file, and correct the problems that are shown for it.",
         )  # fmt: skip
-    pictures = [[_preview(scene), class_rgb(every(survey.ids, _TILE_PX), schema)] for scene, survey in rows]
-    legend = [(_entry(one.name, index, [survey for _, survey in rows]), one.rgb) for index, one in enumerate(schema)]
-    headings = ("scene", "labels" if len(rows) == 1 else "labels, reference")
+    uses = list(dict.fromkeys(use for surveys in rows.values() for use in surveys))
+    tile_px = (_PAGE_PX - _GAP_PX) // (1 + len(uses)) - _GAP_PX
+    pictures = []
+    for name, scene in {one.scene.name: one.scene for one in found if one.survey is not None}.items():
+        preview = _preview(scene, tile_px)
+        drawn = [_drawn(rows[name].get(use), preview.shape[1:], schema) for use in uses]
+        pictures.append([preview, *drawn])
+    several = len(rows) > 1 or len(uses) > 1
+    first = next(iter(next(iter(rows.values())).values()))
+    legend = [
+        (one.name if several else f"{one.name} {100 * first.classes[index].share:.3g} %", one.rgb)
+        for index, one in enumerate(schema)
+    ]
     longest = max(max(picture.shape[1:]) for row in pictures for picture in row)
-    side = longest * max(1, _TILE_PX // longest)  # small scenes enlarged by whole pixels, within the page
-    write_atomically(target, strip_png(pictures, headings, legend, tile_px=side))
+    side = longest * max(1, tile_px // longest)  # small scenes enlarged by whole pixels, within the page
+    write_atomically(target, strip_png(pictures, ("scene", *uses), legend, tile_px=side))
     return target
 
 
-def _entry(name: str, index: int, surveys: Sequence[LabelSurvey]) -> str:
-    """Return the legend of a class: its name, and its share where there is one picture of labels."""
-    return name if len(surveys) > 1 else f"{name} {100 * surveys[0].classes[index].share:.3g} %"
+def _rows(found: Sequence[LabelsOfScene]) -> dict[str, dict[str, LabelSurvey]]:
+    """Return what can be drawn: by the name of the scene, and by what it is for."""
+    rows: dict[str, dict[str, LabelSurvey]] = {}
+    for one in found:
+        if one.survey is not None:
+            rows.setdefault(one.scene.name, {})[one.use] = one.survey
+    return rows
 
 
-def _preview(scene: ProjectScene) -> ByteArray:
+def _drawn(survey: LabelSurvey | None, shape: tuple[int, ...], schema: ClassSchema) -> ByteArray:
+    """Return labels as a picture of a shape, uint8 (3, row, col): white where there are none."""
+    if survey is None:
+        return np.full((3, *shape), 255, np.uint8)
+    rows, cols = (
+        (np.arange(count) * side + side // 2) // count for count, side in zip(shape, survey.ids.shape, strict=True)
+    )
+    return class_rgb(survey.ids[np.ix_(rows, cols)], schema)
+
+
+def _preview(scene: ProjectScene, tile_px: int) -> ByteArray:
     """Return a scene as a picture of a tile's size, uint8 (3, row, col)."""
     with open_scene(scene.ref) as opened:
-        n = thinning(opened.grid.shape, _TILE_PX)
+        n = thinning(opened.grid.shape, tile_px)
         if opened.grid.height * opened.grid.width > _MOST_SCENE_PX:
             height, width = opened.grid.resampled(n, n).shape
             return np.full((3, height, width), _GREY, np.uint8)
