@@ -114,9 +114,9 @@ def test_a_raster_in_a_folder_of_an_archive_is_named(tmp_path: Path) -> None:
         open_dataset(tmp_path / "z.zip")
 
 
-def test_well_known_text_in_a_table_says_how_to_convert_it(tmp_path: Path) -> None:
+def test_a_table_whose_column_holds_no_geometry_says_how_to_convert_others(tmp_path: Path) -> None:
     path = tmp_path / "gob.csv"
-    path.write_text(f'latitude,geometry,code\n45.5,"{BOX.wkt}",x\n')
+    path.write_text("latitude,geometry,code\n45.5,Polygon,x\n")
     assert is_vector_file(path)
     with pytest.raises(LabelError, match=r"gob\.csv is a table .*latitude, geometry, code") as error:
         read_vectors(path, CHURCH)

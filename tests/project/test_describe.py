@@ -73,7 +73,9 @@ def test_the_kind_of_a_file_is_found_and_the_command_prints_the_same(
     assert next(iter(facts.to_dict())) == "kind"
     printed = json.loads(CliRunner().invoke(app, ["info", str(files / name), "--json"]).stdout)
     assert ("problems" in printed) == (kind == "project")  # for which scenes are opened
-    printed.pop("problems", None)
+    assert ("labels" in printed) == (kind == "project")  # likewise
+    for key in ("problems", "labels"):
+        printed.pop(key, None)
     assert printed == json.loads(json.dumps(facts.to_dict(), default=str))
 
 

@@ -9,11 +9,16 @@ import pytest
 import rasterio
 import torch
 
+from crispmap.data.training_data import learned_and_held_out
 from crispmap.errors import InputError, ModelError, OutputError, ProjectError
+from crispmap.inference.engines import EngineChoice
+from crispmap.inference.scores import ScoreModels, score_raster
 from crispmap.metrics import ConfusionMatrix
 from crispmap.models.file import load_model, model_hash, read_card
 from crispmap.project.compare.methods import Method, default_methods, missing_for, own_method, parse_methods, project_of
 from crispmap.project.file import FinetuneSection, load_project
+from crispmap.project.finetuning_check import FinetuningCheck, check_finetuning
+from crispmap.project.inputs import open_sources
 from crispmap.project.results import RETHRESHOLDED, evaluate_project
 from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, predict_project, train_project
 from crispmap.project.training import coarse_settings, finetuning_settings
@@ -60,6 +65,35 @@ def test_it_goes_on_from_the_coarse_network_with_half_of_the_steps_at_a_fifth_of
     assert len(card.provenance["class_biases"]) == 3
     assert load_project(finetuned).finetune == FinetuneSection(max_steps=4)
     assert FinetuneSection().settings(load_project(finetuned).coarse, 0).max_steps == 3
+
+
+def test_before_and_after_are_compared_on_the_held_out_ground(finetuned: Path) -> None:
+    products, project = Products(finetuned / "hamlet"), load_project(finetuned)
+    models = products.coarse_model, products.finetuned_model
+    with open_sources(project) as data:
+        found = check_finetuning(data, project, models, "cpu")
+        same = check_finetuning(data, project, (models[0], models[0]), "cpu")
+        _, held = learned_and_held_out(data, "refiner", gsd_m=data.gsd_m)
+        expected = []
+        for model in models:
+            matrix = ConfusionMatrix(project.schema.names)
+            for piece in held:
+                network = ScoreModels(load_model(model, kind="coarse"))
+                raster = score_raster(piece.image, network, None, engine=EngineChoice("torch", device="cpu"))
+                scores, _ = raster.read(piece.area.block)
+                ids = np.where(piece.area.mask(piece.area.block), piece.labels.read(piece.area.block), 255)
+                matrix.update(scores.argmax(axis=0).astype(np.uint8), ids.astype(np.uint8))
+            expected.append(matrix.mean_iou)
+    assert found is not None
+    assert same is not None
+    assert (found.before, found.after) == pytest.approx(tuple(expected))
+    assert same.before == same.after == found.before
+
+
+def test_a_network_made_worse_is_said_loudly() -> None:
+    assert FinetuningCheck(0.72, 0.62).text.startswith("WARNING")
+    assert "72.0 before, 62.0 after" in FinetuningCheck(0.72, 0.62).text
+    assert "WARNING" not in FinetuningCheck(0.72, 0.72).text
 
 
 def test_every_map_is_scored_and_the_refiner_works_on_the_fine_tuned_scores(finetuned: Path) -> None:

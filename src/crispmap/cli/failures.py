@@ -27,12 +27,12 @@ TERMINATED = 143
 
 _ARGUMENT = re.compile(
     r"(?<![\w.-])("
-    r"against|all_as|assume_crs|assume_gsd_m|balance|bands|block_px|buffer_m|by|classes|confidence|"
-    r"date_from|date_tag|dates|device|encoding|extent|fit_area|force|format|full_scale|gsd_m|halo_px|"
-    r"kind|layer|lowest|max_nodata|max_shift_m|memory_bytes|method|nodata|nodata_tolerance|out|"
-    r"out_nodata|overlap|overlapping_regions|pan_band|period|precision|preset|recalibrated|refiner|"
-    r"reflectance|restart|resume|scene|scheduler|sensor|size_px|split_block_px|standard_error|start|"
-    r"threshold|tolerance|unknown|verify_seams|weights|workers"
+    r"against|all_as|assume_crs|assume_gsd_m|balance|bands|block_px|buffer_m|by|class_column|classes|"
+    r"confidence|date_from|date_tag|dates|device|encoding|extent|fit_area|force|format|full_scale|"
+    r"gsd_m|halo_px|kind|layer|lowest|max_nodata|max_shift_m|memory_bytes|method|nodata|"
+    r"nodata_tolerance|out|out_nodata|overlap|overlapping_regions|pan_band|period|precision|preset|"
+    r"recalibrated|refiner|reflectance|restart|resume|scene|scheduler|sensor|size_px|split_block_px|"
+    r"standard_error|start|threshold|tolerance|unknown|verify_seams|weights|workers"
     r")"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"
 )

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crispmap.cli.console import print_json, print_line
+from crispmap.cli.console import notify, print_json, print_line
+from crispmap.cli.options import ForceOption
+from crispmap.errors import InputError
+from crispmap.files.atomic import check_free
+
+if TYPE_CHECKING:
+    from crispmap.project.describe import FileFacts
+    from crispmap.project.label_view import LabelsOfScene
 
 _FILE = "A scene, class map, model, vector or project file; or the address of a raster or vectors."
 
@@ -19,10 +27,16 @@ def info(
     as_stac: Annotated[
         bool, typer.Option("--stac", help="Print the STAC item of a class map or a model, as JSON.")
     ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw the scenes of a project beside their labels.")
+    ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Show what a file holds: a scene, a class map, a model, vectors or a project."""
     from crispmap.project.describe import ProjectFacts, describe
 
+    if picture is not None:
+        check_free(picture, force=force)
     if as_stac:
         from crispmap.catalogue.folder import item_of_file
 
@@ -30,14 +44,43 @@ def info(
         return
     found = describe(file)
     facts = found.to_dict()
+    looked_at: list[LabelsOfScene] = []
     if isinstance(found, ProjectFacts):
+        from crispmap.project.label_view import labels_of
         from crispmap.project.problems import problems_of
 
         facts["problems"] = [vars(one) for one in problems_of(found.project)]
+        looked_at = labels_of(found.project)
     if as_json:
-        print_json(facts)
+        print_json({**facts, **({"labels": [one.to_dict() for one in looked_at]} if looked_at else {})})
     else:
         _print_facts(facts)
+        _print_labels(looked_at)
+    if picture is not None:
+        _draw(picture, found, looked_at, force)
+
+
+def _print_labels(looked_at: Sequence[LabelsOfScene]) -> None:
+    from crispmap.labels.survey import empty_class_advice
+
+    for one in looked_at:
+        if one.survey is not None:
+            for line in one.survey.lines():
+                print_line(line)
+            if one.survey.empty_classes:
+                print_line(f"  {empty_class_advice(one.survey.empty_classes, one.survey.file)}")
+
+
+def _draw(picture: Path, found: FileFacts, looked_at: Sequence[LabelsOfScene], force: bool) -> None:
+    from crispmap.project.describe import ProjectFacts
+    from crispmap.project.label_view import write_labels_picture
+
+    if not isinstance(found, ProjectFacts):
+        raise InputError(
+            f"A picture is asked for of a file that is no project: {found.kind}.", expected="a project file",
+            remedy="Give the project file, or leave --picture out.",
+        )  # fmt: skip
+    notify(f"Drawn as {write_labels_picture(picture, looked_at, found.project.schema, force=force)}.")
 
 
 def _print_facts(facts: dict[str, Any], indent: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 
 from crispmap.cli.console import notify
 from crispmap.cli.options import ForceOption, grouped, quoted, words_of
-from crispmap.errors import InputError
+from crispmap.errors import CrispmapWarning, InputError
 
 _Path = Path | None
 _Patterns = list[str] | None
@@ -54,21 +55,34 @@ def init(
             "building,road. Of a data set, names for all of its classes.",
         ),
     ] = None,
+    class_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="The column of the labels, vectors, whose values are the classes, in place of names."
+        ),
+    ] = None,
     force: ForceOption = False,
 ) -> None:
     """Write a project file to fill in, with areas proposed for the scene where one is given.
+
+    What of each class the labels hold on the scene is shown, and drawn as labels.png beside the file.
 
     For a data set the file is complete: its classes, and which images train, validate and test.
     """
     names = None if classes is None else words_of(classes)
     if many != DataSetFlags():
         _check_alone(one, many)
+        if class_column is not None:
+            raise InputError(
+                "A column of classes is given for a data set.", expected="a scene and vectors",
+                remedy="Leave --class-column out: masks say their classes by values or colours.",
+            )  # fmt: skip
         _init_data_set(folder, many, names, force)
     else:
-        _init_scene(folder, one, names, force)
+        _init_scene(folder, one, names, class_column, force)
 
 
-def _init_scene(folder: Path, one: SceneFlags, names: list[str] | None, force: bool) -> None:
+def _init_scene(folder: Path, one: SceneFlags, names: list[str] | None, class_column: str | None, force: bool) -> None:
     from crispmap.project.file.template import ProjectInputs
     from crispmap.project.new import create_project
 
@@ -78,12 +92,63 @@ def _init_scene(folder: Path, one: SceneFlags, names: list[str] | None, force: b
             remedy="Give one, then list the others under scenes: in the project file, as the guide shows.",
         )  # fmt: skip
     inputs = ProjectInputs(one.scene[0] if one.scene else None, one.labels, one.reference)
-    project = create_project(folder, inputs, classes=names, force=force)
+    look = inputs.scene is not None and (inputs.labels or inputs.reference) is not None
+    if look:
+        _check_picture(folder, force)
+    project = create_project(folder, inputs, classes=names, class_column=class_column, force=force)
     if project.from_labels:
         notify(f"The labels show these classes: {', '.join(project.classes)}.")
     if project.without_rules:
         notify(f"No tag rules are known for {', '.join(project.without_rules)}: fill them in under osm.")
+    if look:
+        _show_labels(project.path)
+    if names is None and class_column is None and one.labels is not None:
+        _name_columns(one.labels)
     _notify_written(project.path)
+
+
+def _check_picture(folder: Path, force: bool) -> None:
+    from crispmap.files.atomic import check_free
+    from crispmap.project.label_view import LABELS_PICTURE
+
+    check_free(folder / LABELS_PICTURE, force=force)
+
+
+def _show_labels(path: Path) -> None:
+    """Say and draw what the labels of a new project hold on its scene; what is wrong with them is a warning."""
+    from crispmap.labels.survey import empty_class_advice
+    from crispmap.project.file import load_project
+    from crispmap.project.label_view import LABELS_PICTURE, labels_of, write_labels_picture
+    from crispmap.project.problems import in_keys
+
+    project = load_project(path, check_files=False)
+    found = labels_of(project)
+    for one in found:
+        if one.error is not None:
+            text = f"The {one.use} cannot be used yet: {one.error.given.rstrip('.')}. {in_keys(one.error.remedy)}"
+            warnings.warn(text, CrispmapWarning, stacklevel=1)
+        elif one.survey is not None:
+            for line in one.survey.lines():
+                notify(line)
+            if one.survey.empty_classes:
+                text = empty_class_advice(one.survey.empty_classes, one.survey.file)
+                warnings.warn(text, CrispmapWarning, stacklevel=1)
+    if any(one.survey is not None for one in found):
+        picture = write_labels_picture(path.parent / LABELS_PICTURE, found, project.schema, force=True)
+        notify(f"Drawn as {picture}.")
+
+
+def _name_columns(labels: Path) -> None:
+    """Name the columns of vectors that would serve as class column."""
+    from crispmap.files.address import is_address
+    from crispmap.labels.class_columns import columns_or_none
+    from crispmap.labels.mask import is_vector_file
+
+    found = [] if is_address(labels) or not is_vector_file(labels) else columns_or_none(labels)
+    if found:
+        notify("Columns that would serve as classes instead, with --class-column and --force:")
+        for one in found:
+            notify(f"  {one.text}")
 
 
 def _check_alone(one: SceneFlags, many: DataSetFlags) -> None:

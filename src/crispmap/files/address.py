@@ -82,6 +82,12 @@ def suffix_of(path: str | Path) -> str:
     return Path(shown(path)).suffix.lower()
 
 
+def unpacked_suffix(path: str | Path) -> str:
+    """Return the suffix of what a path or address holds: that before ``.gz`` where it is gzipped."""
+    suffix = suffix_of(path)
+    return (Path(shown(path)).with_suffix("").suffix.lower() or suffix) if suffix == ".gz" else suffix
+
+
 def name_of(path: str | Path) -> str:
     """Return the last part of a path or address, without suffix and query, as ``fit_name`` makes it."""
     address = web_address(path)

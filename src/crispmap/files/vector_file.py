@@ -19,11 +19,13 @@ _READ_AS_THEY_ARE = (".shp.zip", ".gpkg.zip")
 
 
 def vector_name(path: str | Path) -> str:
-    """Return the name under which pyogrio opens a path or an address; of a remote archive, its content."""
+    """Return the name by which pyogrio opens a path or an address; of a remote archive and of gzip, what is in it."""
     name = gdal_name(path)
     packed = suffix_of(path) == ".zip" and not shown(path).lower().endswith(_READ_AS_THEY_ARE)
     if packed and is_remote(name) and not name.startswith(_IN_ARCHIVE):
         return f"/vsizip/{{{name}}}"
+    if suffix_of(path) == ".gz" and not name.startswith(_IN_ARCHIVE):
+        return f"/vsigzip/{name}"
     return name
 
 

@@ -21,14 +21,17 @@ from crispmap.files.archive import archive_remedy
 from crispmap.files.vector_file import FALLBACK_ENCODING, as_utf8, layer_info, reading, reason_shown, vector_name
 from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Block, Grid
+from crispmap.labels.outlines_as_text import GEOMETRY_COLUMNS, TextOutlines, text_outlines
 from crispmap.labels.reader import PARQUET_SUFFIXES
 from crispmap.labels.tags import match_columns
 
 NEIGHBOURHOOD_M = 250.0  # features this far outside the scene are read too: the wide lines that reach into it
 
 IN_ARCHIVES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".gml", ".kml", ".tab", ".osm", ".pbf")
+OVERPASS_REMEDY = "From Overpass ask for [out:xml], with (._;>;); out body; at the end, and name the file .osm."
+
+_HEAD_BYTES = 1000
 _TABLE = "None"  # the type of a layer without geometry
-_WKT_COLUMNS = ("wkt", "geometry", "geom", "the_geom", "geometry_wkt", "wkt_geom", "_wkt")
 _OSM_LAYERS = ("lines", "multipolygons")
 _POINT_TYPES = ("point", "multipoint", "2.5d point", "2.5d multipoint", "3d point", "3d multipoint")
 _DRAWN_TYPES = ("polygon", "linestring", "curve", "surface", "unknown", "geometrycollection", "geometry")
@@ -58,6 +61,7 @@ class VectorLayer:
     encoding: str | None = None  # of its text; by default as the file says
     # the features, where the format is read whole
     loaded: gpd.GeoDataFrame | None = field(default=None, repr=False, compare=False)
+    text: TextOutlines | None = None  # where outlines are text, one a line
 
     @property
     def source(self) -> str:
@@ -89,6 +93,9 @@ def drawn_layers(
         return [
             VectorLayer(path, None, frame.crs, tuple(frame.columns.drop(frame.geometry.name)), len(frame), loaded=frame)
         ]
+    text = text_outlines(path, encoding)
+    if text is not None:
+        return [VectorLayer(path, None, text.crs, text.columns, encoding=encoding, text=text)]
     if suffix_of(path) in (".osm", ".pbf") and "OSM" not in pyogrio.list_drivers():
         raise LabelError(
             f"{shown(path)} is an OpenStreetMap file, which the installed pyogrio cannot read.",
@@ -119,6 +126,8 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
     Warns:
         CrispmapWarning: If their text is not in the encoding that the file says, and FALLBACK_ENCODING is taken.
     """
+    if layer.text is not None:
+        return layer.text.read(wanted, box)
     columns = list(dict.fromkeys(match_columns(layer.columns, wanted).values()))
     if layer.loaded is not None:
         frame = layer.loaded[[*columns, layer.loaded.geometry.name]]
@@ -161,6 +170,8 @@ def _read_frame(layer: VectorLayer, columns: list[str], box: Box | None, encodin
 
 def layer_box(layer: VectorLayer) -> Box | None:
     """Return the bounding box of all features of a layer in its CRS, or None without features."""
+    if layer.text is not None:
+        return layer.text.facts.box
     if layer.loaded is not None:
         box = tuple(layer.loaded.total_bounds)
     else:
@@ -228,7 +239,7 @@ def _choose(path: Path, types: dict[str, str], layer: str | None, *, points: boo
 def _table_error(path: Path, columns: Iterable[str]) -> LabelError:
     """Return the error for a table without geometry: how to make geometries of well-known text."""
     name = shown(path)
-    text = next((one for one in columns if one.lower() in _WKT_COLUMNS), "wkt")
+    text = next((one for one in columns if one.lower() in GEOMETRY_COLUMNS), "wkt")
     return LabelError(
         f"{name} is a table without geometry; its columns: {', '.join(columns)}.",
         expected="polygons or lines",
@@ -280,7 +291,17 @@ def _unreadable(path: Path, error: Exception) -> LabelError:
     where = "the address and the network, and " if is_remote(path) else ""
     return LabelError(
         f"{shown(path)} cannot be read as vectors: {reason_shown(error, path)}",
-        expected="GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, .osm or .osm.pbf",
+        expected="GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, .osm, .osm.pbf, or a CSV table of outlines",
         remedy=archive_remedy(path, IN_ARCHIVES)
+        or _overpass_remedy(path)
         or f"Check {where}that the file is complete and of the format its name says.",
     )
+
+
+def _overpass_remedy(path: Path) -> str:
+    """Return what to do with an answer of Overpass in its own JSON; nothing for another file."""
+    if suffix_of(path) != ".json" or is_address(path):
+        return ""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return OVERPASS_REMEDY if b'"elements"' in head or b"Overpass API" in head else ""

@@ -30,7 +30,7 @@ from rasterio.windows import Window
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapWarning, GeoreferenceWarning, GridError, LabelError, SceneError
-from crispmap.files.address import gdal_name, is_missing, shown, suffix_of
+from crispmap.files.address import gdal_name, is_missing, shown, unpacked_suffix
 from crispmap.files.dataset import GDAL_ERRORS, gdal_settings, open_dataset
 from crispmap.files.north_up import in_order_of
 from crispmap.geo.grid import Block, Grid
@@ -51,8 +51,9 @@ _SURVEY_PX = 1024
 _MOST_VALUES = 1 << 16  # a one-band raster of more distinct values is an image
 _VECTOR_SUFFIXES = (
     *PARQUET_SUFFIXES,
-    *(".geojson", ".json", ".geojsonl", ".gpkg", ".shp", ".fgb", ".osm", ".pbf"),
+    *(".geojson", ".json", ".gpkg", ".shp", ".fgb", ".osm", ".pbf"),
     *(".kml", ".kmz", ".gml", ".gpx", ".gdb", ".tab", ".zip"),
+    *(".geojsonl", ".geojsons", ".ndjson", ".jsonl"),
     *(".csv", ".tsv", ".dbf", ".xlsx"),
 )
 
@@ -110,7 +111,7 @@ def _holds_vectors(path: Path) -> bool:
 
 def is_vector_file(path: Path) -> bool:
     """Return whether labels in a file of this name are vectors rather than a mask."""
-    return suffix_of(path) in _VECTOR_SUFFIXES
+    return unpacked_suffix(path) in _VECTOR_SUFFIXES
 
 
 def schema_of_labels(path: Path, all_as: str | None = None) -> ClassSchema:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ class ProposedClasses:
     names: tuple[str, ...]  # the background first
     colours: tuple[str, ...]  # one a class
     rules: bool = True  # whether tags tell the classes apart, so that presets apply
+    tags: Mapping[str, str] = field(default_factory=dict)  # the tag rule of a class, by name, in place of a preset
     options: dict[str, Any] = field(default_factory=dict)  # keys that the labels need in the project file
     reference_options: dict[str, Any] = field(default_factory=dict)  # likewise the reference
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
+
 from crispmap.classes import ClassSchema, tag_values
 from crispmap.files.dataset import open_dataset
 from crispmap.labels.layers import VectorLayer, drawn_layers, read_layer
@@ -87,7 +89,7 @@ def _classes_of_vectors(layers: Sequence[VectorLayer]) -> ProposedClasses | None
     """Return classes from a column of classes, else the presets that features match, else one for all features."""
     presets = preset_schema(list(OSM_PRESETS))
     layers = [layer for layer in layers if layer.features]
-    tables = [read_layer(layer, columns_wanted(presets), None) for layer in layers]
+    tables = [_looked_at(layer, columns_wanted(presets)) for layer in layers]
     if not tables:
         return None
     named = [name for table in tables for name in _class_names(table)]
@@ -100,6 +102,11 @@ def _classes_of_vectors(layers: Sequence[VectorLayer]) -> ProposedClasses | None
     lines = all(one.geom_type.dropna().str.endswith("LineString").all() for one in tables)
     kind = "road" if lines else "building"
     return named_classes([kind], options={"all_as": kind})
+
+
+def _looked_at(layer: VectorLayer, wanted: tuple[str, ...]) -> gpd.GeoDataFrame:
+    """Return the features of a layer; of outlines as text, of which there may be many, the first ones."""
+    return read_layer(layer, wanted, None) if layer.text is None else layer.text.first(wanted)
 
 
 def _classes_of_column(names: Sequence[str]) -> ProposedClasses | None:

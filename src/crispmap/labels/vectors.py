@@ -22,8 +22,8 @@ from crispmap.geo.crs import transformer
 from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Grid
 from crispmap.labels import tags
-from crispmap.labels.geometry import is_line, is_point, single_parts
-from crispmap.labels.layers import Box, VectorLayer, drawn_layers, grid_box, layer_box
+from crispmap.labels.geometry import Geometries, is_line, is_point, single_parts
+from crispmap.labels.layers import OVERPASS_REMEDY, Box, VectorLayer, drawn_layers, grid_box, layer_box
 from crispmap.labels.left_out import LeftOut, Reason
 from crispmap.labels.nearby import NearFeatures, read_near
 from crispmap.labels.reader import SCENE_COORDINATES, LabelOptions
@@ -41,6 +41,8 @@ class LabelFeatures:
 
     frame: gpd.GeoDataFrame  # columns geometry, class_id and width_m; see ``read_vectors``
     left_out: LeftOut
+    given: Geometries  # the geometries of features with a class, before any is repaired
+    layers: tuple[VectorLayer, ...]  # where they come from
 
 
 def read_vectors(
@@ -114,7 +116,7 @@ def read_features(
         if features.empty:
             raise _off_scene(layers, grid, assumed)
     _log.info("%s", left_out)
-    return LabelFeatures(features, left_out)
+    return LabelFeatures(features, left_out, near.geometry[ids != tags.NO_CLASS], tuple(layers))
 
 
 def _inside(points: gpd.GeoDataFrame, grid: Grid, left_out: LeftOut) -> gpd.GeoDataFrame:
@@ -258,7 +260,9 @@ def _require_any(near: NearFeatures, layers: list[VectorLayer], grid: Grid | Non
         raise LabelError(
             f"{layers[0].file} holds no feature.",
             expected="polygons or lines",
-            remedy="Check the file and, where it has several, the layer.",
+            remedy=OVERPASS_REMEDY
+            if suffix_of(layers[0].path) == ".osm"
+            else "Check the file and, where it has several, the layer.",
         )
     raise _off_scene(layers, grid, assumed)
 

@@ -145,9 +145,10 @@ def _describe_raster_or_vectors(path: Path) -> FileFacts:
     """Return the facts of a raster or vectors; the name may not show which."""
     from crispmap.labels.describe import VECTOR_SUFFIXES, describe_vectors
     from crispmap.labels.mask import is_vector_file
+    from crispmap.labels.outlines_as_text import text_outlines
     from crispmap.raster.describe import describe_raster
 
-    if suffix_of(path) in VECTOR_SUFFIXES:
+    if suffix_of(path) in VECTOR_SUFFIXES or text_outlines(path) is not None:
         return describe_vectors(path)
     try:
         return _described_mask(path, describe_raster(path))
@@ -156,5 +157,7 @@ def _describe_raster_or_vectors(path: Path) -> FileFacts:
             raise
         try:
             return describe_vectors(path)
-        except LabelError:
-            raise scene_error from None
+        except LabelError as error:
+            if suffix_of(path) == ".json":
+                raise
+            raise scene_error from error

@@ -38,6 +38,7 @@ def create_project(
     inputs: ProjectInputs = ProjectInputs(),  # noqa: B008 - it is frozen
     *,
     classes: Sequence[str] | None = None,
+    class_column: str | None = None,
     force: bool = False,
 ) -> NewProject:
     """Write a project file to fill in, with areas proposed for the scene where one is given.
@@ -45,18 +46,23 @@ def create_project(
     Args:
         classes: Their names; the background is always the first. By default those that the labels show, else
             DEFAULT_CLASSES.
+        class_column: In place of names: the column of the labels, vectors on a disk, whose values are the classes.
+
+    Raises:
+        InputError: If a file is missing, both names and a column are given, or the column does not serve.
     """
     target = _free_target(folder, force)
     for path in inputs.given:
         if is_missing(path):
             raise InputError(f"There is no file {path}.", expected="a file that exists", remedy="Check the path.")
-    shown, precise = _shown_by(inputs.labels), _shown_by(inputs.reference)
+    by_column = None if class_column is None else _of_column(inputs.labels, class_column, classes)
+    shown, precise = by_column or _shown_by(inputs.labels), _shown_by(inputs.reference)
     from_labels = classes is None and (shown or precise) is not None
     proposed = _proposed(inputs, classes, shown or precise)
     options, reference_options = (_options(one, proposed.names) for one in (shown, precise))
     proposed = replace(proposed, options=options, reference_options=reference_options)
     write_atomically(target, project_text(target, inputs, proposed, _scene_size(inputs.scene)).encode())
-    without = [name for name in proposed.names[1:] if proposed.rules and name not in OSM_PRESETS]
+    without = [name for name in proposed.names[1:] if proposed.rules and name not in (*OSM_PRESETS, *proposed.tags)]
     return NewProject(target, proposed.names, tuple(without), from_labels=from_labels)
 
 
@@ -140,6 +146,20 @@ def _options(shown: ProposedClasses | None, names: Sequence[str]) -> dict[str, A
     if options.get("all_as", names[-1]) not in names:
         options["all_as"] = names[-1]
     return options if len(names) == 2 or options.get("all_as") in (None, *DEFAULT_CLASSES) else {}
+
+
+def _of_column(labels: Path | None, column: str, classes: Sequence[str] | None) -> ProposedClasses:
+    """Return the classes that a column of the labels holds."""
+    from crispmap.labels.class_columns import classes_of_column
+    from crispmap.labels.mask import is_vector_file
+
+    if labels is None or is_address(labels) or classes is not None or not is_vector_file(labels):
+        raise InputError(
+            f"The classes are to be those of column {column}, without vectors on a disk or beside names of classes.",
+            expected="labels in a vector file, and either its column of classes or their names",
+            remedy="Name vectors as labels, and leave classes= out.",
+        )
+    return classes_of_column(labels, column)
 
 
 def _shown_by(labels: Path | None) -> ProposedClasses | None:

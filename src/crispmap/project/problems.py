@@ -108,7 +108,12 @@ def _of_areas(name: str, scene: ProjectScene, grid: Grid, found: dict[str, list[
 
 
 def _problem(where: str, error: CrispmapError) -> Problem:
-    return Problem(where, error.given.rstrip("."), _KEYS.sub(r"\1: \2", error.remedy))
+    return Problem(where, error.given.rstrip("."), in_keys(error.remedy))
+
+
+def in_keys(remedy: str) -> str:
+    """Return a remedy that names arguments as one that names keys of the project file."""
+    return _KEYS.sub(r"\1: \2", remedy)
 
 
 def _missing_classes(

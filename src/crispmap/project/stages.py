@@ -28,6 +28,7 @@ from crispmap.labels.rasterize import rasterize_file
 from crispmap.models.model import RefinerModel
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project, RefinerSection
+from crispmap.project.finetuning_check import check_finetuning
 from crispmap.project.folds import FOLDS, OVERFITTED, fold_scores, loss_on
 from crispmap.project.training import (
     ExtraTrainingData,
@@ -101,6 +102,10 @@ def _coarse(training: Training) -> None:
 def _finetune(training: Training) -> None:
     models = training.models
     finetune_coarse(training.data, training.project, models["coarse"], models["finetuned"], training.run)
+    both = models["coarse"], models["finetuned"]
+    found = check_finetuning(training.data, training.project, both, training.run.device)
+    if found is not None:
+        training.run.events.note(found.text)
 
 
 def _initial_refiner(training: Training) -> None:

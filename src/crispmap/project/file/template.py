@@ -163,15 +163,20 @@ def _class_section(classes: ProposedClasses) -> str:
         "# what no feature covers. osm takes tag rules such as [building=*], or the name of a preset:",
         f"# {', '.join(OSM_PRESETS)}.",
         "classes:",
-        *(_class_line(*one, rules=classes.rules) for one in zip(classes.names, classes.colours, strict=True)),
+        *(
+            _class_line(*one, rules=classes.rules, tags=classes.tags)
+            for one in zip(classes.names, classes.colours, strict=True)
+        ),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _class_line(name: str, colour: str, *, rules: bool) -> str:
+def _class_line(name: str, colour: str, *, rules: bool, tags: Mapping[str, str]) -> str:
     """Return the entry of one class, with a hint where its rules have yet to be written."""
     rule = hint = ""
-    if rules and name in OSM_PRESETS:
+    if name in tags:
+        rule = f", osm: [{_quoted(tags[name])}]"
+    elif rules and name in OSM_PRESETS:
         rule = f", osm: {name}"
     elif rules and name != "background":
         rule, hint = ", osm: []", "  # osm: fill in tag rules such as [landuse=forest]"
