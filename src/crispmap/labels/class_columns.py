@@ -19,6 +19,7 @@ from crispmap.labels.tags import match_columns
 
 _MOST_VALUES = 24  # of a column that is named unasked
 _MOST_CLASSES = 64
+_LOOKED_AT = 20_000  # features of a layer, unasked: reading all of a large file takes minutes
 _LEAST_SHARE = 0.05  # of the features, that have a value in such a column
 _MOST_NAMED = 6  # columns
 _NOT_IN_RULES = re.compile(r"[=!&|*;]")  # what a tag rule cannot hold in a value
@@ -44,10 +45,12 @@ class ColumnValues:
 def class_columns(path: Path) -> list[ColumnValues]:
     """Return the columns of a vector file that would serve as class column, those most features have first.
 
+    Of each layer the first 20,000 features are looked at.
+
     Raises:
         LabelError: If the file cannot be read as vectors.
     """
-    found = [one for one in _columns(drawn_layers(path)) if _serves(one)]
+    found = [one for one in _columns(drawn_layers(path), _LOOKED_AT) if _serves(one)]
     return sorted(found, key=lambda one: -sum(one.values.values()))[:_MOST_NAMED]
 
 
@@ -60,7 +63,8 @@ def classes_of_column(path: Path, column: str) -> ProposedClasses:
         InputError: If there is no such column, or its values cannot be classes.
         LabelError: If the file cannot be read as vectors.
     """
-    every = {one.name: one for one in _columns(drawn_layers(path))}
+    layers = drawn_layers(path)
+    every = list(dict.fromkeys(name for layer in layers for name in layer.columns))
     matched = match_columns(every, [column])
     if not matched:
         raise InputError(
@@ -68,7 +72,7 @@ def classes_of_column(path: Path, column: str) -> ProposedClasses:
             expected=f"one of {', '.join(every) or 'none'}",
             remedy="Look at its columns and their values: crispmap info FILE.",
         )
-    found = every[matched[column]]
+    (found,) = _columns(layers, None, only=matched[column]) or [ColumnValues(matched[column], {}, 0)]
     values: dict[str, list[str]] = {}
     for value in found.values:
         values.setdefault(value.casefold(), []).append(value)
@@ -100,12 +104,17 @@ def _class_name(column: str, value: str) -> str:
     return f"{column}_{value}" if value.lstrip("-").replace(".", "").isdigit() else value
 
 
-def _columns(layers: Sequence[VectorLayer]) -> list[ColumnValues]:
-    """Return all columns of layers with their values; of outlines as text those of the first features."""
+def _columns(layers: Sequence[VectorLayer], most: int | None, only: str | None = None) -> list[ColumnValues]:
+    """Return columns of layers with their values.
+
+    Args:
+        most: How many features of each layer are looked at; None: all.
+        only: One column, in place of all.
+    """
     counts: dict[str, Counter[str]] = {}
     features = 0
     for layer in layers:
-        frame = read_layer(layer, layer.columns, None) if layer.text is None else layer.text.first()
+        frame = read_layer(layer, layer.columns if only is None else (only,), None, most=most)
         features += len(frame)
         for name in frame.columns.drop(frame.geometry.name):
             counts.setdefault(str(name), Counter()).update(_texts(frame[name]))

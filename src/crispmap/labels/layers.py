@@ -113,12 +113,15 @@ def drawn_layers(
         raise _unreadable(path, error) from error
 
 
-def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> gpd.GeoDataFrame:
+def read_layer(
+    layer: VectorLayer, wanted: tuple[str, ...], box: Box | None, *, most: int | None = None
+) -> gpd.GeoDataFrame:
     """Return the features of a layer whose bounding box touches a box, with the wanted columns that it has.
 
     Args:
         wanted: Column names, in any case; other columns are not read.
         box: (left, bottom, right, top) in the layer's CRS, or None for all features.
+        most: Of a file that is not read whole in any case, read the first so many features; by default all.
 
     Raises:
         LabelError: If the features cannot be read, or their text is not in the encoding asked for.
@@ -127,7 +130,7 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
         CrispmapWarning: If their text is not in the encoding that the file says, and FALLBACK_ENCODING is taken.
     """
     if layer.text is not None:
-        return layer.text.read(wanted, box)
+        return layer.text.read(wanted, box) if most is None else layer.text.first(wanted).head(most)
     columns = list(dict.fromkeys(match_columns(layer.columns, wanted).values()))
     if layer.loaded is not None:
         frame = layer.loaded[[*columns, layer.loaded.geometry.name]]
@@ -137,7 +140,7 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
         touching = (bounds[:, :2] <= box[2:]).all(axis=1) & (bounds[:, 2:] >= box[:2]).all(axis=1)
         return frame[touching]
     try:
-        return _read_frame(layer, columns, box, layer.encoding)
+        return _read_frame(layer, columns, box, layer.encoding, most)
     except UnicodeDecodeError as error:
         if layer.encoding is not None:
             raise _undecodable(layer.path, layer.encoding, error) from error
@@ -148,19 +151,27 @@ def read_layer(layer: VectorLayer, wanted: tuple[str, ...], box: Box | None) -> 
         stacklevel=2,
     )
     raw = [one.encode().decode(FALLBACK_ENCODING) for one in columns]  # the names that are UTF-8, as they now read
-    frame = _read_frame(layer, [*columns, *raw], box, FALLBACK_ENCODING)
+    frame = _read_frame(layer, [*columns, *raw], box, FALLBACK_ENCODING, most)
     for name in frame.select_dtypes(exclude=["number", "geometry"]):
         frame[name] = frame[name].map(as_utf8)
     return frame.rename(columns=as_utf8)
 
 
-def _read_frame(layer: VectorLayer, columns: list[str], box: Box | None, encoding: str | None) -> gpd.GeoDataFrame:
+def _read_frame(
+    layer: VectorLayer, columns: list[str], box: Box | None, encoding: str | None, most: int | None
+) -> gpd.GeoDataFrame:
     """Return the features of a layer; UnicodeDecodeError if their text is in another encoding."""
     options = {"force_2d": True, "on_invalid": "ignore", "fid_as_index": True}
     try:
         with reading(layer.path):
             return pyogrio.read_dataframe(
-                layer.source, layer=layer.name, encoding=encoding, columns=columns, bbox=box, **options
+                layer.source,
+                layer=layer.name,
+                encoding=encoding,
+                columns=columns,
+                bbox=box,
+                max_features=most,
+                **options,
             )
     except UnicodeDecodeError:
         raise

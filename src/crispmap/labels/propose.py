@@ -30,6 +30,7 @@ from crispmap.raster.writer import read_class_schema
 from crispmap.types import IGNORE
 
 _MOST_CLASSES = 64
+_FIRST_LINES = 20_000
 
 
 def proposed_classes(path: Path) -> ProposedClasses | None:
@@ -106,7 +107,7 @@ def _classes_of_vectors(layers: Sequence[VectorLayer]) -> ProposedClasses | None
 
 def _looked_at(layer: VectorLayer, wanted: tuple[str, ...]) -> gpd.GeoDataFrame:
     """Return the features of a layer; of outlines as text, of which there may be many, the first ones."""
-    return read_layer(layer, wanted, None) if layer.text is None else layer.text.first(wanted)
+    return read_layer(layer, wanted, None, most=None if layer.text is None else _FIRST_LINES)
 
 
 def _classes_of_column(names: Sequence[str]) -> ProposedClasses | None:
