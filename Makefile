@@ -40,7 +40,7 @@ qgis:  ## install QGIS, in which some tests open maps, where apt-get may do so
 	  echo "QGIS is not here and cannot be installed: tests in it will be skipped."
 
 slow: $(STAMP) browser  ## run the long tests too
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2
 
 check: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

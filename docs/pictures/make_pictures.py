@@ -8,35 +8,35 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from crispmap.geo.grid import Block, Grid
+from crispmap.geo.grid import Block
 from crispmap.labels.mask import open_labels
+from crispmap.labels.rasterize import VectorLabels
+from crispmap.labels.vectors import read_vectors
 from crispmap.raster.files import open_scene
-from crispmap.report.pictures.photos import rgb_preview
-from crispmap.report.pictures.strip import compare_strip
-from crispmap.report.pictures.views import Crop
+from crispmap.report.pictures.maps import class_rgb
+from crispmap.report.pictures.photos import ByteArray, rgb_preview
+from crispmap.report.pictures.strip import strip_png
 from crispmap.synth.truth import TOWN_SCHEMA
-from crispmap.types import LabelArray
 
-CROPS = (Block(830, 1560, 240, 240), Block(960, 1980, 240, 240))
-"""Two places on the demo's test ground, in pixels of the scene."""
-
-
-def labels(path: Path, grid: Grid, block: Block) -> LabelArray:
-    """Return the class ids of a block of a class map."""
-    return open_labels(path, TOWN_SCHEMA, grid).read(block)
+PLACES = (Block(830, 1560, 192, 192), Block(960, 1980, 192, 192))
+"""Two places on the demo's test area, in pixels of the scene."""
+HEADINGS = ("image", "imprecise labels", "coarse map", "best map", "reference")
 
 
-def crop(demo: Path, block: Block) -> Crop:
-    """Return a place of the demo with its maps."""
+def rows(demo: Path) -> list[list[ByteArray]]:
+    """Return, for each place, the scene, the labels that were learned from, the maps and the truth."""
     with open_scene(demo / "scene.tif", bands=(1, 2, 3)) as scene:
         picture = rgb_preview(scene.read(scene.grid.block)[0])
         grid = scene.grid
-    maps = [labels(demo / "results" / name, grid, block) for name in ("coarse.tif", "refined.tif")]
-    return Crop("", picture[:, *block.slices], labels(demo / "truth.tif", grid, block), maps)
+    masks = [VectorLabels(read_vectors(demo / "osm.gpkg", TOWN_SCHEMA, grid=grid), grid, TOWN_SCHEMA)]
+    files = ("results/coarse.tif", "results/refined.tif", "truth.tif")
+    readers = [*masks, *(open_labels(demo / name, TOWN_SCHEMA, grid) for name in files)]
+    return [
+        [picture[:, *place.slices], *(class_rgb(one.read(place), TOWN_SCHEMA) for one in readers)] for place in PLACES
+    ]
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    crops = [crop(folder, block) for block in CROPS]
+    legend = [(one.name, one.rgb) for one in TOWN_SCHEMA]
     target = Path(__file__).with_name("town.png")
-    compare_strip(target, crops, TOWN_SCHEMA, force=True, tile_px=300)
+    target.write_bytes(strip_png(rows(Path(sys.argv[1])), HEADINGS, legend, tile_px=192))

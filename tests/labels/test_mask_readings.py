@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from pyproj import CRS
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.errors import CrispmapWarning, LabelError
-from crispmap.geo.grid import Grid
+from crispmap.geo.grid import Block, Grid
+from crispmap.labels import mask_values
 from crispmap.labels.mask import open_labels
 from crispmap.labels.palette import MaskTraits, choose_decoder, colour_code
 from crispmap.labels.reader import LabelOptions
@@ -160,3 +162,20 @@ def test_with_a_threshold_nodata_is_the_class_of_its_grey(tmp_path: Path, nodata
     grey = np.where(IDS == 0, nodata, IDS * 90).astype(np.uint8)
     with pytest.raises(LabelError, match=f"which is class {meant}"):
         read(write(tmp_path / "a.tif", grey[None], nodata=nodata), TWO, threshold=128)
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000))
+@settings(deadline=None)
+def test_windows_looked_at_are_spread_over_all_of_a_mask(height: int, width: int) -> None:
+    windows, partly = mask_values._sample(SimpleNamespace(height=height, width=width))
+    every = list(Block(0, 0, height, width).pieces(mask_values._BLOCK_PX))
+    step = max(1.0, len(every) / mask_values._MOST_BLOCKS)
+    expected = [every[int(place * step)] for place in range(min(len(every), mask_values._MOST_BLOCKS))]
+    assert [Block(one.row_off, one.col_off, one.height, one.width) for one in windows] == expected
+    assert partly == (len(windows) < len(every))
+
+
+def test_a_mask_that_claims_more_pixels_than_can_be_listed_has_a_sample() -> None:
+    windows, partly = mask_values._sample(SimpleNamespace(height=2**31 - 1, width=2**31 - 1))
+    assert len(windows) == mask_values._MOST_BLOCKS
+    assert partly

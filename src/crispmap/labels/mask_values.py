@@ -110,10 +110,16 @@ def holds_code(dataset: DatasetReader, traits: palette.MaskTraits, code: int) ->
 
 def _sample(dataset: DatasetReader) -> tuple[list[Window], bool]:
     """Return windows spread evenly over a raster, and whether they leave some of it out."""
-    every = list(Block(0, 0, dataset.height, dataset.width).pieces(_BLOCK_PX))
-    step = max(1.0, len(every) / _MOST_BLOCKS)
-    blocks = [every[int(place * step)] for place in range(min(len(every), _MOST_BLOCKS))]
-    return [Window(one.col, one.row, one.width, one.height) for one in blocks], len(blocks) < len(every)
+    whole = Block(0, 0, dataset.height, dataset.width)
+    across = -(-whole.width // _BLOCK_PX)
+    count = across * -(-whole.height // _BLOCK_PX)  # not listed: a file may claim billions
+    step = max(1.0, count / _MOST_BLOCKS)
+    windows = []
+    for place in range(min(count, _MOST_BLOCKS)):
+        row, col = divmod(int(place * step), across)
+        block = Block(row * _BLOCK_PX, col * _BLOCK_PX, _BLOCK_PX, _BLOCK_PX).intersection(whole)
+        windows.append(Window(block.col, block.row, block.width, block.height))
+    return windows, len(windows) < count
 
 
 def traits_of(dataset: DatasetReader, name: str) -> palette.MaskTraits | None:
