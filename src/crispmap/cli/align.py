@@ -59,11 +59,19 @@ def align(
 
 def _show(found: Alignment, out: Path, as_json: bool) -> None:
     if as_json:
-        print_json({"path": out, "objects": found.counts, "median_shift_m": found.median_m, "gsd_m": found.gsd_m})
+        print_json(
+            {
+                "path": out,
+                "objects": found.counts,
+                "median_shift_m": found.median_m,
+                "resized": found.resized,
+                "gsd_m": found.gsd_m,
+            }
+        )
         return
     for reason, count in found.counts.items():
         if count:
-            by = f"   by {found.median_m:.2f} m at the median" if reason == "aligned" else ""
+            by = f"   by {found.median_m:.2f} m at the median, {found.resized} resized" if reason == "aligned" else ""
             print_line(f"{reason:<16} {count:>8}{by}")
     if not found.counts["aligned"]:
         notify("No object is moved: of none is it sure where it belongs.")

@@ -21,6 +21,7 @@ from crispmap.geo.draw import affine_points
 from crispmap.geo.grid import Grid
 from crispmap.geo.local_plane import Points
 from crispmap.labels.align.objects import AlignRules, Reason, Shift, shifts_of
+from crispmap.labels.align.sizes import UNCHANGED
 from crispmap.labels.geometry import Geometries
 from crispmap.labels.offset_sample import as_compared
 from crispmap.labels.reader import LabelOptions
@@ -40,6 +41,7 @@ class Alignment:
 
     counts: dict[str, int]  # objects by reason; see ``Reason``
     median_m: float  # of the shifts made; NaN where none is
+    resized: int  # of those moved, outlines that were changed beside
     gsd_m: float  # the ground sampling distance at which they were compared
 
     @classmethod
@@ -47,14 +49,16 @@ class Alignment:
         """Return what became of objects with these shifts."""
         made = [math.hypot(one.dx_m, one.dy_m) for one in shifts if one.reason is Reason.ALIGNED]
         counts = Counter(one.reason for one in shifts)
-        return cls({one.value: counts[one] for one in Reason}, float(np.median(made)) if made else math.nan, gsd_m)
+        resized = sum(one.stretch != UNCHANGED for one in shifts)
+        median_m = float(np.median(made)) if made else math.nan
+        return cls({one.value: counts[one] for one in Reason}, median_m, resized, gsd_m)
 
     @property
     def text(self) -> str:
         """What became of them in a sentence."""
         aligned = self.counts[Reason.ALIGNED.value]
         others = [f"{count} {reason}" for reason, count in self.counts.items() if count and reason != Reason.ALIGNED]
-        by = f", by {self.median_m:.2f} m at the median" if aligned else ""
+        by = f", by {self.median_m:.2f} m at the median, {self.resized} of them resized" if aligned else ""
         return "; ".join([f"{aligned} of {self.objects} objects aligned{by}", *filter(None, [", ".join(others)])])
 
     @property

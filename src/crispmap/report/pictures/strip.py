@@ -50,8 +50,8 @@ def strip_png(
     """Return rows of pictures under headings as one PNG on white, with a legend below.
 
     Args:
-        rows: The pictures of each row, uint8 (3, row, col), of any shapes; each is fitted into a square tile, enlarged
-            by an integer factor, so that pixels stay crisp, or averaged down.
+        rows: The pictures of each row, uint8 (3, row, col), of any shapes; each is fitted into a square, enlarged by an
+            integer factor, so that pixels stay crisp, or averaged down; a row is as high as its highest picture.
         tile_px: The approximate side of a tile: the nearest multiple of the largest picture, or exactly this if that
             picture is larger.
 
@@ -64,15 +64,16 @@ def strip_png(
             expected="at least one row, each with a picture for every heading",
         )
     tile_px = _tile_px(rows, tile_px)
+    tiles = [[_fitted(picture, tile_px) for picture in row] for row in rows]
     width = _GAP_PX + len(headings) * (tile_px + _GAP_PX)
-    foot = _HEAD_PX + len(rows) * (tile_px + _GAP_PX)
+    foot = _HEAD_PX + sum(_height(row) for row in tiles)
     places = _legend_places([name for name, _ in legend], (_GAP_PX, foot + 4), width)
     sheet = Image.new("RGB", (width, places[-1][1] + 30 if places else foot), "white")
     draw = ImageDraw.Draw(sheet)
     for col, heading in enumerate(headings):
         middle = _GAP_PX + col * (tile_px + _GAP_PX) + tile_px / 2
         draw.text((middle, 8), heading, _INK, _font(), anchor="ma")
-    _paste_tiles(sheet, rows, tile_px)
+    _paste_tiles(sheet, tiles, tile_px)
     for (name, colour), (x, y) in zip(legend, places, strict=True):
         draw.rectangle((x, y, x + 15, y + 15), fill=colour, outline="#777777")
         draw.text((x + 22, y - 1), name, _INK, _font())
@@ -87,14 +88,19 @@ def _tile_px(rows: Sequence[Sequence[ByteArray]], about_px: int) -> int:
     return about_px if longest > about_px else longest * max(1, round(about_px / longest))
 
 
-def _paste_tiles(sheet: Image.Image, rows: Sequence[Sequence[ByteArray]], tile_px: int) -> None:
-    """Paste every picture centred in its tile."""
-    for row, pictures in enumerate(rows):
-        for col, picture in enumerate(pictures):
-            tile = _fitted(picture, tile_px)
+def _height(row: Sequence[Image.Image]) -> int:
+    """Return the height of a row of pictures with the gap below it."""
+    return max(one.height for one in row) + _GAP_PX
+
+
+def _paste_tiles(sheet: Image.Image, tiles: Sequence[Sequence[Image.Image]], tile_px: int) -> None:
+    """Paste every picture centred in its place."""
+    top = _HEAD_PX
+    for row in tiles:
+        for col, tile in enumerate(row):
             left = _GAP_PX + col * (tile_px + _GAP_PX) + (tile_px - tile.width) // 2
-            top = _HEAD_PX + row * (tile_px + _GAP_PX) + (tile_px - tile.height) // 2
-            sheet.paste(tile, (left, top))
+            sheet.paste(tile, (left, top + (_height(row) - _GAP_PX - tile.height) // 2))
+        top += _height(row)
 
 
 def _fitted(picture: ByteArray, tile_px: int) -> Image.Image:
