@@ -65,6 +65,7 @@ class Page {
       const options = this.view.layers.map((one) => make("option", { value: one.id }, one.name));
       byId(side).replaceChildren(make("option", { value: "" }, "nothing"), ...options);
     }
+    this.nameTheme();
     byId("notes").hidden = !this.view.notes.length;
     byId("notes").replaceChildren(...this.view.notes.map((one) => make("p", {}, one)));
     const north = this.ground.north();
@@ -201,11 +202,14 @@ class Page {
     byId("toggle").setAttribute("aria-expanded", String(!closed));
   }
 
+  isDark() { return getComputedStyle(document.documentElement).colorScheme === "dark"; }
+
   changeTheme() {
-    const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
-    document.documentElement.dataset.theme = dark ? "light" : "dark";
-    byId("theme").textContent = dark ? "Dark" : "Light";
+    document.documentElement.dataset.theme = this.isDark() ? "light" : "dark";
+    this.nameTheme();
   }
+
+  nameTheme() { byId("theme").textContent = this.isDark() ? "Light" : "Dark"; }
 
   say(text) { byId("status").textContent = text; }
 

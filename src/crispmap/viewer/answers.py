@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -27,10 +27,6 @@ PAGE_FILES: Mapping[str, str] = {
 }
 """The files of the page and their media types."""
 
-_NUMBER = r"(0|[1-9]\d{0,8})"
-_TILE = re.compile(rf"tiles/(l\d{{1,5}})/[0-9a-f-]{{1,400}}/{_NUMBER}/{_NUMBER}/{_NUMBER}")
-_POINT = re.compile(rf"point/{_NUMBER}/{_NUMBER}")
-_WORST = re.compile(r"worst/(l\d{1,5})")
 _FOREVER = "private, max-age=31536000, immutable"
 _NEVER = "no-store"
 
@@ -68,45 +64,56 @@ class Answers:
         if path in ("", *PAGE_FILES):
             name = path or "index.html"
             return Answer(200, PAGE_FILES[name], page_file(name), "no-cache")
-        if path == "view.json":
-            return _json(facts_of(self._view))
-        if path == "alive":
-            return _json(self._stamps())
-        if path == "bye":
-            return Answer(204)
-        if found := _TILE.fullmatch(path):
-            return self._tile(found)
-        if found := _POINT.fullmatch(path):
-            facts = facts_at(self._view, int(found[1]), int(found[2]))
-            return NOT_FOUND if facts is None else _json(facts)
-        if (found := _WORST.fullmatch(path)) and (layer := self._view.layer(found[1])) and layer.kind == "errors":
-            return self._places(layer)
+        for pattern, answer in _TABLE:
+            if found := pattern.fullmatch(path):
+                return answer(self, *found.groups()) or NOT_FOUND
         return NOT_FOUND
 
-    def _stamps(self) -> dict[str, str | None]:
-        """Return the state of each layer's files; None where one is gone."""
+    def _facts(self) -> Answer:
+        return _json(facts_of(self._view))
+
+    def _farewell(self) -> Answer:
+        return Answer(204)
+
+    def _point(self, col: str, row: str) -> Answer | None:
+        facts = facts_at(self._view, int(col), int(row))
+        return None if facts is None else _json(facts)
+
+    def _stamps(self) -> Answer:
+        """Return the state of each layer's files; null where one is gone."""
         stamps: dict[str, str | None] = {}
         for layer in self._view.layers:
             try:
                 stamps[layer.id] = layer.stamp()
             except CrispmapError:
                 stamps[layer.id] = None
-        return stamps
+        return _json(stamps)
 
-    def _tile(self, found: re.Match[str]) -> Answer:
-        layer = self._view.layer(found[1])
-        if layer is None:
-            return NOT_FOUND
-        place = TilePlace(int(found[2]), int(found[3]), int(found[4]))
-        picture = self._tiles.tile(layer, place)
-        return NOT_FOUND if picture is None else Answer(200, picture.kind, picture.content, _FOREVER)
+    def _tile(self, name: str, *place: str) -> Answer | None:
+        layer = self._view.layer(name)
+        picture = None if layer is None else self._tiles.tile(layer, TilePlace(*map(int, place)))
+        return None if picture is None else Answer(200, picture.kind, picture.content, _FOREVER)
 
-    def _places(self, layer: Layer) -> Answer:
+    def _places(self, name: str) -> Answer | None:
+        layer = self._view.layer(name)
+        if layer is None or layer.kind != "errors" or layer.coarsest is not None:
+            return None
         key = layer.id, layer.stamp()
         with self._lock:  # two that ask at once need not both count
             if key not in self._worst:
                 self._worst[key] = _json(places_of(self._view, layer))
             return self._worst[key]
+
+
+_NUMBER = r"(0|[1-9]\d{0,8})"
+_TABLE: tuple[tuple[re.Pattern[str], Callable[..., Answer | None]], ...] = (
+    (re.compile(r"view\.json"), Answers._facts),
+    (re.compile(r"alive"), Answers._stamps),
+    (re.compile(r"bye"), Answers._farewell),
+    (re.compile(rf"tiles/(l\d{{1,5}})/[0-9a-f-]{{1,400}}/{_NUMBER}/{_NUMBER}/{_NUMBER}", re.ASCII), Answers._tile),
+    (re.compile(rf"point/{_NUMBER}/{_NUMBER}", re.ASCII), Answers._point),
+    (re.compile(r"worst/(l\d{1,5})", re.ASCII), Answers._places),
+)
 
 
 def places_of(view: View, layer: Layer) -> list[dict[str, Any]]:

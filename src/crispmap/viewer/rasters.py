@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 import rasterio
+import rasterio.crs
 from numpy.typing import NDArray
-from rasterio.crs import CRS as RasterioCRS
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.vrt import WarpedVRT
@@ -113,10 +113,7 @@ class _FileSource:
 
     def _valid(self, values: NDArray[Any], dataset: Any, window: Window, shape: tuple[int, int]) -> BoolArray:
         """Return which pixels are valid: those that not every band says are not."""
-        if values.dtype.kind == "f":
-            known = ~np.isnan(values).all(axis=0)
-        else:
-            known = np.ones(shape, np.bool_)
+        known = ~np.isnan(values).all(axis=0) if values.dtype.kind == "f" else np.ones(shape, np.bool_)
         if self._file.masked == "nodata" and self._file.nodata is not None and not np.isnan(self._file.nodata):
             known &= ~(values == self._file.nodata).all(axis=0)
         elif self._file.masked == "alpha":
@@ -193,7 +190,7 @@ class Warped(_FileSource):
         grid = self._pyramid.grid_of(key)
         target = _ANYWHERE if grid.crs is None else grid.crs.to_wkt()
         return WarpedVRT(
-            stored, src_crs=stored.crs or RasterioCRS.from_wkt(_ANYWHERE), crs=RasterioCRS.from_wkt(target),
+            stored, src_crs=stored.crs or rasterio.crs.CRS.from_wkt(_ANYWHERE), crs=rasterio.crs.CRS.from_wkt(target),
             transform=grid.transform, height=grid.height, width=grid.width,
             resampling=Resampling.nearest if self._nearest else Resampling.bilinear,
             add_alpha=self._file.masked == "none",

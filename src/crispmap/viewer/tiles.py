@@ -6,9 +6,11 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import numpy as np
+
 from crispmap.viewer.layers import Layer
 from crispmap.viewer.painting import Picture
-from crispmap.viewer.pyramid import Pyramid
+from crispmap.viewer.pyramid import TILE_PX, Pyramid
 
 _KEPT_BYTES = 48 * 2**20
 
@@ -32,6 +34,9 @@ def painted(layer: Layer, pyramid: Pyramid, place: TilePlace, *, lasting: bool =
     if block is None or (layer.coarsest is not None and place.level > layer.coarsest):
         return None
     values, valid = layer.source.read(place.level, block)
+    if block.shape != (TILE_PX, TILE_PX):  # at the far edges: a page would stretch a smaller picture
+        beyond = (0, TILE_PX - block.height), (0, TILE_PX - block.width)
+        values, valid = np.pad(values, ((0, 0), *beyond)), np.pad(valid, beyond)
     return layer.painter.paint(values, valid, lasting=lasting)
 
 
