@@ -148,6 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         return origin is None or origin in [f"http://{one}" for one in known]
 
     def _send(self, answer: Answer, more: dict[str, str] | None = None) -> None:
+        self.request_version = "HTTP/1.1"  # whatever was asked in: the oldest has no head
         self.send_response(answer.status)
         for name, value in {**_HEADERS, "Cache-Control": answer.caching, **(more or {})}.items():
             self.send_header(name, value)
@@ -165,7 +166,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request that is none, without saying anything of it."""
         self.close_connection = True
         self.command = getattr(self, "command", None) or "GET"
-        self.request_version = getattr(self, "request_version", "") or "HTTP/1.1"
         self._send(Answer(code, content=b"This is no request.\n"))
 
     def log_message(self, format: str, *args: Any) -> None:
