@@ -201,7 +201,9 @@ def test_fuzzed_for_a_while_it_stays_up(server: ViewServer) -> None:
 
     rng = random.Random(0)  # noqa: S311 - no secret
     host = f"HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
-    seeds = [f"GET /{server.token}/{path} {host}\r\n".encode() for path in ("", "view.json", "tiles/l0/0/0/0/0", "point/1/1")]
+    seeds = [
+        f"GET /{server.token}/{path} {host}\r\n".encode() for path in ("", "view.json", "tiles/l0/0/0/0/0", "point/1/1")
+    ]
     until, sent = time.monotonic() + FUZZ_S, 0
     while time.monotonic() < until:
         content = bytearray(rng.choice(seeds))

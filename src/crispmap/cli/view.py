@@ -39,7 +39,7 @@ def view(  # noqa: PLR0913 - its options
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port of this machine to serve the page on; 0: any free one.")
     ] = 0,
-    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
     force: ForceOption = False,
 ) -> None:
     """Look at image, maps, scores and errors, one over the other, on a map in the browser.
@@ -55,7 +55,7 @@ def view(  # noqa: PLR0913 - its options
         from crispmap.viewer.export import export_view
 
         notify_written([export_view(found, export, force=force, events=shown_progress())])
-        notify("Any web server shows this folder, such as: python -m http.server --directory FOLDER")
+        notify("Any web server shows this folder, such as Python's, started in it: python -m http.server")
         return
 
     def announce(url: str) -> None:
@@ -63,4 +63,4 @@ def view(  # noqa: PLR0913 - its options
         sys.stdout.flush()  # who reads it from a pipe wants it now
         notify("Served to this machine alone. Ctrl-C ends it, and so does closing the page.")
 
-    show(found, announce, port=port, browser=browser, events=shown_progress())
+    show(found, announce, port=port, browser=not no_open, events=shown_progress())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from crispmap.errors import CrispmapError, GridError, InputError, number_of
+from crispmap.errors import GridError, InputError, number_of
 from crispmap.files.address import file_name, shown
-from crispmap.geo.grid import Grid
 from crispmap.viewer.errors_layer import KINDS, ErrorSource
 from crispmap.viewer.found import FoundRaster, layers_of, look_at
 from crispmap.viewer.layers import Layer, class_painter
@@ -62,8 +60,7 @@ def _looked_at(paths: Sequence[Path], bands: Sequence[int]) -> list[FoundRaster]
                          remedy="Name them: crispmap view scene.tif map.tif")  # fmt: skip
     files = [file for path in paths for file in (_in_folder(path) if path.is_dir() else [path])]
     once = list(dict.fromkeys(files))
-    with warnings.catch_warnings():
-        return [look_at(path, bands if _may_choose(path, bands) else ()) for path in once]
+    return [look_at(path, bands if _may_choose(path, bands) else ()) for path in once]
 
 
 def _may_choose(path: Path, bands: Sequence[int]) -> bool:
@@ -139,12 +136,3 @@ def title_of(paths: Sequence[Path]) -> str:
     """Return what a page of files is called."""
     first = paths[0].resolve().name if paths[0].is_dir() else file_name(paths[0])
     return first if len(paths) == 1 else f"{first} and {number_of(len(paths) - 1, 'other')}"
-
-
-def check_known(grid: Grid) -> None:
-    """Raise GridError where a grid has so many pixels that no map of tiles can show it."""
-    if max(grid.shape) >= 1 << 28:
-        raise GridError(f"The raster has {grid.height} x {grid.width} pixels.", expected="fewer than 2^28 on a side")
-
-
-__all__ = ["CrispmapError", "add_errors", "add_rasters", "in_order", "is_project", "names_of", "view_of_rasters"]
