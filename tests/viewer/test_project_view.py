@@ -35,7 +35,7 @@ def test_all_of_a_project_is_shown(tmp_path: Path) -> None:
     view = assemble([made(tmp_path)])
     assert [(one.name, one.kind) for one in view.layers] == [
         ("image", "image"), ("coarse map", "classes"), ("reference", "classes"), ("labels", "classes"),
-        ("coarse scores: building", "amount"), ("coarse scores: road", "amount"), ("errors of coarse map", "errors"),
+        ("coarse scores: band 2", "amount"), ("coarse scores: band 3", "amount"), ("errors of coarse map", "errors"),
     ]  # fmt: skip
     roles = [one.role for one in view.outlines]
     assert set(roles) >= {"coarse", "refiner", "test"}

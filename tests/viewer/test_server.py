@@ -173,8 +173,10 @@ def test_connections_that_say_nothing_do_not_keep_others_out(server: ViewServer)
             one.close()
 
 
-WORDS = st.sampled_from(["tiles", "point", "worst", "l0", "l1", "0", "1", "..", "%2e", "view.json", "alive", "secret.txt",
-                         "map.tif", "", "\\", "~", "-1", "ff-0", "9" * 400])  # fmt: skip
+WORDS = st.sampled_from(
+    ["tiles", "point", "worst", "l0", "l1", "0", "1", "..", "%2e", "view.json", "alive", "secret.txt", "map.tif", "",
+     "\\", "~", "-1", "ff-0", "9" * 400]
+)  # fmt: skip
 PATHS = st.one_of(st.lists(WORDS, max_size=8).map("/".join), st.text(max_size=80))
 
 

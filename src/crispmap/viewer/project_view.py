@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crispmap.errors import CrispmapError, ProjectError
 from crispmap.files.address import is_plain_file
-from crispmap.geo.crs import transformer
 from crispmap.labels.kept import KeptVectors
 from crispmap.project.file import Project, ProjectScene, load_project
 from crispmap.project.inputs import SceneInputs
@@ -20,9 +18,6 @@ from crispmap.viewer.label_source import LabelPixels, ScenePixels
 from crispmap.viewer.layers import Layer, class_painter, stretched
 from crispmap.viewer.pyramid import Pyramid
 from crispmap.viewer.view import Outline, View
-
-if TYPE_CHECKING:
-    from geopandas import GeoDataFrame
 
 _MAPS = {COARSE: "coarse map", FINETUNED: "fine-tuned map", REFINED: "refined map"}
 _SHORT = {COARSE: "coarse", FINETUNED: "fine-tuned", REFINED: "refined"}
@@ -147,17 +142,3 @@ class _Assembly:
             for role in _ROLES
             for area in areas.get(role, ())
         ]
-
-
-def in_pixels(features: GeoDataFrame, pyramid: Pyramid) -> GeoDataFrame:
-    """Return features with coordinates (col, row) of a view."""
-    from shapely.ops import transform
-
-    grid, inverse = pyramid.grid, ~pyramid.grid.transform
-    into = None if features.crs is None or grid.crs is None else transformer(features.crs, grid.crs)
-
-    def placed(x: float, y: float) -> tuple[float, float]:
-        moved: tuple[float, float] = inverse @ (into.transform(x, y) if into is not None else (x, y))
-        return moved
-
-    return features.assign(geometry=[transform(placed, one) for one in features.geometry])

@@ -166,7 +166,7 @@ class _Lent(tuple[Any, Turn]):
     """An open raster in the order its pixels are stored in, and how they are turned."""
 
     def __new__(cls, dataset: Any, turn: Turn) -> _Lent:
-        return super().__new__(cls, (dataset, turn))  # type: ignore[arg-type]
+        return super().__new__(cls, (dataset, turn))
 
     def close(self) -> None:
         self[0].close()
