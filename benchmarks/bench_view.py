@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/bench_view.py [WORK] [--size 30000] [--views 100] [--tiles 1000] [--peer PYTHON]
 
-A scene and its map, Cloud-Optimized GeoTIFFs of size x size pixels, are generated on the tile grid of Web Mercator, where
-other servers need not resample. A view is the tiles of both layers that a window of 1,400 x 900 pixels shows, fetched by
-six connections as browsers do. ``--peer`` is the Python of an environment with localtileserver and uvicorn.
+A scene and its map, Cloud-Optimized GeoTIFFs of size x size pixels, are generated on the tile grid of Web Mercator,
+where other servers need not resample. A view is the tiles of both layers that a window of 1,400 x 900 pixels shows,
+fetched by six connections as browsers do. ``--peer`` is the Python of an environment with localtileserver and uvicorn.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from affine import Affine
-from processes import WORK
 from rasterio.windows import Window
-from tables import print_table_head, print_table_row
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.raster.spec import CLASSES_TAG
+from processes import WORK
+from tables import print_table_head, print_table_row
 
 CONNECTIONS = 6
 WINDOW = 1400, 900
@@ -248,9 +248,7 @@ class Page:
         layers = self.facts["layers"]
         if not isinstance(layers, list):
             raise SystemExit("no layers")
-        return [
-            f"tiles/{one['id']}/{one['stamp']}/{level}/{col}/{row}" for level, col, row in places for one in layers
-        ]
+        return [f"tiles/{one['id']}/{one['stamp']}/{level}/{col}/{row}" for level, col, row in places for one in layers]
 
 
 def peak_mb(pid: int) -> float:

@@ -15,6 +15,7 @@ from crispmap.viewer.view import View
 
 PROJECT_FILE = "project.yaml"
 _RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".img")
+VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".parquet")
 _FIRST = ("image", "classes", "amount", "errors")  # the order of layers on the page, by kind
 
 
@@ -27,19 +28,25 @@ def view_of_rasters(paths: Sequence[Path], *, bands: Sequence[int] = (), referen
     """Return the view of rasters; the pixels are those of the first image, or of the first raster.
 
     Args:
-        paths: Rasters, or one folder of them.
+        paths: Rasters, or a folder of them; vectors that were aligned, whose moves are shown as arrows.
         bands: The bands of images to show.
         reference: The class map that the others are held against.
 
     Raises:
-        InputError: If nothing is given, a file is given twice, or a folder holds no raster.
+        InputError: If nothing is given, or a folder holds no raster.
+        LabelError: If vectors do not say what was moved.
         SceneError: If one of them cannot be read.
         GridError: If one cannot be laid over the others.
     """
-    found = _looked_at(paths, bands)
+    aligned = [path for path in paths if path.suffix.lower() in VECTORS]
+    found = _looked_at([path for path in paths if path not in aligned], bands)
     base = next((one for one in found if one.shows_ground), found[0])
     view = View(title_of(paths), Pyramid(base.grid))
     add_rasters(view, found, strict=len(paths) > 1 or not paths[0].is_dir())
+    for path in aligned:
+        from crispmap.viewer.moves import arrows_of  # which reads vectors
+
+        view.arrows += arrows_of(path, base.grid)
     if reference is not None:
         one = look_at(reference)
         (layer,) = layers_of(one, view.pyramid, f"{name_of(reference)} (reference)", view.new_id)
@@ -100,16 +107,15 @@ def add_errors(view: View, reference: Layer) -> None:
     """Add to a view, for each of its class maps with the classes of a reference, where it differs from that."""
     names = [one.name for one in reference.classes]
     for layer in list(view.layers):
-        if layer.kind != "classes" or layer is reference:
+        if layer.kind != "classes" or layer is reference or layer.id in view.steps:
             continue
-        if [one.name for one in layer.classes] != names and layer.id not in view.steps:
+        if [one.name for one in layer.classes] != names:
             view.notes.append(f"{layer.name} has other classes than the reference: no errors are shown of it.")
             continue
         source = ErrorSource(layer.source, reference.source)
         view.layers.append(
             Layer(view.new_id(), f"errors of {layer.name}", "errors", source,
-                  class_painter({one.value: one.colour for one in KINDS}), (*layer.files, *reference.files), KINDS,
-                  coarsest=layer.coarsest)
+                  class_painter({one.value: one.colour for one in KINDS}), (*layer.files, *reference.files), KINDS)
         )  # fmt: skip
 
 

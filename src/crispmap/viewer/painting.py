@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,15 +79,22 @@ class ClassPainter:
 
     def paint(self, values: NDArray[Any], valid: BoolArray, *, lasting: bool = False) -> Picture:
         """Return a PNG with these colours as its table; see ``Painter``."""
-        known = [one for one in self.colours if 0 <= one < NOTHING]
         ids = values[0]
         if ids.dtype != np.uint8:
             valid = valid & (ids >= 0) & (ids < NOTHING)
             ids = np.where(valid, ids, 0).astype(np.uint8)
-        has_colour = np.zeros(256, np.bool_)
-        has_colour[known] = True
-        shown = np.where(valid & has_colour[ids], ids, np.uint8(NOTHING))
-        return _by_table(shown, [self.colours.get(index, "#000000") for index in range(NOTHING)], lasting)
+        shown = np.where(valid & self._has_colour[ids], ids, np.uint8(NOTHING))
+        return _by_table(shown, self._table, lasting)
+
+    @cached_property
+    def _has_colour(self) -> BoolArray:
+        found = np.zeros(256, np.bool_)
+        found[[one for one in self.colours if 0 <= one < NOTHING]] = True
+        return found
+
+    @cached_property
+    def _table(self) -> bytes:
+        return _table_of([self.colours.get(index, "#000000") for index in range(NOTHING)])
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ class AmountPainter:
         span = self.highest - self.lowest
         share = (values[0].astype(np.float32) - self.lowest) / (span if span > 0 else 1)
         steps = np.clip(np.nan_to_num(share) * (NOTHING - 1), 0, NOTHING - 1).round().astype(np.uint8)
-        return _by_table(np.where(valid, steps, np.uint8(NOTHING)), ramp(NOTHING), lasting)
+        return _by_table(np.where(valid, steps, np.uint8(NOTHING)), _ramp_table(), lasting)
 
 
 def ramp(count: int) -> list[str]:
@@ -112,11 +120,20 @@ def ramp(count: int) -> list[str]:
     return [f"#{round(r):02x}{round(g):02x}{round(b):02x}" for r, g, b in zip(*channels, strict=True)]
 
 
-def _by_table(shown: NDArray[np.uint8], colours: Sequence[str], lasting: bool) -> Picture:
-    """Return a picture of entries of a table of 255 colours; entry 255 is transparent."""
+@cache
+def _ramp_table() -> bytes:
+    return _table_of(ramp(NOTHING))
+
+
+def _table_of(colours: Sequence[str]) -> bytes:
+    """Return the bytes of a table of 255 colours and one more."""
+    return bytes(channel for colour in colours for channel in _rgb(colour)) + b"\0\0\0"
+
+
+def _by_table(shown: NDArray[np.uint8], table: bytes, lasting: bool) -> Picture:
+    """Return a picture of entries of a table of colours; entry 255 is transparent."""
     picture = Image.fromarray(shown)
-    table = bytes(channel for colour in colours for channel in _rgb(colour))
-    picture.putpalette(table + b"\0\0\0")
+    picture.putpalette(table)
     return _encoded(picture, PNG, transparency=NOTHING, compress_level=9 if lasting else 1)
 
 

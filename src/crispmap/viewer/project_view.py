@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crispmap.errors import CrispmapError, ProjectError
 from crispmap.files.address import is_plain_file
 from crispmap.labels.kept import KeptVectors
+from crispmap.models.card import read_card
 from crispmap.project.file import Project, ProjectScene, load_project
 from crispmap.project.inputs import SceneInputs
-from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, SceneMaps
-from crispmap.viewer.assembling import add_errors, in_order
+from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, SceneMaps, load_refiner
+from crispmap.raster.scene import Scene
+from crispmap.viewer.assembling import VECTORS, add_errors, in_order
 from crispmap.viewer.found import entries_of, layers_of, look_at
 from crispmap.viewer.label_source import LabelPixels, ScenePixels
 from crispmap.viewer.layers import Layer, class_painter, stretched
+from crispmap.viewer.moves import arrows_of, is_aligned
 from crispmap.viewer.pyramid import Pyramid
-from crispmap.viewer.view import Outline, View
+from crispmap.viewer.steps import COARSEST, StepMaps, StepPixels
+from crispmap.viewer.view import Arrow, Outline, View
+
+if TYPE_CHECKING:
+    from crispmap.inference.iterations import IterationMaps
 
 _MAPS = {COARSE: "coarse map", FINETUNED: "fine-tuned map", REFINED: "refined map"}
 _SHORT = {COARSE: "coarse", FINETUNED: "fine-tuned", REFINED: "refined"}
@@ -79,7 +87,9 @@ class _Assembly:
         labels = self._labels(view, "labels")
         if labels is not None:
             view.layers.append(labels)
+        self._add_steps(view)
         view.outlines += self._outlines(view)
+        view.arrows += self._arrows()
         in_order(view)
         return view
 
@@ -110,6 +120,30 @@ class _Assembly:
                 view.layers += layers_of(look_at(file), self.pyramid, f"{_SHORT[kind]} scores", view.new_id)
         if not any(file.exists() for file in self.maps.files.values()):
             view.notes.append("There is no map yet: crispmap train, then crispmap predict make them.")
+
+    def _add_steps(self, view: View) -> None:
+        """Add the map after each iteration of the refiner, where it and all it reads are there."""
+        products, working = Products.of(self.project), self.inputs.image.grid
+        scores = self.maps.finetuned_scores if self.project.finetune is not None else self.maps.coarse_scores
+        there = self.project.refines and scores.exists() and products.refiner_model.exists()
+        if not there or not working.has_pixels_of(self.pyramid.grid) or self.project.gsd_m is not None:
+            return
+        count = read_card(products.refiner_model).arguments.get("iterations", 0)
+        maps = StepMaps(lambda: _iterations(self.project, products, self.inputs.image, scores))
+        classes = entries_of(self.project.schema)
+        painter = class_painter({one.value: one.colour for one in classes})
+        for step in range(count + 1) if count else ():
+            layer = Layer(view.new_id(), f"step {step} of {count}", "classes", StepPixels(maps, step), painter,
+                          (scores, products.refiner_model), classes, coarsest=COARSEST)  # fmt: skip
+            view.layers.append(layer)
+            view.steps.append(layer.id)
+
+    def _arrows(self) -> list[Arrow]:
+        """Return where labels that were aligned came from."""
+        section = self.scene.labels
+        if section is None or Path(section.path).suffix.lower() not in VECTORS or not is_aligned(Path(section.path)):
+            return []
+        return arrows_of(Path(section.path), self.pyramid.grid)
 
     def _labels(self, view: View, key: str) -> Layer | None:
         """Return the labels or the reference as a layer; None without, and with a note where they cannot be read."""
@@ -142,3 +176,11 @@ class _Assembly:
             for role in _ROLES
             for area in areas.get(role, ())
         ]
+
+
+def _iterations(project: Project, products: Products, image: Scene, scores: Path) -> IterationMaps:
+    """Return the maps after each iteration of a project's refiner, from scores that lie on the disk."""
+    from crispmap.inference.iterations import IterationMaps
+    from crispmap.raster.scores import open_scores
+
+    return IterationMaps(image, open_scores(scores, kind="logit"), load_refiner(products, project))
