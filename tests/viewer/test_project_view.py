@@ -40,7 +40,7 @@ def test_all_of_a_project_is_shown(tmp_path: Path) -> None:
     roles = [one.role for one in view.outlines]
     assert set(roles) >= {"coarse", "refiner", "test"}
     test = next(one for one in view.outlines if one.role == "test")
-    assert {(x, y) for ring in test.rings for x, y in ring} == {(0, 120), (160, 120), (160, 160), (0, 160)}
+    assert {(x, y) for ring in test.rings for x, y in ring} == {(120, 0), (160, 0), (160, 160), (120, 160)}
     whole = Block(0, 0, 160, 160)
     read = {one.name: one.source.read(0, whole)[0][0] for one in view.layers if one.kind in ("classes", "errors")}
     with rasterio.open(tmp_path / "precise.tif") as precise:

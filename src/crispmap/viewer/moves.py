@@ -63,8 +63,8 @@ def _of_layer(path: Path, layer: str, grid: Grid) -> list[Arrow]:
         return []
     table = pyogrio.read_dataframe(path, layer=layer, columns=list(COLUMNS))
     table = table[(table["align_reason"] == Reason.ALIGNED.value) & ~table.geometry.is_empty & table.geometry.notna()]
-    centres = table.geometry.envelope.centroid
-    xs, ys = centres.x.to_numpy(), centres.y.to_numpy()
+    left, bottom, right, top = table.geometry.bounds.to_numpy().T
+    xs, ys = (left + right) / 2, (bottom + top) / 2
     if table.crs is not None and grid.crs is not None:
         xs, ys = transformer(CRS(table.crs), grid.crs).transform(xs, ys)
     inverse, found = ~grid.transform, list[Arrow]()
