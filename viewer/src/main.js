@@ -43,7 +43,7 @@ class Page {
     const shown = maps.length ? maps : [...of("classes"), ...of("amount")];
     const below = of("image")[0] || null, right = shown[shown.length - 1] || of("image")[1] || null;
     const left = shown.length > 1 ? shown[0] : below ? null : right;
-    return { below, left, right, opacity: 0.7, swipe: 0.5 };
+    return { below, left, right, opacity: 0.65, swipe: 0.5 };
   }
 
   drawOver() {

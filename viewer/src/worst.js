@@ -40,7 +40,7 @@ export class Worst {
     button.addEventListener("click", () => {
       const margin = 0.5 * place.width;
       this.page.map.flyTo([place.col - margin, -(place.row + place.height + margin), place.col + place.width + margin, -(place.row - margin)]);
-      this.page.set({ right: layer });
+      this.page.set({ right: layer, swipe: Math.min(0.2, this.page.state.swipe) }); // the place must not lie behind the line
     });
     return button;
   }

@@ -19,7 +19,7 @@ NOTHING = 255
 """The entry of a table of colours that is transparent."""
 RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
 """Viridis, as the styles of QGIS have it; colour-blind people read it too."""
-_JPEG_QUALITY, _WEBP_QUALITY = 88, 82
+_JPEG_QUALITY, _WEBP_QUALITY = 85, 82
 
 
 @dataclass(frozen=True)
