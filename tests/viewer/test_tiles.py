@@ -39,8 +39,9 @@ def mosaic(view: View, layer: Layer, level: int = 0) -> NDArray[np.uint8]:
             assert pixels.shape == (TILE_PX, TILE_PX, 4)
             whole[row * TILE_PX : (row + 1) * TILE_PX, col * TILE_PX : (col + 1) * TILE_PX] = pixels
     height, width = view.pyramid.shape(level)
-    assert not whole[height:, :, 3].any()
-    assert not whole[:, width:, 3].any()
+    if layer.kind != "image":  # which goes on there, where the page shows nothing
+        assert not whole[height:, :, 3].any()
+        assert not whole[:, width:, 3].any()
     return whole[:height, :width]
 
 
@@ -94,7 +95,7 @@ def test_bytes_of_three_bands_are_shown_as_they_are(tmp_path: Path) -> None:
     view = assemble([write(tmp_path / "image.tif", image, nodata=0)])
     picture = mosaic(view, view.layers[0])
     lossless = np.zeros((300, 400), bool)
-    lossless[:256, :256] = lossless[256:, :] = lossless[:, 256:] = True  # tiles with nodata, or beyond the edge
+    lossless[:256] = True  # tiles with nodata
     assert (picture[..., 3] == 255 * image.any(axis=0)).all()
     shown = lossless & image.any(axis=0)
     assert (picture[..., :3][shown] == image.transpose(1, 2, 0)[shown]).all()
@@ -102,11 +103,12 @@ def test_bytes_of_three_bands_are_shown_as_they_are(tmp_path: Path) -> None:
 
 def test_sixteen_bits_are_stretched_from_the_2nd_to_the_98th_percentile(tmp_path: Path) -> None:
     image = some_image(200, 200, 1, "uint16")
-    view = assemble([write(tmp_path / "image.tif", image)])
+    image[0, 0] = 0  # what has nodata is not compressed with loss
+    view = assemble([write(tmp_path / "image.tif", image, nodata=0)])
     picture = mosaic(view, view.layers[0])[..., 0].astype(float)
-    low, high = np.percentile(image, (2, 98))
+    low, high = np.percentile(image[image > 0], (2, 98))
     expected = np.clip((image[0] - low) / (high - low) * 255, 0, 255)
-    assert np.abs(picture - expected).max() <= 1
+    assert np.abs(picture - expected)[1:].max() <= 1
 
 
 def test_another_grid_is_warped_as_gdal_does(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ export class ViewMap {
   }
 
   tiles(side) {
-    const layer = new TileLayer({ preload: 0, className: side ? `ol-${side}` : "ol-below" });
+    const layer = new TileLayer({ preload: 0, extent: this.extent, className: side ? `ol-${side}` : "ol-below" });
     if (side) {
       layer.on("prerender", (event) => this.clip(event, side));
       layer.on("postrender", (event) => event.context.restore());

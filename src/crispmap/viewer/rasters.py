@@ -26,11 +26,13 @@ from crispmap.files.quiet import ignoring
 from crispmap.files.turn import Turn
 from crispmap.geo.grid import Block, Grid
 from crispmap.types import BoolArray
+from crispmap.viewer.blocks import SharedBlocks
 from crispmap.viewer.handles import Handles
 from crispmap.viewer.pyramid import Pyramid
 from crispmap.viewer.sources import PixelSource, WithoutOverviews
 
 _LARGE_PX = 4096
+_SHARED = (512, 1024)  # sides of blocks in which several tiles lie
 _ANYWHERE = 'LOCAL_CS["pixels",UNIT["metre",1]]'
 """Stands for the CRS of rasters that have none, where one is laid over another."""
 
@@ -46,6 +48,7 @@ class RasterFile:
     nodata: float | None
     alpha: int  # the number of the alpha band, 0 without
     overviews: tuple[int, ...]  # how many times as large their pixels are
+    block_px: int = 0  # the side of the squares it is stored in; 0: other shapes
 
     @classmethod
     def of(cls, path: Path, dataset: Any, grid: Grid, bands: Sequence[int]) -> RasterFile:
@@ -62,7 +65,9 @@ class RasterFile:
         elif MaskFlags.all_valid not in flags:
             masked = "mask"
         stored, _ = as_stored(dataset)
-        return cls(path, grid, tuple(bands), masked, nodata, alpha, tuple(stored.overviews(bands[0])))
+        high, wide = stored.block_shapes[bands[0] - 1]
+        block_px = high if high == wide else 0
+        return cls(path, grid, tuple(bands), masked, nodata, alpha, tuple(stored.overviews(bands[0])), block_px)
 
     @property
     def is_slow_far_out(self) -> bool:
@@ -78,6 +83,8 @@ def raster_source(file: RasterFile, pyramid: Pyramid, *, nearest: bool) -> Pixel
     """
     if pyramid.grid.has_pixels_of(file.grid):
         source: PixelSource = OnGrid(file, pyramid, nearest=nearest)
+        if file.block_px in _SHARED:
+            source = SharedBlocks(source, file.path, pyramid, file.block_px)
     elif (file.grid.crs is None) != (pyramid.grid.crs is None):
         raise GridError(
             f"{file.path} cannot be laid over the others: only one of them has a coordinate system.",

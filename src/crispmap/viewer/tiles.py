@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -36,7 +37,9 @@ def painted(layer: Layer, pyramid: Pyramid, place: TilePlace, *, lasting: bool =
     values, valid = layer.source.read(place.level, block)
     if block.shape != (TILE_PX, TILE_PX):  # at the far edges: a page would stretch a smaller picture
         beyond = (0, TILE_PX - block.height), (0, TILE_PX - block.width)
-        values, valid = np.pad(values, ((0, 0), *beyond)), np.pad(valid, beyond)
+        # The page shows nothing beyond the grid. An image goes on there, and so needs no transparency, which is slow.
+        how: Literal["edge", "constant"] = "edge" if layer.kind == "image" else "constant"
+        values, valid = np.pad(values, ((0, 0), *beyond), how), np.pad(valid, beyond, how)
     return layer.painter.paint(values, valid, lasting=lasting)
 
 
