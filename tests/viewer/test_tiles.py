@@ -84,6 +84,7 @@ def test_without_overviews_pixels_are_thinned(tmp_path: Path) -> None:
 def test_a_large_map_without_overviews_is_thinned_from_one_reading(tmp_path: Path) -> None:
     ids = some_ids(64, 4200)
     view = assemble([class_map(tmp_path / "map.tif", ids)])
+    assert any("overviews" in one for one in view.notes)
     picture = mosaic(view, view.layers[0], view.pyramid.levels - 1)
     assert picture.shape[1] == 132
     assert set(np.unique(picture[..., 3])) <= {0, 255}

@@ -95,6 +95,8 @@ def add_rasters(view: View, found: Sequence[FoundRaster], *, strict: bool) -> No
     """
     names = names_of([one.path for one in found])
     for one, name in zip(found, names, strict=True):
+        if one.file.is_slow_far_out:
+            view.notes.append(f"{name} has no overviews: the first view reads all of it. gdaladdo adds some.")
         try:
             view.layers += layers_of(one, view.pyramid, name, view.new_id)
         except GridError as error:
