@@ -45,7 +45,7 @@ def view_of_project(path: Path, *, scene: str | None = None, bands: Sequence[int
     """
     project = load_project(path)
     chosen = _chosen(project, scene)
-    return _Assembly(project, chosen, ExitStack()).view(bands)
+    return _Assembly(project, chosen).view(bands)
 
 
 def _chosen(project: Project, name: str | None) -> ProjectScene:
@@ -65,16 +65,18 @@ def _chosen(project: Project, name: str | None) -> ProjectScene:
 class _Assembly:
     """What is known while the view of a project is put together."""
 
-    def __init__(self, project: Project, scene: ProjectScene, stack: ExitStack) -> None:
-        self.project, self.scene = project, scene
-        self.inputs = SceneInputs(project, scene, stack, KeptVectors())
+    def __init__(self, project: Project, scene: ProjectScene) -> None:
+        self.project, self.scene, self.stack = project, scene, ExitStack()
+        self.inputs = SceneInputs(project, scene, self.stack, KeptVectors())
         self.maps: SceneMaps = Products.of(project).maps(project, scene)
         self.pyramid = Pyramid(self.inputs.file_grid)
 
     def view(self, bands: Sequence[int]) -> View:
         """Return the view."""
         many = len(self.project.scenes) > 1
-        view = View(f"{self.project.name}: {self.scene.name}" if many else self.project.name, self.pyramid)
+        view = View(
+            f"{self.project.name}: {self.scene.name}" if many else self.project.name, self.pyramid, inputs=self.stack
+        )
         if many:
             others = len(self.project.scenes) - 1
             view.notes.append(f"Scene {self.scene.name} of {others + 1}; --scene shows another.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -44,6 +45,7 @@ class View:
     arrows: list[Arrow] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)  # ids of the maps after 0, 1, .. iterations of a refiner
     notes: list[str] = field(default_factory=list)  # what was left out, and why
+    inputs: ExitStack = field(default_factory=ExitStack)  # closes what layers read besides their own files
     new_id: Callable[[], str] = field(default_factory=lambda: _ids().__next__)
 
     def layer(self, name: str) -> Layer | None:
@@ -54,6 +56,7 @@ class View:
         """Release all files."""
         for one in self.layers:
             one.source.close()
+        self.inputs.close()
 
 
 def _ids() -> Iterator[str]:
