@@ -36,6 +36,13 @@ export class Ground {
     return [a * col + b * row + c, d * col + e * row + f];
   }
 
+  // The same as text, to a tenth of a pixel.
+  coordinatesText(col, row) {
+    const [a, b, , d, e] = this.view.transform, pixel = Math.min(Math.hypot(a, d), Math.hypot(b, e));
+    const digits = Math.min(12, Math.max(0, Math.ceil(-Math.log10(pixel)) + 1));
+    return this.coordinates(col, row).map((one) => one.toFixed(digits)).join(", ");
+  }
+
   // The length of a line of points [col, row], summed over pieces over which the size of a pixel hardly changes.
   length(points) {
     let sum = 0;

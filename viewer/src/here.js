@@ -37,7 +37,7 @@ export class Here {
     say("Pixel", `row ${row}, column ${col}`);
     const lonlat = this.ground.lonlat(col + 0.5, row + 0.5);
     if (lonlat) say("Place", `${lonlat[1].toFixed(6)}° N, ${lonlat[0].toFixed(6)}° E`);
-    if (this.view.placed) say("Coordinates", this.ground.coordinates(col + 0.5, row + 0.5).map((one) => one.toFixed(2)).join(", "));
+    if (this.view.placed) say("Coordinates", this.ground.coordinatesText(col + 0.5, row + 0.5));
     for (const one of layers) say(one.name, ...this.value(one));
     return list;
   }

@@ -114,6 +114,8 @@ class Page {
     }
     byId("opacity-out").textContent = `${Math.round(100 * this.state.opacity)} %`;
     const name = (layer) => (layer ? layer.name : this.state.below ? this.state.below.name : "");
+    const alike = this.state.left === this.state.right; // nothing to swipe between
+    byId("swipe").hidden = byId("line").hidden = byId("badge-left").hidden = alike;
     byId("badge-left").textContent = name(this.state.left);
     byId("badge-right").textContent = name(this.state.right);
     const step = this.state.right ? this.view.steps.indexOf(this.state.right.id) : -1;
