@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import http.server
+import json
 import re
 import shutil
 import threading
@@ -84,6 +85,18 @@ class Watched:
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(200)
 
+    def until(self, condition: str) -> None:
+        """Wait until an expression of the page is true, however busy the machine is."""
+        for _ in range(300):  # the page's own policy forbids the driver's way of waiting, which evaluates text
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(condition)
+
+    def until_text(self, selector: str, pattern: str) -> None:
+        """Wait until an element has a text."""
+        self.until(f"new RegExp({json.dumps(pattern)}).test(document.querySelector({json.dumps(selector)}).innerText)")
+
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))
 
@@ -98,6 +111,7 @@ def watched(chromium: Any, server: ViewServer) -> Iterator[Watched]:
 
 
 def test_the_legend_counts_what_is_in_view(watched: Watched) -> None:
+    watched.until_text("#legend", "road")
     rows = re.findall(r"(background|building|road)\s+([\d.]+) %", watched.text("#legend"))
     ids = some_ids(*SIZE)
     ids[:300] = 1
@@ -110,6 +124,7 @@ def test_a_click_asks_all_layers(watched: Watched) -> None:
     box = watched.page.locator("#map").bounding_box()
     watched.page.mouse.click(box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2)
     watched.settle()
+    watched.until_text("#here", "row")
     here = watched.text("#here")
     assert re.search(r"row \d+, column \d+", here)
     assert "image" in here
@@ -121,11 +136,12 @@ def test_layers_are_chosen_and_the_address_keeps_it(watched: Watched, chromium: 
     page.select_option("#left", label="reference (reference)")
     page.select_option("#right", label="errors of map")
     page.fill("#opacity", "0.4")
-    watched.settle()
-    assert "missed" in watched.text("#legend")
+    watched.until_text("#legend", "missed")
     assert page.inner_text("#badge-right") == "errors of map"
     page.click(".ol-zoom-in")
     watched.settle()
+    watched.until("!crispmap.map.ol.getView().getAnimating()")
+    watched.until("location.hash.includes(crispmap.map.ol.getView().getResolution().toPrecision(4))")
     again = Watched(chromium, page.url)
     assert again.page.input_value("#opacity") == "0.4"
     assert again.page.inner_text("#badge-left") == "reference (reference)"
@@ -138,7 +154,7 @@ def test_a_worst_place_is_flown_to(watched: Watched) -> None:
     page = watched.page
     before = page.evaluate("crispmap.map.ol.getView().getResolution()")
     page.click("#worst button >> nth=0")
-    watched.settle()
+    watched.until(f"crispmap.map.ol.getView().getResolution() < {before}")
     assert page.evaluate("crispmap.map.ol.getView().getResolution()") < before
     assert page.inner_text("#badge-right") == "errors of map"
 
@@ -155,8 +171,7 @@ def test_keys_alone_do_it(watched: Watched) -> None:
     assert page.evaluate("crispmap.map.ol.getView().getResolution()") < before[1]
     assert page.evaluate(place) > before[0]
     page.keyboard.press("Enter")
-    watched.settle()
-    assert "row" in watched.text("#here")
+    watched.until_text("#here", "row")
     swiped = page.evaluate("crispmap.state.swipe")
     page.keyboard.press("]")
     assert page.evaluate("crispmap.state.swipe") > swiped
@@ -238,11 +253,10 @@ def test_the_exported_folder_shows_the_same(view: View, tmp_path: Path, chromium
         thread.start()
         found = Watched(chromium, f"http://127.0.0.1:{served.server_address[1]}/")
         try:
-            assert re.search(r"building\s+[\d.]+ %", found.text("#legend"))
+            found.until_text("#legend", r"building\s+[\d.]+ %")
             box = found.page.locator("#map").bounding_box()
             found.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.12)
-            found.settle()
-            assert "building" in found.text("#here")
+            found.until_text("#here", "building")
             found.page.click("#worst button >> nth=0")
             found.settle()
         finally:
@@ -262,8 +276,7 @@ def test_a_file_that_is_removed_is_named(tmp_path: Path, chromium: Any) -> None:
             found = Watched(chromium, server.url)
             path.unlink()
             found.page.evaluate("crispmap.alive()")
-            found.settle()
-            assert "map" in found.text("#status")
+            found.until_text("#status", "map")
             found.context.close()
         finally:
             server.shutdown()
