@@ -60,6 +60,9 @@ docs: $(STAMP)  ## make the guide's tables and the notebooks again, and check wh
 site: $(STAMP)  ## build the documentation as a web site in dist/site, warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
+viewer:  ## bundle the page of crispmap view with its map library anew (needs Node.js 20 or later with npm)
+	cd viewer && npm ci --no-audit --no-fund && npm run --silent build
+
 wheel: $(STAMP)  ## build wheel and sdist in dist/, install the wheel apart and try it, list its parts
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group release
 	rm -rf dist/crispmap*
@@ -90,6 +93,6 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 	$(PEERS)/bin/python benchmarks/beside_peers.py $(ARGS)
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+	rm -rf $(VENV) $(PEERS) viewer/node_modules benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test coverage browser qgis slow check format docs site wheel bench bench-all bench-peers clean
+.PHONY: help demo test coverage browser qgis slow check format docs site viewer wheel bench bench-all bench-peers clean

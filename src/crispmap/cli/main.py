@@ -75,6 +75,7 @@ _TABLE = (
      "pansharpen multispectral.tif panchromatic.tif --out sharp.tif --register"),
     ("chips", "Cut a scene and its labels into patches and masks.",
      "chips scene.tif --labels osm.gpkg --out chips --size 256 --test 0.2"),
+    ("view", "Look at scenes, maps and projects in the browser.", "view myproject"),
     ("stac", "Write a STAC catalogue of a folder of maps and models.", "stac myproject/out"),
     ("import-caffe", "Convert a network trained with Caffe to a model file.",
      "import-caffe inria_mlp.caffemodel --out inria_mlp.safetensors"),

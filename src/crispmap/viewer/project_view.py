@@ -1,0 +1,188 @@
+"""The view of a project: a scene with its labels, reference and areas, and the maps of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crispmap.errors import CrispmapError, ProjectError
+from crispmap.files.address import is_plain_file
+from crispmap.labels.kept import KeptVectors
+from crispmap.models.card import read_card
+from crispmap.project.file import Project, ProjectScene, load_project
+from crispmap.project.inputs import SceneInputs
+from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, SceneMaps, load_refiner
+from crispmap.raster.scene import Scene
+from crispmap.viewer.assembling import VECTORS, add_errors, in_order
+from crispmap.viewer.found import entries_of, layers_of, look_at
+from crispmap.viewer.label_source import LabelPixels, ScenePixels
+from crispmap.viewer.layers import Layer, class_painter, stretched
+from crispmap.viewer.moves import arrows_of, is_aligned
+from crispmap.viewer.pyramid import Pyramid
+from crispmap.viewer.steps import COARSEST, StepMaps, StepPixels
+from crispmap.viewer.view import Arrow, Outline, View
+
+if TYPE_CHECKING:
+    from crispmap.inference.iterations import IterationMaps
+
+_MAPS = {COARSE: "coarse map", FINETUNED: "fine-tuned map", REFINED: "refined map"}
+_SHORT = {COARSE: "coarse", FINETUNED: "fine-tuned", REFINED: "refined"}
+_ROLES = ("coarse", "refiner", "validation", "test")
+
+
+def view_of_project(path: Path, *, scene: str | None = None, bands: Sequence[int] = ()) -> View:
+    """Return the view of a scene of a project.
+
+    Args:
+        scene: The name of the scene; by default the first that has a map, else the first.
+        bands: The bands of its image to show.
+
+    Raises:
+        ProjectError: If the project file cannot be used, or has no such scene.
+        SceneError, LabelError: If its scene, labels or reference cannot be read.
+    """
+    project = load_project(path)
+    chosen = _chosen(project, scene)
+    return _Assembly(project, chosen).view(bands)
+
+
+def _chosen(project: Project, name: str | None) -> ProjectScene:
+    if name is None:
+        products = Products.of(project)
+        mapped = (one for one in project.scenes if products.maps(project, one).coarse_map.exists())
+        return next(mapped, project.scenes[0])
+    for one in project.scenes:
+        if one.name == name:
+            return one
+    raise ProjectError(
+        f"{project.path.name} has no scene {name!r}.",
+        expected=f"one of {', '.join(one.name for one in project.scenes[:20])}", remedy="Give scene= with one of them.",
+    )  # fmt: skip
+
+
+class _Assembly:
+    """What is known while the view of a project is put together."""
+
+    def __init__(self, project: Project, scene: ProjectScene) -> None:
+        self.project, self.scene, self.stack = project, scene, ExitStack()
+        self.inputs = SceneInputs(project, scene, self.stack, KeptVectors())
+        self.maps: SceneMaps = Products.of(project).maps(project, scene)
+        self.pyramid = Pyramid(self.inputs.file_grid)
+
+    def view(self, bands: Sequence[int]) -> View:
+        """Return the view."""
+        many = len(self.project.scenes) > 1
+        view = View(
+            f"{self.project.name}: {self.scene.name}" if many else self.project.name, self.pyramid, inputs=self.stack
+        )
+        if many:
+            others = len(self.project.scenes) - 1
+            view.notes.append(f"Scene {self.scene.name} of {others + 1}; --scene shows another.")
+        view.layers.append(self._image(view, bands))
+        self._add_maps(view)
+        reference = self._labels(view, "reference")
+        if reference is not None:
+            add_errors(view, reference)
+            view.layers.append(reference)
+        labels = self._labels(view, "labels")
+        if labels is not None:
+            view.layers.append(labels)
+        self._add_steps(view)
+        view.outlines += self._outlines(view)
+        view.arrows += self._arrows()
+        in_order(view)
+        return view
+
+    def _image(self, view: View, bands: Sequence[int]) -> Layer:
+        ref = self.scene.ref
+        plain = len(ref.files) == 1 and ref.composition is None and ref.nodata is None and not ref.band_names
+        if plain and self.project.data_set is None:
+            chosen = tuple(bands) or (ref.bands[:3] if ref.bands and len(ref.bands) >= 3 else ())
+            found = look_at(Path(ref.files[0]), chosen)
+            if found.kind == "image":
+                return layers_of(found, self.pyramid, "image", view.new_id)[0]
+        image = self.inputs.image
+        shown = tuple(bands) or ((1, 2, 3) if image.band_count >= 3 else (1,))
+        source = ScenePixels(image, self.pyramid, shown)
+        files = tuple(Path(one) for one in ref.files if is_plain_file(one))
+        names = tuple(image.band_names[number - 1] for number in shown)
+        return Layer(view.new_id(), "image", "image", source,
+                     lambda: stretched(source, self.pyramid, image.dtype.name, len(shown)), files,
+                     bands=names)  # fmt: skip
+
+    def _add_maps(self, view: View) -> None:
+        """Add the maps and the scores that there are."""
+        for kind, file in self.maps.files.items():
+            if file.exists():
+                view.layers += layers_of(look_at(file), self.pyramid, _MAPS[kind], view.new_id)
+        for kind, file in self.maps.scores.items():
+            if file.exists():
+                view.layers += layers_of(look_at(file), self.pyramid, f"{_SHORT[kind]} scores", view.new_id)
+        if not any(file.exists() for file in self.maps.files.values()):
+            view.notes.append("There is no map yet: crispmap train, then crispmap predict make them.")
+
+    def _add_steps(self, view: View) -> None:
+        """Add the map after each iteration of the refiner, where it and all it reads are there."""
+        products, working = Products.of(self.project), self.inputs.image.grid
+        scores = self.maps.finetuned_scores if self.project.finetune is not None else self.maps.coarse_scores
+        there = self.project.refines and scores.exists() and products.refiner_model.exists()
+        if not there or not working.has_pixels_of(self.pyramid.grid) or self.project.gsd_m is not None:
+            return
+        count = read_card(products.refiner_model).arguments.get("iterations", 0)
+        maps = StepMaps(lambda: _iterations(self.project, products, self.inputs.image, scores))
+        classes = entries_of(self.project.schema)
+        painter = class_painter({one.value: one.colour for one in classes})
+        for step in range(count + 1) if count else ():
+            layer = Layer(view.new_id(), f"step {step} of {count}", "classes", StepPixels(maps, step), painter,
+                          (scores, products.refiner_model), classes, coarsest=COARSEST)  # fmt: skip
+            view.layers.append(layer)
+            view.steps.append(layer.id)
+
+    def _arrows(self) -> list[Arrow]:
+        """Return where labels that were aligned came from."""
+        section = self.scene.labels
+        if section is None or Path(section.path).suffix.lower() not in VECTORS or not is_aligned(Path(section.path)):
+            return []
+        return arrows_of(Path(section.path), self.pyramid.grid)
+
+    def _labels(self, view: View, key: str) -> Layer | None:
+        """Return the labels or the reference as a layer; None without, and with a note where they cannot be read."""
+        section = getattr(self.scene, key)
+        if section is None:
+            return None
+        opened = self.inputs.labels if key == "labels" else self.inputs.reference
+        source = LabelPixels(opened, self.pyramid)
+        top = self.pyramid.levels - 1
+        block = self.pyramid.tile(top, 0, 0)
+        try:
+            if block is not None:
+                source.read(top, block)
+        except CrispmapError as error:
+            view.notes.append(f"The {key} cannot be shown: {error.given}")
+            return None
+        classes = entries_of(self.project.schema)
+        files = (section.path,) if is_plain_file(section.path) and Path(section.path).is_file() else ()
+        painter = class_painter({one.value: one.colour for one in classes})
+        return Layer(view.new_id(), key, "classes", source, painter, files, classes)
+
+    def _outlines(self, view: View) -> list[Outline]:
+        try:
+            areas = self.inputs.areas_on(self.inputs.file_grid)
+        except CrispmapError as error:
+            view.notes.append(f"The areas cannot be shown: {error.given}")
+            return []
+        return [
+            Outline(role, tuple(tuple((float(x), float(y)) for x, y in ring) for ring in area.rings))
+            for role in _ROLES
+            for area in areas.get(role, ())
+        ]
+
+
+def _iterations(project: Project, products: Products, image: Scene, scores: Path) -> IterationMaps:
+    """Return the maps after each iteration of a project's refiner, from scores that lie on the disk."""
+    from crispmap.inference.iterations import IterationMaps
+    from crispmap.raster.scores import open_scores
+
+    return IterationMaps(image, open_scores(scores, kind="logit"), load_refiner(products, project))

@@ -1,0 +1,91 @@
+"""A view opened, served and shown in a browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crispmap.errors import InputError
+from crispmap.events import SILENT, Events
+from crispmap.viewer.answers import Answers
+from crispmap.viewer.assembling import is_project, view_of_rasters
+from crispmap.viewer.server import ViewServer, wait_until_over
+from crispmap.viewer.view import View
+
+PATIENCE_S, FAREWELL_S = 180.0, 8.0
+"""How long after the last sign of the page the server ends; and after a farewell, which a reload says too."""
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """How a view is put together."""
+
+    scene: str | None = None  # of a project of several
+    bands: tuple[int, ...] = ()  # of images, to show
+    reference: Path | None = None  # that maps are held against; a project names its own
+
+
+def assemble(paths: Sequence[Path], options: ViewOptions = ViewOptions()) -> View:
+    """Return the view of rasters, of the folder of a run, or of a project.
+
+    Raises:
+        InputError: If what is given does not go together.
+        SceneError, GridError, ProjectError, LabelError: If a file cannot be used.
+    """
+    if len(paths) == 1 and is_project(paths[0]):
+        from crispmap.viewer.project_view import view_of_project  # which reads all a project may name
+
+        if options.reference is not None:
+            raise InputError(
+                "A reference is given beside a project.", expected="rasters with reference=, or a project, "
+                "which names its own", remedy="leave out reference=",
+            )  # fmt: skip
+        return view_of_project(paths[0], scene=options.scene, bands=options.bands)
+    if options.scene is not None:
+        raise InputError(f"The scene {options.scene!r} is chosen, and no project is given.",
+                         expected="a project file or its folder", remedy="leave out scene=")  # fmt: skip
+    projects = [path for path in paths if is_project(path)]
+    if projects:
+        raise InputError(f"{projects[0]} is a project, and {len(paths)} things are given.",
+                         expected="one project, or rasters", remedy="View them one after the other.")  # fmt: skip
+    return view_of_rasters(paths, bands=options.bands, reference=options.reference)
+
+
+def show(view: View, announce: Callable[[str], None], *, port: int = 0, browser: bool = True,
+         events: Events = SILENT) -> None:  # fmt: skip
+    """Serve a view until its page has been closed for a while, or Ctrl-C.
+
+    Args:
+        announce: Is told the address of the page once it can be opened.
+        port: To listen on; 0 for any that is free.
+        browser: Whether to open the page in one.
+
+    Raises:
+        InputError: If the port is taken.
+    """
+    server = ViewServer(Answers(view), port)
+    try:
+        for note in view.notes:
+            events.note(note)
+        announce(server.url)
+        if browser:
+            threading.Thread(target=_open, args=(server.url, events), daemon=True).start()
+        wait_until_over(server, PATIENCE_S, FAREWELL_S)
+    finally:
+        view.close()
+
+
+def _open(url: str, events: Events) -> None:
+    """Open the page where there is a screen; a browser of the terminal would take that over."""
+    has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    try:
+        opened = bool(has_screen) and webbrowser.open(url)
+    except (webbrowser.Error, OSError):
+        opened = False
+    if not opened:
+        events.note("No browser was found: open the address in one of this machine.")

@@ -1,0 +1,283 @@
+"""The page in Chromium, as it comes with Debian (``make browser``): looked at, clicked through, driven by keys."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import http.server
+import json
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rasters_to_view import class_map, some_ids, some_image, write
+
+from crispmap.viewer.answers import Answers
+from crispmap.viewer.export import export_view
+from crispmap.viewer.run import ViewOptions, assemble
+from crispmap.viewer.server import ViewServer
+from crispmap.viewer.view import Arrow, Outline, View
+
+pytestmark = pytest.mark.slow
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+AXE = Path(__file__).with_name("axe") / "axe.min.js.gz"  # version 4.14.1, as it comes from its authors
+SIZE = 1200, 1600
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> View:
+    """An image, a map and its reference, with areas and an arrow."""
+    folder = tmp_path_factory.mktemp("viewed")
+    mapped, reference = some_ids(*SIZE), some_ids(*SIZE, 1)
+    mapped[:300], reference[:300] = 1, 1
+    paths = write(folder / "image.tif", some_image(*SIZE)), class_map(folder / "map.tif", mapped)
+    view = assemble(paths, ViewOptions(reference=class_map(folder / "reference.tif", reference)))
+    square = ((100.0, 100.0), (900.0, 100.0), (900.0, 700.0), (100.0, 700.0))
+    view.outlines.append(Outline("test", (square,)))
+    view.arrows.append(Arrow((400.0, 400.0), (430.0, 380.0), 0.9))
+    view.notes.append("<b>markup</b> is shown as it is")
+    return view
+
+
+@pytest.fixture(scope="module")
+def server(view: View) -> Iterator[ViewServer]:
+    with ViewServer(Answers(view)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here: make browser installs it")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page and whatever goes wrong on it."""
+
+    def __init__(self, browser: Any, url: str, width: int = 1400, height: int = 900, **options: Any) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.page = self.context.new_page()
+        self.problems: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda one: self.problems.append(one.text))
+        self.page.on("pageerror", lambda one: self.problems.append(str(one)))
+        self.page.on("request", lambda one: self.asked.append(one.url))
+        self.page.on("response", lambda one: one.status >= 400 and self.problems.append(f"{one.status} {one.url}"))
+        self.page.goto(url, wait_until="networkidle")
+        self.settle()
+
+    def settle(self) -> None:
+        self.page.wait_for_timeout(400)
+        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_timeout(200)
+
+    def until(self, condition: str) -> None:
+        """Wait until an expression of the page is true, however busy the machine is."""
+        for _ in range(300):  # the page's own policy forbids the driver's way of waiting, which evaluates text
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(condition)
+
+    def until_text(self, selector: str, pattern: str) -> None:
+        """Wait until an element has a text."""
+        self.until(f"new RegExp({json.dumps(pattern)}).test(document.querySelector({json.dumps(selector)}).innerText)")
+
+    def text(self, selector: str) -> str:
+        return str(self.page.inner_text(selector))
+
+
+@pytest.fixture
+def watched(chromium: Any, server: ViewServer) -> Iterator[Watched]:
+    found = Watched(chromium, server.url, reduced_motion="reduce")
+    yield found
+    found.context.close()
+    assert found.problems == []
+    assert all(one.startswith((server.url, "data:", "blob:")) for one in found.asked)
+
+
+def test_the_legend_counts_what_is_in_view(watched: Watched) -> None:
+    watched.until_text("#legend", "road")
+    rows = re.findall(r"(background|building|road)\s+([\d.]+) %", watched.text("#legend"))
+    ids = some_ids(*SIZE)
+    ids[:300] = 1
+    expected = [100 * np.mean(ids[ids != 255] == index) for index in range(3)]
+    # At this zoom one pixel in so many is shown.
+    assert [float(share) for _, share in rows] == pytest.approx(expected, abs=2)
+
+
+def test_a_click_asks_all_layers(watched: Watched) -> None:
+    box = watched.page.locator("#map").bounding_box()
+    watched.page.mouse.click(box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2)
+    watched.settle()
+    watched.until_text("#here", "row")
+    here = watched.text("#here")
+    assert re.search(r"row \d+, column \d+", here)
+    assert "image" in here
+    assert re.search(r"(background|building|road), object of|no data", here)
+
+
+def test_layers_are_chosen_and_the_address_keeps_it(watched: Watched, chromium: Any, server: ViewServer) -> None:
+    page = watched.page
+    page.select_option("#left", label="reference (reference)")
+    page.select_option("#right", label="errors of map")
+    page.fill("#opacity", "0.4")
+    watched.until_text("#legend", "missed")
+    assert page.inner_text("#badge-right") == "errors of map"
+    page.click(".ol-zoom-in")
+    watched.settle()
+    watched.until("!crispmap.map.ol.getView().getAnimating()")
+    watched.until("location.hash.includes(crispmap.map.ol.getView().getResolution().toPrecision(4))")
+    again = Watched(chromium, page.url)
+    assert again.page.input_value("#opacity") == "0.4"
+    assert again.page.inner_text("#badge-left") == "reference (reference)"
+    at = "crispmap.map.ol.getView().getResolution()"
+    assert again.page.evaluate(at) == pytest.approx(page.evaluate(at), rel=1e-3)
+    again.context.close()
+
+
+def test_a_worst_place_is_flown_to(watched: Watched) -> None:
+    page = watched.page
+    before = page.evaluate("crispmap.map.ol.getView().getResolution()")
+    page.click("#worst button >> nth=0")
+    watched.until(f"crispmap.map.ol.getView().getResolution() < {before}")
+    assert page.evaluate("crispmap.map.ol.getView().getResolution()") < before
+    assert page.inner_text("#badge-right") == "errors of map"
+
+
+def test_keys_alone_do_it(watched: Watched) -> None:
+    page = watched.page
+    page.focus("#map")
+    place = "crispmap.map.ol.getView().getCenter()[0]"
+    before = page.evaluate(place), page.evaluate("crispmap.map.ol.getView().getResolution()")
+    page.keyboard.press("+")
+    page.wait_for_timeout(400)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(400)
+    assert page.evaluate("crispmap.map.ol.getView().getResolution()") < before[1]
+    assert page.evaluate(place) > before[0]
+    page.keyboard.press("Enter")
+    watched.until_text("#here", "row")
+    swiped = page.evaluate("crispmap.state.swipe")
+    page.keyboard.press("]")
+    assert page.evaluate("crispmap.state.swipe") > swiped
+    page.focus("#swipe")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("crispmap.state.swipe") < swiped + 0.05
+    page.focus("#map")
+    page.keyboard.press("0")
+    assert page.evaluate("crispmap.map.ol.getView().getResolution()") == pytest.approx(before[1])
+
+
+def test_lengths_and_areas_are_those_of_the_ground(watched: Watched) -> None:
+    page = watched.page
+    square = "[[100, 100], [900, 100], [900, 700], [100, 700]]"
+    # Pixels of 0.5 m in UTM, at the central meridian, where its metre is 1 / 0.9996 on the ground.
+    assert page.evaluate(f"crispmap.ground.length({square}.slice(0, 2))") == pytest.approx(400 / 0.9996, rel=1e-4)
+    assert page.evaluate(f"crispmap.ground.area({square})") == pytest.approx(400 * 300 / 0.9996**2, rel=1e-4)
+    page.click("#length")
+    box = page.locator("#map").bounding_box()
+    for share in (0.3, 0.5):
+        page.mouse.click(box["x"] + box["width"] * share, box["y"] + box["height"] * 0.4)
+        page.wait_for_timeout(300)
+    assert re.fullmatch(r"[\d.,]+ (m|km)", page.inner_text("#measured"))
+    page.focus("#map")
+    page.keyboard.press("Escape")
+    assert page.inner_text("#measured") == ""
+
+
+def test_the_swipe_line_parts_the_layers(watched: Watched) -> None:
+    """Left of the line is the image alone, right of it the map, whose upper part is one class."""
+    page = watched.page
+    page.fill("#opacity", "1")
+    watched.settle()
+    share = page.evaluate("crispmap.swipeShare()")
+    colours = page.evaluate("""(share) => {
+      const drawn = document.querySelector(".ol-right canvas, canvas.ol-right");
+      const canvas = new OffscreenCanvas(drawn.width, drawn.height);
+      const context = canvas.getContext("2d", { willReadFrequently: true });
+      context.drawImage(drawn, 0, 0);
+      const at = (x) => [...context.getImageData(x * canvas.width, 0.12 * canvas.height, 1, 1).data];
+      return [at(share - 0.05), at(share + 0.05)];
+    }""", share)  # fmt: skip
+    assert colours[0][3] == 0
+    assert colours[1] == [0xD7, 0x19, 0x1C, 255]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_it_fits_and_everybody_can_read_it(scheme: str, width: int, chromium: Any, server: ViewServer) -> None:
+    found = Watched(chromium, server.url, width, 844, color_scheme=scheme)
+    page = found.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = {one: page.locator(one).bounding_box() for one in ("header", "#map", "#panel")}
+    assert boxes["#map"]["height"] > 300
+    assert boxes["#map"]["width"] >= (390 if width == 390 else 900)
+    assert all(one["x"] >= 0 and one["x"] + one["width"] <= width for one in boxes.values())
+    assert "<b>markup</b>" in found.text("#notes")
+    # Into a frame of its own: the page itself lets no script in but its own.
+    session = found.context.new_cdp_session(page)
+    session.send("Page.setBypassCSP", {"enabled": True})
+    page.reload(wait_until="networkidle")
+    page.add_script_tag(content=gzip.decompress(AXE.read_bytes()).decode())
+    report = page.evaluate("axe.run()")
+    serious = [one for one in report["violations"] if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in serious] == []
+    found.context.close()
+    assert found.problems == []
+
+
+def test_the_exported_folder_shows_the_same(view: View, tmp_path: Path, chromium: Any) -> None:
+    folder = export_view(view, tmp_path / "page").parent
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as served:
+        thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        found = Watched(chromium, f"http://127.0.0.1:{served.server_address[1]}/")
+        try:
+            found.until_text("#legend", r"building\s+[\d.]+ %")
+            box = found.page.locator("#map").bounding_box()
+            found.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.12)
+            found.until_text("#here", "building")
+            found.page.click("#worst button >> nth=0")
+            found.settle()
+        finally:
+            found.context.close()
+            served.shutdown()
+            thread.join()
+    assert found.problems == []
+    assert all(one.startswith(("http://127.0.0.1", "data:", "blob:")) for one in found.asked)
+
+
+def test_a_file_that_is_removed_is_named(tmp_path: Path, chromium: Any) -> None:
+    path = class_map(tmp_path / "map.tif", some_ids(600, 600))
+    with ViewServer(Answers(assemble([path]))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            found = Watched(chromium, server.url)
+            path.unlink()
+            found.page.evaluate("crispmap.alive()")
+            found.until_text("#status", "map")
+            found.context.close()
+        finally:
+            server.shutdown()
+            thread.join()

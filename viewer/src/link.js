@@ -1,0 +1,24 @@
+// What is looked at, kept in the address: place, zoom, layers, opacity and the swipe line.
+export function read(view) {
+  const found = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  const named = (name) => view.layers.find((one) => one.name === name) || null;
+  const state = {};
+  for (const side of ["left", "right", "below"]) if (side in found) state[side] = named(found[side]);
+  for (const name of ["opacity", "swipe"]) {
+    const value = parseFloat(found[name]);
+    if (value >= 0 && value <= 1) state[name] = value;
+  }
+  const place = (found.at || "").split(",").map(Number);
+  if (place.length === 3 && place.every(Number.isFinite) && place[2] > 0) state.at = place;
+  return state;
+}
+
+export function write(state, olView) {
+  const [x, y] = olView.getCenter();
+  const facts = {
+    at: [x.toFixed(1), (-y).toFixed(1), olView.getResolution().toPrecision(4)].join(","),
+    left: state.left ? state.left.name : "", right: state.right ? state.right.name : "",
+    below: state.below ? state.below.name : "", opacity: state.opacity, swipe: Number(state.swipe.toFixed(3)),
+  };
+  history.replaceState(null, "", `#${new URLSearchParams(facts)}`);
+}
