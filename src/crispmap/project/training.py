@@ -281,11 +281,10 @@ def patches_of(
 def _model_card(
     network: CoarseNetwork | Refiner, project: Project, image: Scene, scaling: Scaling, gsd_m: float, facts: _Facts
 ) -> ModelCard:
-    stride_px = network.stride_px if isinstance(network, CoarseNetwork) else 1
     versions = {"crispmap": importlib.metadata.version("crispmap"), "torch": torch.__version__}
     return ModelCard(
         kind="coarse" if isinstance(network, CoarseNetwork) else "refiner", architecture=network.architecture,
         arguments=network.arguments, schema=project.schema, band_names=image.band_names, scaling=scaling,
-        gsd_m=gsd_m, radius_px=network.radius_px, stride_px=stride_px,
+        gsd_m=gsd_m, radius_px=network.radius_px, stride_px=network.stride_px,
         provenance={"project": project.name, "seed": project.seed, **versions, **facts},
     )  # fmt: skip
