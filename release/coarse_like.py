@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, label, map_coordinates, zoom
+from scipy.special import softmax
 from torch.nn import functional as F
 
 from crispmap.models.registry import architectures
+from crispmap.refiners.general.likeness import description, likeness, quadratic
 from crispmap.synth.chance import Dice, smooth_noise
 from crispmap.types import BoolArray, FloatArray, LabelArray
 from town_ground import CLASSES, Ground
@@ -23,6 +25,16 @@ def add_scores(ground: Ground, *, spoilt: int, networks: bool) -> None:
         ground.scores.append(spoilt_truth(ground, dice))
     if networks:
         ground.scores.append(network_scores(ground, dice))
+    ground.alike = [likeness_by(scores, ground) for scores in ground.scores]
+
+
+def likeness_by(scores: FloatArray, ground: Ground) -> FloatArray:
+    """Return the likeness of each class as a refiner sees it in a scene with these scores."""
+    described = description(torch.from_numpy(ground.planes)[None].clamp(-4, 4))
+    pixels = described[0].flatten(1).double().numpy()
+    shares = softmax(scores.astype(np.float64), axis=0).reshape(CLASSES, -1)
+    found: FloatArray = likeness(described, [quadratic(pixels, share) for share in shares])[0].numpy()
+    return found
 
 
 def spoilt_truth(ground: Ground, dice: Dice) -> FloatArray:

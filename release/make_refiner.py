@@ -16,22 +16,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from coarse_like import add_scores
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
 from crispmap.models.scaling import Scaling
-from crispmap.refiners.general.network import GeneralRefiner, grey
+from crispmap.refiners.general.network import GeneralRefiner
 from crispmap.synth.chance import Dice
 from town_ground import Ground, grounds
 
 OUT = Path(__file__).parents[1] / "src/crispmap/refiners/general/general.safetensors"
-TOWNS, SPOILT, STEPS, BATCH, PATCH_PX, BORDER_PX = 28, 5, 2_500, 8, 128, 16
-RATE = 5e-3
+TOWNS, SPOILT, STEPS, BATCH, PATCH_PX, BORDER_PX = 28, 5, 1_500, 8, 128, 16
+RATE = 4e-3
 _MERGED = ((1,), (1,), (1,), (1,), (2,), None, None)
 """Which classes are told from the rest: buildings, roads; None: all three are told apart."""
 
@@ -40,17 +39,17 @@ def train(pieces: Sequence[Ground], seed: int, steps: int = STEPS) -> GeneralRef
     """Return a refiner trained on towns with scores, with averaged weights."""
     torch.manual_seed(seed)
     dice = Dice.of(seed, 17)
-    refiner = normalised(GeneralRefiner(classes=2, bands=1))
+    refiner = GeneralRefiner(classes=2, bands=1)
     average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
-    averaged = torch.optim.swa_utils.AveragedModel(refiner, multi_avg_fn=average, use_buffers=True)
+    averaged = torch.optim.swa_utils.AveragedModel(refiner, multi_avg_fn=average)
     optimizer = torch.optim.AdamW(refiner.parameters(), RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
     refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     begun, lately = time.perf_counter(), 0.0
     for step in range(1, steps + 1):
-        scores, planes, truth = batch_of(pieces, dice)
+        scores, planes, alike, truth = batch_of(pieces, dice)
         with torch.autocast("cpu", torch.bfloat16):
-            refined = refiner.refined(scores, planes).float()
+            refined = refiner.refined(scores, planes, alike).float()
         loss = loss_of(refined, truth)
         optimizer.zero_grad()
         loss.backward()
@@ -61,37 +60,8 @@ def train(pieces: Sequence[Ground], seed: int, steps: int = STEPS) -> GeneralRef
         lately += (loss.item() - lately) / min(step, 200)
         if step % 200 == 0:
             print(f"step {step} of {steps}: loss {lately:.4f}, {time.perf_counter() - begun:.0f} s", flush=True)
-    return folded(averaged.module)
-
-
-def normalised(refiner: GeneralRefiner) -> GeneralRefiner:
-    """Return the refiner with a batch normalisation after every layer but the last, for its training."""
-    for owner, name, layer in _layers(refiner):
-        setattr(owner, name, nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels)))
-    return refiner
-
-
-def folded(refiner: GeneralRefiner) -> GeneralRefiner:
-    """Return a new refiner in evaluation mode, each normalisation as part of its layer."""
-    state = {}
-    for name, part in refiner.eval().named_modules():
-        if isinstance(part, nn.Sequential):
-            fused = fuse_conv_bn_eval(part[0], part[1])
-            state |= {f"{name}.{key}": value for key, value in fused.state_dict().items()}
-    state |= {f"change.{key}": value for key, value in refiner.change.state_dict().items()}
-    plain = GeneralRefiner(**refiner.arguments)
-    plain.load_state_dict({name: value.contiguous() for name, value in state.items()})
-    return plain.eval()
-
-
-def _layers(refiner: GeneralRefiner) -> list[tuple[nn.Module, str, nn.Conv2d]]:
-    """Return every layer but the last, with what it is an attribute of and its name there."""
-    return [
-        (owner, name, layer)
-        for owner in list(refiner.modules())
-        for name, layer in list(owner.named_children())
-        if isinstance(layer, nn.Conv2d) and layer is not refiner.change
-    ]
+    chosen: GeneralRefiner = averaged.module
+    return chosen.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload, no-any-return]
 
 
 def loss_of(refined: Tensor, truth: Tensor) -> Tensor:
@@ -106,28 +76,31 @@ def loss_of(refined: Tensor, truth: Tensor) -> Tensor:
     return F.cross_entropy(refined, truth) + overlap
 
 
-def batch_of(pieces: Sequence[Ground], dice: Dice) -> tuple[Tensor, Tensor, Tensor]:
-    """Return scores (batch, class, row, col), planes and truth of random patches of one number of classes."""
+def batch_of(pieces: Sequence[Ground], dice: Dice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return scores (batch, class, row, col), planes, likeness and truth of random patches of one number of classes."""
     merged = dice.pick(_MERGED)
     found = [_patch(pieces[int(dice.integers(len(pieces)))], merged, dice) for _ in range(BATCH)]
-    scores, planes, truth = (np.stack(one) for one in zip(*found, strict=True))
-    return torch.from_numpy(scores), torch.from_numpy(planes), torch.from_numpy(truth)
+    scores, planes, alike, truth = (torch.from_numpy(np.stack(one)) for one in zip(*found, strict=True))
+    return scores, planes, alike, truth
 
 
-def _patch(piece: Ground, merged: tuple[int, ...] | None, dice: Dice) -> tuple[Any, Any, Any]:
+def _patch(piece: Ground, merged: tuple[int, ...] | None, dice: Dice) -> list[Any]:
+    """Return scores, planes, likeness and truth of a random patch, varied, flipped and turned."""
     height, width = piece.truth.shape
     row, col = int(dice.integers(0, height - PATCH_PX + 1)), int(dice.integers(0, width - PATCH_PX + 1))
     here = np.s_[row : row + PATCH_PX, col : col + PATCH_PX]
-    scores = dice.pick(piece.scores)[:, *here].astype(np.float32)
+    which = int(dice.integers(len(piece.scores)))
+    scores, alike = piece.scores[which][:, *here].astype(np.float32), piece.alike[which][:, *here]
     planes, truth = piece.planes[:, *here], piece.truth[here].astype(np.int64)
     if merged is not None:
         scores, truth = _told_apart(scores, truth, merged[0])
+        alike = alike[merged[0]] * np.float32([[[-1.0]], [[1.0]]])
     scores = scores * np.float32(np.exp(dice.normal(0, 0.25)))
     scores = scores + dice.normal(0, 0.35, (len(scores), 1, 1)).astype(np.float32)
+    alike = (alike * dice.between(0.7, 1.2)).astype(np.float32)
     turn, flip = int(dice.integers(4)), dice.chance(0.5)
-    turned = [np.rot90(one, turn, (-2, -1)) for one in (scores, _varied(planes, dice), truth)]
-    turned = [np.ascontiguousarray(one[..., ::-1] if flip else one) for one in turned]
-    return turned[0], turned[1], turned[2]
+    turned = [np.rot90(one, turn, (-2, -1)) for one in (scores, _varied(planes, dice), alike, truth)]
+    return [np.ascontiguousarray(one[..., ::-1] if flip else one) for one in turned]
 
 
 def _told_apart(scores: Any, truth: Any, k: int) -> tuple[Any, Any]:

@@ -42,6 +42,7 @@ class Ground:
     truth: LabelArray
     labels: LabelArray  # as an imprecise map has them
     scores: list[FloatArray] = field(default_factory=list)  # (class, row, col) each
+    alike: list[FloatArray] = field(default_factory=list)  # likeness by each of the scores, likewise
 
 
 def grounds(seed: int, count: int) -> Iterator[Ground]:

@@ -1,9 +1,10 @@
 """A refiner of any classes and any bands: the same network for every class, on three planes of the image.
 
-    r_k = V(P I, s_k, o_k)        u'_k = log softmax(u)_k + r_k
+    r_k = V(P I, s_k, o_k, d_k)        u'_k = log softmax(u)_k + r_k
 
-s_k are the log-odds of a class against all others, o_k those of the strongest of the others, and P I the image's grey
-and the first two components of its colours (``crispmap.refiners.general.planes``). V is a small U-Net of three levels.
+s_k are the log-odds of a class against all others, o_k those of the strongest of the others, P I the image's grey and
+the first two components of its colours (``crispmap.refiners.general.planes``), and d_k how much a pixel looks like the
+class (``crispmap.refiners.general.likeness``). V is a small U-Net of three levels.
 It knows neither how many classes there are nor which one it looks at: classes in another order give the same scores in
 that order.
 
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crispmap.models.base import Refiner, crop
+from crispmap.refiners.general.likeness import AROUND_PX, description, likeness
 from crispmap.refiners.hand_written import require
 
 STRIDE_PX = 4
@@ -37,6 +39,7 @@ class GeneralRefiner(Refiner):
     Args:
         planes: For each of ``PLANES`` planes a weight for every band of the scaled image, and a constant; by default
             the mean of the bands and nothing else.
+        forms: For each class the quadratic form of its likeness; by default every pixel looks like all of them.
         widths: Maps of the levels, from the finest.
         dilations: Dilation of each layer of the coarsest level.
 
@@ -55,6 +58,7 @@ class GeneralRefiner(Refiner):
         bands: int,
         iterations: int = 1,
         planes: Sequence[Sequence[float]] | None = None,
+        forms: Sequence[Sequence[Sequence[float]]] | None = None,
         widths: Sequence[int] = _WIDTHS,
         dilations: Sequence[int] = _DILATIONS,
     ) -> None:
@@ -67,16 +71,19 @@ class GeneralRefiner(Refiner):
         chosen = grey(bands) if planes is None else [[float(one) for one in plane] for plane in planes]
         right = len(chosen) == PLANES and all(len(plane) == bands + 1 for plane in chosen)
         require("planes", planes, right, f"{PLANES} planes of {bands} weights and a constant")
+        alike = [[[0.0] * (2 * PLANES + 1)] * (2 * PLANES + 1)] * classes if forms is None else forms
+        square = len(alike) == classes and {len(row) for form in alike for row in form} == {2 * PLANES + 1}
+        require("forms", "another shape", square, f"{classes} square tables of {2 * PLANES + 1} rows")
         self.arguments: dict[str, Any] = {"classes": classes, "bands": bands, "iterations": iterations}
-        self.arguments |= {"planes": chosen, "widths": list(widths), "dilations": list(dilations)}
+        self.arguments |= {"planes": chosen, "forms": alike, "widths": list(widths), "dilations": list(dilations)}
         self.classes, self.bands, self.iterations = classes, bands, iterations
-        self._planes = chosen
+        self._planes, self._forms = chosen, alike
         # Three layers at the finest level, three in the middle; pooling reaches up to a pixel of the coarsest.
-        reach = 3 + 2 * 3 + STRIDE_PX * sum(dilations) + STRIDE_PX - 1
+        reach = AROUND_PX + 3 + 2 * 3 + STRIDE_PX * sum(dilations) + STRIDE_PX - 1
         self.margin_px = self.radius_px = -(-reach // STRIDE_PX) * STRIDE_PX
         fine, middle, deep = widths
         self.on_planes = _layer(PLANES, fine)
-        self.on_scores = _layer(2, fine)
+        self.on_scores = _layer(3, fine)
         self.fine = _layer(fine, fine)
         self.middle = nn.ModuleList([_layer(fine, middle), _layer(middle, middle)])
         sizes = (middle, *(deep for _ in dilations))
@@ -92,12 +99,17 @@ class GeneralRefiner(Refiner):
         nn.init.zeros_(self.change.weight)
 
     def all_iterations(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
-        refined = self.refined(scores, self.planes_of(image))
+        refined = self.refined(scores, *self.seen(image))
         return [crop(scores, self.margin_px), crop(refined, self.margin_px)]
 
     def forward(self, scores: Tensor, image: Tensor) -> Tensor:
         """Return the refined scores, as the base class."""
-        return crop(self.refined(scores, self.planes_of(image)), self.margin_px)
+        return crop(self.refined(scores, *self.seen(image)), self.margin_px)
+
+    def leave_scores(self) -> None:
+        """Make it leave every map as it is: from now on scores are only brought to logarithms of probabilities."""
+        for weight in self.change.parameters():
+            nn.init.zeros_(weight)
 
     def planes_of(self, image: Tensor) -> Tensor:
         """Return the planes (batch, plane, row, col) of a scaled image (batch, band, row, col)."""
@@ -105,18 +117,23 @@ class GeneralRefiner(Refiner):
         mixed = F.conv2d(image, table[:, :-1, None, None], table[:, -1])
         return mixed.clamp(-_BRIGHT, _BRIGHT)
 
-    def refined(self, scores: Tensor, planes: Tensor) -> Tensor:
+    def seen(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return planes and likeness (batch, class, row, col) of a scaled image."""
+        planes = self.planes_of(image)
+        return planes, likeness(description(planes), self._forms)
+
+    def refined(self, scores: Tensor, planes: Tensor, alike: Tensor) -> Tensor:
         """Return refined scores (batch, class, row, col); within the margin they depend on the padding."""
         batch, classes, height, width = scores.shape
         below, right = -height % STRIDE_PX, -width % STRIDE_PX
         if below or right:
-            scores, planes = (F.pad(one, (0, right, 0, below)) for one in (scores, planes))
+            scores, planes, alike = (F.pad(one, (0, right, 0, below)) for one in (scores, planes, alike))
         known = torch.log_softmax(scores, dim=1)
         odds = [_odds(known, k).clamp(-_SURE, _SURE) for k in range(classes)]
         seen = []
         for k in range(classes):
             others = torch.stack([one for j, one in enumerate(odds) if j != k], dim=1).amax(1)
-            seen.append(torch.stack([odds[k], others], dim=1))
+            seen.append(torch.stack([odds[k], others, alike[:, k]], dim=1))
         pairs = torch.stack(seen, dim=1).flatten(0, 1) / (_SURE / 2)
         on_planes = self.on_planes(planes)[:, None].expand(-1, classes, -1, -1, -1).flatten(0, 1)
         maps = torch.relu(on_planes + self.on_scores(pairs))
