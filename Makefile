@@ -60,6 +60,9 @@ docs: $(STAMP)  ## make the guide's tables and the notebooks again, and check wh
 site: $(STAMP)  ## build the documentation as a web site in dist/site, warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
+refiner: $(STAMP)  ## make the shipped refiner again: towns, spoilt scores, training (half an hour on free cores)
+	OMP_NUM_THREADS=1 $(BIN)/python release/make_refiner.py
+
 wheel: $(STAMP)  ## build wheel and sdist in dist/, install the wheel apart and try it, list its parts
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group release
 	rm -rf dist/crispmap*
@@ -92,4 +95,4 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(PEERS) benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test coverage browser qgis slow check format docs site wheel bench bench-all bench-peers clean
+.PHONY: help demo test coverage browser qgis slow check format docs site refiner wheel bench bench-all bench-peers clean

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, label, map_coordinates, zoom
@@ -31,10 +33,15 @@ def add_scores(ground: Ground, *, spoilt: int, networks: bool) -> None:
 def likeness_by(scores: FloatArray, ground: Ground) -> FloatArray:
     """Return the likeness of each class as a refiner sees it in a scene with these scores."""
     described = description(torch.from_numpy(ground.planes)[None].clamp(-4, 4))
+    found: FloatArray = likeness(described, forms_by(scores, described))[0].numpy()
+    return found
+
+
+def forms_by(scores: FloatArray, described: torch.Tensor) -> list[list[list[float]]]:
+    """Return what each class looks like by its scores."""
     pixels = described[0].flatten(1).double().numpy()
     shares = softmax(scores.astype(np.float64), axis=0).reshape(CLASSES, -1)
-    found: FloatArray = likeness(described, [quadratic(pixels, share) for share in shares])[0].numpy()
-    return found
+    return [quadratic(pixels, share) for share in shares]
 
 
 def spoilt_truth(ground: Ground, dice: Dice) -> FloatArray:
@@ -117,8 +124,8 @@ def network_scores(ground: Ground, dice: Dice) -> FloatArray:
     image = F.avg_pool2d(image, factor)
     labels = torch.from_numpy(ground.labels[factor // 2 :: factor, factor // 2 :: factor].astype(np.int64))
     torch.manual_seed(ground.seed)
-    network = architectures()["fcn-rnn"].build(bands=len(ground.image), classes=CLASSES)
-    margin, steps = network.train_margin_px, int(_STEPS * dice.between(0.6, 1.6))
+    network: Any = architectures()["fcn-rnn"].build(bands=len(ground.image), classes=CLASSES)
+    margin, steps = int(network.train_margin_px), int(_STEPS * dice.between(0.6, 1.6))
     seen = F.pad(image, (margin, margin, margin, margin), mode="reflect")
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
@@ -134,7 +141,7 @@ def network_scores(ground: Ground, dice: Dice) -> FloatArray:
         with torch.autocast("cpu", torch.bfloat16):
             loss = F.cross_entropy(network(inputs).float(), wanted)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     with torch.inference_mode():

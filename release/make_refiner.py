@@ -40,11 +40,11 @@ def train(pieces: Sequence[Ground], seed: int, steps: int = STEPS) -> GeneralRef
     torch.manual_seed(seed)
     dice = Dice.of(seed, 17)
     refiner = GeneralRefiner(classes=2, bands=1)
-    average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
+    average = torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)  # type: ignore[no-untyped-call]
     averaged = torch.optim.swa_utils.AveragedModel(refiner, multi_avg_fn=average)
     optimizer = torch.optim.AdamW(refiner.parameters(), RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
-    refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    refiner.to(memory_format=torch.channels_last)
     begun, lately = time.perf_counter(), 0.0
     for step in range(1, steps + 1):
         scores, planes, alike, truth = batch_of(pieces, dice)
@@ -52,7 +52,7 @@ def train(pieces: Sequence[Ground], seed: int, steps: int = STEPS) -> GeneralRef
             refined = refiner.refined(scores, planes, alike).float()
         loss = loss_of(refined, truth)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(refiner.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -60,8 +60,9 @@ def train(pieces: Sequence[Ground], seed: int, steps: int = STEPS) -> GeneralRef
         lately += (loss.item() - lately) / min(step, 200)
         if step % 200 == 0:
             print(f"step {step} of {steps}: loss {lately:.4f}, {time.perf_counter() - begun:.0f} s", flush=True)
-    chosen: GeneralRefiner = averaged.module
-    return chosen.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload, no-any-return]
+    chosen = GeneralRefiner(**refiner.arguments)
+    chosen.load_state_dict({name: one.contiguous() for name, one in averaged.module.state_dict().items()})
+    return chosen.eval()
 
 
 def loss_of(refined: Tensor, truth: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ def _patch(piece: Ground, merged: tuple[int, ...] | None, dice: Dice) -> list[An
     planes, truth = piece.planes[:, *here], piece.truth[here].astype(np.int64)
     if merged is not None:
         scores, truth = _told_apart(scores, truth, merged[0])
-        alike = alike[merged[0]] * np.float32([[[-1.0]], [[1.0]]])
+        alike = alike[merged[0]] * np.array([[[-1.0]], [[1.0]]], np.float32)
     scores = scores * np.float32(np.exp(dice.normal(0, 0.25)))
     scores = scores + dice.normal(0, 0.35, (len(scores), 1, 1)).astype(np.float32)
     alike = (alike * dice.between(0.7, 1.2)).astype(np.float32)

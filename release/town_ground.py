@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -71,7 +72,7 @@ def ground_of(seed: int) -> Ground:
 
 def _sensed(image: NDArray[np.uint8], dice: Dice) -> FloatArray:
     """Return the bands of another sensor, season and air: (band, row, col), 1 to 4 bands."""
-    seen = image.astype(np.float32)
+    seen: NDArray[Any] = image.astype(np.float32)
     kind = dice.pick(("rgb", "rgb", "rgb", "all", "grey"))
     seen = seen if kind == "all" else seen[:3]
     if kind == "grey":

@@ -72,6 +72,11 @@ def test_scores_are_left_as_they_are_where_that_is_asked_for() -> None:
         left = refiner(scores, image)
     assert torch.equal(left.argmax(1), before.argmax(1))
     assert_allclose(left.softmax(1), before.softmax(1), atol=1e-5)
+    refiner.leave_scores([0.0, 1.0, 2.0])
+    with torch.inference_mode():
+        biased = refiner(scores, image)
+    assert torch.equal(biased.argmax(1), (before + torch.tensor([0.0, 1.0, 2.0])[:, None, None]).argmax(1))
+    assert refiner.arguments["biases"] == [0.0, 1.0, 2.0]
 
 
 def test_what_is_added_to_all_scores_changes_nothing() -> None:
@@ -94,7 +99,7 @@ def test_flat_ground_and_values_far_from_all_give_finite_scores(value: float) ->
     [
         {"classes": 1}, {"bands": 0}, {"iterations": 2}, {"widths": (4, 4)}, {"dilations": ()},
         {"planes": [[1.0, 0.0]] * 3}, {"planes": [[1.0, 0.0, 0.0, 0.0]] * 2}, {"forms": [[[0.0]]] * 2},
-        {"forms": [[[0.0] * SIZE] * SIZE]},
+        {"forms": [[[0.0] * SIZE] * SIZE]}, {"biases": [1.0]},
     ],
 )  # fmt: skip
 def test_arguments_out_of_range_are_refused(arguments: dict[str, Any]) -> None:

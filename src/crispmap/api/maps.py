@@ -123,7 +123,8 @@ def refine(
         refine_scene(
             GivenScores(Path(cast(str, scores)), kind, full_scale),
             resolve_scenes([cast(str, image)], **read),
-            refiner=None if refiner is None else Path(path_of(refiner, "refiner")), outputs=Outputs(target), options=how,
+            refiner=None if refiner is None else Path(path_of(refiner, "refiner")),
+            outputs=Outputs(target), options=how,
         )  # fmt: skip
         return target
     if any(files):

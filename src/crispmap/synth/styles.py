@@ -47,10 +47,15 @@ def draw_style(seed: int) -> TownStyle:
         mixed = (1 - share) * np.array(material.colour) + share * own
         grain = dice.between(0.5, 2.2)
         made[name] = replace(
-            material, colour=tuple(float(one) for one in mixed), vary=material.vary * dice.between(0.6, 2.0),
-            grain=tuple(grain * one for one in material.grain), dry=material.dry * dice.between(0.3, 1.8),
+            material, colour=_four(mixed), vary=material.vary * dice.between(0.6, 2.0),
+            grain=_four(grain * np.array(material.grain)), dry=material.dry * dice.between(0.3, 1.8),
         )  # fmt: skip
     return TownStyle(made, Sun(dice.between(0.0, 360.0), dice.between(28.0, 72.0)))
+
+
+def _four(values: DoubleArray) -> tuple[float, float, float, float]:
+    first, second, third, fourth = values.tolist()
+    return first, second, third, fourth
 
 
 def _kind(name: str) -> str:

@@ -40,8 +40,8 @@ def quadratic(pixels: NDArray[np.float64], share: NDArray[np.float64]) -> list[l
     """
     size = len(pixels)
     form = np.zeros((size + 1, size + 1))
-    for sign, weight in ((1.0, share**2), (-1.0, (1 - share) ** 2)):
-        weight = weight / max(float(weight.sum()), 1e-9)
+    for sign, amount in ((1.0, share**2), (-1.0, (1 - share) ** 2)):
+        weight = amount / max(float(amount.sum()), 1e-9)
         mean = pixels @ weight
         apart = pixels - mean[:, None]
         inverse = np.linalg.inv((apart * weight) @ apart.T + _ALIKE * np.eye(size))
@@ -66,6 +66,6 @@ def likeness(described: Tensor, forms: Sequence[Sequence[Sequence[float]]]) -> T
     weights = table[:, :size, :size].reshape(-1, size, 1, 1)
     constants = 2 * table[:, :size, size].reshape(-1)
     mixed = F.conv2d(described, weights, constants)
-    products = mixed.unflatten(1, (len(forms), size)) * described[:, None]
+    products = mixed.reshape(len(mixed), len(forms), size, *mixed.shape[2:]) * described[:, None]
     found: Tensor = products.sum(2) + table[:, size, size][:, None, None]
     return found.clamp(-_MOST, _MOST)

@@ -40,6 +40,7 @@ class GeneralRefiner(Refiner):
         planes: For each of ``PLANES`` planes a weight for every band of the scaled image, and a constant; by default
             the mean of the bands and nothing else.
         forms: For each class the quadratic form of its likeness; by default every pixel looks like all of them.
+        biases: A number added to the refined scores of each class; by default none.
         widths: Maps of the levels, from the finest.
         dilations: Dilation of each layer of the coarsest level.
 
@@ -59,6 +60,7 @@ class GeneralRefiner(Refiner):
         iterations: int = 1,
         planes: Sequence[Sequence[float]] | None = None,
         forms: Sequence[Sequence[Sequence[float]]] | None = None,
+        biases: Sequence[float] | None = None,
         widths: Sequence[int] = _WIDTHS,
         dilations: Sequence[int] = _DILATIONS,
     ) -> None:
@@ -76,6 +78,9 @@ class GeneralRefiner(Refiner):
         require("forms", "another shape", square, f"{classes} square tables of {2 * PLANES + 1} rows")
         self.arguments: dict[str, Any] = {"classes": classes, "bands": bands, "iterations": iterations}
         self.arguments |= {"planes": chosen, "forms": alike, "widths": list(widths), "dilations": list(dilations)}
+        self.arguments["biases"] = [0.0] * classes if biases is None else [float(one) for one in biases]
+        own = self.arguments["biases"]
+        require("biases", own, len(own) == classes, f"{classes} numbers")
         self.classes, self.bands, self.iterations = classes, bands, iterations
         self._planes, self._forms = chosen, alike
         # Three layers at the finest level, three in the middle; pooling reaches up to a pixel of the coarsest.
@@ -106,8 +111,9 @@ class GeneralRefiner(Refiner):
         """Return the refined scores, as the base class."""
         return crop(self.refined(scores, *self.seen(image)), self.margin_px)
 
-    def leave_scores(self) -> None:
-        """Make it leave every map as it is: from now on scores are only brought to logarithms of probabilities."""
+    def leave_scores(self, biases: Sequence[float] | None = None) -> None:
+        """Make it leave every map as it is: from now on biases, by default none, are all that is added to scores."""
+        self.arguments["biases"] = [0.0] * self.classes if biases is None else [float(one) for one in biases]
         for weight in self.change.parameters():
             nn.init.zeros_(weight)
 
@@ -139,7 +145,8 @@ class GeneralRefiner(Refiner):
         maps = torch.relu(on_planes + self.on_scores(pairs))
         change = self._change(maps).view(batch, classes, *scores.shape[2:])
         limited: Tensor = known.clamp(min=-2 * _SURE) + change
-        return limited[..., :height, :width]
+        biases = torch.tensor(self.arguments["biases"], dtype=scores.dtype, device=scores.device)
+        return limited[..., :height, :width] + biases[:, None, None]
 
     def _change(self, maps: Tensor) -> Tensor:
         fine = torch.relu(self.fine(maps))

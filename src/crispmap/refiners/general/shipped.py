@@ -28,7 +28,8 @@ def shipped_network(
         ModelError: If the package lacks its weights.
     """
     shipped = _shipped()
-    network = GeneralRefiner(**shipped.arguments | {"classes": classes, "bands": bands, "planes": planes, "forms": forms})
+    own = {"classes": classes, "bands": bands, "planes": planes, "forms": forms, "biases": None}
+    network = GeneralRefiner(**shipped.arguments | own)
     network.load_state_dict(shipped.state_dict())
     return network.eval()
 
