@@ -89,7 +89,8 @@ def _sensed(image: NDArray[np.uint8], dice: Dice) -> FloatArray:
     seen += dice.standard_normal(seen.shape).astype(np.float32) * dice.between(0.0, 6.0)
     if dice.chance(0.5):
         seen = np.stack([_compressed(band, int(dice.integers(35, 96))) for band in seen])
-    return np.clip(seen, 0, 255).astype(np.float32)
+    sensed: FloatArray = np.clip(seen, 0, 255).astype(np.float32)
+    return sensed
 
 
 def _compressed(band: FloatArray, quality: int) -> FloatArray:
