@@ -200,7 +200,7 @@ def test_a_model_file_gives_the_same_refiner(refiner: Refiner, tmp_path: Path) -
     card = ModelCard(
         kind="refiner", architecture=refiner.architecture, arguments=refiner.arguments, schema=classes,
         band_names=tuple("rgbn"), scaling=Scaling((0.0,) * 4, (1.0,) * 4), gsd_m=0.5,
-        radius_px=refiner.radius_px, stride_px=1,
+        radius_px=refiner.radius_px, stride_px=refiner.stride_px,
     )  # fmt: skip
     loaded = load_model(save_model(tmp_path / "refiner.safetensors", refiner, card), kind="refiner")
     again, card_again = loaded.network, loaded.card
