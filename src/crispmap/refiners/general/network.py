@@ -104,12 +104,12 @@ class GeneralRefiner(Refiner):
         nn.init.zeros_(self.change.weight)
 
     def all_iterations(self, scores: Tensor, image: Tensor) -> list[Tensor]:  # noqa: D102 - as the base class
-        refined = self.refined(scores, *self.seen(image))
-        return [crop(scores, self.margin_px), crop(refined, self.margin_px)]
+        return [crop(scores, self.margin_px), self(scores, image)]
 
     def forward(self, scores: Tensor, image: Tensor) -> Tensor:
         """Return the refined scores, as the base class."""
-        return crop(self.refined(scores, *self.seen(image)), self.margin_px)
+        biases = torch.tensor(self.arguments["biases"], dtype=scores.dtype, device=scores.device)
+        return crop(self.refined(scores, *self.seen(image)), self.margin_px) + biases[:, None, None]
 
     def leave_scores(self, biases: Sequence[float] | None = None) -> None:
         """Make it leave every map as it is: from now on biases, by default none, are all that is added to scores."""
@@ -129,7 +129,7 @@ class GeneralRefiner(Refiner):
         return planes, likeness(description(planes), self._forms)
 
     def refined(self, scores: Tensor, planes: Tensor, alike: Tensor) -> Tensor:
-        """Return refined scores (batch, class, row, col); within the margin they depend on the padding."""
+        """Return refined scores (batch, class, row, col) without biases; within the margin they depend on the padding."""
         batch, classes, height, width = scores.shape
         below, right = -height % STRIDE_PX, -width % STRIDE_PX
         if below or right:
@@ -145,8 +145,7 @@ class GeneralRefiner(Refiner):
         maps = torch.relu(on_planes + self.on_scores(pairs))
         change = self._change(maps).view(batch, classes, *scores.shape[2:])
         limited: Tensor = known.clamp(min=-2 * _SURE) + change
-        biases = torch.tensor(self.arguments["biases"], dtype=scores.dtype, device=scores.device)
-        return limited[..., :height, :width] + biases[:, None, None]
+        return limited[..., :height, :width]
 
     def _change(self, maps: Tensor) -> Tensor:
         fine = torch.relu(self.fine(maps))
