@@ -129,7 +129,7 @@ class GeneralRefiner(Refiner):
         return planes, likeness(description(planes), self._forms)
 
     def refined(self, scores: Tensor, planes: Tensor, alike: Tensor) -> Tensor:
-        """Return refined scores (batch, class, row, col) without biases; within the margin they depend on the padding."""
+        """Return refined scores (batch, class, row, col) without biases; the margin depends on the padding."""
         batch, classes, height, width = scores.shape
         below, right = -height % STRIDE_PX, -width % STRIDE_PX
         if below or right:
