@@ -63,6 +63,9 @@ site: $(STAMP)  ## build the documentation as a web site in dist/site, warnings 
 viewer:  ## bundle the page of crispmap view with its map library anew (needs Node.js 20 or later with npm)
 	cd viewer && npm ci --no-audit --no-fund && npm run --silent build
 
+refiner: $(STAMP)  ## make the shipped refiner again: towns, spoilt scores, training (half an hour on free cores)
+	OMP_NUM_THREADS=1 $(BIN)/python release/make_refiner.py
+
 wheel: $(STAMP)  ## build wheel and sdist in dist/, install the wheel apart and try it, list its parts
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group release
 	rm -rf dist/crispmap*
@@ -95,4 +98,4 @@ bench-peers: $(PEERS)/.installed  ## time crispmap beside plain torch, MONAI, To
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(PEERS) viewer/node_modules benchmarks/.work demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
-.PHONY: help demo test coverage browser qgis slow check format docs site viewer wheel bench bench-all bench-peers clean
+.PHONY: help demo test coverage browser qgis slow check format docs site viewer refiner wheel bench bench-all bench-peers clean

@@ -22,6 +22,7 @@ from zipfile import ZipFile
 
 MOST_MB = 3.0
 EXTRAS = "cluster,onnx"
+SHIPPED = "crispmap/refiners/general/general.safetensors"
 ROOT = Path(__file__).resolve().parents[1]
 WAYS = (
     ["--engine", "openvino"],
@@ -40,6 +41,9 @@ def main() -> None:
     megabytes = wheel.stat().st_size / 1e6
     if megabytes > MOST_MB:
         raise SystemExit(f"{wheel.name} has {megabytes:.1f} MB, at most {MOST_MB} are meant to be")
+    with ZipFile(wheel) as files:
+        if SHIPPED not in files.namelist():
+            raise SystemExit(f"{wheel.name} lacks {SHIPPED}, the refiner of all who have none")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         python = installed(wheel, place / "venv", clean=given.clean)

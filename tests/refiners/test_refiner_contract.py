@@ -17,6 +17,7 @@ from crispmap.models.registry import architectures
 from crispmap.models.scaling import Scaling
 from crispmap.refiners.bayes.refiner import BayesRefiner
 from crispmap.refiners.crf.refiner import CrfRefiner
+from crispmap.refiners.general.network import PLANES, GeneralRefiner
 from crispmap.refiners.hand_written import HandWrittenRefiner
 from crispmap.refiners.pde.refiner import AnisotropicRefiner, EdgeStoppedRefiner, GeodesicRefiner, HeatRefiner
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
@@ -40,17 +41,28 @@ BY_HAND: dict[str, HandWrittenRefiner] = {
 }
 
 
-@pytest.fixture(params=[*LEARNED, "wide", *BY_HAND])
+@pytest.fixture(params=[*LEARNED, "wide", "general", *BY_HAND])
 def refiner(request: pytest.FixtureRequest) -> Refiner:
     if request.param == "wide":
         torch.manual_seed(0)
         return WideRefiner(3, 4, iterations=2, width=6, hidden=5, dilations=(1, 3)).double().eval()
+    if request.param == "general":
+        return general()
     return BY_HAND[request.param] if request.param in BY_HAND else learned(request.param)
 
 
 @pytest.fixture(params=list(LEARNED))
 def recurrent(request: pytest.FixtureRequest) -> RecurrentRefiner:
     return learned(request.param)
+
+
+def general() -> GeneralRefiner:
+    torch.manual_seed(0)
+    planes = torch.randn(PLANES, 5).tolist()
+    forms = [(one + one.T).tolist() for one in 0.1 * torch.randn(3, 2 * PLANES + 1, 2 * PLANES + 1)]
+    made = GeneralRefiner(3, 4, planes=planes, forms=forms, widths=(5, 6, 7), dilations=(1, 2))
+    torch.nn.init.normal_(made.change.weight)
+    return made.double().eval()
 
 
 def learned(name: str) -> RecurrentRefiner:
@@ -82,11 +94,12 @@ def test_every_step_covers_the_same_extent(refiner: Refiner, shape: tuple[int, i
 
 
 def test_any_window_gives_the_scores_of_the_whole(refiner: Refiner) -> None:
-    scores, image = inputs(refiner, 20, 24)
+    scores, image = inputs(refiner, 15 + 5 * refiner.stride_px, 21 + 3 * refiner.stride_px)
     whole = refined(refiner, scores, image)
-    window = (..., slice(5, 5 + 9 + 2 * refiner.margin_px), slice(3, 3 + 11 + 2 * refiner.margin_px))
+    row, col = 5 * refiner.stride_px, 3 * refiner.stride_px
+    window = (..., slice(row, row + 9 + 2 * refiner.margin_px), slice(col, col + 11 + 2 * refiner.margin_px))
     part = refined(refiner, scores[window], image[window])
-    difference = (part - whole[..., 5:14, 3:14]).abs().max()
+    difference = (part - whole[..., row : row + 9, col : col + 11]).abs().max()
     assert (difference <= 1e-12) == (refiner.radius_px is not None)  # None says that it cannot be cut
 
 
@@ -110,7 +123,7 @@ def test_the_declared_radius_is_true(refiner: Refiner, touched_input: int) -> No
 
 
 def test_every_refiner_of_the_registry_is_held_to_this() -> None:
-    kept = {one.architecture for one in BY_HAND.values()} | {"rnn", "wide"}
+    kept = {one.architecture for one in BY_HAND.values()} | {"rnn", "wide", "general"}
     assert kept == set(architectures("refiner"))
 
 
@@ -187,7 +200,7 @@ def test_a_model_file_gives_the_same_refiner(refiner: Refiner, tmp_path: Path) -
     card = ModelCard(
         kind="refiner", architecture=refiner.architecture, arguments=refiner.arguments, schema=classes,
         band_names=tuple("rgbn"), scaling=Scaling((0.0,) * 4, (1.0,) * 4), gsd_m=0.5,
-        radius_px=refiner.radius_px, stride_px=1,
+        radius_px=refiner.radius_px, stride_px=refiner.stride_px,
     )  # fmt: skip
     loaded = load_model(save_model(tmp_path / "refiner.safetensors", refiner, card), kind="refiner")
     again, card_again = loaded.network, loaded.card

@@ -15,14 +15,14 @@ from crispmap.inference.job import GivenScores
 from crispmap.inference.options import PredictOptions
 from crispmap.inference.predict import Outputs, predict_scenes, refine_scene
 from crispmap.inference.scores import ScoreModels
-from crispmap.models.model import Model
+from crispmap.models.model import Model, RefinerModel
 from crispmap.raster.arrays import RasterLike, check_keywords, scene_of
 from crispmap.raster.data_arrays import Georeference, like
 from crispmap.raster.files import open_scene
 from crispmap.raster.refs import SceneChoices
 from crispmap.raster.resolve import resolve_scenes
 from crispmap.raster.scene import Scene
-from crispmap.raster.scores import ScoreKind, read_as_scores
+from crispmap.raster.scores import ScoreKind, ScoreScene, read_as_scores
 from crispmap.raster.spec import CLASSES_TAG
 
 
@@ -91,14 +91,16 @@ class RefineOptions(MapOptions, total=False):
     full_scale: float | None  # the value that stands for probability 1
 
 
-def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options: Unpack[RefineOptions]) -> Any:
+def refine(
+    scores: RasterLike, image: RasterLike, refiner: ModelLike | None = None, **options: Unpack[RefineOptions]
+) -> Any:
     """Sharpen the scores of any tool with a refiner.
 
     Args:
         scores: Logits or probabilities, one band a class in the refiner's order: a file, an array, or a DataArray; on
             the image's pixels or over the same area with pixels of another size.
         image: What the scores were made from: a file where ``scores`` is one, else an array or DataArray.
-        refiner: The refiner: its file, or a ``Model``.
+        refiner: The refiner: its file, or a ``Model``; None: the one in this package, for any classes and bands.
         **options: As of ``predict``; and ``kind``, "logit" or "probability", by default as the values show, and
             ``full_scale``, the value that stands for probability 1.
 
@@ -121,7 +123,8 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
         refine_scene(
             GivenScores(Path(cast(str, scores)), kind, full_scale),
             resolve_scenes([cast(str, image)], **read),
-            refiner=Path(path_of(refiner, "refiner")), outputs=Outputs(target), options=how,
+            refiner=None if refiner is None else Path(path_of(refiner, "refiner")),
+            outputs=Outputs(target), options=how,
         )  # fmt: skip
         return target
     if any(files):
@@ -130,9 +133,16 @@ def refine(scores: RasterLike, image: RasterLike, refiner: ModelLike, **options:
             remedy="open the file, for example with rioxarray.open_rasterio",
         )  # fmt: skip
     no_target(out)
-    models = ScoreModels(refiner=refiner_of(refiner))
     given = read_as_scores(scene_of(scores, **where), {}, kind=kind, full_scale=full_scale)
+    models = ScoreModels(refiner=_fitted(image, given, read, where) if refiner is None else refiner_of(refiner))
     return _mapped(image, scene_of(image, read, **where), models, given, output, how)
+
+
+def _fitted(image: RasterLike, given: ScoreScene, read: SceneChoices, where: Georeference) -> RefinerModel:
+    """Return the shipped refiner for an image in memory and its scores."""
+    from crispmap.inference.general import gated_refiner, schema_of  # which needs torch
+
+    return gated_refiner(scene_of(image, read, **where), schema_of(given.band_names), given)[0]
 
 
 def _split(options: MapOptions) -> tuple[Georeference, SceneChoices, tuple[str | Path | None, str], PredictOptions]:

@@ -18,8 +18,10 @@ class ScoreFlags:
     """Where scores come from, what they are, and where the map goes."""
 
     scene: Annotated[str, typer.Option(help="The scene the scores were made from: a path, STAC item or address.")]
-    refiner: Annotated[Path, typer.Option(help="The refiner's model file.")]
     out: Annotated[Path, typer.Option(help="The class map to write.")]
+    refiner: Annotated[
+        Path | None, typer.Option(help="The refiner's model file; by default the shipped one, for any classes.")
+    ] = None
     kind: Annotated[
         Literal["auto", "logit", "probability"],
         typer.Option(help="What the scores are; auto infers it from their values."),
@@ -38,7 +40,7 @@ def refine(
     read: SceneFlags,
     how: PredictFlags,
 ) -> None:
-    """Sharpen the coarse scores of any tool with a trained refiner.
+    """Sharpen the coarse scores of any tool with a trained refiner, or with the one in this package.
 
     Scores are logits, or probabilities from 0 to 1 or from 0 to 255; a single band is the second of two classes.
     A run that ends early loses nothing: the same command goes on from the blocks that are finished.

@@ -64,7 +64,7 @@ class SceneStatistics:
 def measure_statistics(areas: Sequence[tuple[SceneReader, Block]]) -> SceneStatistics | None:
     """Return the statistics of the valid pixels of a sample of windows, spread over all areas; None without any."""
     found = []
-    for reader, window in _sample(areas):
+    for reader, window in sample_windows(areas):
         values, valid = reader.read(window)
         found.append(values[:, valid])
     if not any(one.size for one in found):
@@ -72,6 +72,26 @@ def measure_statistics(areas: Sequence[tuple[SceneReader, Block]]) -> SceneStati
     values = np.concatenate(found, axis=1).astype(np.float64)
     percentiles = np.asarray(np.percentile(values, PERCENTILES, axis=1).T, np.float64)
     return SceneStatistics(values.mean(axis=1), values.std(axis=1), percentiles)
+
+
+def measure_moments(areas: Sequence[tuple[SceneReader, Block]]) -> tuple[DoubleArray, DoubleArray]:
+    """Return mean (band,) and covariance (band, band) of the valid pixels of a sample of windows, in the scene's units.
+
+    Without a valid pixel they are 0 and those of independent bands of deviation 1.
+    """
+    count, total, products = 0, np.zeros(0), np.zeros((0, 0))
+    for reader, window in sample_windows(areas):
+        values, valid = reader.read(window)
+        pixels = values[:, valid].astype(np.float64)
+        if count == 0:
+            total, products = np.zeros(len(pixels)), np.zeros((len(pixels), len(pixels)))
+            origin = pixels.mean(axis=1) if pixels.size else total  # near the mean: no digit is lost in differences
+        pixels -= origin[:, None]
+        count, total, products = count + pixels.shape[1], total + pixels.sum(axis=1), products + pixels @ pixels.T
+    if count == 0:
+        return total, np.eye(len(total))
+    mean = total / count
+    return origin + mean, products / count - np.outer(mean, mean)
 
 
 def strangeness(found: SceneStatistics, learned: SceneStatistics, names: Sequence[str]) -> list[str]:
@@ -106,7 +126,7 @@ def class_shares(sources: Sequence[PatchSource], schema: ClassSchema) -> dict[st
 def sampled_shares(labels: LabelSource, whole: Block, schema: ClassSchema) -> dict[str, float]:
     """Return the share of each class in a sample of windows of a map; empty where no pixel has a class."""
     pixels = np.zeros(IGNORE + 1, np.int64)
-    for source, window in _sample([(labels, whole)]):
+    for source, window in sample_windows([(labels, whole)]):
         pixels += np.bincount(source.read(window).ravel(), minlength=IGNORE + 1)
     return shares_of(pixels, schema)
 
@@ -137,7 +157,7 @@ def strange_shares(found: Mapping[str, float], learned: Any) -> list[str]:
     return phrases
 
 
-def _sample(areas: Sequence[tuple[T, Block]]) -> list[tuple[T, Block]]:
+def sample_windows(areas: Sequence[tuple[T, Block]]) -> list[tuple[T, Block]]:
     """Return windows of the blocks: all, or some that are drawn once and for all."""
     windows = [(source, window) for source, block in areas for window in block.pieces(_WINDOW_PX)]
     if len(windows) <= _WINDOWS:

@@ -36,7 +36,7 @@ class MapNetwork:
             raise ValueError("a map needs a network or a refiner")
         self.coarse, self.refiner = coarse, refiner
         self.scaling, self.classes = model.scaling, model.network.classes
-        self.stride_px = 1 if coarse is None else coarse.network.stride_px
+        self.stride_px = stride_of(coarse, refiner)
         self.reach_px = 0 if refiner is None else refiner.network.margin_px
         self.margin_px = context_px(coarse, refiner)
         self.halo_px = self.margin_px - (0 if coarse is None else coarse.network.halo_px)
@@ -62,7 +62,14 @@ def context_px(coarse: CoarseModel | None, refiner: RefinerModel | None) -> int:
     reach = 0 if refiner is None else refiner.network.margin_px
     if coarse is None:
         return reach
-    return math.ceil(reach / coarse.network.stride_px) * coarse.network.stride_px + coarse.network.halo_px
+    stride_px = stride_of(coarse, refiner)
+    return math.ceil(reach / stride_px) * stride_px + coarse.network.halo_px
+
+
+def stride_of(coarse: CoarseModel | None, refiner: RefinerModel | None) -> int:
+    """Return what the origins of tiles are multiples of: the stride of both."""
+    strides = [1 if model is None else int(model.network.stride_px) for model in (coarse, refiner)]
+    return math.lcm(*strides)
 
 
 def reflected_places(tile: Block, halo_px: int, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crispmap.errors import ModelError, OutputError
@@ -133,13 +133,14 @@ def refine_scene(
     scores: GivenScores,
     scenes: Sequence[SceneRef],
     *,
-    refiner: Path,
     outputs: Outputs,
+    refiner: Path | None = None,
     options: PredictOptions = PredictOptions(),
     events: Events = SILENT,
 ) -> MapResult:
     """Sharpen the scores of any tool on the one scene they were made from; return what has come of it.
 
+    Without a refiner the shipped one is taken, which serves any classes and bands; see ``crispmap.inference.general``.
     Scores have one band a class in the refiner's order, or one band for the second of two classes; they are on the
     scene's grid, or over the same area with pixels of another size. The map lies on the scene's grid, with 255 exactly
     where the scene or the scores are invalid. The files appear together and complete, or not at all.
@@ -157,7 +158,14 @@ def refine_scene(
     files = outputs.files(None, refiner)
     _check_outputs(files, [scores.path, *scenes[0].paths, refiner], force=options.force)
     job = MapJob(scenes[0], refiner=refiner, scores=scores, models_gsd_m=options.gsd_m, halo_px=options.halo_px)
-    with job.opened() as opened:
+    with ExitStack() as stack:
+        if refiner is None:
+            from crispmap.inference.general import general_refiner_file  # which needs torch
+
+            with job.opened() as unrefined:
+                made = stack.enter_context(general_refiner_file(unrefined, outputs.out, events))
+            job = replace(job, refiner=made)
+        opened = stack.enter_context(job.opened())
         card = opened.models.all[0].card
         if opened.given is not None:
             _check_class_order(opened.given, card)

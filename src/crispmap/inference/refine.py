@@ -69,7 +69,9 @@ def refined_scores(  # noqa: PLR0913 - each is a choice of its own
         return ScoresOnScene(refined, image, ratio, refined.engine)
     side = cut.tile_px or (TILE_PX if refiner.margin_px <= _WIDE_MARGIN_PX else _WIDE_TILE_PX)
     overlap = OVERLAP_PX if refiner.radius_px is None else 0
-    plan = plan_tiles(image.grid.shape, tile_px=side, shifted=cut.shifted, overlap_px=overlap)
+    plan = plan_tiles(
+        image.grid.shape, tile_px=side, stride_px=refiner.stride_px, shifted=cut.shifted, overlap_px=overlap
+    )
     keep = plan.tiles_to_keep((cut.block_px, cut.block_px), STRIP_PX)
     window = [length + 2 * refiner.margin_px for length in plan.window_shape]
     example = [np.zeros((1, count, *window), np.float32) for count in (refiner.classes, refiner.bands)]

@@ -15,7 +15,7 @@ from crispmap.geo.squares import SQUARES_TAG, Squares
 from crispmap.inference.align import ScoresOnScene, scores_on_scene
 from crispmap.inference.coarse import check_bands, coarse_scores, gsd_ratio, suited_tile_px
 from crispmap.inference.engines import EngineChoice, KeptEngines
-from crispmap.inference.network import MapNetwork, context_px
+from crispmap.inference.network import MapNetwork, context_px, stride_of
 from crispmap.inference.plan import TILE_PX, Cut, fitted_tile_px
 from crispmap.inference.refine import check_refiner, refined_scores
 from crispmap.inference.tiled import TiledScores
@@ -121,7 +121,7 @@ class ScoreModels:
         if self.coarse is None or not (self.exact or self.coarse.network.halo_px > self.coarse.network.train_margin_px):
             return least
         return fitted_tile_px(
-            image.grid.shape, context_px=self.context_px, stride_px=self.coarse.network.stride_px, least_px=least
+            image.grid.shape, context_px=self.context_px, stride_px=stride_of(self.coarse, self.refiner), least_px=least
         )
 
     @property

@@ -92,8 +92,9 @@ class Refiner(nn.Module):
     classes: int  # score maps
     bands: int  # of the image
     iterations: int  # done by ``forward``
-    margin_px: int  # pixels the inputs reach beyond the result on every side
+    margin_px: int  # pixels the inputs reach beyond the result on every side; a multiple of the stride
     radius_px: int | None  # influence radius, of scores and of image; None if unbounded
+    stride_px: int = 1  # origin of any window of scores is a multiple of it
     torch_only: bool = False  # whether its graph has too many operations for other engines than PyTorch
 
     def forward(self, scores: Tensor, image: Tensor) -> Tensor:

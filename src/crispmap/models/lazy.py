@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _COARSE = ("bands", "classes", "train_margin_px", "halo_px", "stride_px", "radius_px")
-_REFINER = ("bands", "classes", "iterations", "margin_px", "radius_px")
+_REFINER = ("bands", "classes", "iterations", "margin_px", "stride_px", "radius_px")
 _CODE = ("models", "refiners", "inference")  # folders of this package in which a file becomes a graph
 _LIBRARIES = ("torch", "segmentation-models-pytorch", "timm")
 

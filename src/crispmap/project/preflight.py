@@ -62,6 +62,8 @@ class TrainingPreflight:
         from crispmap.project.training import refiner_section, refiner_settings
 
         section = refiner_section(project)
+        if not project.learns_refiner:
+            return
         learner = _learner(section.architecture)
         gsd_m = self._data.gsd_m
         pieces, _ = learned_and_held_out(self._data, "refiner", gsd_m=gsd_m, hold_out=learner.holds_out)

@@ -30,6 +30,7 @@ from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project, RefinerSection
 from crispmap.project.finetuning_check import check_finetuning
 from crispmap.project.folds import FOLDS, OVERFITTED, fold_scores, loss_on
+from crispmap.project.general import take_shipped
 from crispmap.project.training import (
     ExtraTrainingData,
     finetune_coarse,
@@ -143,6 +144,9 @@ def _folds(training: Training) -> None:
 
 
 def _refiner(training: Training) -> None:
+    if not training.project.learns_refiner:
+        take_shipped(training.data, training.project, training.coarse, training.models["refiner"], training.run.events)
+        return
     extra = _extra_data(training) if _corrects_labels(training.project) else ExtraTrainingData()
     train_refiner(training.data, training.project, training.coarse, training.models["refiner"], training.run, extra)
 

@@ -29,6 +29,7 @@ from crispmap.models.scaling import Scaling, paper_scaling
 from crispmap.models.settings import TrainingSettings
 from crispmap.project.coarse import CoarseScores, check_classes
 from crispmap.project.file import CoarseSection, FinetuneSection, Project, RefinerSection
+from crispmap.project.general import Rivals, kept_where_best, shipped_start
 from crispmap.raster.scene import Scene
 from crispmap.training.learners import Lesson, Shapes, learner_of
 from crispmap.training.options import TrainingRun
@@ -228,11 +229,16 @@ def train_refiner(
     settings = refiner_settings(project)
     if settings is not None and extra.pieces and "max_steps" not in section.model_fields_set:
         settings = extra.bounded(settings, patches)
+    start = shipped_start(project, scores, pieces, scaling, data.gsd_m)
     lesson = Lesson(
-        section.architecture, section.options, settings, project.schema, extra.beside(patches), validation, project.seed
-    )
+        section.architecture, section.options, settings, project.schema, extra.beside(patches), validation,
+        project.seed, start,
+    )  # fmt: skip
     biases = fit_biases(scores, [*pieces, *held], project.seed)
     learned = learner.learn(lesson, run)
+    if start is not None:
+        rivals = Rivals(scores, held, fit_biases(scores, pieces, project.seed))
+        learned = kept_where_best(learned, start, rivals, run.events)
     facts = {"class_biases": biases.tolist(), **learned.facts, **extra.facts}
     facts |= _learned_from([*pieces, *held], [*patches, *validation], project)
     facts["seconds"] = round(learned.seconds + extra.seconds, 1)
@@ -281,11 +287,10 @@ def patches_of(
 def _model_card(
     network: CoarseNetwork | Refiner, project: Project, image: Scene, scaling: Scaling, gsd_m: float, facts: _Facts
 ) -> ModelCard:
-    stride_px = network.stride_px if isinstance(network, CoarseNetwork) else 1
     versions = {"crispmap": importlib.metadata.version("crispmap"), "torch": torch.__version__}
     return ModelCard(
         kind="coarse" if isinstance(network, CoarseNetwork) else "refiner", architecture=network.architecture,
         arguments=network.arguments, schema=project.schema, band_names=image.band_names, scaling=scaling,
-        gsd_m=gsd_m, radius_px=network.radius_px, stride_px=stride_px,
+        gsd_m=gsd_m, radius_px=network.radius_px, stride_px=network.stride_px,
         provenance={"project": project.name, "seed": project.seed, **versions, **facts},
     )  # fmt: skip

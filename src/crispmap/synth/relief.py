@@ -6,7 +6,7 @@ Pieces of a material are numbered; a table holds their looks. Later and higher t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,7 +18,7 @@ from rasterio.features import rasterize
 
 from crispmap.synth.chance import smooth_noise
 from crispmap.synth.features import Surface, Tree, Wing
-from crispmap.synth.materials import MATERIALS
+from crispmap.synth.materials import MATERIALS, Material
 from crispmap.types import BoolArray, DoubleArray, FloatArray
 
 _RIDGE_M = 0.16
@@ -60,8 +60,16 @@ class Relief:
         crown: Whether a tree's crown is seen, (row, col) bool.
     """
 
-    def __init__(self, shape: tuple[int, int], gsd_m: float, sun: Sun, rng: Generator) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        gsd_m: float,
+        sun: Sun,
+        rng: Generator,
+        materials: Mapping[str, Material] = MATERIALS,
+    ) -> None:
         """Start with flat ground of ``shape`` fine pixels of ``gsd_m``; the south-west corner is (0, 0)."""
+        self._materials = materials
         self.gsd_m = gsd_m
         self.sun = sun
         self.rng = rng
@@ -76,7 +84,7 @@ class Relief:
 
     def enter(self, name: str, angle_rad: float = 0.0) -> int:
         """Add a piece of a material, with its own brightness and tint, and return its number."""
-        material = MATERIALS[name]
+        material = self._materials[name]
         tone = min(1.3, max(0.72, self.rng.normal(1, material.vary)))
         tint = np.array([*self.rng.normal(1, 0.014, 3), 1.0]) * tone
         wave = 2 * math.pi / material.row_m if material.row_m else 0.0

@@ -6,6 +6,8 @@ noise follow at full size.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from crispmap.errors import GridError
 from crispmap.geo.grid import Grid
 from crispmap.synth.chance import Dice, smooth_noise
 from crispmap.synth.features import Surface, Town
+from crispmap.synth.materials import MATERIALS, Material
 from crispmap.synth.relief import Relief, Sun, cast_shadows
 from crispmap.types import FloatArray
 
@@ -25,10 +28,12 @@ _HAZE = np.array([168, 178, 196, 120], dtype=np.float32)
 _NOISE = (1.3, 0.012)  # sensor noise: standard deviation in the dark, and its growth with brightness
 
 
-def render(town: Town, grid: Grid, seed: int = 0, *, sun: Sun | None = None) -> NDArray[np.uint8]:
+def render(
+    town: Town, grid: Grid, seed: int = 0, *, sun: Sun | None = None, materials: Mapping[str, Material] = MATERIALS
+) -> NDArray[np.uint8]:
     """Return the image of a town, bands red, green, blue, near infrared, (4, row, col), 0..255.
 
-    The same town, grid and seed (of textures, colours and noise) give the same bytes.
+    The same town, grid, seed (of textures, colours and noise), sun and materials give the same bytes.
 
     Raises:
         GridError: If the grid is not north-up with square pixels and exactly the town's extent.
@@ -41,7 +46,7 @@ def render(town: Town, grid: Grid, seed: int = 0, *, sun: Sun | None = None) -> 
             expected="a north-up grid of square pixels of the town's extent",
         )
     rng = Dice.of(seed, 2)
-    relief = Relief((grid.height * _FINE, grid.width * _FINE), gsd / _FINE, sun or Sun(), rng)
+    relief = Relief((grid.height * _FINE, grid.width * _FINE), gsd / _FINE, sun or Sun(), rng, materials)
     _draw(town, relief)
     image = _lit(relief)
     _texture(image, relief, gsd, rng)

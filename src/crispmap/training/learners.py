@@ -13,7 +13,7 @@ from crispmap.data.patches import PatchSource
 from crispmap.errors import TrainingError
 from crispmap.models.architecture import Architecture
 from crispmap.models.base import CoarseNetwork, Refiner
-from crispmap.models.model import CoarseModel
+from crispmap.models.model import CoarseModel, RefinerModel
 from crispmap.models.settings import TrainingSettings
 from crispmap.training.options import TrainingRun
 from crispmap.types import CountArray
@@ -39,7 +39,7 @@ class Lesson:
     pieces: Sequence[PatchSource]  # training data; a refiner's have coarse scores
     validation: Sequence[PatchSource]  # what the result is scored on, and weights may be chosen by; may be empty
     seed: int  # of everything random
-    start: CoarseModel | None = None  # a trained network that learns on; None: one with random weights
+    start: CoarseModel | RefinerModel | None = None  # a trained network that learns on; None: one with random weights
     name: str = ""  # of the folder of its training; by default its kind
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from crispmap.errors import InputError, ModelError
@@ -71,7 +72,8 @@ class WholeNetwork:
     @property
     def stride_px(self) -> int:
         """What origins of windows are multiples of, for their probabilities to be those of the whole."""
-        return self.coarse.network.stride_px * self.ratio
+        own = 1 if self.refiner is None else int(self.refiner.network.stride_px)
+        return math.lcm(self.coarse.network.stride_px * self.ratio, own)
 
     @property
     def side_px(self) -> int:

@@ -11,6 +11,7 @@ from crispmap.project.file.root import ProjectFile
 from crispmap.project.file.scenes import ProjectScene
 from crispmap.project.file.sections import ModelsSection
 
+GENERAL = "general"  # the refiner that is shipped, and needs no reference
 _LEARNS_AND_SCORES = "areas.refiner, where the refiner learns, and areas.test, where maps are scored"
 _ADD_AREA = "Add areas: {role} with a window, bounds, polygon or file."
 
@@ -188,7 +189,9 @@ def _of_reference(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator
     """Yield what needs a precise reference and has none, or is needed by it."""
     if any(one.reference is not None for one in scenes):
         # A reference without an area to learn from is one to score against.
-        learns = bool(file.refiner or file.finetune) or any(one.scores is not None for one in scenes)
+        learns = bool((file.refiner and not _shipped(file)) or file.finetune) or any(
+            one.scores is not None for one in scenes
+        )
         for role in ("refiner", "test") if learns and file.models is None else ("test",):
             if not any(role in one.areas for one in scenes):
                 yield Finding(
@@ -196,12 +199,17 @@ def _of_reference(file: ProjectFile, scenes: Sequence[ProjectScene]) -> Iterator
                     _LEARNS_AND_SCORES if learns and file.models is None else "areas.test, where maps are scored",
                     _ADD_AREA.format(role=role),
                 )  # fmt: skip
-    elif file.refiner is not None and file.models is None:
+    elif file.refiner is not None and file.models is None and not _shipped(file):
         yield _without_reference(("refiner",))
     for one in scenes:
         for role in ("refiner", "test"):
             if one.reference is None and role in one.areas:
                 yield _without_reference((*one.at, "areas", role))
+
+
+def _shipped(file: ProjectFile) -> bool:
+    """Return whether the refiner needs nothing to learn from."""
+    return file.refiner is not None and file.refiner.kind == GENERAL
 
 
 def _without_reference(at: Location) -> Finding:

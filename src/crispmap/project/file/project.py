@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from crispmap.classes import ClassSchema
 from crispmap.errors import CrispmapError, ProjectError
-from crispmap.project.file.contradictions import contradictions
+from crispmap.project.file.contradictions import GENERAL, contradictions
 from crispmap.project.file.findings import Finding, findings_of, project_error, shown
 from crispmap.project.file.marked_yaml import MarkedYaml, read_marked_yaml
 from crispmap.project.file.migration import migrated
@@ -53,6 +53,11 @@ class Project:
     def has_area(self, role: str) -> bool:
         """Return whether any scene has an area for a role."""
         return any(role in one.areas for one in self.scenes)
+
+    @property
+    def learns_refiner(self) -> bool:
+        """Whether its refiner learns from a precise piece; the shipped one is taken as it is where there is none."""
+        return self.refiner is not None and self.has_reference and self.has_area("refiner")
 
     @property
     def refines(self) -> bool:
@@ -134,6 +139,8 @@ def _refiner_of(
     file: ProjectFile, scenes: Sequence[ProjectScene], finetune: FinetuneSection | None
 ) -> RefinerSection | None:
     """Return the refiner to train: the one the file names, or the default one where nothing is fine-tuned."""
+    if file.refiner is not None and file.refiner.kind == GENERAL and file.models is None:
+        return file.refiner  # which needs nothing to learn from
     if not _precise(file, scenes) or (file.refiner is None and file.coarse.squares is not None):
         return None  # maps of squares are refined only where that is asked for: a refiner's map is of pixels
     return file.refiner or (RefinerSection.default() if finetune is None else None)
