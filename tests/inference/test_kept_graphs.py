@@ -170,11 +170,12 @@ def test_a_graph_said_to_be_of_any_shape_is_the_same_for_all(name: str) -> None:
     torch.manual_seed(0)
     network = ANY_SHAPE[name].build(bands=3, classes=3, **SMALL.get(name, {})).eval()
     stride_px = getattr(network, "stride_px", 1)
-    margin_px = network.margin_px if name == "rnn" else network.halo_px
+    refines = ANY_SHAPE[name].kind == "refiner"
+    margin_px = network.margin_px if refines else network.halo_px
     found = []
     for rows, cols in ((1, 1), (2, 5), (7, 4)):
         sides = rows * stride_px + 2 * margin_px, cols * stride_px + 2 * margin_px
-        found.append(graph_of(network.for_inference(), *[np.zeros((1, 3, *sides))] * (2 if name == "rnn" else 1)))
+        found.append(graph_of(network.for_inference(), *[np.zeros((1, 3, *sides))] * (2 if refines else 1)))
     assert found[0] == found[1] == found[2]
 
 

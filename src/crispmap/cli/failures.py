@@ -31,7 +31,7 @@ _ARGUMENT = re.compile(
     r"confidence|date_from|date_tag|dates|device|encoding|extent|fit_area|force|format|full_scale|"
     r"gsd_m|halo_px|kind|layer|lowest|max_nodata|max_shift_m|memory_bytes|method|nodata|"
     r"nodata_tolerance|out|out_nodata|overlap|overlapping_regions|pan_band|period|precision|preset|"
-    r"recalibrated|refiner|reflectance|restart|resume|scene|scheduler|sensor|size_px|split_block_px|"
+    r"recalibrated|reference|refiner|reflectance|restart|resume|scene|scheduler|sensor|size_px|split_block_px|"
     r"standard_error|start|threshold|tolerance|unknown|verify_seams|weights|workers"
     r")"
     r"=(\S*?)(?=[.,;:)]*(?:\s|$))"

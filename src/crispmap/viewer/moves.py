@@ -12,10 +12,15 @@ from crispmap.errors import LabelError
 from crispmap.files.dataset import GDAL_ERRORS, reason
 from crispmap.geo.crs import transformer
 from crispmap.geo.grid import Block, Grid
-from crispmap.labels.align.files import COLUMNS
 from crispmap.labels.align.objects import Reason
 from crispmap.viewer.view import Arrow
 
+_COLUMNS = (
+    "align_dx_m",
+    "align_dy_m",
+    "align_confidence",
+    "align_reason",
+)  # those of ``crispmap align`` that are drawn
 _MOST = 20_000  # arrows that a browser draws quickly
 
 
@@ -29,7 +34,7 @@ def arrows_of(path: Path, grid: Grid) -> list[Arrow]:
     if not arrows and not any(_is_aligned(path, layer) for layer in _layers(path)):
         raise LabelError(
             f"{path} does not say where its objects were moved from.",
-            expected=f"vectors with the columns {', '.join(COLUMNS[:2])}, or rasters",
+            expected=f"vectors with the columns {', '.join(_COLUMNS[:2])}, or rasters",
             remedy="Such vectors are written by crispmap align; crispmap rasterize makes a raster of any others.",
         )
     arrows.sort(key=lambda one: -math.dist(one.start, one.stop))
@@ -55,20 +60,20 @@ def _layers(path: Path) -> list[str]:
 
 
 def _is_aligned(path: Path, layer: str) -> bool:
-    return set(COLUMNS) <= set(pyogrio.read_info(path, layer=layer)["fields"])
+    return set(_COLUMNS) <= set(pyogrio.read_info(path, layer=layer)["fields"])
 
 
 def _of_layer(path: Path, layer: str, grid: Grid) -> list[Arrow]:
     if not _is_aligned(path, layer):
         return []
-    table = pyogrio.read_dataframe(path, layer=layer, columns=list(COLUMNS))
+    table = pyogrio.read_dataframe(path, layer=layer, columns=list(_COLUMNS))
     table = table[(table["align_reason"] == Reason.ALIGNED.value) & ~table.geometry.is_empty & table.geometry.notna()]
     left, bottom, right, top = table.geometry.bounds.to_numpy().T
     xs, ys = (left + right) / 2, (bottom + top) / 2
     if table.crs is not None and grid.crs is not None:
         xs, ys = transformer(CRS(table.crs), grid.crs).transform(xs, ys)
     inverse, found = ~grid.transform, list[Arrow]()
-    moves = table[list(COLUMNS[:3])].itertuples(index=False)
+    moves = table[list(_COLUMNS[:3])].itertuples(index=False)
     for x, y, (east, north, confidence) in zip(xs, ys, moves, strict=True):
         col, row = inverse @ (float(x), float(y))
         across, down = _in_pixels(grid, col, row, float(east), float(north))

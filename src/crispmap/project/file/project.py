@@ -57,7 +57,9 @@ class Project:
     @property
     def learns_refiner(self) -> bool:
         """Whether its refiner learns from a precise piece; the shipped one is taken as it is where there is none."""
-        return self.refiner is not None and self.has_reference and self.has_area("refiner")
+        if self.refiner is None or self.refiner.kind != GENERAL or not self.scenes:  # arrays have pieces, not areas
+            return self.refiner is not None
+        return self.has_reference and self.has_area("refiner")
 
     @property
     def refines(self) -> bool:
