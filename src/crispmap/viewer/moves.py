@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pyogrio
-from pyproj import CRS
 
 from crispmap.errors import LabelError
 from crispmap.files.dataset import GDAL_ERRORS, reason
-from crispmap.geo.crs import transformer
+from crispmap.geo.crs import in_crs
 from crispmap.geo.grid import Block, Grid
 from crispmap.labels.align.objects import Reason
 from crispmap.viewer.view import Arrow
@@ -69,13 +69,11 @@ def _of_layer(path: Path, layer: str, grid: Grid) -> list[Arrow]:
     table = pyogrio.read_dataframe(path, layer=layer, columns=list(_COLUMNS))
     table = table[(table["align_reason"] == Reason.ALIGNED.value) & ~table.geometry.is_empty & table.geometry.notna()]
     left, bottom, right, top = table.geometry.bounds.to_numpy().T
-    xs, ys = (left + right) / 2, (bottom + top) / 2
-    if table.crs is not None and grid.crs is not None:
-        xs, ys = transformer(CRS(table.crs), grid.crs).transform(xs, ys)
+    points = in_crs(np.column_stack([(left + right) / 2, (bottom + top) / 2]), table.crs, grid.crs)
     inverse, found = ~grid.transform, list[Arrow]()
     moves = table[list(_COLUMNS[:3])].itertuples(index=False)
-    for x, y, (east, north, confidence) in zip(xs, ys, moves, strict=True):
-        col, row = inverse @ (float(x), float(y))
+    for (x, y), (east, north, confidence) in zip(points.tolist(), moves, strict=True):
+        col, row = inverse @ (x, y)
         across, down = _in_pixels(grid, col, row, float(east), float(north))
         found.append(Arrow((col - across, row - down), (col, row), float(confidence)))
     return found
