@@ -6,17 +6,15 @@ best weights are chosen among those of the fine-tuning alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from crispmap.data.training_data import Piece, TrainingData, learned_and_held_out
-from crispmap.metrics import ConfusionMatrix
+from crispmap.data.training_data import TrainingData, learned_and_held_out
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project
-from crispmap.types import IGNORE
+from crispmap.project.held_out import mean_iou_on
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,10 @@ def check_finetuning(
     _, held = learned_and_held_out(data, "refiner", gsd_m=data.gsd_m)
     if not held or project.coarse.squares is not None:
         return None
-    before, after = (_mean_iou(CoarseScores(project, model, device), held, project.schema.names) for model in models)
+
+    def reached(model: Path) -> float:
+        scores = CoarseScores(project, model, device)
+        return mean_iou_on(held, lambda piece: scores.on(piece.image, piece.scores), project.schema.names)
+
+    before, after = map(reached, models)
     return FinetuningCheck(before, after) if np.isfinite((before, after)).all() else None
-
-
-def _mean_iou(scores: CoarseScores, pieces: Sequence[Piece], names: Sequence[str]) -> float:
-    """Return the mean IoU of the map of coarse scores on some pieces; NaN where nothing is labelled there."""
-    matrix = ConfusionMatrix(names)
-    for piece in pieces:
-        raster = scores.on(piece.image, piece.scores)
-        for block, ids in piece.labelled_blocks():
-            values, valid = raster.read(block)
-            mapped = np.where(valid, values.argmax(axis=0), IGNORE).astype(np.uint8)
-            matrix.update(mapped, np.ascontiguousarray(ids))
-    return matrix.mean_iou

@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from crispmap.data.training_data import Piece, Role, TrainingData, by_image
 from crispmap.errors import ProjectError
-from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.events import Events
 from crispmap.inference.general import general_refiner, reason_to_leave
 from crispmap.inference.scores import ScoreModels, score_raster
-from crispmap.metrics import ConfusionMatrix
 from crispmap.models.file import save_model
 from crispmap.models.model import RefinerModel
 from crispmap.models.scaling import Scaling
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.file import Project
 from crispmap.project.file.contradictions import GENERAL
+from crispmap.project.held_out import mean_iou_on
+from crispmap.raster.scene import SceneReader
 from crispmap.refiners.general.network import GeneralRefiner
 from crispmap.training.learners import Learned
 from crispmap.types import DoubleArray
@@ -79,15 +77,12 @@ class Rivals:
 
     def mean_iou(self, refiner: RefinerModel | None) -> float:
         """Return the mean IoU on the held pieces of the refined map, or of the recalibrated coarse map."""
-        matrix = ConfusionMatrix(self.scores_names)
-        for piece in self.held:
+
+        def scores_of(piece: Piece) -> SceneReader:
             coarse = self.scores.on(piece.image, piece.scores)
-            raster = coarse if refiner is None else score_raster(piece.image, ScoreModels(refiner=refiner), coarse)
-            biases = self.biases if refiner is None else np.zeros_like(self.biases)
-            labels = BiasedLabels(raster, biases)
-            for block, reference in piece.labelled_blocks():
-                matrix.update(labels.read(block), reference)
-        return float(matrix.mean_iou)
+            return coarse if refiner is None else score_raster(piece.image, ScoreModels(refiner=refiner), coarse)
+
+        return mean_iou_on(self.held, scores_of, self.scores_names, self.biases if refiner is None else None)
 
     @property
     def scores_names(self) -> tuple[str, ...]:
