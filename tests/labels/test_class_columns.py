@@ -79,3 +79,9 @@ def test_columns_that_do_not_serve_are_refused(tmp_path: Path, column: str, valu
         classes_of_column(write(tmp_path / "a.gpkg", cover=values), column)
     with pytest.raises(InputError):
         classes_of_column(write(tmp_path / "b.gpkg", **{"land cover": ["a", "b"]}), "land cover")
+
+
+def test_numbers_that_are_no_whole_ones_stay_as_they_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.gpkg", code=[1.0, float("inf")] * 5, large=[1e300, 2.0] * 5)
+    found = {one.name: dict(one.values) for one in class_columns(path)}
+    assert found == {"code": {"1.0": 5, "inf": 5}, "large": {"1e+300": 5, "2.0": 5}}

@@ -124,7 +124,8 @@ def _columns(layers: Sequence[VectorLayer], most: int | None, only: str | None =
 def _texts(column: pd.Series) -> Counter[str]:
     """Return how often each value of a column occurs, as text."""
     whole = column.dropna()
-    if pd.api.types.is_float_dtype(whole) and (whole == whole.round()).all():
+    # A float holds every whole number below 2**53: the text of 3.0 is that of 3 (infinity stays as it is).
+    if pd.api.types.is_float_dtype(whole) and ((whole == whole.round()) & (whole.abs() < 2**53)).all():
         whole = whole.astype("int64")
     found: Counter[str] = Counter()
     for value, count in whole.map(str).value_counts().items():
