@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from crispmap.project.compare.comparison import compare_methods
+from crispmap.project.compare.comparison import Seeds, compare_methods
 from crispmap.project.compare.methods import Method
 from tables import print_table_head, print_table_row
 
@@ -60,7 +60,7 @@ def project_of(ground: str, name: str, sections: str) -> Path:
 
 def mean_iou(path: Path, methods: Sequence[str], seed: int) -> dict[Method, float]:
     """Return the mean IoU of each method in percent."""
-    outcome = compare_methods(path, methods=methods, seed=seed)
+    outcome = compare_methods(path, methods=methods, seeds=Seeds(seed))
     for method, failure in outcome.failures.items():
         print(f"{method.name}: {failure.reason}", flush=True)
     return {method: 100 * record.scores.evaluation.mean_iou for method, record in outcome.finished.items()}

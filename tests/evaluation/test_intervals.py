@@ -17,6 +17,7 @@ from crispmap.evaluation.intervals import (
     difference,
     draw_weights,
     interval,
+    lead_over_runs,
     mean_iou,
     overall_accuracy,
 )
@@ -162,3 +163,36 @@ def test_what_does_not_fit_together_is_refused() -> None:
     area = ArrayMask(np.ones((4, 4), bool)), Block(0, 0, 4, 4)
     with pytest.raises(InputError, match="0 pixels"):
         count_by_block(ArrayLabels(np.zeros((4, 4), np.uint8)), ArrayLabels(np.zeros((4, 4), np.uint8)), area, "ab", 0)
+
+
+@settings(deadline=None, max_examples=25)
+@given(COUNTS, st.integers(0, 9))
+def test_a_lead_over_one_run_is_the_difference(counts: CountArray, seed: int) -> None:
+    weights = draw_weights(len(counts), seed=seed)
+    other = counts[::-1] + np.eye(3, dtype=np.int64)
+    expected = difference(mean_iou, counts, other, weights)
+    assert lead_over_runs(mean_iou, [(counts, other)], weights, seed=seed) == pytest.approx(expected, nan_ok=True)
+
+
+@settings(deadline=None, max_examples=25)
+@given(COUNTS, st.integers(1, 5))
+def test_a_lead_over_runs_is_their_mean_and_of_equal_maps_nothing(counts: CountArray, runs: int) -> None:
+    counts = counts + np.eye(3, dtype=np.int64)
+    weights = draw_weights(len(counts), resamples=50)
+    others = [counts + number for number in range(runs)]
+    lead = lead_over_runs(mean_iou, [(one, counts) for one in others], weights)
+    assert lead.value == pytest.approx(np.mean([mean_iou(one.sum(0)) - mean_iou(counts.sum(0)) for one in others]))
+    assert lead_over_runs(mean_iou, [(counts, counts)] * runs, weights) == (0.0, 0.0, 0.0)
+
+
+def test_a_lead_over_runs_holds_the_luck_of_a_training_too() -> None:
+    """Blocks that are all alike explain nothing: the interval spans what the runs gave."""
+    other, worse, better = (np.array([[[hits, 100 - hits], [100 - hits, hits]]] * 8) for hits in (90, 80, 99))
+    lead = lead_over_runs(mean_iou, [(worse, other), (better, other), (better, other)], draw_weights(8))
+    gains = [float(mean_iou(one[0]) - mean_iou(other[0])) for one in (worse, better)]
+    assert lead == pytest.approx(((gains[0] + 2 * gains[1]) / 3, *gains))
+
+
+def test_a_lead_over_no_run() -> None:
+    with pytest.raises(InputError, match="No run"):
+        lead_over_runs(mean_iou, [], draw_weights(2))

@@ -22,7 +22,7 @@ from crispmap.models.device import choose_device
 from crispmap.models.file import read_card
 from crispmap.project.compare import comparison as made
 from crispmap.project.compare import report
-from crispmap.project.compare.comparison import Comparison, Failure, compare_methods
+from crispmap.project.compare.comparison import Comparison, Failure, Seeds, compare_methods
 from crispmap.project.compare.learning import learn, models_of, opened_coarse
 from crispmap.project.compare.mapping import MapOrder, Mapping, map_apart, map_here
 from crispmap.project.compare.methods import Method, default_methods, missing_for, own_method, parse_methods
@@ -218,7 +218,7 @@ class TestAgain:
     def test_other_settings_are_refused_until_forced(self, compared: tuple[Path, Comparison]) -> None:
         folder, first = compared
         with pytest.raises(OutputError, match="something else: seed differ"):
-            compare_methods(folder, methods=["fcn-rnn+heat"], seed=11)
+            compare_methods(folder, methods=["fcn-rnn+heat"], seeds=Seeds(11))
         text = (folder / "project.yaml").read_text()
         (folder / "project.yaml").write_text(text.replace("max_steps: 12", "max_steps: 13"))
         try:
@@ -229,6 +229,40 @@ class TestAgain:
         finally:
             (folder / "project.yaml").write_text(text)
         assert (first.root / "fcn-rnn" / "figures.json").exists()
+
+
+class TestSeeds:
+    def test_every_seed_has_its_own_methods_and_all_are_in_one_table(self, compared: tuple[Path, Comparison]) -> None:
+        folder, first = compared
+        names = ["fcn-rnn", "fcn-rnn+heat"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(made, "map_apart", map_here)
+            outcome = compare_methods(folder, methods=names, seeds=Seeds(count=2))
+        (again,) = outcome.repeats
+        assert again.project.seed == first.project.seed + 1
+        assert again.root == folder / "results" / "compare" / "seeds" / str(again.project.seed)
+        assert set(outcome.resumed) == set(names)
+        table = table_of(outcome)
+        rows = {row.name: row for row in table.seeds}
+        assert set(rows) == {row.name for row in table.rows}
+        for row in table.rows:
+            assert rows[row.name].mean_iou[0] == row.evaluation.mean_iou
+        method = Method("fcn-rnn")
+        records = [one.finished[method] for one in (outcome, again)]
+        assert rows["fcn-rnn"].mean_iou == tuple(one.scores.evaluation.mean_iou for one in records)
+        assert records[0].models != records[1].models
+        report = write_comparison_report(outcome, table).read_text()
+        assert "Over 2 seeds" in report
+        told = json.loads(run("compare", folder, "--methods", ",".join(names), "--seeds", "2", "--json").stdout)
+        assert [one["name"] for one in told["over_seeds"]] == list(rows)
+
+    def test_one_seed_has_no_such_table(self, compared: tuple[Path, Comparison]) -> None:
+        assert table_of(compared[1]).seeds == ()
+
+    @pytest.mark.parametrize("seeds", [Seeds(count=0), Seeds(first=2**32 - 1, count=2), Seeds(first=-1)])
+    def test_seeds_that_are_none(self, project: Path, seeds: Seeds) -> None:
+        with pytest.raises(InputError):
+            compare_methods(project, methods=["fcn-rnn"], seeds=seeds)
 
 
 class TestFailures:

@@ -104,7 +104,9 @@ class TestTables:
     @pytest.mark.parametrize("width", [40, 80, 200])
     def test_a_terminal_of_any_width_shows_every_name_and_figure(self, width: int) -> None:
         file = io.StringIO()
-        print_comparison(rows(), missing(), Console(file=file, width=width, force_terminal=True, color_system=None))
+        print_comparison(
+            rows(), missing(), console=Console(file=file, width=width, force_terminal=True, color_system=None)
+        )
         for row in rows():
             assert f"{100 * row.mean_iou.value:.2f}" in file.getvalue()
         assert "left out: names no <i>labels</i>" in file.getvalue()
@@ -112,7 +114,7 @@ class TestTables:
     def test_maps_whose_cost_is_not_known_have_no_table_of_costs(self) -> None:
         free = [dataclasses.replace(row, cost=None) for row in rows()]
         file = io.StringIO()
-        print_comparison(free, missing(), Console(file=file, width=200))
+        print_comparison(free, missing(), console=Console(file=file, width=200))
         for text in (file.getvalue(), markdown_tables(free, missing())):
             assert "95 %" in text
             assert "Parameters" not in text

@@ -32,6 +32,10 @@ class MethodFlags:
         int | None,
         typer.Option(min=0, max=2**32 - 1, help="Seed of trainings and intervals; by default the project's."),
     ] = None
+    seeds: Annotated[
+        int,
+        typer.Option(min=1, max=99, help="With how many seeds, one after the other, everything is done."),
+    ] = 1
 
 
 @grouped
@@ -51,14 +55,15 @@ def compare(
     areas. Finished methods are skipped; a method that fails is reported, and the others go on.
     """
     begun = time.perf_counter()
-    from crispmap.project.compare.comparison import compare_methods
+    from crispmap.project.compare.comparison import Seeds, compare_methods
     from crispmap.project.compare.report import write_comparison_report
     from crispmap.project.compare.rows import table_of
 
     names = None if which.methods is None else which.methods.split(",")
     comparison = compare_methods(
-        project, methods=names, seed=which.seed, force=force, trainer=trainer.options(), events=shown_progress()
-    )
+        project, methods=names, seeds=Seeds(which.seed, which.seeds), force=force, trainer=trainer.options(),
+        events=shown_progress(),
+    )  # fmt: skip
     table = table_of(comparison)
     written = [write_comparison_report(comparison, table)] if table.rows else []
     if as_json:
@@ -79,27 +84,30 @@ def _plain(table: Table) -> dict[str, Any]:
         "bootstrap_blocks": table.blocks,
         "rows": [row.to_dict() for row in table.rows],
         "missing": [one.to_dict() for one in table.missing],
+        "over_seeds": [row.to_dict() for row in table.seeds],
     }
 
 
 def _print(table: Table, markdown: bool) -> None:
     from crispmap.report.tables.comparison import verdict
     from crispmap.report.tables.markdown import markdown_tables
+    from crispmap.report.tables.seeds import seed_tables, seed_verdict
     from crispmap.report.tables.terminal import print_comparison
 
+    over_seeds = seed_tables(table.seeds, table.own)
     if markdown:
-        print_line(markdown_tables(table.rows, table.missing))
+        print_line(markdown_tables(table.rows, table.missing, over_seeds))
         return
-    print_comparison(table.rows, table.missing)
-    print_line(verdict(table.rows, table.own))
+    print_comparison(table.rows, table.missing, over_seeds)
+    print_line(seed_verdict(table.seeds, table.own) or verdict(table.rows, table.own))
 
 
 def _end(table: Table) -> None:
     """Report failures, and end with status 1 where no method has figures."""
-    failed = [one for one in table.missing if not one.skipped]
+    failed = [one.name for one in table.missing if not one.skipped]
     if table.rows:
         if failed:
-            notify(f"Failed: {', '.join(one.name for one in failed)}. Run the same command to try them again.")
+            notify(f"Failed: {', '.join(failed)}. Run the same command to try them again.")
         return
     reasons = "\n".join(f"  {one.name}: {one.reason}" for one in table.missing)
     notify_problem("error", f"No method finished, so there is nothing to compare.\n{reasons}", "bold red")

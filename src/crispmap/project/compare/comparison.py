@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from crispmap.data.training_data import learned_and_held_out
-from crispmap.errors import CrispmapError, LabelError
+from crispmap.errors import CrispmapError, InputError, LabelError
 from crispmap.events import SILENT, Listener, resumable
 from crispmap.files.atomic import clear_scratch, file_lock, scratch_folder
 from crispmap.files.dataset import few_blocks_kept
@@ -37,8 +37,32 @@ from crispmap.raster.targets import write_failure
 from crispmap.raster.writer import class_map_writer
 from crispmap.training.options import TrainerOptions
 
+AGAIN = "seeds"  # the folder, beside those of the methods, of what other seeds gave
 _WRITTEN_PX = 1024
 _LOCK = ".lock"
+_LAST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The seeds of a comparison: so many, one after the other."""
+
+    first: int | None = None  # by default the project's
+    count: int = 1
+
+    def of(self, project: Project) -> range:
+        """Return the seeds for a project.
+
+        Raises:
+            InputError: If there is none, or one is beyond 32 bits.
+        """
+        first = project.seed if self.first is None else self.first
+        if self.count < 1 or first < 0 or first + self.count - 1 > _LAST_SEED:
+            raise InputError(
+                f"{self.count} seeds from {first}.", expected=f"1 or more, none above {_LAST_SEED}",
+                remedy="give fewer seeds, or a lower first one",
+            )  # fmt: skip
+        return range(first, first + self.count)
 
 
 @dataclass(frozen=True)
@@ -58,6 +82,7 @@ class Comparison:
     outcomes: dict[Method, Record | Failure]  # in the order of the table
     resumed: tuple[str, ...]  # names of the methods that were finished before
     device: str = "auto"
+    repeats: tuple[Comparison, ...] = ()  # the same methods with other seeds
 
     @property
     def finished(self) -> dict[Method, Record]:
@@ -74,7 +99,7 @@ def compare_methods(
     path: Path,
     *,
     methods: Sequence[str] | None = None,
-    seed: int | None = None,
+    seeds: Seeds = Seeds(),
     force: bool = False,
     trainer: TrainerOptions = TrainerOptions(),
     events: Listener = SILENT,
@@ -83,11 +108,12 @@ def compare_methods(
 
     Args:
         methods: Names, see ``parse_methods``; by default all of ``default_methods``.
+        seeds: The first seed, and with how many one after the other all of it is done.
         force: Run the methods asked for again, whatever is in their folders.
 
     Raises:
         ProjectError: If the project names no reference or no test area.
-        InputError: If a method is not known.
+        InputError: If a method is not known, or a seed is none.
         OutputError: If a method's folder holds results of other settings or data and ``force`` is not given, or
             another comparison is running there.
     """
@@ -97,28 +123,41 @@ def compare_methods(
         project, ["refiner", "test"], so=", so methods cannot be compared on it",
         remedy="add them; half a square kilometre, drawn by hand, will do",
     )  # fmt: skip
-    project = project if seed is None else replace(project, seed=seed)
-    with open_sources(project):  # reports errors of the areas before any work
-        bench = _Bench(project, project.output_folder / "compare", trainer, events)
+    projects = [replace(project, seed=one) for one in seeds.of(project)]
+    vectors = KeptVectors()  # read once for all methods and seeds
+    with open_sources(projects[0], vectors):  # reports errors of the areas before any work
+        root = project.output_folder / "compare"
+        folders = [root, *(root / AGAIN / str(one.seed) for one in projects[1:])]
+        benches = [_Bench(one, folder, vectors, trainer, events) for one, folder in zip(projects, folders, strict=True)]
     with ExitStack() as held:
         try:
-            bench.root.mkdir(parents=True, exist_ok=True)
-            held.callback(file_lock(bench.root, bench.root / _LOCK))
+            root.mkdir(parents=True, exist_ok=True)
+            held.callback(file_lock(root, root / _LOCK))
         except OSError as error:
-            raise write_failure(bench.root, error, kept="nothing was begun") from error
-        bench.prepare(chosen, force=force)
+            raise write_failure(root, error, kept="nothing was begun") from error
+        for bench in benches:  # whatever refuses is told before the first training
+            bench.prepare(chosen, force=force)
         with resumable("What is finished is kept; the same command, without force=True, goes on from there."):
-            outcomes = {method: bench.outcome(method) for method in chosen}
-    return Comparison(project, bench.root, outcomes, tuple(bench.resumed), trainer.device)
+            first, *others = [_made_by(bench, chosen, len(benches)) for bench in benches]
+    return replace(first, repeats=tuple(others))
+
+
+def _made_by(bench: _Bench, methods: Sequence[Method], seeds: int) -> Comparison:
+    if seeds > 1:
+        bench.events.note(f"Seed {bench.project.seed}, one of {seeds}")
+    outcomes = {method: bench.outcome(method) for method in methods}
+    return Comparison(bench.project, bench.root, outcomes, tuple(bench.resumed), bench.device)
 
 
 class _Bench:
     """Makes methods, one after the other."""
 
-    def __init__(self, project: Project, root: Path, trainer: TrainerOptions, events: Listener) -> None:
-        self.project, self.root, self._trainer, self._events = project, root, trainer, events
-        self._device = trainer.device
-        self._vectors = KeptVectors()  # read once for all methods
+    def __init__(
+        self, project: Project, root: Path, vectors: KeptVectors, trainer: TrainerOptions, events: Listener
+    ) -> None:
+        self.project, self.root, self._trainer, self.events = project, root, trainer, events
+        self.device = trainer.device
+        self._vectors = vectors
         self.resumed: list[str] = []
         self._facts = records.data_facts(project)
         self._failed_coarse: dict[str, str] = {}
@@ -141,7 +180,7 @@ class _Bench:
         if unfinished:  # what cannot be trained is reported now, not after an hour of other trainings
             self._failed_preflight = _preflight_failures(unfinished, self.project, self.root, self._vectors)
         for method, reason in self._failed_preflight.items():
-            self._events.note(f"{method.name}: cannot be trained. {reason}")
+            self.events.note(f"{method.name}: cannot be trained. {reason}")
 
     def _identity(self, method: Method) -> dict[str, object]:
         return records.identity_of(method, self.project, self._facts)
@@ -157,7 +196,7 @@ class _Bench:
         """Return a method's figures, making them where they are missing, or why there are none."""
         lacks = missing_for(method, self.project)
         if lacks:
-            self._events.note(f"{method.name}: left out. {lacks}")
+            self.events.note(f"{method.name}: left out. {lacks}")
             return Failure(lacks, skipped=True)
         if method in self._failed_preflight:
             return Failure(self._failed_preflight[method])
@@ -166,12 +205,12 @@ class _Bench:
             if done is not None:
                 self.resumed.append(method.name)
                 clear_scratch(self.root / method.name / "scores")
-                self._events.note(f"{method.name}: finished before")
+                self.events.note(f"{method.name}: finished before")
                 return done
             return self._made(method)
         except Exception as error:  # whatever goes wrong with one method, the others go on
             failure = Failure(_reason_of(error))
-            self._events.note(f"{method.name}: failed. {failure.reason}")
+            self.events.note(f"{method.name}: failed. {failure.reason}")
             return failure
 
     def _finished(self, method: Method) -> Record | None:
@@ -191,19 +230,19 @@ class _Bench:
     def _made(self, method: Method) -> Record:
         if method.coarse in self._failed_coarse and method.needs:
             raise LabelError(f"Its coarse network failed: {self._failed_coarse[method.coarse]}")
-        self._events.note(f"{method.name}: training")
+        self.events.note(f"{method.name}: training")
         models = self._learned(method)
         folder = self.root / method.name
         with scratch_folder(folder / "scores") as scratch:
-            self._events.note(f"{method.name}: mapping and scoring the test areas")
+            self.events.note(f"{method.name}: mapping and scoring the test areas")
             texts = {name: str(path.absolute()) for name, path in mapped_with(models).items()}
-            mapping = map_apart(MapOrder(str(self.project.path.absolute()), texts, str(scratch), self._device))
-            opened_inputs = opened_coarse(method, self.project, self.root, self._device, self._vectors)
+            mapping = map_apart(MapOrder(str(self.project.path.absolute()), texts, str(scratch), self.device))
+            opened_inputs = opened_coarse(method, self.project, self.root, self.device, self._vectors)
             with few_blocks_kept(), opened_inputs as (sources, coarse):
                 tested = TestAreas(sources)
                 with ExitStack() as opened:
                     scores = [opened.enter_context(one) for one in tested.open_scores(scratch)]
-                    base = tested.score(scores, events=self._events)
+                    base = tested.score(scores, events=self.events)
                     second, biases, note = self._rethresholded(method, tested, sources, (scores, coarse))
                     for scene, raster in zip(tested.scenes, scores, strict=True):
                         _write_map(map_of(folder, self.project, scene), scene, self.project, raster)
@@ -219,11 +258,11 @@ class _Bench:
 
     def _learned(self, method: Method) -> dict[str, Path]:
         try:
-            learn(method.alone, self.project, self.root, self._trainer, self._events, self._vectors)
+            learn(method.alone, self.project, self.root, self._trainer, self.events, self._vectors)
         except Exception as error:
             self._failed_coarse[method.coarse] = _reason_of(error)
             raise
-        return learn(method, self.project, self.root, self._trainer, self._events, self._vectors)
+        return learn(method, self.project, self.root, self._trainer, self.events, self._vectors)
 
     def _rethresholded(
         self, method: Method, tested: TestAreas, sources: Sources, scores: tuple[Sequence[BoxScores], CoarseScores]
@@ -236,7 +275,7 @@ class _Bench:
             biases = fit_biases(everywhere, sources.pieces("refiner"), self.project.seed)
         except LabelError as error:
             return None, (), f"Not re-thresholded: {error.given}"
-        return tested.score(on_test, biases, self._events), tuple(float(value) for value in biases), ""
+        return tested.score(on_test, biases, self.events), tuple(float(value) for value in biases), ""
 
     def _steps(self, sources: Sources, coarse: CoarseScores, models: Mapping[str, Path]) -> dict[str, list[float]]:
         """Return the mean IoU after every iteration on the test areas, and on those the refiner learned from."""
@@ -245,7 +284,7 @@ class _Bench:
         refiner = load_model(models["refiner"], kind="refiner")
         learned, _ = learned_and_held_out(sources, "refiner", gsd_m=sources.gsd_m)
         curves = {
-            name: curve_over_iterations(pieces, coarse, refiner, self._device, self._events)
+            name: curve_over_iterations(pieces, coarse, refiner, self.device, self.events)
             for name, pieces in (("test", sources.pieces("test")), ("training", learned))
         }
         return {name: [matrix.mean_iou for matrix in curve] for name, curve in curves.items() if curve[0].valid_px}

@@ -25,6 +25,7 @@ from crispmap.raster.fingerprint import fingerprint
 
 FIGURES = "figures.json"
 IDENTITY = "identity.json"
+RETHRESHOLDED = ", re-thresholded"
 _WHOLE_BYTES = 256 << 20
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
@@ -42,6 +43,11 @@ class Record:
     steps: dict[str, list[float]]  # mean IoU after 0, 1, .. steps, by "test" and "training"; empty without a refiner
     models: dict[str, str]  # SHA-256 of the model files, by "coarse" and "refiner"
     note: str = ""
+
+    def maps(self, name: str) -> dict[str, Scores]:
+        """Return the figures of each map of a method of this name: its own and, if it has one, the re-thresholded."""
+        again = {} if self.rethresholded is None else {name + RETHRESHOLDED: self.rethresholded}
+        return {name: self.scores, **again}
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, safe for JSON."""

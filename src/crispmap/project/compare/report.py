@@ -70,6 +70,7 @@ def _report(comparison: Comparison, table: Table) -> ComparisonReport:
         own=table.own, blocks=(table.blocks, block_side_px(gsd_m) * gsd_m), rocs=_rocs(finished, project.schema.names),
         steps=_steps(finished), strips=strips, banks=banks, settings=_settings(comparison),
         notes=[f"{method.name}: {record.note}" for method, record in finished.items() if record.note],
+        seeds=table.seeds,
     )  # fmt: skip
 
 
@@ -194,7 +195,8 @@ def _settings(comparison: Comparison) -> dict[str, Any]:
     engines = sorted({record.mapping.engine for record in comparison.finished.values()})
     return {
         "project": project.path.name, "scene": ", ".join(file_name(scene.path) for scene in project.scenes),
-        "seed": project.seed, "engines": "; ".join(engines), "coarse preset": project.coarse.preset,
+        "seed": ", ".join(str(one.project.seed) for one in (comparison, *comparison.repeats)),
+         "engines": "; ".join(engines), "coarse preset": project.coarse.preset,
         "refiner preset": DASH if project.refiner is None else project.refiner.preset,
         "crispmap": importlib.metadata.version("crispmap"), "torch": importlib.metadata.version("torch"),
     }  # fmt: skip

@@ -12,10 +12,10 @@ from crispmap.project.compare.comparison import Comparison
 from crispmap.project.compare.methods import own_method
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.scoring import Scores
+from crispmap.project.compare.seeds import seed_rows
 from crispmap.report.tables.comparison import Cost, Missing, Row
+from crispmap.report.tables.seeds import SeedRow
 from crispmap.types import CountArray
-
-RETHRESHOLDED = ", re-thresholded"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Table:
     missing: tuple[Missing, ...]  # the methods without figures
     own: str  # the name of the project's own method, which the others are compared with
     blocks: int  # how many bootstrap blocks there are
+    seeds: tuple[SeedRow, ...] = ()  # the rows over several seeds, where there were any
 
 
 def table_of(comparison: Comparison) -> Table:
@@ -41,21 +42,30 @@ def table_of(comparison: Comparison) -> Table:
         weights = draw_weights(blocks[0], seed=comparison.project.seed)
         other = finished[own].scores.blocks if own in finished else None
         for method, record in finished.items():
-            for name, scores, cost in _maps(method.name, record):
+            for name, scores in record.maps(method.name).items():
+                cost = (
+                    _cost(record) if name == method.name else None
+                )  # re-thresholded, it costs what the coarse map does
                 rows.append(_row(name, scores, cost, weights, None if name == own.name else other))
     warn_of_chance({row.name: row.evaluation for row in rows})
-    missing = tuple(Missing(method.name, one.reason, one.skipped) for method, one in comparison.failures.items())
-    return Table(tuple(rows), missing, own.name, blocks[0] if blocks else 0)
+    missing = tuple(_missing(comparison))
+    return Table(tuple(rows), missing, own.name, blocks[0] if blocks else 0, seed_rows(comparison))
 
 
-def _maps(name: str, record: Record) -> Iterator[tuple[str, Scores, Cost | None]]:
-    mapping = record.mapping
-    cost = Cost(
-        sum(record.parameters.values()), sum(record.training_s.values()), mapping.seconds_per_mpx, mapping.peak_mib
-    )
-    yield name, record.scores, cost
-    if record.rethresholded is not None:
-        yield name + RETHRESHOLDED, record.rethresholded, None
+def _missing(comparison: Comparison) -> Iterator[Missing]:
+    """Yield the methods without figures, those of other seeds with their seed."""
+    for one in (comparison, *comparison.repeats):
+        at = "" if one is comparison else f", seed {one.project.seed}"
+        for method, failure in one.failures.items():
+            if one is comparison or not failure.skipped:
+                yield Missing(method.name + at, failure.reason, failure.skipped)
+
+
+def _cost(record: Record) -> Cost:
+    return Cost(
+        sum(record.parameters.values()), sum(record.training_s.values()), record.mapping.seconds_per_mpx,
+        record.mapping.peak_mib,
+    )  # fmt: skip
 
 
 def _row(name: str, scores: Scores, cost: Cost | None, weights: CountArray, other: CountArray | None) -> Row:

@@ -15,6 +15,7 @@ from crispmap.report.pages.page_pictures import CROP_SIDE_PX, heat_ramp, strip_v
 from crispmap.report.pictures.maps import diverging_png
 from crispmap.report.pictures.photos import every
 from crispmap.report.tables.comparison import comparison_tables, verdict
+from crispmap.report.tables.seeds import seed_tables, seed_verdict
 
 _FEW_BLOCKS = 30
 _MEAN_IOU = "Mean IoU, %"
@@ -42,10 +43,10 @@ def render_comparison(data: ComparisonReport) -> str:
     """Return the report of a comparison as HTML text; the same data give the same text."""
     view: dict[str, Any] = {
         "title": data.title,
-        "verdict": verdict(data.rows, data.own),
+        "verdict": seed_verdict(data.seeds, data.own) or verdict(data.rows, data.own),
         "own": data.own,
         "classes": [(one.name, one.colour) for one in data.schema],
-        "tables": comparison_tables(data.rows, data.own),
+        "tables": [*seed_tables(data.seeds, data.own), *comparison_tables(data.rows, data.own)],
         "missing": [(one.name, one.text) for one in data.missing],
         "blocks": f"{data.blocks[0]} squares of {data.blocks[1]:.0f} m",
         "rough": data.blocks[0] < _FEW_BLOCKS,

@@ -12,6 +12,7 @@ from crispmap.report.charts.steps import Curve
 from crispmap.report.filters import FilterNature
 from crispmap.report.pictures.views import Strip
 from crispmap.report.tables.comparison import Missing, Row, check_rows
+from crispmap.report.tables.seeds import SeedRow
 from crispmap.types import FloatArray
 
 
@@ -52,6 +53,7 @@ class ComparisonReport:
     banks: Sequence[FilterBank] = ()  # the filters of the own method, or none
     settings: Mapping[str, Any] = field(default_factory=dict)  # names and values, anything printable
     notes: Sequence[str] = ()  # paragraphs of text
+    seeds: Sequence[SeedRow] = ()  # the rows over several seeds, where there were any
 
     def __post_init__(self) -> None:
         check_rows(self.rows)

@@ -13,13 +13,13 @@ _MARKUP = re.compile(r"<(?=[A-Za-z/!?])")
 _BREAK = re.compile(r"\s*[\r\n]\s*")
 
 
-def markdown_tables(rows: Sequence[Row], missing: Sequence[Missing]) -> str:
-    """Return quality, intervals and costs as Markdown tables, followed by the methods without figures.
+def markdown_tables(rows: Sequence[Row], missing: Sequence[Missing], more: Sequence[FigureTable] = ()) -> str:
+    """Return quality, intervals and costs, and more tables, as Markdown, followed by the methods without figures.
 
     Raises:
         InputError: If there is no row.
     """
-    parts = [f"{table.title}:\n\n{markdown_table(table)}" for table in comparison_tables(rows)]
+    parts = [f"{table.title}:\n\n{markdown_table(table)}" for table in (*comparison_tables(rows), *more)]
     if missing:
         parts.append("\n".join(f"- {one.name}: {one.text}" for one in missing))
     return "\n\n".join(parts) + "\n"

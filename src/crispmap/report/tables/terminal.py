@@ -43,14 +43,19 @@ def print_evaluations(evaluations: Mapping[str, Evaluation], console: Console | 
         print_table(table, console)
 
 
-def print_comparison(rows: Sequence[Row], missing: Sequence[Missing], console: Console | None = None) -> None:
-    """Print quality, intervals and costs of methods as tables, followed by a line for every missing one.
+def print_comparison(
+    rows: Sequence[Row],
+    missing: Sequence[Missing],
+    more: Sequence[FigureTable] = (),
+    console: Console | None = None,
+) -> None:
+    """Print quality, intervals and costs of methods, and more tables, followed by a line for every missing one.
 
     Raises:
         InputError: If there is no row.
     """
     console = console or Console(highlight=False)
-    for table in comparison_tables(rows):
+    for table in (*comparison_tables(rows), *more):
         print_table(table, console)
     for one in missing:
         console.print(Text(f"{one.name}  {one.text}"), soft_wrap=True)
