@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +287,10 @@ class TestRealData:
 def test_a_project_shows_what_is_wrong_with_its_areas(tmp_path: Path) -> None:
     make_project(tmp_path, PROJECT_OFF_SCENE)
     assert [one["where"] for one in facts(tmp_path)["problems"]] == ["scene scene, areas: coarse"]
+
+
+def test_tables_of_many_numbers_are_counted_and_whole_as_json() -> None:
+    shipped = Path(str(files("crispmap"))) / "refiners" / "general" / "general.safetensors"
+    assert "forms: 98 numbers" in run(shipped).stdout
+    assert "widths: 16, 32, 48" in run(shipped).stdout
+    assert len(json.loads(run(shipped, "--json").stdout)["arguments"]["forms"]) == 2

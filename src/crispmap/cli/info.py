@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crispmap.project.describe import FileFacts
     from crispmap.project.label_view import LabelsOfScene
 
+_MOST_NUMBERS = 30  # of a table of numbers are printed
 _FILE = "A scene, class map, model, vector or project file; or the address of a raster or vectors."
 
 
@@ -107,6 +108,17 @@ def _text(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if _is_table(value):
+        return f"{_count(value)} numbers"
     if isinstance(value, list | tuple):
         return ", ".join(_text(one) for one in value) or "none"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _is_table(value: Any) -> bool:
+    """Return whether a value is numbers in rows, more than anyone reads (``--json`` has them)."""
+    return isinstance(value, list | tuple) and _count(value) > _MOST_NUMBERS and isinstance(value[0], list | tuple)
+
+
+def _count(value: Any) -> int:
+    return sum(map(_count, value)) if isinstance(value, list | tuple) else 1
