@@ -27,7 +27,7 @@ from crispmap.labels.reader import LabelOptions
 from crispmap.labels.translate import check_moved_target, near_layers, write_layers
 from crispmap.raster.files import open_scene
 from crispmap.raster.targets import check_paths
-from crispmap.review.added import lacking
+from crispmap.review.added import confirmed, lacking
 from crispmap.review.classes import Layers, reviewed_features
 from crispmap.review.footprints import BLOCK_PX, seen_footprints
 from crispmap.review.layer import added_rows, labelled_rows, moved_to, write_review
@@ -106,7 +106,7 @@ class _Reviewed:
         if len(more):
             if frame.geometry.name != more.geometry.name:
                 more = more.rename_geometry(frame.geometry.name)
-            frame = gpd.GeoDataFrame(pd.concat([frame, more], ignore_index=True), crs=frame.crs)
+            frame = gpd.GeoDataFrame(pd.concat([_nullable(frame), more], ignore_index=True), crs=frame.crs)
         kept[self.layer] = name, frame
         return kept
 
@@ -159,7 +159,8 @@ def review_file(  # noqa: PLR0913 - what a person may choose
         found = found_shifts([frame for _, frame in layers], scene, rules, events)
         folder = stack.enter_context(scratch_folder(outputs.out))
         seen = seen_footprints(scores, folder, block_px=block_px, events=events)
-        added = lacking(seen, _labelled(layers, reviewed, found, scores), review)
+        sure = confirmed(seen, scene, rules, review, events)
+        added = lacking(sure, _labelled(layers, reviewed, found, scores))
         judged, alignment = _judged(layers, reviewed, found, scores)
         crs, class_name, reading = scores.scene.grid.crs, scores.class_name, scores.reading
     whole = _Reviewed(judged, reviewed, added, crs)
@@ -168,6 +169,13 @@ def review_file(  # noqa: PLR0913 - what a person may choose
     write_layers(outputs.out, whole.revised(class_name) if outputs.revise else whole.layers)
     others = alignment.objects - sum(int(one.sum()) for one in reviewed)
     return Review(alignment, class_name, whole.statuses(), others, reading)
+
+
+def _nullable(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return a layer whose whole numbers and truth values keep their type where other rows have none."""
+    kinds = {name: dtype.kind for name, dtype in frame.dtypes.items() if isinstance(dtype, np.dtype)}
+    wide = {name: "boolean" if kind == "b" else "Int64" for name, kind in kinds.items() if kind in "biu"}
+    return frame.astype(wide)
 
 
 def _labelled(layers: Layers, reviewed: list[BoolArray], found: FoundShifts, scores: ReviewScores) -> Geometries:
