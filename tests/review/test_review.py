@@ -31,7 +31,7 @@ from crispmap.labels.align.objects import AlignRules, Reason
 from crispmap.labels.reader import LabelOptions
 from crispmap.raster.files import open_scene
 from crispmap.raster.writer import scores_writer
-from crispmap.review.added import confirmed
+from crispmap.review.added import confirmed, lacking
 from crispmap.review.files import Review, ReviewOutputs, review_file
 from crispmap.review.verdicts import GONE, ReviewRules, gone_confidence
 
@@ -213,6 +213,19 @@ class TestObjects:
         assert found.alignment.counts["aligned"] < 19
         assert (found.statuses["added"], found.statuses["left out"]) == (0, 0)
         assert len(ground.read()) == len(made.read("osm"))
+
+    @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 1)), max_size=12))
+    @settings(max_examples=40, deadline=None)
+    def test_of_footprints_that_overlap_the_surest_stay(self, places: list[tuple[int, int, float]]) -> None:
+        boxes = [shapely.box(x, y, x + 6, y + 6) for x, y, _ in places]
+        seen = gpd.GeoDataFrame({"confidence": [sure for _, _, sure in places]}, geometry=boxes, crs=UTM)
+        labelled = np.array([shapely.box(10, 10, 16, 16), shapely.LineString([(0, 0), (30, 30)])], object)
+        kept = lacking(seen, labelled)
+        expected: list[shapely.Polygon] = []
+        for place in sorted(range(len(boxes)), key=lambda one: -places[one][2]):
+            if not any(boxes[place].intersection(one).area > 0 for one in [labelled[0], *expected]):
+                expected.append(boxes[place])
+        assert {one.wkt for one in kept.geometry} == {one.wkt for one in expected}
 
 
 class TestLayer:

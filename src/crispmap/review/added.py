@@ -14,7 +14,7 @@ from crispmap.labels.align.objects import AlignRules, Reason
 from crispmap.labels.geometry import Geometries
 from crispmap.raster.scene import Scene
 from crispmap.review.verdicts import ReviewRules
-from crispmap.types import BoolArray
+from crispmap.types import CountArray
 
 _REACH_M = 3.0  # how far a footprint may be off: maps learned from shifted labels are
 
@@ -48,19 +48,18 @@ def lacking(seen: gpd.GeoDataFrame, labelled: Geometries) -> gpd.GeoDataFrame:
         labelled: Polygons of all labelled objects in the CRS of ``seen``, where they were given and where they belong.
     """
     polygons = shapely.make_valid(labelled[shapely.get_dimensions(labelled) == 2])
-    free = seen[~_overlapped(seen.geometry.to_numpy(), polygons)].sort_values(
-        "confidence", ascending=False, kind="stable"
-    )
-    shapes, kept = free.geometry.to_numpy(), np.zeros(len(free), np.bool_)
-    for place in range(len(shapes)):
-        kept[place] = not _overlapped(shapes[place : place + 1], shapes[kept])[0]
+    near = _overlaps(seen.geometry.to_numpy(), polygons)[0]
+    free = seen.drop(index=seen.index[near]).sort_values("confidence", ascending=False, kind="stable")
+    kept = np.ones(len(free), np.bool_)
+    for place, surer in zip(*_overlaps(free.geometry.to_numpy(), free.geometry.to_numpy()), strict=True):
+        if surer < place and kept[surer]:  # pairs come in the order of places
+            kept[place] = False
     return free[kept].sort_index().reset_index(drop=True)
 
 
-def _overlapped(shapes: Geometries, others: Geometries) -> BoolArray:
-    """Return which shapes share area with any of others."""
+def _overlaps(shapes: Geometries, others: Geometries) -> tuple[CountArray, CountArray]:
+    """Return the places of shapes and others that share area, in the order of shapes."""
     one, other = shapely.STRtree(others).query(shapes, predicate="intersects")
-    common = shapely.area(shapely.intersection(shapes[one], others[other]))
-    found = np.zeros(len(shapes), np.bool_)
-    found[one[common > 0]] = True
-    return found
+    sharing = shapely.area(shapely.intersection(shapes[one], others[other])) > 0
+    order = np.argsort(one[sharing], kind="stable")
+    return one[sharing][order], other[sharing][order]
