@@ -304,7 +304,14 @@ class TestScores:
 class TestBadInput:
     def test_options_that_need_scores_say_so(self, made: Ground, tmp_path: Path) -> None:
         words = ["align", str(made.labels), "--against", str(made.scene), "--out", str(tmp_path / "out.gpkg")]
-        for more in (["--revise"], ["--review", str(tmp_path / "r.gpkg")], ["--full-scale", "255"]):
+        for more in (
+            ["--revise"],
+            ["--review", str(tmp_path / "r.gpkg")],
+            ["--full-scale", "255"],
+            ["--min-area-m2", "5"],
+            ["--min-confidence", "0.5"],
+            ["--kind", "logit"],
+        ):
             result = CliRunner().invoke(app, [*words, *more])
             assert result.exit_code == 2
             assert "--scores" in result.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,7 +60,10 @@ class ReviewFlags:
         bool, typer.Option("--revise", help="Put buildings that are missing into --out, and leave out those gone.")
     ] = False
     min_confidence: Annotated[
-        float, typer.Option(metavar="SHARE", help="How sure the map must be of a building that is added, 0 to 1.")
+        float,
+        typer.Option(
+            metavar="SHARE", help="How sure the map must be of a building that is added; twice as sure without edges."
+        ),
     ] = 0.8
     min_area_m2: Annotated[float, typer.Option(help="Area that a building that is added has at least.")] = 10
     classes: Annotated[
@@ -78,7 +81,7 @@ class ReviewFlags:
 
     def check(self) -> None:
         """Raise InputError where options need scores that are not given."""
-        needing = [name for name in ("review", "revise", "classes", "full_scale") if getattr(self, name)]
+        needing = [one.name for one in fields(self) if getattr(self, one.name) != one.default]
         if self.scores is None and needing:
             raise InputError(
                 f"{needing[0]} is given without scores.", expected="scores of a map, which objects are held against",
