@@ -28,7 +28,9 @@ from crispmap.errors import CrispmapError, GridError, InputError, LabelError, Ou
 from crispmap.inference.job import GivenScores
 from crispmap.labels.align.files import align_file
 from crispmap.labels.align.objects import AlignRules, Reason
+from crispmap.labels.osm import preset_schema
 from crispmap.labels.reader import LabelOptions
+from crispmap.labels.vectors import read_vectors
 from crispmap.raster.files import open_scene
 from crispmap.raster.writer import scores_writer
 from crispmap.review.added import confirmed, lacking
@@ -359,3 +361,13 @@ class TestGone:
         own = np.flatnonzero((reasons == Reason.NO_SUPPORT) & np.isfinite(seen))
         order = own[np.argsort(seen[own])]
         assert (np.diff(sure[order]) <= 0).all()
+
+
+def test_what_is_added_is_of_its_class_wherever_the_revised_file_is_read(made: Ground, tmp_path: Path) -> None:
+    tagged = gpd.read_file(made.labels, layer="houses").assign(building="yes")
+    tagged.to_file(tmp_path / "osm.gpkg", layer="houses")
+    ground = Ground(made.scene, tmp_path / "osm.gpkg", made.scores, tmp_path)
+    ground.reviewed(revise=True, options=LabelOptions())
+    found = read_vectors(tmp_path / "out.gpkg", preset_schema(("building", "road")))
+    assert len(found) == len(THERE)
+    assert (found["class_id"] == 1).all()
