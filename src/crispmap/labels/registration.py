@@ -29,6 +29,7 @@ from crispmap.raster.targets import check_paths
 
 Verdict = Literal["unreliable", "aligned", "displaced"]
 
+_INSTEAD_OF_A_MAP = "Give the scores, such as coarse_scores.tif; or kind=image, to compare with its borders as edges."
 _ERRORS = 2.0  # offsets below this many standard errors are not significant
 
 
@@ -104,15 +105,21 @@ def check_correction_target(out: Path, vectors: Path, against: Path, *, force: b
     check_moved_target(out, force=force)
 
 
-def kind_of_target(path: Path) -> TargetKind:
-    """Return "scores" for a raster with our tag of scores, else "image"; InputError for a class map."""
+def kind_of_target(path: Path, *, otherwise: str = _INSTEAD_OF_A_MAP) -> TargetKind:
+    """Return "scores" for a raster with our tag of scores, else "image"; InputError for a class map.
+
+    Args:
+        otherwise: The remedy where it is a class map.
+    """
     with open_dataset(path) as dataset:
         tags = tags_of(dataset)
     if CLASSES_TAG in tags:
         raise InputError(
             f"{path} is a class map.",
-            expected="a scene, or the scores behind a map",
-            remedy="Give the scores, such as coarse_scores.tif; or kind=image, to compare with its borders as edges.",
+            expected="a scene, or the scores behind a map"
+            if otherwise == _INSTEAD_OF_A_MAP
+            else "the image of a scene",
+            remedy=otherwise,
         )
     return "scores" if SCORES_TAG in tags else "image"
 
@@ -152,7 +159,7 @@ def check_order(vectors: Path, against: Path) -> None:
         expected="vectors first, then against= with a scene or scores",
         remedy=f"Swap the two: {shlex.quote(str(against))} first, then against={shlex.quote(str(vectors))}"
         if swapped
-        else "Give vectors.",
+        else "Give vectors; crispmap vectorize makes polygons of a class map.",
     )
 
 

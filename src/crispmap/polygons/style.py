@@ -24,7 +24,7 @@ VALUES ('layer_styles', 'attributes', 'layer_styles', '', strftime('%Y-%m-%dT%H:
 _ROW = """
 INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML,
   styleSLD, useAsDefault, description, owner)
-SELECT '', '', table_name, column_name, 'classes', ?, '', 1, 'Classes by their colours', ''
+SELECT '', '', table_name, column_name, 'classes', ?, '', 1, ?, ''
 FROM gpkg_geometry_columns
 """
 
@@ -35,17 +35,28 @@ def symbols_style(schema: ClassSchema, ids: Iterable[int], column: str, kind: st
     Args:
         kind: What they are: Polygon or LineString.
     """
+    rows = [(str(index), schema[index].name, schema[index].rgb) for index in ids]
+    return categories_style(rows, column, kind)
+
+
+def categories_style(
+    rows: Iterable[tuple[str, str, tuple[int, int, int]]], column: str, kind: str = "Polygon"
+) -> ET.Element:
+    """Return the style of features by the values of a column: rows of value, name in the legend and (r, g, b).
+
+    Args:
+        kind: What they are: Polygon or LineString.
+    """
     symbol_type, layer_class, look = _SYMBOLS[kind]
     style = empty_style()
     renderer = ET.SubElement(style, "renderer-v2", type="categorizedSymbol", attr=column, symbollevels="0")
     categories, symbols = ET.SubElement(renderer, "categories"), ET.SubElement(renderer, "symbols")
-    for place, index in enumerate(ids):
-        one = schema[index]
-        ET.SubElement(categories, "category", value=str(index), label=one.name, symbol=str(place), render="true")
+    for place, (value, name, rgb) in enumerate(rows):
+        ET.SubElement(categories, "category", value=value, label=name, symbol=str(place), render="true")
         symbol = ET.SubElement(symbols, "symbol", type=symbol_type, name=str(place), alpha="1")
         layer = ET.SubElement(symbol, "layer", {"class": layer_class, "enabled": "1", "pass": "0", "locked": "0"})
-        for key, value in look(one.rgb).items():
-            ET.SubElement(layer, "prop", k=key, v=value)
+        for key, value_of in look(rgb).items():
+            ET.SubElement(layer, "prop", k=key, v=value_of)
     return style
 
 
@@ -67,7 +78,7 @@ def _line(rgb: tuple[int, int, int]) -> Mapping[str, str]:
 _SYMBOLS = {"Polygon": ("fill", "SimpleFill", _fill), "LineString": ("line", "SimpleLine", _line)}
 
 
-def save_style(geopackage: Path, style: ET.Element) -> None:
+def save_style(geopackage: Path, style: ET.Element, description: str = "Classes by their colours") -> None:
     """Save a style in a GeoPackage of one layer, as the one that QGIS shows it by.
 
     A layer of the name that QGIS has for its table of styles gets none.
@@ -81,4 +92,4 @@ def save_style(geopackage: Path, style: ET.Element) -> None:
             return
         database.execute(_TABLE)
         database.execute(_CONTENTS)
-        database.execute(_ROW, [ET.tostring(style, encoding="unicode")])
+        database.execute(_ROW, [ET.tostring(style, encoding="unicode"), description])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import geopandas as gpd
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 
 import crispmap
 from array_scene import ArrayScene
+from crispmap.classes import ClassDef, ClassSchema
 from crispmap.cli.main import app
 from crispmap.errors import InputError, LabelError, OutputError, ProjectError
 from crispmap.events import Listener
@@ -32,6 +34,8 @@ from crispmap.labels.align.objects import AlignRules, Reason, Shift, shifts_of
 from crispmap.labels.noise import LabelNoise, simulate_noise
 from crispmap.project.file import load_project
 from crispmap.project.inputs import open_sources
+from crispmap.raster.files import open_scene
+from crispmap.raster.writer import class_map_writer, scores_writer
 from crispmap.types import IGNORE, LabelArray
 
 SIDE, PIXEL_M = 480, 0.5
@@ -264,6 +268,27 @@ class TestFiles:
         with pytest.raises(LabelError):
             align_file(tmp_path / "far.gpkg", scene, out)
         assert not out.exists()
+
+    def test_of_rasters_in_the_wrong_place_each_remedy_can_be_followed(
+        self, files: tuple[Path, Path, np.ndarray], tmp_path: Path
+    ) -> None:
+        scene, labels, _ = files
+        with open_scene(scene) as one:
+            schema = ClassSchema((ClassDef("ground", "#000000"), ClassDef("house", "#ff0000")))
+            with class_map_writer(tmp_path / "map.tif", one.grid, schema) as writer:
+                writer.write(one.grid.block, np.zeros((SIDE, SIDE), np.uint8))
+            with scores_writer(tmp_path / "scores.tif", one.grid, ["ground", "house"]) as writer:
+                writer.write(one.grid.block, np.zeros((2, SIDE, SIDE), np.float32))
+        given = [(labels, tmp_path / "map.tif"), (labels, tmp_path / "scores.tif"), (tmp_path / "map.tif", scene)]
+        help_page = CliRunner().invoke(app, ["align", "--help"]).output
+        for first, second in given:
+            words = ["align", str(first), "--against", str(second), "--out", str(tmp_path / "out.gpkg")]
+            result = CliRunner().invoke(app, words)
+            assert result.exit_code == 2
+            remedy = result.stderr.partition("Remedy")[2]
+            assert remedy
+            assert set(re.findall(r"--[a-z-]+", remedy)) <= set(re.findall(r"--[a-z-]+", help_page))
+            assert "kind" not in remedy
 
 
 class TestLabels:

@@ -96,15 +96,61 @@ def align_file(  # noqa: PLR0913 - what a person may choose
         SceneError: If the scene cannot be read.
         OutputError: If the file exists without ``force``, or it cannot be written.
     """
-    check_correction_target(out, vectors, against, force=force)
-    check_order(vectors, against)
-    if kind_of_target(against) != "image":
-        raise InputError(f"{against} holds scores.", expected="the image of a scene", remedy="Give the scene.")
+    check_alignment(vectors, against, out, force=force)
     with open_scene(against, assume_gsd_m=assume_gsd_m) as scene:
         layers = near_layers(vectors, scene.grid, options)
         frames, became = aligned_frames([layer for _, layer in layers], scene, rules, events)
     write_layers(out, [(name, frame) for (name, _), frame in zip(layers, frames, strict=True)])
     return became
+
+
+def check_alignment(vectors: Path, against: Path, out: Path, *, force: bool = False) -> None:
+    """Check what is aligned, and against what, before any work.
+
+    Raises:
+        InputError: If the vectors are a raster, or ``against`` is no image.
+        OutputError: If ``out`` is no GeoPackage, exists without ``force``, or cannot be written.
+    """
+    check_correction_target(out, vectors, against, force=force)
+    check_order(vectors, against)
+    if kind_of_target(against, otherwise="Give the image that the map was made of.") != "image":
+        raise InputError(
+            f"{against} holds scores.", expected="the image of a scene",
+            remedy="Give the image that the scores are of; the scores themselves go into scores=.",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FoundShifts:
+    """The shifts of the objects of several frames."""
+
+    grid: Grid  # the pixels in which they were compared
+    shapes: list[Geometries]  # of each frame, in these pixels, as they were given
+    shifts: list[list[Shift]]  # of each frame
+
+    @property
+    def became(self) -> Alignment:
+        """What became of all objects."""
+        return Alignment.of([one for some in self.shifts for one in some], self.grid.mean_gsd_m())
+
+    def applied(self, frames: Sequence[gpd.GeoDataFrame]) -> list[gpd.GeoDataFrame]:
+        """Return the frames with what is sure moved and the columns of ``COLUMNS``."""
+        return [_with_columns(*one, self.grid) for one in zip(frames, self.shapes, self.shifts, strict=True)]
+
+
+def found_shifts(
+    frames: Sequence[gpd.GeoDataFrame], scene: Scene, rules: AlignRules, events: Events = SILENT
+) -> FoundShifts:
+    """Return the shifts of the objects of frames, found for all together.
+
+    Raises:
+        InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
+    """
+    target = as_compared(scene, rules.max_shift_m)
+    shapes = [_in_pixels(frame.geometry.to_numpy(), frame.crs, target.grid) for frame in frames]
+    shifts = shifts_of(np.concatenate(shapes).tolist(), target, rules, events=events)
+    ends = [0, *np.cumsum([len(frame) for frame in frames]).tolist()]
+    return FoundShifts(target.grid, shapes, [shifts[start:stop] for start, stop in pairwise(ends)])
 
 
 def aligned_frames(
@@ -115,15 +161,8 @@ def aligned_frames(
     Raises:
         InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
     """
-    target = as_compared(scene, rules.max_shift_m)
-    shapes = [_in_pixels(frame.geometry.to_numpy(), frame.crs, target.grid) for frame in frames]
-    shifts = shifts_of(np.concatenate(shapes).tolist(), target, rules, events=events)
-    ends = [0, *np.cumsum([len(frame) for frame in frames]).tolist()]
-    found = [
-        _with_columns(frame, pixels, shifts[start:stop], target.grid)
-        for frame, pixels, (start, stop) in zip(frames, shapes, pairwise(ends), strict=True)
-    ]
-    return found, Alignment.of(shifts, target.grid.mean_gsd_m())
+    found = found_shifts(frames, scene, rules, events)
+    return found.applied(frames), found.became
 
 
 def _in_pixels(shapes: Geometries, crs: CRS | None, grid: Grid) -> Geometries:

@@ -67,6 +67,7 @@ class Shift:
     cols: float  # what it is moved by in pixels of the scene
     rows: float
     stretch: Stretch = UNCHANGED
+    likeliest: tuple[float, float] = (0.0, 0.0)  # pixels (columns, rows) to where it most likely belongs, moved or not
 
     def of(self, shape: BaseGeometry) -> BaseGeometry:
         """Return a geometry, in pixels of the scene, moved and stretched by this."""
@@ -184,14 +185,17 @@ def _judged(chance: FloatArray, fit: FloatArray, metres: DoubleArray, pixel_m: f
     confidence = float(around.sum())
     middle = side // 2
     moved = np.array([around.sum(axis=0) @ (cols - middle), around.sum(axis=1) @ (rows - middle)]) / confidence
+    col_shift, row_shift = moved.tolist()
     at_rim = min(row, col) == 0 or max(row, col) == side - 1
     if fit[row, col] < _LEAST_SUPPORT:
-        return _stays(Reason.NO_SUPPORT, confidence)
+        return _stays(Reason.NO_SUPPORT, confidence, (col_shift, row_shift))
     if confidence < rules.sure or at_rim:
-        return _stays(Reason.UNSURE, confidence)
-    dx_m, dy_m = metres @ moved
-    return Shift(float(dx_m), float(dy_m), min(confidence, 1.0), Reason.ALIGNED, float(moved[0]), float(moved[1]))
+        return _stays(Reason.UNSURE, confidence, (col_shift, row_shift))
+    dx_m, dy_m = (metres @ moved).tolist()
+    return Shift(
+        dx_m, dy_m, min(confidence, 1.0), Reason.ALIGNED, col_shift, row_shift, likeliest=(col_shift, row_shift)
+    )
 
 
-def _stays(reason: Reason, confidence: float = 0.0) -> Shift:
-    return Shift(0.0, 0.0, min(confidence, 1.0), reason, 0.0, 0.0)
+def _stays(reason: Reason, confidence: float = 0.0, likeliest: tuple[float, float] = (0.0, 0.0)) -> Shift:
+    return Shift(0.0, 0.0, min(confidence, 1.0), reason, 0.0, 0.0, likeliest=likeliest)
