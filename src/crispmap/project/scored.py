@@ -14,6 +14,7 @@ from crispmap.evaluation.compare import evaluate_maps
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.readers import AreaUnion, LabelSource
 from crispmap.events import Events, progress
+from crispmap.files.address import file_name
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block
 from crispmap.geo.squares import Squares
@@ -76,6 +77,11 @@ def scored_scenes(sources: Sources) -> list[ScoredScene]:
     return [ScoredScene(one) for one in sources.scenes if one.areas.get("test")]
 
 
+def place_name(scene: ScoredScene, sources: Sources) -> str:
+    """Return what a place is called: the scene's name or, of a scene alone, its file."""
+    return scene.name if len(sources.scenes) > 1 else file_name(scene.inputs.scene.path)
+
+
 def titled_crops(
     scenes: Sequence[S], maps: Callable[[S, Block], tuple[LabelArray, LabelArray, LabelArray]], sources: Sources
 ) -> list[tuple[str, S, Block]]:
@@ -83,9 +89,7 @@ def titled_crops(
     places = [(scene, area.block) for scene in scenes for area in scene.areas]
     titled = []
     for number, (scene, block) in enumerate(choose_crops(places, maps, len(sources.schema)), 1):
-        where = f"rows {block.row} to {block.row_stop}, columns {block.col} to {block.col_stop}"
-        name = "" if len(sources.scenes) == 1 else f"{scene.name}, "
-        titled.append((f"Crop {number}: {name}{where}", scene, block))
+        titled.append((f"Crop {number}", scene, block))
     return titled
 
 

@@ -27,13 +27,14 @@ from crispmap.project.compare.methods import Method, own_method
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.rows import Table
 from crispmap.project.inputs import Sources
-from crispmap.project.scored import ScoredScene, probabilities, scored_scenes, titled_crops
+from crispmap.project.scored import ScoredScene, place_name, probabilities, scored_scenes, titled_crops
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve
 from crispmap.report.filters import filter_nature
 from crispmap.report.pages.comparison import write_comparison
 from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
+from crispmap.report.pictures.place import Place
 from crispmap.report.pictures.views import Strip
 from crispmap.report.tables.comparison import check_rows
 from crispmap.report.tables.model import DASH
@@ -60,7 +61,7 @@ def _report(comparison: Comparison, table: Table) -> ComparisonReport:
         crops = _crops(comparison, scenes, shown, sources)
         activations = _activations(comparison, [(scene, block) for _, scene, block in crops])
         strips = [
-            _strip(comparison, scene, block, (title, by_network))
+            _strip(comparison, (title, Place.of(place_name(scene, sources), scene.grid, block)), scene, by_network)
             for (title, scene, block), by_network in zip(crops, activations, strict=True)
         ]
         if "refiner" in models and crops:
@@ -141,12 +142,12 @@ def _activations(
 
 
 def _strip(
-    comparison: Comparison, scene: ScoredScene, block: Block, shown: tuple[str, dict[str, dict[str, FloatArray]]]
+    comparison: Comparison, named: tuple[str, Place], scene: ScoredScene, activations: dict[str, dict[str, FloatArray]]
 ) -> Strip:
-    maps = {"reference": scene.reference.read(block)}
-    maps |= {method.name: _labels_of(comparison, method, scene, block) for method in comparison.finished}
-    title, activations = shown
-    return Strip(title, scene.picture(block), maps, activations)
+    title, place = named
+    maps = {"reference": scene.reference.read(place.block)}
+    maps |= {method.name: _labels_of(comparison, method, scene, place.block) for method in comparison.finished}
+    return Strip(title, scene.picture(place.block), maps, activations, place)
 
 
 def _banks(coarse: CoarseScores, path: Path, scene: ScoredScene, block: Block) -> list[FilterBank]:

@@ -17,7 +17,7 @@ from crispmap.types import LabelArray
 CROP_SIDE_PX = 320
 STRIP_SIDE_PX = 480
 _ACTIVATION_SIDE_PX = 240
-_OVERVIEW_SIDE_PX = 1024
+OVERVIEW_SIDE_PX = 1024
 _ERROR_SIDE_PX = 640
 
 
@@ -27,16 +27,16 @@ def overview_pictures(data: ReportData) -> list[Picture]:
     if area is None:
         return []
     maps = {"Reference": area.reference, **area.maps}
-    photo = photo_jpeg(area.image, max_side_px=_OVERVIEW_SIDE_PX)
+    photo = photo_jpeg(area.image, max_side_px=OVERVIEW_SIDE_PX)
     return [picture(photo, "Image", "Image of the whole area")] + [
-        picture(class_map_png(every(labels, _OVERVIEW_SIDE_PX), data.schema), name, f"{name}, whole area")
+        picture(class_map_png(every(labels, OVERVIEW_SIDE_PX), data.schema), name, f"{name}, whole area")
         for name, labels in maps.items()
     ]
 
 
 def overview_thinning(data: ReportData) -> int:
     """Return the thinning factor, along each axis, of the pictures of the whole area."""
-    return 1 if data.overview is None else -(-max(data.overview.reference.shape) // _OVERVIEW_SIDE_PX)
+    return 1 if data.overview is None else -(-max(data.overview.reference.shape) // OVERVIEW_SIDE_PX)
 
 
 def error_pictures(data: ReportData) -> list[tuple[str, list[Picture]]]:
