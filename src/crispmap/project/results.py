@@ -33,7 +33,7 @@ from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.preflight import require_precise
 from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, load_refiner
-from crispmap.project.scored import iteration_curve, place_name, titled_crops
+from crispmap.project.scored import iteration_curve, largest_area, place_name, titled_crops
 from crispmap.project.scored_maps import RETHRESHOLDED, Recalibrated, ScoredMaps
 from crispmap.report.charts.training import TrainingCurve
 from crispmap.report.pages.report import write_report
@@ -200,8 +200,7 @@ class _ScoredProject:
 
     def _overview(self) -> Overview:
         """Return the maps of the largest test area."""
-        places = [(one, area.block) for one in self.scenes for area in one.areas]
-        scene, block = max(places, key=lambda place: place[1].height * place[1].width)
+        scene, block = largest_area(self.scenes)
         return scene.overview(block, place_name(scene, self.sources))
 
     def _panels(self, images: Mapping[str, Evaluation]) -> list[Strip]:

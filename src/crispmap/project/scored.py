@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
 
 from crispmap.classes import ClassSchema
@@ -26,8 +27,13 @@ from crispmap.project.inputs import SceneInputs, Sources
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import SceneReader
 from crispmap.report.crops import choose_crops
-from crispmap.report.pictures.photos import every_nth, rgb_preview
+from crispmap.report.pictures.photos import ByteArray, averaged, every_nth, rgb_preview
 from crispmap.types import FloatArray, LabelArray
+
+_PART_PX = 512
+
+A = TypeVar("A", bound=NDArray[Any])
+S = TypeVar("S", bound="ScoredScene")
 
 
 class ScoredScene:
@@ -60,6 +66,27 @@ class ScoredScene:
         pixels, valid = self.image.read(block)
         return rgb_preview(pixels, valid=valid)
 
+    def thinned_picture(self, block: Block, n: int) -> ByteArray:
+        """Return a block of any size as a picture (3, row, col), each of its pixels the mean of n x n."""
+        known = in_parts(lambda part: every_nth(self.image.read(part)[1], n), block, n)
+        pixels = in_parts(lambda part: averaged(self.image.read(part)[0], n), block, n)
+        return rgb_preview(pixels, valid=known)
+
+
+def in_parts(read: Callable[[Block], A], block: Block, n: int) -> A:
+    """Return what is read of a block (.., row, col), one pixel in n along each side, without the whole in memory."""
+    side = max(1, _PART_PX // n) * n
+    parts = [read(part) for part in block.pieces(side)]
+    beside = -(-block.width // side)
+    rows = [np.concatenate(parts[first : first + beside], axis=-1) for first in range(0, len(parts), beside)]
+    return np.concatenate(rows, axis=-2)  # type: ignore[return-value]
+
+
+def largest_area(scenes: Sequence[S]) -> tuple[S, Block]:
+    """Return the largest test area with its scene."""
+    places = [(one, area.block) for one in scenes for area in one.areas]
+    return max(places, key=lambda place: place[1].height * place[1].width)
+
 
 def probabilities(scores: SceneReader, block: Block, n: int = 1) -> FloatArray:
     """Return the probability of each class (class, row, col) on every n-th pixel of a block, NaN without scores."""
@@ -67,9 +94,6 @@ def probabilities(scores: SceneReader, block: Block, n: int = 1) -> FloatArray:
     shares: FloatArray = softmax(every_nth(values, n), axis=0)
     shares[:, ~every_nth(valid, n)] = np.nan
     return shares
-
-
-S = TypeVar("S", bound=ScoredScene)
 
 
 def scored_scenes(sources: Sources) -> list[ScoredScene]:

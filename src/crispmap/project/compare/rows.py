@@ -12,10 +12,8 @@ from crispmap.project.compare.comparison import Comparison
 from crispmap.project.compare.methods import own_method
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.scoring import Scores
-from crispmap.report.tables.comparison import Cost, Missing, Row
+from crispmap.report.tables.comparison import RETHRESHOLDED, Cost, Missing, Row
 from crispmap.types import CountArray
-
-RETHRESHOLDED = ", re-thresholded"
 
 
 @dataclass(frozen=True)

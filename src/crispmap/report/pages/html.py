@@ -34,7 +34,7 @@ class Picture:
     width: int
     height: int
     crisp: bool
-    kind: str  # "photo"; "map", whose bright colours are dimmed on a dark page; or "heat"
+    kind: str  # "photo", "map", "marks" of errors, "over" a photo, or "heat": how it is dimmed on a dark page
     ratio: float  # width divided by height, as it is shown
     bar: ScaleBar | None = None
     under: str = ""  # address of what shows through

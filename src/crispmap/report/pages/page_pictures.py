@@ -16,7 +16,7 @@ from crispmap.report.pages.report_data import ReportData
 from crispmap.report.pictures.maps import HEAT_LEVELS, class_map_png, error_map_png, gain_map_png, heat_png
 from crispmap.report.pictures.photos import every, photo_jpeg
 from crispmap.report.pictures.place import Place
-from crispmap.report.pictures.views import Crop, Overview, Strip
+from crispmap.report.pictures.views import Crop, Overview, Strip, Whole
 from crispmap.types import IGNORE, LabelArray
 
 OVERVIEW_SIDE_PX = 1024
@@ -69,7 +69,7 @@ def error_pictures(data: ReportData, share: float) -> list[tuple[str, list[Pictu
 
     def errors(labels: LabelArray, name: str, class_id: int) -> Picture:
         alt = f"{name}: hits, misses and false alarms of {data.schema[class_id].name}"
-        return picture(error_map_png(every(labels, side), reference, class_id), name, alt, place=area.place)
+        return picture(error_map_png(every(labels, side), reference, class_id), name, alt, kind="marks", place=area.place)
 
     return [
         (data.schema[class_id].name, [errors(labels, name, class_id) for name, labels in area.maps.items()])
@@ -85,19 +85,18 @@ def step_names(count: int) -> list[str]:
     return names
 
 
-def locator(data: ReportData, share: float) -> dict[str, Any] | None:
-    """Return a picture of the whole area with the boxes of the crops inside, in percent; None where none is."""
-    area = data.overview
-    boxes = [] if area is None or area.place is None else [
-        (number, crop.title, _box(crop.place, area.place))
-        for number, crop in enumerate(data.crops, 1)
-        if crop.place is not None and _within(crop.place, area.place)
-    ]  # fmt: skip
-    if area is None or not boxes:
+def locator(whole: Whole | None, crops: Sequence[Crop | Strip], share: float) -> dict[str, Any] | None:
+    """Return a picture of a whole area with the boxes of the crops inside, in percent; None where none is."""
+    if whole is None:
         return None
-    photo = photo_jpeg(area.image, max_side_px=_px(_LOCATOR_SIDE_PX, share), quality=75)
-    shown = picture(photo, "", "The whole area: image", kind="photo", place=area.place)
-    return {"picture": shown, "boxes": boxes}
+    boxes = [
+        (number, crop.title, _box(crop.place, whole.place))
+        for number, crop in enumerate(crops, 1)
+        if crop.place is not None and _within(crop.place, whole.place)
+    ]
+    photo = photo_jpeg(whole.image, max_side_px=_px(_LOCATOR_SIDE_PX, share), quality=75)
+    shown = picture(photo, "", "The whole area: image", kind="photo", place=whole.place)
+    return {"picture": shown, "boxes": boxes} if boxes else None
 
 
 def _within(inner: Place, outer: Place) -> bool:
@@ -125,8 +124,20 @@ def crop_view(crop: Crop, number: int, schema: ClassSchema, share: float) -> dic
         "number": number,
         "title": title,
         "place": "" if crop.place is None else crop.place.text,
+        "right": _right_text(crop),
         "pictures": [photo, *(_class_map(labels, schema, (name, title), side, crop.place) for name, labels in maps.items())],
     }
+
+
+def _right_text(crop: Crop) -> str:
+    """Return how much of a crop is right before and after, in words; nothing without a reference."""
+    before = crop.steps[0] if crop.rethresholded is None else crop.rethresholded
+    known = (crop.reference != IGNORE) & (before != IGNORE) & (crop.steps[-1] != IGNORE)
+    if not known.any() or len(crop.steps) == 1:
+        return ""
+    was, now = (100 * float((one == crop.reference)[known].mean()) for one in (before, crop.steps[-1]))
+    name = "coarse" if crop.rethresholded is None else "re-thresholded"
+    return f"{was:.1f} % of its pixels are right in the {name} map, {now:.1f} % in the final one"
 
 
 def steps_view(crop: Crop, data: ReportData, share: float) -> dict[str, Any]:

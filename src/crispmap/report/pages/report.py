@@ -36,7 +36,7 @@ from crispmap.report.pages.page_pictures import (
 from crispmap.report.pages.report_data import MethodResult, ReportData
 from crispmap.report.pages.verdict import words_of
 from crispmap.report.pictures.maps import ERROR_COLOURS, GAIN_COLOURS
-from crispmap.report.pictures.views import Overview
+from crispmap.report.pictures.views import Overview, Whole
 from crispmap.report.tables.evaluations import chance_tables, class_table, dice_table, summary_table
 from crispmap.report.tables.images import image_table
 from crispmap.report.tables.model import DASH
@@ -114,6 +114,8 @@ def _swatches(colours: Mapping[str, tuple[int, int, int, int]]) -> list[tuple[st
 
 def _pictures(data: ReportData, share: float) -> dict[str, Any]:
     """Return the pictures of the page, at a share of their full size."""
+    area = data.overview
+    whole = None if area is None or area.place is None else Whole(area.image, area.place)
     panels = [strip_view(panel, data.schema, share) for panel in data.panels]
     view: dict[str, Any] = {
         "panels": panels,
@@ -121,10 +123,9 @@ def _pictures(data: ReportData, share: float) -> dict[str, Any]:
         "crops": [crop_view(crop, number, data.schema, share) for number, crop in enumerate(data.crops, 1)],
         "steps": [steps_view(crop, data, share) for crop in data.crops if crop.heat or len(crop.steps) > 2],
         "errors": error_pictures(data, share),
-        "locator": locator(data, share),
+        "locator": locator(whole, data.crops, share),
         "overview": [], "first": [], "gains": False, "place": "", "thinned": 1,
     }  # fmt: skip
-    area = data.overview
     if area is None:
         return view | {"layout": Layout.of(1.0, 0) if panels else Layout.of(_NO_PICTURE, 0)}
     shown = overview_pictures(area, data.schema, share)

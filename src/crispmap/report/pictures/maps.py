@@ -28,10 +28,10 @@ _MOST_OVERSHOOT = 3.0
 
 ERROR_COLOURS: Mapping[str, tuple[int, int, int, int]] = {
     # After Okabe and Ito: distinct with any colour vision, and on light pages.
-    "neither": (226, 226, 222, 255),
+    "neither": (206, 208, 205, 255),
     "hit": (0, 158, 115, 255),
     "miss": (213, 94, 0, 255),
-    "false alarm": (58, 92, 222, 255),
+    "false alarm": (64, 104, 240, 255),
 }
 """RGBA of the values of an error map, in order of palette index."""
 

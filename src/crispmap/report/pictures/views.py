@@ -57,6 +57,14 @@ class Overview:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """The image of a whole area, one pixel in so many along each side: crops are located on it."""
+
+    image: NDArray[np.uint8]  # uint8 (3, row, col)
+    place: Place  # its block counts all pixels
+
+
+@dataclass(frozen=True)
 class Strip:
     """A small piece of the scene, or a whole image, as every method maps it."""
 

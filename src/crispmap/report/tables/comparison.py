@@ -14,6 +14,9 @@ from crispmap.report.tables.evaluations import boundary_f1_columns, chance_table
 from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
 
 
+RETHRESHOLDED = ", re-thresholded"  # what follows a method's name in the name of its re-thresholded map
+
+
 @dataclass(frozen=True)
 class Cost:
     """The costs of a method."""
