@@ -85,7 +85,10 @@ def loss_text(of: str, found: Sequence[Lead]) -> Markup:
 
 def signed(points: float) -> str:
     """Return a difference with its sign; a dash where there is none."""
-    return f"{points:+.1f}".replace("-", "\u2212") if math.isfinite(points) else DASH
+    if not math.isfinite(points):
+        return DASH
+    text = f"{points:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "\u2212")
 
 
 def between(one: Interval) -> str:
