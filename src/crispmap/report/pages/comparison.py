@@ -9,10 +9,10 @@ from typing import Any
 from crispmap.report.charts.roc import roc_svg
 from crispmap.report.charts.steps import steps_svg
 from crispmap.report.filters import counted
-from crispmap.report.pages.method_ranks import answer_of_methods, ranks_of
 from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
 from crispmap.report.pages.html import Picture, chart_markup, picture, render_page, within_limit, write_page
 from crispmap.report.pages.listing import groups_of
+from crispmap.report.pages.method_ranks import answer_of_methods, ranks_of
 from crispmap.report.pages.page_pictures import CROP_SIDE_PX, heat_ramp, locator, strip_view
 from crispmap.report.pictures.maps import diverging_png
 from crispmap.report.pictures.photos import every
@@ -99,11 +99,15 @@ def _bank(bank: FilterBank, share: float) -> dict[str, Any]:
     return {
         "title": bank.title,
         "summary": counted([one.nature for one in bank.filters]),
-        "filters": [(one.name, one.nature.text, *_filter_pictures(one, share)) for one in sorted(bank.filters, key=strength)],
+        "filters": [
+            (one.name, one.nature.text, *_filter_pictures(one, share)) for one in sorted(bank.filters, key=strength)
+        ],
     }
 
 
 def _filter_pictures(one: LearnedFilter, share: float) -> tuple[Picture, Picture]:
     weights = picture(diverging_png(one.nature.pattern), "", f"Weights of {one.name}", kind="marks")
-    response = picture(diverging_png(every(one.response, round(CROP_SIDE_PX * share))), "", f"Response of {one.name}", kind="marks")
+    response = picture(
+        diverging_png(every(one.response, round(CROP_SIDE_PX * share))), "", f"Response of {one.name}", kind="marks"
+    )
     return weights, response

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crispmap.classes import ClassSchema
 from crispmap.report.pages.html import Picture, data_uri, picture
@@ -55,7 +56,9 @@ def overview_pictures(area: Overview, schema: ClassSchema, share: float) -> list
     side = _px(OVERVIEW_SIDE_PX, share)
     maps = {"reference": area.reference, **area.maps}
     return [
-        picture(photo_jpeg(area.image, max_side_px=side), "image", "The whole area: image", kind="photo", place=area.place),
+        picture(
+            photo_jpeg(area.image, max_side_px=side), "image", "The whole area: image", kind="photo", place=area.place
+        ),
         *(_class_map(labels, schema, (name, "The whole area"), side, area.place) for name, labels in maps.items()),
     ]
 
@@ -69,7 +72,9 @@ def error_pictures(data: ReportData, share: float) -> list[tuple[str, list[Pictu
 
     def errors(labels: LabelArray, name: str, class_id: int) -> Picture:
         alt = f"{name}: hits, misses and false alarms of {data.schema[class_id].name}"
-        return picture(error_map_png(every(labels, side), reference, class_id), name, alt, kind="marks", place=area.place)
+        return picture(
+            error_map_png(every(labels, side), reference, class_id), name, alt, kind="marks", place=area.place
+        )
 
     return [
         (data.schema[class_id].name, [errors(labels, name, class_id) for name, labels in area.maps.items()])
@@ -119,13 +124,18 @@ def crop_view(crop: Crop, number: int, schema: ClassSchema, share: float) -> dic
     if crop.rethresholded is not None:
         maps["re-thresholded"] = crop.rethresholded
     maps[names[-1]] = crop.steps[-1]
-    photo = picture(photo_jpeg(crop.image, max_side_px=side), "image", f"{title}: image", kind="photo", place=crop.place)
+    photo = picture(
+        photo_jpeg(crop.image, max_side_px=side), "image", f"{title}: image", kind="photo", place=crop.place
+    )
     return {
         "number": number,
         "title": title,
         "place": "" if crop.place is None else crop.place.text,
         "right": _right_text(crop),
-        "pictures": [photo, *(_class_map(labels, schema, (name, title), side, crop.place) for name, labels in maps.items())],
+        "pictures": [
+            photo,
+            *(_class_map(labels, schema, (name, title), side, crop.place) for name, labels in maps.items()),
+        ],
     }
 
 
@@ -170,9 +180,6 @@ def steps_view(crop: Crop, data: ReportData, share: float) -> dict[str, Any]:
 def strip_view(strip: Strip, schema: ClassSchema, share: float) -> dict[str, Any]:
     """Return the pictures of a strip: the image and every map; below, by network, the probability of each class."""
     side, title = _px(STRIP_SIDE_PX, share), strip.title
-    photo = picture(
-        photo_jpeg(strip.image, max_side_px=side), "image", f"{title}: image", kind="photo", place=strip.place
-    )
     maps = [_class_map(labels, schema, (name, title), side, strip.place) for name, labels in strip.maps.items()]
     small = _px(_ACTIVATION_SIDE_PX, share)
     activations = [
@@ -190,7 +197,8 @@ def strip_view(strip: Strip, schema: ClassSchema, share: float) -> dict[str, Any
     return {
         "title": title,
         "place": "" if strip.place is None else strip.place.text,
-        "pictures": [photo, *maps],
+        "right": "",
+        "pictures": [_photo(strip.image, title, side, strip.place), *maps],
         "activations": activations,
     }
 
@@ -211,6 +219,11 @@ def heat_ramp() -> str:
 
 def _px(full: int, share: float) -> int:
     return max(24, round(full * share))
+
+
+def _photo(image: NDArray[np.uint8], title: str, side_px: int, place: Place | None) -> Picture:
+    """Return an image with the title of what it is of."""
+    return picture(photo_jpeg(image, max_side_px=side_px), "image", f"{title}: image", kind="photo", place=place)
 
 
 def _class_map(

@@ -68,9 +68,7 @@ def render_report(data: ReportData) -> str:
 def _words(data: ReportData) -> dict[str, Any]:
     """Return all of the page but its pictures."""
     baseline = data.rethresholded if data.final is not None else None
-    answer = answer_of(
-        _named(data.best), None if baseline is None else _named(baseline), words_of(data), data.ahead
-    )
+    answer = answer_of(_named(data.best), None if baseline is None else _named(baseline), words_of(data), data.ahead)
     matrix = data.best.evaluation.confusion
     pictured, others = len(pictured_classes(data)), len(data.schema) - 1
     return {
@@ -135,8 +133,9 @@ def _pictures(data: ReportData, share: float) -> dict[str, Any]:
 def _first_screen(data: ReportData, area: Overview, shown: Sequence[Picture], share: float) -> dict[str, Any]:
     """Return what shows the whole area, and as much of it on the first screen as its shape leaves room for."""
     before, after = (one.name for one in (data.rethresholded or data.coarse, data.best))
+    there = before in area.maps and after in area.maps
     layout = Layout.of(shown[0].ratio, len(shown))
-    first = [] if data.panels else [gain_picture(area, data.schema, (before, after), share)]
+    first = [] if data.panels or not there else [gain_picture(area, data.schema, (before, after), share)]
     by_use = [one for name in (after, before, "reference", "image") for one in shown if one.caption == name]
     scored, lone = not (area.reference == IGNORE).all(), before == after
     colours = _swatches(GAIN_COLOURS)
@@ -156,16 +155,19 @@ def _first_screen(data: ReportData, area: Overview, shown: Sequence[Picture], sh
 
 def _warnings(data: ReportData) -> list[str]:
     """Return warnings about the pixels behind the figures."""
+    from markupsafe import Markup
+
     out = []
     for name, one in data.evaluations:
         if one.confusion.unmapped_px:
             pixels = _count(one.confusion.unmapped_px)
             have = "labelled pixel has" if one.confusion.unmapped_px == 1 else "labelled pixels have"
             out.append(f"{name}: {pixels} {have} no class in the map. The figures leave them out.")
-    absent = np.flatnonzero(data.best.evaluation.confusion.reference_px == 0)
-    if absent.size:
-        names = ", ".join(data.schema[int(index)].name for index in absent)
-        out.append(f"The reference has no pixel of: {names}.")
+    matrix = data.best.evaluation.confusion
+    absent = np.flatnonzero(matrix.reference_px == 0)
+    if absent.size and matrix.counts.any():
+        names = Markup(", ").join(Markup("<bdi>{}</bdi>").format(data.schema[int(index)].name) for index in absent)
+        out.append(Markup("The reference has no pixel of: {}.").format(names))
     note = chance_note(dict(data.evaluations))
     return [*out, note] if note else out
 

@@ -13,7 +13,6 @@ from crispmap.evaluation.intervals import Interval, ends_of
 from crispmap.report.tables.evaluations import boundary_f1_columns, chance_tables, dice_table, iou_columns
 from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
 
-
 RETHRESHOLDED = ", re-thresholded"  # what follows a method's name in the name of its re-thresholded map
 
 
