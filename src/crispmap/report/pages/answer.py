@@ -60,7 +60,8 @@ def answer_of(
     shown, more = shown_leads(leads)
     lost = losses_of(leads) if baseline is not None else {}
     known = any(math.isfinite(one.change) for one in leads)
-    spared = f"In no class and no figure is it below the {other[0]}." if baseline is not None and known else ""
+    called = f"the {other[0]}" if other[0].endswith("map") else other[0]
+    spared = f"Nowhere: no figure of any class is below that of {called}." if baseline is not None and known else ""
     return Answer(
         words[0], words[1:], "" if baseline is None else other[0], final[0], [_row(one, ahead) for one in shown], more,
         [loss_text(of, found) for of, found in list(lost.items())[:_MOST_LOSSES]], max(0, len(lost) - _MOST_LOSSES),

@@ -21,7 +21,7 @@ from crispmap.report.tables.evaluations import class_table
 
 _FEW_BLOCKS = 30
 _MEAN_IOU = "Mean IoU, %"
-_FIRST_SIDE_SHARE = 0.75  # pictures of the first screen, of the size of those below
+_FIRST_SIDE_SHARE = 0.8  # pictures of the first screen, of the size of those below
 
 
 def write_comparison(path: str | Path, data: ComparisonReport, *, force: bool = False) -> Path:
