@@ -205,7 +205,7 @@ def strip_view(strip: Strip, schema: ClassSchema, share: float) -> dict[str, Any
 
 def extremes_of(panels: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the worst and the best of images, ordered from the best, with image, reference and the last map alone."""
-    ends = [("Worst", panels[-1]), ("Best", panels[0])] if len(panels) > 1 else [("The image", one) for one in panels]
+    ends = [("Worst", panels[-1]), ("Best", panels[0])] if len(panels) > 1 else []
     return [
         {"rank": rank, "title": one["title"], "pictures": [*one["pictures"][:2], one["pictures"][-1]]}
         for rank, one in ends

@@ -135,7 +135,7 @@ def _first_screen(data: ReportData, area: Overview, shown: Sequence[Picture], sh
     before, after = (one.name for one in (data.rethresholded or data.coarse, data.best))
     there = before in area.maps and after in area.maps
     layout = Layout.of(shown[0].ratio, len(shown))
-    first = [] if data.panels or not there else [gain_picture(area, data.schema, (before, after), share)]
+    first = [] if len(data.panels) > 1 or not there else [gain_picture(area, data.schema, (before, after), share)]
     by_use = [one for name in (after, before, "reference", "image") for one in shown if one.caption == name]
     scored, lone = not (area.reference == IGNORE).all(), before == after
     colours = _swatches(GAIN_COLOURS)
@@ -147,7 +147,7 @@ def _first_screen(data: ReportData, area: Overview, shown: Sequence[Picture], sh
         "first": [*first, *by_use][: layout.count] if first else [],
         "gains": scored,
         "gain_colours": colours,
-        "layout": Layout.of(1.0, len(shown)) if data.panels else layout,
+        "layout": Layout.of(1.0, len(shown)) if len(data.panels) > 1 else layout,
         "place": "" if area.place is None else area.place.text,
         "thinned": -(-rows // shown[0].height),
     }
