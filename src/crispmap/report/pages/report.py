@@ -125,7 +125,7 @@ def _pictures(data: ReportData, share: float) -> dict[str, Any]:
         "overview": [], "first": [], "gains": False, "place": "", "thinned": 1,
     }  # fmt: skip
     if area is None:
-        return view | {"layout": Layout.of(1.0, 0) if panels else Layout.of(_NO_PICTURE, 0)}
+        return view | {"layout": Layout.of(1.0, 0) if len(panels) > 1 else Layout.of(_NO_PICTURE, 0)}
     shown = overview_pictures(area, data.schema, share)
     return view | _first_screen(data, area, shown, share)
 
