@@ -59,7 +59,7 @@ class TestTables:
         costs = dict(comparison_tables(rows())[-1].rows)
         assert set(costs) == {name for name in NAMES if "," not in name}
         assert [cell.best for cell in costs["svm"]] == [False, False, True, True]
-        assert costs[OWN][0].text == "400009"
+        assert costs[OWN][0].text == "500009"
 
     def test_the_winner_is_named_even_if_it_is_another(self) -> None:
         assert verdict(rows(), OWN).startswith(f"Best by mean IoU: {OWN}, ")

@@ -476,7 +476,7 @@ def test_one_class_alone_on_the_ground() -> None:
         render_report(report_data(coarse=same, rethresholded=same, final=same, curve=[same.evaluation.confusion] * 2))
     )
     assert ["Refined map", "100.00", "100.00", "100.00", *[DASH] * 4] in page.rows
-    assert "no pixel of: building, road" in page.text
+    assert "no pixel of: building , road" in page.text
 
 
 def test_boundaries_compared_at_no_width_have_no_column() -> None:
