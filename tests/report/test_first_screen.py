@@ -23,7 +23,7 @@ from crispmap.classes import ClassDef, ClassSchema
 from crispmap.evaluation.intervals import Interval
 from crispmap.geo.grid import Block, Grid
 from crispmap.report.pages.comparison import render_comparison
-from crispmap.report.pages.html import MOST_BYTES
+from crispmap.report.pages.html import MOST_BYTES, within_limit
 from crispmap.report.pages.layout import Layout
 from crispmap.report.pages.report import render_report
 from crispmap.report.pictures.maps import GAIN_COLOURS, gain_map_png
@@ -288,6 +288,20 @@ def test_a_page_may_load_nothing() -> None:
     for html in (render_report(shaped(40, 40)), render_comparison(compared())):
         (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
         assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+@given(st.integers(0, 2_000_000), st.integers(0, 200_000_000))
+def test_pictures_shrink_until_the_page_is_small_enough(words: int, pictures: int) -> None:
+    asked: list[float] = []
+
+    def render(share: float) -> str:
+        asked.append(share)
+        return " " * (words + int(pictures * share**2))
+
+    size = len(within_limit(render))
+    assert size <= MOST_BYTES or words + pictures * 0.08**2 > MOST_BYTES
+    assert asked == sorted(asked, reverse=True)
+    assert len(asked) <= 3
 
 
 @pytest.mark.slow

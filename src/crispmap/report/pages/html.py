@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -88,11 +89,15 @@ def within_limit(render: Callable[[float], str]) -> str:
     Args:
         render: Gives the page with pictures of a share of their full size, 0..1.
     """
-    text = ""
+    text, most = "", 1.0
     for share in _SHARES:
+        if share > most and share != _SHARES[-1]:
+            continue  # a page as busy as the last one would be too large
         text = render(share)
-        if len(text.encode("utf-8")) <= MOST_BYTES:
+        size = len(text.encode("utf-8"))
+        if size <= MOST_BYTES:
             break
+        most = share * math.sqrt(MOST_BYTES / size)
     return text
 
 
