@@ -79,7 +79,10 @@ def loss_text(of: str, found: Sequence[Lead]) -> Markup:
     """Return in words what a class loses; the name stands by itself, whatever its direction."""
     from markupsafe import Markup
 
-    parts = [f"{one.name} falls from {one.baseline:.1f} to {one.value:.1f} %" for one in found]
+    names = (one.name if one.name == "IoU" else one.name[0].lower() + one.name[1:] for one in found)
+    parts = [
+        f"{name} falls from {one.baseline:.1f} to {one.value:.1f} %" for name, one in zip(names, found, strict=True)
+    ]
     subject = Markup("<bdi>{}</bdi>").format(of) if of else Markup("All classes")
     return Markup("<strong>{}</strong>: {}").format(subject, ", ".join(parts))
 
