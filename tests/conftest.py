@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from browser_pages import CHROMIUM
 from crispmap.files import cache
 from range_server import RangeServer, serving
 
@@ -57,3 +59,15 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RangeSer
     monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.05")
     with serving(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, driven by playwright."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here: make browser installs it")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()

@@ -19,7 +19,7 @@ from scipy.special import softmax
 from crispmap.errors import CrispmapWarning
 from crispmap.metrics import ConfusionMatrix
 from crispmap.project import results as results_module
-from crispmap.project import scored_maps
+from crispmap.project import scored, scored_maps
 from crispmap.project.results import evaluate_project
 from crispmap.project.run import predict_project, train_project
 from crispmap.report.pages.report_data import ReportData
@@ -110,14 +110,59 @@ def test_every_image_has_figures_of_its_own(mapped: Path) -> None:
         assert written[name]["classes"]["house"]["iou"] == pytest.approx(expected.iou[1])
         assert f"Image {name}: mean IoU {100 * expected.mean_iou:.1f} %" in page
     assert list(written) == sorted(scores, key=lambda name: -scores[name])
-    assert re.findall("<h3>Image ([12]): ", page) == list(written)
+    images = page[page.index('id="images"') : page.index('id="figures"')]
+    assert re.findall("<h3><bdi>Image ([12]): ", images) == list(written)
+    worst, best = re.findall("<h3>(?:Worst|Best): <bdi>Image ([12]): ", page)
+    assert [best, worst] == list(written)
+
+
+def shown_share(text: str) -> float | None:
+    return None if text == "–" else float(text.replace("\u2212", "-"))
+
+
+def in_percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)
+
+
+def test_every_figure_on_the_first_screen_is_that_of_the_file(mapped: Path) -> None:
+    page = report_of(mapped)
+    screen = re.sub("</?bdi>", "", page[page.index('id="answer"') : page.index("</section>")])
+    figures = json.loads((mapped / "out/figures.json").read_text())
+    rival, final = (figures["methods"][name] for name in ("re-thresholded coarse map", "refined map"))
+    coarse, ahead = figures["methods"]["coarse map"], figures["mean_iou_ahead_of_rethresholded"]
+    expected = {"Mean IoU": "mean_iou", "Overall accuracy": "overall_accuracy"}
+    pairs = {shown: (rival[name], final[name]) for shown, name in expected.items()}
+    pairs |= {
+        f"Boundary F1 at {one['width_m']:g} m": (one["mean_f1"], other["mean_f1"])
+        for one, other in zip(rival["boundary"], final["boundary"], strict=True)
+    }
+    pairs |= {f"IoU of {name}": (rival["classes"][name]["iou"], one["iou"]) for name, one in final["classes"].items()}
+    rows = re.findall(
+        r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td><strong>(.*?)</strong></td><td class="\w*">([^<]*)', screen
+    )
+    assert [name for name, *_ in rows] == list(pairs)
+    for name, before, after, change in rows:
+        shares = [in_percent(share) for share in pairs[name]]
+        assert [shown_share(before), shown_share(after)] == shares
+        if None not in shares:
+            assert shown_share(change) == pytest.approx(shares[1] - shares[0], abs=1e-9)
+    for one in (coarse, rival, final):
+        assert f" {100 * one['mean_iou']:.1f} " in screen[: screen.index("<table")]
+    assert ahead["value"] == pytest.approx(final["mean_iou"] - rival["mean_iou"])
+    for end in (ahead["low"], ahead["high"]):
+        assert end is None or f"{100 * end:+.1f}".replace("-", "\u2212").replace("+0.0", "0.0") in screen
+    for of_class, what, before, after in re.findall(
+        r"<strong>([^<]*)</strong>: (precision|recall) falls from ([\d.]+) to ([\d.]+) %", screen
+    ):
+        assert in_percent(rival["classes"][of_class][what]) == float(before)
+        assert in_percent(final["classes"][of_class][what]) == float(after)
 
 
 @pytest.mark.parametrize("part_px", [7, 64, 512])
 def test_panels_are_the_maps_thinned_however_they_are_read(
     mapped: Path, monkeypatch: pytest.MonkeyPatch, part_px: int
 ) -> None:
-    monkeypatch.setattr(scored_maps, "_PART_PX", part_px)
+    monkeypatch.setattr(scored, "_PART_PX", part_px)
     monkeypatch.setattr(scored_maps, "STRIP_SIDE_PX", 50)
     panels = data_of(mapped, monkeypatch).panels
     assert len(panels) == 2
@@ -157,5 +202,6 @@ def test_a_data_set_tested_on_one_image_without_a_class_shows_it_once(tmp_path: 
     train_project(tmp_path)
     predict_project(tmp_path)
     page = report_of(tmp_path)
-    assert len(re.findall("<h3>Image 1: mean IoU", page)) == 1
+    assert len(re.findall("<h3><bdi>Image 1: mean IoU", page)) == 1
+    assert "Where the coarse map is right and wrong" in page  # on the first screen, as of a scene
     assert "more image" not in page

@@ -20,7 +20,8 @@ from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve
 from crispmap.report.filters import filter_nature
 from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
-from crispmap.report.pictures.views import Strip
+from crispmap.report.pictures.place import Place
+from crispmap.report.pictures.views import Strip, Whole
 from crispmap.report.tables.comparison import Cost, Missing, Row
 from crispmap.types import CountArray, LabelArray
 
@@ -29,7 +30,7 @@ SCHEMA = ClassSchema(
 )
 SIDE = 96
 OWN = "fcn-rnn+rnn"
-NAMES = ("svm", "svm, re-thresholded", "fcn-rnn", "fcn-rnn+geodesic", OWN)
+NAMES = ("svm", "svm, re-thresholded", "fcn-rnn", "fcn-rnn, re-thresholded", "fcn-rnn+geodesic", OWN)
 
 
 def reference() -> LabelArray:
@@ -41,7 +42,7 @@ def reference() -> LabelArray:
 def maps() -> dict[str, LabelArray]:
     rng = np.random.default_rng(0)
     out = {}
-    for name, share in zip(NAMES, (0.3, 0.25, 0.2, 0.1, 0.05), strict=True):
+    for name, share in zip(NAMES, (0.3, 0.25, 0.2, 0.15, 0.1, 0.05), strict=True):
         wrong = rng.random((SIDE, SIDE)) < share
         out[name] = np.where(wrong, rng.integers(0, 3, (SIDE, SIDE)), reference()).astype(np.uint8)
     return out
@@ -96,8 +97,13 @@ def report() -> ComparisonReport:
                 np.full((3, SIDE, SIDE), 99, np.uint8),
                 {"reference": reference(), **maps()},
                 {"fcn <rnn>": {name: np.full((SIDE, SIDE), 0.25, np.float32) for name in SCHEMA.names}},
+                Place("a<b>.tif", Block(8, 4, SIDE, SIDE), (1.0, 1.0), "m", (2.35, 48.85)),
             )
         ],
+        whole=Whole(
+            np.full((3, SIDE, 2 * SIDE), 99, np.uint8),
+            Place("a<b>.tif", Block(4, 4, 2 * SIDE, 4 * SIDE), (1.0, 1.0), "m", (2.35, 48.85)),
+        ),
         banks=[FilterBank("M, on the score of house & barn", filters)],
         settings={"scene": "a<b>.tif", "seed": 3},
         notes=["A note & more."],

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import http.server
-import json
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 from rasters_to_view import class_map, some_ids, some_image, write
 
+from browser_pages import Watched
 from crispmap.viewer.answers import Answers
 from crispmap.viewer.export import export_view
 from crispmap.viewer.run import ViewOptions, assemble
@@ -24,8 +22,6 @@ from crispmap.viewer.server import ViewServer
 from crispmap.viewer.view import Arrow, Outline, View
 
 pytestmark = pytest.mark.slow
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-AXE = Path(__file__).with_name("axe") / "axe.min.js.gz"  # version 4.14.1, as it comes from its authors
 SIZE = 1200, 1600
 
 
@@ -52,53 +48,6 @@ def server(view: View) -> Iterator[ViewServer]:
         yield server
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: make browser installs it")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
-
-
-class Watched:
-    """A page and whatever goes wrong on it."""
-
-    def __init__(self, browser: Any, url: str, width: int = 1400, height: int = 900, **options: Any) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        self.page = self.context.new_page()
-        self.problems: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda one: self.problems.append(one.text))
-        self.page.on("pageerror", lambda one: self.problems.append(str(one)))
-        self.page.on("request", lambda one: self.asked.append(one.url))
-        self.page.on("response", lambda one: one.status >= 400 and self.problems.append(f"{one.status} {one.url}"))
-        self.page.goto(url, wait_until="networkidle")
-        self.settle()
-
-    def settle(self) -> None:
-        self.page.wait_for_timeout(400)
-        self.page.wait_for_load_state("networkidle")
-        self.page.wait_for_timeout(200)
-
-    def until(self, condition: str) -> None:
-        """Wait until an expression of the page is true, however busy the machine is."""
-        for _ in range(300):  # the page's own policy forbids the driver's way of waiting, which evaluates text
-            if self.page.evaluate(condition):
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError(condition)
-
-    def until_text(self, selector: str, pattern: str) -> None:
-        """Wait until an element has a text."""
-        self.until(f"new RegExp({json.dumps(pattern)}).test(document.querySelector({json.dumps(selector)}).innerText)")
-
-    def text(self, selector: str) -> str:
-        return str(self.page.inner_text(selector))
 
 
 @pytest.fixture
@@ -229,14 +178,7 @@ def test_it_fits_and_everybody_can_read_it(scheme: str, width: int, chromium: An
     assert boxes["#map"]["width"] >= (390 if width == 390 else 900)
     assert all(one["x"] >= 0 and one["x"] + one["width"] <= width for one in boxes.values())
     assert "<b>markup</b>" in found.text("#notes")
-    # Into a frame of its own: the page itself lets no script in but its own.
-    session = found.context.new_cdp_session(page)
-    session.send("Page.setBypassCSP", {"enabled": True})
-    page.reload(wait_until="networkidle")
-    page.add_script_tag(content=gzip.decompress(AXE.read_bytes()).decode())
-    report = page.evaluate("axe.run()")
-    serious = [one for one in report["violations"] if one["impact"] in ("serious", "critical")]
-    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in serious] == []
+    assert found.serious() == []
     found.context.close()
     assert found.problems == []
 

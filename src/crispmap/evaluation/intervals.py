@@ -41,6 +41,11 @@ class Interval(NamedTuple):
     high: float  # upper end, likewise
 
 
+def ends_of(one: Interval) -> dict[str, float | None]:
+    """Return it as plain values, safe for JSON: None where it is not defined."""
+    return {name: value if math.isfinite(value) else None for name, value in one._asdict().items()}
+
+
 def block_side_px(gsd_m: float) -> int:
     """Return the side of bootstrap blocks in pixels: ``BLOCK_M`` on the ground, at least ``LEAST_BLOCK_PX``."""
     return max(LEAST_BLOCK_PX, round(BLOCK_M / gsd_m))

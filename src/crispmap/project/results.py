@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy.special import softmax
 
 from crispmap.errors import CrispmapWarning, ProjectError, TrainingError
 from crispmap.evaluation.evaluation import Evaluation, warn_of_chance
+from crispmap.evaluation.intervals import Interval, difference, draw_weights, ends_of, mean_iou
 from crispmap.events import SILENT, Events, progress
 from crispmap.files.address import file_name
 from crispmap.files.atomic import check_free, write_atomically
@@ -31,18 +33,18 @@ from crispmap.project.file import Project, load_project
 from crispmap.project.inputs import Sources, open_sources
 from crispmap.project.preflight import require_precise
 from crispmap.project.run import COARSE, FINETUNED, REFINED, Products, load_refiner
-from crispmap.project.scored import iteration_curve, titled_crops
+from crispmap.project.scored import iteration_curve, largest_area, place_name, titled_crops
 from crispmap.project.scored_maps import RETHRESHOLDED, Recalibrated, ScoredMaps
 from crispmap.report.charts.training import TrainingCurve
 from crispmap.report.pages.report import write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
+from crispmap.report.pictures.place import Place
 from crispmap.report.pictures.views import Crop, Overview, Strip
 from crispmap.report.tables.images import ends, panel_title, ranked
 from crispmap.training.folder import read_history
 from crispmap.types import FloatArray
 
 _PANELS = 2  # best images, and worst images, that are shown
-_OVERVIEW_PX = 4_000_000  # the report shows only crops of test areas above this size
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Results:
     biases: Sequence[float] = ()  # of the re-thresholded map, fitted on the precise piece
     # of a data set, the final map of each test image by the image's name, from the highest mean IoU to the lowest
     images: Mapping[str, Evaluation] = field(default_factory=dict)
+    # by how much mean IoU of the final map is above that of the re-thresholded one; None where no map is sharper
+    ahead: Interval | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure as plain values, safe for JSON."""
@@ -61,6 +65,7 @@ class Results:
             "methods": {name: evaluation.to_dict() for name, evaluation in self.methods.items()},
             "mean_iou_by_step": [matrix.mean_iou for matrix in self.steps],
             "class_biases": list(self.biases),
+            "mean_iou_ahead_of_rethresholded": None if self.ahead is None else ends_of(self.ahead),
             "images": {name: evaluation.area_figures() for name, evaluation in self.images.items()},
         }
 
@@ -165,7 +170,16 @@ class _ScoredProject:
         curve = iteration_curve(parts, self.schema.names, events) if parts else ()
         finals = zip([one.name for one in self.scenes], each, strict=True)
         images = {} if self.project.data_set is None else ranked(finals)
-        return Results(methods, curve, self.biases, images)
+        return Results(methods, curve, self.biases, images, self._ahead(names[-1]))
+
+    def _ahead(self, final: str) -> Interval | None:
+        """Return the lead of the final map over the re-thresholded one, with its interval by block bootstrap."""
+        if not self.biases:
+            return None
+        ours, rival = (
+            np.concatenate([one.counts_by_block(name) for one in self.scenes]) for name in (final, RETHRESHOLDED)
+        )
+        return difference(mean_iou, ours, rival, draw_weights(len(ours), seed=self.project.seed))
 
     def report(self, results: Results, story: Story) -> ReportData:
         """Return what the report shows."""
@@ -178,11 +192,16 @@ class _ScoredProject:
             title=story.title, schema=self.schema, coarse=coarse, rethresholded=rethresholded,
             final=final, others=between, sharpening=self._sharpening(), curve=results.steps,
             crops=[self._crop(*crop) for crop in titled_crops(self.scenes, ScoredMaps.compared, self.sources)],
-            overview=_overview([(one, area.block) for one in self.scenes for area in one.areas]),
+            overview=self._overview(), ahead=results.ahead,
             images=list(results.images.items()), panels=self._panels(results.images),
             trainings=self._trainings(), settings=self._settings(results), provenance=_provenance(self.sources),
             timings=story.timings or self._training_times(), notes=story.notes,
         )  # fmt: skip
+
+    def _overview(self) -> Overview:
+        """Return the maps of the largest test area."""
+        scene, block = largest_area(self.scenes)
+        return scene.overview(block, place_name(scene, self.sources))
 
     def _panels(self, images: Mapping[str, Evaluation]) -> list[Strip]:
         """Return the maps of the images that are mapped best and worst."""
@@ -204,6 +223,7 @@ class _ScoredProject:
             steps=[labels for *_, labels in steps], names=[name for name, *_ in steps],
             heat={name: [share[index] for share in shares] for index, name in enumerate(self.schema.names) if index},
             rethresholded=None if rethresholded is None else rethresholded.read(block),
+            place=Place.of(place_name(scene, self.sources), scene.grid, block),
         )  # fmt: skip
 
     def _cards(self) -> dict[str, ModelCard]:
@@ -256,15 +276,6 @@ def _training_curve(path: Path, card: ModelCard) -> TrainingCurve:
         [(int(row["step"]), row[figure]) for row in rows if figure in row] for figure in ("loss", "val_mean_iou")
     )
     return TrainingCurve(loss, mean_iou)
-
-
-def _overview(places: Sequence[tuple[ScoredMaps, Block]]) -> Overview | None:
-    """Return the maps of the largest test area, if it is not too large to show."""
-    scene, block = max(places, key=lambda place: place[1].height * place[1].width)
-    if block.height * block.width > _OVERVIEW_PX:
-        return None
-    maps = {name: one.read(block) for name, one in scene.maps.items()}
-    return Overview(scene.picture(block), scene.reference.read(block), maps)
 
 
 def _provenance(sources: Sources) -> dict[str, Any]:

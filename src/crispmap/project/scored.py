@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
 
 from crispmap.classes import ClassSchema
@@ -14,6 +15,7 @@ from crispmap.evaluation.compare import evaluate_maps
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.readers import AreaUnion, LabelSource
 from crispmap.events import Events, progress
+from crispmap.files.address import file_name
 from crispmap.geo.areas import Area, box_of
 from crispmap.geo.grid import Block
 from crispmap.geo.squares import Squares
@@ -25,8 +27,13 @@ from crispmap.project.inputs import SceneInputs, Sources
 from crispmap.raster.resample import ResampledScene
 from crispmap.raster.scene import SceneReader
 from crispmap.report.crops import choose_crops
-from crispmap.report.pictures.photos import every_nth, rgb_preview
+from crispmap.report.pictures.photos import ByteArray, averaged, every_nth, rgb_preview
 from crispmap.types import FloatArray, LabelArray
+
+_PART_PX = 512
+
+A = TypeVar("A", bound=NDArray[Any])
+S = TypeVar("S", bound="ScoredScene")
 
 
 class ScoredScene:
@@ -59,6 +66,27 @@ class ScoredScene:
         pixels, valid = self.image.read(block)
         return rgb_preview(pixels, valid=valid)
 
+    def thinned_picture(self, block: Block, n: int) -> ByteArray:
+        """Return a block of any size as a picture (3, row, col), each of its pixels the mean of n x n."""
+        known = in_parts(lambda part: every_nth(self.image.read(part)[1], n), block, n)
+        pixels = in_parts(lambda part: averaged(self.image.read(part)[0], n), block, n)
+        return rgb_preview(pixels, valid=known)
+
+
+def in_parts(read: Callable[[Block], A], block: Block, n: int) -> A:
+    """Return what is read of a block (.., row, col), one pixel in n along each side, without the whole in memory."""
+    side = max(1, _PART_PX // n) * n
+    parts = [read(part) for part in block.pieces(side)]
+    beside = -(-block.width // side)
+    rows = [np.concatenate(parts[first : first + beside], axis=-1) for first in range(0, len(parts), beside)]
+    return np.concatenate(rows, axis=-2)  # type: ignore[return-value]
+
+
+def largest_area(scenes: Sequence[S]) -> tuple[S, Block]:
+    """Return the largest test area with its scene."""
+    places = [(one, area.block) for one in scenes for area in one.areas]
+    return max(places, key=lambda place: place[1].height * place[1].width)
+
 
 def probabilities(scores: SceneReader, block: Block, n: int = 1) -> FloatArray:
     """Return the probability of each class (class, row, col) on every n-th pixel of a block, NaN without scores."""
@@ -68,12 +96,14 @@ def probabilities(scores: SceneReader, block: Block, n: int = 1) -> FloatArray:
     return shares
 
 
-S = TypeVar("S", bound=ScoredScene)
-
-
 def scored_scenes(sources: Sources) -> list[ScoredScene]:
     """Return the scenes of a project that have test areas: at least one in a project that can be scored."""
     return [ScoredScene(one) for one in sources.scenes if one.areas.get("test")]
+
+
+def place_name(scene: ScoredScene, sources: Sources) -> str:
+    """Return what a place is called: the scene's name or, of a scene alone, its file."""
+    return scene.name if len(sources.scenes) > 1 else file_name(scene.inputs.scene.path)
 
 
 def titled_crops(
@@ -83,9 +113,7 @@ def titled_crops(
     places = [(scene, area.block) for scene in scenes for area in scene.areas]
     titled = []
     for number, (scene, block) in enumerate(choose_crops(places, maps, len(sources.schema)), 1):
-        where = f"rows {block.row} to {block.row_stop}, columns {block.col} to {block.col_stop}"
-        name = "" if len(sources.scenes) == 1 else f"{scene.name}, "
-        titled.append((f"Crop {number}: {name}{where}", scene, block))
+        titled.append((f"Crop {number}", scene, block))
     return titled
 
 

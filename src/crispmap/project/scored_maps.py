@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crispmap.evaluation.intervals import block_side_px, count_by_block
 from crispmap.evaluation.readers import LabelSource
 from crispmap.evaluation.recalibration import BiasedLabels
 from crispmap.geo.grid import Block
@@ -20,18 +19,16 @@ from crispmap.labels.squares import squares_of_map
 from crispmap.models.model import RefinerModel
 from crispmap.project.inputs import SceneInputs
 from crispmap.project.run import COARSE, FINETUNED, REFINED, SceneMaps
-from crispmap.project.scored import ScoredScene, probabilities
+from crispmap.project.scored import ScoredScene, in_parts, probabilities
 from crispmap.raster.scores import open_scores
-from crispmap.report.pages.page_pictures import STRIP_SIDE_PX, step_names
-from crispmap.report.pictures.photos import averaged, every_nth, rgb_preview, thinning
-from crispmap.report.pictures.views import Strip
-from crispmap.types import FloatArray, LabelArray
+from crispmap.report.pages.page_pictures import OVERVIEW_SIDE_PX, STRIP_SIDE_PX, step_names
+from crispmap.report.pictures.photos import every_nth, thinning
+from crispmap.report.pictures.place import Place
+from crispmap.report.pictures.views import Overview, Strip
+from crispmap.types import CountArray, FloatArray, LabelArray
 
 RETHRESHOLDED = "re-thresholded coarse map"
 _SHOWN = {COARSE: "coarse", FINETUNED: "fine-tuned", REFINED: "refined"}
-_PART_PX = 512
-
-A = TypeVar("A", bound=NDArray[Any])
 
 
 @dataclass(frozen=True)
@@ -85,23 +82,25 @@ class ScoredMaps(ScoredScene):
         sources = {"reference": self.reference} | {
             _SHOWN[name]: self.maps[name] for name in _SHOWN if name in self.maps
         }
-        maps = {name: _in_parts(partial(_labels, one, n), self.box, n) for name, one in sources.items()}
+        maps = {name: in_parts(partial(_labels, one, n), self.box, n) for name, one in sources.items()}
         name, last = self._last
-        planes = _in_parts(partial(probabilities, last, n=n), self.box, n)
-        known = _in_parts(lambda part: every_nth(self.image.read(part)[1], n), self.box, n)
-        pixels = _in_parts(lambda part: averaged(self.image.read(part)[0], n), self.box, n)
+        planes = in_parts(partial(probabilities, last, n=n), self.box, n)
         by_class = dict(zip(self.schema.names, planes, strict=True))
-        return Strip(title, rgb_preview(pixels, valid=known), maps, {_SHOWN[name]: by_class})
+        picture = self.thinned_picture(self.box, n)
+        return Strip(title, picture, maps, {_SHOWN[name]: by_class}, Place.of(self.name, self.grid, self.box))
+
+    def overview(self, block: Block, name: str) -> Overview:
+        """Return image, reference and maps of a block of any size, thinned; ``name`` is what the place is called."""
+        n = thinning(block.shape, OVERVIEW_SIDE_PX)
+        reference = in_parts(partial(_labels, self.reference, n), block, n)
+        maps = {shown: in_parts(partial(_labels, one, n), block, n) for shown, one in self.maps.items()}
+        return Overview(self.thinned_picture(block, n), reference, maps, Place.of(name, self.grid, block))
+
+    def counts_by_block(self, name: str) -> CountArray:
+        """Return confusion counts of a map on the squares of a bootstrap, (square, reference class, class)."""
+        side, area = block_side_px(self.grid.mean_gsd_m()), (self.pixels, self.box)
+        return count_by_block(self.maps[name], self.reference, area, self.schema.names, side)
 
 
 def _labels(source: LabelSource, n: int, block: Block) -> LabelArray:
     return every_nth(source.read(block), n)
-
-
-def _in_parts(read: Callable[[Block], A], block: Block, n: int) -> A:
-    """Return what is read of a block (.., row, col), one pixel in n along each side, without the whole in memory."""
-    side = max(1, _PART_PX // n) * n
-    parts = [read(part) for part in block.pieces(side)]
-    beside = -(-block.width // side)
-    rows = [np.concatenate(parts[first : first + beside], axis=-1) for first in range(0, len(parts), beside)]
-    return np.concatenate(rows, axis=-2)  # type: ignore[return-value]

@@ -22,10 +22,10 @@ from crispmap.project.compare.methods import Method, settings_of
 from crispmap.project.compare.scoring import Scores
 from crispmap.project.file import Project, ProjectScene
 from crispmap.raster.fingerprint import fingerprint
+from crispmap.report.tables.comparison import RETHRESHOLDED
 
 FIGURES = "figures.json"
 IDENTITY = "identity.json"
-RETHRESHOLDED = ", re-thresholded"
 _WHOLE_BYTES = 256 << 20
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 

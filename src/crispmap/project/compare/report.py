@@ -27,14 +27,17 @@ from crispmap.project.compare.methods import Method, own_method
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.rows import Table
 from crispmap.project.inputs import Sources
-from crispmap.project.scored import ScoredScene, probabilities, scored_scenes, titled_crops
+from crispmap.project.scored import ScoredScene, largest_area, place_name, probabilities, scored_scenes, titled_crops
 from crispmap.refiners.rnn.refiner import RecurrentRefiner
 from crispmap.report.charts.roc import RocLine, style_of
 from crispmap.report.charts.steps import Curve
 from crispmap.report.filters import filter_nature
 from crispmap.report.pages.comparison import write_comparison
 from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
-from crispmap.report.pictures.views import Strip
+from crispmap.report.pages.page_pictures import OVERVIEW_SIDE_PX
+from crispmap.report.pictures.photos import thinning
+from crispmap.report.pictures.place import Place
+from crispmap.report.pictures.views import Strip, Whole
 from crispmap.report.tables.comparison import check_rows
 from crispmap.report.tables.model import DASH
 from crispmap.types import DoubleArray, FloatArray, LabelArray
@@ -60,15 +63,16 @@ def _report(comparison: Comparison, table: Table) -> ComparisonReport:
         crops = _crops(comparison, scenes, shown, sources)
         activations = _activations(comparison, [(scene, block) for _, scene, block in crops])
         strips = [
-            _strip(comparison, scene, block, (title, by_network))
+            _strip(comparison, (title, Place.of(place_name(scene, sources), scene.grid, block)), scene, by_network)
             for (title, scene, block), by_network in zip(crops, activations, strict=True)
         ]
+        whole = _whole(scenes, sources)
         if "refiner" in models and crops:
             banks = _banks(coarse, models["refiner"], *crops[0][1:])
     return ComparisonReport(
         title=f"{project.name}: methods compared", schema=project.schema, rows=table.rows, missing=table.missing,
         own=table.own, blocks=(table.blocks, block_side_px(gsd_m) * gsd_m), rocs=_rocs(finished, project.schema.names),
-        steps=_steps(finished), strips=strips, banks=banks, settings=_settings(comparison),
+        steps=_steps(finished), strips=strips, whole=whole, banks=banks, settings=_settings(comparison),
         notes=[f"{method.name}: {record.note}" for method, record in finished.items() if record.note],
         seeds=table.seeds,
     )  # fmt: skip
@@ -142,12 +146,18 @@ def _activations(
 
 
 def _strip(
-    comparison: Comparison, scene: ScoredScene, block: Block, shown: tuple[str, dict[str, dict[str, FloatArray]]]
+    comparison: Comparison, named: tuple[str, Place], scene: ScoredScene, activations: dict[str, dict[str, FloatArray]]
 ) -> Strip:
-    maps = {"reference": scene.reference.read(block)}
-    maps |= {method.name: _labels_of(comparison, method, scene, block) for method in comparison.finished}
-    title, activations = shown
-    return Strip(title, scene.picture(block), maps, activations)
+    title, place = named
+    maps = {"reference": scene.reference.read(place.block)}
+    maps |= {method.name: _labels_of(comparison, method, scene, place.block) for method in comparison.finished}
+    return Strip(title, scene.picture(place.block), maps, activations, place)
+
+
+def _whole(scenes: Sequence[ScoredScene], sources: Sources) -> Whole:
+    scene, block = largest_area(scenes)
+    picture = scene.thinned_picture(block, thinning(block.shape, OVERVIEW_SIDE_PX))
+    return Whole(picture, Place.of(place_name(scene, sources), scene.grid, block))
 
 
 def _banks(coarse: CoarseScores, path: Path, scene: ScoredScene, block: Block) -> list[FilterBank]:

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from crispmap.areas.table import KM2, AreaTable, Tables
 from crispmap.report.charts.area import ClassBar, classes_svg, periods_svg
-from crispmap.report.pages.html import chart_markup, render_page, sections_of
+from crispmap.report.pages.html import chart_markup, render_page
 from crispmap.report.tables.area import accuracy_tables, area_tables
+from crispmap.report.tables.model import FigureTable
 
-_SECTIONS = (("charts", "charts", "Charts"), ("accuracy", "accuracy", "Accuracy"), ("tables", "areas", "Areas"))
+_MOST_ROWS, _MOST_COLUMNS = 16, 10  # of a table on the first screen
 
 
 def render_areas(table: Tables) -> str:
     """Return a page of areas as HTML text; the same areas give the same text."""
     told = isinstance(table, AreaTable)
+    charts = [(name, chart_markup(svg)) for name, svg in (_charts(table) if isinstance(table, AreaTable) else [])]
+    accuracy, tables = accuracy_tables(table), area_tables(table)
+    first = accuracy[0] if accuracy else _first(tables, charts)
     view: dict[str, Any] = {
         "title": "Areas" if told else "Change",
         "lede": table.summary(),
-        "charts": [(name, chart_markup(svg)) for name, svg in (_charts(table) if isinstance(table, AreaTable) else [])],
-        "accuracy": accuracy_tables(table),
-        "tables": area_tables(table),
+        "first": first,
+        "chart": charts[0] if charts else None,
+        "charts": charts[1:],
+        "accuracy": accuracy,
+        "tables": [one for one in tables if one is not first],
         "told": told,
         "dated": isinstance(table, AreaTable) and table.is_dated,
     }
-    return render_page("area.html.j2", view | {"sections": sections_of(view, _SECTIONS)})
+    return render_page("area.html.j2", view)
+
+
+def _first(tables: Sequence[FigureTable], charts: Sequence[tuple[str, Any]]) -> FigureTable | None:
+    """Return the table that the first screen shows, of the class of its chart; None if it is too large."""
+    titles = [name for name, _ in charts[:1]]
+    one = next((table for table in tables if table.title in titles), tables[0])
+    fits = len(one.rows) <= _MOST_ROWS and len(one.heads) <= _MOST_COLUMNS
+    return one if fits else None
 
 
 def _charts(table: AreaTable) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,19 @@ from crispmap.report.charts.roc import roc_svg
 from crispmap.report.charts.steps import steps_svg
 from crispmap.report.filters import counted
 from crispmap.report.pages.comparison_data import ComparisonReport, FilterBank, LearnedFilter
-from crispmap.report.pages.html import Picture, chart_markup, picture, render_page, sections_of, write_page
-from crispmap.report.pages.listing import text_of
-from crispmap.report.pages.page_pictures import CROP_SIDE_PX, heat_ramp, strip_view
+from crispmap.report.pages.html import Picture, chart_markup, picture, render_page, within_limit, write_page
+from crispmap.report.pages.listing import groups_of
+from crispmap.report.pages.method_ranks import answer_of_methods, ranks_of
+from crispmap.report.pages.page_pictures import CROP_SIDE_PX, heat_ramp, locator, strip_view
 from crispmap.report.pictures.maps import diverging_png
 from crispmap.report.pictures.photos import every
-from crispmap.report.tables.comparison import comparison_tables, verdict
+from crispmap.report.tables.comparison import RETHRESHOLDED, comparison_tables, winner
+from crispmap.report.tables.evaluations import class_table
 from crispmap.report.tables.seeds import seed_tables, seed_verdict
 
 _FEW_BLOCKS = 30
 _MEAN_IOU = "Mean IoU, %"
-_SECTIONS = (
-    ("tables", "figures", "Figures"),
-    ("rocs", "roc", "Receiver operating characteristics"),
-    ("steps", "steps", "Over the steps"),
-    ("strips", "maps", "Maps side by side"),
-    ("banks", "filters", "What the filters do"),
-    ("settings", "settings", "Settings"),
-    ("notes", "notes", "Notes"),
-)
+_FIRST_SIDE_SHARE = 0.8  # pictures of the first screen, of the size of those below
 
 
 def write_comparison(path: str | Path, data: ComparisonReport, *, force: bool = False) -> Path:
@@ -40,13 +35,21 @@ def write_comparison(path: str | Path, data: ComparisonReport, *, force: bool = 
 
 
 def render_comparison(data: ComparisonReport) -> str:
-    """Return the report of a comparison as HTML text; the same data give the same text."""
-    view: dict[str, Any] = {
+    """Return the report of a comparison as HTML text, of at most 3 MB; the same data give the same text."""
+    words = _words(data)
+    return within_limit(lambda share: render_page("comparison.html.j2", words | _pictures(data, share)))
+
+
+def _words(data: ComparisonReport) -> dict[str, Any]:
+    """Return all of the page but its pictures."""
+    return {
         "title": data.title,
-        "verdict": seed_verdict(data.seeds, data.own) or verdict(data.rows, data.own),
+        "answer": answer_of_methods(data.rows, data.own, seed_verdict(data.seeds, data.own)),
+        "ranks": ranks_of(data.rows),
         "own": data.own,
         "classes": [(one.name, one.colour) for one in data.schema],
         "tables": [*seed_tables(data.seeds, data.own), *comparison_tables(data.rows, data.own)],
+        "per_class": class_table([(row.name, row.evaluation) for row in data.rows]),
         "missing": [(one.name, one.text) for one in data.missing],
         "blocks": f"{data.blocks[0]} squares of {data.blocks[1]:.0f} m",
         "rough": data.blocks[0] < _FEW_BLOCKS,
@@ -60,15 +63,34 @@ def render_comparison(data: ComparisonReport) -> str:
             for name, curves in data.steps.items()
         ],
         "ramp": heat_ramp(),
-        "strips": [strip_view(strip, data.schema) for strip in data.strips],
-        "banks": [_bank(bank) for bank in data.banks],
-        "settings": [(name, text_of(value)) for name, value in data.settings.items()],
+        "settings": groups_of(data.settings),
         "notes": list(data.notes),
     }
-    return render_page("comparison.html.j2", view | {"sections": sections_of(view, _SECTIONS)})
 
 
-def _bank(bank: FilterBank) -> dict[str, Any]:
+def _pictures(data: ComparisonReport, share: float) -> dict[str, Any]:
+    """Return the pictures of the page, at a share of their full size."""
+    strips = [strip_view(strip, data.schema, share) for strip in data.strips]
+    return {
+        "strips": strips,
+        "first": _first(data, share),
+        "locator": locator(data.whole, data.strips, share),
+        "banks": [_bank(bank, share) for bank in data.banks],
+    }
+
+
+def _first(data: ComparisonReport, share: float) -> dict[str, Any] | None:
+    """Return the first piece as the best map and its baseline show it, and its class maps side by side."""
+    best = winner(data.rows)
+    if not data.strips or best is None:
+        return None
+    strip, alone = data.strips[0], best.name.partition("+")[0].removesuffix(RETHRESHOLDED)
+    names = dict.fromkeys(name for name in ("reference", alone, best.name) if name in strip.maps)
+    few = replace(strip, maps={name: strip.maps[name] for name in names}, activations={})
+    return strip_view(few, data.schema, _FIRST_SIDE_SHARE * share)
+
+
+def _bank(bank: FilterBank, share: float) -> dict[str, Any]:
     """Return the filters of a bank with their pictures: by order, first derivatives first, then by share."""
 
     def strength(one: LearnedFilter) -> tuple[int, float]:
@@ -78,11 +100,15 @@ def _bank(bank: FilterBank) -> dict[str, Any]:
     return {
         "title": bank.title,
         "summary": counted([one.nature for one in bank.filters]),
-        "filters": [(one.name, one.nature.text, *_filter_pictures(one)) for one in sorted(bank.filters, key=strength)],
+        "filters": [
+            (one.name, one.nature.text, *_filter_pictures(one, share)) for one in sorted(bank.filters, key=strength)
+        ],
     }
 
 
-def _filter_pictures(one: LearnedFilter) -> tuple[Picture, Picture]:
-    weights = picture(diverging_png(one.nature.pattern), "", f"Weights of {one.name}")
-    response = picture(diverging_png(every(one.response, CROP_SIDE_PX)), "", f"Response of {one.name}")
+def _filter_pictures(one: LearnedFilter, share: float) -> tuple[Picture, Picture]:
+    weights = picture(diverging_png(one.nature.pattern), "", f"Weights of {one.name}", kind="marks")
+    response = picture(
+        diverging_png(every(one.response, round(CROP_SIDE_PX * share))), "", f"Response of {one.name}", kind="marks"
+    )
     return weights, response

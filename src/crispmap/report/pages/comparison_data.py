@@ -10,7 +10,7 @@ from crispmap.classes import ClassSchema
 from crispmap.report.charts.roc import RocLine
 from crispmap.report.charts.steps import Curve
 from crispmap.report.filters import FilterNature
-from crispmap.report.pictures.views import Strip
+from crispmap.report.pictures.views import Strip, Whole
 from crispmap.report.tables.comparison import Missing, Row, check_rows
 from crispmap.report.tables.seeds import SeedRow
 from crispmap.types import FloatArray
@@ -50,6 +50,7 @@ class ComparisonReport:
     rocs: Mapping[str, Sequence[RocLine]] = field(default_factory=dict)  # by class name, the lines of its chart
     steps: Mapping[str, Sequence[Curve]] = field(default_factory=dict)  # by name of a refiner, mean IoU over its steps
     strips: Sequence[Strip] = ()  # pieces of the scene to look at closely
+    whole: Whole | None = None  # the largest test area, on which the pieces are located
     banks: Sequence[FilterBank] = ()  # the filters of the own method, or none
     settings: Mapping[str, Any] = field(default_factory=dict)  # names and values, anything printable
     notes: Sequence[str] = ()  # paragraphs of text

@@ -9,6 +9,7 @@ from typing import Any
 from crispmap.classes import ClassSchema
 from crispmap.errors import InputError, SchemaError
 from crispmap.evaluation.evaluation import Evaluation
+from crispmap.evaluation.intervals import Interval
 from crispmap.metrics import ConfusionMatrix
 from crispmap.report.charts.training import TrainingCurve
 from crispmap.report.pictures.views import Crop, Overview, Strip
@@ -40,6 +41,8 @@ class ReportData:
     rethresholded: MethodResult | None = None
     final: MethodResult | None = None  # figures of the final map, refined or fine-tuned; None: the coarse map is final
     others: Sequence[MethodResult] = ()  # further rows of the table, shown before the final map
+    # by how much mean IoU of the final map is above that of the re-thresholded one, with its interval, where known
+    ahead: Interval | None = None
     sharpening: str = "Refinement"  # what led from the coarse to the final map, as the subject of a sentence
     # confusion matrix after each step, the coarse map's first; empty for no chart
     curve: Sequence[ConfusionMatrix] = ()

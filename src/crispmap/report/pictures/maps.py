@@ -28,12 +28,21 @@ _MOST_OVERSHOOT = 3.0
 
 ERROR_COLOURS: Mapping[str, tuple[int, int, int, int]] = {
     # After Okabe and Ito: distinct with any colour vision, and on light pages.
-    "neither": (226, 226, 222, 255),
+    "neither": (206, 208, 205, 255),
     "hit": (0, 158, 115, 255),
     "miss": (213, 94, 0, 255),
-    "false alarm": (58, 92, 222, 255),
+    "false alarm": (64, 104, 240, 255),
 }
 """RGBA of the values of an error map, in order of palette index."""
+
+GAIN_COLOURS: Mapping[str, tuple[int, int, int, int]] = {
+    "right in both": (0, 0, 0, 0),  # what lies below shows
+    "mended": (0, 190, 140, 255),
+    "broken": (232, 92, 0, 255),
+    "wrong in both": (86, 170, 240, 255),
+    "not scored": (128, 128, 128, 190),
+}
+"""RGBA of the values of a gain map, in order of palette index; distinct with any colour vision, on a grey photo."""
 
 
 def class_map_png(labels: LabelArray, schema: ClassSchema) -> bytes:
@@ -80,6 +89,28 @@ def error_map_png(predicted: LabelArray, reference: LabelArray, class_id: int) -
     index[claimed & ~true] = names.index("false alarm")
     index[(predicted == IGNORE) | (reference == IGNORE)] = _TRANSPARENT
     return _paletted(index, list(ERROR_COLOURS.values()))
+
+
+def gain_map_png(before: LabelArray, after: LabelArray, reference: LabelArray) -> bytes:
+    """Return where a map is right, and another was or was not, as a PNG in GAIN_COLOURS.
+
+    Raises:
+        InputError: If the three differ in shape.
+    """
+    _check_plane(reference, "A reference")
+    if not before.shape == after.shape == reference.shape:
+        raise InputError(
+            f"Maps of shapes {before.shape} and {after.shape} against a reference of shape {reference.shape}.",
+            expected="one shape for all",
+        )
+    names = list(GAIN_COLOURS)
+    was, now = before == reference, after == reference
+    index = np.full(reference.shape, names.index("wrong in both"), np.uint8)
+    index[was & now] = names.index("right in both")
+    index[~was & now] = names.index("mended")
+    index[was & ~now] = names.index("broken")
+    index[(before == IGNORE) | (after == IGNORE) | (reference == IGNORE)] = names.index("not scored")
+    return _paletted(index, list(GAIN_COLOURS.values()))
 
 
 def _check_plane(array: NDArray[Any], what: str) -> None:

@@ -15,6 +15,7 @@ from crispmap.types import BoolArray
 ByteArray = NDArray[np.uint8]
 
 UNKNOWN_GREY = 128  # invalid pixels: photos have no transparency
+_DARKER = [50 + level * 140 // 255 for level in range(256)]
 _STRETCH_SAMPLES = 1_000_000
 
 
@@ -93,8 +94,10 @@ def thinning(shape: tuple[int, ...], max_side_px: int) -> int:
     return max(1, -(-max(shape) // max_side_px))
 
 
-def photo_jpeg(rgb: ByteArray, *, max_side_px: int = 1 << 16, quality: int = 85) -> bytes:
+def photo_jpeg(rgb: ByteArray, *, max_side_px: int = 1 << 16, quality: int = 85, grey: bool = False) -> bytes:
     """Return a photo, uint8 (3, row, col), as JPEG, averaged over whole pixels down to the sides of ``every``.
+
+    In grey it is darkened to lie below coloured marks.
 
     Raises:
         InputError: If the array is not uint8 (3, row, col).
@@ -107,6 +110,9 @@ def photo_jpeg(rgb: ByteArray, *, max_side_px: int = 1 << 16, quality: int = 85)
         )
     picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(rgb, 0, -1)))
     n = thinning(rgb.shape[1:], max_side_px)
+    picture = picture.reduce(n) if n > 1 else picture
+    if grey:
+        picture = picture.convert("L").point(_DARKER)
     buffer = io.BytesIO()
-    (picture.reduce(n) if n > 1 else picture).save(buffer, "JPEG", quality=quality, optimize=True)
+    picture.save(buffer, "JPEG", quality=quality, optimize=True)
     return buffer.getvalue()

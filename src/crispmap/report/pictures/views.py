@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.errors import InputError
+from crispmap.report.pictures.place import Place
 from crispmap.types import FloatArray, LabelArray
 
 
@@ -26,6 +27,7 @@ class Crop:
     # uint8 (row, col) class ids of the re-thresholded coarse map, if it is shown
     rethresholded: LabelArray | None = None
     names: Sequence[str] = ()  # of the steps; by default the coarse map, numbers, and the refined map
+    place: Place | None = None  # where it lies, if that is known
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -43,14 +45,23 @@ class Crop:
 
 @dataclass(frozen=True)
 class Overview:
-    """The whole scored area."""
+    """The whole scored area, one pixel in so many along each side."""
 
     image: NDArray[np.uint8]  # uint8 (3, row, col)
     reference: LabelArray  # class ids uint8 (row, col)
     maps: Mapping[str, LabelArray]  # class ids uint8 (row, col) by the name of the map
+    place: Place | None = None  # where it lies, if that is known; its block counts all pixels
 
     def __post_init__(self) -> None:
         _check_shapes("The overview", self.image, (self.reference, *self.maps.values()))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The image of a whole area, one pixel in so many along each side: crops are located on it."""
+
+    image: NDArray[np.uint8]  # uint8 (3, row, col)
+    place: Place  # its block counts all pixels
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,7 @@ class Strip:
     maps: Mapping[str, LabelArray]  # class ids uint8 (row, col) by name, the reference first
     # for any number of networks, by name: the probability (row, col), 0..1, of each class by name
     activations: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
+    place: Place | None = None  # where it lies, if that is known
 
     def __post_init__(self) -> None:
         planes = [plane for by_class in self.activations.values() for plane in by_class.values()]

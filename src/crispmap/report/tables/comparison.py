@@ -9,9 +9,11 @@ from typing import Any
 
 from crispmap.errors import InputError
 from crispmap.evaluation.evaluation import Evaluation
-from crispmap.evaluation.intervals import Interval
+from crispmap.evaluation.intervals import Interval, ends_of
 from crispmap.report.tables.evaluations import boundary_f1_columns, chance_tables, dice_table, iou_columns
 from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
+
+RETHRESHOLDED = ", re-thresholded"  # what follows a method's name in the name of its re-thresholded map
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,11 @@ class Row:
         one = self.evaluation
         return {
             "name": self.name,
-            "overall_accuracy": _ends(self.accuracy),
-            "mean_iou": _ends(self.mean_iou),
+            "overall_accuracy": ends_of(self.accuracy),
+            "mean_iou": ends_of(self.mean_iou),
             "mean_dice": _known(one.mean_dice),
             "dice_per_image": _known(one.dice_per_image),
-            "mean_iou_ahead": None if self.ahead is None else _ends(self.ahead),
+            "mean_iou_ahead": None if self.ahead is None else ends_of(self.ahead),
             "iou": {name: _known(float(value)) for name, value in zip(one.class_names, one.iou, strict=True)},
             "boundary_f1": [
                 {"width_m": width, "value": _known(value), "chance": _known(chance), "above_chance": _known(above)}
@@ -182,7 +184,3 @@ def _span(one: Interval, form: str) -> str:
 
 def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _ends(one: Interval) -> dict[str, float | None]:
-    return {"value": _known(one.value), "low": _known(one.low), "high": _known(one.high)}

@@ -1,0 +1,59 @@
+"""Pages in Chromium, as it comes with Debian (``make browser``): opened, watched, and looked over by axe-core."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_AXE = Path(__file__).parent / "viewer" / "axe" / "axe.min.js.gz"  # version 4.14.1, as it comes from its authors
+
+
+class Watched:
+    """A page and whatever goes wrong on it."""
+
+    def __init__(self, browser: Any, url: str, width: int = 1400, height: int = 900, **options: Any) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.page = self.context.new_page()
+        self.problems: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda one: self.problems.append(one.text))
+        self.page.on("pageerror", lambda one: self.problems.append(str(one)))
+        self.page.on("request", lambda one: self.asked.append(one.url))
+        self.page.on("response", lambda one: one.status >= 400 and self.problems.append(f"{one.status} {one.url}"))
+        self.page.goto(url, wait_until="networkidle")
+        self.settle()
+
+    def settle(self) -> None:
+        self.page.wait_for_timeout(400)
+        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_timeout(200)
+
+    def until(self, condition: str) -> None:
+        """Wait until an expression of the page is true, however busy the machine is."""
+        for _ in range(300):  # the page's own policy forbids the driver's way of waiting, which evaluates text
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(condition)
+
+    def until_text(self, selector: str, pattern: str) -> None:
+        """Wait until an element has a text."""
+        self.until(f"new RegExp({json.dumps(pattern)}).test(document.querySelector({json.dumps(selector)}).innerText)")
+
+    def text(self, selector: str) -> str:
+        return str(self.page.inner_text(selector))
+
+    def serious(self) -> list[tuple[str, list[str]]]:
+        """What axe-core finds that keeps people out; the page is loaded again, for it lets no script in but its own."""
+        session = self.context.new_cdp_session(self.page)
+        session.send("Page.setBypassCSP", {"enabled": True})
+        self.page.reload(wait_until="networkidle")
+        self.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        self.page.add_script_tag(content=gzip.decompress(_AXE.read_bytes()).decode())
+        found = self.page.evaluate("axe.run()")["violations"]
+        serious = [one for one in found if one["impact"] in ("serious", "critical")]
+        return [(one["id"], [node["html"][:160] for node in one["nodes"]]) for one in serious]
