@@ -28,7 +28,7 @@ from crispmap.report.pages.html import MOST_BYTES
 from crispmap.report.pages.report import render_report, write_report
 from crispmap.report.pages.report_data import MethodResult, ReportData
 from crispmap.report.pictures.maps import GAIN_COLOURS
-from crispmap.report.pictures.strip import compare_strip
+from crispmap.report.pictures.strip import strip_png
 from crispmap.report.pictures.views import Crop, Overview
 from crispmap.report.tables.model import DASH
 from crispmap.types import IGNORE, LabelArray
@@ -525,17 +525,14 @@ def test_figures_that_do_not_fit_together_are_refused() -> None:
 # --- the strip ---------------------------------------------------------------------------------------------------
 
 
-def test_strip_shows_every_crop_in_a_row(tmp_path: Path) -> None:
-    crops = report_data(crop_count=2).crops
-    path = compare_strip(tmp_path / "strip.png", crops, SCHEMA, tile_px=64)
-    with Image.open(path) as picture:
-        width, height = picture.size
-    assert width == 8 + 4 * 72
-    assert height > 2 * 72
-    with pytest.raises(OutputError, match="exists"):
-        compare_strip(path, crops, SCHEMA)
+def test_a_strip_has_every_picture_in_its_row() -> None:
+    rows = [[np.full((3, side, side), shade, np.uint8) for shade in (10, 90, 200, 250)] for side in (20, 30)]
+    with Image.open(io.BytesIO(strip_png(rows, ("a", "b", "c", "d"), tile_px=64))) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.shape[1] == 8 + 4 * 68  # twice 30, and a gap of 8
+    assert {10, 90, 200, 250} <= set(np.unique(pixels).tolist())
     with pytest.raises(InputError, match="at least one row"):
-        compare_strip(tmp_path / "none.png", [], SCHEMA)
+        strip_png([], ("a",))
 
 
 # --- in a browser ------------------------------------------------------------------------------------------------

@@ -10,34 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from crispmap.classes import ClassSchema
 from crispmap.errors import InputError
-from crispmap.files.atomic import check_free, write_atomically
-from crispmap.report.pictures.maps import Colour, class_rgb
+from crispmap.report.pictures.maps import Colour
 from crispmap.report.pictures.photos import ByteArray
-from crispmap.report.pictures.views import Crop
 
 _GAP_PX, _HEAD_PX, _LINE_PX = 8, 30, 24
 _INK = "#222222"
-
-
-def compare_strip(
-    path: str | Path, crops: Sequence[Crop], schema: ClassSchema, *, force: bool = False, tile_px: int = 256
-) -> Path:
-    """Write one PNG with a row for each crop: image, reference, coarse map, refined map; return its path.
-
-    Raises:
-        InputError: If there is no crop.
-        OutputError: If the path exists and ``force`` is not given, or cannot be written.
-    """
-    target = check_free(path, force=force)
-    rows = [
-        [crop.image, *(class_rgb(labels, schema) for labels in (crop.reference, crop.steps[0], crop.steps[-1]))]
-        for crop in crops
-    ]
-    legend = [(one.name, one.rgb) for one in schema]
-    write_atomically(target, strip_png(rows, ("image", "reference", "coarse", "refined"), legend, tile_px=tile_px))
-    return target
 
 
 def strip_png(
