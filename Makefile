@@ -63,7 +63,7 @@ site: $(STAMP)  ## build the documentation as a web site in dist/site, warnings 
 viewer:  ## bundle the page of crispmap view with its map library anew (needs Node.js 20 or later with npm)
 	cd viewer && npm ci --no-audit --no-fund && npm run --silent build
 
-refiner: $(STAMP)  ## make the shipped refiner again: towns, spoilt scores, training (half an hour on free cores)
+refiner: $(STAMP)  ## make the shipped refiner again: towns, spoilt scores, training (an hour and a half on two cores)
 	OMP_NUM_THREADS=1 $(BIN)/python release/make_refiner.py
 
 wheel: $(STAMP)  ## build wheel and sdist in dist/, install the wheel apart and try it, list its parts
