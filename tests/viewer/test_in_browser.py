@@ -218,6 +218,42 @@ def test_the_swipe_line_parts_the_layers(watched: Watched) -> None:
     assert colours[1] == [0xD7, 0x19, 0x1C, 255]
 
 
+DRAWN = """() => {
+  const drawn = document.querySelector(".ol-right canvas, canvas.ol-right");
+  const canvas = new OffscreenCanvas(drawn.width, drawn.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(drawn, 0, 0);
+  const found = new Set(), { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  return [...found];
+}"""  # the colours on the right side
+BACKGROUND, BUILDING, ROAD = 0xF0F0E8, 0xD7191C, 0xFDAE61
+
+
+def test_the_background_is_hidden_until_it_is_ticked(watched: Watched, chromium: Any) -> None:
+    page = watched.page
+    page.fill("#opacity", "1")
+    watched.until_text("#legend", r"road\s+[\d.]+ %")
+    watched.until(f"[{BUILDING}, {ROAD}].every((one) => ({DRAWN})().includes(one))")
+    assert BACKGROUND not in page.evaluate(DRAWN)
+    background, road = (page.get_by_role("checkbox", name=f"Show {name}").first for name in ("background", "road"))
+    assert not background.is_checked()
+    assert road.is_checked()
+    shares = watched.text("#legend")
+    background.focus()
+    page.keyboard.press("Space")  # by keys alone; the focus stays
+    watched.until(f"({DRAWN})().includes({BACKGROUND})")
+    assert background.evaluate("(one) => one === document.activeElement")
+    road.uncheck()
+    watched.until(f"!({DRAWN})().includes({ROAD})")
+    assert watched.text("#legend") == shares  # what is hidden is counted all the same
+    watched.until("/hide=classes%3Aroad/.test(location.hash)")
+    again = Watched(chromium, page.url)
+    again.until(f"[{BACKGROUND}, {BUILDING}].every((one) => ({DRAWN})().includes(one))")
+    assert ROAD not in again.page.evaluate(DRAWN)
+    again.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
 def test_it_fits_and_everybody_can_read_it(scheme: str, width: int, chromium: Any, server: ViewServer) -> None:

@@ -8,6 +8,7 @@ import { Here } from "./here.js";
 import { Measure } from "./measure.js";
 import { Worst } from "./worst.js";
 import { ROLES, outlines, arrows } from "./drawn.js";
+import { hiddenByDefault, withShown } from "./classes.js";
 import * as link from "./link.js";
 
 const THUMB_PX = 44;
@@ -25,7 +26,7 @@ class Page {
     this.map = new ViewMap(view, byId("map"), this.tileUrl, (layer) => this.tileFailed(layer));
     this.map.swipeAt = () => this.swipeShare();
     this.counts = new Counts(view, this.tileUrl);
-    this.legend = new Legend(byId("legend"), this.counts, this.ground);
+    this.legend = new Legend(byId("legend"), this.counts, this.ground, (...tick) => this.set({ hidden: withShown(this.state.hidden, ...tick) }));
     this.here = new Here(byId("here"), view, this.ground, this.counts);
     this.drawOver();
     this.measure = new Measure(this.map, this.ground, byId("measured"));
@@ -43,7 +44,7 @@ class Page {
     const shown = maps.length ? maps : [...of("classes"), ...of("amount")];
     const below = of("image")[0] || null, right = shown[shown.length - 1] || of("image")[1] || null;
     const left = shown.length > 1 ? shown[0] : below ? null : right;
-    return { below, left, right, opacity: 0.65, swipe: 0.5 };
+    return { below, left, right, opacity: 0.65, swipe: 0.5, hidden: hiddenByDefault(this.view) };
   }
 
   drawOver() {
@@ -108,6 +109,7 @@ class Page {
   }
 
   apply() {
+    this.map.hidden = this.state.hidden;
     for (const side of ["below", "left", "right"]) {
       this.map.show(side, this.state[side], side === "below" ? 1 : this.state.opacity);
       byId(side).value = this.state[side] ? this.state[side].id : "";
@@ -151,7 +153,7 @@ class Page {
   showLegend() {
     const shown = [...new Set([this.state.right, this.state.left])].filter((one) => one && one.kind !== "image");
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => this.legend.show(shown, this.map.inView()), 120);
+    this.waiting = setTimeout(() => this.legend.show(shown, this.map.inView(), this.state.hidden), 120);
   }
 
   keepLink() {

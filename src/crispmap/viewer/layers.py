@@ -30,6 +30,7 @@ class ClassEntry:
     value: int
     name: str
     colour: str
+    hidden: bool = False  # until a person shows it: what would only veil the layers below
 
 
 @dataclass(frozen=True)
