@@ -224,7 +224,9 @@ DRAWN = """() => {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(drawn, 0, 0);
   const found = new Set(), { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] === 255) found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  }
   return [...found];
 }"""  # the colours on the right side
 BACKGROUND, BUILDING, ROAD = 0xF0F0E8, 0xD7191C, 0xFDAE61

@@ -14,6 +14,13 @@ export function read(view) {
   return state;
 }
 
+// The address with the place, opacity and hidden classes alone.
+export function placeAlone() {
+  const words = new URLSearchParams(location.hash.slice(1));
+  for (const side of ["left", "right", "below"]) words.delete(side);
+  return `#${words}`;
+}
+
 export function write(state, olView) {
   const [x, y] = olView.getCenter();
   const facts = {

@@ -9,19 +9,21 @@ import { Measure } from "./measure.js";
 import { Worst } from "./worst.js";
 import { ROLES, outlines, arrows } from "./drawn.js";
 import { hiddenByDefault, withShown } from "./classes.js";
+import { Live } from "./live.js";
 import * as link from "./link.js";
 
 const THUMB_PX = 44;
 const ALIVE_EVERY_MS = 15000;
 
 class Page {
-  constructor(view) {
+  constructor(view, live) {
     this.view = view;
+    this.live = live;
     this.ground = new Ground(view);
     const suffix = { image: "webp" };
     this.tileUrl = view.static
       ? (layer, level, x, y) => `tiles/${layer.id}/${level}/${x}/${y}.${suffix[layer.kind] || "png"}`
-      : (layer, level, x, y) => `tiles/${layer.id}/${layer.stamp}/${level}/${x}/${y}`;
+      : (layer, level, x, y) => `tiles/${layer.id}/${this.stampIn(layer, level, x, y)}/${level}/${x}/${y}`;
     this.state = { ...this.defaults(), ...link.read(view) };
     this.map = new ViewMap(view, byId("map"), this.tileUrl, (layer) => this.tileFailed(layer));
     this.map.swipeAt = () => this.swipeShare();
@@ -34,7 +36,20 @@ class Page {
     this.fill();
     this.listen();
     if (this.state.at) this.goTo(this.state.at);
+    if (live) live.attach(this);
     this.apply();
+  }
+
+  // What tells one state of a tile from another; of a run that is followed, its views too.
+  stampIn(layer, level, x, y) {
+    if (!this.view.live) return layer.stamp;
+    return layer.growing ? this.live.version(level, x, y) : `${layer.stamp}-${this.view.live.toString(16)}`;
+  }
+
+  // The run has something else to show: keep the place, and the layers where a person has chosen them.
+  newView() {
+    if (!this.chosen) history.replaceState(null, "", link.placeAlone());
+    location.reload();
   }
 
   // Two maps side by side where there are two, over the image.
@@ -60,7 +75,7 @@ class Page {
   }
 
   fill() {
-    document.title = `${this.view.title} – crispmap view`;
+    if (!this.live) document.title = `${this.view.title} – crispmap view`;
     byId("title").textContent = this.view.title;
     for (const side of ["left", "right", "below"]) {
       const options = this.view.layers.map((one) => make("option", { value: one.id }, one.name));
@@ -102,6 +117,7 @@ class Page {
   layer(id) { return this.view.layers.find((one) => one.id === id) || null; }
 
   set(changes, all = true) {
+    if ("left" in changes || "right" in changes || "below" in changes) this.chosen = true;
     Object.assign(this.state, changes);
     if (all) this.apply();
     else this.drawSwipe();
@@ -237,7 +253,7 @@ class Page {
       let changed = false;
       for (const layer of this.view.layers) {
         const stamp = stamps[layer.id];
-        if (stamp && stamp !== layer.stamp) {
+        if (stamp && stamp !== layer.stamp && !layer.growing) {
           layer.stamp = stamp;
           changed = true;
         }
@@ -258,10 +274,23 @@ class Page {
   }
 }
 
-async function start() {
+async function viewFacts() {
   const answer = await fetch("view.json");
   if (!answer.ok) throw new Error(`view.json: ${answer.status}`);
-  const page = new Page(await answer.json());
+  return answer.json();
+}
+
+// Of a run that is followed, the map takes some seconds longer than the rest.
+async function start() {
+  let view = await viewFacts();
+  const live = typeof view.live === "number" ? new Live() : null;
+  while (view.preparing) {
+    byId("status").textContent = "The map is being prepared …";
+    await new Promise((done) => setTimeout(done, 500));
+    view = await viewFacts();
+  }
+  byId("status").textContent = "";
+  const page = new Page(view, live);
   page.stayAlive();
   window.crispmap = page;
 }

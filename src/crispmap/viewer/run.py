@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +11,9 @@ from crispmap.errors import InputError
 from crispmap.events import SILENT, Events
 from crispmap.viewer.answers import Answers
 from crispmap.viewer.assembling import is_project, view_of_rasters
+from crispmap.viewer.opening import FAREWELL_S, PATIENCE_S, open_page
 from crispmap.viewer.server import ViewServer, wait_until_over
 from crispmap.viewer.view import View
-
-PATIENCE_S, FAREWELL_S = 180.0, 8.0
-"""How long after the last sign of the page the server ends; and after a farewell, which a reload says too."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +76,5 @@ def show(view: View, announce: Callable[[str], None], *, port: int = 0, browser:
 
 
 def _open(url: str, events: Events) -> None:
-    """Open the page where there is a screen; a browser of the terminal would take that over."""
-    has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    try:
-        opened = bool(has_screen) and webbrowser.open(url)
-    except (webbrowser.Error, OSError):
-        opened = False
-    if not opened:
+    if not open_page(url):
         events.note("No browser was found: open the address in one of this machine.")

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from crispmap.errors import InputError
-from crispmap.viewer.answers import NOT_FOUND, Answer, Answers
+from crispmap.viewer.answer import NOT_FOUND, Answer, Answering
 
 ADDRESS = "127.0.0.1"
 _TOKEN_BYTES = 16
@@ -42,7 +42,7 @@ class ViewServer(ThreadingHTTPServer):
     allow_reuse_address = False
     request_queue_size = _QUEUE
 
-    def __init__(self, answers: Answers, port: int = 0) -> None:
+    def __init__(self, answers: Answering, port: int = 0) -> None:
         self.answers, self.token = answers, secrets.token_urlsafe(_TOKEN_BYTES)
         self.presence = Presence()
         self._room = threading.BoundedSemaphore(_MOST_CONNECTIONS)
@@ -96,6 +96,11 @@ class Presence:
     def note(self, path: str) -> None:
         """Note a request of the page."""
         self._seen, self._left = time.monotonic(), path == "bye"
+
+    @property
+    def was_seen(self) -> bool:
+        """Whether a page was ever open."""
+        return bool(self._seen)
 
     def is_over(self, patience_s: float, farewell_s: float) -> bool:
         """Return whether a page was open, and is not any more: after a farewell, or long silence."""

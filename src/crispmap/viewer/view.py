@@ -45,6 +45,7 @@ class View:
     arrows: list[Arrow] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)  # ids of the maps after 0, 1, .. iterations of a refiner
     notes: list[str] = field(default_factory=list)  # what was left out, and why
+    live: int | None = None  # of a run that is followed: how many views it has had before
     inputs: ExitStack = field(default_factory=ExitStack)  # closes what layers read besides their own files
     new_id: Callable[[], str] = field(default_factory=lambda: _ids().__next__)
 
@@ -71,6 +72,7 @@ def facts_of(view: View) -> dict[str, Any]:
         "levels": view.pyramid.levels, "crs": None if grid.crs is None else crs_name(grid.crs),
         "transform": list(grid.transform)[:6], "placed": grid.is_placed, "lattice": lattice_of(view.pyramid),
         "layers": [_layer_facts(one) for one in view.layers], "steps": view.steps, "notes": view.notes,
+        "live": view.live,
         "outlines": [{"role": one.role, "rings": one.rings} for one in view.outlines],
         "arrows": [[*one.start, *one.stop, round(one.confidence, 3)] for one in view.arrows],
     }  # fmt: skip
@@ -80,7 +82,7 @@ def _layer_facts(layer: Layer) -> dict[str, Any]:
     return {
         "id": layer.id, "name": layer.name, "kind": layer.kind, "stamp": layer.stamp(),
         "classes": [vars(one) for one in layer.classes], "ramp": layer.ramp, "bands": layer.bands,
-        "coarsest": layer.coarsest,
+        "coarsest": layer.coarsest, "growing": layer.growth is not None,
     }  # fmt: skip
 
 
