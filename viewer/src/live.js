@@ -72,7 +72,7 @@ export class Live {
   drawProgress(facts) {
     const running = facts.tasks.findLast((one) => !one.ended), share = running ? running.done / Math.max(1, running.total) : 0;
     const verb = VERBS[facts.title] || facts.title;
-    this.say(facts.ending ? `${ENDINGS[facts.ending]} after ${time(facts.seconds)}.` : `${verb}: ${running ? running.title : "preparing"}`);
+    this.say(facts.ending ? `${ENDINGS[facts.ending]} after ${time(facts.seconds)}.` : !running ? `${verb}: preparing` : running.title === "map" ? verb : `${verb}: ${running.title}`);
     byId("run-bar").hidden = Boolean(facts.ending) || !running;
     byId("run-bar").value = share;
     byId("run-bar").setAttribute("aria-valuetext", `${Math.floor(100 * share)} percent`);
@@ -128,13 +128,13 @@ function ended(task) {
   return make("li", { class: task.ended }, text);
 }
 
-// Such as "41 % · 1,230 of 3,000 steps · 12.3 a second · 2:24 left".
+// Such as "41 % · 1,230 of 3,000 steps · 12.3 steps a second · 2 min 24 s left".
 function amounts(task, share) {
   const million = task.unit === "pixels" && task.total >= 1e6, scale = million ? 1e6 : 1;
   const amount = (value) => (value / scale).toLocaleString("en", { minimumFractionDigits: million ? 1 : 0, maximumFractionDigits: million ? 1 : 0 });
   const unit = million ? "million pixels" : task.unit;
   const parts = [`${Math.floor(100 * share)} %`, `${amount(task.done)} of ${amount(task.total)} ${unit}`];
-  if (task.rate > 0) parts.push(`${number(task.rate / scale)} a second`, `${time((task.total - task.done) / task.rate)} left`);
+  if (task.rate > 0) parts.push(`${number(task.rate)} ${task.unit} a second`, `${time((task.total - task.done) / task.rate)} left`);
   return parts.join(" · ");
 }
 

@@ -132,7 +132,14 @@ class _Assembly:
             if file.exists():
                 view.layers += layers_of(look_at(file), self.pyramid, f"{_SHORT[kind]} scores", view.new_id)
         if not self.is_live and not any(file.exists() for file in self.maps.files.values()):
-            view.notes.append("There is no map yet: crispmap train, then crispmap predict make them.")
+            models = [one for name, one in Products.of(self.project).models.items() if self._needs(name)]
+            first = "" if all(one.exists() for one in models) else "crispmap train, then "
+            view.notes.append(f"There is no map yet: {first}crispmap predict makes {'them' if first else 'it'}.")
+
+    def _needs(self, model: str) -> bool:
+        """Return whether maps of the project need a model."""
+        wanted = {"finetuned": self.project.finetune is not None, "refiner": self.project.refines}
+        return wanted.get(model, not self.project.scores_given)
 
     def _add_labels(self, view: View) -> None:
         aligned = self.scene.labels is not None and self.scene.labels.align is not None

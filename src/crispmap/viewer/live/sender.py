@@ -14,6 +14,7 @@ from crispmap.errors import without_secrets
 from crispmap.events import FilesUnderWay, Listener
 
 _SENT_EVERY_S = 0.25
+_AT_ONCE = 65536
 _MOST_WAITING = 8 * 2**20  # bytes for a process that does not read
 
 
@@ -22,11 +23,12 @@ class LiveSender(Listener):
 
     def __init__(self, pipe: int) -> None:
         self._pipe: int | None = pipe
-        self._waiting = b""
+        self._waiting = bytearray()
         self._lock = threading.Lock()
         self._advanced = -math.inf
         if hasattr(os, "set_blocking"):
             os.set_blocking(pipe, False)
+        self._send("begun")
 
     def started(self, title: str, total: int, unit: str) -> None:
         """Send the start; see ``Listener``."""
@@ -69,10 +71,10 @@ class LiveSender(Listener):
             self._waiting += line
             while self._pipe is not None and self._waiting:
                 try:
-                    self._waiting = self._waiting[os.write(self._pipe, self._waiting) :]
+                    del self._waiting[: os.write(self._pipe, bytes(self._waiting[:_AT_ONCE]))]
                 except BlockingIOError:  # full: with the next event
                     break
                 except OSError:  # nobody reads any more
                     self._pipe = None
             if self._pipe is None or len(self._waiting) > _MOST_WAITING:
-                self._pipe, self._waiting = None, b""
+                self._pipe, self._waiting = None, bytearray()

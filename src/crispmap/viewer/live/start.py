@@ -44,7 +44,7 @@ class LivePage:
         try:
             process = subprocess.Popen(  # noqa: S603 - our own module
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                start_new_session=True, bufsize=0,
             )  # fmt: skip
         except OSError:
             return None
@@ -53,23 +53,15 @@ class LivePage:
         given = {"title": options.title, "subject": options.subject, "port": options.port, "browser": options.browser}
         with suppress(OSError):
             process.stdin.write(json.dumps(given).encode() + b"\n")
-            process.stdin.flush()
         line = _line_within(process.stdout, _ADDRESS_WITHIN_S)
         process.stdout.close()
         if not line:
+            process.stdin.close()
             process.kill()
             process.wait()
             return None
         said = json.loads(line)
         return cls(process, process.stdin, said["url"], said["note"])
-
-    def wait(self) -> None:
-        """Wait until no page is open any more; Ctrl-C ends it at once."""
-        try:
-            self._process.wait()
-        except KeyboardInterrupt:
-            self._process.terminate()
-        self.leave()
 
     def is_open(self) -> bool:
         """Return whether a page is still open shortly after the end of the run."""
@@ -77,13 +69,29 @@ class LivePage:
             self._process.wait(_AT_ONCE_S)
         except subprocess.TimeoutExpired:
             return True
+        self.leave()
         return False
+
+    def wait(self) -> None:
+        """Wait until no page is open any more; Ctrl-C ends it at once."""
+        try:
+            self._process.wait()
+        except KeyboardInterrupt:
+            self.end()
+        self.leave()
+
+    def end(self) -> None:
+        """End the process now."""
+        self._process.kill()
+        self._process.wait()
+        self.leave()
 
     def leave(self) -> None:
         """Let the process end by itself, soon."""
         with suppress(OSError):
             self._pipe.close()
-        self._process.returncode = 0 if self._process.poll() is None else self._process.returncode  # not waited for
+        if self._process.poll() is None:
+            self._process.returncode = 0  # nobody waits for it
 
 
 def _line_within(source: IO[bytes], seconds: float) -> bytes:

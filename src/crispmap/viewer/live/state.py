@@ -90,6 +90,9 @@ class LiveRun:
         with self._lock:
             self.ending = self.ending or "interrupted"
 
+    def _begin(self, event: dict[str, Any]) -> None:
+        """The time of the event is all it says."""
+
     def _started(self, event: dict[str, Any]) -> None:
         self._note = ""
         self._tasks.append(Task(event["title"], event["total"], event["unit"], self._now))
@@ -137,7 +140,7 @@ class LiveRun:
 
 
 _TAKEN = {
-    "started": LiveRun._started, "advanced": LiveRun._advanced, "measured": LiveRun._measured,
+    "begun": LiveRun._begin, "started": LiveRun._started, "advanced": LiveRun._advanced, "measured": LiveRun._measured,
     "writing": LiveRun._writing, "note": LiveRun._noted, "finished": LiveRun._finished, "ended": LiveRun._ended,
 }  # fmt: skip
 
