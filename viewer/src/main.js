@@ -55,7 +55,7 @@ class Page {
   // Two maps side by side where there are two, over the image.
   defaults() {
     const of = (kind) => this.view.layers.filter((one) => one.kind === kind);
-    const maps = of("classes").filter((one) => !/^(labels|reference)$|\(reference\)$/.test(one.name) && !this.view.steps.includes(one.id));
+    const maps = of("classes").filter((one) => !/^(labels|reference)$|^labels before|\(reference\)$/.test(one.name) && !this.view.steps.includes(one.id));
     const shown = maps.length ? maps : [...of("classes"), ...of("amount")];
     const below = of("image")[0] || null, right = shown[shown.length - 1] || of("image")[1] || null;
     const left = shown.length > 1 ? shown[0] : below ? null : right;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from crispmap.viewer.found import entries_of, layers_of, look_at
 from crispmap.viewer.growing import GrowingMaps
 from crispmap.viewer.label_source import LabelPixels
 from crispmap.viewer.layers import Layer, class_painter
-from crispmap.viewer.moves import arrows_of, is_aligned
+from crispmap.viewer.moves import arrows_of, arrows_of_features, is_aligned
 from crispmap.viewer.pyramid import Pyramid
 from crispmap.viewer.scene_image import computed_image, image_layer
 from crispmap.viewer.steps import COARSEST, StepMaps, StepPixels
@@ -110,7 +111,8 @@ class _Assembly:
         if not self.is_live:
             self._add_steps(view)
         view.outlines += self._outlines(view)
-        view.arrows += self._arrows()
+        if any(layer.name == "labels" for layer in view.layers):  # else a note says why they cannot be read
+            view.arrows += self._arrows()
         in_order(view)
         return view
 
@@ -142,13 +144,11 @@ class _Assembly:
         return wanted.get(model, not self.project.scores_given)
 
     def _add_labels(self, view: View) -> None:
-        aligned = self.scene.labels is not None and self.scene.labels.align is not None
-        if aligned and self.is_live:  # the run itself is at it, and it takes long
+        if self.inputs.aligns_labels and self.is_live:  # the run itself is at it, and it takes long
             view.notes.append("Labels that are aligned are shown when the run has ended.")
             return
-        labels = self._labels(view, "labels")
-        if labels is not None:
-            view.layers.append(labels)
+        names = ("labels before alignment", "labels") if self.inputs.aligns_labels else ("labels",)
+        view.layers += filter(None, (self._labels(view, name) for name in names))
 
     def _add_steps(self, view: View) -> None:
         """Add the map after each iteration of the refiner, where it and all it reads are there."""
@@ -168,18 +168,21 @@ class _Assembly:
             view.steps.append(layer.id)
 
     def _arrows(self) -> list[Arrow]:
-        """Return where labels that were aligned came from."""
+        """Return where labels came from that were aligned, by the project or before."""
         section = self.scene.labels
+        if self.inputs.aligns_labels:
+            return [] if self.is_live else arrows_of_features(self.inputs.moved, self.pyramid.grid)
         if section is None or Path(section.path).suffix.lower() not in VECTORS or not is_aligned(Path(section.path)):
             return []
         return arrows_of(Path(section.path), self.pyramid.grid)
 
-    def _labels(self, view: View, key: str) -> Layer | None:
+    def _labels(self, view: View, name: str) -> Layer | None:
         """Return the labels or the reference as a layer; None without, and with a note where they cannot be read."""
-        section = getattr(self.scene, key)
+        section = self.scene.reference if name == "reference" else self.scene.labels
         if section is None:
             return None
-        opened = self.inputs.labels if key == "labels" else self.inputs.reference
+        as_given = partial(self.inputs.labels, as_given=True)
+        opened = {"reference": self.inputs.reference, "labels": self.inputs.labels}.get(name, as_given)
         source = LabelPixels(opened, self.pyramid)
         top = self.pyramid.levels - 1
         block = self.pyramid.tile(top, 0, 0)
@@ -187,12 +190,12 @@ class _Assembly:
             if block is not None:
                 source.read(top, block)
         except CrispmapError as error:
-            view.notes.append(f"The {key} cannot be shown: {error.given}")
+            view.notes.append(f"The {name} cannot be shown: {error.given}")
             return None
         classes = entries_of(self.project.schema)
         files = (section.path,) if is_plain_file(section.path) and Path(section.path).is_file() else ()
         painter = class_painter({one.value: one.colour for one in classes})
-        return Layer(view.new_id(), key, "classes", source, painter, files, classes)
+        return Layer(view.new_id(), name, "classes", source, painter, files, classes)
 
     def _outlines(self, view: View) -> list[Outline]:
         try:
