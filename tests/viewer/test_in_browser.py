@@ -15,10 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rasters_to_view import class_map, some_ids, some_image, write
+from pyproj import CRS
+from rasters_to_view import PLACE, SCHEMA, class_map, some_ids, some_image, write
 
+from crispmap.errors import InputError
+from crispmap.events import Listener, progress
+from crispmap.geo.grid import Grid
+from crispmap.raster.block_store import BlockStore
+from crispmap.raster.spec import class_map_spec
 from crispmap.viewer.answers import Answers
 from crispmap.viewer.export import export_view
+from crispmap.viewer.live.start import LiveOptions, LivePage, followed
 from crispmap.viewer.run import ViewOptions, assemble
 from crispmap.viewer.server import ViewServer
 from crispmap.viewer.view import Arrow, Outline, View
@@ -77,12 +84,13 @@ class Watched:
         self.page.on("pageerror", lambda one: self.problems.append(str(one)))
         self.page.on("request", lambda one: self.asked.append(one.url))
         self.page.on("response", lambda one: one.status >= 400 and self.problems.append(f"{one.status} {one.url}"))
-        self.page.goto(url, wait_until="networkidle")
+        self.page.goto(url, wait_until="load")
         self.settle()
 
     def settle(self) -> None:
         self.page.wait_for_timeout(400)
-        self.page.wait_for_load_state("networkidle")
+        if not self.page.evaluate("Boolean(document.querySelector('#run-section:not([hidden])'))"):
+            self.page.wait_for_load_state("networkidle")  # a run that is followed is asked for all the time
         self.page.wait_for_timeout(200)
 
     def until(self, condition: str) -> None:
@@ -99,6 +107,19 @@ class Watched:
 
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))
+
+
+def serious_findings(found: Watched) -> list[tuple[str, list[str]]]:
+    """Return what axe finds serious on a page."""
+    # The page itself lets no script in but its own, from the next load on it does.
+    found.context.new_cdp_session(found.page).send("Page.setBypassCSP", {"enabled": True})
+    found.page.reload(wait_until="load")
+    found.until("window.crispmap")
+    found.page.wait_for_timeout(1500)
+    found.page.add_script_tag(content=gzip.decompress(AXE.read_bytes()).decode())
+    report = found.page.evaluate("axe.run()")
+    serious = [one for one in report["violations"] if one["impact"] in ("serious", "critical")]
+    return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in serious]
 
 
 @pytest.fixture
@@ -267,14 +288,7 @@ def test_it_fits_and_everybody_can_read_it(scheme: str, width: int, chromium: An
     assert boxes["#map"]["width"] >= (390 if width == 390 else 900)
     assert all(one["x"] >= 0 and one["x"] + one["width"] <= width for one in boxes.values())
     assert "<b>markup</b>" in found.text("#notes")
-    # Into a frame of its own: the page itself lets no script in but its own.
-    session = found.context.new_cdp_session(page)
-    session.send("Page.setBypassCSP", {"enabled": True})
-    page.reload(wait_until="networkidle")
-    page.add_script_tag(content=gzip.decompress(AXE.read_bytes()).decode())
-    report = page.evaluate("axe.run()")
-    serious = [one for one in report["violations"] if one["impact"] in ("serious", "critical")]
-    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in serious] == []
+    assert serious_findings(found) == []
     found.context.close()
     assert found.problems == []
 
@@ -319,3 +333,89 @@ def test_a_file_that_is_removed_is_named(tmp_path: Path, chromium: Any) -> None:
         finally:
             server.shutdown()
             thread.join()
+
+
+SHORT = 300, 420
+
+
+@pytest.fixture
+def followed_run(tmp_path: Path) -> Iterator[tuple[LivePage, BlockStore]]:
+    """A page that follows a training and a map, which stand still until the test goes on with them."""
+    scene = write(tmp_path / "scene.tif", some_image(*SHORT))
+    page = LivePage.start(LiveOptions("predict", {"scenes": [str(scene)]}, browser=False))
+    assert page is not None
+    grid = Grid(CRS.from_epsg(32631), PLACE, SHORT)
+    with BlockStore.open([class_map_spec(tmp_path / "map.tif", grid, SCHEMA, {})], identity={}, block_px=128) as store:
+        yield page, store
+    page.end()
+
+
+def trained(events: Listener) -> None:
+    """Report a training of a hundred steps."""
+    with progress(events, "coarse network", 100, "steps") as running:
+        for step in range(10, 110, 10):
+            running.measure(step, loss=1 / step, **({"val_mean_iou": step / 200} if step % 50 == 0 else {}))
+            running.advance(10)
+        running.summary = "validation mean IoU 0.50"
+
+
+def write_blocks(store: BlockStore, count: int) -> None:
+    ids = np.ones(SHORT, np.uint8)
+    missing = [one for one in Grid(None, PLACE, SHORT).blocks(128) if one not in store.finished]
+    for block in missing[:count]:
+        store.write(block, [ids[block.slices]])
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
+def test_a_run_is_followed_to_its_end(
+    width: int, scheme: str, chromium: Any, followed_run: tuple[LivePage, BlockStore]
+) -> None:
+    live, store = followed_run
+    with followed(live, Listener()) as events:
+        found = Watched(chromium, live.url, width, 844, color_scheme=scheme)
+        page = found.page
+        trained(events)
+        with progress(events, "map", 300 * 420) as running:
+            running.write(store.under_way)
+            running.advance(12_600)
+            found.until_text("#run-state", "Mapping")
+            found.until_text("#run-figures", "10 %")
+            found.until_text("#run-done", "coarse network, validation mean IoU 0.50")
+            assert [one.get_attribute("aria-label") for one in page.locator("svg.chart").all()] == [
+                "loss: 0.1 at first, 0.01 now", "mean IoU: 0.25 at first, 0.5 now"
+            ]  # fmt: skip
+            found.until("window.crispmap && crispmap.view.layers.length === 2")
+            assert page.inner_text("#badge-right") == "map"
+            page.fill("#opacity", "1")
+            assert BUILDING not in page.evaluate(DRAWN)
+            write_blocks(store, 3)
+            found.until(f"({DRAWN})().includes({BUILDING})")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert serious_findings(found) == []
+            write_blocks(store, 100)
+            store.finish()
+        running.summary = ""
+    found.until_text("#run-state", "Finished")
+    found.until("window.crispmap && crispmap.view.layers.filter((one) => !one.growing).length === 2")
+    found.until_text("#legend", r"building\s+100.0 %")
+    assert "Finished" in page.title()
+    found.context.close()
+    live.wait()
+    assert [one for one in found.problems if "ERR_" not in one] == []
+    assert all(one.startswith((live.url, "data:", "blob:")) for one in found.asked)
+
+
+def test_a_failed_run_says_why_and_markup_is_text(chromium: Any, followed_run: tuple[LivePage, BlockStore]) -> None:
+    live, _ = followed_run
+    found = Watched(chromium, live.url)
+
+    def fail() -> None:
+        with followed(live, Listener()) as events, progress(events, "<i>map</i>", 4):
+            raise InputError("The <b>scene</b> is gone.")
+
+    with pytest.raises(InputError):
+        fail()
+    found.until_text("#run-state", "Failed")
+    assert "The <b>scene</b> is gone." in found.text("#run-note")
+    assert "<i>map</i>" in found.text("#run-done")
+    found.context.close()

@@ -13,7 +13,7 @@ from typing import Any
 from crispmap.errors import without_secrets
 from crispmap.events import FilesUnderWay, Listener
 
-_SENT_EVERY_S = 0.25
+_A_SECOND, _AT_MOST = 5.0, 20.0  # how often it is told what is done; the most that may come at once after a rest
 _AT_ONCE = 65536
 _MOST_WAITING = 8 * 2**20  # bytes for a process that does not read
 
@@ -25,22 +25,23 @@ class LiveSender(Listener):
         self._pipe: int | None = pipe
         self._waiting = bytearray()
         self._lock = threading.Lock()
-        self._advanced = -math.inf
+        self._allowed, self._asked = _AT_MOST, time.monotonic()
         if hasattr(os, "set_blocking"):
             os.set_blocking(pipe, False)
         self._send("begun")
 
     def started(self, title: str, total: int, unit: str) -> None:
         """Send the start; see ``Listener``."""
-        self._advanced = -math.inf
         self._total = total
         self._send("started", title=title, total=total, unit=unit)
 
     def advanced(self, done: int, **figures: float) -> None:
-        """Send what is done, four times a second at most; see ``Listener``."""
+        """Send what is done, a few times a second; see ``Listener``."""
         now = time.monotonic()
-        if now - self._advanced >= _SENT_EVERY_S or done == self._total:
-            self._advanced = now
+        self._allowed = min(_AT_MOST, self._allowed + _A_SECOND * (now - self._asked))
+        self._asked = now
+        if self._allowed >= 1 or done == self._total:
+            self._allowed -= 1
             self._send("advanced", done=done)
 
     def measured(self, at: int, **figures: float) -> None:
