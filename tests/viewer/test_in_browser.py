@@ -5,17 +5,20 @@ from __future__ import annotations
 import functools
 import gzip
 import http.server
+import io
 import json
 import re
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from pyproj import CRS
+from affine import Affine
+from PIL import Image
+from pyproj import CRS, Transformer
 from rasters_to_view import PLACE, SCHEMA, class_map, some_ids, some_image, write
 
 from crispmap.errors import InputError
@@ -24,6 +27,7 @@ from crispmap.geo.grid import Grid
 from crispmap.raster.block_store import BlockStore
 from crispmap.raster.spec import class_map_spec
 from crispmap.viewer.answers import Answers
+from crispmap.viewer.base_map import BaseMap
 from crispmap.viewer.export import export_view
 from crispmap.viewer.live.start import LiveOptions, LivePage, followed
 from crispmap.viewer.run import ViewOptions, assemble
@@ -419,3 +423,82 @@ def test_a_failed_run_says_why_and_markup_is_text(chromium: Any, followed_run: t
     assert "The <b>scene</b> is gone." in found.text("#run-note")
     assert "<i>map</i>" in found.text("#run-done")
     found.context.close()
+
+
+EAST_OF = 3.0042  # degrees: there the tiles of the test's own server turn from one colour to another
+
+
+class Tiles(http.server.BaseHTTPRequestHandler):
+    """Tiles in Web Mercator that are one colour west of a meridian and another one east of it."""
+
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers["Referer"]))
+        z, x, _ = (int(one) for one in re.findall(r"\d+", self.path))
+        lon = 360 * (x + (np.arange(256) + 0.5) / 256) / 2**z - 180
+        row = np.where((lon < EAST_OF)[:, None], (200, 30, 30), (30, 30, 200)).astype(np.uint8)
+        content = io.BytesIO()
+        Image.fromarray(np.broadcast_to(row, (256, 256, 3)).copy()).save(content, "png")
+        self.send_response(200)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Content-Length", str(len(content.getvalue())))
+        self.end_headers()
+        self.wfile.write(content.getvalue())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_base_map_lies_where_it_belongs(tmp_path: Path, chromium: Any) -> None:
+    """In a grid turned by 20 degrees: the meridian on the screen is that of pyproj."""
+    turned = Affine.translation(500_000, 5_000_000) @ Affine.rotation(20) @ Affine.scale(1, -1)
+    image = write(tmp_path / "image.tif", some_image(600, 800), transform=turned)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tiles) as tiles:
+        base = BaseMap(f"http://127.0.0.1:{tiles.server_address[1]}/{{z}}/{{x}}/{{y}}.png", "© <b>Us</b>")
+        view = assemble([image], ViewOptions(base_map=base))
+        with ViewServer(Answers(view), outside=base.origin) as server:
+            threads = [threading.Thread(target=one.serve_forever, args=(0.05,)) for one in (tiles, server)]
+            for one in threads:
+                one.start()
+            try:
+                found = Watched(chromium, server.url)
+                found.page.select_option("#below", label="nothing")
+                found.settle()
+                assert found.text("#credit") == "© <b>Us</b>"
+                centre = 400.0, 300.0
+                for shift in (-40, 40):  # pixels of the view across the meridian, along its rows
+                    expected = "200,30,30" if shift < 0 else "30,30,200"
+                    col = meridian_col(turned, centre[1]) + shift
+                    at = found.page.evaluate(
+                        "([x, y]) => crispmap.map.ol.getPixelFromCoordinate([x, -y])", [col, centre[1]]
+                    )
+                    found.until(f"({COLOUR_OF_BASE})({at[0]}, {at[1]}) === '{expected}'")
+                found.page.uncheck("#base")
+                assert not found.page.is_visible("#credit")
+                found.context.close()
+            finally:
+                for one in (tiles, server):
+                    one.shutdown()
+                for one in threads:
+                    one.join()
+    assert found.problems == []
+    assert all(one.startswith((server.url, base.origin, "data:", "blob:")) for one in found.asked)
+    assert {referer for _, referer in Tiles.asked} == {server.url[: -len(server.token) - 1]}
+
+
+def meridian_col(transform: Affine, row: float) -> float:
+    """Return the column at which a row of a grid in UTM crosses the meridian."""
+    to_lonlat = Transformer.from_crs(32631, 4326, always_xy=True)
+    cols = np.linspace(0, 800, 80_001)
+    lon, _ = to_lonlat.transform(*(transform @ (cols, np.full_like(cols, row))))
+    return float(cols[np.abs(lon - EAST_OF).argmin()])
+
+
+COLOUR_OF_BASE = """(x, y) => {
+  const drawn = document.querySelector(".ol-base canvas, canvas.ol-base");
+  const canvas = new OffscreenCanvas(drawn.width, drawn.height), share = drawn.width / document.querySelector("#map").clientWidth;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(drawn, 0, 0);
+  return [...context.getImageData(x * share, y * share, 1, 1).data].slice(0, 3).join();
+}"""

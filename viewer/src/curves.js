@@ -32,8 +32,8 @@ export function chart(curves, total, unit) {
   return svg;
 }
 
-// The next of 1, 2, 2.5 and 5 times a power of ten.
+// The next round number.
 function rounded(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].find((one) => one * power >= value * 0.999) * power;
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((one) => one * power >= value * 0.999) * power;
 }

@@ -134,12 +134,12 @@ function amounts(task, share) {
   const amount = (value) => (value / scale).toLocaleString("en", { minimumFractionDigits: million ? 1 : 0, maximumFractionDigits: million ? 1 : 0 });
   const unit = million ? "million pixels" : task.unit;
   const parts = [`${Math.floor(100 * share)} %`, `${amount(task.done)} of ${amount(task.total)} ${unit}`];
-  if (task.rate > 0) parts.push(`${number(task.rate)} ${task.unit} a second`, `${time((task.total - task.done) / task.rate)} left`);
+  if (task.rate > 0) parts.push(`${number(Number(task.rate.toPrecision(3)))} ${task.unit} a second`, `${time((task.total - task.done) / task.rate)} left`);
   return parts.join(" · ");
 }
 
 function time(seconds) {
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${Math.floor(seconds / 60)} min ${String(Math.round(seconds) % 60).padStart(2, "0")} s` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+  const whole = Math.round(seconds), minutes = Math.round(whole / 60), two = (value) => String(value).padStart(2, "0");
+  if (whole < 60) return `${whole} s`;
+  return whole < 3600 ? `${Math.floor(whole / 60)} min ${two(whole % 60)} s` : `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }

@@ -9,6 +9,7 @@ import { Measure } from "./measure.js";
 import { Worst } from "./worst.js";
 import { ROLES, outlines, arrows } from "./drawn.js";
 import { hiddenByDefault, withShown } from "./classes.js";
+import { baseMap } from "./base.js";
 import { Live } from "./live.js";
 import * as link from "./link.js";
 
@@ -25,11 +26,12 @@ class Page {
       ? (layer, level, x, y) => `tiles/${layer.id}/${level}/${x}/${y}.${suffix[layer.kind] || "png"}`
       : (layer, level, x, y) => `tiles/${layer.id}/${this.stampIn(layer, level, x, y)}/${level}/${x}/${y}`;
     this.state = { ...this.defaults(), ...link.read(view) };
-    this.map = new ViewMap(view, byId("map"), this.tileUrl, (layer) => this.tileFailed(layer));
+    this.map = new ViewMap(view, byId("map"), this.tileUrl, (layer) => this.tileFailed(layer), this.ground.size(view.width / 2, view.height / 2)[0]);
     this.map.swipeAt = () => this.swipeShare();
     this.counts = new Counts(view, this.tileUrl);
     this.legend = new Legend(byId("legend"), this.counts, this.ground, (...tick) => this.set({ hidden: withShown(this.state.hidden, ...tick) }));
     this.here = new Here(byId("here"), view, this.ground, this.counts);
+    if (view.base_map && this.ground.lonlats) baseMap(this.map, this.ground, view.base_map);
     this.drawOver();
     this.measure = new Measure(this.map, this.ground, byId("measured"));
     this.worst = new Worst(this);

@@ -16,11 +16,14 @@ import { hiddenColours, without } from "./classes.js";
 const DEEPEST = 5; // a pixel may become 2^5 of the screen's
 
 export class ViewMap {
-  constructor(view, element, tileUrl, failed) {
+  // ``metres`` is the side of a pixel.
+  constructor(view, element, tileUrl, failed, metres) {
     this.view = view;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.extent = [0, -view.height, view.width, 0];
-    const projection = new Projection({ code: "pixels", units: "pixels", extent: this.extent });
+    const projection = new Projection({
+      code: "pixels", units: "pixels", extent: this.extent, metersPerUnit: metres, getPointResolution: (resolution) => resolution,
+    });
     const resolutions = Array.from({ length: view.levels }, (_, z) => 2 ** (view.levels - 1 - z));
     this.grid = new TileGrid({ extent: this.extent, origin: [0, 0], resolutions, tileSize: view.tile });
     this.sources = new Map();

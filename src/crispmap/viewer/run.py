@@ -11,6 +11,7 @@ from crispmap.errors import InputError
 from crispmap.events import SILENT, Events
 from crispmap.viewer.answers import Answers
 from crispmap.viewer.assembling import is_project, view_of_rasters
+from crispmap.viewer.base_map import BaseMap
 from crispmap.viewer.opening import FAREWELL_S, PATIENCE_S, open_page
 from crispmap.viewer.server import ViewServer, wait_until_over
 from crispmap.viewer.view import View
@@ -23,6 +24,7 @@ class ViewOptions:
     scene: str | None = None  # of a project of several
     bands: tuple[int, ...] = ()  # of images, to show
     reference: Path | None = None  # that maps are held against; a project names its own
+    base_map: BaseMap | None = None  # of streets, from a server elsewhere
 
 
 def assemble(paths: Sequence[Path], options: ViewOptions = ViewOptions()) -> View:
@@ -32,6 +34,15 @@ def assemble(paths: Sequence[Path], options: ViewOptions = ViewOptions()) -> Vie
         InputError: If what is given does not go together.
         SceneError, GridError, ProjectError, LabelError: If a file cannot be used.
     """
+    view = _assembled(paths, options)
+    if options.base_map is not None and view.pyramid.grid.crs is None:
+        view.notes.append("There is no base map: nothing shown has a coordinate system.")
+    else:
+        view.base_map = options.base_map
+    return view
+
+
+def _assembled(paths: Sequence[Path], options: ViewOptions) -> View:
     if len(paths) == 1 and is_project(paths[0]):
         from crispmap.viewer.project_view import view_of_project  # which reads all a project may name
 
@@ -63,7 +74,7 @@ def show(view: View, announce: Callable[[str], None], *, port: int = 0, browser:
     Raises:
         InputError: If the port is taken.
     """
-    server = ViewServer(Answers(view), port)
+    server = ViewServer(Answers(view), port, outside=None if view.base_map is None else view.base_map.origin)
     try:
         for note in view.notes:
             events.note(note)
