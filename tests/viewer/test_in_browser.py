@@ -11,6 +11,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -466,8 +467,10 @@ def test_a_base_map_lies_where_it_belongs(tmp_path: Path, chromium: Any) -> None
                 found.page.select_option("#below", label="nothing")
                 found.settle()
                 assert found.text("#credit") == "© <b>Us</b>"
-                row = 300.0
-                for shift, colour in ((-5, "200,30,30"), (5, "30,30,200")):  # metres across the meridian
+                found.page.evaluate("crispmap.map.ol.getView().setResolution(1.2)")
+                found.settle()
+                across = ((-5, "200,30,30"), (5, "30,30,200"))  # metres across the meridian
+                for row, (shift, colour) in product((300.0, -40.0), across):  # in the scene and beyond it
                     place = [meridian_col(turned, row) + shift, -row]
                     at = found.page.evaluate("(place) => crispmap.map.ol.getPixelFromCoordinate(place)", place)
                     found.until(f"({COLOUR_OF_BASE})({at[0]}, {at[1]}) === '{colour}'")

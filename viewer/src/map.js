@@ -22,7 +22,7 @@ export class ViewMap {
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.extent = [0, -view.height, view.width, 0];
     const projection = new Projection({
-      code: "pixels", units: "pixels", extent: this.extent, metersPerUnit: metres, getPointResolution: (resolution) => resolution,
+      code: "pixels", units: "pixels", extent: outside(this.extent, 2), metersPerUnit: metres, getPointResolution: (resolution) => resolution,
     });
     const resolutions = Array.from({ length: view.levels }, (_, z) => 2 ** (view.levels - 1 - z));
     this.grid = new TileGrid({ extent: this.extent, origin: [0, 0], resolutions, tileSize: view.tile });
