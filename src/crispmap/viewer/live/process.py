@@ -127,8 +127,9 @@ class _Followed:
         growing = None if files is None else GrowingMaps(files)
         try:
             view = Subject(**self._subject).view(growing, is_over=is_over)
-        except CrispmapError as error:
-            view = without_anything(self.run.title, f"The map cannot be shown: {error.given}")
+        except (CrispmapError, OSError) as error:  # files are written meanwhile
+            why = error.given if isinstance(error, CrispmapError) else str(error)
+            view = without_anything(self.run.title, f"The map cannot be shown: {why}")
         self._number += 1
         self._shown, self._changed = files, time.monotonic()
         view.live = self._number
