@@ -4,7 +4,8 @@ Usage: python benchmarks/bench_live.py [WORK] [--steps 300] [--turns 3]
 
 Runs with and without alternate. The page is asked as a browser asks it: for the run once a second, for a screen of
 tiles whenever the view is another. Seconds are those that the run itself counts: of trainings the last of their
-history, of the map what the command says it took. Beside them, the processor's seconds of the page's process.
+history, of the map what the command says it took. Beside them, the processor's seconds of the commands themselves,
+start included, which a busy machine changes less, and of the process of the page.
 """
 
 from __future__ import annotations
@@ -60,18 +61,19 @@ def main() -> None:
     folder = given.work / "live"
     write_town(folder, size_px=SIZE, seed=0, force=True)
     (folder / "project.yaml").write_text(PROJECT.format(steps=given.steps), encoding="utf-8")
-    print_table_head("turn", "page", "trainings, s", "map, s", "processor of the page, s")
-    taken: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    print_table_head("turn", "page", "trainings, s", "map, s", "processor, s", "processor of the page, s")
+    taken: dict[bool, list[tuple[float, float, float]]] = {False: [], True: []}
     for turn in range(given.turns):
         for viewed in (turn % 2 == 1, turn % 2 == 0):
             shutil.rmtree(folder / "results", ignore_errors=True)
-            _, page = run(["train", str(folder)], viewed)
+            train = run(["train", str(folder)], viewed)
             trained = trained_s(folder / "results")
-            mapped, more = run(["predict", str(folder), "--block", "256", "--engine", "torch"], viewed)
-            taken[viewed].append((trained, mapped))
-            row = [str(turn + 1), "open" if viewed else "none", f"{trained:.1f}", f"{mapped:.1f}", f"{page + more:.1f}"]
-            print_table_row(*row)
-    for index, what in enumerate(("trainings", "map")):
+            predict = run(["predict", str(folder), "--block", "256", "--engine", "torch"], viewed)
+            processor, page = (one + other for one, other in zip(train[1:], predict[1:], strict=True))
+            taken[viewed].append((trained, predict[0], processor))
+            seconds = [f"{one:.1f}" for one in (trained, predict[0], processor, page)]
+            print_table_row(str(turn + 1), "open" if viewed else "none", *seconds)
+    for index, what in enumerate(("trainings", "map", "processor")):
         plain, viewed_s = (statistics.median(one[index] for one in taken[viewed]) for viewed in (False, True))
         print(f"{what}: median {viewed_s:.1f} s with, {plain:.1f} s without: {100 * (viewed_s / plain - 1):+.1f} %")
 
@@ -85,34 +87,46 @@ def trained_s(results: Path) -> float:
     return total
 
 
-def run(arguments: list[str], viewed: bool) -> tuple[float, float]:
-    """Run the command; return the seconds it says it took, and those of the processor that the page took."""
+def run(arguments: list[str], viewed: bool) -> tuple[float, float, float]:
+    """Run the command; return the seconds it says it took, and those of the processor that it and the page took."""
     command = [sys.executable, "-m", "crispmap", *arguments, *(["--view", "--no-open"] if viewed else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         if process.stdout is None:
             raise SystemExit("no output")
+        own = Processor(psutil.Process(process.pid))
         page = Page(process.stdout.readline().strip(), process.pid) if viewed else None
         _, said = process.communicate()
     took = re.search(r"^Took (?:(\d+) min )?([\d.]+) s", said, re.MULTILINE)
     if process.returncode or took is None:
         raise SystemExit(said)
-    return 60 * int(took[1] or 0) + float(took[2]), 0.0 if page is None else page.processor_s
+    return 60 * int(took[1] or 0) + float(took[2]), own.seconds, 0.0 if page is None else page.processor.seconds
+
+
+class Processor:
+    """The processor's seconds of a process, until it ends."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.seconds, self._process = 0.0, process
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self) -> None:
+        with suppress(psutil.Error):
+            while True:
+                times = self._process.cpu_times()
+                self.seconds = times.user + times.system or self.seconds  # none of one that has ended
+                time.sleep(0.05)
 
 
 class Page:
     """What an open page asks for, until the run is done; then it is closed."""
 
     def __init__(self, url: str, pid: int) -> None:
-        self._url, self.processor_s = url, 0.0
-        self._process = psutil.Process(pid).children()[0]
-        self._view = 0
+        self._url, self._view = url, 0
+        self.processor = Processor(psutil.Process(pid).children()[0])
         threading.Thread(target=self._look, daemon=True).start()
 
     def _look(self) -> None:
         while True:
-            with suppress(psutil.Error):
-                times = self._process.cpu_times()
-                self.processor_s = times.user + times.system
             try:
                 facts = json.loads(self._get(f"live/{self._view}/0/0"))
                 if facts["view"] != self._view:
