@@ -77,6 +77,7 @@ def store_of(folder: Path) -> BlockStore:
     return BlockStore.open([class_map_spec(folder / "map.tif", grid, SCHEMA, {})], identity={}, block_px=128)
 
 
+@pytest.mark.slow  # it waits as long as a page may be silent
 def test_a_map_grows_on_the_page_and_in_the_end_is_the_file(page: LivePage, tmp_path: Path) -> None:
     url, ids = page.url, some_ids(*SIZE)
     with followed(page, Listener()) as events:
@@ -172,6 +173,7 @@ def test_a_page_process_that_is_killed_is_not_noticed_by_the_run(page: LivePage)
     assert not page.is_open()
 
 
+@pytest.mark.slow  # it waits as long as a page may be silent
 def test_the_page_tells_why_a_run_failed_and_ends_soon(page: LivePage) -> None:
     def fail() -> None:
         with followed(page, Listener()) as events, progress(events, "map", 4):
