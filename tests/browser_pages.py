@@ -24,12 +24,13 @@ class Watched:
         self.page.on("pageerror", lambda one: self.problems.append(str(one)))
         self.page.on("request", lambda one: self.asked.append(one.url))
         self.page.on("response", lambda one: one.status >= 400 and self.problems.append(f"{one.status} {one.url}"))
-        self.page.goto(url, wait_until="networkidle")
+        self.page.goto(url, wait_until="load")
         self.settle()
 
     def settle(self) -> None:
         self.page.wait_for_timeout(400)
-        self.page.wait_for_load_state("networkidle")
+        if not self.page.evaluate("Boolean(document.querySelector('#run-section:not([hidden])'))"):
+            self.page.wait_for_load_state("networkidle")  # a run that is followed is asked for all the time
         self.page.wait_for_timeout(200)
 
     def until(self, condition: str) -> None:
@@ -51,7 +52,9 @@ class Watched:
         """What axe-core finds that keeps people out; the page is loaded again, for it lets no script in but its own."""
         session = self.context.new_cdp_session(self.page)
         session.send("Page.setBypassCSP", {"enabled": True})
-        self.page.reload(wait_until="networkidle")
+        self.page.reload(wait_until="load")
+        self.settle()
+        self.page.wait_for_timeout(1000)
         self.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         self.page.add_script_tag(content=gzip.decompress(_AXE.read_bytes()).decode())
         found = self.page.evaluate("axe.run()")["violations"]

@@ -17,6 +17,7 @@ class Recorded:
     unit: str
     done: list[int] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
+    measured: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     finished: bool = False
     summary: str | None = None
 
@@ -43,6 +44,10 @@ class Recorder(Listener):
         task.figures |= figures
         if done > before:
             self._watch(done)
+
+    def measured(self, at: int, **figures: float) -> None:
+        assert not self.last.finished
+        self.last.measured.append((at, figures))
 
     def note(self, text: str) -> None:
         self.notes.append(text)

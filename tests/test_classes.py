@@ -234,3 +234,21 @@ def test_json_without_rules_and_width_takes_the_defaults() -> None:
 def test_a_list_of_classes_will_do() -> None:
     assert ClassSchema(list(TOWN)) == TOWN  # type: ignore[arg-type]
     assert hash(ClassSchema(tuple(TOWN))) == hash(TOWN)
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ((ClassDef("background", "#000000"), ClassDef("road", "#ff0000")), 0),
+        ((ClassDef("road", "#ff0000"), ClassDef(" Background ", "#000000")), 1),
+        ((ClassDef("unburned", "#000000"), ClassDef("burned", "#ff0000")), 0),
+        ((ClassDef("elsewhere", "#000000"), ClassDef("road", "#ff0000", ("highway=*",))), 0),
+        ((ClassDef("urban", "#000000"), ClassDef("water", "#ff0000")), None),
+        ((ClassDef("urban", "#000000", ("a=*",)), ClassDef("water", "#ff0000", ("b=*",))), None),
+        ((ClassDef("urban", "#000000"), ClassDef("water", "#ff0000", ("b=*",)), ClassDef("x", "#0000ff")), None),
+    ],
+)
+def test_the_rest_of_the_ground_is_a_class_by_name_or_the_one_no_rule_draws(
+    classes: tuple[ClassDef, ...], expected: int | None
+) -> None:
+    assert ClassSchema(classes).rest == expected

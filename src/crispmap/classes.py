@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from crispmap.errors import SchemaError, number_of
 from crispmap.types import IGNORE
 
+_NOTHING_MAPPED = ("background", "unburned")  # names of classes that stand for the rest
 ROAD_WIDTH_M = 7.0  # total road width where nothing better is known (Maggiori et al. 2016, following Mnih 2013)
 
 _TERM = re.compile(r"^\s*([^=!&|\s]+)\s*(!?=)\s*([^=!&]+?)\s*$")
@@ -189,6 +190,19 @@ class ClassSchema:
     def names(self) -> tuple[str, ...]:
         """Class names in order of id."""
         return tuple(one.name for one in self.classes)
+
+    @property
+    def rest(self) -> int | None:
+        """The id of the class that stands for the rest of the ground, over which a map shows what lies below it.
+
+        It is the one called background; else the first, where rules draw all others and none draws it. None where every
+        class is something to look at, as in land cover.
+        """
+        for index, one in enumerate(self.classes):
+            if one.name.strip().lower() in _NOTHING_MAPPED:
+                return index
+        first, *others = self.classes
+        return 0 if not first.osm and all(one.osm for one in others) else None
 
     def id_of(self, name: str) -> int:
         """Return the id of the class with this name.

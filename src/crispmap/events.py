@@ -11,7 +11,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class FilesUnderWay:
+    """Rasters that are written block by block on one grid, and where finished blocks lie until all are there."""
+
+    files: tuple[Path, ...]
+    classes: tuple[str | None, ...]  # of each file the class schema as JSON; None where it is no class map
+    folder: Path  # of the finished blocks: a folder ``r<row>_c<col>`` for each, with a file ``<number>.tif`` a raster
+    block_px: int
+    shape: tuple[int, int]  # (height, width) in pixels
+    transform: tuple[float, ...]  # the six numbers of an affine transform, in the CRS of the scene
 
 
 class Listener:
@@ -31,11 +45,57 @@ class Listener:
         The first call may hold what an earlier run had done: rates count from there.
         """
 
+    def measured(self, at: int, **figures: float) -> None:
+        """Take in what was measured when ``at`` units were done, such as loss and validation scores of a training.
+
+        A task that is resumed tells first what an earlier run had measured.
+        """
+
+    def writing(self, files: FilesUnderWay) -> None:
+        """Take in that files are being written, inside a task, until it is finished or others are."""
+
     def note(self, text: str) -> None:
         """Take in what is going on: inside a task until it advances, or between tasks."""
 
     def finished(self, summary: str | None) -> None:
         """End the task; ``summary`` is what it came to, or empty, and None where it failed."""
+
+
+class Listeners(Listener):
+    """Several listeners that follow the same tasks."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._all = listeners
+
+    def started(self, title: str, total: int, unit: str) -> None:
+        """Begin a task; see ``Listener``."""
+        for one in self._all:
+            one.started(title, total, unit)
+
+    def advanced(self, done: int, **figures: float) -> None:
+        """Take in what is done; see ``Listener``."""
+        for one in self._all:
+            one.advanced(done, **figures)
+
+    def measured(self, at: int, **figures: float) -> None:
+        """Take in what was measured; see ``Listener``."""
+        for one in self._all:
+            one.measured(at, **figures)
+
+    def writing(self, files: FilesUnderWay) -> None:
+        """Take in what is being written; see ``Listener``."""
+        for one in self._all:
+            one.writing(files)
+
+    def note(self, text: str) -> None:
+        """Take in what is going on; see ``Listener``."""
+        for one in self._all:
+            one.note(text)
+
+    def finished(self, summary: str | None) -> None:
+        """End the task; see ``Listener``."""
+        for one in self._all:
+            one.finished(summary)
 
 
 class Progress:
@@ -57,6 +117,16 @@ class Progress:
             self.done = min(self.done + max(units, 0), self._total)
             self._listener.advanced(self.done, **figures)
 
+    def measure(self, at: int, **figures: float) -> None:
+        """Report what was measured when so many units were done."""
+        with self._lock:
+            self._listener.measured(at, **figures)
+
+    def write(self, files: FilesUnderWay) -> None:
+        """Report that files are being written."""
+        with self._lock:
+            self._listener.writing(files)
+
     def note(self, text: str) -> None:
         """Report what is going on until more is done."""
         with self._lock:
@@ -75,6 +145,10 @@ class _Part(Progress):
         before = self.done
         super().advance(units)
         self._whole.advance(self.done - before, **figures)
+
+    def write(self, files: FilesUnderWay) -> None:
+        """Report that files are being written."""
+        self._whole.write(files)
 
     def note(self, text: str) -> None:
         """Report what is going on until more is done."""

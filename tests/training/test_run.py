@@ -108,6 +108,21 @@ class TestResume:
         assert parts.best_score == whole.best_score
         assert parts.steps == whole.steps == 50
 
+    def test_listeners_learn_what_was_measured_before_an_interruption_too(self, tmp_path):
+        whole, parts = Recorder(), Recorder()
+        run(tiny.coarse_task(), tmp_path / "whole", events=whole)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny.coarse_task(), tmp_path / "parts", events=stop_at(30))
+        run(tiny.coarse_task(), tmp_path / "parts", resume=True, events=parts)
+
+        def without_time(recorder):
+            return [(at, {**figures, "seconds": 0}) for at, figures in recorder.last.measured]
+
+        assert without_time(parts) == without_time(whole)
+        assert {"loss", "val_mean_iou"} <= {name for _, figures in whole.last.measured for name in figures}
+        history = (tmp_path / "whole" / "history.csv").read_text().splitlines()
+        assert len(whole.last.measured) == len(history) - 1
+
     def test_stopped_in_the_midst_of_its_schedule_it_has_the_weights_of_that_step(self, tmp_path):
         task, kept = tiny.coarse_task(), {}
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import rasterio.features
+from pyproj import CRS
+from rasterio.transform import from_origin
 from rasters_to_view import write
+from shapely.affinity import translate
+from shapely.geometry import shape
 
 from crispmap.errors import ProjectError
-from crispmap.geo.grid import Block
+from crispmap.geo.grid import Block, Grid
+from crispmap.labels.align.files import align_file
 from crispmap.project.file import load_project
-from crispmap.raster.spec import CLASSES_TAG, SCORES_TAG
+from crispmap.raster.block_store import BlockStore
+from crispmap.raster.spec import CLASSES_TAG, SCORES_TAG, class_map_spec
+from crispmap.viewer.growing import GrowingMaps
+from crispmap.viewer.moves import arrows_of
+from crispmap.viewer.project_view import UnderWay, view_of_project
 from crispmap.viewer.run import ViewOptions, assemble
 from small_project import PROJECT, make_project
 
@@ -72,3 +83,62 @@ def test_labels_that_are_gone_are_named_in_a_note(tmp_path: Path) -> None:
     view = assemble([folder])
     assert "labels" not in [one.name for one in view.layers]
     assert any(note.startswith("The labels cannot be shown") for note in view.notes)
+
+
+def misplaced(folder: Path) -> Path:
+    """Write the buildings of a project's reference as outlines that lie elsewhere."""
+    with rasterio.open(folder / "precise.tif") as precise:
+        ids, place = precise.read(1), precise.transform
+    found = [shape(one) for one, value in rasterio.features.shapes(ids, ids == 1, transform=place) if value == 1]
+    moved = [translate(one, 3.0, -2.0) for one in found]
+    columns = {"class_name": ["building"] * len(moved)}
+    gpd.GeoDataFrame(columns, geometry=moved, crs="EPSG:32631").to_file(folder / "outlines.gpkg", driver="GPKG")
+    return folder / "outlines.gpkg"
+
+
+def test_labels_that_the_project_aligns_are_shown_before_and_after_with_arrows(tmp_path: Path) -> None:
+    make_project(tmp_path, PROJECT.replace("imprecise.tif", "outlines.gpkg, align: true"))
+    outlines = misplaced(tmp_path)
+    view = assemble([tmp_path])
+    names = [one.name for one in view.layers]
+    assert names[-2:] == ["labels before alignment", "labels"]
+    assert view.arrows
+    # Those of the verb, which writes what it moved into a file.
+    align_file(outlines, tmp_path / "scene.tif", tmp_path / "aligned.gpkg")
+    expected = arrows_of(tmp_path / "aligned.gpkg", view.pyramid.grid)
+    assert len(view.arrows) == len(expected)
+    for one, other in zip(view.arrows, expected, strict=True):
+        assert (*one.start, *one.stop, one.confidence) == pytest.approx((*other.start, *other.stop, other.confidence))
+    whole = Block(0, 0, 160, 160)
+    before, after = (view.layers[names.index(one)].source.read(0, whole)[0][0] for one in names[-2:])
+    with rasterio.open(tmp_path / "precise.tif") as precise:
+        buildings = precise.read(1) == 1
+    assert ((after == 1) & buildings).sum() > ((before == 1) & buildings).sum()
+    view.close()
+
+
+def test_while_a_run_aligns_labels_the_view_leaves_that_to_it(tmp_path: Path) -> None:
+    make_project(tmp_path, PROJECT.replace("imprecise.tif", "outlines.gpkg, align: true"))
+    misplaced(tmp_path)
+    view = view_of_project(tmp_path, under_way=UnderWay())
+    assert [one.name for one in view.layers] == ["image", "reference"]
+    assert not view.arrows
+    assert any("aligned" in one for one in view.notes)
+    view.close()
+
+
+def test_a_map_under_way_stands_for_its_file(tmp_path: Path) -> None:
+    project = load_project(made(tmp_path))
+    grid = Grid(CRS.from_epsg(32631), from_origin(5e5, 5e6, 1.0, 1.0), (160, 160))
+    paths = project.output_folder / "coarse.tif", project.output_folder / "refined.tif"
+    specs = [class_map_spec(one, grid, project.schema, {}) for one in paths]
+    with BlockStore.open(specs, identity={}, block_px=64, force=True) as store:
+        store.write(Block(0, 0, 64, 64), [np.full((64, 64), 2, np.uint8)] * 2)
+        view = view_of_project(tmp_path, under_way=UnderWay(GrowingMaps(store.under_way)))
+        maps = {one.name: one for one in view.layers if one.growth is not None}
+        assert set(maps) == {"coarse map", "refined map"}
+        ids, valid = maps["coarse map"].source.read(0, Block(0, 0, 160, 160))
+        assert (ids[0, :64, :64] == 2).all()
+        assert valid.sum() == 64 * 64
+        view.close()
+        store.discard()

@@ -10,7 +10,7 @@ from rasters_to_view import SCHEMA, class_map, some_ids, some_image, write
 
 from crispmap.errors import InputError, OutputError
 from crispmap.viewer import export
-from crispmap.viewer.answers import PAGE_FILES
+from crispmap.viewer.answer import PAGE_FILES
 from crispmap.viewer.export import export_view
 from crispmap.viewer.run import ViewOptions, assemble
 from crispmap.viewer.view import View

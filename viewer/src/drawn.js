@@ -1,7 +1,8 @@
-// What is drawn over the layers: outlines of areas, and arrows of objects that were moved.
+// What is drawn over the layers: outlines of areas, arrows of objects that were moved, what a run has not finished.
 import Feature from "ol/Feature.js";
 import LineString from "ol/geom/LineString.js";
 import MultiPolygon from "ol/geom/MultiPolygon.js";
+import Polygon from "ol/geom/Polygon.js";
 import Point from "ol/geom/Point.js";
 import Style from "ol/style/Style.js";
 import Stroke from "ol/style/Stroke.js";
@@ -32,4 +33,28 @@ export function arrows(map, view) {
       image: new RegularShape({ points: 3, radius: 6, rotation: feature.get("angle"), fill: new Fill({ color }), stroke: new Stroke({ color: "#000a", width: 1 }) }),
     })];
   });
+}
+
+const MOST_BLOCKS = 4000; // more are drawn slowly
+
+// A veil over the blocks of a map that are not finished yet.
+export function unfinished(map) {
+  const source = map.vectors([]), known = new Map();
+  map.over(source, new Style({ fill: new Fill({ color: "#0007" }) }));
+  const box = ({ sx, sy, side }, i, j, { width, height }) => {
+    const [x0, x1, y0, y1] = [j * side * sx, Math.min(width, (j + 1) * side * sx), i * side * sy, Math.min(height, (i + 1) * side * sy)];
+    return new Feature(new Polygon([[[x0, -y0], [x1, -y0], [x1, -y1], [x0, -y1], [x0, -y0]]]));
+  };
+  const draw = (blocks, [rows, cols], found, view) => {
+    if (rows * cols > MOST_BLOCKS) return;
+    if (!known.size) {
+      for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) known.set(`${i} ${j}`, box(blocks, i, j, view));
+      source.addFeatures([...known.values()]);
+    }
+    for (const [i, j] of found) {
+      const feature = known.get(`${i} ${j}`);
+      if (feature && source.hasFeature(feature)) source.removeFeature(feature);
+    }
+  };
+  return { draw, clear: () => source.clear() };
 }

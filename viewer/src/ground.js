@@ -19,11 +19,14 @@ export class Ground {
     return [((lon + 540) % 360) - 180, lat];
   }
 
+  // The same outside of the view too, where the nearest nodes tell how it goes on.
+  lonlatBeyond(col, row) { return this.between(this.lonlats, col, row, true); }
+
   // Between the four nodes about a place, linearly.
-  between(values, col, row) {
-    const last = this.side - 1;
-    const x = clamp((col / this.view.width) * last, 0, last), y = clamp((row / this.view.height) * last, 0, last);
-    const left = Math.min(Math.floor(x), last - 1), top = Math.min(Math.floor(y), last - 1);
+  between(values, col, row, beyond = false) {
+    const last = this.side - 1, within = (value) => (beyond ? value : clamp(value, 0, last));
+    const x = within((col / this.view.width) * last), y = within((row / this.view.height) * last);
+    const left = clamp(Math.floor(x), 0, last - 1), top = clamp(Math.floor(y), 0, last - 1);
     const right = x - left, down = y - top;
     const at = (i, j) => values[j * this.side + i];
     return [0, 1].map((axis) =>

@@ -8,42 +8,60 @@ import { Here } from "./here.js";
 import { Measure } from "./measure.js";
 import { Worst } from "./worst.js";
 import { ROLES, outlines, arrows } from "./drawn.js";
+import { hiddenByDefault, withShown } from "./classes.js";
+import { baseMap } from "./base.js";
+import { Live } from "./live.js";
 import * as link from "./link.js";
 
 const THUMB_PX = 44;
 const ALIVE_EVERY_MS = 15000;
 
 class Page {
-  constructor(view) {
+  constructor(view, live) {
     this.view = view;
+    this.live = live;
     this.ground = new Ground(view);
     const suffix = { image: "webp" };
     this.tileUrl = view.static
       ? (layer, level, x, y) => `tiles/${layer.id}/${level}/${x}/${y}.${suffix[layer.kind] || "png"}`
-      : (layer, level, x, y) => `tiles/${layer.id}/${layer.stamp}/${level}/${x}/${y}`;
+      : (layer, level, x, y) => `tiles/${layer.id}/${this.stampIn(layer, level, x, y)}/${level}/${x}/${y}`;
     this.state = { ...this.defaults(), ...link.read(view) };
-    this.map = new ViewMap(view, byId("map"), this.tileUrl, (layer) => this.tileFailed(layer));
+    this.map = new ViewMap(view, byId("map"), this.tileUrl, (layer) => this.tileFailed(layer), this.ground.size(view.width / 2, view.height / 2)[0]);
     this.map.swipeAt = () => this.swipeShare();
     this.counts = new Counts(view, this.tileUrl);
-    this.legend = new Legend(byId("legend"), this.counts, this.ground);
+    this.legend = new Legend(byId("legend"), this.counts, this.ground, (...tick) => this.set({ hidden: withShown(this.state.hidden, ...tick) }));
     this.here = new Here(byId("here"), view, this.ground, this.counts);
+    if (view.base_map && this.ground.lonlats) baseMap(this.map, this.ground, view.base_map);
     this.drawOver();
     this.measure = new Measure(this.map, this.ground, byId("measured"));
     this.worst = new Worst(this);
     this.fill();
     this.listen();
     if (this.state.at) this.goTo(this.state.at);
+    if (live) live.attach(this);
     this.apply();
+  }
+
+  // What tells one state of a tile from another; of a run that is followed, its views too.
+  stampIn(layer, level, x, y) {
+    if (!this.view.live) return layer.stamp;
+    return layer.growing ? this.live.version(level, x, y) : `${layer.stamp}-${this.view.live.toString(16)}`;
+  }
+
+  // The run has something else to show: keep the place, and the layers where a person has chosen them.
+  newView() {
+    if (!this.chosen) history.replaceState(null, "", link.placeAlone());
+    location.reload();
   }
 
   // Two maps side by side where there are two, over the image.
   defaults() {
     const of = (kind) => this.view.layers.filter((one) => one.kind === kind);
-    const maps = of("classes").filter((one) => !/^(labels|reference)$|\(reference\)$/.test(one.name) && !this.view.steps.includes(one.id));
+    const maps = of("classes").filter((one) => !/^(labels|reference)$|^labels before|\(reference\)$/.test(one.name) && !this.view.steps.includes(one.id));
     const shown = maps.length ? maps : [...of("classes"), ...of("amount")];
     const below = of("image")[0] || null, right = shown[shown.length - 1] || of("image")[1] || null;
     const left = shown.length > 1 ? shown[0] : below ? null : right;
-    return { below, left, right, opacity: 0.65, swipe: 0.5 };
+    return { below, left, right, opacity: 0.65, swipe: 0.5, hidden: hiddenByDefault(this.view) };
   }
 
   drawOver() {
@@ -59,7 +77,7 @@ class Page {
   }
 
   fill() {
-    document.title = `${this.view.title} – crispmap view`;
+    if (!this.live) document.title = `${this.view.title} – crispmap view`;
     byId("title").textContent = this.view.title;
     for (const side of ["left", "right", "below"]) {
       const options = this.view.layers.map((one) => make("option", { value: one.id }, one.name));
@@ -101,6 +119,7 @@ class Page {
   layer(id) { return this.view.layers.find((one) => one.id === id) || null; }
 
   set(changes, all = true) {
+    if ("left" in changes || "right" in changes || "below" in changes) this.chosen = true;
     Object.assign(this.state, changes);
     if (all) this.apply();
     else this.drawSwipe();
@@ -108,6 +127,7 @@ class Page {
   }
 
   apply() {
+    this.map.hidden = this.state.hidden;
     for (const side of ["below", "left", "right"]) {
       this.map.show(side, this.state[side], side === "below" ? 1 : this.state.opacity);
       byId(side).value = this.state[side] ? this.state[side].id : "";
@@ -151,7 +171,7 @@ class Page {
   showLegend() {
     const shown = [...new Set([this.state.right, this.state.left])].filter((one) => one && one.kind !== "image");
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => this.legend.show(shown, this.map.inView()), 120);
+    this.waiting = setTimeout(() => this.legend.show(shown, this.map.inView(), this.state.hidden), 120);
   }
 
   keepLink() {
@@ -235,7 +255,7 @@ class Page {
       let changed = false;
       for (const layer of this.view.layers) {
         const stamp = stamps[layer.id];
-        if (stamp && stamp !== layer.stamp) {
+        if (stamp && stamp !== layer.stamp && !layer.growing) {
           layer.stamp = stamp;
           changed = true;
         }
@@ -256,10 +276,23 @@ class Page {
   }
 }
 
-async function start() {
+async function viewFacts() {
   const answer = await fetch("view.json");
   if (!answer.ok) throw new Error(`view.json: ${answer.status}`);
-  const page = new Page(await answer.json());
+  return answer.json();
+}
+
+// Of a run that is followed, the map takes some seconds longer than the rest.
+async function start() {
+  let view = await viewFacts();
+  const live = typeof view.live === "number" ? new Live() : null;
+  while (view.preparing) {
+    byId("status").textContent = "The map is being prepared …";
+    await new Promise((done) => setTimeout(done, 500));
+    view = await viewFacts();
+  }
+  byId("status").textContent = "";
+  const page = new Page(view, live);
   page.stayAlive();
   window.crispmap = page;
 }

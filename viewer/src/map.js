@@ -6,24 +6,30 @@ import VectorLayer from "ol/layer/Vector.js";
 import VectorSource from "ol/source/Vector.js";
 import TileImage from "ol/source/TileImage.js";
 import TileGrid from "ol/tilegrid/TileGrid.js";
+import TileState from "ol/TileState.js";
 import Projection from "ol/proj/Projection.js";
 import Zoom from "ol/control/Zoom.js";
 import { defaults } from "ol/interaction/defaults.js";
 import { getRenderPixel } from "ol/render.js";
+import { hiddenColours, without } from "./classes.js";
 
 const DEEPEST = 5; // a pixel may become 2^5 of the screen's
 
 export class ViewMap {
-  constructor(view, element, tileUrl, failed) {
+  // ``metres`` is the side of a pixel.
+  constructor(view, element, tileUrl, failed, metres) {
     this.view = view;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.extent = [0, -view.height, view.width, 0];
-    const projection = new Projection({ code: "pixels", units: "pixels", extent: this.extent });
+    const projection = new Projection({
+      code: "pixels", units: "pixels", extent: outside(this.extent, 2), metersPerUnit: metres, getPointResolution: (resolution) => resolution,
+    });
     const resolutions = Array.from({ length: view.levels }, (_, z) => 2 ** (view.levels - 1 - z));
     this.grid = new TileGrid({ extent: this.extent, origin: [0, 0], resolutions, tileSize: view.tile });
     this.sources = new Map();
     this.tileUrl = tileUrl;
     this.failed = failed;
+    this.hidden = new Set();
     this.projection = projection;
     this.swipeAt = () => 0.5;
     this.below = this.tiles();
@@ -71,21 +77,38 @@ export class ViewMap {
     target.setOpacity(layer && layer.kind !== "image" ? opacity : 1);
   }
 
+  // Another key makes the map ask for tiles anew; those of the last one stay until the new ones are there.
   source(layer) {
-    const key = `${layer.id} ${layer.stamp}`;
-    if (!this.sources.has(key)) {
-      const source = new TileImage({
-        projection: this.projection, tileGrid: this.grid, wrapX: false, transition: 0,
-        interpolate: layer.kind === "image", cacheSize: 512,
-        tileUrlFunction: ([z, x, y]) => {
-          const level = this.view.levels - 1 - z;
-          return layer.coarsest !== null && level > layer.coarsest ? undefined : this.tileUrl(layer, level, x, y);
-        },
-      });
-      source.on("tileloaderror", (event) => this.failed(layer, event.tile.src_ || event.tile.key));
-      this.sources.set(key, source);
+    if (!this.sources.has(layer.id)) this.sources.set(layer.id, { source: this.newSource(layer), key: null });
+    const known = this.sources.get(layer.id), key = this.keyOf(layer);
+    if (known.key !== key) known.source.setKey(known.key = key);
+    return known.source;
+  }
+
+  keyOf(layer) { return [layer.stamp, ...(hasClasses(layer) ? hiddenColours(this.hidden, layer) : [])].join(" "); }
+
+  newSource(layer) {
+    const source = new TileImage({
+      projection: this.projection, tileGrid: this.grid, wrapX: false, transition: 0,
+      interpolate: layer.kind === "image", cacheSize: 512,
+      tileUrlFunction: ([z, x, y]) => {
+        const level = this.view.levels - 1 - z;
+        return layer.coarsest !== null && level > layer.coarsest ? undefined : this.tileUrl(layer, level, x, y);
+      },
+      ...(hasClasses(layer) ? { tileLoadFunction: (tile, url) => this.loadClasses(layer, tile, url) } : {}),
+    });
+    source.on("tileloaderror", () => this.failed(layer));
+    return source;
+  }
+
+  async loadClasses(layer, tile, url) {
+    try {
+      const answer = await fetch(url);
+      if (!answer.ok) throw new Error(String(answer.status));
+      tile.setImage(without(await createImageBitmap(await answer.blob()), hiddenColours(this.hidden, layer)));
+    } catch {
+      tile.setState(TileState.ERROR);
     }
-    return this.sources.get(key);
   }
 
   over(source, style) {
@@ -116,6 +139,8 @@ export class ViewMap {
     return { level: this.view.levels - 1 - z, resolution, ...box };
   }
 }
+
+const hasClasses = (layer) => layer.kind === "classes" || layer.kind === "errors";
 
 function outside([x0, y0, x1, y1], share) {
   const side = share * Math.max(x1 - x0, y1 - y0);

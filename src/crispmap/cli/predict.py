@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from crispmap.cli.console import notify
+from crispmap.cli.live import ViewFlags, shown_live
 from crispmap.cli.options import OutputFlags, PredictFlags, SceneFlags, grouped, is_project, notify_results, quoted
-from crispmap.cli.progress import shown_progress
 from crispmap.errors import InputError
 
 
@@ -45,6 +45,7 @@ def predict(
     written: OutputFlags,
     read: SceneFlags,
     how: PredictFlags,
+    page: ViewFlags,
 ) -> None:
     """Map a project's scene with its trained models, or any scenes with model files.
 
@@ -57,10 +58,11 @@ def predict(
         project = _checked_project(targets, vars(models) | vars(written) | vars(read) | {"scores_as": None})
         from crispmap.project.run import predict_project
 
-        results = predict_project(project, options=how.options(), events=shown_progress())
-        notify_results(results, since=begun)
-        if len(results[0].paths) > 2:  # without a reference there is no refined map, and nothing to score against
-            notify(f"Next: crispmap evaluate {quoted(project)}")
+        with shown_live(page, "predict", project=str(project)) as events:
+            results = predict_project(project, options=how.options(), events=events)
+            notify_results(results, since=begun)
+            if len(results[0].paths) > 2:  # without a reference there is no refined map, and nothing to score against
+                notify(f"Next: crispmap evaluate {quoted(project)}")
         return
     if models.out is None:
         expected = "--out with the path of the class map"
@@ -69,11 +71,12 @@ def predict(
     from crispmap.inference.predict import predict_scenes
     from crispmap.raster.resolve import resolve_scenes
 
-    results = predict_scenes(
-        resolve_scenes(targets, **choices), model=models.model, refiner=models.refiner,
-        outputs=written.outputs(models.out, models.coarse_scores), options=how.options(), events=shown_progress(),
-    )  # fmt: skip
-    notify_results(results, since=begun)
+    with shown_live(page, "predict", scenes=targets, choices=choices) as events:
+        results = predict_scenes(
+            resolve_scenes(targets, **choices), model=models.model, refiner=models.refiner,
+            outputs=written.outputs(models.out, models.coarse_scores), options=how.options(), events=events,
+        )  # fmt: skip
+        notify_results(results, since=begun)
 
 
 def _checked_project(targets: list[str], options: dict[str, object]) -> Path:

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from crispmap.cli.live import ViewFlags, shown_live
 from crispmap.cli.options import OutputFlags, PredictFlags, SceneFlags, grouped, notify_results
-from crispmap.cli.progress import shown_progress
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def refine(
     written: OutputFlags,
     read: SceneFlags,
     how: PredictFlags,
+    page: ViewFlags,
 ) -> None:
     """Sharpen the coarse scores of any tool with a trained refiner, or with the one in this package.
 
@@ -51,8 +52,9 @@ def refine(
     from crispmap.raster.resolve import resolve_scenes
 
     begun = time.perf_counter()
-    result = refine_scene(
-        GivenScores(raster, given.kind, given.full_scale), resolve_scenes([given.scene], **choices),
-        refiner=given.refiner, outputs=written.outputs(given.out), options=how.options(), events=shown_progress(),
-    )  # fmt: skip
-    notify_results([result], since=begun)
+    with shown_live(page, "refine", scenes=[given.scene], choices=choices) as events:
+        result = refine_scene(
+            GivenScores(raster, given.kind, given.full_scale), resolve_scenes([given.scene], **choices),
+            refiner=given.refiner, outputs=written.outputs(given.out), options=how.options(), events=events,
+        )  # fmt: skip
+        notify_results([result], since=begun)

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from crispmap.cli.console import notify
+from crispmap.cli.live import ViewFlags, shown_live
 from crispmap.cli.options import ForceOption, ProjectArgument, TrainerFlags, grouped, notify_written, quoted
-from crispmap.cli.progress import shown_progress
 
 
 @grouped
@@ -33,6 +33,7 @@ def train(  # noqa: PLR0913 - its options
     force: ForceOption = False,
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs share a training.")] = 1,
     trainer: TrainerFlags,
+    page: ViewFlags,
 ) -> None:
     """Train the coarse network on a project's labels, then fine-tune it, or train the refiner, on its precise area.
 
@@ -41,10 +42,11 @@ def train(  # noqa: PLR0913 - its options
     from crispmap.project.run import train_project
 
     begun = time.perf_counter()
-    written = train_project(
-        project, stage=stage, start=start, precision=precision, resume=resume, force=force,
-        trainer=trainer.options(devices), events=shown_progress(),
-    )  # fmt: skip
-    notify_written(written, since=begun)
-    if stage is None:
-        notify(f"Next: crispmap predict {quoted(project)}")
+    with shown_live(page, "train", project=str(project)) as events:
+        written = train_project(
+            project, stage=stage, start=start, precision=precision, resume=resume, force=force,
+            trainer=trainer.options(devices), events=events,
+        )  # fmt: skip
+        notify_written(written, since=begun)
+        if stage is None:
+            notify(f"Next: crispmap predict {quoted(project)}")

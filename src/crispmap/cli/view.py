@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crispmap.cli.console import notify, print_line
 from crispmap.cli.options import ForceOption, notify_written, parse_bands
 from crispmap.cli.progress import shown_progress
+from crispmap.errors import InputError
+
+if TYPE_CHECKING:
+    from crispmap.viewer.base_map import BaseMap
+
+
+def chosen_base_map(osm: bool, url: str | None, credit: str | None) -> BaseMap | None:
+    """Return the base map that is asked for; None where none is."""
+    if not osm and url is None:
+        if credit is not None:
+            raise InputError("--base-map-credit is given without a base map.", expected="--base-map-url",
+                             remedy="Add it, or leave out the words.")  # fmt: skip
+        return None
+    from crispmap.viewer.base_map import OPENSTREETMAP, BaseMap
+
+    return BaseMap(url or OPENSTREETMAP, credit)
 
 
 def view(  # noqa: PLR0913 - its options
@@ -32,6 +48,17 @@ def view(  # noqa: PLR0913 - its options
     bands: Annotated[
         str | None, typer.Option(metavar="NUMBERS", help="The bands of images to show, such as 4,3,2 or 8.")
     ] = None,
+    base_map: Annotated[
+        bool,
+        typer.Option("--base-map", help="Show OpenStreetMap around the scene, from its server: the page asks it."),
+    ] = False,
+    base_map_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Another base map: the address of its tiles, with {z}, {x} and {y} in it."),
+    ] = None,
+    base_map_credit: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The words that the maker of that base map asks to show.")
+    ] = None,
     export: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Write a folder that any web server shows in the same way, and end."),
@@ -49,7 +76,9 @@ def view(  # noqa: PLR0913 - its options
     """
     from crispmap.viewer.run import ViewOptions, assemble, show
 
-    options = ViewOptions(scene, parse_bands(bands) or (), reference)
+    options = ViewOptions(
+        scene, parse_bands(bands) or (), reference, chosen_base_map(base_map, base_map_url, base_map_credit)
+    )
     found = assemble(targets or [Path("project.yaml")], options)
     if export is not None:
         from crispmap.viewer.export import export_view

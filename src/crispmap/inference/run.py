@@ -151,6 +151,7 @@ def _made(run: _Run, events: Events) -> MapResult:
     blocks = list(visit_blocks(run.work.grid.shape, run.store.block_px))
     finished, seams = list(run.store.finished), None
     with progress(events, "map", _pixels(run, blocks), done=_pixels(run, finished)) as running:
+        running.write(run.store.under_way)
         opened = run.opened
         if opened.job.engine.threads < available_cores():
             running.note(f"Computing on {number_of(opened.job.engine.threads, 'core')}, as memory allows")

@@ -23,6 +23,7 @@ from crispmap.geo.grid import Grid
 from crispmap.inference.align import scores_on_scene
 from crispmap.inference.coarse import gsd_ratio
 from crispmap.labels.align.features import aligned_features
+from crispmap.labels.align.files import COLUMNS
 from crispmap.labels.align.objects import AlignRules
 from crispmap.labels.coded import CodedMask
 from crispmap.labels.kept import KeptVectors
@@ -99,14 +100,25 @@ class SceneInputs:
         scores = None if self.given_scores is None else scores_on_scene(self.given_scores, image)
         return [Piece(self.scene.name, image, area, self._readers[key], scores) for area in areas]
 
-    def labels(self, grid: Grid) -> LabelReader:
-        """Return the imprecise labels on a grid, with the noise the project simulates, aligned if it says so."""
+    @property
+    def aligns_labels(self) -> bool:
+        """Whether the project has the imprecise labels set right object by object."""
+        return self.scene.labels is not None and self.scene.labels.align is not None
+
+    def labels(self, grid: Grid, *, as_given: bool = False) -> LabelReader:
+        """Return the imprecise labels on a grid, with the noise the project simulates, aligned if it says so.
+
+        Args:
+            as_given: Whether to leave them where they are, whatever the project says.
+        """
         section = self.scene.labels
-        if section is None or (section.noise is None and section.align is None):
+        aligned = self.aligns_labels and not as_given
+        if section is None or (section.noise is None and not aligned):
             return self._opened(section, "labels", grid)
         # A width that is part of the noise is in the features already.
         width = section.road_width_m if section.noise is None or section.noise.road_width_m is None else None
-        return VectorLabels(self._features, grid, self._project.schema, road_width_m=width)
+        features = self.moved.drop(columns=[*COLUMNS]) if aligned else self._features
+        return VectorLabels(features, grid, self._project.schema, road_width_m=width)
 
     def reference(self, grid: Grid) -> LabelReader:
         """Return the precise labels on a grid."""
@@ -131,7 +143,7 @@ class SceneInputs:
 
     @cached_property
     def _features(self) -> GeoDataFrame:
-        """The features of the labels, with noise, aligned, as the project says."""
+        """The features of the labels, with noise as the project says."""
         section = self.scene.labels
         if section is None or not is_vector_file(section.path):
             given = "nothing" if section is None else f"{section.path}, a raster"
@@ -144,9 +156,16 @@ class SceneInputs:
         features = self._vectors.read(section.path, schema, grid=self.image.grid, options=options)
         if section.noise is not None:
             features = simulate_noise(features, LabelNoise(**dict(section.noise)), seed=self._project.seed)
-        if section.align is not None:
-            features, became = aligned_features(features, self.image, AlignRules(**dict(section.align)))
-            self._events.note(f"{section.path.name}: {became.text}")
+        return features
+
+    @cached_property
+    def moved(self) -> GeoDataFrame:
+        """The features of labels that are aligned, with what became of each in the columns of ``COLUMNS``."""
+        section = self.scene.labels
+        if section is None or section.align is None:
+            raise ValueError("the labels are not aligned")
+        features, became = aligned_features(self._features, self.image, AlignRules(**dict(section.align)))
+        self._events.note(f"{section.path.name}: {became.text}")
         return features
 
     def _opened(self, section: LabelSection | ReferenceSection | None, key: str, grid: Grid) -> LabelReader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import zlib
@@ -30,6 +31,7 @@ from crispmap.raster.targets import sync_folder
 _RECORD = "block.json"
 _READ_BYTES = 2**20
 _TILE_PX = 256
+_NAME = re.compile(r"r(\d{1,9})_c(\d{1,9})", re.ASCII)
 _STORED: TypeAdapter[list[tuple[int, int] | None]] = TypeAdapter(list[tuple[int, int] | None])
 
 
@@ -53,6 +55,12 @@ def block_name(block: Block) -> str:
 def file_name(raster: int) -> str:
     """Return the name of the file of a raster, counted from 0, in a block's folder."""
     return f"{raster}.tif"
+
+
+def block_corner(name: str) -> tuple[int, int] | None:
+    """Return the (row, col) of the corner of a finished block by the name of its folder; None for other names."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def write_block(

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike
 from rasterio.errors import RasterioError
 
 from crispmap.errors import CrispmapWarning, OutputError
+from crispmap.events import FilesUnderWay
 from crispmap.files.atomic import file_lock
 from crispmap.geo.grid import Block
 from crispmap.raster import assembly, journal
@@ -232,6 +233,16 @@ class BlockStore:
     def finished(self) -> Set[Block]:
         """The durable blocks: all, if an earlier run only had files left to move. The view grows with every write."""
         return self._stored.keys()
+
+    @property
+    def under_way(self) -> FilesUnderWay:
+        """What is written, and where, for those who look at blocks before the files are there."""
+        grid = self._specs[0].grid
+        return FilesUnderWay(
+            tuple(spec.path.absolute() for spec in self._specs),
+            tuple(None if spec.schema is None else spec.schema.to_json() for spec in self._specs),
+            (self._folder / _BLOCKS).absolute(), self.block_px, grid.shape, tuple(grid.transform[:6]),
+        )  # fmt: skip
 
     @property
     def has_pixels(self) -> bool:

@@ -30,6 +30,8 @@ class TrainingRecord:
         self._fabric, self._settings, self._running = fabric, settings, running
         self._losses: Tensor | None = None
         self._loss_count = 0
+        for row in self.history:
+            self._report(row)
         if state is not None and state.loss_count:
             self._losses, self._loss_count = torch.tensor(state.loss_sum, device=fabric.device), state.loss_count
 
@@ -81,10 +83,16 @@ class TrainingRecord:
                 raise _diverged(step, self._settings)
         figures |= {name: value for name, value in scores.items() if not math.isnan(value)}
         self.history.append({"step": step, "seconds": self._seconds(), **figures})
+        self._report(self.history[-1])
         self._fabric.log_dict(figures, step)
         if self._fabric.is_global_zero and "loss" in figures:
             best = {} if self.best_score is None else {"mean_iou": self.best_score}
             self._running.advance(step - self._running.done, loss=figures["loss"], **best)
+
+    def _report(self, row: HistoryRow) -> None:
+        """Report a row of the history; of several processes one does."""
+        if self._fabric.is_global_zero:
+            self._running.measure(int(row["step"]), **{name: one for name, one in row.items() if name != "step"})
 
 
 def _diverged(step: int, settings: TrainingSettings) -> TrainingError:

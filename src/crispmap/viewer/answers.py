@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
+from collections.abc import Callable
 from typing import Any
 
 from crispmap.errors import CrispmapError
+from crispmap.viewer.answer import FAREWELL, NOT_FOUND, Answer, json_answer, page_answer
 from crispmap.viewer.errors_layer import worst_places
 from crispmap.viewer.layers import Layer
 from crispmap.viewer.points import facts_at
 from crispmap.viewer.tiles import TileCache, TilePlace
 from crispmap.viewer.view import View, facts_of
 
-PAGE_FILES: Mapping[str, str] = {
-    "index.html": "text/html; charset=utf-8",
-    "viewer.js": "text/javascript; charset=utf-8",
-    "viewer.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-    "licences.txt": "text/plain; charset=utf-8",
-}
-"""The files of the page and their media types."""
-
 _FOREVER = "private, max-age=31536000, immutable"
-_NEVER = "no-store"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer to a request."""
-
-    status: int
-    kind: str = "text/plain; charset=utf-8"  # its media type
-    content: bytes = b""
-    caching: str = _NEVER
-
-
-NOT_FOUND = Answer(404, content=b"There is nothing here.\n")
 
 
 class Answers:
@@ -58,26 +32,25 @@ class Answers:
         try:
             return self._looked_up(path)
         except CrispmapError as error:  # a file that is gone, or damaged: the page says which
-            return _json({"problem": str(error)}, status=410)
+            return json_answer({"problem": str(error)}, status=410)
 
     def _looked_up(self, path: str) -> Answer:
-        if path in ("", *PAGE_FILES):
-            name = path or "index.html"
-            return Answer(200, PAGE_FILES[name], page_file(name), "no-cache")
+        if (page := page_answer(path)) is not None:
+            return page
         for pattern, answer in _TABLE:
             if found := pattern.fullmatch(path):
                 return answer(self, *found.groups()) or NOT_FOUND
         return NOT_FOUND
 
     def _facts(self) -> Answer:
-        return _json(facts_of(self._view))
+        return json_answer(facts_of(self._view))
 
     def _farewell(self) -> Answer:
-        return Answer(204)
+        return FAREWELL
 
     def _point(self, col: str, row: str) -> Answer | None:
         facts = facts_at(self._view, int(col), int(row))
-        return None if facts is None else _json(facts)
+        return None if facts is None else json_answer(facts)
 
     def _stamps(self) -> Answer:
         """Return the state of each layer's files; null where one is gone."""
@@ -87,7 +60,7 @@ class Answers:
                 stamps[layer.id] = layer.stamp()
             except CrispmapError:
                 stamps[layer.id] = None
-        return _json(stamps)
+        return json_answer(stamps)
 
     def _tile(self, name: str, *place: str) -> Answer | None:
         layer = self._view.layer(name)
@@ -101,7 +74,7 @@ class Answers:
         key = layer.id, layer.stamp()
         with self._lock:  # two that ask at once need not both count
             if key not in self._worst:
-                self._worst[key] = _json(places_of(self._view, layer))
+                self._worst[key] = json_answer(places_of(self._view, layer))
             return self._worst[key]
 
 
@@ -123,13 +96,3 @@ def places_of(view: View, layer: Layer) -> list[dict[str, Any]]:
          "missed": one.missed, "false": one.false, "wrong": one.wrong}
         for one in worst_places(layer.source, view.pyramid)
     ]  # fmt: skip
-
-
-@cache
-def page_file(name: str) -> bytes:
-    """Return a file of the page."""
-    return (resources.files("crispmap.viewer") / "static" / name).read_bytes()
-
-
-def _json(value: Any, *, status: int = 200) -> Answer:
-    return Answer(status, "application/json", json.dumps(value, allow_nan=False).encode())

@@ -109,7 +109,7 @@ def add_errors(view: View, reference: Layer) -> None:
     """Add to a view, for each of its class maps with the classes of a reference, where it differs from that."""
     names = [one.name for one in reference.classes]
     for layer in list(view.layers):
-        if layer.kind != "classes" or layer is reference or layer.id in view.steps:
+        if layer.kind != "classes" or layer is reference or layer.id in view.steps or layer.growth is not None:
             continue
         if [one.name for one in layer.classes] != names:
             view.notes.append(f"{layer.name} has other classes than the reference: no errors are shown of it.")

@@ -19,7 +19,7 @@ KINDS = (
     ClassEntry(MISSED, "missed", "#e66100"),
     ClassEntry(FALSE, "false", "#1a66ff"),
     ClassEntry(WRONG, "wrong class", "#c000c0"),
-    ClassEntry(RIGHT, "right", "#f2f2f2"),
+    ClassEntry(RIGHT, "right", "#f2f2f2", hidden=True),
 )
 """Told apart by those who see no red or no green, too."""
 _CELL_PX = 64

@@ -12,7 +12,8 @@ import numpy as np
 
 from crispmap.errors import InputError, OutputError
 from crispmap.events import SILENT, Events, progress
-from crispmap.viewer.answers import PAGE_FILES, page_file, places_of
+from crispmap.viewer.answer import PAGE_FILES, page_file
+from crispmap.viewer.answers import places_of
 from crispmap.viewer.layers import Layer
 from crispmap.viewer.pyramid import Pyramid
 from crispmap.viewer.tiles import TilePlace, painted
@@ -99,7 +100,12 @@ def _write(view: View, layers: list[Layer], folder: Path, events: Events) -> Non
     left_out = [one.name for one in view.layers if one not in layers]
     facts = facts_of(view)
     kept = {one.id for one in layers}
-    facts |= {"static": True, "steps": [], "layers": [one for one in facts["layers"] if one["id"] in kept]}
+    facts |= {
+        "static": True,
+        "live": None,
+        "steps": [],
+        "layers": [one for one in facts["layers"] if one["id"] in kept],
+    }
     if left_out:
         facts["notes"] = [*facts["notes"], f"Not in this copy: {', '.join(left_out)}."]
     (folder / "view.json").write_text(json.dumps(facts, allow_nan=False), encoding="utf-8")

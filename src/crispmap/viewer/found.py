@@ -184,7 +184,7 @@ def layers_of(found: FoundRaster, pyramid: Pyramid, name: str, new_id: Callable[
 
 def entries_of(schema: ClassSchema) -> tuple[ClassEntry, ...]:
     """Return the classes of a schema as a legend shows them."""
-    return tuple(ClassEntry(index, one.name, one.colour) for index, one in enumerate(schema))
+    return tuple(ClassEntry(index, one.name, one.colour, index == schema.rest) for index, one in enumerate(schema))
 
 
 def _classes(found: FoundRaster, source: Any, pyramid: Pyramid) -> tuple[ClassEntry, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,14 @@ from crispmap.viewer.handles import stamp_of
 from crispmap.viewer.painting import AmountPainter, ClassPainter, ImagePainter, Painter
 from crispmap.viewer.pyramid import Pyramid
 from crispmap.viewer.sources import PixelSource
+
+
+class Growth(Protocol):
+    """How far a map has grown that is still being made."""
+
+    def done_in(self, level: int, block: Block) -> int:
+        """Return a number that rises with every piece that is finished in a block of a level."""
+
 
 LayerKind: TypeAlias = Literal["image", "classes", "amount", "errors"]
 _SAMPLE_PX = 512
@@ -30,6 +38,7 @@ class ClassEntry:
     value: int
     name: str
     colour: str
+    hidden: bool = False  # until a person shows it: what would only veil the layers below
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Layer:
     classes: tuple[ClassEntry, ...] = ()
     ramp: tuple[float, float] | None = None  # the lowest and highest amount
     bands: tuple[str, ...] = ()  # names of the bands shown
+    growth: Growth | None = field(default=None, repr=False)  # of a map that is being made
     coarsest: int | None = None  # the last level it is computed on, where one step further out is too much work
 
     @cached_property
@@ -59,6 +69,14 @@ class Layer:
             SceneError: If one is gone.
         """
         return "-".join(f"{part:x}" for path in self.files for part in stamp_of(path)) or "0"
+
+    def stamp_in(self, level: int, block: Block) -> str:
+        """Return what tells one state of a block of a level from another.
+
+        Raises:
+            SceneError: If a file is gone.
+        """
+        return self.stamp() if self.growth is None else f"{self.growth.done_in(level, block):x}"
 
 
 def stretched(source: PixelSource, pyramid: Pyramid, dtype: str, count: int) -> ImagePainter:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyogrio
+from geopandas import GeoDataFrame
 
 from crispmap.errors import LabelError
 from crispmap.files.dataset import GDAL_ERRORS, reason
@@ -37,8 +38,16 @@ def arrows_of(path: Path, grid: Grid) -> list[Arrow]:
             expected=f"vectors with the columns {', '.join(_COLUMNS[:2])}, or rasters",
             remedy="Such vectors are written by crispmap align; crispmap rasterize makes a raster of any others.",
         )
-    arrows.sort(key=lambda one: -math.dist(one.start, one.stop))
-    return arrows[:_MOST]
+    return _farthest(arrows)
+
+
+def arrows_of_features(features: GeoDataFrame, grid: Grid) -> list[Arrow]:
+    """Return the same of features in memory, which have the columns of ``crispmap align``."""
+    return _farthest(_of_table(features, grid))
+
+
+def _farthest(arrows: list[Arrow]) -> list[Arrow]:
+    return sorted(arrows, key=lambda one: -math.dist(one.start, one.stop))[:_MOST]
 
 
 def is_aligned(path: Path) -> bool:
@@ -66,7 +75,10 @@ def _is_aligned(path: Path, layer: str) -> bool:
 def _of_layer(path: Path, layer: str, grid: Grid) -> list[Arrow]:
     if not _is_aligned(path, layer):
         return []
-    table = pyogrio.read_dataframe(path, layer=layer, columns=list(_COLUMNS))
+    return _of_table(pyogrio.read_dataframe(path, layer=layer, columns=list(_COLUMNS)), grid)
+
+
+def _of_table(table: GeoDataFrame, grid: Grid) -> list[Arrow]:
     table = table[(table["align_reason"] == Reason.ALIGNED.value) & ~table.geometry.is_empty & table.geometry.notna()]
     left, bottom, right, top = table.geometry.bounds.to_numpy().T
     points = in_crs(np.column_stack([(left + right) / 2, (bottom + top) / 2]), table.crs, grid.crs)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +11,10 @@ from crispmap.errors import InputError
 from crispmap.events import SILENT, Events
 from crispmap.viewer.answers import Answers
 from crispmap.viewer.assembling import is_project, view_of_rasters
+from crispmap.viewer.base_map import BaseMap
+from crispmap.viewer.opening import FAREWELL_S, PATIENCE_S, open_page
 from crispmap.viewer.server import ViewServer, wait_until_over
 from crispmap.viewer.view import View
-
-PATIENCE_S, FAREWELL_S = 180.0, 8.0
-"""How long after the last sign of the page the server ends; and after a farewell, which a reload says too."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +24,7 @@ class ViewOptions:
     scene: str | None = None  # of a project of several
     bands: tuple[int, ...] = ()  # of images, to show
     reference: Path | None = None  # that maps are held against; a project names its own
+    base_map: BaseMap | None = None  # of streets, from a server elsewhere
 
 
 def assemble(paths: Sequence[Path], options: ViewOptions = ViewOptions()) -> View:
@@ -37,6 +34,15 @@ def assemble(paths: Sequence[Path], options: ViewOptions = ViewOptions()) -> Vie
         InputError: If what is given does not go together.
         SceneError, GridError, ProjectError, LabelError: If a file cannot be used.
     """
+    view = _assembled(paths, options)
+    if options.base_map is not None and view.pyramid.grid.crs is None:
+        view.notes.append("There is no base map: nothing shown has a coordinate system.")
+    else:
+        view.base_map = options.base_map
+    return view
+
+
+def _assembled(paths: Sequence[Path], options: ViewOptions) -> View:
     if len(paths) == 1 and is_project(paths[0]):
         from crispmap.viewer.project_view import view_of_project  # which reads all a project may name
 
@@ -68,7 +74,7 @@ def show(view: View, announce: Callable[[str], None], *, port: int = 0, browser:
     Raises:
         InputError: If the port is taken.
     """
-    server = ViewServer(Answers(view), port)
+    server = ViewServer(Answers(view), port, outside=None if view.base_map is None else view.base_map.origin)
     try:
         for note in view.notes:
             events.note(note)
@@ -81,11 +87,5 @@ def show(view: View, announce: Callable[[str], None], *, port: int = 0, browser:
 
 
 def _open(url: str, events: Events) -> None:
-    """Open the page where there is a screen; a browser of the terminal would take that over."""
-    has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    try:
-        opened = bool(has_screen) and webbrowser.open(url)
-    except (webbrowser.Error, OSError):
-        opened = False
-    if not opened:
+    if not open_page(url):
         events.note("No browser was found: open the address in one of this machine.")

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from crispmap.errors import InputError
-from crispmap.viewer.answers import NOT_FOUND, Answer, Answers
+from crispmap.viewer.answer import NOT_FOUND, Answer, Answering
 
 ADDRESS = "127.0.0.1"
 _TOKEN_BYTES = 16
@@ -31,8 +31,17 @@ _HEADERS = {
 }
 
 
+def _with_pictures_of(outside: str) -> dict[str, str]:
+    """Return the headers that let the page show pictures of another server."""
+    policy = _HEADERS["Content-Security-Policy"].replace("img-src 'self'", f"img-src 'self' {outside}")
+    return {**_HEADERS, "Content-Security-Policy": policy}
+
+
 class ViewServer(ThreadingHTTPServer):
     """Serves the answers of a view on a port of this machine.
+
+    Args:
+        outside: A server elsewhere whose pictures the page may show; by default it may ask nobody else.
 
     Raises:
         InputError: If the port is taken or may not be used.
@@ -42,9 +51,10 @@ class ViewServer(ThreadingHTTPServer):
     allow_reuse_address = False
     request_queue_size = _QUEUE
 
-    def __init__(self, answers: Answers, port: int = 0) -> None:
+    def __init__(self, answers: Answering, port: int = 0, *, outside: str | None = None) -> None:
         self.answers, self.token = answers, secrets.token_urlsafe(_TOKEN_BYTES)
         self.presence = Presence()
+        self.headers = _HEADERS if outside is None else _with_pictures_of(outside)
         self._room = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         try:
             super().__init__((ADDRESS, port), _Handler)
@@ -96,6 +106,11 @@ class Presence:
     def note(self, path: str) -> None:
         """Note a request of the page."""
         self._seen, self._left = time.monotonic(), path == "bye"
+
+    @property
+    def was_seen(self) -> bool:
+        """Whether a page was ever open."""
+        return bool(self._seen)
 
     def is_over(self, patience_s: float, farewell_s: float) -> bool:
         """Return whether a page was open, and is not any more: after a farewell, or long silence."""
@@ -150,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, answer: Answer, more: dict[str, str] | None = None) -> None:
         self.request_version = "HTTP/1.1"  # whatever was asked in: the oldest has no head
         self.send_response(answer.status)
-        for name, value in {**_HEADERS, "Cache-Control": answer.caching, **(more or {})}.items():
+        for name, value in {**self.server.headers, "Cache-Control": answer.caching, **(more or {})}.items():
             self.send_header(name, value)
         if answer.status != 204:
             self.send_header("Content-Type", answer.kind)

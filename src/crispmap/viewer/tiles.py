@@ -54,7 +54,10 @@ class TileCache:
 
     def tile(self, layer: Layer, place: TilePlace) -> Picture | None:
         """Return the picture of a tile as its files are now; see ``painted``."""
-        key = layer.id, layer.stamp(), place
+        block = self._pyramid.tile(place.level, place.col, place.row)
+        if block is None:
+            return None
+        key = layer.id, layer.stamp_in(place.level, block), place
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

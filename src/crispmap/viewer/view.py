@@ -11,6 +11,7 @@ from typing import Any
 from crispmap.errors import GridError
 from crispmap.geo.crs import crs_name, to_lonlat
 from crispmap.geo.grid import Block
+from crispmap.viewer.base_map import BaseMap
 from crispmap.viewer.layers import Layer
 from crispmap.viewer.pyramid import TILE_PX, Pyramid
 
@@ -45,6 +46,8 @@ class View:
     arrows: list[Arrow] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)  # ids of the maps after 0, 1, .. iterations of a refiner
     notes: list[str] = field(default_factory=list)  # what was left out, and why
+    base_map: BaseMap | None = None  # of streets, around it
+    live: int | None = None  # of a run that is followed: how many views it has had before
     inputs: ExitStack = field(default_factory=ExitStack)  # closes what layers read besides their own files
     new_id: Callable[[], str] = field(default_factory=lambda: _ids().__next__)
 
@@ -71,6 +74,7 @@ def facts_of(view: View) -> dict[str, Any]:
         "levels": view.pyramid.levels, "crs": None if grid.crs is None else crs_name(grid.crs),
         "transform": list(grid.transform)[:6], "placed": grid.is_placed, "lattice": lattice_of(view.pyramid),
         "layers": [_layer_facts(one) for one in view.layers], "steps": view.steps, "notes": view.notes,
+        "live": view.live, "base_map": None if view.base_map is None else view.base_map.facts(),
         "outlines": [{"role": one.role, "rings": one.rings} for one in view.outlines],
         "arrows": [[*one.start, *one.stop, round(one.confidence, 3)] for one in view.arrows],
     }  # fmt: skip
@@ -80,7 +84,7 @@ def _layer_facts(layer: Layer) -> dict[str, Any]:
     return {
         "id": layer.id, "name": layer.name, "kind": layer.kind, "stamp": layer.stamp(),
         "classes": [vars(one) for one in layer.classes], "ramp": layer.ramp, "bands": layer.bands,
-        "coarsest": layer.coarsest,
+        "coarsest": layer.coarsest, "growing": layer.growth is not None,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import geopandas as gpd
 
 from crispmap.events import SILENT, Events
-from crispmap.labels.align.files import COLUMNS, Alignment, aligned_frames
+from crispmap.labels.align.files import Alignment, aligned_frames
 from crispmap.labels.align.objects import AlignRules, Reason
 from crispmap.raster.scene import Scene
 from crispmap.types import IGNORE
@@ -16,7 +16,7 @@ _DOUBTFUL = (Reason.UNSURE, Reason.NO_SUPPORT)
 def aligned_features(
     features: gpd.GeoDataFrame, scene: Scene, rules: AlignRules, events: Events = SILENT
 ) -> tuple[gpd.GeoDataFrame, Alignment]:
-    """Return features moved to where a scene shows them, and what became of them.
+    """Return features moved to where a scene shows them, with the columns of ``COLUMNS``, and what became of them.
 
     Of polygons that the scene shows nowhere for sure the class is IGNORE, so that nothing is learned there.
 
@@ -25,5 +25,4 @@ def aligned_features(
     """
     (found,), became = aligned_frames([features], scene, rules, events)
     doubtful = found["align_reason"].isin(_DOUBTFUL)
-    learned = found.assign(class_id=found["class_id"].mask(doubtful, IGNORE))
-    return learned.drop(columns=[*COLUMNS]), became
+    return found.assign(class_id=found["class_id"].mask(doubtful, IGNORE)), became
