@@ -23,7 +23,7 @@ def aligned_features(
     Args:
         features: Columns geometry and class_id, as from ``read_vectors``.
     """
-    (found,), became = aligned_frames([features], scene, rules, events)
+    (found,), alignment = aligned_frames([features], scene, rules, events)
     doubtful = found["align_reason"].isin(_DOUBTFUL)
     learned = found.assign(class_id=found["class_id"].mask(doubtful, IGNORE))
-    return learned.drop(columns=[*COLUMNS]), became
+    return learned.drop(columns=[*COLUMNS]), alignment
