@@ -39,7 +39,7 @@ from crispmap.refiners.general.planes import planes_from, planes_of
 from crispmap.refiners.general.shipped import shipped_facts, shipped_network
 
 LEAST_KEPT = 0.15
-"""Least overlap (IoU) of a class's place before and after: in decision 0060, with what towns and real scenes have."""
+"""Least overlap (IoU) of a class's place before and after; a guard that was not tuned, see decision 0060."""
 _LEAST_SHARE = 0.01  # classes that are rarer in the coarse map are not judged
 Scored: TypeAlias = tuple[Scene, SceneReader]
 """An image, and scores on its grid."""
