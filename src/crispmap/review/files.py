@@ -29,7 +29,7 @@ from crispmap.raster.targets import check_paths
 from crispmap.review.added import confirmed, lacking
 from crispmap.review.classes import reviewed_features
 from crispmap.review.footprints import BLOCK_PX, seen_footprints
-from crispmap.review.layer import added_rows, labelled_rows, moved_to, write_review
+from crispmap.review.layer import added_rows, labelled_rows, reprojected, write_review
 from crispmap.review.scores import ReviewScores, open_review_scores
 from crispmap.review.seen import seen_inside
 from crispmap.review.verdicts import GONE, ReviewRules, Status, gone_confidence
@@ -99,7 +99,7 @@ class _Reviewed:
                 **dict.fromkeys(COLUMNS, 0.0), "align_confidence": self.added["confidence"],
                 "align_reason": Status.ADDED.value, "align_seen": self.added["confidence"], "class_name": class_name,
             },
-            geometry=moved_to(self.added.geometry.to_numpy(), self.crs, frame.crs), crs=frame.crs,
+            geometry=reprojected(self.added.geometry.to_numpy(), self.crs, frame.crs), crs=frame.crs,
         )  # fmt: skip
         if len(more):
             if frame.geometry.name != more.geometry.name:
@@ -184,7 +184,7 @@ def _labelled(
 ) -> Geometries:
     """Return the objects reviewed of several states of the layers, as given and aligned, in one CRS."""
     shapes = [
-        moved_to(frame.geometry.to_numpy()[own], frame.crs, crs)
+        reprojected(frame.geometry.to_numpy()[own], frame.crs, crs)
         for state in layers
         for frame, own in zip(state, reviewed, strict=True)
     ]
