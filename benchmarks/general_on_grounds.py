@@ -27,14 +27,14 @@ from crispmap.project.general import Rivals
 from crispmap.project.inputs import open_sources
 from crispmap.project.run import Products, train_project
 from crispmap.project.training import fit_biases as fit_project_biases
-from crispmap.refiners.general.likeness import description, likeness
+from crispmap.refiners.general.planes import BRIGHTEST
 from crispmap.refiners.general.shipped import shipped_network
 from crispmap.types import FloatArray, LabelArray
 from tables import print_table_head, print_table_row
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "release"))
-from coarse_like import add_scores, forms_by  # noqa: E402 - where the towns are made that the refiner learned on
+from coarse_like import add_scores, likeness_by  # noqa: E402 - where the towns are made that the refiner learned on
 from town_ground import CLASSES, Ground, ground_of  # noqa: E402
 
 WORK = HERE / ".work" / "general"
@@ -94,11 +94,10 @@ def on_town(ground: Ground) -> Iterator[tuple[float, float, float]]:
 
 def refined_town(ground: Ground, scores: FloatArray) -> FloatArray:
     """Return the refined scores of a town; its planes are made already."""
-    described = description(torch.from_numpy(ground.planes)[None].clamp(-4, 4))
     network = shipped_network(CLASSES, 1, [[0.0, 0.0]] * 3)
-    alike = likeness(described, forms_by(scores, described))
+    alike = torch.from_numpy(likeness_by(scores, ground))[None]
     with torch.inference_mode():
-        planes = torch.from_numpy(ground.planes)[None].clamp(-4, 4)
+        planes = torch.from_numpy(ground.planes)[None].clamp(-BRIGHTEST, BRIGHTEST)
         refined: FloatArray = network.refined(torch.from_numpy(scores)[None], planes, alike)[0].numpy()
     return refined
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, label, map_coordinates, zoom
-from scipy.special import softmax
 from torch.nn import functional as F
 
 from crispmap.models.registry import architectures
-from crispmap.refiners.general.likeness import description, likeness, quadratic
+from crispmap.refiners.general.likeness import description, forms_by, likeness
+from crispmap.refiners.general.planes import BRIGHTEST
 from crispmap.synth.chance import Dice, smooth_noise
 from crispmap.types import BoolArray, FloatArray, LabelArray
 from town_ground import CLASSES, Ground
@@ -32,16 +32,10 @@ def add_scores(ground: Ground, *, spoilt: int, networks: bool) -> None:
 
 def likeness_by(scores: FloatArray, ground: Ground) -> FloatArray:
     """Return the likeness of each class as a refiner sees it in a scene with these scores."""
-    described = description(torch.from_numpy(ground.planes)[None].clamp(-4, 4))
-    found: FloatArray = likeness(described, forms_by(scores, described))[0].numpy()
+    described = description(torch.from_numpy(ground.planes)[None].clamp(-BRIGHTEST, BRIGHTEST))
+    forms = forms_by(scores.reshape(CLASSES, -1), described[0].flatten(1).numpy())
+    found: FloatArray = likeness(described, forms)[0].numpy()
     return found
-
-
-def forms_by(scores: FloatArray, described: torch.Tensor) -> list[list[list[float]]]:
-    """Return what each class looks like by its scores."""
-    pixels = described[0].flatten(1).double().numpy()
-    shares = softmax(scores.astype(np.float64), axis=0).reshape(CLASSES, -1)
-    return [quadratic(pixels, share) for share in shares]
 
 
 def spoilt_truth(ground: Ground, dice: Dice) -> FloatArray:

@@ -26,6 +26,7 @@ from crispmap.models.card import ModelCard
 from crispmap.models.file import save_model
 from crispmap.models.scaling import Scaling
 from crispmap.refiners.general.network import GeneralRefiner
+from crispmap.refiners.general.planes import BRIGHTEST
 from crispmap.synth.chance import Dice
 from town_ground import Ground, grounds
 
@@ -144,7 +145,7 @@ def _varied(planes: Any, dice: Dice) -> Any:
     if dice.chance(0.08):
         varied[1:] = 0
     varied = varied + dice.normal(0, dice.between(0.0, 0.12), varied.shape)
-    return varied.clip(-4, 4).astype(np.float32)
+    return varied.clip(-BRIGHTEST, BRIGHTEST).astype(np.float32)
 
 
 def save(refiner: GeneralRefiner, path: Path, seed: int, seconds: float) -> None:

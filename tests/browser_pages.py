@@ -5,11 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _AXE = Path(__file__).parent / "viewer" / "axe" / "axe.min.js.gz"  # version 4.14.1, as it comes from its authors
+
+_OPEN_ALL = "document.querySelectorAll('details').forEach((one) => { one.open = true; });"
+_MOST_LOADS = 5
 
 
 class Watched:
@@ -29,14 +33,14 @@ class Watched:
 
     def settle(self) -> None:
         self.page.wait_for_timeout(400)
-        if not self.page.evaluate("Boolean(document.querySelector('#run-section:not([hidden])'))"):
+        if not self.evaluated("Boolean(document.querySelector('#run-section:not([hidden])'))"):
             self.page.wait_for_load_state("networkidle")  # a run that is followed is asked for all the time
         self.page.wait_for_timeout(200)
 
     def until(self, condition: str) -> None:
         """Wait until an expression of the page is true, however busy the machine is."""
         for _ in range(300):  # the page's own policy forbids the driver's way of waiting, which evaluates text
-            if self.page.evaluate(condition):
+            if self.evaluated(condition):
                 return
             self.page.wait_for_timeout(100)
         raise AssertionError(condition)
@@ -54,9 +58,20 @@ class Watched:
         session.send("Page.setBypassCSP", {"enabled": True})
         self.page.reload(wait_until="load")
         self.settle()
-        self.page.wait_for_timeout(1000)
-        self.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-        self.page.add_script_tag(content=gzip.decompress(_AXE.read_bytes()).decode())
-        found = self.page.evaluate("axe.run()")["violations"]
+        found = self.evaluated(f"async () => {{ {_OPEN_ALL} {_axe()}; return await axe.run(); }}")["violations"]
         serious = [one for one in found if one["impact"] in ("serious", "critical")]
         return [(one["id"], [node["html"][:160] for node in one["nodes"]]) for one in serious]
+
+    def evaluated(self, expression: str) -> Any:
+        """Return what an expression gives in the page; again where the page loaded itself anew meanwhile."""
+        from playwright.sync_api import Error
+
+        for _ in range(_MOST_LOADS):
+            with suppress(Error):
+                return self.page.evaluate(expression)
+            self.page.wait_for_timeout(500)
+        return self.page.evaluate(expression)
+
+
+def _axe() -> str:
+    return gzip.decompress(_AXE.read_bytes()).decode()

@@ -473,14 +473,14 @@ def _resume(path: Path) -> None:
 
 def _record() -> dict[str, Sample]:
     from crispmap.evaluation.compare import evaluate_arrays
-    from crispmap.project.compare.mapping import Mapping as Cost
+    from crispmap.project.compare.mapping import MappingCost
     from crispmap.project.compare.scoring import Scores
 
     ids = _ids()[0]
     evaluation = evaluate_arrays(ids, ids, (1.0, 1.0), SCHEMA)
     curves = (([0.0, 0.5, 1.0], [0.0, 0.9, 1.0]),) * 3
     scores = Scores(evaluation, np.ones((2, 3, 3), np.int64), (0.5, 0.75, float("nan")), curves)
-    cost = Cost(**{name: _plausible(kind) for name, kind in Cost.__annotations__.items()})
+    cost = MappingCost(**{name: _plausible(kind) for name, kind in MappingCost.__annotations__.items()})
     record = records.Record(
         scores,
         scores,

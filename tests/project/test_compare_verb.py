@@ -23,9 +23,9 @@ from crispmap.models.file import read_card
 from crispmap.project.compare import comparison as made
 from crispmap.project.compare import report
 from crispmap.project.compare.comparison import Comparison, Failure, Seeds, compare_methods
-from crispmap.project.compare.learning import learn, models_of, opened_coarse
-from crispmap.project.compare.mapping import MapOrder, Mapping, map_apart, map_here
+from crispmap.project.compare.mapping import MapOrder, MappingCost, map_apart, map_here
 from crispmap.project.compare.methods import Method, default_methods, missing_for, own_method, parse_methods
+from crispmap.project.compare.models import models_of, opened_coarse, train_missing
 from crispmap.project.compare.record import read_record
 from crispmap.project.compare.report import write_comparison_report
 from crispmap.project.compare.rows import table_of
@@ -57,7 +57,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         begun.append(method.name)
         raise RuntimeError("stopped here")
 
-    monkeypatch.setattr(made, "learn", begins)
+    monkeypatch.setattr(made, "train_missing", begins)
     return begun
 
 
@@ -185,7 +185,7 @@ class TestAgain:
         trained = model.stat().st_mtime_ns
         calls = []
 
-        def interrupted(order: MapOrder) -> Mapping:
+        def interrupted(order: MapOrder) -> MappingCost:
             calls.append(order)
             raise KeyboardInterrupt
 
@@ -277,10 +277,10 @@ class TestFailures:
             seen.append("refused")
             raise RuntimeError("stopped here")
 
-        monkeypatch.setattr(made, "learn", meanwhile)
+        monkeypatch.setattr(made, "train_missing", meanwhile)
         compare_methods(project, methods=["fcn-rnn"])
         assert seen == ["refused"]
-        monkeypatch.setattr(made, "learn", lambda *_: seen.append("free"))
+        monkeypatch.setattr(made, "train_missing", lambda *_: seen.append("free"))
         compare_methods(project, methods=["fcn-rnn"])
         assert "free" in seen
 
@@ -317,7 +317,7 @@ class TestFailures:
         def broken(*_: Any) -> None:
             raise RuntimeError("lost\n  the thread")
 
-        monkeypatch.setattr(made, "learn", broken)
+        monkeypatch.setattr(made, "train_missing", broken)
         outcome = compare_methods(compared[0], methods=["fcn-rnn", "fcn-rnn+geodesic"])
         assert outcome.outcomes[Method("fcn-rnn", "geodesic")] == Failure("RuntimeError: lost the thread")
         assert [method.name for method in outcome.finished] == ["fcn-rnn"]
@@ -425,7 +425,7 @@ class TestModels:
         for name in ("crf", "heat"):
             for device in ("cpu", "auto"):
                 with pytest.raises(KeyboardInterrupt):
-                    learn(Method("fcn-rnn", name), project, tmp_path, TrainerOptions(device))
+                    train_missing(Method("fcn-rnn", name), project, tmp_path, TrainerOptions(device))
         here = str(choose_device("auto"))  # fits know no "auto"
         assert devices == ["cpu", here, "cpu", here]
 

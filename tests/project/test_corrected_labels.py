@@ -23,8 +23,8 @@ from crispmap.geo.grid import Block
 from crispmap.models.file import read_card
 from crispmap.project import stages
 from crispmap.project.coarse import CoarseScores
-from crispmap.project.compare.learning import learn
 from crispmap.project.compare.methods import Method, default_methods, missing_for, own_method, project_of
+from crispmap.project.compare.models import train_missing
 from crispmap.project.file import RefinerSection, load_project
 from crispmap.project.file.sections import ScoreSource
 from crispmap.project.folds import FOLDS, FoldScores, loss_on, others
@@ -214,10 +214,10 @@ def test_refiners_that_are_compared_share_the_parts(
     short = RefinerSection.of("rnn", iterations=2, max_steps=5, batch=2, patch_px=24)
     monkeypatch.setattr(stages, "initial_section", lambda _: short)  # by default its training takes a minute
     loaded = load_project(project)
-    learn(Method("fcn-rnn", "rnn-corrected"), loaded, tmp_path / "compare", TrainerOptions("cpu"))
+    train_missing(Method("fcn-rnn", "rnn-corrected"), loaded, tmp_path / "compare", TrainerOptions("cpu"))
     parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
     assert len(parts) == FOLDS
-    learn(Method("fcn-rnn", "wide-corrected"), loaded, tmp_path / "compare", TrainerOptions("cpu"))
+    train_missing(Method("fcn-rnn", "wide-corrected"), loaded, tmp_path / "compare", TrainerOptions("cpu"))
     again = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors") if "folds" in path.parts}
     assert again == parts
 

@@ -20,7 +20,6 @@ from typing import TypeAlias, cast
 
 import numpy as np
 import torch
-from scipy.special import softmax
 
 from crispmap.classes import ClassDef, ClassSchema
 from crispmap.data.statistics import measure_moments, sample_windows
@@ -34,13 +33,13 @@ from crispmap.models.file import save_model
 from crispmap.models.model import Model, RefinerModel
 from crispmap.models.scaling import Scaling, scaled_input
 from crispmap.raster.scene import Scene, SceneReader
-from crispmap.refiners.general.likeness import AROUND_PX, description, quadratic
+from crispmap.refiners.general.likeness import AROUND_PX, description, forms_by
 from crispmap.refiners.general.network import GeneralRefiner
-from crispmap.refiners.general.planes import planes_from
+from crispmap.refiners.general.planes import planes_from, planes_of
 from crispmap.refiners.general.shipped import shipped_facts, shipped_network
 
 LEAST_KEPT = 0.15
-"""Least overlap (IoU) of a class's place before and after: in decision 0060, with what towns and real scenes have."""
+"""Least overlap (IoU) of a class's place before and after; a guard that was not tuned, see decision 0060."""
 _LEAST_SHARE = 0.01  # classes that are rarer in the coarse map are not judged
 Scored: TypeAlias = tuple[Scene, SceneReader]
 """An image, and scores on its grid."""
@@ -64,14 +63,13 @@ def general_refiner(
     chosen = scaling or Scaling(tuple(mean), tuple(np.where(deviation > 0, deviation, 1.0)))
     offset, scale = np.array(chosen.offset), np.array(chosen.scale)
     planes = planes_from((mean - offset) / scale, covariance / np.outer(scale, scale))
-    network = shipped_network(len(schema), image.band_count, planes)
-    network = shipped_network(len(schema), image.band_count, planes, _forms(scored, network, chosen))
+    network = shipped_network(len(schema), image.band_count, planes, _forms(scored, planes, chosen))
     card = ModelCard(
         kind="refiner", architecture=network.architecture, arguments=network.arguments, schema=schema,
         band_names=image.band_names, scaling=chosen, gsd_m=gsd_m, radius_px=network.radius_px,
         stride_px=network.stride_px, provenance=dict(shipped_facts()),
     )  # fmt: skip
-    return cast(RefinerModel, Model(network, card))
+    return Model(network, card)
 
 
 def gated_refiner(image: Scene, schema: ClassSchema, given: SceneReader) -> tuple[RefinerModel, str]:
@@ -82,10 +80,15 @@ def gated_refiner(image: Scene, schema: ClassSchema, given: SceneReader) -> tupl
     scores = scores_on_scene(given, image)
     model = general_refiner([(image, scores)], schema, image.grid.mean_gsd_m())
     reason = reason_to_leave(model, image, scores)
-    if reason and isinstance(model.network, GeneralRefiner):
-        model.network.leave_scores()
-        model = replace(model, card=replace(model.card, provenance={**model.card.provenance, "left_scores": reason}))
-    return model, reason
+    return (leaving_scores(model, reason) if reason else model), reason
+
+
+def leaving_scores(model: RefinerModel, reason: str) -> RefinerModel:
+    """Return the shipped refiner as one that leaves every map as it is; the reason stands in its card."""
+    network = cast(GeneralRefiner, model.network)
+    network.leave_scores()
+    facts = {**model.card.provenance, "left_scores": reason}
+    return replace(model, card=replace(model.card, arguments=network.arguments, provenance=facts))
 
 
 @contextmanager
@@ -128,19 +131,21 @@ def reason_to_leave(model: RefinerModel, image: Scene, scores: SceneReader) -> s
     return ""
 
 
-def _forms(scored: Sequence[Scored], network: GeneralRefiner, scaling: Scaling) -> list[list[list[float]]] | None:
+def _forms(
+    scored: Sequence[Scored], planes: Sequence[Sequence[float]], scaling: Scaling
+) -> list[list[list[float]]] | None:
     """Return what each class looks like by its scores, on a sample; None without a valid pixel."""
-    pairs = {id(image): scores for image, scores in scored}
-    pixels, shares = [], []
+    scores_of = {id(image): scores for image, scores in scored}
+    pixels, known_scores = [], []
     for image, window in sample_windows([(image, image.grid.block) for image, _ in scored]):
         values, valid = image.read(window.padded(AROUND_PX))
         scaled = torch.from_numpy(scaled_input(values, valid, scaling))[None]
-        with torch.inference_mode():
-            described = description(network.planes_of(scaled))[0].numpy()
+        described = description(planes_of(scaled, planes))[0].numpy()
         inner = slice(AROUND_PX, -AROUND_PX)
-        coarse, known = pairs[id(image)].read(window)
+        coarse, known = scores_of[id(image)].read(window)
         seen = known & valid[inner, inner]
         pixels.append(described[:, inner, inner][:, seen])
-        shares.append(softmax(coarse[:, seen].astype(np.float64), axis=0))
-    every, share = (np.concatenate(one, axis=1).astype(np.float64) for one in (pixels, shares))
-    return [quadratic(every, one) for one in share] if every.shape[1] else None
+        known_scores.append(coarse[:, seen])
+    if not any(one.size for one in pixels):
+        return None
+    return forms_by(np.concatenate(known_scores, axis=1), np.concatenate(pixels, axis=1))

@@ -9,7 +9,7 @@ from pathlib import Path
 from crispmap.data.training_data import Piece, Role, TrainingData, by_image
 from crispmap.errors import ProjectError
 from crispmap.events import Events
-from crispmap.inference.general import general_refiner, reason_to_leave
+from crispmap.inference.general import general_refiner, leaving_scores, reason_to_leave
 from crispmap.inference.scores import ScoreModels, score_raster
 from crispmap.models.file import save_model
 from crispmap.models.model import RefinerModel
@@ -43,11 +43,11 @@ def take_shipped(data: TrainingData, project: Project, scores: CoarseScores, pat
     first = pieces[0]
     reason = reason_to_leave(model, first.image, scores.on(first.image, first.scores))
     events.note("No precise piece is given: the shipped refiner is taken as it is")
-    if reason and isinstance(model.network, GeneralRefiner):
-        model.network.leave_scores()
+    if reason:
+        model = leaving_scores(model, reason)
         events.note(f"The scores are left as they are: {reason}")
     facts = {"project": project.name, "seed": project.seed, "left_scores": reason}
-    card = replace(model.card, arguments=model.network.arguments, provenance={**model.card.provenance, **facts})
+    card = replace(model.card, provenance={**model.card.provenance, **facts})
     save_model(path, model.network, card, force=True)
 
 

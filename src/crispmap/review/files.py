@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import geopandas as gpd
@@ -28,9 +27,9 @@ from crispmap.labels.translate import check_moved_target, near_layers, write_lay
 from crispmap.raster.files import open_scene
 from crispmap.raster.targets import check_paths
 from crispmap.review.added import confirmed, lacking
-from crispmap.review.classes import Layers, reviewed_features
+from crispmap.review.classes import reviewed_features
 from crispmap.review.footprints import BLOCK_PX, seen_footprints
-from crispmap.review.layer import added_rows, labelled_rows, moved_to, write_review
+from crispmap.review.layer import added_rows, labelled_rows, reprojected, write_review
 from crispmap.review.scores import ReviewScores, open_review_scores
 from crispmap.review.seen import seen_inside
 from crispmap.review.verdicts import GONE, ReviewRules, Status, gone_confidence
@@ -95,13 +94,12 @@ class _Reviewed:
         """Return the layers without what is gone and with what is added."""
         kept = [(name, frame[frame["align_reason"] != GONE]) for name, frame in self.layers]
         name, frame = kept[self.layer]
-        none = dict.fromkeys(COLUMNS[:5], 0.0)
         more = gpd.GeoDataFrame(
             {
-                **none, "align_confidence": self.added["confidence"], "align_reason": Status.ADDED.value,
-                "align_seen": self.added["confidence"], "class_name": class_name,
+                **dict.fromkeys(COLUMNS, 0.0), "align_confidence": self.added["confidence"],
+                "align_reason": Status.ADDED.value, "align_seen": self.added["confidence"], "class_name": class_name,
             },
-            geometry=moved_to(self.added.geometry.to_numpy(), self.crs, frame.crs), crs=frame.crs,
+            geometry=reprojected(self.added.geometry.to_numpy(), self.crs, frame.crs), crs=frame.crs,
         )  # fmt: skip
         if len(more):
             if frame.geometry.name != more.geometry.name:
@@ -156,14 +154,17 @@ def review_file(  # noqa: PLR0913 - what a person may choose
         scores = stack.enter_context(open_review_scores(given, scene, rules.max_shift_m, schema))
         layers = near_layers(vectors, scene.grid, options)
         reviewed = reviewed_features(layers, scores, options.all_as)
-        found = found_shifts([frame for _, frame in layers], scene, rules, events)
+        frames = [frame for _, frame in layers]
+        found = found_shifts(frames, scene, rules, events)
+        aligned = found.applied(frames)
         folder = stack.enter_context(scratch_folder(outputs.out))
         seen = seen_footprints(scores, folder, block_px=block_px, events=events)
         sure = confirmed(seen, scene, rules, review, events)
-        added = lacking(sure, _labelled(layers, reviewed, found, scores))
-        judged, alignment = _judged(layers, reviewed, found, scores)
+        added = lacking(sure, _labelled((frames, aligned), reviewed, scores.scene.grid.crs))
+        judged, alignment = _judged(aligned, reviewed, found, scores)
         crs, class_name, reading = scores.scene.grid.crs, scores.class_name, scores.reading
-    whole = _Reviewed(judged, reviewed, added, crs)
+    named = [(name, frame) for (name, _), frame in zip(layers, judged, strict=True)]
+    whole = _Reviewed(named, reviewed, added, crs)
     if outputs.review is not None:
         write_review(outputs.review, whole.rows())
     write_layers(outputs.out, whole.revised(class_name) if outputs.revise else whole.layers)
@@ -178,36 +179,32 @@ def _nullable(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return frame.astype(wide)
 
 
-def _labelled(layers: Layers, reviewed: list[BoolArray], found: FoundShifts, scores: ReviewScores) -> Geometries:
-    """Return the objects reviewed in the CRS of the scores, as given and where they belong."""
-    crs = scores.scene.grid.crs
-    both = zip(layers, found.applied([frame for _, frame in layers]), reviewed, strict=True)
+def _labelled(
+    layers: Sequence[Sequence[gpd.GeoDataFrame]], reviewed: Sequence[BoolArray], crs: CRS | None
+) -> Geometries:
+    """Return the objects reviewed of several states of the layers, as given and aligned, in one CRS."""
     shapes = [
-        moved_to(frame.geometry.to_numpy()[own], frame.crs, crs)
-        for (_, before), after, own in both
-        for frame in (before, after)
+        reprojected(frame.geometry.to_numpy()[own], frame.crs, crs)
+        for state in layers
+        for frame, own in zip(state, reviewed, strict=True)
     ]
     return np.concatenate(shapes)
 
 
 def _judged(
-    layers: Layers, reviewed: list[BoolArray], found: FoundShifts, scores: ReviewScores
-) -> tuple[list[tuple[str, gpd.GeoDataFrame]], Alignment]:
-    """Return the layers aligned, with what the scores see of each object and with those that are gone."""
-    frames = found.applied([frame for _, frame in layers])
+    frames: Sequence[gpd.GeoDataFrame], reviewed: Sequence[BoolArray], found: FoundShifts, scores: ReviewScores
+) -> tuple[list[gpd.GeoDataFrame], Alignment]:
+    """Return aligned layers with what the scores see of each object, and what became of all, gone ones named so."""
     seen = [_seen(*one, scores) for one in zip(found.shapes, found.shifts, reviewed, strict=True)]
     own = np.concatenate(reviewed)
     reasons = np.concatenate([frame["align_reason"].to_numpy(object) for frame in frames])
     sure = np.zeros(len(own))
     sure[own] = gone_confidence(reasons[own], np.concatenate(seen)[own])
-    ends = [0, *np.cumsum([len(frame) for frame in frames]).tolist()]
-    judged = [
-        _with_verdicts(frame, one, sure[start:stop])
-        for frame, one, (start, stop) in zip(frames, seen, pairwise(ends), strict=True)
-    ]
-    gone, became = int((sure > 0).sum()), found.became
-    counts = {**became.counts, Reason.NO_SUPPORT.value: became.counts[Reason.NO_SUPPORT.value] - gone, GONE: gone}
-    return [(name, frame) for (name, _), frame in zip(layers, judged, strict=True)], replace(became, counts=counts)
+    by_frame = np.split(sure, np.cumsum([len(frame) for frame in frames])[:-1])
+    judged = [_with_verdicts(*one) for one in zip(frames, seen, by_frame, strict=True)]
+    gone, alignment = int((sure > 0).sum()), found.alignment
+    no_support = alignment.counts[Reason.NO_SUPPORT.value] - gone
+    return judged, replace(alignment, counts={**alignment.counts, Reason.NO_SUPPORT.value: no_support, GONE: gone})
 
 
 def _seen(shapes: Geometries, shifts: Sequence[Shift], reviewed: BoolArray, scores: ReviewScores) -> DoubleArray:

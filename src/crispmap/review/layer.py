@@ -14,6 +14,7 @@ import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
 
 from crispmap.files.atomic import scratch_folder
 from crispmap.geo.crs import in_crs
@@ -55,7 +56,7 @@ def labelled_rows(layer: str, frame: gpd.GeoDataFrame, reviewed: BoolArray, crs:
         "layer": layer,
         "feature": own.index.to_numpy(),
     }
-    return _frame(columns, moved_to(own.geometry.to_numpy(), frame.crs, crs), crs)
+    return _frame(columns, reprojected(own.geometry.to_numpy(), frame.crs, crs), crs)
 
 
 def added_rows(added: gpd.GeoDataFrame, layer: str, crs: CRS | None) -> gpd.GeoDataFrame:
@@ -69,7 +70,7 @@ def added_rows(added: gpd.GeoDataFrame, layer: str, crs: CRS | None) -> gpd.GeoD
     return _frame(columns, added.geometry.to_numpy(), crs)
 
 
-def moved_to(shapes: Geometries, source: CRS | None, target: CRS | None) -> Geometries:
+def reprojected(shapes: Geometries, source: CRS | None, target: CRS | None) -> Geometries:
     """Return geometries of one CRS in another."""
     return np.asarray(shapely.transform(shapes, lambda points: in_crs(points, source, target)), object)
 
@@ -99,6 +100,11 @@ def write_review(path: Path, rows: Sequence[gpd.GeoDataFrame]) -> None:
 
 
 def _frame(columns: dict[str, object], shapes: Geometries, crs: CRS | None) -> gpd.GeoDataFrame:
-    several = [shapely.MultiPolygon(shapely.get_parts(one)[shapely.get_dimensions(shapely.get_parts(one)) == 2])
-               for one in shapes]  # fmt: skip
+    several = [_multi_polygon(one) for one in shapes]
     return gpd.GeoDataFrame(columns, index=range(len(several)), geometry=several, crs=crs)
+
+
+def _multi_polygon(shape: BaseGeometry) -> shapely.MultiPolygon:
+    """Return the polygons of a geometry as one."""
+    parts = shapely.get_parts(shape)
+    return shapely.MultiPolygon(parts[shapely.get_dimensions(parts) == 2])

@@ -65,10 +65,10 @@ def open_review_scores(
         classes = schema_of_scores(scores, schema)
         _check_names(scores, classes)
         on_scene = as_compared(scores_on_scene(scores, image), max_shift_m)
-        yield ReviewScores(on_scene, classes, class_of_objects(classes), scores.reading(classes.names))
+        yield ReviewScores(on_scene, classes, _class_of_objects(classes), scores.reading(classes.names))
 
 
-def class_of_objects(schema: ClassSchema) -> int:
+def _class_of_objects(schema: ClassSchema) -> int:
     """Return the id of the class of buildings: the one of that name, or the second of two.
 
     Raises:

@@ -16,7 +16,7 @@ from crispmap.errors import InputError
 from crispmap.labels.align.objects import Reason
 from crispmap.types import DoubleArray
 
-_GONE = 0.05  # of the objects that the image confirms at most this share may be seen as little
+_GONE_SHARE = 0.05  # of the objects that the image confirms at most this share may be seen as little
 _LEAST_SEEN = 0.5  # where a map sees more than this of an object, it is not gone
 
 
@@ -70,7 +70,7 @@ def gone_confidence(reasons: NDArray[np.object_], seen: DoubleArray) -> DoubleAr
     """
     confirmed = np.sort(seen[(reasons == Reason.ALIGNED) & np.isfinite(seen)])
     as_little = (1 + np.searchsorted(confirmed, np.nan_to_num(seen, nan=1.0), side="right")) / (1 + len(confirmed))
-    gone = (reasons == Reason.NO_SUPPORT) & (as_little <= _GONE) & (seen < _LEAST_SEEN)
+    gone = (reasons == Reason.NO_SUPPORT) & (as_little <= _GONE_SHARE) & (seen < _LEAST_SEEN)
     return np.where(gone, 1 - as_little, 0.0)
 
 

@@ -23,6 +23,6 @@ def aligned_features(
     Args:
         features: Columns geometry and class_id, as from ``read_vectors``.
     """
-    (found,), became = aligned_frames([features], scene, rules, events)
+    (found,), alignment = aligned_frames([features], scene, rules, events)
     doubtful = found["align_reason"].isin(_DOUBTFUL)
-    return found.assign(class_id=found["class_id"].mask(doubtful, IGNORE)), became
+    return found.assign(class_id=found["class_id"].mask(doubtful, IGNORE)), alignment

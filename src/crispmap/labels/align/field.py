@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from crispmap.types import CountArray, DoubleArray, FloatArray
 
-EVIDENCE = 4.0
+_EVIDENCE = 4.0
 """How much the mean support of an outline of a pixel tells; that of a longer one tells by the root of its length."""
 
 _APART_M = 2.0  # root mean square by which two neighbours differ, however near they are
@@ -23,7 +23,7 @@ _SMOOTH_M = 20.0  # at this distance a smooth displacement has changed by a metr
 _FAR_M = 150.0
 _NEIGHBOURS = 8
 _SHARE = 0.4  # of what a neighbour says: neighbours repeat one another
-_TURNS = 6
+_ITERATIONS = 6
 _LEVELS = (1.0, 1.5, 2.2)  # differences allowed for, as times _APART_M
 _FLOOR = 1e-6  # a neighbour never rules a shift out
 _CHUNK = 256
@@ -58,16 +58,16 @@ def probabilities(strengths: FloatArray, places_m: DoubleArray, pixel_m: float) 
         places_m: Of the objects (x, y), in metres.
         pixel_m: Side of a pixel of the shifts, in metres.
     """
-    own = EVIDENCE * strengths + _prior(strengths.shape[1])
+    own = _EVIDENCE * strengths + _prior(strengths.shape[1])
     pairs = neighbours(places_m)
     blurs = [_blur(strengths.shape[1], _APART_M * level / pixel_m) for level in _LEVELS]
     between = _between(strengths.shape[1])
-    told = np.zeros((len(own), between.shape[1], between.shape[1]), np.float32)
-    for _ in range(_TURNS if len(pairs.of) else 0):
-        said = np.stack([_blurred(own, told, between, blur) for blur in blurs])
-        told = np.zeros_like(told)
-        np.add.at(told, pairs.of, _SHARE * said[pairs.level, pairs.other])
-    found = [_normal(own[at], told[at], between) for at in _chunks(len(own))]
+    messages = np.zeros((len(own), between.shape[1], between.shape[1]), np.float32)
+    for _ in range(_ITERATIONS if len(pairs.of) else 0):
+        blurred = np.stack([_blurred(own, messages, between, blur) for blur in blurs])
+        messages = np.zeros_like(messages)
+        np.add.at(messages, pairs.of, _SHARE * blurred[pairs.level, pairs.other])
+    found = [_normal(own[at], messages[at], between) for at in _chunks(len(own))]
     return np.concatenate(found)
 
 
@@ -91,17 +91,18 @@ def _between(side: int) -> FloatArray:
     return np.asarray(np.maximum(0, 1 - np.abs(np.arange(side)[:, None] - kept) / 2), dtype=np.float32)
 
 
-def _normal(own: FloatArray, told: FloatArray, between: FloatArray) -> FloatArray:
+def _normal(own: FloatArray, messages: FloatArray, between: FloatArray) -> FloatArray:
     """Return probabilities from logarithms: an object's own, and on every other shift what its neighbours tell."""
-    logs = own + between @ told @ between.T
+    logs = own + between @ messages @ between.T
     values = np.exp(logs - logs.max(axis=(1, 2), keepdims=True))
     return np.asarray(values / values.sum(axis=(1, 2), keepdims=True))
 
 
-def _blurred(own: FloatArray, told: FloatArray, between: FloatArray, blur: FloatArray) -> FloatArray:
+def _blurred(own: FloatArray, messages: FloatArray, between: FloatArray, blur: FloatArray) -> FloatArray:
     """Return the logarithm of each object's blurred probabilities on every other shift."""
     found = [
-        np.log(blur @ _normal(own[at], told[at], between) @ blur.T + _FLOOR / own[0].size) for at in _chunks(len(own))
+        np.log(blur @ _normal(own[at], messages[at], between) @ blur.T + _FLOOR / own[0].size)
+        for at in _chunks(len(own))
     ]
     return np.concatenate(found)
 

@@ -99,9 +99,9 @@ def align_file(  # noqa: PLR0913 - what a person may choose
     check_alignment(vectors, against, out, force=force)
     with open_scene(against, assume_gsd_m=assume_gsd_m) as scene:
         layers = near_layers(vectors, scene.grid, options)
-        frames, became = aligned_frames([layer for _, layer in layers], scene, rules, events)
+        frames, alignment = aligned_frames([layer for _, layer in layers], scene, rules, events)
     write_layers(out, [(name, frame) for (name, _), frame in zip(layers, frames, strict=True)])
-    return became
+    return alignment
 
 
 def check_alignment(vectors: Path, against: Path, out: Path, *, force: bool = False) -> None:
@@ -129,7 +129,7 @@ class FoundShifts:
     shifts: list[list[Shift]]  # of each frame
 
     @property
-    def became(self) -> Alignment:
+    def alignment(self) -> Alignment:
         """What became of all objects."""
         return Alignment.of([one for some in self.shifts for one in some], self.grid.mean_gsd_m())
 
@@ -162,7 +162,7 @@ def aligned_frames(
         InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
     """
     found = found_shifts(frames, scene, rules, events)
-    return found.applied(frames), found.became
+    return found.applied(frames), found.alignment
 
 
 def _in_pixels(shapes: Geometries, crs: CRS | None, grid: Grid) -> Geometries:
@@ -191,8 +191,8 @@ def _with_columns(layer: gpd.GeoDataFrame, pixels: Geometries, shifts: Sequence[
     """Return a layer with what is sure moved, and what is known of every object in columns."""
     shapes = _moved(layer, pixels, shifts, grid)
     values = zip(*map(_values, shifts), strict=True)
-    told = dict(zip(COLUMNS, map(list, values), strict=True))
-    return layer.set_geometry(gpd.GeoSeries(shapes, layer.index, layer.crs)).assign(**told)
+    columns = dict(zip(COLUMNS, map(list, values), strict=True))
+    return layer.set_geometry(gpd.GeoSeries(shapes, layer.index, layer.crs)).assign(**columns)
 
 
 def _values(one: Shift) -> tuple[float | str, ...]:

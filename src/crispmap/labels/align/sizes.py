@@ -21,7 +21,7 @@ from crispmap.labels.align.edges import Directions, edge_directions, outline_sam
 from crispmap.raster.scene import Scene
 from crispmap.types import CountArray, DoubleArray
 
-EVIDENCE = 8.0
+_EVIDENCE = 8.0
 """How much the mean support of an outline of a pixel tells of size; that of longer ones by the root of their length."""
 
 _MOST_M = 1.2  # by which a side moves outwards or inwards
@@ -32,7 +32,7 @@ _AROUND = tuple((row, col) for row in (-1, 0, 1) for col in (-1, 0, 1))  # pixel
 _START = np.array([0.5, 0.5, 2.0])  # standard deviations before anything is known: metres, metres, degrees
 _LEAST = np.array([0.05, 0.05, 0.2])
 _EXACT = 10.0  # objects of exact size that are counted in, so that a few objects do not confirm themselves
-_TURNS = 30
+_ITERATIONS = 30
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def stretches_of(
         directions = edge_directions(scene, window)
         for place, own in zip(group.tolist(), matrices, strict=True):
             trials[place] = _tried(shapes[place], own, directions, window)
-    told = np.array([trials[place].strengths for place in range(len(shapes))])
-    best = _likeliest(told, changes) if len(told) else np.empty(0, int)
+    strengths = np.array([trials[place].strengths for place in range(len(shapes))])
+    best = _likeliest(strengths, changes) if len(strengths) else np.empty(0, int)
     return [_stretch(trials[place], int(one), changes) for place, one in enumerate(best)]
 
 
@@ -156,18 +156,18 @@ def _likeliest(strengths: DoubleArray, changes: DoubleArray) -> CountArray:
     """
     none = int(np.flatnonzero((changes == 0).all(axis=1))[0])
     mean, deviation = np.zeros(3), _START
-    for _ in range(_TURNS):
+    for _ in range(_ITERATIONS):
         chances = _chances(strengths, changes, mean, deviation)
         count = len(strengths) + _EXACT
         mean = (chances @ changes).sum(axis=0) / count
         deviation = np.maximum(np.sqrt((chances @ changes**2).sum(axis=0) / count - mean**2), _LEAST)
     best = _chances(strengths, changes, mean, deviation).argmax(axis=1)
-    gain = EVIDENCE * (strengths[np.arange(len(best)), best] - strengths[:, none])
+    gain = _EVIDENCE * (strengths[np.arange(len(best)), best] - strengths[:, none])
     return np.where(gain > _GAIN, best, none)
 
 
 def _chances(strengths: DoubleArray, changes: DoubleArray, mean: DoubleArray, deviation: DoubleArray) -> DoubleArray:
-    logs = EVIDENCE * strengths - 0.5 * (((changes - mean) / deviation) ** 2).sum(axis=1)
+    logs = _EVIDENCE * strengths - 0.5 * (((changes - mean) / deviation) ** 2).sum(axis=1)
     values = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(values / values.sum(axis=1, keepdims=True))
 

@@ -23,9 +23,9 @@ from crispmap.labels.kept import KeptVectors
 from crispmap.models.file import load_model, model_hash, read_card
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare import record as records
-from crispmap.project.compare.learning import learn, mapped_with, models_of, opened_coarse, parameters_of
 from crispmap.project.compare.mapping import BoxScores, MapOrder, map_apart
 from crispmap.project.compare.methods import Method, default_methods, missing_for, parse_methods, project_of
+from crispmap.project.compare.models import mapped_with, models_of, opened_coarse, parameters_of, train_missing
 from crispmap.project.compare.record import Record, check_identity
 from crispmap.project.compare.scoring import Scores, TestAreas, curve_over_iterations
 from crispmap.project.file import Project, load_project
@@ -37,7 +37,7 @@ from crispmap.raster.targets import write_failure
 from crispmap.raster.writer import class_map_writer
 from crispmap.training.options import TrainerOptions
 
-AGAIN = "seeds"  # the folder, beside those of the methods, of what other seeds gave
+_SEEDS = "seeds"  # the folder, beside those of the methods, of what other seeds gave
 _WRITTEN_PX = 1024
 _LOCK = ".lock"
 _LAST_SEED = 2**32 - 1
@@ -127,30 +127,32 @@ def compare_methods(
     vectors = KeptVectors()  # read once for all methods and seeds
     with open_sources(projects[0], vectors):  # reports errors of the areas before any work
         root = project.output_folder / "compare"
-        folders = [root, *(root / AGAIN / str(one.seed) for one in projects[1:])]
-        benches = [_Bench(one, folder, vectors, trainer, events) for one, folder in zip(projects, folders, strict=True)]
+        folders = [root, *(root / _SEEDS / str(one.seed) for one in projects[1:])]
+        runners = [
+            _Runner(one, folder, vectors, trainer, events) for one, folder in zip(projects, folders, strict=True)
+        ]
     with ExitStack() as held:
         try:
             root.mkdir(parents=True, exist_ok=True)
             held.callback(file_lock(root, root / _LOCK))
         except OSError as error:
             raise write_failure(root, error, kept="nothing was begun") from error
-        for bench in benches:  # whatever refuses is told before the first training
-            bench.prepare(chosen, force=force)
+        for runner in runners:  # whatever refuses does so before the first training
+            runner.prepare(chosen, force=force)
         with resumable("What is finished is kept; the same command, without force=True, goes on from there."):
-            first, *others = [_made_by(bench, chosen, len(benches)) for bench in benches]
+            first, *others = [_made_by(runner, chosen, len(runners)) for runner in runners]
     return replace(first, repeats=tuple(others))
 
 
-def _made_by(bench: _Bench, methods: Sequence[Method], seeds: int) -> Comparison:
+def _made_by(runner: _Runner, methods: Sequence[Method], seeds: int) -> Comparison:
     if seeds > 1:
-        bench.events.note(f"Seed {bench.project.seed}, one of {seeds}")
-    outcomes = {method: bench.outcome(method) for method in methods}
-    return Comparison(bench.project, bench.root, outcomes, tuple(bench.resumed), bench.device)
+        runner.events.note(f"Seed {runner.project.seed}, one of {seeds}")
+    outcomes = {method: runner.outcome(method) for method in methods}
+    return Comparison(runner.project, runner.root, outcomes, tuple(runner.resumed), runner.device)
 
 
-class _Bench:
-    """Makes methods, one after the other."""
+class _Runner:
+    """Trains, maps and scores the methods of one seed, each when it is asked for."""
 
     def __init__(
         self, project: Project, root: Path, vectors: KeptVectors, trainer: TrainerOptions, events: Listener
@@ -231,7 +233,7 @@ class _Bench:
         if method.coarse in self._failed_coarse and method.needs:
             raise LabelError(f"Its coarse network failed: {self._failed_coarse[method.coarse]}")
         self.events.note(f"{method.name}: training")
-        models = self._learned(method)
+        models = self._trained(method)
         folder = self.root / method.name
         with scratch_folder(folder / "scores") as scratch:
             self.events.note(f"{method.name}: mapping and scoring the test areas")
@@ -256,13 +258,13 @@ class _Bench:
         records.write_record(folder, record)
         return record
 
-    def _learned(self, method: Method) -> dict[str, Path]:
+    def _trained(self, method: Method) -> dict[str, Path]:
         try:
-            learn(method.alone, self.project, self.root, self._trainer, self.events, self._vectors)
+            train_missing(method.alone, self.project, self.root, self._trainer, self.events, self._vectors)
         except Exception as error:
             self._failed_coarse[method.coarse] = _reason_of(error)
             raise
-        return learn(method, self.project, self.root, self._trainer, self.events, self._vectors)
+        return train_missing(method, self.project, self.root, self._trainer, self.events, self._vectors)
 
     def _rethresholded(
         self, method: Method, tested: TestAreas, sources: Sources, scores: tuple[Sequence[BoxScores], CoarseScores]

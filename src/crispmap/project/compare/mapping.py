@@ -52,7 +52,7 @@ class MapOrder:
 
 
 @dataclass(frozen=True)
-class Mapping:
+class MappingCost:
     """The cost of mapping the test areas."""
 
     seconds: float  # reading and computing on all cores; without starting the process, loading models and writing
@@ -94,20 +94,20 @@ class BoxScores(Scene):
         self._scores, self._valid = self._scores[:0], self._valid[:0]
 
 
-def map_apart(order: MapOrder) -> Mapping:
+def map_apart(order: MapOrder) -> MappingCost:
     """Map the test areas in a process of its own, which writes the scores to the order's folder."""
     command = [sys.executable, "-W", "ignore", "-m", __name__, json.dumps(asdict(order))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
     lines = done.stdout.strip().splitlines()
     if done.returncode == 0 and lines:
-        return Mapping(**json.loads(lines[-1]))
+        return MappingCost(**json.loads(lines[-1]))
     message = (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode < 0:
         message = f"The process that mapped the test areas was ended by signal {-done.returncode}: memory may be short."
     raise MappingError(message or f"The process that mapped the test areas ended with status {done.returncode}.")
 
 
-def map_here(order: MapOrder) -> Mapping:
+def map_here(order: MapOrder) -> MappingCost:
     """Map the test areas in this process; see ``map_apart``."""
     project = load_project(order.project)
     with few_blocks_kept(), open_sources(project) as sources:
@@ -128,7 +128,7 @@ def map_here(order: MapOrder) -> Mapping:
     return replace(found[0], seconds=seconds, pixels=pixels, peak_mib=round(peak_mib(), 1))
 
 
-def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
+def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> MappingCost:
     """Compute the blocks of a scene's test areas, on whole tiles, and write their pixels."""
     box = box_of(areas)
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def _mapped(work: ScoreWork, areas: list[Area], folder: Path) -> Mapping:
             pixels += block.height * block.width
             if layers is not None:
                 _write(folder, box, block, layers[0])
-    return Mapping(seconds, pixels, peak_mib(), work.engine, work.blended)
+    return MappingCost(seconds, pixels, peak_mib(), work.engine, work.blended)
 
 
 def _blocks(work: ScoreWork, areas: list[Area], box: Block) -> Iterator[Block]:

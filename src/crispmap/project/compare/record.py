@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping as MappingType
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from crispmap.files.address import is_address, shown
 from crispmap.files.atomic import write_atomically
 from crispmap.geo.area_pieces import AREA_ROLES
 from crispmap.labels.mask import is_vector_file
-from crispmap.project.compare.mapping import Mapping
+from crispmap.project.compare.mapping import MappingCost
 from crispmap.project.compare.methods import Method, settings_of
 from crispmap.project.compare.scoring import Scores
 from crispmap.project.file import Project, ProjectScene
@@ -39,7 +39,7 @@ class Record:
     biases: tuple[float, ...]
     parameters: dict[str, int]  # numbers learned, by "coarse", "finetuned" and "refiner"
     training_s: dict[str, float]  # seconds of training, likewise
-    mapping: Mapping
+    mapping: MappingCost
     steps: dict[str, list[float]]  # mean IoU after 0, 1, .. steps, by "test" and "training"; empty without a refiner
     models: dict[str, str]  # SHA-256 of the model files, by "coarse" and "refiner"
     note: str = ""
@@ -69,7 +69,7 @@ class _Figures(BaseModel):
     biases: tuple[float, ...]
     parameters: dict[str, int]
     training_s: dict[str, float]
-    mapping: Mapping
+    mapping: MappingCost
     steps: dict[str, list[float]]
     models: dict[str, str]
     note: str
@@ -138,7 +138,7 @@ def _file_fact(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def identity_of(method: Method, project: Project, facts: MappingType[str, str]) -> dict[str, Any]:
+def identity_of(method: Method, project: Project, facts: Mapping[str, str]) -> dict[str, Any]:
     """Return all that a method's figures depend on, as plain values."""
     text = json.dumps(facts, sort_keys=True)
     return {

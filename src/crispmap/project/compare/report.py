@@ -22,8 +22,8 @@ from crispmap.models.file import load_model
 from crispmap.models.scaling import scaled_input
 from crispmap.project.coarse import CoarseScores
 from crispmap.project.compare.comparison import Comparison, map_of
-from crispmap.project.compare.learning import coarse_scores, models_of, opened_coarse
 from crispmap.project.compare.methods import Method, own_method
+from crispmap.project.compare.models import coarse_scores, models_of, opened_coarse
 from crispmap.project.compare.record import Record
 from crispmap.project.compare.rows import Table
 from crispmap.project.inputs import Sources

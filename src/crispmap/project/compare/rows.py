@@ -43,9 +43,8 @@ def table_of(comparison: Comparison) -> Table:
         other = finished[own].scores.blocks if own in finished else None
         for method, record in finished.items():
             for name, scores in record.maps(method.name).items():
-                cost = (
-                    _cost(record) if name == method.name else None
-                )  # re-thresholded, it costs what the coarse map does
+                # Re-thresholded, it costs what the coarse map does.
+                cost = _cost(record) if name == method.name else None
                 rows.append(_row(name, scores, cost, weights, None if name == own.name else other))
     warn_of_chance({row.name: row.evaluation for row in rows})
     missing = tuple(_missing(comparison))

@@ -13,8 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor
 from torch.nn import functional as F
+
+from crispmap.types import FloatArray
 
 AROUND_PX = 3  # how far the means around a pixel reach
 _ALIKE = 0.02  # added to variances: a class of one colour is not infinitely unlike its neighbours
@@ -26,6 +29,17 @@ def description(planes: Tensor) -> Tensor:
     side = 2 * AROUND_PX + 1
     around = F.avg_pool2d(planes, side, 1, AROUND_PX, count_include_pad=False)
     return torch.cat([planes, around], dim=1)
+
+
+def forms_by(scores: FloatArray, pixels: FloatArray) -> list[list[list[float]]]:
+    """Return the likeness of each class, in the form of ``quadratic``, as scores tell it.
+
+    Args:
+        scores: (class, n) logits.
+        pixels: (description, n).
+    """
+    described = pixels.astype(np.float64)
+    return [quadratic(described, share) for share in softmax(scores.astype(np.float64), axis=0)]
 
 
 def quadratic(pixels: NDArray[np.float64], share: NDArray[np.float64]) -> list[list[float]]:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from crispmap.models.base import Refiner, crop
 from crispmap.refiners.general.likeness import AROUND_PX, description, likeness
+from crispmap.refiners.general.planes import planes_of
 from crispmap.refiners.hand_written import require
 
 STRIDE_PX = 4
@@ -30,7 +31,6 @@ PLANES = 3
 _WIDTHS = (16, 32, 48)
 _DILATIONS = (1, 2, 4)  # of the layers of the coarsest level
 _SURE = 8.0  # log-odds are read within this
-_BRIGHT = 4.0  # planes are read within so many standard deviations
 
 
 class GeneralRefiner(Refiner):
@@ -117,15 +117,9 @@ class GeneralRefiner(Refiner):
         for weight in self.change.parameters():
             nn.init.zeros_(weight)
 
-    def planes_of(self, image: Tensor) -> Tensor:
-        """Return the planes (batch, plane, row, col) of a scaled image (batch, band, row, col)."""
-        table = torch.tensor(self._planes, dtype=image.dtype, device=image.device)
-        mixed = F.conv2d(image, table[:, :-1, None, None], table[:, -1])
-        return mixed.clamp(-_BRIGHT, _BRIGHT)
-
     def seen(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return planes and likeness (batch, class, row, col) of a scaled image."""
-        planes = self.planes_of(image)
+        planes = planes_of(image, self._planes)
         return planes, likeness(description(planes), self._forms)
 
     def refined(self, scores: Tensor, planes: Tensor, alike: Tensor) -> Tensor:

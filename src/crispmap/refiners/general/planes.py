@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from crispmap.types import DoubleArray
+
+BRIGHTEST = 4.0
+"""Planes are read within so many standard deviations of their mean."""
 
 _COLOURS = 2
 _LEAST = 0.15  # deviation of a component, as a share of the grey's, that is still brought to 1: below it is noise
@@ -35,6 +43,17 @@ def planes_from(mean: DoubleArray, covariance: DoubleArray) -> list[list[float]]
             weights = vector / max(float(np.sqrt(max(values[-index], 0.0))), _LEAST * deviation)
         rows.append(_row(weights, mean))
     return rows
+
+
+def planes_of(image: Tensor, planes: Sequence[Sequence[float]]) -> Tensor:
+    """Return the planes (batch, plane, row, col) of a scaled image (batch, band, row, col), within ``BRIGHTEST``.
+
+    Args:
+        planes: As from ``planes_from``.
+    """
+    table = torch.tensor(planes, dtype=image.dtype, device=image.device)
+    mixed = F.conv2d(image, table[:, :-1, None, None], table[:, -1])
+    return mixed.clamp(-BRIGHTEST, BRIGHTEST)
 
 
 def _row(weights: DoubleArray, mean: DoubleArray) -> list[float]:

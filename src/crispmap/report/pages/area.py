@@ -16,20 +16,20 @@ _MOST_ROWS, _MOST_COLUMNS = 16, 10  # of a table on the first screen
 
 def render_areas(table: Tables) -> str:
     """Return a page of areas as HTML text; the same areas give the same text."""
-    told = isinstance(table, AreaTable)
-    charts = [(name, chart_markup(svg)) for name, svg in (_charts(table) if isinstance(table, AreaTable) else [])]
+    areas = table if isinstance(table, AreaTable) else None
+    charts = [] if areas is None else [(name, chart_markup(svg)) for name, svg in _charts(areas)]
     accuracy, tables = accuracy_tables(table), area_tables(table)
     first = accuracy[0] if accuracy else _first(tables, charts)
     view: dict[str, Any] = {
-        "title": "Areas" if told else "Change",
+        "title": "Change" if areas is None else "Areas",
         "lede": table.summary(),
         "first": first,
         "chart": charts[0] if charts else None,
         "charts": charts[1:],
         "accuracy": accuracy,
         "tables": [one for one in tables if one is not first],
-        "told": told,
-        "dated": isinstance(table, AreaTable) and table.is_dated,
+        "is_change": areas is None,
+        "dated": areas is not None and areas.is_dated,
     }
     return render_page("area.html.j2", view)
 

@@ -86,6 +86,8 @@ def render_page(template: str, view: Mapping[str, Any]) -> str:
 def within_limit(render: Callable[[float], str]) -> str:
     """Return a page of at most ``MOST_BYTES``, its pictures as large as that allows.
 
+    A page that is larger even with the smallest pictures is returned as it is.
+
     Args:
         render: Gives the page with pictures of a share of their full size, 0..1.
     """

@@ -13,7 +13,9 @@ _COLUMNS = {2: (3, 2), 3: (4, 3), 4: (4, 2), 5: (3, 2), 6: (5, 2)}  # of so many
 class Layout:
     """The arrangement of the pictures of an area."""
 
-    kind: str  # "beside": to the right of the words, next to one another; "stacked": below them, and one another
+    # "beside": to the right of the words, next to one another; "beside column": there, below one another; "stacked":
+    # below the words, and one another
+    kind: str
     count: int  # pictures on the first screen
     wide: float  # width divided by height of all of them together
     columns: int  # of the pictures of the whole area

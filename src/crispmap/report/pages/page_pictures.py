@@ -18,7 +18,7 @@ from crispmap.report.pictures.maps import HEAT_LEVELS, class_map_png, error_map_
 from crispmap.report.pictures.photos import every, photo_jpeg
 from crispmap.report.pictures.place import Place
 from crispmap.report.pictures.views import Crop, Overview, Strip, Whole
-from crispmap.types import IGNORE, LabelArray
+from crispmap.types import IGNORE, FloatArray, LabelArray
 
 OVERVIEW_SIDE_PX = 1024
 STRIP_SIDE_PX = 480
@@ -56,9 +56,7 @@ def overview_pictures(area: Overview, schema: ClassSchema, share: float) -> list
     side = _px(OVERVIEW_SIDE_PX, share)
     maps = {"reference": area.reference, **area.maps}
     return [
-        picture(
-            photo_jpeg(area.image, max_side_px=side), "image", "The whole area: image", kind="photo", place=area.place
-        ),
+        _photo(area.image, "The whole area", side, area.place),
         *(_class_map(labels, schema, (name, "The whole area"), side, area.place) for name, labels in maps.items()),
     ]
 
@@ -124,16 +122,13 @@ def crop_view(crop: Crop, number: int, schema: ClassSchema, share: float) -> dic
     if crop.rethresholded is not None:
         maps["re-thresholded"] = crop.rethresholded
     maps[names[-1]] = crop.steps[-1]
-    photo = picture(
-        photo_jpeg(crop.image, max_side_px=side), "image", f"{title}: image", kind="photo", place=crop.place
-    )
     return {
         "number": number,
         "title": title,
         "place": "" if crop.place is None else crop.place.text,
         "right": _right_text(crop),
         "pictures": [
-            photo,
+            _photo(crop.image, title, side, crop.place),
             *(_class_map(labels, schema, (name, title), side, crop.place) for name, labels in maps.items()),
         ],
     }
@@ -159,14 +154,13 @@ def steps_view(crop: Crop, data: ReportData, share: float) -> dict[str, Any]:
         {
             "name": name,
             "pictures": [
-                picture(heat_png(every(plane, side)), step, f"{title}: probability of {name}, {step}", kind="heat",
-                        place=crop.place)
+                _heat(plane, step, f"{title}: probability of {name}, {step}", side, crop.place)
                 for plane, step in zip(planes, names, strict=True)
             ],
         }
         for name, planes in crop.heat.items()
         if name in kept
-    ]  # fmt: skip
+    ]
     maps = zip(names, crop.steps, strict=True)
     return {
         "title": title,
@@ -186,14 +180,13 @@ def strip_view(strip: Strip, schema: ClassSchema, share: float) -> dict[str, Any
         {
             "name": network,
             "pictures": [
-                picture(heat_png(every(plane, small)), name, f"{title}: probability of {name}, {network}", kind="heat",
-                        place=strip.place)
+                _heat(plane, name, f"{title}: probability of {name}, {network}", small, strip.place)
                 for name, plane in list(by_class.items())[: _MOST_CLASSES + 1]
             ],
             "more": max(0, len(by_class) - _MOST_CLASSES - 1),
         }
         for network, by_class in strip.activations.items()
-    ]  # fmt: skip
+    ]
     return {
         "title": title,
         "place": "" if strip.place is None else strip.place.text,
@@ -224,6 +217,11 @@ def _px(full: int, share: float) -> int:
 def _photo(image: NDArray[np.uint8], title: str, side_px: int, place: Place | None) -> Picture:
     """Return an image with the title of what it is of."""
     return picture(photo_jpeg(image, max_side_px=side_px), "image", f"{title}: image", kind="photo", place=place)
+
+
+def _heat(plane: FloatArray, caption: str, alt: str, side_px: int, place: Place | None) -> Picture:
+    """Return a plane of probabilities in the colours of ``heat_ramp``."""
+    return picture(heat_png(every(plane, side_px)), caption, alt, kind="heat", place=place)
 
 
 def _class_map(

@@ -34,7 +34,7 @@ def mapped_with(models: dict[str, Path]) -> dict[str, Path]:
     return {name: path for name, path in found.items() if path is not None}
 
 
-def learn(
+def train_missing(
     method: Method,
     project: Project,
     root: Path,
