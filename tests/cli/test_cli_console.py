@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crispmap.cli.console import notify, notify_problem, print_json, print_line
+from crispmap.cli.console import harmless, notify, notify_problem, print_json, print_line
 from crispmap.cli.options import duration, parse_bands
 from crispmap.errors import InputError
 
@@ -57,6 +57,20 @@ def test_lines_survive_a_narrow_encoding(monkeypatch: pytest.MonkeyPatch) -> Non
     print_line("Straße")
     sys.stdout.flush()
     assert raw.getvalue() == b"Stra\\xdfe\n"
+
+
+@pytest.mark.parametrize("odd", ["\x1b]0;title\x07", "\x1b[2J", "a\rb", "\u202egnp.exe", "\u2066x\u2069", "\x9b1m"])
+def test_names_in_files_command_no_terminal(odd: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for show in (print_line, notify, lambda text: notify_problem("error", text, "bold")):
+        show(f"Left out: {odd}: <b>[bold]")
+    heard = "".join(capsys.readouterr())
+    assert not set(heard) & set("\x1b\x07\x9b\r\u202e\u2066\u2069")
+    assert heard.count("<b>[bold]") == 3
+
+
+@given(st.text(st.characters(categories=("L", "M", "N", "P", "S", "Zs")) | st.sampled_from("\n\t")))
+def test_what_is_plain_is_printed_as_it_is(text: str) -> None:
+    assert harmless(text) == text
 
 
 def test_messages_go_to_standard_error_unwrapped(capsys: pytest.CaptureFixture[str]) -> None:

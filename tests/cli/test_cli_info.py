@@ -96,6 +96,14 @@ class TestRasters:
         assert (values["gsd_m"], values["crs"]) == (None, None)
         assert [band["name"] for band in values["bands"]] == ["red", "green", "blue", "alpha"]
 
+    def test_a_picture_beside_a_stac_item_is_refused(self, tmp_path: Path) -> None:
+        path, picture = tmp_path / "map.tif", tmp_path / "map.png"
+        with class_map_writer(path, GRID, SCHEMA) as writer:
+            writer.write(GRID.block, np.ones((1, 30, 40), dtype=np.uint8))
+        result = run(path, "--stac", "--picture", picture)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--picture" in result.stderr
+
     def test_bands_without_a_name_are_numbered(self, tmp_path: Path) -> None:
         path = tmp_path / "scene.tif"
         with RasterWriter(RasterSpec(path, GRID, count=5, dtype=np.float32, nodata=None)) as writer:

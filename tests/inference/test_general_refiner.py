@@ -12,7 +12,7 @@ from affine import Affine
 
 import crispmap
 from array_scene import ArrayScene
-from crispmap.errors import CrispmapError, SchemaError
+from crispmap.errors import CrispmapError, SceneError, SchemaError
 from crispmap.inference.general import gated_refiner, general_refiner, reason_to_leave, schema_of
 from crispmap.inference.job import GivenScores
 from crispmap.inference.options import PredictOptions
@@ -65,6 +65,16 @@ def test_a_map_does_not_depend_on_how_its_scene_was_cut(tmp_path: Path) -> None:
     whole = refined_file(tmp_path, "map.tif")
     assert refined_file(tmp_path, "cut.tif", block_px=64) == whole
     assert sorted(one.name for one in tmp_path.iterdir() if one.name.startswith(".")) == []
+
+
+def test_scores_without_a_value_are_named_not_the_scene_alone(tmp_path: Path) -> None:
+    image, scores = ground()
+    written(tmp_path / "scene.tif", image)
+    written(tmp_path / "scores.tif", np.full_like(scores, np.nan), ("ground", "roof"))
+    with pytest.raises(SceneError) as caught:
+        refined_file(tmp_path, "map.tif")
+    assert str(tmp_path / "scores.tif") in caught.value.given
+    assert not (tmp_path / "map.tif").exists()
 
 
 @pytest.mark.parametrize("tile_px", [16, 50, 512])

@@ -17,10 +17,11 @@ from affine import Affine
 from pyproj import CRS, Geod
 
 from crispmap.errors import LabelError, OutputError
+from crispmap.events import Listener
 from crispmap.geo.grid import Grid
 from crispmap.labels.osm import preset_schema
 from crispmap.labels.reader import LabelOptions
-from crispmap.labels.translate import write_moved
+from crispmap.labels.translate import near_layers, write_moved
 from crispmap.labels.vectors import read_vectors
 
 GRID = Grid(CRS.from_epsg(32631), Affine(1, 0, 450_000, 0, -1, 5_400_000), (100, 200))
@@ -67,6 +68,20 @@ def test_layers_columns_and_crs_are_kept_and_the_distance_is_true(tmp_path: Path
 def test_one_layer_alone(tmp_path: Path, osm: Path) -> None:
     assert write_moved(osm, tmp_path / "a.gpkg", GRID, (1, 1), options=LabelOptions(layer="roads")) == 1
     assert pyogrio.list_layers(tmp_path / "a.gpkg")[:, 0].tolist() == ["roads"]
+
+
+@pytest.mark.parametrize("far", [0, 1, 3])
+def test_features_too_far_to_be_returned_are_counted(tmp_path: Path, far: int) -> None:
+    class Notes(Listener):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    notes: list[str] = []
+    path = tmp_path / "houses.gpkg"
+    frame([*HOUSES, *[FAR] * far]).to_file(path)
+    ((_, found),) = near_layers(path, GRID, events=Notes())
+    assert len(found) == len(HOUSES)
+    assert [f"{far} feature" in one for one in notes] == [True] * min(far, 1)
 
 
 def test_columns_a_geopackage_cannot_hold_as_they_are(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from crispmap.geo.grid import Grid
 from crispmap.polygons.rules import PolygonRules
 from crispmap.polygons.vector_file import FORMATS
 from crispmap.polygons.vectorize import vectorize_file
-from crispmap.raster.spec import confidence_spec
+from crispmap.raster.spec import RasterSpec, confidence_spec
 from crispmap.raster.writer import RasterWriter, class_map_writer, scores_writer
 
 GRID = random_maps.grid_of(0.5, (120, 160))
@@ -121,6 +121,14 @@ def test_the_confidence_of_scores_is_the_largest_probability(town: Path) -> None
     found = drawn(town, classes=("road",), confidence=town / "scores.tif")
     likely = np.exp(4) / (np.exp(4) + 2 * np.exp(-4))
     assert found.confidence.tolist() == pytest.approx([likely, likely], abs=1e-5)
+
+
+def test_scores_that_can_be_read_in_two_ways_are_refused_without_options_that_polygons_lack(town: Path) -> None:
+    with RasterWriter(RasterSpec(town / "odd.tif", GRID, count=3, dtype=np.uint8, nodata=None)) as writer:
+        writer.write(GRID.block, np.full((3, *GRID.shape), 200, np.uint8))
+    with pytest.raises(SceneError) as caught:
+        drawn(town, confidence=town / "odd.tif")
+    assert "kind=" not in caught.value.remedy
 
 
 def test_other_pixels_and_other_classes_are_refused(town: Path) -> None:

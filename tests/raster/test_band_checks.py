@@ -43,6 +43,16 @@ def test_near_infrared_that_gdal_takes_for_transparency_is_reported(make_raster:
     assert f"Band 4 of {path}" in message
     assert "bands=1,2,3,4" in message
     assert "bands: [1, 2, 3, 4]" in message
+    assert "gdal_edit.py -colorinterp_4 undefined" in message  # align and others take no bands
+
+
+def test_a_band_that_the_file_declares_as_no_transparency_is_read(make_raster: Maker) -> None:
+    path = make_raster(four_bands(np.random.default_rng(1).integers(0, 256, (30, 20))))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [*dataset.colorinterp[:3], rasterio.enums.ColorInterp.undefined]
+    assert not told(path)
+    with open_scene(path) as scene:
+        assert scene.band_count == 4
 
 
 @pytest.mark.parametrize("bands", [[1, 2, 3], [1, 2, 3, 4]])

@@ -216,8 +216,9 @@ def test_values_out_of_range_are_an_error_when_said_to_be_probabilities(make_ras
         read_whole(scene)
 
 
-def test_a_hard_mask_is_refused_unless_the_scale_is_given(make_raster: Maker) -> None:
-    path = make_raster(np.array([[[0, 1]]], np.uint8))
+@pytest.mark.parametrize("classes", [2, 3, 8, 21])
+def test_class_ids_are_refused_unless_the_scale_is_given(make_raster: Maker, classes: int) -> None:
+    path = make_raster(np.arange(classes, dtype=np.uint8).reshape(1, 1, classes))
     with pytest.raises(SceneError):
         open_scores(path)
     read(path, full_scale=255)

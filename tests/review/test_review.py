@@ -251,6 +251,16 @@ class TestLayer:
 
 
 class TestScores:
+    def test_scores_without_a_value_are_refused(self, made: Ground, tmp_path: Path) -> None:
+        nothing = write_scores(tmp_path / "nan.tif", made.scene, log_odds(THERE))
+        with rasterio.open(nothing, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+            file.write(np.full((2, SIDE, SIDE), np.nan, np.float32))
+        with pytest.raises(SceneError) as raised:
+            review_file(made.labels, made.scene, GivenScores(nothing), ReviewOutputs(tmp_path / "out.gpkg"), RULES,
+                        options=ALL)  # fmt: skip
+        assert str(nothing) in raised.value.given
+        assert [one.name for one in tmp_path.iterdir()] == ["nan.tif"]
+
     def test_scores_of_other_tools_say_the_same(self, made: Ground, plain: Review, tmp_path: Path) -> None:
         odds = log_odds(THERE)
         with rasterio.open(

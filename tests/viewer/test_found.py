@@ -127,10 +127,12 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     wrong = [
         ([], ViewOptions()), ([tmp_path / "empty"], ViewOptions()), ([path], ViewOptions(scene="a")),
         ([path], ViewOptions(reference=image)), ([path, tmp_path / "project.yaml"], ViewOptions()),
+        ([tmp_path / "osm.gpkg"], ViewOptions()),
     ]  # fmt: skip
     for paths, options in wrong:
-        with pytest.raises(InputError):
+        with pytest.raises(InputError) as caught:
             assemble(paths, options)
+        assert not paths or caught.value.given != "Nothing is given."
 
 
 def test_a_folder_shows_its_rasters_and_names_those_it_cannot(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def _when(path: Path, dates: ItemDates | None) -> tuple[dict[str, Any], str]:
     with open_dataset(path) as dataset:
         tag = tags_of(dataset).get(DATE_TAG)
     if dates == "filename":
-        return _times(read_date(path.name, f"The name {path.name}")), "name"
+        return _times(_date_in_name(path)), "name"
     if dates == "tag" and tag is None:
         raise AreaError(
             f"{path} has no tag {DATE_TAG}.", expected="the tag that says when its scene was taken",
@@ -79,6 +79,16 @@ def _when(path: Path, dates: ItemDates | None) -> tuple[dict[str, Any], str]:
             if dates == "tag":
                 raise
     return {"datetime": written_at(path)}, "file"
+
+
+def _date_in_name(path: Path) -> MapDate:
+    try:
+        return read_date(path.name, f"The name {path.name}")
+    except AreaError as error:  # its remedy is a table of dates, which catalogues have not
+        raise AreaError(
+            error.given, expected=error.expected,
+            remedy="Rename the map, or leave date_from= out: then it is the date of the tag, or of the file.",
+        ) from error  # fmt: skip
 
 
 def _times(found: MapDate) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from rich.console import Console
 from rich.text import Text
 
 from crispmap.errors import without_secrets
+
+_COMMANDS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys in place of showing it, and what turns the order of letters around: names in files hold it."""
 
 console = Console(stderr=True, highlight=False)
 """Standard error; colours where that is a terminal."""
@@ -33,6 +37,11 @@ class Voice:
 voice = Voice()
 
 
+def harmless(text: str) -> str:
+    """Return a text in which what would command a terminal is shown as its escape."""
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def notify(text: str) -> None:
     """Print a line on standard error, as it is."""
     if voice.quiet:
@@ -40,7 +49,7 @@ def notify(text: str) -> None:
     if voice.as_json:
         log("info", "message", message=text)
     else:
-        console.print(Text(without_secrets(text)), soft_wrap=True)
+        console.print(Text(harmless(without_secrets(text))), soft_wrap=True)
 
 
 def notify_problem(kind: str, text: str, style: str) -> None:
@@ -48,7 +57,7 @@ def notify_problem(kind: str, text: str, style: str) -> None:
     if voice.as_json:
         log(kind, "message", message=text)
     else:
-        console.print(Text.assemble((f"{kind}:", style), f" {without_secrets(text)}"), soft_wrap=True)
+        console.print(Text.assemble((f"{kind}:", style), f" {harmless(without_secrets(text))}"), soft_wrap=True)
 
 
 def log(level: str, event: str, **facts: Any) -> None:
@@ -59,9 +68,9 @@ def log(level: str, event: str, **facts: Any) -> None:
 
 
 def print_line(text: str = "") -> None:
-    """Print a line on standard output, with what its encoding lacks escaped."""
+    """Print a line on standard output, with what its encoding lacks, or a terminal would obey, escaped."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.write(harmless(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def print_json(value: Any) -> None:

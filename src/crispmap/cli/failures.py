@@ -134,7 +134,7 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
         )
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(phrase in text.lower() for phrase in _NO_MEMORY):
-        return FAILED, "There is not enough memory.\nRemedy: Use smaller blocks (--block) or smaller batches."
+        return FAILED, "There is not enough memory.\nRemedy: Use smaller blocks, tiles (--block, --size) or batches."
     if isinstance(error, OSError) and error.filename is not None:
         return FAILED, f"{error.filename}: {error.strerror}."
     return FAILED, (

@@ -39,6 +39,11 @@ def info(
     if picture is not None:
         check_free(picture, force=force)
     if as_stac:
+        if picture is not None:
+            raise InputError(
+                "Both a STAC item and a picture are asked for.", expected="one of them: only projects have a picture",
+                remedy="Leave --stac or --picture out.",
+            )  # fmt: skip
         from crispmap.catalogue.folder import item_of_file
 
         print_json(item_of_file(file))

@@ -99,7 +99,7 @@ class TerminalProgress(Listener):
     def note(self, text: str) -> None:
         """Show what is going on; see ``Listener``."""
         if not self._running:
-            self._console.print(Text(text), soft_wrap=True)
+            self._console.print(Text(shared.harmless(text)), soft_wrap=True)
         self._note = text
         if self._live:
             self._live.refresh()

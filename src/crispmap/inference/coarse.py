@@ -89,7 +89,8 @@ def check_bands(image: SceneReader, card: ModelCard) -> None:
             f"{image.path} is read with {number_of(image.band_count, 'band')} ({', '.join(image.band_names)}); the "
             f"model was trained on {bands} ({', '.join(card.band_names)}).",
             expected=number_of(bands, "band"),
-            remedy="choose the bands the model was trained on, in its order, with bands=",
+            remedy="choose the bands the model was trained on, in its order, with bands=; or write them as a scene "
+            "first: crispmap compose",
         )
     names, learned = list(image.band_names), list(card.band_names)
     if names != learned and sorted(names) == sorted(learned):

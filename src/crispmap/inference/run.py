@@ -24,7 +24,7 @@ from crispmap.geo.grid import Block
 from crispmap.inference.engines import EngineChoice, Precision
 from crispmap.inference.exactness import blended_tags, halo_tags
 from crispmap.inference.familiarity import warn_of_strange_file, warn_of_strange_scene
-from crispmap.inference.job import OpenJob
+from crispmap.inference.job import MapJob, OpenJob
 from crispmap.inference.options import AUTO, PredictOptions
 from crispmap.inference.plan import affordable_windows, visit_blocks
 from crispmap.inference.products import ClassMap, Product
@@ -161,11 +161,7 @@ def _made(run: _Run, events: Events) -> MapResult:
         _fill(run, blocks, running)
         if not run.store.has_pixels:
             run.store.discard()
-            raise SceneError(
-                f"{run.opened.job.scene} has no valid pixel.",
-                expected="a scene with at least one pixel that is not nodata",
-                remedy="check the scene's nodata value and mask with gdalinfo",
-            )
+            raise _nothing_valid(run.opened.job)
         if run.options.verify_seams:
             running.note("Checking seams")
             seams = check_seams(run.opened, run.work, run.options.verify_seams, seed=run.options.seed)
@@ -173,6 +169,18 @@ def _made(run: _Run, events: Events) -> MapResult:
             tags[SEAM_TAG] = seams.text
         paths = run.store.finish(tags, on_file_start=lambda path: running.note(f"Writing {path.name}"))
     return MapResult(tuple(paths), len(finished), len(blocks), run.work.engine, seams, run.opened.pixel_sizes)
+
+
+def _nothing_valid(job: MapJob) -> SceneError:
+    if job.scores is None:
+        return SceneError(
+            f"{job.scene} has no valid pixel.", expected="a scene with at least one pixel that is not nodata",
+            remedy="check the scene's nodata value and mask with gdalinfo",
+        )  # fmt: skip
+    return SceneError(
+        f"{job.scores.path} and {job.scene} have no valid pixel in common.", expected="scores of what the scene shows",
+        remedy="check nodata values and masks of both with gdalinfo",
+    )  # fmt: skip
 
 
 def _pixels(run: _Run, blocks: Iterable[Block]) -> int:

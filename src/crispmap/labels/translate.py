@@ -14,7 +14,8 @@ import pyogrio
 import shapely
 from pyproj import CRS
 
-from crispmap.errors import LabelError, OutputError
+from crispmap.errors import LabelError, OutputError, number_of
+from crispmap.events import SILENT, Events
 from crispmap.files.atomic import scratch_folder
 from crispmap.geo.crs import in_crs
 from crispmap.geo.grid import Grid
@@ -76,17 +77,19 @@ def write_moved(
 
 
 def near_layers(
-    path: str | Path, grid: Grid, options: LabelOptions | None = None
+    path: str | Path, grid: Grid, options: LabelOptions | None = None, events: Events = SILENT
 ) -> list[tuple[str, gpd.GeoDataFrame]]:
     """Return the layers of a file by name, each with its features near a grid, all columns and its CRS.
+
+    Of how many are farther, and not returned, ``events`` is told where the format counts features.
 
     Raises:
         LabelError: If the vectors cannot be read, or none is within NEIGHBOURHOOD_M of the grid.
     """
     options = options or LabelOptions()
     assumed = parse_crs(options.assume_crs)
-    layers = []
-    for one in drawn_layers(Path(path), options.layer, options.encoding):
+    layers, given = [], drawn_layers(Path(path), options.layer, options.encoding)
+    for one in given:
         crs = source_crs(one, assumed, grid)
         found = pd.concat([read_layer(one, one.columns, box) for box, _ in near_boxes(grid, crs, NEIGHBOURHOOD_M)])
         found = found[~found.index.duplicated()]
@@ -97,6 +100,12 @@ def near_layers(
             f"No feature of {path} is near the scene.",
             expected="vectors that overlap the scene",
             remedy="Check that the two files show the same place.",
+        )
+    far = sum(one.features for one in given) - sum(len(frame) for _, frame in layers)
+    if far > 0 and all(one.features >= 0 for one in given):
+        events.note(
+            f"Left out: {number_of(far, 'feature')} of {path} that {'is' if far == 1 else 'are'} without geometry or "
+            f"farther than {NEIGHBOURHOOD_M:g} m from the scene"
         )
     return layers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
-from crispmap.errors import GridError, SchemaError
+from crispmap.errors import GridError, SceneError, SchemaError
 from crispmap.geo.grid import Block
 from crispmap.polygons.class_raster import ClassRaster
 from crispmap.polygons.split import margin
@@ -30,7 +30,7 @@ class Beside:
         source = FileScene(path, assume_gsd_m=None if raster.grid.crs else 1.0)
         try:
             self.is_scores = CONFIDENCE_TAG not in source.tags
-            self._scene: Scene = read_as_scores(source, source.tags) if self.is_scores else source
+            self._scene: Scene = _as_scores(source) if self.is_scores else source
             if not self._scene.grid.has_pixels_of(raster.grid):
                 raise GridError(
                     f"{path} has other pixels than {raster.path}.",
@@ -66,3 +66,13 @@ class Beside:
         """Return the log odds (row, col) of a class in a block inside the map, of scores."""
         values, _ = self._scene.read(block)
         return margin(values, class_id)
+
+
+def _as_scores(source: FileScene) -> Scene:
+    try:
+        return read_as_scores(source, source.tags)
+    except SceneError as error:  # its remedies are options that tell what scores are, which polygons have not
+        raise SceneError(
+            error.given, expected="a confidence raster, or scores that can be read in one way",
+            remedy="Give the confidence or the scores that were written with the map.",
+        ) from error  # fmt: skip

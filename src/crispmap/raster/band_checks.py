@@ -52,7 +52,8 @@ def warn_about_bands(dataset: DatasetReader, path: Path, bands: Sequence[int], *
             warnings.warn(
                 f"Band {band} of {path} is declared as transparency (alpha) and left out, but holds many values, as "
                 f"near infrared would. If it is a band of the image, ask for it by number: "
-                f"bands={','.join(map(str, every))}, or in a project file scene: bands: {every}",
+                f"bands={','.join(map(str, every))}, or in a project file scene: bands: {every}; where that cannot be "
+                f"given, say so in the file: gdal_edit.py -colorinterp_{band} undefined",
                 CrispmapWarning,
                 stacklevel=_STACK,
             )

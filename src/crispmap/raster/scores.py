@@ -29,6 +29,7 @@ _SUMS = (100.0, 255.0, 1000.0, 10_000.0, 32_767.0, 65_535.0)
 """What the classes of a pixel may sum to besides 1: percent, bytes, per mille, sits and others, 16 bits."""
 _FARTHEST = 1000.0  # logits of no network are farther from 0; nodata values are
 _LEAST_SHARE = 0.1  # of full scale, which the largest of 16-bit values must reach to be taken for probabilities of it
+_MOST_ID = 20.0  # where the largest of 8-bit values is as small, they may be ids of a class map by another tool
 _PERCENT = 50.0, 100.0  # where the largest of 8-bit values lies, they may be percent of a class that is somewhere
 _REMEDY = (
     "Say what they are: kind=logit or kind=probability, or full_scale= with the value of probability 1, such as "
@@ -62,7 +63,8 @@ def open_scores(
     - Integers of a file that declares a scale, such as 0.0001, are probabilities once multiplied by it.
     - Other integers are probabilities, with 1 stored as ``full_scale``. By default that is 255 in uint8; in uint16 and
       int16 it is 10,000 where no sampled value is larger, else the type's maximum. Refused are 8-bit values up to 1, a
-      mask, or up to between 50 and 100, which may be percent; 16-bit ones up to a tenth of the scale; negative ones.
+      mask, up to 20, which may be class ids, or up to between 50 and 100, which may be percent; 16-bit ones up to a
+      tenth of the scale; negative ones.
     - One float band within [0, 1] is probabilities.
     - Floats of which some are negative are logits. Refused are those farther from 0 than 1000, as nodata values that
       are not declared, and those that go from 0 to above 1: percent, other scales, or an image.
@@ -263,15 +265,15 @@ def _integer_scale(source: Scene, sample: FloatArray, kind: ScoreKind) -> float:
     known = _FULL_SCALES.get(name, ())
     scale = declared or next((scale for scale in known if largest <= scale), known[-1])
     if name == "uint8":
-        unclear = largest == 1 or _PERCENT[0] < largest <= _PERCENT[1]
+        unclear = 0 < largest <= _MOST_ID or _PERCENT[0] < largest <= _PERCENT[1]
     else:
         unclear = 0 < largest <= _LEAST_SHARE * scale
     if smallest < 0 or (unclear and declared is None):
         raise SceneError(
             f"{source.path} holds whole numbers of {smallest:g}..{largest:g}.",
             expected=f"probabilities of which the largest tells that they go from 0 to {scale:g}",
-            remedy=f"{_REMEDY} Give full_scale={scale:g} where they are just small, full_scale=1 for a hard mask."
-            + (_NODATA if smallest < 0 else ""),
+            remedy=f"{_REMEDY} Give full_scale={scale:g} where they are just small, full_scale=1 for a hard mask; "
+            "class ids are no scores: give those behind the map." + (_NODATA if smallest < 0 else ""),
         )
     if kind == "auto" and not _sums_to(scale, sample):
         raise SceneError(

@@ -152,7 +152,7 @@ def review_file(  # noqa: PLR0913 - what a person may choose
         stack.enter_context(few_blocks_kept())
         scene = stack.enter_context(open_scene(against, assume_gsd_m=assume_gsd_m))
         scores = stack.enter_context(open_review_scores(given, scene, rules.max_shift_m, schema))
-        layers = near_layers(vectors, scene.grid, options)
+        layers = near_layers(vectors, scene.grid, options, events)
         reviewed = reviewed_features(layers, scores, options.all_as)
         frames = [frame for _, frame in layers]
         found = found_shifts(frames, scene, rules, events)

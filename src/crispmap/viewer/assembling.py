@@ -33,12 +33,17 @@ def view_of_rasters(paths: Sequence[Path], *, bands: Sequence[int] = (), referen
         reference: The class map that the others are held against.
 
     Raises:
-        InputError: If nothing is given, or a folder holds no raster.
+        InputError: If nothing or nothing but vectors is given, or a folder holds no raster.
         LabelError: If vectors do not say what was moved.
         SceneError: If one of them cannot be read.
         GridError: If one cannot be laid over the others.
     """
     aligned = [path for path in paths if path.suffix.lower() in VECTORS]
+    if aligned and len(aligned) == len(paths):
+        raise InputError(
+            f"Only vectors are given: {', '.join(map(str, aligned))}.", expected="an image or a map that they lie on",
+            remedy=f"Name it before them: crispmap view scene.tif {aligned[0]}",
+        )  # fmt: skip
     found = _looked_at([path for path in paths if path not in aligned], bands)
     base = next((one for one in found if one.shows_ground), found[0])
     view = View(title_of(paths), Pyramid(base.grid))

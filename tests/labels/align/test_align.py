@@ -331,6 +331,15 @@ class TestLabels:
 
 
 class TestPython:
+    @pytest.mark.parametrize("reach", [0.01, 1e9])
+    def test_a_reach_that_is_refused_names_bounds_of_the_scene_itself(
+        self, files: tuple[Path, Path, np.ndarray], reach: float
+    ) -> None:
+        scene, labels, _ = files
+        with pytest.raises(InputError) as caught:
+            crispmap.align(gpd.read_file(labels, layer="houses"), scene, max_shift_m=reach)
+        assert f"at least a pixel ({CORNER.a:.3g} m)" in caught.value.expected
+
     def test_a_frame_and_an_array_give_what_the_files_do(self, files: tuple[Path, Path, np.ndarray]) -> None:
         scene, labels, _ = files
         frame = gpd.read_file(labels, layer="houses").set_index("name")

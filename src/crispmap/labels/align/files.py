@@ -23,6 +23,7 @@ from crispmap.geo.local_plane import Points
 from crispmap.labels.align.objects import AlignRules, Reason, Shift, shifts_of
 from crispmap.labels.align.sizes import UNCHANGED
 from crispmap.labels.geometry import Geometries
+from crispmap.labels.offset import reach_px
 from crispmap.labels.offset_sample import as_compared
 from crispmap.labels.reader import LabelOptions
 from crispmap.labels.registration import check_correction_target, check_order, kind_of_target
@@ -98,7 +99,7 @@ def align_file(  # noqa: PLR0913 - what a person may choose
     """
     check_alignment(vectors, against, out, force=force)
     with open_scene(against, assume_gsd_m=assume_gsd_m) as scene:
-        layers = near_layers(vectors, scene.grid, options)
+        layers = near_layers(vectors, scene.grid, options, events)
         frames, alignment = aligned_frames([layer for _, layer in layers], scene, rules, events)
     write_layers(out, [(name, frame) for (name, _), frame in zip(layers, frames, strict=True)])
     return alignment
@@ -146,6 +147,7 @@ def found_shifts(
     Raises:
         InputError: If ``max_shift_m`` is below a pixel or above a quarter of the scene.
     """
+    reach_px(scene.grid, rules.max_shift_m)  # raises in the scene's own pixels
     target = as_compared(scene, rules.max_shift_m)
     shapes = [_in_pixels(frame.geometry.to_numpy(), frame.crs, target.grid) for frame in frames]
     shifts = shifts_of(np.concatenate(shapes).tolist(), target, rules, events=events)
