@@ -97,8 +97,9 @@ def test_scores_lie_on_a_scene_of_their_shape_where_one_is_not_placed(scene, sco
         return scores_on_scene(Pixels(GRIDS[scores]), Pixels(GRIDS[scene])).grid
 
     if {scene, scores} == {"coordinates", "georeferenced"}:
-        with pytest.raises(GridError):
+        with pytest.raises(GridError) as refused:
             place()
+        assert f"assign the {'scores' if scores == 'coordinates' else 'scene'} the" in refused.value.remedy
     else:
         assert place() == GRIDS[scene]
 

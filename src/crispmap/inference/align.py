@@ -54,10 +54,18 @@ def scores_on_scene(scores: SceneReader, image: SceneReader) -> ScoresOnScene:
             f"The scores do not cover the scene's area.\n"
             f"  scores: {_described(scores.grid)}\n  scene: {_described(image.grid)}",
             expected="scores in the scene's coordinate system, from corner to corner, with pixels of any size",
-            remedy="warp the scores to the scene's bounds, for example with gdalwarp -te -t_srs -r bilinear",
+            remedy=_remedy(scores.grid, image.grid),
         )
     same = scores.grid.shape == image.grid.shape
     return ScoresOnScene(scores, image, (1.0, 1.0) if same else (to_scene.e, to_scene.a))
+
+
+def _remedy(scores: Grid, scene: Grid) -> str:
+    """Return what brings scores onto a scene: where only one has a coordinate system, warping cannot."""
+    if (scores.crs is None) != (scene.crs is None):
+        lacking = "scores" if scores.crs is None else "scene"
+        return f"assign the {lacking} the coordinate system of the other: gdal_edit.py -a_srs EPSG:..."
+    return "warp the scores to the scene's bounds, for example with gdalwarp -te -t_srs -r bilinear"
 
 
 def _to_scene(scores: Grid, scene: Grid) -> Affine | None:
