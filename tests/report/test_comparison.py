@@ -20,6 +20,7 @@ from crispmap.evaluation.intervals import Interval
 from crispmap.report.pages.comparison import render_comparison, write_comparison
 from crispmap.report.tables.comparison import comparison_tables, verdict, winner
 from crispmap.report.tables.markdown import markdown_tables
+from crispmap.report.tables.seeds import SeedRow
 from crispmap.report.tables.terminal import print_comparison
 
 _VOID = {"meta", "img", "br"}
@@ -178,3 +179,14 @@ class TestPage:
 def test_the_fixture_is_what_it_says() -> None:
     assert set(maps()) == set(NAMES)
     assert set(np.unique(reference())) == set(range(len(SCHEMA)))
+
+
+def test_a_page_of_several_seeds_says_first_what_holds_over_all() -> None:
+    seeds = [
+        SeedRow(row.name, (row.mean_iou.value, row.mean_iou.value + 0.01), ((0.5,), (0.6,)), (1.0,)) for row in rows()
+    ]
+    page = render_comparison(dataclasses.replace(report(), seeds=seeds))
+    said = re.findall(r"<p>(Best over 2 seeds: .*?)</p>\s*<p>(With the first seed, best by mean IoU: .*?)</p>", page)
+    assert len(said) == 1
+    assert "Over 2 seeds: mean, standard deviation" in page
+    assert "Over 2 seeds" not in render_comparison(report())

@@ -43,7 +43,8 @@ def answer_of_methods(rows: Sequence[Row], own: str, over_seeds: str = "") -> An
     best = winner(rows)
     if best is None:
         return Answer("No answer.", [verdict(rows, own)])
-    words = [over_seeds, f"With the first seed: {verdict(rows, own)}"] if over_seeds else [verdict(rows, own)]
+    said = verdict(rows, own)
+    words = [over_seeds, f"With the first seed, {said[0].lower()}{said[1:]}"] if over_seeds else [said]
     if best.name.endswith(RETHRESHOLDED):
         return answer_of(_named(best), None, ["Recalibration alone is best.", *words], None)
     name = best.name.partition("+")[0] + RETHRESHOLDED
