@@ -62,7 +62,7 @@ def scores_on_scene(scores: SceneReader, image: SceneReader) -> ScoresOnScene:
 
 def _remedy(scores: Grid, scene: Grid) -> str:
     """Return what brings scores onto a scene: where only one has a coordinate system, warping cannot."""
-    if (scores.crs is None) != (scene.crs is None):
+    if scores.is_placed and scene.is_placed and (scores.crs is None) != (scene.crs is None):
         lacking = "scores" if scores.crs is None else "scene"
         return f"assign the {lacking} the coordinate system of the other: gdal_edit.py -a_srs EPSG:..."
     return "warp the scores to the scene's bounds, for example with gdalwarp -te -t_srs -r bilinear"
