@@ -69,9 +69,18 @@ def write_cog(source: Path, finished: Path, spec: RasterSpec) -> None:
         # GDAL keeps overviews in a file of its own meanwhile; with its default, ZSTD, that takes a fifth of the time.
         scratch = {"COG_TMP_COMPRESSION": "PACKBITS"} if spec.overviews == "MODE" else {}
         with ignoring(NotGeoreferencedWarning), _gdal(GDAL_NUM_THREADS="ALL_CPUS", **scratch):
-            rasterio.shutil.copy(source, finished, driver="COG", **options)
+            _copied(source, finished, options)
     except Exception as error:  # GDAL's own errors have no public base class
         raise OSError(str(error)) from error
+
+
+def _copied(source: Path, finished: Path, options: dict[str, str]) -> None:
+    """Copy a raster with GDAL's driver for Cloud-Optimized GeoTIFFs."""
+    try:
+        rasterio.shutil.copy(source, finished, driver="COG", **options)
+    except SystemError:
+        # GDAL gave no reason: in 2 of some 100 runs it failed so right after another copy had failed. One more try.
+        rasterio.shutil.copy(source, finished, driver="COG", **options)
 
 
 def _overview_options(spec: RasterSpec) -> dict[str, str]:
