@@ -140,10 +140,7 @@ def difference(figure: Figure, counts: CountArray, other: CountArray, weights: C
     Raises:
         InputError: If the numbers of blocks of the maps and of the weights differ.
     """
-    if len(counts) != len(other):
-        raise InputError(f"Maps counted on {len(counts)} and {len(other)} blocks.", expected="the same blocks")
-    value = float(figure(counts.sum(axis=0)) - figure(other.sum(axis=0)))
-    return _interval(value, _drawn(figure, counts, weights) - _drawn(figure, other, weights), len(counts))
+    return _interval(*_lead(figure, counts, other, weights), len(counts))
 
 
 def lead_over_runs(
@@ -164,11 +161,19 @@ def lead_over_runs(
     """
     if not pairs:
         raise InputError("No run.", expected="at least one pair of maps")
-    each = [difference(figure, one, other, weights) for one, other in pairs]
-    drawn = np.stack([_drawn(figure, one, weights) - _drawn(figure, other, weights) for one, other in pairs], axis=1)
+    values, by_run = zip(*(_lead(figure, one, other, weights) for one, other in pairs), strict=True)
+    drawn = np.stack(by_run, axis=1)
     runs = np.random.default_rng(seed).multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), size=len(drawn))
     means = np.where(runs > 0, drawn * runs, 0.0).sum(axis=1) / len(pairs)
-    return _interval(float(np.mean([one.value for one in each])), means, len(pairs[0][0]))
+    return _interval(float(np.mean(values)), means, len(pairs[0][0]))
+
+
+def _lead(figure: Figure, counts: CountArray, other: CountArray, weights: CountArray) -> tuple[float, DoubleArray]:
+    """Return by how much a figure is above another map's: on the whole area, and in each resample (resample,)."""
+    if len(counts) != len(other):
+        raise InputError(f"Maps counted on {len(counts)} and {len(other)} blocks.", expected="the same blocks")
+    value = float(figure(counts.sum(axis=0)) - figure(other.sum(axis=0)))
+    return value, _drawn(figure, counts, weights) - _drawn(figure, other, weights)
 
 
 def _drawn(figure: Figure, counts: CountArray, weights: CountArray) -> DoubleArray:
