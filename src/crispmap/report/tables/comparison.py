@@ -11,7 +11,7 @@ from crispmap.errors import InputError
 from crispmap.evaluation.evaluation import Evaluation
 from crispmap.evaluation.intervals import Interval, ends_of
 from crispmap.report.tables.evaluations import boundary_f1_columns, chance_tables, dice_table, iou_columns
-from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, percent, table_of
+from crispmap.report.tables.model import Cell, Column, FigureTable, Head, TableSection, or_none, percent, table_of
 
 RETHRESHOLDED = ", re-thresholded"  # what follows a method's name in the name of its re-thresholded map
 
@@ -46,12 +46,12 @@ class Row:
             "name": self.name,
             "overall_accuracy": ends_of(self.accuracy),
             "mean_iou": ends_of(self.mean_iou),
-            "mean_dice": _known(one.mean_dice),
-            "dice_per_image": _known(one.dice_per_image),
+            "mean_dice": or_none(one.mean_dice),
+            "dice_per_image": or_none(one.dice_per_image),
             "mean_iou_ahead": None if self.ahead is None else ends_of(self.ahead),
-            "iou": {name: _known(float(value)) for name, value in zip(one.class_names, one.iou, strict=True)},
+            "iou": {name: or_none(float(value)) for name, value in zip(one.class_names, one.iou, strict=True)},
             "boundary_f1": [
-                {"width_m": width, "value": _known(value), "chance": _known(chance), "above_chance": _known(above)}
+                {"width_m": width, "value": or_none(value), "chance": or_none(chance), "above_chance": or_none(above)}
                 for width, value, chance, above in zip(
                     one.widths_m,
                     one.boundary_f1.tolist(),
@@ -60,7 +60,7 @@ class Row:
                     strict=True,
                 )
             ],
-            "auc": _known(self.auc),
+            "auc": or_none(self.auc),
             "cost": None if self.cost is None else dict(vars(self.cost)),
         }
 
@@ -180,7 +180,3 @@ def _between(one: Interval, form: str) -> str:
 
 def _span(one: Interval, form: str) -> str:
     return f"{100 * one.low:{form}} to {100 * one.high:{form}}" if math.isfinite(one.low) else ""
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -12,6 +12,11 @@ DASH = "–"  # a missing figure on a page
 T = TypeVar("T")
 
 
+def or_none(value: float) -> float | None:
+    """Return a figure as a plain value, safe for JSON: None where it is not defined."""
+    return float(value) if math.isfinite(value) else None
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage with two decimals."""
     return f"{100 * share:.2f}"

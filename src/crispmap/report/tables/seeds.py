@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from crispmap.evaluation.intervals import Interval
-from crispmap.report.tables.model import Column, FigureTable, Head, table_of
+from crispmap.report.tables.model import Column, FigureTable, Head, or_none, table_of
 
 _MOST_METHODS_NAMED = 3
 
@@ -38,7 +38,7 @@ class SeedRow:
                 for index, width in enumerate(self.widths_m)
             ],
             "mean_iou_ahead": None if self.lead is None else {
-                **_figures(self.ahead), "low": _known(self.lead.low), "high": _known(self.lead.high),
+                **_figures(self.ahead), "low": or_none(self.lead.low), "high": or_none(self.lead.high),
             },
         }  # fmt: skip
 
@@ -119,9 +119,6 @@ def _signed(share: float) -> str:
 def _figures(values: Sequence[float]) -> dict[str, Any]:
     mean = float(np.mean(values)) if len(values) else math.nan
     return {
-        "mean": _known(mean), "standard_deviation": _known(spread(values)), "by_seed": [_known(one) for one in values]
+        "mean": or_none(mean), "standard_deviation": or_none(spread(values)),
+        "by_seed": [or_none(one) for one in values]
     }  # fmt: skip
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
